@@ -1,0 +1,1 @@
+"""What Fanfare decides: pure functions and values, without Kafka, clock, environment or log."""

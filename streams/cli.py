@@ -1,0 +1,48 @@
+"""The command `fanfare`: a table of sub-commands, each imported only when it is called.
+
+The table keeps `fanfare --help` quick (no Kafka, Faust or HTTP library is imported for it) and
+makes a new sub-command one line here. A row's module holds a typer application named `app`.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("kafka", "streams.commands.kafka", "run a real Apache Kafka on this machine: up, down, status"),
+)
+"""(name, module, help), in the order in which a newcomer meets them."""
+
+_HELP_HEAD: Final = """\
+Fanfare: notifications from Kafka topics to phones, with limits, receipts and bills that add up.
+
+usage: fanfare COMMAND [OPTIONS]          fanfare COMMAND --help explains one
+"""
+
+_HELP_FOOT: Final = """\
+Kafka: --bootstrap HOST:PORT or FANFARE_KAFKA_BOOTSTRAP names yours; without either, development
+commands start one on this machine.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one sub-command; exits with its status. Unknown names exit 2 with the known ones."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        print(help_text())
+        return
+    name, *rest = arguments
+    for known, module, _ in COMMANDS:
+        if known == name:
+            importlib.import_module(module).app(args=rest, prog_name=f"fanfare {name}")
+            return
+    print(f"fanfare: there is no command {name!r}; there are: {', '.join(row[0] for row in COMMANDS)}.", file=sys.stderr)
+    sys.exit(2)
+
+
+def help_text() -> str:
+    """The overview: every command with one line on what it is for."""
+    width = max(len(name) for name, _, _ in COMMANDS)
+    rows = "\n".join(f"  {name:<{width}}  {text}" for name, _, text in COMMANDS)
+    return f"{_HELP_HEAD}\ncommands:\n{rows}\n\n{_HELP_FOOT}"

@@ -1,0 +1,1 @@
+"""The only place that imports Faust or aiokafka: cluster, provisioning, producers, journal, app."""

@@ -1,0 +1,1 @@
+"""The proof: folders say what a test may touch."""

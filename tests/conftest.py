@@ -1,0 +1,1 @@
+"""Fixtures and switches for the whole suite."""

@@ -1,0 +1,1 @@
+"""Tests of formats that others depend on: golden bytes, schemas, vectors."""

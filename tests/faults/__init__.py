@@ -1,0 +1,1 @@
+"""Kills, pauses and take-overs on real Kafka, with an account closed at the end."""

@@ -1,0 +1,1 @@
+"""Tests of pure code: no Kafka, no network, no processes."""
