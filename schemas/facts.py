@@ -1,0 +1,120 @@
+"""Facts that are joins: receipts, suppressions, audience changes, charges, inbound. Order and repetition do not matter.
+
+Fields: protocol.md section 9. Consent is ordered by *evidence time*, and a revocation wins a tie (section 1.3, 16).
+"""
+
+from enum import IntEnum
+
+import msgspec
+
+
+class ReceiptStatus(IntEnum):
+    """What the gateway reports about a message, in the order of progress; ``FAILED`` is a separate, latched fact."""
+
+    SENT = 1
+    DELIVERED = 2
+    READ = 3
+    FAILED = 4
+
+
+class ReceiptRun(msgspec.Struct, frozen=True, array_like=True):
+    """One report about many ranks of one request."""
+
+    request: bytes
+    ranks: bytes
+    """Packed intervals."""
+    status: int
+    at_ms: int
+    """The gateway's time."""
+    received_ms: int
+    """Ours, stamped by the webhook; evidence counts if this is before expiry + settle window."""
+    code: int = 0
+    """The gateway's error, 0 if none."""
+
+
+class Receipts(msgspec.Struct, frozen=True, array_like=True):
+    """The body of kind ``RECEIPT``."""
+
+    runs: tuple[ReceiptRun, ...]
+
+
+class Scope(IntEnum):
+    """How far a suppression reaches."""
+
+    MARKETING = 1
+    """STOP: campaign and list messages of that business."""
+    ALL = 2
+    """STOP ALL: everything of that business but one-time codes."""
+    BLOCK = 3
+    """Block: everything."""
+
+
+class Suppression(msgspec.Struct, frozen=True, array_like=True):
+    """What a person forbade (or allowed again)."""
+
+    recipient: bytes
+    business: str
+    """A business, or ``*`` for every one."""
+    scope: int
+    revoke: bool
+    """True: forbidden from here on; False: restored."""
+    evidence_ms: int
+    received_ms: int
+    evidence: str = ""
+    """The inbound message or call that proves it."""
+    request: bytes = b""
+
+
+class Suppressions(msgspec.Struct, frozen=True, array_like=True):
+    """The body of kind ``SUPPRESSION``."""
+
+    entries: tuple[Suppression, ...]
+
+
+class AudienceChange(msgspec.Struct, frozen=True, array_like=True):
+    """People of one shard who join or leave one list; 1 to 4,096 of them as columns (body of kind ``AUDIENCE``)."""
+
+    business: str
+    list: str
+    join: bool
+    recipients: bytes
+    addresses: bytes
+    locales: bytes
+    markets: bytes
+    evidence_ms: bytes
+    """Packed i64, capped at ``received_ms``."""
+    received_ms: int
+    evidence: str = ""
+    """Method, wording and source, as one JSON text."""
+
+
+class Charge(msgspec.Struct, frozen=True, array_like=True):
+    """What newly delivered ranks cost (body of kind ``CHARGE``). The ledger posts the union of ranks, never the record."""
+
+    business: str
+    sender: str
+    request: bytes
+    ranks: bytes
+    """A serialised roaring bitmap."""
+    unit_micro: int
+    currency: str
+    card: int
+    category: int
+    market: int
+    first_ms: int
+    last_ms: int
+
+
+class Inbound(msgspec.Struct, frozen=True, array_like=True):
+    """What a person answered (body of kind ``INBOUND``)."""
+
+    id: str
+    """The gateway's message id: the dedupe key."""
+    business: str
+    sender: str
+    recipient: bytes
+    kind: str
+    body: str
+    at_ms: int
+    request: bytes = b""
+    rank: int = -1

@@ -1,0 +1,105 @@
+"""Plan's journal, and the work it asks of shards.
+
+``work`` is a pure function of ``planned``, byte for byte: redelivered input finds its origin in the fold and re-emits the
+same. Fields: protocol.md sections 1.3 (1, 2) and 9.
+"""
+
+import msgspec
+
+ADDRESS_WIDTH = 33
+"""A sealed address: key id u8, AES-SIV tag 16, the address without ``tel:`` padded with NUL to 16."""
+LOCALE_WIDTH = 2
+"""A language as its two ASCII letters (ISO 639-1)."""
+
+
+class Origin(msgspec.Struct, frozen=True, array_like=True):
+    """Where an input record stood: partition and offset."""
+
+    partition: int
+    offset: int
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True):
+    """All that deliver and settle need to know of a request, fixed at acceptance."""
+
+    business: str
+    sender: str
+    template: str
+    template_version: int
+    category: int
+    card: int
+    params: dict[str, str]
+    time_ms: int
+    expires_ms: int
+    keep_ms: int
+    """Until when the name is remembered after it is closed."""
+    source: str
+    id: str
+    trace: str = ""
+    entity: str = ""
+    facet: str = ""
+    version: int = -1
+    labels: dict[str, str] = {}
+    test: bool = False
+    """Never bills; heartbeats set it, too."""
+
+
+class Rows(msgspec.Struct, frozen=True, array_like=True):
+    """Explicit recipients as columns, in rank order; one entry of ``params`` a row, or none at all."""
+
+    recipients: bytes
+    addresses: bytes
+    locales: bytes
+    markets: bytes
+    """Packed u16: the country calling code, which prices are by."""
+    params: tuple[dict[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.recipients) // 16
+
+
+class Planned(msgspec.Struct, frozen=True, array_like=True):
+    """One verdict about one named request. ``verdict`` is 0 for accepted, else a ``Reason``."""
+
+    name: bytes
+    origin: Origin
+    fingerprint: bytes
+    verdict: int
+    decided_ms: int
+    keep_ms: int
+    detail: str = ""
+    """One sentence that says what is wrong and what to do; for refusals."""
+    terms: Terms | None = None
+    rows: Rows | None = None
+    list: str = ""
+    start_ms: int = 0
+    """Not before: what the sender's throughput allows (GCRA, reserved here)."""
+
+
+class PlannedBatch(msgspec.Struct, frozen=True, array_like=True):
+    """The body of kinds ``PLANNED`` and ``PLAN_RESTATED``."""
+
+    entries: tuple[Planned, ...]
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """The body of kind ``CLAIM``: who owns the journal from here on. The epoch stands in the head."""
+
+    instance: str
+    generation: int = 0
+
+
+class WorkItem(msgspec.Struct, frozen=True, array_like=True):
+    """What one request asks of one shard: rows of explicit recipients, or a list of the business."""
+
+    request: bytes
+    terms: Terms
+    rows: Rows | None = None
+    list: str = ""
+    start_ms: int = 0
+
+
+class Work(msgspec.Struct, frozen=True, array_like=True):
+    """The body of kind ``WORK``."""
+
+    items: tuple[WorkItem, ...]

@@ -1,0 +1,99 @@
+"""What operators register: businesses, senders, templates, prices, the deployment. JSON on the compacted ``registry`` topic, key ``kind/id``."""
+
+from enum import IntEnum
+
+import msgspec
+
+from schemas.names import Lane
+
+
+class Category(IntEnum):
+    """What a template is for; prices and consent follow from it."""
+
+    AUTHENTICATION = 1
+    UTILITY = 2
+    MARKETING = 3
+
+    @property
+    def word(self) -> str:
+        """As it stands in YAML and labels."""
+        return self.name.lower()
+
+
+CATEGORY_LANE = {Category.AUTHENTICATION: Lane.OTP, Category.UTILITY: Lane.UPDATE, Category.MARKETING: Lane.CAMPAIGN}
+"""Marketing cannot travel on another lane, and a code on none but its own (protocol.md section 2)."""
+
+
+class Business(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="business"):
+    """Who sends."""
+
+    id: str
+    name: str
+    verified: bool = False
+    plan: str = "free"
+    active: bool = True
+
+
+class Sender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="sender"):
+    """One number of a business, with its own throughput."""
+
+    id: str
+    """``<business>/<name>``."""
+    business: str
+    number: str
+    rate_per_s: int = 80
+    active: bool = True
+    default: bool = False
+
+
+class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A slot of a template. A sealed one accepts only sealed values."""
+
+    name: str
+    sealed: bool = False
+
+
+class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="template"):
+    """A text in several languages with ``{named}`` slots. ``business`` is ``*`` for one that everybody may use."""
+
+    id: str
+    category: str
+    parameters: tuple[Parameter, ...]
+    texts: dict[str, str]
+    """Language (two letters) to text."""
+    default_language: str = "en"
+    business: str = "*"
+    version: int = 1
+    active: bool = True
+
+
+class PriceCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="price_card"):
+    """Category x market to integer micro-units. Market is the country calling code as text; ``*`` is every other."""
+
+    id: int
+    currency: str
+    prices_micro: dict[str, dict[str, int]]
+
+
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="key"):
+    """A public key. ``use`` is ``seal`` (X25519, hex): what producers seal one-time codes to."""
+
+    id: str
+    use: str
+    public: str
+
+
+class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="deployment"):
+    """What is fixed at birth: the number of shards."""
+
+    id: str
+    shards: int
+
+
+Entry = Business | Sender | Template | PriceCard | Key | Deployment
+"""Every kind of registry entry; ``kind`` tells which."""
+
+
+def key_of(entry: Entry) -> str:
+    """The compaction key: ``kind/id``."""
+    return f"{type(entry).__struct_config__.tag}/{entry.id}"

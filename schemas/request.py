@@ -1,0 +1,96 @@
+"""What a business publishes: the ``data`` of ``fanfare.notification.v1`` and ``fanfare.optin.v1``.
+
+Ingress is closed: an unknown field is refused with the nearest known name. Field rules: protocol.md sections 7 and 9.
+"""
+
+from typing import Final
+
+import msgspec
+
+NOTIFICATION_TYPE: Final = "fanfare.notification.v1"
+OPTIN_TYPE: Final = "fanfare.optin.v1"
+CONTROL_TYPE: Final = "fanfare.control.v1"
+STATUS_TYPE: Final = "fanfare.status.v1"
+
+MAX_RECIPIENTS: Final = 1_000
+MAX_REQUEST_BYTES: Final = 512 * 1024
+MAX_PARAM_CHARS: Final = 1_024
+MAX_PARAMS: Final = 32
+MAX_LABELS: Final = 4
+RESERVED_FIELDS: Final = ("segment", "start_ms", "quiet", "campaign")
+"""Fields of ``data`` that have a meaning in a later release; refused ``not_supported`` until they work."""
+
+
+class Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A parameter that only the gateway can open: ``<kid>.<base64url of HPKE enc + ciphertext>``."""
+
+    sealed: str
+
+
+Params = dict[str, str | Sealed]
+
+
+class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One explicit recipient: its address in E.164 with scheme (``tel:+491701234567``)."""
+
+    address: str
+    params: Params = {}
+    locale: str | None = None
+
+
+class To(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Exactly one of explicit ``recipients`` and a ``list``."""
+
+    recipients: tuple[Recipient, ...] = ()
+    list: str | None = None
+
+
+class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ``data`` of ``fanfare.notification.v1``."""
+
+    template: str
+    to: To
+    sender: str | None = None
+    params: Params = {}
+    facet: str | None = None
+    version: int | None = None
+    labels: dict[str, str] = {}
+    test: bool = False
+
+
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One person of an opt-in event. ``evidence_ms`` is when consent was given or withdrawn; default the event's time."""
+
+    address: str
+    locale: str | None = None
+    evidence_ms: int | None = None
+
+
+class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The proof of consent (GDPR art. 7(1)): how, the wording shown, and where."""
+
+    method: str
+    wording: str
+    source: str
+
+
+class Optin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ``data`` of ``fanfare.optin.v1``: people join or leave one list of the business."""
+
+    list: str
+    op: str
+    members: tuple[Member, ...]
+    evidence: Evidence | None = None
+
+
+class CloudEvent(msgspec.Struct, frozen=True):
+    """A CloudEvents 1.0 envelope after decoding, whichever mode it came in. ``data`` is still untyped JSON bytes."""
+
+    id: str
+    source: str
+    type: str
+    time_ms: int
+    data: msgspec.Raw
+    subject: str | None = None
+    expires_ms: int | None = None
+    traceparent: str | None = None

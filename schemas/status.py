@@ -1,0 +1,52 @@
+"""What businesses read: ``fanfare.status.v1`` on ``status.<business>``, and dead letters. Egress is open: ignore what you do not know."""
+
+import msgspec
+
+
+class RecipientStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one explicit recipient."""
+
+    recipient: str
+    rank: int
+    state: str
+    at_ms: int
+    reason: str = ""
+    code: int = 0
+
+
+class Status(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The ``data`` of a status event. ``seq`` rises per (request, shard): drop lower ones. ``shard`` is -1 for plan's word."""
+
+    request: str
+    source: str
+    id: str
+    state: str
+    """accepted, refused, running, closed."""
+    seq: int
+    at_ms: int
+    shard: int = -1
+    shards: int = 0
+    """How many shards of the request will report; the totals are the sum over the newest of each."""
+    reason: str = ""
+    detail: str = ""
+    retry_at_ms: int = 0
+    counts: dict[str, int] = {}
+    recipients: tuple[RecipientStatus, ...] = ()
+
+
+class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A record that was refused before it had a name, or poison; JSON on ``dead-letters``."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    stage: str
+    at_ms: int
+    payload_sha256: str
+    payload: str | None = None
+    """Base64; never for the otp lane."""
+    business: str = ""
+    attempts: int = 1
+    headers: dict[str, str] = {}

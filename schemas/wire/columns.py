@@ -1,0 +1,126 @@
+"""Columns: many small values of one kind in few bytes.
+
+Ranks travel as *intervals* (packed u32 pairs: first, count), repeated values as *runs* (packed u8 value, u32 count),
+fixed-width names as one byte string. Small inputs take a plain Python path because numpy costs microseconds a call.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+_PAIR = struct.Struct(">II")
+_RUN = struct.Struct(">BI")
+_SMALL = 32
+
+Bytes8 = npt.NDArray[np.uint8]
+
+
+def intervals_of(ranks: Sequence[int]) -> bytes:
+    """Ascending ``ranks`` as packed intervals."""
+    out = bytearray()
+    start = prev = -2
+    for rank in ranks:
+        if rank == prev + 1 and start >= 0:
+            prev = rank
+            continue
+        if start >= 0:
+            out += _PAIR.pack(start, prev - start + 1)
+        start = prev = rank
+    if start >= 0:
+        out += _PAIR.pack(start, prev - start + 1)
+    return bytes(out)
+
+
+def interval(first: int, count: int) -> bytes:
+    """The ranks ``first`` to ``first + count - 1`` as one packed interval; nothing for a count of 0."""
+    return _PAIR.pack(first, count) if count else b""
+
+
+def pairs(intervals: bytes) -> Iterator[tuple[int, int]]:
+    """The (first, count) pairs of packed intervals."""
+    return _PAIR.iter_unpack(intervals)  # type: ignore[return-value]
+
+
+def ranks_of(intervals: bytes) -> list[int]:
+    """All ranks of packed intervals, ascending."""
+    if len(intervals) == _PAIR.size:
+        first, count = _PAIR.unpack(intervals)
+        return list(range(first, first + count))
+    return [rank for first, count in pairs(intervals) for rank in range(first, first + count)]
+
+
+def count_of(intervals: bytes) -> int:
+    """How many ranks packed intervals hold."""
+    return sum(count for _, count in pairs(intervals))
+
+
+def runs_of(values: bytes) -> bytes:
+    """A byte per item as packed runs."""
+    if not values:
+        return b""
+    if values.count(values[0]) == len(values):
+        return _RUN.pack(values[0], len(values))
+    if len(values) <= _SMALL:
+        return _small_runs(values)
+    column = np.frombuffer(values, dtype=np.uint8)
+    edges = np.flatnonzero(np.diff(column)) + 1
+    starts = np.concatenate(([0], edges))
+    lengths = np.diff(np.concatenate((starts, [len(column)])))
+    return b"".join(map(_RUN.pack, column[starts].tolist(), lengths.tolist()))
+
+
+def _small_runs(values: bytes) -> bytes:
+    out = bytearray()
+    value, length = values[0], 0
+    for item in values:
+        if item == value:
+            length += 1
+            continue
+        out += _RUN.pack(value, length)
+        value, length = item, 1
+    return bytes(out + _RUN.pack(value, length))
+
+
+def values_of(runs: bytes) -> bytes:
+    """The inverse of :func:`runs_of`."""
+    return b"".join(bytes((value,)) * count for value, count in _RUN.iter_unpack(runs))
+
+
+def i64s(values: Iterable[int]) -> bytes:
+    """Integers as packed big-endian i64."""
+    listed = list(values)
+    return struct.pack(f">{len(listed)}q", *listed)
+
+
+def of_i64s(packed: bytes) -> tuple[int, ...]:
+    """The inverse of :func:`i64s`."""
+    return struct.unpack(f">{len(packed) // 8}q", packed)
+
+
+def u32s(values: Iterable[int]) -> bytes:
+    """Integers as packed big-endian u32."""
+    listed = list(values)
+    return struct.pack(f">{len(listed)}I", *listed)
+
+
+def of_u32s(packed: bytes) -> tuple[int, ...]:
+    """The inverse of :func:`u32s`."""
+    return struct.unpack(f">{len(packed) // 4}I", packed)
+
+
+def u16s(values: Iterable[int]) -> bytes:
+    """Integers as packed big-endian u16."""
+    listed = list(values)
+    return struct.pack(f">{len(listed)}H", *listed)
+
+
+def of_u16s(packed: bytes) -> tuple[int, ...]:
+    """The inverse of :func:`u16s`."""
+    return struct.unpack(f">{len(packed) // 2}H", packed)
+
+
+def cells(column: bytes, width: int) -> list[bytes]:
+    """A fixed-width column cut into its cells."""
+    return [column[i : i + width] for i in range(0, len(column), width)]

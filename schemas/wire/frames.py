@@ -1,0 +1,205 @@
+"""What passes between deliver, the gateway and the webhook: frames, answers, receipt batches. JSON over HTTP.
+
+A frame carries sections; a section is what one request asks for a run of ranks: content once, people as columns. The
+answer is positional: everything was accepted but the exceptions. The simulated gateway and any other one speak this.
+
+===========  =============================  ==========================================================
+call         body                           answers
+===========  =============================  ==========================================================
+``hello``    ``POST /v1/hello`` Hello       200 Epoch; 409 Epoch: a higher epoch was seen (you are fenced)
+``frame``    ``POST /v1/frames`` Frame      200 FrameAnswer; 409 Epoch; 429 / 503 + Retry-After; 5xx
+``report``   gateway ``POST``s Reports      200; 401 bad signature; 5xx: the whole POST is repeated
+===========  =============================  ==========================================================
+"""
+
+import base64
+import hashlib
+import hmac
+import struct
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+from schemas.names import Lane
+
+SIGNATURE_HEADER: Final = "X-Fanfare-Signature"
+TIMESTAMP_HEADER: Final = "X-Fanfare-Timestamp"
+REPLAY_WINDOW_MS: Final = 5 * 60_000
+
+
+class Code(IntEnum):
+    """The gateway's answers about one message. Five and six digits are WhatsApp's own (domain.md section 3.10)."""
+
+    ACCEPTED = 0
+    STALE_FRAME = 1001
+    """Past ``not_after_ms``: ask consent again, then send again."""
+    CODE_NOT_OPENED = 1002
+    EXPIRED = 1003
+    SENDER_THROTTLED = 130429
+    TRANSIENT = 131000
+    SERVICE_UNAVAILABLE = 131016
+    UNDELIVERABLE = 131026
+    ACCOUNT_LOCKED = 131031
+    SPAM_LIMIT = 131048
+    USER_STOPPED_MARKETING = 131050
+    PAIR_THROTTLED = 131056
+    TEMPLATE_PARAMETERS = 132000
+    TEMPLATE_MISSING = 132001
+    TEMPLATE_PAUSED = 132015
+
+
+class Section(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run of ranks of one request. Columns are base64 of fixed-width cells in the order of ``ranks``."""
+
+    ref: str
+    """Opaque to the gateway; comes back with receipts."""
+    request: str
+    business: str
+    sender: str
+    template: str
+    template_version: int
+    category: str
+    expires_ms: int
+    ranks: tuple[tuple[int, int], ...]
+    """(first, count) intervals, ascending."""
+    recipients: str
+    """16 bytes each: with ``request`` the name that the gateway dedupes."""
+    addresses: str
+    """33 bytes each: sealed addresses."""
+    locales: str
+    """2 bytes each, or 2 bytes in all when everybody's is the same. Base64, too."""
+    attempt: int = 1
+    params: dict[str, str] = {}
+    params_each: tuple[dict[str, str], ...] = ()
+    """Parameters of each rank on top of ``params``; empty if none has any."""
+    collapse: str = ""
+    """The fact that this message is about, hex; a phone drops a lower ``version`` of it."""
+    version: int = -1
+    test: bool = False
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What one POST asks of the gateway."""
+
+    lane: str
+    shard: int
+    epoch: int
+    not_after_ms: int
+    sections: tuple[Section, ...]
+
+
+class Refused(msgspec.Struct, frozen=True, array_like=True):
+    """One message that was not accepted: its position in the section, the code, and when to come again (0: no word)."""
+
+    position: int
+    code: int
+    retry_after_ms: int = 0
+
+
+class FrameAnswer(msgspec.Struct, frozen=True):
+    """The answer to a frame; ``sections`` in the frame's order hold the exceptions only."""
+
+    at_ms: int
+    sections: tuple[tuple[Refused, ...], ...]
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """An owner announces its epoch: from here on frames of lower epochs are refused for this shard."""
+
+    lane: str
+    shard: int
+    epoch: int
+
+
+class Epoch(msgspec.Struct, frozen=True):
+    """The highest epoch that the gateway has seen for the shard."""
+
+    epoch: int
+
+
+class ReportRun(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A receipt about many ranks: ``status`` is sent, delivered, read or failed."""
+
+    ref: str
+    status: str
+    ranks: tuple[tuple[int, int], ...]
+    at_ms: int
+    code: int = 0
+
+
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a person wrote back. ``recipient`` is base32; ``ref`` and ``rank`` say what it answers, if anything."""
+
+    id: str
+    business: str
+    sender: str
+    recipient: str
+    kind: str
+    """text, button, block, unblock."""
+    body: str
+    at_ms: int
+    ref: str = ""
+    rank: int = -1
+
+
+class Reports(msgspec.Struct, frozen=True):
+    """A signed batch from gateway to webhook."""
+
+    id: str
+    runs: tuple[ReportRun, ...] = ()
+    replies: tuple[Reply, ...] = ()
+
+
+class GatewayEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line (JSON) of the gateway's own append-only log, written before the answer. The auditor's third source.
+
+    ``event``: ``accepted`` (new names, visible once), ``repeated`` (names it had), ``refused`` (``code``), ``hello``,
+    ``fenced``, ``report`` (``status``), ``reply`` (``body`` only for opt-out words).
+    """
+
+    event: str
+    at_ms: int
+    lane: str = ""
+    shard: int = -1
+    epoch: int = 0
+    request: str = ""
+    business: str = ""
+    sender: str = ""
+    category: str = ""
+    ranks: tuple[tuple[int, int], ...] = ()
+    recipients: str = ""
+    """Base64 of 16 bytes each, in the order of ``ranks``."""
+    attempt: int = 0
+    code: int = 0
+    status: str = ""
+    collapse: str = ""
+    version: int = -1
+    not_after_ms: int = 0
+    expires_ms: int = 0
+    body: str = ""
+    test: bool = False
+
+
+_REF = struct.Struct(">BH16s")
+
+
+def ref_of(secret: bytes, lane: Lane, shard: int, request: bytes) -> str:
+    """What a section carries and a receipt brings back: lane, shard and request under a 4-byte MAC."""
+    place = _REF.pack(lane, shard, request)
+    return base64.urlsafe_b64encode(place + hmac.digest(secret, place, "sha256")[:4]).decode().rstrip("=")
+
+
+def place_of(secret: bytes, ref: str) -> tuple[Lane, int, bytes]:
+    """Lane, shard and request of a ref; ``ValueError`` if it was not made with ``secret``."""
+    raw = base64.urlsafe_b64decode(ref + "=" * (-len(ref) % 4))
+    place, mac = raw[: _REF.size], raw[_REF.size :]
+    if not hmac.compare_digest(mac, hmac.digest(secret, place, "sha256")[:4]):
+        raise ValueError("a ref that is not ours")
+    lane, shard, request = _REF.unpack(place)
+    return Lane(lane), shard, request
+
+
+def signature_of(secret: bytes, timestamp_ms: int, body: bytes) -> str:
+    """``sha256=<hex>`` over timestamp, a dot and the raw body (Standard Webhooks' idea: the body alone would replay)."""
+    return "sha256=" + hmac.new(secret, f"{timestamp_ms}.".encode() + body, hashlib.sha256).hexdigest()
