@@ -37,12 +37,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         if known == name:
             importlib.import_module(module).app(args=rest, prog_name=f"fanfare {name}")
             return
-    print(f"fanfare: there is no command {name!r}; there are: {', '.join(row[0] for row in COMMANDS)}.", file=sys.stderr)
+    print(
+        f"fanfare: there is no command {name!r}; there are: {', '.join(row[0] for row in COMMANDS)}.", file=sys.stderr
+    )
     sys.exit(2)
 
 
 def help_text() -> str:
-    """The overview: every command with one line on what it is for."""
+    """The overview: every command, with one line on what it is for."""
     width = max(len(name) for name, _, _ in COMMANDS)
     rows = "\n".join(f"  {name:<{width}}  {text}" for name, _, text in COMMANDS)
     return f"{_HELP_HEAD}\ncommands:\n{rows}\n\n{_HELP_FOOT}"

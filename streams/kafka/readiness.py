@@ -1,0 +1,97 @@
+"""When a Kafka can be used: all brokers registered, every partition led, groups coordinated.
+
+A port that answers proves little: for a second or more after it opens, producers meet
+NotLeaderForPartition and the first consumer GroupCoordinatorNotAvailable.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from streams.kafka.cluster_errors import NodeFailedError
+
+PROBE_GROUP: Final = "fanfare-readiness"
+"""Asking for this group's coordinator makes Kafka create the offsets topic; the group never has a member."""
+
+_POLL_S: Final = 0.1
+_REQUEST_TIMEOUT_MS: Final = 5_000
+
+
+async def wait_ready(bootstrap: str, *, brokers: int, deadline_s: float) -> None:
+    """Return when `brokers` brokers are registered, every partition has a leader and a coordinator answers.
+
+    Raises NodeFailedError with what was still missing when `deadline_s` seconds have gone.
+    """
+    missing = "nothing listens there"
+    try:
+        async with asyncio.timeout(deadline_s):
+            # aiokafka logs an error for each refused connection, so it is asked only once enough nodes listen.
+            while await _listening(bootstrap) < brokers:
+                await asyncio.sleep(_POLL_S)
+            while missing := await _missing(bootstrap, brokers):
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError as error:
+        raise NodeFailedError(f"Kafka at {bootstrap} was not ready after {deadline_s:.0f} s: {missing}.") from error
+
+
+async def wait_leaders(client: AIOKafkaAdminClient, topics: Collection[str], *, deadline_s: float) -> None:
+    """Return when every partition of `topics` has a leader; NodeFailedError names those without at the deadline."""
+    waiting: Sequence[str] = sorted(topics)
+    try:
+        async with asyncio.timeout(deadline_s):
+            while waiting := await leaderless(client, waiting):
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError as error:
+        raise NodeFailedError(
+            f"No leader after {deadline_s:.0f} s for partitions of {', '.join(waiting)}: are all brokers up?"
+        ) from error
+
+
+@contextlib.asynccontextmanager
+async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client, started and closed. Raises KafkaConnectionError when no address answers."""
+    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_REQUEST_TIMEOUT_MS)
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.close()
+
+
+async def leaderless(client: AIOKafkaAdminClient, topics: Sequence[str] | None = None) -> list[str]:
+    """Topics, among `topics` or all, that are unknown or have a partition without leader."""
+    described = await client.describe_topics(list(topics) if topics is not None else None)
+    return [
+        topic["topic"]
+        for topic in described
+        if topic["error_code"] or any(part["error_code"] or part["leader"] < 0 for part in topic["partitions"])
+    ]
+
+
+async def _listening(bootstrap: str) -> int:
+    """How many of the addresses accept a connection."""
+    accepted = 0
+    for address in bootstrap.split(","):
+        host, _, port = address.rpartition(":")
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.close()
+            accepted += 1
+    return accepted
+
+
+async def _missing(bootstrap: str, brokers: int) -> str:
+    try:
+        async with admin(bootstrap) as client:
+            registered = len((await client.describe_cluster())["brokers"])
+            if registered < brokers:
+                return f"{registered} of {brokers} brokers registered"
+            await client.find_coordinator(PROBE_GROUP)
+            without = await leaderless(client)
+    except (KafkaError, TimeoutError) as error:
+        return type(error).__name__
+    return f"no leader for partitions of {', '.join(without)}" if without else ""
