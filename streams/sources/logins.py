@@ -1,0 +1,113 @@
+"""A bank's one-time codes: the source `logins`.
+
+Owns the stream: people sign in as a Poisson process whose rate follows the day, and some ask for another code when the
+first is slow. Each code goes to one recipient, is worth nothing after five minutes, and is not in the event: it stands
+beside it in `Timed.codes` until whoever publishes seals it to the gateway's key (domain.md section 4.1; protocol.md
+section 6).
+"""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, time
+from random import Random
+from typing import Final
+
+from schemas.names import Lane
+from schemas.request import NOTIFICATION_TYPE
+from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
+from streams.sources.people import CUSTOMERS, person
+from streams.sources.timed import DAY_BEGINS, NEW_YORK, Run, Timed, instant_ms, timed
+from streams.sources.timetable import STORM_DAY
+
+BUSINESS: Final = "bank-meridian"
+TEMPLATE: Final = "login_code"
+PURPOSE: Final = "login"
+
+CODE_LIFETIME_MS: Final = 5 * MINUTE_MS
+"""A code and its message live equally long: a code that arrives dead costs money and trust."""
+
+DAILY_CURVE: Final = (
+    *(0.25, 0.15, 0.10, 0.10, 0.15, 0.30, 0.60, 1.00, 1.45, 1.65, 1.60, 1.50),
+    *(1.55, 1.45, 1.35, 1.30, 1.35, 1.45, 1.55, 1.60, 1.45, 1.10, 0.65, 0.35),
+)
+"""Sign-ins in each hour of the day, relative to the day's mean: quiet at night, a peak in the morning, one in the
+evening."""
+
+_ASKS_AGAIN: Final = 0.06
+_ASKS_AGAIN_AFTER_MS: Final = (35_000, 75_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """How many people sign in, and when: `per_hour` on the day's average, from `begin` on the clock, for 24 hours.
+
+    `limit` ends the stream after so many codes.
+    """
+
+    day: date = STORM_DAY
+    begin: time = DAY_BEGINS
+    per_hour: float = 200.0
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.per_hour <= 0:
+            raise ValueError("per_hour is a rate above 0")
+
+
+def logins(run: Run, traffic: Traffic | None = None) -> Iterator[Timed]:
+    """One event for each code that is asked for, in order of time."""
+    traffic = traffic or Traffic()
+    begins_ms = instant_ms(traffic.day, traffic.begin, NEW_YORK)
+    dice = Random(f"{run.seed}/logins")
+    for count, (at_ms, whom) in enumerate(_asked(traffic, dice), start=1):
+        if traffic.limit is not None and count > traffic.limit:
+            return
+        yield _event(count, whom, run=run, at_ms=run.start_ms + at_ms - begins_ms, code=f"{dice.randrange(10**6):06d}")
+
+
+def _asked(traffic: Traffic, dice: Random) -> Iterator[tuple[int, int]]:
+    """(when, who) of every code asked for: sign-ins, merged with those who ask again."""
+    again: list[tuple[int, int]] = []
+    for at_ms in _arrivals(traffic, dice):
+        while again and again[0][0] <= at_ms:
+            yield heapq.heappop(again)
+        whom = dice.randrange(CUSTOMERS)
+        if dice.random() < _ASKS_AGAIN:
+            heapq.heappush(again, (at_ms + dice.randint(*_ASKS_AGAIN_AFTER_MS), whom))
+        yield at_ms, whom
+    yield from sorted(again)
+
+
+def _arrivals(traffic: Traffic, dice: Random) -> Iterator[int]:
+    """Instants of an inhomogeneous Poisson process over one day, by thinning (Lewis and Shedler, 1979)."""
+    begins_ms = instant_ms(traffic.day, traffic.begin, NEW_YORK)
+    midnight_ms = instant_ms(traffic.day, 0, NEW_YORK)
+    mean = sum(DAILY_CURVE) / len(DAILY_CURVE)
+    peak = max(DAILY_CURVE)
+    at_ms = float(begins_ms)
+    while True:
+        at_ms += dice.expovariate(traffic.per_hour * peak / mean / HOUR_MS)
+        if at_ms >= begins_ms + DAY_MS:
+            return
+        hour = int((at_ms - midnight_ms) // HOUR_MS) % len(DAILY_CURVE)
+        if dice.random() < DAILY_CURVE[hour] / peak:
+            yield int(at_ms)
+
+
+def _event(count: int, whom: int, *, run: Run, at_ms: int, code: str) -> Timed:
+    who = person(run.seed, whom)
+    head = {
+        "type": NOTIFICATION_TYPE,
+        "source": run.source(BUSINESS, "sign-in"),
+        "id": f"code-{count:07d}",
+        "subject": PURPOSE,
+    }
+    body = {
+        "sender": f"{BUSINESS}/main",
+        "template": TEMPLATE,
+        "params": {"minutes": str(CODE_LIFETIME_MS // MINUTE_MS)},
+        "to": {"recipients": [{"address": who.address, "locale": who.locale}]},
+    }
+    sent = timed(at_ms, lane=Lane.OTP, lifetime_ms=CODE_LIFETIME_MS, head=head, body=body)
+    return sent.with_codes({"code": code})
