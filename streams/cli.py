@@ -48,3 +48,7 @@ def help_text() -> str:
     width = max(len(name) for name, _, _ in COMMANDS)
     rows = "\n".join(f"  {name:<{width}}  {text}" for name, _, text in COMMANDS)
     return f"{_HELP_HEAD}\ncommands:\n{rows}\n\n{_HELP_FOOT}"
+
+
+if __name__ == "__main__":
+    main()

@@ -6,9 +6,10 @@ production set-up: there, Fanfare uses any Kafka from 3.7 on, named by its boots
 """
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -132,6 +133,25 @@ async def start_cluster(
         await cluster.stop()
         raise
     return cluster
+
+
+@contextlib.asynccontextmanager
+async def some_kafka(
+    bootstrap: str | None, *, nodes: int = 1, data: Path | None = None, say: Callable[[str], None]
+) -> AsyncIterator[str]:
+    """Lend the Kafka at `bootstrap` once it answers, or else one started here and stopped at the end.
+
+    Gives its bootstrap address. Demo, development set-up and tests begin with it.
+    """
+    if bootstrap is not None:
+        await wait_ready(bootstrap, brokers=1, deadline_s=READY_DEADLINE_S)
+        yield bootstrap
+        return
+    cluster = await start_cluster(nodes=nodes, data=data, say=say)
+    try:
+        yield cluster.bootstrap
+    finally:
+        await cluster.stop()
 
 
 def _folder(data: Path | None) -> Path:

@@ -7,6 +7,7 @@ NotLeaderForPartition and the first consumer GroupCoordinatorNotAvailable.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -36,6 +37,29 @@ async def wait_ready(bootstrap: str, *, brokers: int, deadline_s: float) -> None
                 await asyncio.sleep(_POLL_S)
     except TimeoutError as error:
         raise NodeFailedError(f"Kafka at {bootstrap} was not ready after {deadline_s:.0f} s: {missing}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterState:
+    """What a Kafka says about itself: registered brokers, topics, and topics with a leaderless partition."""
+
+    brokers: int
+    topics: int
+    leaderless: tuple[str, ...]
+
+
+async def describe(bootstrap: str, *, deadline_s: float) -> ClusterState:
+    """The state of the Kafka at `bootstrap`; NodeFailedError if it does not answer within `deadline_s`."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            if not await _listening(bootstrap):
+                raise NodeFailedError(f"No Kafka answers at {bootstrap}.")
+            async with admin(bootstrap) as client:
+                brokers = (await client.describe_cluster())["brokers"]
+                topics = await client.list_topics()
+                return ClusterState(len(brokers), len(topics), tuple(await leaderless(client)))
+    except (KafkaError, TimeoutError) as error:
+        raise NodeFailedError(f"Kafka at {bootstrap} does not answer ({type(error).__name__}).") from error
 
 
 async def wait_leaders(client: AIOKafkaAdminClient, topics: Collection[str], *, deadline_s: float) -> None:

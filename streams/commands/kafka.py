@@ -1,0 +1,146 @@
+"""`fanfare kafka up|down|status`: a real Apache Kafka on this machine, for development and tests."""
+
+import asyncio
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+from streams import clock
+from streams.kafka.cluster_errors import ClusterError
+from streams.kafka.detached import REFUSAL_PREFIX, start_detached, stop_detached
+from streams.kafka.foreground import run_until_ended
+from streams.kafka.readiness import describe
+from streams.kafka.run_record import RunRecord, home_of, is_held, read_record
+from streams.settings import kafka_bootstrap
+
+_STATUS_DEADLINE_S: Final = 5
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Run a real Apache Kafka on this machine, on loopback only. It needs no Java, no Docker and no configuration: "
+    "the jars and, where no Java 17 is found, a runtime come from package registries, and every jar is "
+    "checked against its SHA-256 at every start.",
+)
+
+
+class Nodes(StrEnum):
+    """How many brokers: one is quick, three survive the loss of one."""
+
+    ONE = "1"
+    THREE = "3"
+
+
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Folder of the cluster's records; without it they are temporary."),
+]
+
+
+@app.command()
+def up(
+    *,
+    nodes: Annotated[Nodes, typer.Option(help="Brokers to run; three survive the loss of one.")] = Nodes.ONE,
+    data: Data = None,
+    port: Annotated[
+        list[int] | None, typer.Option(metavar="PORT", help="Broker port, once for each node; chosen freely otherwise.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready and leave it running.")] = False,
+) -> None:
+    """Start Kafka; Ctrl-C stops it.
+
+    Starting it again with the same --data finds its records, topics and ports again.
+    """
+    begun_ms = clock.monotonic_ms()
+
+    def ready(record: RunRecord) -> None:
+        _print_ready(record, data, seconds=(clock.monotonic_ms() - begun_ms) / 1_000, detached=detach)
+
+    try:
+        if detach:
+            ready(asyncio.run(start_detached(nodes=int(nodes), data=data, ports=port, say=_say)))
+        else:
+            asyncio.run(run_until_ended(nodes=int(nodes), data=data, ports=port, say=_say, ready=ready))
+    except ClusterError as error:
+        _refuse(error)
+
+
+@app.command()
+def down(data: Data = None) -> None:
+    """Stop the Kafka that `up` started with the same --data.
+
+    It does not matter in which terminal it runs.
+    """
+    try:
+        stopped = asyncio.run(stop_detached(home_of(data)))
+    except ClusterError as error:
+        _refuse(error)
+    _say("Kafka has stopped." if stopped else "No Kafka was running.")
+
+
+@app.command()
+def status(
+    data: Data = None,
+    bootstrap: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT,...", help="Ask this Kafka instead of the one that `up` started.")
+    ] = None,
+) -> None:
+    """Say whether Kafka is up and well; exits 0 if it is, 1 if not."""
+    home = home_of(data)
+    record = read_record(home)
+    asked = bootstrap or (record.bootstrap if record else None) or kafka_bootstrap()
+    if asked is None:
+        _say(
+            "Kafka is starting or stopping." if is_held(home) else "No Kafka is running; `fanfare kafka up` starts one."
+        )
+        raise typer.Exit(1)
+    try:
+        state = asyncio.run(describe(asked, deadline_s=_STATUS_DEADLINE_S))
+    except ClusterError as error:
+        _refuse(error)
+    rows = [("bootstrap", asked), ("brokers", str(state.brokers)), ("topics", str(state.topics))]
+    if record is not None and record.bootstrap == asked:
+        rows += [("records", record.folder), ("process", str(record.pid))]
+    if state.leaderless:
+        rows.append(("no leader", ", ".join(state.leaderless)))
+    _print_rows(rows)
+    expected = record.nodes if record is not None and record.bootstrap == asked else state.brokers
+    if state.leaderless or state.brokers < expected:
+        _say(f"Not well: {state.brokers} of {expected} brokers, {len(state.leaderless)} topics without a leader.")
+        raise typer.Exit(1)
+
+
+def _print_ready(record: RunRecord, data: Path | None, *, seconds: float, detached: bool) -> None:
+    option = "" if data is None else f" --data {data}"
+    _say(f"Kafka is up after {seconds:.1f} s: {record.nodes} node{'s' if record.nodes > 1 else ''}.\n")
+    kept = "temporary; --data DIR keeps them" if record.temporary else "kept; the same --data finds them again"
+    _print_rows(
+        [("bootstrap", record.bootstrap), ("records", f"{record.folder} ({kept})"), ("process", str(record.pid))]
+    )
+    _say("\nnext")
+    _print_rows(
+        [
+            (f"export FANFARE_KAFKA_BOOTSTRAP={record.bootstrap}", "every fanfare command uses it"),
+            (f"fanfare kafka status{option}", "brokers, topics, leaders"),
+            (f"fanfare kafka down{option}" if detached else "Ctrl-C", "stops it"),
+        ]
+    )
+
+
+def _print_rows(rows: list[tuple[str, str]]) -> None:
+    width = max(len(left) for left, _ in rows)
+    for left, right in rows:
+        _say(f"  {left:<{width}}  {right}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _refuse(error: ClusterError) -> NoReturn:
+    print(f"{REFUSAL_PREFIX}{error}", file=sys.stderr)
+    raise typer.Exit(1) from error
