@@ -104,7 +104,7 @@ def _flown(flight: Flight, departed_ms: int, *, dice: Random) -> list[Announceme
 
 
 def _delay_steps(flight: Flight, dice: Random) -> list[tuple[int, int]]:
-    """(when said, late by how much): one to four estimates that grow to the real delay, each before the last ran out."""
+    """(when said, late by how much): one to four estimates growing to the real delay, each before the last ran out."""
     if flight.delay_ms < WORTH_TELLING_MS:
         return []
     final = flight.delay_ms // MINUTE_MS // 5 * 5

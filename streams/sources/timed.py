@@ -60,6 +60,11 @@ class Timed:
     lifetime_ms: int
     codes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    @property
+    def thread(self) -> tuple[str, str]:
+        """Events of one thread are published in order: those about one subject. Each one-time code is its own."""
+        return self.event["source"], self.event["id" if self.lane is Lane.OTP else "subject"]
+
     def released(self, now_ms: int) -> "Timed":
         """The same event as published at `now_ms`: its `time` is then, and its lifetime begins."""
         stamps = {"time": rfc3339(now_ms), "expirytime": rfc3339(now_ms + self.lifetime_ms)}
