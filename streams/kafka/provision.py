@@ -1,0 +1,121 @@
+"""Topics as the catalogue wants them: missing ones made and led, existing ones checked, unsafe ones refused.
+
+Nothing here changes an existing topic: what a person configured, a person changes. Run by `fanfare provision`, by the
+development set-up, and, without making anything, by every process at its start.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from schemas.topics import Topic
+from streams.kafka.readiness import admin, wait_leaders
+from streams.kafka.topic_check import SAFE_COPIES, SAFE_IN_SYNC, TopicFacts, TopicPlan, misfit, objections
+
+_LEADERS_DEADLINE_S: Final = 30
+_CREATE_TIMEOUT_MS: Final = 30_000
+
+
+class ProvisionError(Exception):
+    """Topics cannot be used as they are; the message has one sentence, on a line of its own, for each reason."""
+
+
+async def provision(
+    bootstrap: str, topics: Sequence[Topic], *, shards: int, dev: bool, say: Callable[[str], None]
+) -> tuple[str, ...]:
+    """Make what is missing, wait for every leader, check the rest; return the names of the topics made.
+
+    `shards` fills in for topics without a partition count of their own. With `dev`, few brokers suffice, and what could
+    lose records is said instead of refused; a wrong partition count is refused in any case. Raises ProvisionError, and
+    a KafkaError when Kafka does not answer.
+    """
+    async with admin(bootstrap) as client:
+        plans = await _plans(client, topics, shards=shards, dev=dev)
+        made = await _create(client, await _missing(client, plans))
+        await wait_leaders(client, [plan.name for plan in plans], deadline_s=_LEADERS_DEADLINE_S)
+        await _check(client, plans, dev=dev, say=say)
+    return made
+
+
+async def verify(
+    bootstrap: str, topics: Sequence[Topic], *, shards: int, dev: bool, say: Callable[[str], None]
+) -> None:
+    """Check without making anything: as `provision`, but a missing topic is refused too."""
+    async with admin(bootstrap) as client:
+        plans = await _plans(client, topics, shards=shards, dev=dev)
+        missing = await _missing(client, plans)
+        if missing:
+            names = ", ".join(plan.name for plan in missing)
+            raise ProvisionError(f"Topics are missing: {names}. `fanfare provision` makes them.")
+        await wait_leaders(client, [plan.name for plan in plans], deadline_s=_LEADERS_DEADLINE_S)
+        await _check(client, plans, dev=dev, say=say)
+
+
+async def _plans(
+    client: AIOKafkaAdminClient, topics: Sequence[Topic], *, shards: int, dev: bool
+) -> tuple[TopicPlan, ...]:
+    brokers = len((await client.describe_cluster())["brokers"])
+    if brokers < SAFE_COPIES and not dev:
+        raise ProvisionError(
+            f"Kafka has {brokers} broker{'s' if brokers > 1 else ''}; {SAFE_COPIES} are needed to keep what was "
+            "acknowledged when one is lost. For development, say so (FANFARE_DEV)."
+        )
+    safe = brokers >= SAFE_COPIES
+    copies, in_sync = (SAFE_COPIES, SAFE_IN_SYNC) if safe else (1, 1)
+    return tuple(TopicPlan(topic.name, topic.partitions or shards, copies, in_sync, topic.config()) for topic in topics)
+
+
+async def _missing(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> list[TopicPlan]:
+    known = set(await client.list_topics())
+    return [plan for plan in plans if plan.name not in known]
+
+
+async def _create(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> tuple[str, ...]:
+    if not plans:
+        return ()
+    wanted = [NewTopic(plan.name, plan.partitions, plan.copies, topic_configs=plan.full_config()) for plan in plans]
+    response = await client.create_topics(wanted, timeout_ms=_CREATE_TIMEOUT_MS)
+    errors = [(name, for_code(code), message) for name, code, message in response.topic_errors if code]
+    # Another process may provision at the same time; its topics are checked like any others.
+    refused = [
+        f"{name} cannot be made: {message or error.__name__}"
+        for name, error, message in errors
+        if error is not TopicAlreadyExistsError
+    ]
+    if refused:
+        raise ProvisionError("\n".join(refused))
+    failed = {name for name, _, _ in errors}
+    return tuple(plan.name for plan in plans if plan.name not in failed)
+
+
+async def _check(
+    client: AIOKafkaAdminClient, plans: Sequence[TopicPlan], *, dev: bool, say: Callable[[str], None]
+) -> None:
+    facts = await topic_facts(client, [plan.name for plan in plans])
+    refused = [reason for plan in plans if (reason := misfit(plan, facts[plan.name])) is not None]
+    unsafe = [reason for plan in plans for reason in objections(plan, facts[plan.name])]
+    if not dev:
+        refused += unsafe
+    if refused:
+        raise ProvisionError("\n".join(refused))
+    for reason in unsafe:
+        say(f"development only, refused in production: {reason}")
+
+
+async def topic_facts(client: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[str, TopicFacts]:
+    """Describe existing topics: partitions, copies and effective configuration, by name."""
+    described = {topic["topic"]: topic["partitions"] for topic in await client.describe_topics(list(names))}
+    responses = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+    configs: dict[str, dict[str, str]] = {}
+    for response in responses:
+        for code, message, _, name, entries in response.resources:
+            if code:
+                raise for_code(code)(message)
+            configs[name] = {entry[0]: entry[1] for entry in entries}
+    return {
+        name: TopicFacts(len(parts), min(len(part["replicas"]) for part in parts), configs[name])
+        for name, parts in described.items()
+    }
