@@ -41,7 +41,7 @@ def configure(**context: str | int) -> None:
 
 def get(component: str) -> structlog.typing.FilteringBoundLogger:
     """The logger of one component: ``log.info("slot_joined", generation=3)``."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(component=component)
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=component)
     return logger
 
 

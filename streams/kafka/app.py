@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import faust
 from faust.tables.manager import TableManager
+from faust.types import TP
 
 from streams import clock, log
 from streams.kafka.commits import CommitTracker, Hole, Place
@@ -58,7 +59,7 @@ class FanfareApp(faust.App):
 
     def done(self, record: Delivered) -> None:
         """``record`` has been taken over; its offset need not be read again. Ignored when its generation is over."""
-        place = faust.TP(record.topic, record.partition)
+        place = TP(record.topic, record.partition)
         still_open = self.tracker.done(place, record.offset, record.generation)
         if still_open is not None and still_open <= self.spec.inbox_limit // 2:
             self.consumer.on_buffer_drop(place)
@@ -135,7 +136,8 @@ class FanfareApp(faust.App):
             return
         place: Place = message.tp
         try:
-            unfinished = self.tracker.delivered(place, message.offset, at_ms=clock.monotonic_ms())
+            follows = self.consumer.follows(place, message.offset)
+            unfinished = self.tracker.delivered(place, message.offset, at_ms=clock.monotonic_ms(), follows=follows)
             self.hooks.deliver(_delivered(message, generation))
         except Hole as hole:
             self._end_by(hole)

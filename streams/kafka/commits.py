@@ -2,8 +2,8 @@
 
 Faust commits past messages that are still being worked on (faust-streaming/faust issue 606), so its own bookkeeping is
 switched off and this one is used. A partition's commit position is its oldest unfinished offset, or the next expected
-one when nothing is open. Inputs are dense (no compaction, no transactions): an offset that does not follow its
-predecessor means that records were lost on the way, which is a fault and never repaired here (DESIGN.md section 5).
+one when nothing is open. An offset that does not follow its predecessor means that records were lost between the
+fetch and here, which is a fault and never repaired (DESIGN.md section 5).
 
 Everything belongs to one *generation* of the consumer group. What a forgotten generation still delivers or finishes is
 ignored: another member may own the partition by now.
@@ -71,16 +71,17 @@ class CommitTracker:
             raise Hole(place, flow.next, -1 if base is None else base)
         self._flows[place] = _Flow(base)
 
-    def delivered(self, place: Place, offset: int, *, at_ms: int) -> int:
+    def delivered(self, place: Place, offset: int, *, at_ms: int, follows: int | None = None) -> int:
         """Take note of a record handed to its engine at ``at_ms``; how many of the partition are open now.
 
-        Raises :class:`Hole` (and changes nothing) when ``offset`` is not the one expected. ``KeyError`` when the
-        partition has no base: it is not assigned.
+        ``follows`` is given when the log holds nothing readable between that offset and this record. Raises
+        :class:`Hole` (and changes nothing) when the record is not the one expected. ``KeyError`` when the partition has
+        no base: it is not assigned.
         """
         flow = self._flows[place]
         if flow.next is None:
             flow.committed = offset
-        elif offset != flow.next:
+        elif flow.next != (offset if follows is None else follows):
             raise Hole(place, flow.next, offset)
         flow.next = offset + 1
         flow.open[offset] = at_ms

@@ -3,10 +3,16 @@
 It runs in the main thread and asks :class:`~streams.kafka.membership.MemberThread` for everything that touches the
 network. Overrides and their reasons: research/kernel.md sections 1.1 to 1.3. The topics have ``acks=False``, so
 nothing of Faust's own offset logic (``_acked``, ``_gap``, ``_unacked_messages``) ever holds anything.
+
+*Skips.* Offsets are dense, except where a producer uses transactions: their markers take offsets that nobody can
+read. A business that does so must not look like a lost record, so a jump between what aiokafka hands over is looked
+at once, here: if the log still begins at or before it, nothing readable was in it. Otherwise retention has taken
+records that were never read; that stays a hole.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from faust.transport.drivers.aiokafka import Consumer, Transport
@@ -27,11 +33,17 @@ commit offset of ours that lands after a new owner's only repeats records that t
 class LaneConsumer(Consumer):
     """One per process; ``self.app`` is the :class:`~streams.kafka.app.FanfareApp`."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._handed: dict[Place, int | None] = {}
+        """The offset after the last record that aiokafka handed over, since the last seek."""
+        self._skips: dict[tuple[Place, int], int] = {}
+        super().__init__(*arguments, **options)
+
     def _new_consumer_thread(self) -> MemberThread:
         return MemberThread(self, loop=self.loop, beacon=self.beacon)
 
     async def force_commit(self, *_topics: Any, **_options: Any) -> bool:
-        """Commit what the tracker says is due, and end the process when that is refused. Faust calls it at intervals."""
+        """Commit what the tracker says is due; end the process when that is refused. Faust calls it at intervals."""
         tracker = self.app.tracker
         generation = tracker.generation
         due: dict[Place, int] = tracker.due(self.assignment())
@@ -47,8 +59,34 @@ class LaneConsumer(Consumer):
     async def seek_to_committed(self) -> Mapping[Place, int | None]:
         """Part of Faust's ``perform_seek``; here, and only here, one learns where each partition starts."""
         committed: Mapping[Place, int | None] = await super().seek_to_committed()
+        self._skips = {}
+        self._handed = dict(committed)
         self.app.reading_starts_at(committed)
         return committed
+
+    def follows(self, place: Place, offset: int) -> int:
+        """The offset from which on the log held nothing readable before ``offset``: normally ``offset`` itself."""
+        return self._skips.pop((place, offset), offset) if self._skips else offset
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Mapping[Any, list[Any]]:  # noqa: ASYNC109
+        fetched: Mapping[Any, list[Any]] = await super()._getmany(active_partitions, timeout)
+        for tp, records in fetched.items():
+            await self._note_skips(tp, records)
+        return fetched
+
+    async def _note_skips(self, tp: Place, records: list[Any]) -> None:
+        expected = self._handed.get(tp)
+        first, last = records[0].offset, records[-1].offset
+        self._handed[tp] = last + 1
+        if expected is not None and first > expected and not await self._trimmed(tp, expected):
+            self._skips[tp, first] = expected
+        if last - first + 1 != len(records):
+            for before, record in pairwise(records):
+                if record.offset != before.offset + 1:
+                    self._skips[tp, record.offset] = before.offset + 1
+
+    async def _trimmed(self, tp: Place, expected: int) -> bool:
+        return (await self.earliest_offsets(tp))[tp] > expected
 
     def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:  # noqa: ARG002 - Faust's signature
         """Faust's, with a shorter wait."""

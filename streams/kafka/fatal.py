@@ -32,7 +32,7 @@ class Exit(IntEnum):
 
 _MEANINGS: Final = {
     Exit.FENCED: "Another owner has claimed this journal; it goes on, this process starts afresh.",
-    Exit.UNKNOWN_APPEND: "An append was not confirmed in time; whether it happened is unknown, and the next claim reads it.",
+    Exit.UNKNOWN_APPEND: "An append was not confirmed; whether it happened is unknown, and the next claim reads it.",
     Exit.SLOT_TAKEN: "Another process has joined the group in this slot, or the group has given the slot up.",
     Exit.WATCHDOG: "The process stood still for more than half the session time-out and may have lost its shards.",
     Exit.COMMIT_REFUSED: "The group refused a commit: this process is no longer the owner it thinks it is.",

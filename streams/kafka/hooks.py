@@ -44,7 +44,7 @@ class ShardHooks(Protocol):
         """
 
     async def on_stop(self) -> None:
-        """The process has been told to end: as :meth:`on_revoked`, which is not called as well, then close everything."""
+        """The process has been told to end: as :meth:`on_revoked`, which is not called, then close everything."""
 
     def deliver(self, record: Delivered) -> None:
         """Take one record into the inbox of its shard. Never blocks, never raises."""

@@ -1,0 +1,238 @@
+"""The owner of one journal: reads, claims, appends, and notices when somebody else does.
+
+The rules are pure and live in ``broker/journal.py``; this is the shell that reads and appends for them. The order of
+opening is the one that leaves no hand-off under a lower epoch after a higher claim (DESIGN.md section 3,
+research/kernel.md section 5): read and fold to the end, greet the gateway with the next epoch, claim it, fold to the
+claim, serve.
+
+State changes in one place only: :data:`Apply` is called once for each valid record, in the order of the log, whether
+it was read or has just been acknowledged, and in the same step that moves the journal's position. So memory is
+exactly the folded journal, and survives a rebalance (research/kernel.md section 4, trap 1).
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from broker.journal import Fold, Ownership, TrimmedJournalError, claim_won, fold_from_ms, refuse_trimmed
+from schemas.names import Lane
+from schemas.planned import Claim
+from schemas.wire.header import Header, Kind, pack
+from streams import clock, log
+from streams.kafka.commits import Place
+from streams.kafka.fatal import Exit, fatal
+from streams.kafka.producer import ConfirmedProducer, Outgoing
+from streams.kafka.reader import LogReader, LogRecord, TrimmedError
+
+GAP_DEADLINE_S = 2.0
+"""The gap read is the path that ordinary tests do not enter; one that hangs is a shard that stands still in silence."""
+HELLO_DEADLINE_S = 2.0
+"""A gateway that is down must not keep a journal without an owner: after this the claim is made anyway, and says so."""
+QUIESCE_DEADLINE_S = 1.0
+"""How long a revocation waits for an append in flight."""
+_CLAIM_ATTEMPTS = 5
+"""Each lost claim means that another living owner claimed in the same moment."""
+
+Apply = Callable[[LogRecord, Header], None]
+"""Folds one valid record, claims included, into the owner's state. Void records never reach it."""
+
+_log = log.get("journal")
+
+
+class JournalPlace(msgspec.Struct, frozen=True):
+    """Which journal: one partition of ``plans.<lane>`` or ``outcomes.<lane>``."""
+
+    topic: str
+    lane: Lane
+    shard: int
+    fold_ms: int
+    """F: what is open and older than half of it has been restated, so a fold reaches no further back."""
+    accept_trimmed: bool = False
+    """The operator's word that a trimmed log may be folded: whatever it held has expired."""
+
+    @property
+    def place(self) -> Place:
+        """Topic and partition."""
+        return self.topic, self.shard
+
+
+class JournalTerms(msgspec.Struct, frozen=True):
+    """What one opening depends on."""
+
+    generation: int
+    still_assigned: Callable[[], bool]
+    hello: Callable[[int], Awaitable[None]] | None = None
+    """Greets the gateway with the epoch that will be claimed next; it refuses lower ones from then on."""
+    first_uncommitted_ms: int | None = None
+    """Append time of the first input that is not committed, if there is one."""
+
+
+class NotAssignedError(Exception):
+    """The shard was taken away while its journal was being opened."""
+
+
+class Journal:
+    """One journal in one process. Made once per shard; opened at each assignment, quiesced at each revocation."""
+
+    def __init__(self, at: JournalPlace, apply: Apply, *, reader: LogReader, producer: ConfirmedProducer) -> None:
+        self.at = at
+        self.fold = Fold()
+        self.instance = f"{os.getpid()}.{clock.now_ms()}.{at.shard}"
+        """Tells our claims from those of other processes; one process has one journal per shard and topic."""
+        self._reader = reader
+        self._producer = producer
+        self._apply = apply
+        self._next: int | None = None
+        self._ownership: Ownership | None = None
+        self._in_flight: asyncio.Task[int] | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The claimed epoch, for the heads of records; ``RuntimeError`` when the journal is not open."""
+        return self._owned().epoch
+
+    @property
+    def gaps(self) -> int:
+        """How often somebody else's record stood before one of ours since the last opening."""
+        return self._ownership.gaps if self._ownership is not None else 0
+
+    async def open(self, terms: JournalTerms) -> None:
+        """Become the owner. The first time all that the fold needs is read, later only what is new.
+
+        Raises :class:`NotAssignedError`. A log that has lost what the fold needs ends the process.
+        """
+        self._ownership = None
+        try:
+            await self._catch_up(await self._first_offset(terms))
+            for _ in range(_CLAIM_ATTEMPTS):
+                if await self._claim(terms):
+                    _log.info("journal_open", topic=self.at.topic, shard=self.at.shard, epoch=self.epoch)
+                    return
+        except (TrimmedJournalError, TrimmedError) as error:
+            fatal(Exit.TRIMMED, topic=self.at.topic, shard=self.at.shard, detail=str(error))
+        fatal(Exit.FENCED, topic=self.at.topic, shard=self.at.shard, step="claim")
+
+    async def append(self, value: bytes) -> int:
+        """Append one record and apply it; its offset. When this returns, the record is valid and its effect may begin.
+
+        One append at a time. Cancelling the caller does not cancel the append, nor its application. A higher claim in
+        the log, an unconfirmed append or a gap that cannot be read end the process.
+        """
+        self._owned()
+        if self._in_flight is not None:
+            raise RuntimeError(f"{self.at.topic}-{self.at.shard}: an append is under way")
+        self._in_flight = task = asyncio.ensure_future(self._append(value))
+        task.add_done_callback(self._landed)
+        return await asyncio.shield(task)
+
+    async def quiesce(self) -> None:
+        """Own it no longer: wait for the append in flight (at most a second, or exit), refuse further ones."""
+        if self._in_flight is not None:
+            done, _ = await asyncio.wait([self._in_flight], timeout=QUIESCE_DEADLINE_S)
+            if not done:
+                fatal(Exit.DEADLINE, step="quiesce", topic=self.at.topic, shard=self.at.shard)
+        self._ownership = None
+
+    # Opening.
+
+    async def _first_offset(self, terms: JournalTerms) -> int:
+        if self._next is not None:
+            return self._next
+        log_start, log_end = await self._reader.bounds(self.at.place)
+        last_ms = None
+        if log_end > log_start:
+            last_ms = (await self._reader.read_one(self.at.place, log_end - 1)).timestamp_ms
+        fold_from = fold_from_ms(clock.now_ms(), last_ms, terms.first_uncommitted_ms, self.at.fold_ms)
+        if not self.at.accept_trimmed:
+            first = await self._reader.first_since(self.at.place, 0)
+            first_ms = None if first is None else first[1]
+            refuse_trimmed(log_start=log_start, log_end=log_end, first_record_ms=first_ms, fold_from=fold_from)
+        found = await self._reader.first_since(self.at.place, fold_from)
+        return log_end if found is None else found[0]
+
+    async def _catch_up(self, start: int) -> None:
+        self._next = start
+        _, end = await self._reader.bounds(self.at.place)
+        await self._read_to(end)
+
+    async def _read_to(self, end: int) -> None:
+        assert self._next is not None
+        async with contextlib.aclosing(self._reader.read(self.at.place, self._next, end)) as bites:
+            async for bite in bites:
+                for record in bite:
+                    self._take_in(record)
+                await asyncio.sleep(0)  # a long fold leaves room for the other shards
+
+    async def _claim(self, terms: JournalTerms) -> bool:
+        epoch = self.fold.epoch + 1
+        if terms.hello is not None:
+            await self._greet(terms.hello, epoch)
+        if not terms.still_assigned():
+            raise NotAssignedError(f"{self.at.topic}-{self.at.shard}")
+        header = Header(Kind.CLAIM, self.at.lane, self.at.shard, epoch, clock.now_ms())
+        claim = pack(header, Claim(self.instance, terms.generation))
+        (appended,) = await self._producer.confirm([self._outgoing(claim)])
+        await self._read_to(appended.offset)
+        self._take_in(LogRecord(appended.offset, appended.timestamp_ms, None, claim))
+        if not claim_won(self.fold, epoch, self.instance):
+            return False
+        self._ownership = Ownership(epoch, self.instance, appended.offset + 1)
+        return True
+
+    async def _greet(self, hello: Callable[[int], Awaitable[None]], epoch: int) -> None:
+        try:
+            await asyncio.wait_for(hello(epoch), HELLO_DEADLINE_S)
+        except TimeoutError:
+            _log.warning("hello_unanswered", topic=self.at.topic, shard=self.at.shard, epoch=epoch)
+
+    # Appending.
+
+    async def _append(self, value: bytes) -> int:
+        ownership = self._owned()
+        (appended,) = await self._producer.confirm([self._outgoing(value)])
+        try:
+            gap = ownership.gap_before(appended.offset)
+        except ValueError:
+            fatal(Exit.UNKNOWN_APPEND, topic=self.at.topic, shard=self.at.shard, why="log_went_back")
+        if gap:
+            await self._read_gap(ownership, gap)
+        self._take_in(LogRecord(appended.offset, appended.timestamp_ms, None, value))
+        ownership.confirm(appended.offset)
+        return appended.offset
+
+    async def _read_gap(self, ownership: Ownership, gap: range) -> None:
+        try:
+            async with asyncio.timeout(GAP_DEADLINE_S):
+                foreign = [
+                    record async for bite in self._reader.read(self.at.place, gap.start, gap.stop) for record in bite
+                ]
+        except TimeoutError:
+            fatal(Exit.DEADLINE, step="gap", topic=self.at.topic, shard=self.at.shard, offset=gap.start)
+        if ownership.fenced_by(record.value for record in foreign):
+            fatal(Exit.FENCED, topic=self.at.topic, shard=self.at.shard, epoch=ownership.epoch, offset=gap.start)
+        for record in foreign:
+            self._take_in(record)
+        _log.warning("journal_gap", topic=self.at.topic, shard=self.at.shard, offset=gap.start, records=len(gap))
+
+    def _take_in(self, record: LogRecord) -> None:
+        """The one step in which state and position move together."""
+        header = self.fold.admit(record.value)
+        if header is not None:
+            self._apply(record, header)
+        self._next = record.offset + 1
+
+    def _landed(self, task: "asyncio.Task[int]") -> None:
+        self._in_flight = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            fatal(Exit.CRASHED, step="append", topic=self.at.topic, shard=self.at.shard, error=type(error).__name__)
+
+    def _outgoing(self, value: bytes) -> Outgoing:
+        return Outgoing(self.at.topic, value, partition=self.at.shard)
+
+    def _owned(self) -> Ownership:
+        if self._ownership is None:
+            raise RuntimeError(f"{self.at.topic}-{self.at.shard} is not open")
+        return self._ownership

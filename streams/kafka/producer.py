@@ -1,0 +1,131 @@
+"""Confirmed producers: an append has happened, or the process ends.
+
+Idempotent, acks=all. An append that is not acknowledged within its deadline, fails, or is acknowledged without an
+offset is *unknown*: it may stand in the log or appear in it later. aiokafka's idempotent mode retries for ever, so a
+caller that gave up and went on could be overtaken by its own record; hence exit, and the next claim reads what really
+happened (protocol.md section 1.2, rule 4). A process has one producer for its journals and another one for charges,
+status and dead letters, so that these never wait in one another's batches.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import aiokafka
+import aiokafka.errors
+import msgspec
+
+from streams.kafka.fatal import Exit, fatal
+
+APPEND_DEADLINE_MS = 4_000
+"""Above a leader election on a quiet cluster, below the session time-out of the group."""
+_BATCH_BYTES = 256 * 1024
+"""Only filled when appends are pipelined; a larger record gets a batch of its own."""
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """One record to append. Without a partition the key decides (murmur2, as Java does)."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Appended(NamedTuple):
+    """Where a record stands now, and the broker's time of it."""
+
+    offset: int
+    timestamp_ms: int
+
+
+class ConfirmedProducer:
+    """One producer object. ``name`` tells producers of one process apart in the broker's logs."""
+
+    def __init__(self, bootstrap: str, name: str, *, linger_ms: int = 0, deadline_ms: int = APPEND_DEADLINE_MS) -> None:
+        self._bootstrap = bootstrap
+        self._name = name
+        self._linger_ms = linger_ms
+        self._deadline_s = deadline_ms / 1000
+        self._producer: aiokafka.AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect and obtain a producer id."""
+        self._producer = aiokafka.AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            client_id=self._name,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=self._linger_ms,
+            max_batch_size=_BATCH_BYTES,
+        )
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Send what is buffered and close. At most the append deadline."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await asyncio.wait([asyncio.ensure_future(producer.stop())], timeout=self._deadline_s)
+
+    async def append(
+        self,
+        topic: str,
+        partition: int | None,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        headers: tuple[tuple[str, bytes], ...] = (),
+    ) -> int:
+        """Append one record; its offset. Ends the process when the outcome is unknown.
+
+        Cancelling the caller does not cancel the append.
+        """
+        appended = await self.confirm([Outgoing(topic, value, key, partition, headers)])
+        return appended[0].offset
+
+    async def send_many(self, records: Sequence[Outgoing]) -> list[int]:
+        """Append all, pipelined and in order within each partition; their offsets. One deadline for all of them.
+
+        Offsets are only informative here: an idempotent retry may be acknowledged without its true one.
+        """
+        return [appended.offset for appended in await self.confirm(records)]
+
+    async def confirm(self, records: Sequence[Outgoing]) -> list[Appended]:
+        """As :meth:`send_many`, with times."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await asyncio.shield(asyncio.ensure_future(self._confirm(records)))
+        except TimeoutError:
+            self._unknown(records, "deadline")
+
+    async def _confirm(self, records: Sequence[Outgoing]) -> list[Appended]:
+        try:
+            waiting = [await self._send(record) for record in records]
+            return [self._checked(records, await future) for future in waiting]
+        except aiokafka.errors.MessageSizeTooLargeError:
+            fatal(Exit.OVERSIZE, producer=self._name, topic=records[0].topic)
+        except aiokafka.errors.KafkaError as error:
+            self._unknown(records, type(error).__name__)
+
+    async def _send(self, record: Outgoing) -> "asyncio.Future[Any]":
+        if self._producer is None:
+            raise RuntimeError(f"producer {self._name} is not running")
+        future: asyncio.Future[Any] = await self._producer.send(
+            record.topic,
+            value=record.value,
+            key=record.key,
+            partition=record.partition,
+            headers=list(record.headers),
+        )
+        return future
+
+    def _checked(self, records: Sequence[Outgoing], done: Any) -> Appended:
+        # aiokafka reports success without an offset when the broker remembers the sequence but not where it put it.
+        if done is None or done.offset < 0:
+            self._unknown(records, "no_offset")
+        return Appended(done.offset, done.timestamp)
+
+    def _unknown(self, records: Sequence[Outgoing], why: str) -> NoReturn:
+        first = records[0]
+        fatal(Exit.UNKNOWN_APPEND, producer=self._name, topic=first.topic, partition=first.partition, why=why)

@@ -1,0 +1,137 @@
+"""Reading ranges of logs: what a journal needs before it can decide, and when its owner finds a gap.
+
+One consumer without a group for all journals of a process, all partitions assigned and paused from the start. A read
+seeks, resumes, takes what it asked for, pauses again; an idle reader sends nothing. Reads of different partitions may
+run side by side. Nothing here is retried for long: a read that makes no progress ends the process.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from typing import NamedTuple
+
+import aiokafka
+import aiokafka.errors
+from aiokafka import TopicPartition
+
+from streams.kafka.commits import Place
+from streams.kafka.fatal import Exit, fatal
+
+_FETCH_MAX_WAIT_MS = 50
+_FETCH_BYTES = 4 * 1024 * 1024
+"""Folds are read in large bites; records are below 1 MB."""
+_PROGRESS_DEADLINE_S = 10.0
+"""A fold may take longer than this, a fetch within it may not: above a leader election (6 s) and its aftermath."""
+
+
+class LogRecord(NamedTuple):
+    """One record of a log as it stands there."""
+
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes
+
+
+class TrimmedError(Exception):
+    """The log no longer holds the offset from which it was to be read."""
+
+
+class LogReader:
+    """Reads any range of the ``places`` it was made for. ``name`` shows up in the broker's logs."""
+
+    def __init__(self, bootstrap: str, name: str, places: Iterable[Place]) -> None:
+        self._bootstrap = bootstrap
+        self._name = name
+        self._busy = {TopicPartition(*place): asyncio.Lock() for place in places}
+        self._consumer: aiokafka.AIOKafkaConsumer | None = None
+
+    async def start(self) -> None:
+        """Connect; all partitions are assigned and paused."""
+        consumer = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            client_id=self._name,
+            group_id=None,
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
+            max_partition_fetch_bytes=_FETCH_BYTES,
+        )
+        await consumer.start()
+        # No await between these: a fetch before the pause would ask for a position that nobody has chosen.
+        consumer.assign(list(self._busy))
+        for tp in self._busy:
+            consumer.seek(tp, 0)
+        consumer.pause(*self._busy)
+        self._consumer = consumer
+
+    async def stop(self) -> None:
+        """Close. aiokafka's stop has been seen not to come back, so it gets a second."""
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            await asyncio.wait([asyncio.ensure_future(consumer.stop())], timeout=1.0)
+
+    async def bounds(self, place: Place) -> tuple[int, int]:
+        """The log start offset, and the offset that the next append will get."""
+        tp = TopicPartition(*place)
+        async with self._deadline("bounds", place):
+            starts: Mapping[TopicPartition, int] = await self._running().beginning_offsets([tp])
+            ends: Mapping[TopicPartition, int] = await self._running().end_offsets([tp])
+        return starts[tp], ends[tp]
+
+    async def first_since(self, place: Place, at_ms: int) -> tuple[int, int] | None:
+        """Offset and time of the first record appended at or after ``at_ms``; ``None`` when there is none."""
+        tp = TopicPartition(*place)
+        async with self._deadline("first_since", place):
+            found = (await self._running().offsets_for_times({tp: max(at_ms, 0)}))[tp]
+        return None if found is None else (found.offset, found.timestamp)
+
+    async def read_one(self, place: Place, offset: int) -> LogRecord:
+        """The record at ``offset``, which must exist."""
+        records = [record async for bite in self.read(place, offset, offset + 1) for record in bite]
+        return records[0]
+
+    async def read(self, place: Place, start: int, stop: int) -> AsyncGenerator[list[LogRecord], None]:
+        """The records of ``[start, stop)`` in bites. All of them must have been acknowledged; the log is dense.
+
+        Raises :class:`TrimmedError` when the log begins after ``start``.
+        """
+        tp = TopicPartition(*place)
+        async with self._busy[tp]:
+            consumer = self._running()
+            consumer.seek(tp, start)
+            consumer.resume(tp)
+            try:
+                while start < stop:
+                    async with self._deadline("read", place):
+                        bite = await self._bite(consumer, tp, stop)
+                        start = await consumer.position(tp)
+                    yield bite
+            finally:
+                consumer.pause(tp)
+
+    async def _bite(self, consumer: aiokafka.AIOKafkaConsumer, tp: TopicPartition, stop: int) -> list[LogRecord]:
+        while True:
+            try:
+                fetched = await consumer.getmany(tp, timeout_ms=200)
+            except aiokafka.errors.OffsetOutOfRangeError as error:
+                raise TrimmedError(f"{tp.topic}-{tp.partition} no longer holds what was to be read") from error
+            if records := fetched.get(tp):
+                return [
+                    LogRecord(record.offset, record.timestamp, record.key, record.value)
+                    for record in records
+                    if record.offset < stop
+                ]
+
+    def _running(self) -> aiokafka.AIOKafkaConsumer:
+        if self._consumer is None:
+            raise RuntimeError(f"reader {self._name} is not running")
+        return self._consumer
+
+    @contextlib.asynccontextmanager
+    async def _deadline(self, step: str, place: Place) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(_PROGRESS_DEADLINE_S):
+                yield
+        except TimeoutError:
+            fatal(Exit.DEADLINE, step=step, topic=place[0], partition=place[1], reader=self._name)

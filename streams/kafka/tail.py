@@ -1,0 +1,164 @@
+"""Following a topic from its beginning (or an offset) for ever, and knowing how fresh what one knows is.
+
+Used for registry, controls, suppressions and audience.changes, which every worker folds whole. No group, nothing
+committed.
+
+*Freshness.* A message may be decided only if the tail of suppressions has seen everything that was acknowledged up to
+100 ms ago (protocol.md section 1.7). aiokafka stamps a partition when it *processes* a fetch response; after a pause
+that can be seconds after the broker wrote it, and the stamp would lie by exactly the pause it should reveal. So we
+take the time at which the fetch was *sent*: whatever was acknowledged before that is covered by the high watermark in
+the response. A fetch that finds nothing returns after 25 ms, so an idle tail is between 25 and 50 ms old.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import aiokafka
+import aiokafka.errors
+from aiokafka import TopicPartition
+
+from streams import clock
+from streams.kafka.fatal import Exit, fatal
+from streams.kafka.reader import LogRecord
+
+_FETCH_MAX_WAIT_MS = 25
+_FETCH_BYTES = 4 * 1024 * 1024
+_START_DEADLINE_S = 10.0
+
+NEVER_MS = 2**62
+"""The age of what has never been fresh."""
+
+ApplyBatch = Callable[[int, Sequence[LogRecord]], None]
+"""Takes a partition and its next records, in order; synchronous, so that it is one step with the position."""
+
+
+class Tail:
+    """A tail of one topic. ``partitions`` of ``None`` means all; ``start`` gives offsets, default the beginning."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        apply: ApplyBatch,
+        *,
+        partitions: Sequence[int] | None = None,
+        start: Mapping[int, int] | None = None,
+    ) -> None:
+        self.topic = topic
+        self._bootstrap = bootstrap
+        self._apply = apply
+        self._partitions = partitions
+        self._start = dict(start or {})
+        self._applied: dict[int, int] = {}
+        self._fresh_ms: dict[int, int] = {}
+        self._asked: dict[int, tuple[int, int]] = {}
+        """Partition -> when the last answered fetch was sent, and the high watermark that it brought."""
+        self._moved = asyncio.Event()
+        self._consumer: aiokafka.AIOKafkaConsumer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect and follow from now on. A topic that does not exist ends the process."""
+        consumer = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            client_id=f"tail-{self.topic}",
+            group_id=None,
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
+            max_partition_fetch_bytes=_FETCH_BYTES,
+        )
+        await consumer.start()
+        self._time_fetches(consumer._fetcher)  # noqa: SLF001 - hooked internals, checked by selftest
+        self._consumer = consumer
+        await self._position(consumer)
+        self._task = asyncio.ensure_future(self._follow(consumer))
+        self._task.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        """Follow no longer."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            await asyncio.wait([asyncio.ensure_future(consumer.stop())], timeout=1.0)
+
+    def fresh_ms(self, partition: int) -> int:
+        """Age of what is known of ``partition``: everything acknowledged longer ago has been applied."""
+        seen_ms = self._fresh_ms.get(partition)
+        return NEVER_MS if seen_ms is None else clock.monotonic_ms() - seen_ms
+
+    def applied(self, partition: int) -> int:
+        """The offset of ``partition`` up to which (exclusive) everything has been applied."""
+        return self._applied.get(partition, 0)
+
+    async def caught_up(self, deadline_s: float) -> None:
+        """Return when everything that stood in the topic at the time of the call has been applied, or exit."""
+        assert self._consumer is not None
+        try:
+            async with asyncio.timeout(deadline_s):
+                ends = await self._consumer.end_offsets([TopicPartition(self.topic, p) for p in self._applied])
+                while any(self._applied[tp.partition] < end for tp, end in ends.items()):
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            fatal(Exit.DEADLINE, step="caught_up", topic=self.topic)
+
+    async def _position(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        try:
+            async with asyncio.timeout(_START_DEADLINE_S):
+                known = await consumer._client._wait_on_metadata(self.topic)  # noqa: SLF001
+                tps = [TopicPartition(self.topic, p) for p in sorted(self._partitions or known)]
+                starts = await consumer.beginning_offsets(tps)
+        except (TimeoutError, aiokafka.errors.KafkaError):
+            fatal(Exit.DEADLINE, step="tail_start", topic=self.topic)
+        consumer.assign(tps)
+        for tp in tps:
+            offset = self._start.get(tp.partition, starts[tp])
+            consumer.seek(tp, offset)
+            self._applied[tp.partition] = offset
+
+    async def _follow(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        while True:
+            fetched = await consumer.getmany(timeout_ms=1_000)
+            for tp, records in fetched.items():
+                self._apply(tp.partition, [LogRecord(r.offset, r.timestamp, r.key, r.value) for r in records])
+                # Not the last offset: compaction leaves holes, also at the end of what was fetched.
+                self._applied[tp.partition] = await consumer.position(tp)
+                self._judge(tp.partition)
+            self._moved.set()
+            await asyncio.sleep(0)
+
+    def _time_fetches(self, fetcher: Any) -> None:
+        answered = fetcher._proc_fetch_request  # noqa: SLF001
+
+        async def timed(assignment: Any, node_id: int, request: Any) -> bool:
+            sent_ms = clock.monotonic_ms()
+            states = {
+                row[0]: assignment.state_value(TopicPartition(topic, row[0]))
+                for topic, rows in request.topics
+                for row in rows
+            }
+            before = {partition: state.timestamp for partition, state in states.items()}
+            woken: bool = await answered(assignment, node_id, request)
+            for partition, state in states.items():
+                if state.timestamp != before[partition]:
+                    self._asked[partition] = (sent_ms, state.highwater)
+                    self._judge(partition)
+            return woken
+
+        fetcher._proc_fetch_request = timed  # noqa: SLF001
+
+    def _judge(self, partition: int) -> None:
+        asked = self._asked.get(partition)
+        if asked is not None and self._applied[partition] >= asked[1]:
+            self._fresh_ms[partition] = asked[0]
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        code = Exit.TRIMMED if isinstance(error, aiokafka.errors.OffsetOutOfRangeError) else Exit.CRASHED
+        fatal(code, step="tail", topic=self.topic, error=type(error).__name__)
