@@ -100,10 +100,11 @@ class Newest(msgspec.Struct, frozen=True, array_like=True):
     """The newest version of a fact that this shard has seen, remembered until ``keep_ms``."""
 
     fact: bytes
-    entity: bytes
     version: int
+    time_ms: int
+    """The event time of that version: facet ``*`` dominates every fact of its entity that is not newer than this."""
     keep_ms: int
-    request: bytes
+    """Latest expiry of any version seen, and an hour: forgetting v8 while v7 still waits would revive v7."""
 
 
 class Restated(msgspec.Struct, frozen=True, array_like=True):

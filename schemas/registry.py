@@ -1,4 +1,7 @@
-"""What operators register: businesses, senders, templates, prices, the deployment. JSON on the compacted ``registry`` topic, key ``kind/id``."""
+"""What operators register: businesses, senders, templates, prices, the deployment.
+
+JSON on the compacted ``registry`` topic, key ``kind/id``.
+"""
 
 from enum import IntEnum
 

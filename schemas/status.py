@@ -1,4 +1,7 @@
-"""What businesses read: ``fanfare.status.v1`` on ``status.<business>``, and dead letters. Egress is open: ignore what you do not know."""
+"""What businesses read: ``fanfare.status.v1`` on ``status.<business>``, and dead letters.
+
+Egress is open: ignore what you do not know.
+"""
 
 import msgspec
 

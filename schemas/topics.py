@@ -129,22 +129,47 @@ STATUS_RETENTION_MS: Final = 14 * DAY_MS
 def lane_topics(lane: Lane) -> tuple[Topic, ...]:
     """The five co-partitioned topics of a lane, in the order of the data."""
     return (
-        Topic(requests(lane), "business", None, _REQUESTS_MS[lane], "Inputs live no longer than the journal that took them over."),
+        Topic(
+            requests(lane),
+            "business",
+            None,
+            _REQUESTS_MS[lane],
+            "Inputs live no longer than the journal that took them over.",
+        ),
         Topic(plans(lane), "business", None, _PLANS_MS[lane], "Plan's journal: its fold is the idempotency window."),
         Topic(work(lane), "none", None, _REQUESTS_MS[lane], "Inputs of deliver; taken over into its journal."),
-        Topic(outcomes(lane), "none", None, _OUTCOMES_MS[lane], "Deliver's journal; settle reads it for the settle window."),
+        Topic(
+            outcomes(lane),
+            "none",
+            None,
+            _OUTCOMES_MS[lane],
+            "Deliver's journal; settle reads it for the settle window.",
+        ),
         Topic(receipts(lane), "none", None, _OUTCOMES_MS[lane], "Evidence; settle reads it for the settle window."),
     )
 
 
 SHARED: Final = (
-    Topic(SUPPRESSIONS, "recipient", None, FOR_EVER, "A STOP holds for ever; tiny, so that no import stands before one."),
+    Topic(
+        SUPPRESSIONS, "recipient", None, FOR_EVER, "A STOP holds for ever; tiny, so that no import stands before one."
+    ),
     Topic(AUDIENCE, "recipient", None, FOR_EVER, "Ordinals are the order of first appearance, so it is never trimmed."),
     Topic(INBOUND, "recipient", None, 7 * DAY_MS, "Replies of people; clear text lives seven days."),
     Topic(CHARGES, "business", None, FOR_EVER, "The ledger can be rebuilt from it at any time."),
-    Topic(DEAD_LETTERS, "source", None, 14 * DAY_MS, "What was refused before it had a name, and poison; with its origin."),
-    Topic(REGISTRY, "kind/id", 1, FOR_EVER, "Businesses, senders, templates, prices, keys, deployment.", compacted=True),
-    Topic(CONTROLS, "subject", 1, FOR_EVER, "Pause, cancel, kill switch: the newest word for each subject.", compacted=True),
+    Topic(
+        DEAD_LETTERS, "source", None, 14 * DAY_MS, "What was refused before it had a name, and poison; with its origin."
+    ),
+    Topic(
+        REGISTRY, "kind/id", 1, FOR_EVER, "Businesses, senders, templates, prices, keys, deployment.", compacted=True
+    ),
+    Topic(
+        CONTROLS,
+        "subject",
+        1,
+        FOR_EVER,
+        "Pause, cancel, kill switch: the newest word for each subject.",
+        compacted=True,
+    ),
 )
 
 

@@ -57,14 +57,18 @@ def _info(request: bytes, address: str, template: str, parameter: str) -> bytes:
     return b"\0".join((b"fanfare-otp-1", request, address.encode(), template.encode(), parameter.encode()))
 
 
-def seal_code(code: str, public: bytes, kid: str, *, request: bytes, address: str, template: str, parameter: str) -> str:
+def seal_code(
+    code: str, public: bytes, kid: str, *, request: bytes, address: str, template: str, parameter: str
+) -> str:
     """``<kid>.<base64url>`` of ``code`` for the holder of ``public`` (32 bytes, X25519), bound to its place."""
     key = X25519PublicKey.from_public_bytes(public)
     blob = _SUITE.encrypt(code.encode(), key, info=_info(request, address, template, parameter))
     return f"{kid}.{base64.urlsafe_b64encode(blob).decode().rstrip('=')}"
 
 
-def open_code(sealed: str, private: dict[str, bytes], *, request: bytes, address: str, template: str, parameter: str) -> str:
+def open_code(
+    sealed: str, private: dict[str, bytes], *, request: bytes, address: str, template: str, parameter: str
+) -> str:
     """The code inside; ``private`` maps kid to 32 bytes. Raises :class:`SealError`."""
     kid, _, text = sealed.partition(".")
     if kid not in private:

@@ -1,0 +1,140 @@
+"""One decision for each of some ranks of one request, in the order that the rules bind.
+
+Expired, superseded, consent, membership, attempts, pair limit; what is left is sent. Pure: the facts are passed in, and
+what they were (offsets) goes into the decision, so that the auditor can repeat it.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from pyroaring import BitMap
+
+from broker.audience.consent import Consent
+from broker.audience.members import Audience
+from broker.deliver.item import Item, People, recipients_of
+from broker.deliver.limits import PairStamps
+from broker.deliver.policy import DeliverPolicy
+from broker.deliver.versions import Versions
+from schemas.outcome import Decided
+from schemas.planned import Terms
+from schemas.reasons import Reason, State
+from schemas.wire.columns import i64s, intervals_of, runs_of, u16s
+
+
+class Facts(NamedTuple):
+    """What other logs say, and how freshly they were read."""
+
+    consent: Consent
+    audience: Audience
+    suppressed_upto: int
+    """Offset of the last suppression that was applied."""
+    suppressed_fresh_ms: int
+    """The newest moment at which the suppressions were known to be read to their end."""
+    audience_fresh_ms: int
+    """The same of the audience's changes."""
+
+
+class Rules(NamedTuple):
+    """What a decision needs beside the item."""
+
+    policy: DeliverPolicy
+    facts: Facts
+    versions: Versions
+    stamps: PairStamps
+    ahead: Counter[tuple[str, bytes]]
+    """Messages decided in the same append, by (sender, recipient): not folded yet."""
+
+
+def whole_refusal(terms: Terms, versions: Versions, now_ms: int) -> Reason | None:
+    """What forbids all ranks of a request alike."""
+    if now_ms >= terms.expires_ms:
+        return Reason.EXPIRED
+    if versions.superseded(terms):
+        return Reason.SUPERSEDED
+    return None
+
+
+def forbidden(item: Item, people: People, rules: Rules) -> dict[int, Reason]:
+    """Positions that suppressions forbid now."""
+    consent, lane = rules.facts.consent, rules.policy.lane
+    business = item.terms.business
+    if not consent.concerns(business):
+        return {}
+    verdicts = (consent.verdict(one, business, lane=lane, listed=item.listed) for one in recipients_of(people))
+    return {position: reason for position, reason in enumerate(verdicts) if reason is not None}
+
+
+def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int) -> Decided:
+    """The decision about ``ranks`` (ascending, pending or due) of ``item``, ready to be appended."""
+    whole = whole_refusal(item.terms, rules.versions, now_ms)
+    if whole is not None:
+        return all_alike(item, ranks, whole, rules)
+    people = item.people(ranks, rules.facts.audience)
+    statuses = bytearray((State.SEND,)) * len(ranks)
+    for position, reason in forbidden(item, people, rules).items():
+        statuses[position] = reason
+    _drop_leavers(item, ranks, statuses, rules.facts.audience)
+    attempts = bytearray(item.attempts[rank] for rank in ranks)
+    if any(attempts):
+        for position, attempt in enumerate(attempts):
+            if attempt >= rules.policy.max_attempts and statuses[position] == State.SEND:
+                statuses[position] = Reason.ATTEMPTS_EXHAUSTED
+    dues = _keep_pair_limit(item, people, statuses, rules, now_ms) if rules.stamps.on else []
+    for position, status in enumerate(statuses):
+        attempts[position] += status == State.SEND
+    return _section(item, ranks, (bytes(statuses), bytes(attempts), people.markets, dues), rules.facts)
+
+
+def all_alike(item: Item, ranks: Sequence[int], reason: Reason, rules: Rules) -> Decided:
+    """The same refusal for all of ``ranks``."""
+    attempts = bytes(item.attempts[rank] for rank in ranks)
+    return _section(item, ranks, (bytes((reason,)) * len(ranks), attempts, (), []), rules.facts)
+
+
+def _drop_leavers(item: Item, ranks: Sequence[int], statuses: bytearray, audience: Audience) -> None:
+    if item.ordinals is None:
+        return
+    ordinals = item.ordinals[np.asarray(ranks, dtype=np.int64)]
+    gone = BitMap(ordinals) - audience.freeze(item.terms.business, item.opened.item.list)
+    if not gone:
+        return
+    for position, ordinal in enumerate(ordinals.tolist()):
+        if ordinal in gone and statuses[position] == State.SEND:
+            statuses[position] = Reason.NOT_OPTED_IN
+
+
+def _keep_pair_limit(item: Item, people: People, statuses: bytearray, rules: Rules, now_ms: int) -> list[int]:
+    sender, dues = item.terms.sender, list[int]()
+    for position, recipient in enumerate(recipients_of(people)):
+        if statuses[position] != State.SEND:
+            continue
+        pair = (sender, recipient)
+        due = rules.stamps.due_ms(sender, recipient, now_ms, rules.ahead[pair])
+        if due > now_ms:
+            statuses[position] = State.WAITING
+            dues.append(due)
+        else:
+            rules.ahead[pair] += 1
+    return dues
+
+
+_Columns = tuple[bytes, bytes, Sequence[int], list[int]]
+
+
+def _section(item: Item, ranks: Sequence[int], columns: _Columns, facts: Facts) -> Decided:
+    statuses, attempts, markets, dues = columns
+    sent = [market for market, status in zip(markets, statuses, strict=False) if status == State.SEND]
+    alike = len(set(sent)) <= 1
+    return Decided(
+        item.request,
+        intervals_of(ranks),
+        runs_of(statuses),
+        runs_of(attempts),
+        b"" if alike else u16s(sent),
+        sent[0] if sent and alike else 0,
+        i64s(dues),
+        facts.suppressed_upto,
+        facts.audience.upto,
+    )

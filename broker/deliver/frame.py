@@ -1,0 +1,168 @@
+"""Flights: decided messages on their way to the gateway, and the frame that carries them.
+
+The frame is built at the last moment, from journaled decisions. If the world moved since the decision (a STOP, the expiry,
+a newer version) the rows that are now forbidden are *withheld*: answered with the reason if they surely never left, and
+``in_doubt`` if an earlier owner or an earlier try may have sent them (protocol.md section 1.5).
+"""
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from broker.deliver.decide import Rules, forbidden, whole_refusal
+from broker.deliver.item import Item, People
+from broker.deliver.state import ShardState
+from schemas.names import fact_key, text_of
+from schemas.outcome import Answered, Decided
+from schemas.reasons import Reason, State
+from schemas.registry import Category
+from schemas.wire.columns import i64s, intervals_of, of_u32s, pairs, ranks_of, u32s, values_of
+from schemas.wire.frames import Frame, Section, ref_of
+
+
+@dataclass(slots=True)
+class Part:
+    """Ranks of one request under one attempt."""
+
+    request: bytes
+    ranks: list[int]
+    attempt: int
+    suppressed_upto: int
+
+
+@dataclass(slots=True)
+class Flight:
+    """Decided ranks that the gateway has not answered. One of a shard's is in the air at a time, in journal order."""
+
+    parts: list[Part]
+    maybe_sent: bool = False
+    """An earlier owner, or a try without an answer, may have brought it to the gateway."""
+    tries: int = 0
+    retry_ms: int = 0
+    frame: Frame | None = field(default=None, repr=False)
+
+    def rows(self) -> int:
+        """How many messages."""
+        return sum(len(part.ranks) for part in self.parts)
+
+
+def flight_of(decided: Iterable[Decided]) -> Flight | None:
+    """The flight that a journaled append leads to, None if it sends nothing."""
+    parts: list[Part] = []
+    for section in decided:
+        statuses, attempts = values_of(section.statuses), values_of(section.attempts)
+        by_attempt: dict[int, list[int]] = {}
+        for rank, status, attempt in zip(ranks_of(section.ranks), statuses, attempts, strict=True):
+            if status == State.SEND:
+                by_attempt.setdefault(attempt, []).append(rank)
+        parts += [
+            Part(section.request, ranks, attempt, section.suppressed_upto) for attempt, ranks in by_attempt.items()
+        ]
+    return Flight(parts) if parts else None
+
+
+def flights_again(state: ShardState, chunk: int) -> list[Flight]:
+    """After a fold: what was decided and never answered, to be handed off again under the same names."""
+    parts: list[Part] = []
+    for item in state.items.values():
+        by_attempt: dict[int, list[int]] = {}
+        for rank in item.with_status(State.SEND):
+            by_attempt.setdefault(item.attempts[rank], []).append(rank)
+        for attempt, ranks in by_attempt.items():
+            parts += [Part(item.request, ranks[at : at + chunk], attempt, -2) for at in range(0, len(ranks), chunk)]
+    flights: list[Flight] = []
+    for part in parts:
+        if flights and flights[-1].rows() + len(part.ranks) <= chunk:
+            flights[-1].parts.append(part)
+        else:
+            flights.append(Flight([part], maybe_sent=True))
+    return flights
+
+
+def withhold(flight: Flight, state: ShardState, rules: Rules, now_ms: int) -> list[Answered]:
+    """Take out of ``flight`` what may not be handed off any more, and say so as answers to be journaled."""
+    answers: list[Answered] = []
+    for part in flight.parts:
+        item = state.items[part.request]
+        held = _held(item, part, rules, now_ms)
+        if not held:
+            continue
+        ranks = sorted(held)
+        statuses = bytes(State.IN_DOUBT if flight.maybe_sent else held[rank] for rank in ranks)
+        answers.append(
+            Answered(
+                part.request,
+                intervals_of(ranks),
+                0,
+                u32s(ranks),
+                statuses,
+                u32s([0] * len(ranks)),
+                i64s([0] * len(ranks)),
+            )
+        )
+        part.ranks = [rank for rank in part.ranks if rank not in held]
+    flight.parts = [part for part in flight.parts if part.ranks]
+    return answers
+
+
+def _held(item: Item, part: Part, rules: Rules, now_ms: int) -> dict[int, Reason]:
+    whole = whole_refusal(item.terms, rules.versions, now_ms)
+    if whole is not None:
+        return dict.fromkeys(part.ranks, whole)
+    if part.suppressed_upto == rules.facts.suppressed_upto or not rules.facts.consent.concerns(item.terms.business):
+        return {}
+    people = item.people(part.ranks, rules.facts.audience)
+    return {part.ranks[position]: reason for position, reason in forbidden(item, people, rules).items()}
+
+
+def frame_of(flight: Flight, state: ShardState, rules: Rules, epoch: int) -> Frame:
+    """The frame of a flight, valid until the last STOP check and the lane's span."""
+    policy = rules.policy
+    not_after_ms = rules.facts.suppressed_fresh_ms + policy.windows.frame_ms
+    sections = tuple(_section(state.items[part.request], part, rules) for part in flight.parts)
+    return Frame(policy.lane.word, policy.shard, epoch, not_after_ms, sections)
+
+
+def _section(item: Item, part: Part, rules: Rules) -> Section:
+    terms, policy = item.terms, rules.policy
+    people = item.people(part.ranks, rules.facts.audience)
+    fact = fact_key(terms.business, terms.entity, terms.facet).hex() if terms.version >= 0 else ""
+    return Section(
+        ref=ref_of(policy.ref_secret, policy.lane, policy.shard, item.request),
+        request=text_of(item.request),
+        business=terms.business,
+        sender=terms.sender,
+        template=terms.template,
+        template_version=terms.template_version,
+        category=Category(terms.category).word,
+        expires_ms=terms.expires_ms,
+        ranks=tuple(pairs(intervals_of(part.ranks))),
+        recipients=_b64(people.recipients),
+        addresses=_b64(people.addresses),
+        locales=_b64(_locales(people)),
+        attempt=part.attempt,
+        params=terms.params,
+        params_each=_params_each(item, part.ranks),
+        collapse=fact,
+        version=terms.version,
+        test=terms.test,
+    )
+
+
+def _b64(column: bytes) -> str:
+    return base64.b64encode(column).decode()
+
+
+def _locales(people: People) -> bytes:
+    first = people.locales[:2]
+    return first if people.locales == first * (len(people.locales) // 2) else people.locales
+
+
+def _params_each(item: Item, ranks: Sequence[int]) -> tuple[dict[str, str], ...]:
+    rows = item.opened.item.rows
+    return () if rows is None or not rows.params else tuple(rows.params[rank] for rank in ranks)
+
+
+def covered(answered: Answered) -> int:
+    """How many ranks an answer covers less its exceptions: what was accepted."""
+    return sum(count for _, count in pairs(answered.ranks)) - len(of_u32s(answered.except_ranks))

@@ -1,0 +1,238 @@
+"""One open request in one shard: its frozen members and a status byte for each rank."""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pyroaring import BitMap
+
+from broker.audience.members import Audience
+from broker.lifecycle import is_unfinished, unfinished
+from schemas.outcome import Answered, Decided, Members, Opened, OpenItem
+from schemas.planned import ADDRESS_WIDTH, LOCALE_WIDTH, Rows, Terms
+from schemas.reasons import State
+from schemas.wire.columns import (
+    cells,
+    i64s,
+    of_i64s,
+    of_u16s,
+    of_u32s,
+    pairs,
+    ranks_of,
+    runs_of,
+    u16s,
+    values_of,
+)
+
+
+class People(Protocol):
+    """Columns of some ranks: 16, 33 and 2 bytes each, and a calling code each."""
+
+    @property
+    def recipients(self) -> bytes:
+        """16 bytes each."""
+
+    @property
+    def addresses(self) -> bytes:
+        """33 bytes each."""
+
+    @property
+    def locales(self) -> bytes:
+        """2 bytes each."""
+
+    @property
+    def markets(self) -> Sequence[int]:
+        """The country calling codes."""
+
+
+class Cells:
+    """Columns cut out of explicit rows."""
+
+    __slots__ = ("addresses", "locales", "markets", "recipients")
+
+    def __init__(self, rows: Rows, ranks: Sequence[int]) -> None:
+        self.recipients = _cut(rows.recipients, 16, ranks)
+        self.addresses = _cut(rows.addresses, ADDRESS_WIDTH, ranks)
+        self.locales = _cut(rows.locales, LOCALE_WIDTH, ranks)
+        self.markets = of_u16s(_cut(rows.markets, 2, ranks))
+
+
+def _cut(column: bytes, width: int, ranks: Sequence[int]) -> bytes:
+    return b"".join(column[rank * width : (rank + 1) * width] for rank in ranks)
+
+
+class Item:
+    """State only; what it means is said by the fold (``state.py``) and by ``decide.py``."""
+
+    __slots__ = (
+        "attempts",
+        "cursor",
+        "dues",
+        "left",
+        "markets",
+        "members",
+        "opened",
+        "ordinals",
+        "pending",
+        "request",
+        "stated_ms",
+        "statuses",
+        "terms",
+    )
+
+    def __init__(self, opened: Opened, stated_ms: int) -> None:
+        self.opened = opened
+        self.request = opened.item.request
+        self.terms: Terms = opened.item.terms
+        self.stated_ms = stated_ms
+        self.members: Members | None = None
+        self.ordinals: npt.NDArray[np.uint32] | None = None
+        self.dues: dict[int, int] = {}
+        self.cursor = 0
+        self._size(len(opened.item.rows) if opened.item.rows is not None else 0)
+
+    def _size(self, count: int) -> None:
+        self.statuses = bytearray(count)
+        self.attempts = bytearray(count)
+        self.markets = array("H", bytes(2 * count))
+        self.pending = self.left = count
+
+    @property
+    def listed(self) -> bool:
+        """Whether it is addressed to a list."""
+        return self.opened.item.rows is None
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it is settled who its ranks are."""
+        return not self.listed or self.members is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether deliver owes nothing more to anybody."""
+        return self.frozen and self.left == 0
+
+    def freeze(self, members: Members) -> None:
+        """Fold the frozen members of a list."""
+        self.members = members
+        self.ordinals = np.asarray(BitMap.deserialize(members.ordinals).to_array(), dtype=np.uint32)
+        self._size(members.count)
+
+    def people(self, ranks: Sequence[int], audience: Audience) -> People:
+        """The columns of some ranks."""
+        rows = self.opened.item.rows
+        if rows is not None:
+            return Cells(rows, ranks)
+        assert self.ordinals is not None, "people of a list are asked for after they are frozen"
+        return audience.rows(self.ordinals[np.asarray(ranks, dtype=np.int64)])
+
+    def wanted(self, now_ms: int) -> int:
+        """How many ranks could be decided now."""
+        if not self.dues:
+            return self.pending
+        ended = self.terms.expires_ms <= now_ms
+        return self.pending + sum(ended or due <= now_ms for due in self.dues.values())
+
+    def next_pending(self, count: int) -> list[int]:
+        """The first ``count`` ranks that were never decided, ascending."""
+        ranks: list[int] = []
+        at = self.cursor
+        while len(ranks) < count and (at := self.statuses.find(State.PENDING, at)) >= 0:
+            end = at + 1
+            while end < len(self.statuses) and len(ranks) + end - at < count and self.statuses[end] == State.PENDING:
+                end += 1
+            ranks.extend(range(at, end))
+            at = end
+        return ranks
+
+    def decided(self, section: Decided, at_ms: int) -> None:
+        """Fold decisions."""
+        statuses, attempts = values_of(section.statuses), values_of(section.attempts)
+        self._put(section.ranks, statuses, attempts)
+        if section.markets:
+            sent = (
+                rank for rank, status in zip(ranks_of(section.ranks), statuses, strict=True) if status == State.SEND
+            )
+            for rank, market in zip(sent, of_u16s(section.markets), strict=True):
+                self.markets[rank] = market
+        elif section.market:
+            for first, count in pairs(section.ranks):
+                self.markets[first : first + count] = array("H", (section.market,)) * count
+        if self.dues or section.due_ms:
+            self._set_dues(ranks_of(section.ranks), statuses, of_i64s(section.due_ms))
+        self.cursor = self.statuses.find(State.PENDING, self.cursor) if self.pending else len(self.statuses)
+        self.stated_ms = at_ms
+
+    def answered(self, section: Answered, at_ms: int) -> None:
+        """Fold answers: all accepted but the exceptions."""
+        exceptions = of_u32s(section.except_ranks)
+        before = self._count(section.ranks)
+        for first, count in pairs(section.ranks):
+            self.statuses[first : first + count] = bytes((State.ACCEPTED,)) * count
+        for rank, status in zip(exceptions, section.except_statuses, strict=True):
+            self.statuses[rank] = status
+        self.left -= before - self._count(section.ranks)
+        for rank, due in zip(exceptions, of_i64s(section.except_due_ms), strict=True):
+            if due:
+                self.dues[rank] = due
+        self.stated_ms = at_ms
+
+    def _put(self, intervals: bytes, statuses: bytes, attempts: bytes) -> None:
+        at = 0
+        for first, count in pairs(intervals):
+            old, new = self.statuses[first : first + count], statuses[at : at + count]
+            self.pending -= old.count(State.PENDING) - new.count(State.PENDING)
+            self.left -= unfinished(old) - unfinished(new)
+            self.statuses[first : first + count] = new
+            self.attempts[first : first + count] = attempts[at : at + count]
+            at += count
+
+    def _count(self, intervals: bytes) -> int:
+        return sum(unfinished(self.statuses[first : first + count]) for first, count in pairs(intervals))
+
+    def _set_dues(self, ranks: Iterable[int], statuses: bytes, dues: Sequence[int]) -> None:
+        coming = iter(dues)
+        for rank, status in zip(ranks, statuses, strict=True):
+            if status == State.WAITING:
+                self.dues[rank] = next(coming)
+            else:
+                self.dues.pop(rank, None)
+
+    def with_status(self, state: State) -> list[int]:
+        """The ranks in one state, ascending."""
+        return [rank for rank, status in enumerate(self.statuses) if status == state]
+
+    def stated(self) -> OpenItem:
+        """The whole state as a restatement."""
+        waiting = self.with_status(State.WAITING)
+        started = any(self.attempts)
+        return OpenItem(
+            self.opened,
+            self.members,
+            runs_of(bytes(self.statuses)),
+            runs_of(bytes(self.attempts)),
+            i64s(self.dues.get(rank, 0) for rank in waiting),
+            u16s(self.markets) if started else b"",
+        )
+
+    @classmethod
+    def restored(cls, entry: OpenItem, at_ms: int) -> "Item":
+        """The inverse of :meth:`stated`."""
+        item = cls(entry.opened, at_ms)
+        if entry.members is not None:
+            item.freeze(entry.members)
+        item.statuses = bytearray(values_of(entry.statuses))
+        item.attempts = bytearray(values_of(entry.attempts))
+        if entry.markets:
+            item.markets = array("H", of_u16s(entry.markets))
+        item.pending = item.statuses.count(State.PENDING)
+        item.left = sum(map(is_unfinished, item.statuses))
+        item.dues = dict(zip(item.with_status(State.WAITING), of_i64s(entry.dues), strict=True))
+        return item
+
+
+def recipients_of(people: People) -> list[bytes]:
+    """The recipient ids of a column, one by one."""
+    return cells(people.recipients, 16)

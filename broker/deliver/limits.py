@@ -1,0 +1,48 @@
+"""The pair limit: how often one sender may write to one person. GCRA, folded from what was decided.
+
+A stamp is spent when ``SEND`` is decided, in the fold, with the record's own ``at_ms``; so a crash spends nothing twice
+and a new owner knows exactly what the old one did (protocol.md section 1.3, 8).
+"""
+
+from broker.deliver.policy import PairLimit
+
+_MINUTE_MS = 60_000
+_SWEEP_AT = 50_000
+
+
+class PairStamps:
+    """GCRA's theoretical arrival times, milliseconds, by (sender, recipient)."""
+
+    __slots__ = ("_interval_ms", "_limit", "_slack_ms", "_stamps")
+
+    def __init__(self, limit: PairLimit | None) -> None:
+        self._limit = limit
+        self._interval_ms = _MINUTE_MS // limit.per_minute if limit else 0
+        self._slack_ms = self._interval_ms * (limit.burst - 1) if limit else 0
+        self._stamps: dict[tuple[str, bytes], int] = {}
+
+    @property
+    def on(self) -> bool:
+        """Whether there is a limit at all."""
+        return self._limit is not None
+
+    def memory_ms(self) -> int:
+        """Decisions older than this leave no trace in the stamps."""
+        return self._slack_ms + self._interval_ms
+
+    def due_ms(self, sender: str, recipient: bytes, now_ms: int, ahead: int = 0) -> int:
+        """When the next message to this person may go (``now_ms``: at once), after ``ahead`` others decided but not folded."""
+        stamp = self._stamps.get((sender, recipient), 0)
+        if not stamp and not ahead:
+            return now_ms
+        return max(now_ms, max(stamp, now_ms) + ahead * self._interval_ms - self._slack_ms)
+
+    def spend(self, sender: str, recipient: bytes, at_ms: int) -> None:
+        """One message was decided at ``at_ms``."""
+        key = (sender, recipient)
+        self._stamps[key] = max(self._stamps.get(key, 0), at_ms) + self._interval_ms
+        if len(self._stamps) >= _SWEEP_AT and len(self._stamps) % _SWEEP_AT == 0:
+            self._sweep(at_ms)
+
+    def _sweep(self, now_ms: int) -> None:
+        self._stamps = {key: stamp for key, stamp in self._stamps.items() if stamp > now_ms}

@@ -1,0 +1,124 @@
+"""What deliver's journal folds to: open items, closed names, newest versions, pair stamps.
+
+The living owner applies its own records inside their acknowledgement through the same :meth:`ShardState.apply` that a
+recovering owner folds with; there is no second way to change this state (kernel.md section 1.6, 1).
+"""
+
+from collections import Counter
+
+from broker.audience.members import Audience
+from broker.deliver.item import Item, recipients_of
+from broker.deliver.limits import PairStamps
+from broker.deliver.policy import DeliverPolicy
+from broker.deliver.versions import Versions
+from schemas.outcome import Decided, Opened, OpenItem, Outcome, Restated, Trying
+from schemas.reasons import State
+from schemas.wire.columns import ranks_of, values_of
+from schemas.wire.header import Header, Kind, body_of
+
+_SHAPES = {Kind.OUTCOME: Outcome, Kind.OUTCOME_RESTATED: Restated, Kind.TRYING: Trying}
+Body = Outcome | Restated | Trying
+
+
+def body_of_outcome(header: Header, record: bytes) -> Body | None:
+    """The typed body of a valid record of deliver's journal; None for claims."""
+    shape = _SHAPES.get(header.kind)
+    return None if shape is None else body_of(record, shape)
+
+
+class ShardState:
+    """One shard of one lane. ``audience`` is the live join that list ranks are looked up in."""
+
+    def __init__(self, policy: DeliverPolicy, audience: Audience) -> None:
+        self.items: dict[bytes, Item] = {}
+        self.closed: dict[bytes, tuple[int, int]] = {}
+        """Name -> (keep_ms, when it was last said)."""
+        self.versions = Versions()
+        self.stamps = PairStamps(policy.pair_limit)
+        self.tries: Counter[bytes] = Counter()
+        """Requests that were tried alone and have shown no result since (poison breaker)."""
+        self.last_ms = 0
+        self.ended: Counter[str] = Counter()
+        """Messages by final word since this state began, for metrics."""
+        self._audience = audience
+
+    def knows(self, request: bytes) -> bool:
+        """Whether a work item of this name was taken over before."""
+        return request in self.items or request in self.closed
+
+    def apply(self, header: Header, body: Body) -> None:
+        """Fold one valid record."""
+        at_ms = header.at_ms
+        self.last_ms = max(self.last_ms, at_ms)
+        match body:
+            case Outcome():
+                self._outcome(body, at_ms)
+            case Restated():
+                self._restated(body, at_ms)
+            case Trying():
+                self.tries[body.request] += 1
+
+    def _outcome(self, body: Outcome, at_ms: int) -> None:
+        for opened in body.opened:
+            self._open(opened, at_ms)
+        for members in body.members:
+            item = self.items.get(members.request)
+            if item is not None and not item.frozen:
+                item.freeze(members)
+                item.stated_ms = at_ms
+                self._close_if_finished(item, at_ms)
+        for decided in body.decided:
+            item = self.items.get(decided.request)
+            if item is not None:
+                self._decided(item, decided, at_ms)
+        for answered in body.answered:
+            item = self.items.get(answered.request)
+            if item is not None:
+                item.answered(answered, at_ms)
+                self._close_if_finished(item, at_ms)
+
+    def _open(self, opened: Opened, at_ms: int) -> None:
+        if self.knows(opened.item.request):
+            return
+        self.items[opened.item.request] = Item(opened, at_ms)
+        self.versions.see(opened.item.terms, at_ms)
+
+    def _decided(self, item: Item, section: Decided, at_ms: int) -> None:
+        item.decided(section, at_ms)
+        self.tries.pop(item.request, None)
+        if self.stamps.on and at_ms > self.last_ms - self.stamps.memory_ms():
+            self._spend(item, section, at_ms)
+        self._close_if_finished(item, at_ms)
+
+    def _spend(self, item: Item, section: Decided, at_ms: int) -> None:
+        ranks, statuses = ranks_of(section.ranks), values_of(section.statuses)
+        sent = [rank for rank, status in zip(ranks, statuses, strict=True) if status == State.SEND]
+        if sent:
+            for recipient in recipients_of(item.people(sent, self._audience)):
+                self.stamps.spend(item.terms.sender, recipient, at_ms)
+
+    def _close_if_finished(self, item: Item, at_ms: int) -> None:
+        if item.finished and self.items.pop(item.request, None) is not None:
+            self.closed[item.request] = (item.terms.keep_ms, at_ms)
+
+    def _restated(self, body: Restated, at_ms: int) -> None:
+        for entry in body.open:
+            self._restore(entry, at_ms)
+        for closed in body.closed:
+            self.items.pop(closed.request, None)
+            self.closed[closed.request] = (closed.keep_ms, at_ms)
+        for newest in body.newest:
+            self.versions.restore(newest, at_ms)
+
+    def _restore(self, entry: OpenItem, at_ms: int) -> None:
+        request = entry.opened.item.request
+        item = self.items.get(request)
+        if item is None:
+            self.items[request] = Item.restored(entry, at_ms)
+        else:
+            item.stated_ms = at_ms
+
+    def forget(self, now_ms: int) -> None:
+        """Drop closed names whose window is over: anything that old is refused as stale before it gets here."""
+        for request in [name for name, (keep_ms, _) in self.closed.items() if keep_ms <= now_ms]:
+            del self.closed[request]

@@ -1,0 +1,67 @@
+"""Versions of facts: never an older one after a newer one.
+
+A fact is (business, entity, facet); its version is the producer's, rising. The newest is kept per shard, set at takeover
+before any hand-off, and asked again at every hand-off (protocol.md section 4). Facet ``*`` (a cancellation) dominates
+every fact of its entity whose event time is not newer.
+"""
+
+from collections.abc import Iterator
+
+from schemas.names import fact_key
+from schemas.outcome import Newest
+from schemas.planned import Terms
+from schemas.topics import HOUR_MS
+
+ALL_FACETS = "*"
+_NEVER = Newest(b"", -1, -1, 0)
+
+
+class Versions:
+    """The newest version of each fact that this shard was asked to tell."""
+
+    __slots__ = ("_newest", "_stated_ms")
+
+    def __init__(self) -> None:
+        self._newest: dict[bytes, Newest] = {}
+        self._stated_ms: dict[bytes, int] = {}
+
+    def see(self, terms: Terms, at_ms: int) -> None:
+        """A request about a fact was taken over."""
+        if terms.version < 0:
+            return
+        fact = fact_key(terms.business, terms.entity, terms.facet)
+        old = self._newest.get(fact, _NEVER)
+        keep_ms = max(old.keep_ms, terms.expires_ms + HOUR_MS)
+        if (terms.version, terms.time_ms) >= (old.version, old.time_ms):
+            self._newest[fact] = Newest(fact, terms.version, terms.time_ms, keep_ms)
+        else:
+            self._newest[fact] = Newest(fact, old.version, old.time_ms, keep_ms)
+        self._stated_ms[fact] = at_ms
+
+    def restore(self, entry: Newest, at_ms: int) -> None:
+        """A restated entry was folded."""
+        old = self._newest.get(entry.fact, _NEVER)
+        best = max(entry, old, key=lambda one: (one.version, one.time_ms))
+        self._newest[entry.fact] = Newest(entry.fact, best.version, best.time_ms, max(entry.keep_ms, old.keep_ms))
+        self._stated_ms[entry.fact] = at_ms
+
+    def superseded(self, terms: Terms) -> bool:
+        """Whether a newer version of what this request tells is known."""
+        if terms.version < 0:
+            return False
+        own = self._newest.get(fact_key(terms.business, terms.entity, terms.facet), _NEVER)
+        if own.version > terms.version:
+            return True
+        if terms.facet == ALL_FACETS:
+            return False
+        whole = self._newest.get(fact_key(terms.business, terms.entity, ALL_FACETS), _NEVER)
+        return whole.time_ms >= terms.time_ms
+
+    def stated_before(self, stamp_ms: int, now_ms: int) -> Iterator[Newest]:
+        """Entries last said before ``stamp_ms`` that still matter; forgets the others."""
+        for fact in [fact for fact, stated in self._stated_ms.items() if stated < stamp_ms]:
+            entry = self._newest[fact]
+            if entry.keep_ms > now_ms:
+                yield entry
+            else:
+                del self._newest[fact], self._stated_ms[fact]
