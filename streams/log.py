@@ -1,26 +1,116 @@
-"""Log lines: one JSON object each on standard error, a fixed event name plus fields.
+"""Log lines: one JSON object each on standard error, an event name from a closed list plus fields.
 
 Never in a line: a message's text, a parameter, an address, a code, a token, a record's bytes. Ids, counts, topics,
-partitions, offsets and reasons are welcome. Faust's and aiokafka's own lines are passed on as event ``library`` from
-WARNING up with the bare template and the exception's class: their arguments can hold content.
+partitions, offsets and reasons are welcome. A last net below the callers' discipline takes out what looks like an address
+or a sealed value, says of bytes only how many, and of foreign objects only their class. Faust's and aiokafka's own lines
+are passed on as event ``library`` from WARNING up with the bare template and the exception's class: their arguments can
+hold content.
 """
 
+import json
 import logging
+import re
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import structlog
 
 from streams import clock
 
-_LIBRARY_LEVEL = logging.WARNING
+_LIBRARY_LEVEL: Final = logging.WARNING
+_ADDRESS: Final = re.compile(r"(tel:)?\+\d[\d ()./-]{5,}\d|tel:\S+")
+_SEALED: Final = re.compile(r"[\w-]{1,32}\.[A-Za-z0-9_-]{64,}")
 
 
-def configure(**context: str | int) -> None:
+class Event(StrEnum):
+    """Every event name that a line may have. Dashboards and greps hold on to them: add, never rename."""
+
+    # -- life of a process
+    STARTED = "started"
+    """With the versions, and the names of development secrets in use."""
+    STOPPED = "stopped"
+    SERVING = "serving"
+    """A listener is bound."""
+    DEV_SECRETS = "dev_secrets"
+    UNSAFE_TOPIC = "unsafe_topic"
+    LIBRARY = "library"
+    UNLISTED = "unlisted"
+    """A caller used a name that is not in this list: a defect; ``name`` says which."""
+
+    # -- group and journals
+    ASSIGNED = "assigned"
+    REVOKED = "revoked"
+    LEFT = "left"
+    JOURNAL_OPEN = "journal_open"
+    JOURNAL_GAP = "journal_gap"
+    JOURNAL_VOID = "journal_void"
+    JOURNAL_RESTATED = "journal_restated"
+    HELLO_UNANSWERED = "hello_unanswered"
+    FOLDED = "folded"
+
+    # -- stages
+    RECORD_REFUSED = "record_refused"
+    RECORD_UNREADABLE = "record_unreadable"
+    REROUTED = "rerouted"
+    POISON = "poison"
+    CLOSED = "closed"
+    HEARTBEAT_LATE = "heartbeat_late"
+    REGISTRY_APPLIED = "registry_applied"
+
+    # -- gateway, webhook, ledger
+    GATEWAY_FENCED = "gateway_fenced"
+    GATEWAY_THROTTLED = "gateway_throttled"
+    GATEWAY_UNKNOWN = "gateway_unknown"
+    SIGNATURE_REFUSED = "signature_refused"
+    RECEIPT_FOREIGN = "receipt_foreign"
+    REPORTS_TAKEN = "reports_taken"
+    POSTED = "posted"
+    FAULT_SET = "fault_set"
+
+    # -- the last line of a process (``streams/kafka/fatal.py``)
+    EXIT_FENCED = "exit_fenced"
+    EXIT_UNKNOWN_APPEND = "exit_unknown_append"
+    EXIT_SLOT_TAKEN = "exit_slot_taken"
+    EXIT_WATCHDOG = "exit_watchdog"
+    EXIT_COMMIT_REFUSED = "exit_commit_refused"
+    EXIT_HOLE = "exit_hole"
+    EXIT_DEADLINE = "exit_deadline"
+    EXIT_CRASHED = "exit_crashed"
+    EXIT_CLOCK_JUMP = "exit_clock_jump"
+    EXIT_TRIMMED = "exit_trimmed"
+    EXIT_REFUSED_START = "exit_refused_start"
+    EXIT_GROUP_LOST = "exit_group_lost"
+    EXIT_OVERSIZE = "exit_oversize"
+
+
+WARNINGS: Final = frozenset(
+    {
+        Event.DEV_SECRETS,
+        Event.UNSAFE_TOPIC,
+        Event.UNLISTED,
+        Event.JOURNAL_GAP,
+        Event.JOURNAL_VOID,
+        Event.HELLO_UNANSWERED,
+        Event.RECORD_UNREADABLE,
+        Event.POISON,
+        Event.HEARTBEAT_LATE,
+        Event.GATEWAY_FENCED,
+        Event.GATEWAY_UNKNOWN,
+        Event.SIGNATURE_REFUSED,
+        Event.RECEIPT_FOREIGN,
+    }
+)
+"""Events that somebody should look at; :func:`log` gives them level ``warning``, the others ``info``."""
+
+_NAMES: Final = frozenset(Event)
+
+
+def configure(*, level: str = "info", **context: str | int) -> None:
     """Set up logging for this process; ``context`` (program, lane, slot ...) stands in every line. Call once, first."""
     structlog.configure(
         processors=[
@@ -28,9 +118,11 @@ def configure(**context: str | int) -> None:
             structlog.processors.add_log_level,
             _stamp(dict(context)),
             _bare_traceback,
+            _listed,
+            _redact,
             structlog.processors.JSONRenderer(serializer=_serialize),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=False,
     )
@@ -39,8 +131,14 @@ def configure(**context: str | int) -> None:
     root.setLevel(_LIBRARY_LEVEL)
 
 
+def log(event: Event, **fields: object) -> None:
+    """One line about ``event``; its level follows from the event."""
+    level = logging.WARNING if event in WARNINGS else logging.INFO
+    structlog.get_logger().log(level, event.value, **fields)
+
+
 def get(component: str) -> structlog.typing.FilteringBoundLogger:
-    """The logger of one component: ``log.info("slot_joined", generation=3)``."""
+    """The logger of one component: ``log.info("slot_joined", generation=3)``; names from :class:`Event`."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=component)
     return logger
 
@@ -52,7 +150,7 @@ class _LibraryHandler(logging.Handler):
         error = record.exc_info[0] if record.exc_info else None
         structlog.get_logger().log(
             record.levelno,
-            "library",
+            Event.LIBRARY.value,
             component=record.name,
             template=record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
             error=error.__name__ if error else None,
@@ -79,5 +177,37 @@ def _bare_traceback(_logger: Any, _method: str, event: MutableMapping[str, Any])
     return event
 
 
+def _listed(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if event["event"] not in _NAMES:
+        event["name"] = event["event"]
+        event["event"] = Event.UNLISTED.value
+    return event
+
+
+def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {name: _shown(value) for name, value in event.items()}
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return _SEALED.sub("<sealed>", _ADDRESS.sub("<address>", value))
+        case bytes() | bytearray() | memoryview():
+            return f"<{len(value)} bytes>"
+        case Path():
+            return _shown(str(value))
+        case Mapping():
+            return {str(name): _shown(inner) for name, inner in value.items()}
+        case list() | tuple() | set() | frozenset() | range():
+            return [_shown(inner) for inner in value]
+        case _:
+            return f"<{type(value).__name__}>"
+
+
 def _serialize(event: MutableMapping[str, Any], **_options: object) -> bytes:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
+    try:
+        return orjson.dumps(event)
+    except TypeError:  # a lone surrogate or a huge integer, which only the slow encoder takes
+        return json.dumps(event).encode()

@@ -212,7 +212,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
 
 
 def child_environment(**fields: str | int | bool | Path) -> dict[str, str]:
-    """The environment for a child process that shall read our settings but for ``fields``. Holds secrets: never log it."""
+    """The environment of a child process that shall read our settings but for ``fields``. Holds secrets: do not log."""
     return dict(os.environ) | {variable_of(name): str(value) for name, value in fields.items()}
 
 
