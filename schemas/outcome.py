@@ -104,7 +104,7 @@ class Newest(msgspec.Struct, frozen=True, array_like=True):
     time_ms: int
     """The event time of that version: facet ``*`` dominates every fact of its entity that is not newer than this."""
     keep_ms: int
-    """Latest expiry of any version seen, and an hour: forgetting v8 while v7 still waits would revive v7."""
+    """Latest window or expiry of any version seen: forgetting v8 while v7 may still come would revive v7."""
 
 
 class Restated(msgspec.Struct, frozen=True, array_like=True):

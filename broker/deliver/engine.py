@@ -21,7 +21,7 @@ from broker.deliver.item import Item
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.restate import restatement
 from broker.deliver.state import Body, ShardState
-from schemas.outcome import Answered, Decided, Members, Opened, Outcome, Trying
+from schemas.outcome import Answered, Decided, Members, Opened, Outcome, Restated, Trying
 from schemas.planned import Origin, WorkItem
 from schemas.reasons import Reason
 from schemas.wire.frames import FrameAnswer
@@ -141,6 +141,8 @@ class Engine:
                 self._reschedule(body)
             case Trying() as trying:
                 self._tried.add(trying.request)
+            case Restated():
+                pass
         return append.taken
 
     def frame(self, now_ms: int, facts: Facts) -> Flight | None:
@@ -258,13 +260,14 @@ class Engine:
             self._rotation.add(item)
         while self._due and self._due[0][0] <= now:
             _, request = heapq.heappop(self._due)
-            item = self.state.items.get(request)
-            if item is not None:
-                self._rotation.add(item)
+            due = self.state.items.get(request)
+            if due is not None:
+                self._rotation.add(due)
 
     def _reschedule(self, body: Outcome) -> None:
-        touched = {section.request for section in (*body.members, *body.decided, *body.answered)}
-        touched |= {opened.item.request for opened in body.opened}
+        touched = {opened.item.request for opened in body.opened}
+        touched |= {one.request for one in body.members} | {one.request for one in body.decided}
+        touched |= {one.request for one in body.answered}
         for request in touched:
             item = self.state.items.get(request)
             if item is not None:

@@ -5,6 +5,7 @@ recovering owner folds with; there is no second way to change this state (kernel
 """
 
 from collections import Counter
+from collections.abc import Mapping
 
 from broker.audience.members import Audience
 from broker.deliver.item import Item, recipients_of
@@ -16,8 +17,8 @@ from schemas.reasons import State
 from schemas.wire.columns import ranks_of, values_of
 from schemas.wire.header import Header, Kind, body_of
 
-_SHAPES = {Kind.OUTCOME: Outcome, Kind.OUTCOME_RESTATED: Restated, Kind.TRYING: Trying}
 Body = Outcome | Restated | Trying
+_SHAPES: Mapping[Kind, type[Body]] = {Kind.OUTCOME: Outcome, Kind.OUTCOME_RESTATED: Restated, Kind.TRYING: Trying}
 
 
 def body_of_outcome(header: Header, record: bytes) -> Body | None:

@@ -31,7 +31,8 @@ class Versions:
             return
         fact = fact_key(terms.business, terms.entity, terms.facet)
         old = self._newest.get(fact, _NEVER)
-        keep_ms = max(old.keep_ms, terms.expires_ms + HOUR_MS)
+        # As long as the name's window: whatever was published before this version is refused as stale after it.
+        keep_ms = max(old.keep_ms, terms.expires_ms + HOUR_MS, terms.keep_ms)
         if (terms.version, terms.time_ms) >= (old.version, old.time_ms):
             self._newest[fact] = Newest(fact, terms.version, terms.time_ms, keep_ms)
         else:

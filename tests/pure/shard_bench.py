@@ -1,0 +1,159 @@
+"""A bench for deliver: one shard's engine with a log in a list and a gateway that answers from a table. No clock, no sleep."""
+
+from collections.abc import Callable, Sequence
+
+from broker.audience.consent import Consent
+from broker.audience.members import Audience
+from broker.deliver.decide import Facts
+from broker.deliver.engine import Engine
+from broker.deliver.frame import Flight
+from broker.deliver.policy import DeliverPolicy
+from broker.deliver.state import ShardState, body_of_outcome
+from broker.journal import Fold
+from schemas.facts import AudienceChange
+from schemas.names import Lane
+from schemas.planned import Origin, Rows, Terms, WorkItem
+from schemas.wire.columns import i64s, u16s
+from schemas.wire.frames import FrameAnswer, Refused
+from schemas.wire.header import Header, pack
+
+NOW_MS = 1_900_000_000_000
+HOUR_MS = 3_600_000
+
+
+def name(number: int) -> bytes:
+    """The 16 bytes of request or person ``number``."""
+    return number.to_bytes(16)
+
+
+def terms(**fields: object) -> Terms:
+    """Terms of an update of one airline, good for an hour."""
+    base: dict[str, object] = {
+        "business": "airline",
+        "sender": "airline/main",
+        "template": "delay",
+        "template_version": 1,
+        "category": 2,
+        "card": 1,
+        "params": {},
+        "time_ms": NOW_MS,
+        "expires_ms": NOW_MS + HOUR_MS,
+        "keep_ms": NOW_MS + 48 * HOUR_MS,
+        "source": "//airline/ops",
+        "id": "1",
+    }
+    return Terms(**(base | fields))  # type: ignore[arg-type]
+
+
+def rows(people: Sequence[int]) -> Rows:
+    """Explicit recipients."""
+    count = len(people)
+    return Rows(b"".join(map(name, people)), b"a" * 33 * count, b"en" * count, u16s([1] * count))
+
+
+def explicit(request: int, people: Sequence[int], **fields: object) -> WorkItem:
+    """Work for explicit recipients."""
+    return WorkItem(name(request), terms(**fields), rows(people))
+
+
+def listed(request: int, list_id: str, **fields: object) -> WorkItem:
+    """Work for a list."""
+    return WorkItem(name(request), terms(**fields), None, list_id)
+
+
+def change(list_id: str, people: Sequence[int], *, join: bool = True, at_ms: int = NOW_MS) -> AudienceChange:
+    """People join or leave a list of the airline."""
+    row = rows(people)
+    evidence = i64s([at_ms] * len(people))
+    return AudienceChange(
+        "airline", list_id, join, row.recipients, row.addresses, row.locales, row.markets, evidence, at_ms
+    )
+
+
+Answering = Callable[[Flight], FrameAnswer]
+
+
+def all_accepted(flight: Flight) -> FrameAnswer:
+    """The gateway takes everything."""
+    return FrameAnswer(NOW_MS, tuple(() for _ in flight.parts))
+
+
+def refusing(*codes: tuple[int, int, int]) -> Answering:
+    """The gateway refuses these (position, code, retry after) of the first section."""
+    return lambda flight: FrameAnswer(
+        NOW_MS, (tuple(Refused(*code) for code in codes), *(() for _ in flight.parts[1:]))
+    )
+
+
+class Bench:
+    """One shard. ``log`` is its journal; ``sent`` what reached the gateway, by (request, rank)."""
+
+    def __init__(self, lane: Lane = Lane.UPDATE, **policy: object) -> None:
+        base = DeliverPolicy.of(lane, 0, b"ref")
+        fields = {field: getattr(base, field) for field in base.__struct_fields__} | policy
+        self.policy = DeliverPolicy(**fields)  # type: ignore[arg-type]
+        self.log: list[bytes] = []
+        self.now = NOW_MS
+        self.consent, self.audience = Consent(), Audience()
+        self.suppressed_upto = -1
+        self.fresh = True
+        self.sent: list[tuple[int, int]] = []
+        self.finished: list[Origin] = []
+        self.epoch = 0
+        self.answering: Answering = all_accepted
+        self.restart()
+
+    def restart(self) -> None:
+        """A new owner: everything is folded from the log."""
+        self.epoch += 1
+        self.state, fold = ShardState(self.policy, self.audience), Fold()
+        for record in self.log:
+            self._fold(record, fold)
+        self.engine = Engine(self.policy, self.state, epoch=self.epoch, now_ms=self.now)
+
+    def _fold(self, record: bytes, fold: Fold) -> None:
+        header = fold.admit(record)
+        assert header is not None
+        body = body_of_outcome(header, record)
+        assert body is not None
+        self.state.apply(header, body)
+
+    def facts(self) -> Facts:
+        fresh = self.now if self.fresh else 0
+        return Facts(self.consent, self.audience, self.suppressed_upto, fresh, fresh)
+
+    def take(self, *items: WorkItem) -> None:
+        """Work arrives, each item at its own offset."""
+        for item in items:
+            self.engine.take(item, Origin(0, int.from_bytes(item.request)), self.now)
+
+    def append(self) -> bool:
+        """One append, acknowledged at once."""
+        append = self.engine.step(self.now, self.facts())
+        if append is None:
+            return False
+        record = pack(Header(append.kind, self.policy.lane, 0, self.epoch, append.at_ms), append.body)
+        self.log.append(record)
+        fold = Fold()
+        fold.epoch = self.epoch
+        self._fold(record, fold)
+        self.finished += self.engine.acked(append)
+        return True
+
+    def send(self) -> Flight | None:
+        """The next frame leaves; it is not answered yet."""
+        flight = self.engine.frame(self.now, self.facts())
+        if flight is not None:
+            self.sent += [(int.from_bytes(part.request), rank) for part in flight.parts for rank in part.ranks]
+        return flight
+
+    def run(self, rounds: int = 50) -> None:
+        """Appends and frames until nothing moves."""
+        for _ in range(rounds):
+            moved = self.append()
+            flight = self.send()
+            if flight is not None:
+                self.engine.answered(flight, self.answering(flight), self.now)
+            if not moved and flight is None and not self.append():
+                return
+        raise AssertionError("the shard does not come to rest")

@@ -1,0 +1,367 @@
+"""Deliver's step function: what is appended, what is handed off, and that a fold knows all that the owner knew."""
+
+import msgspec
+import pytest
+
+from broker.deliver.engine import MAX_FLIGHTS
+from schemas.facts import Suppression
+from schemas.names import Lane
+from schemas.outcome import Outcome
+from schemas.reasons import Reason, State
+from schemas.topics import WINDOWS
+from schemas.wire.columns import values_of
+from schemas.wire.frames import Code
+from schemas.wire.header import Kind, body_of, head_of
+from tests.pure.shard_bench import (
+    HOUR_MS,
+    NOW_MS,
+    Bench,
+    all_accepted,
+    change,
+    explicit,
+    listed,
+    name,
+    refusing,
+)
+
+
+def decided(bench: Bench, request: int) -> list[int]:
+    """Every status that the journal decided or answered for the first rank of a request, in order."""
+    statuses: list[int] = []
+    for record in bench.log:
+        if head_of(record).kind is not Kind.OUTCOME:
+            continue
+        body = body_of(record, Outcome)
+        statuses += [values_of(one.statuses)[0] for one in body.decided if one.request == name(request)]
+        for answer in body.answered:
+            if answer.request == name(request):
+                statuses.append(answer.except_statuses[0] if answer.except_statuses else State.ACCEPTED)
+    return statuses
+
+
+def stop(bench: Bench, person: int, scope: int = 1, at_ms: int = NOW_MS) -> None:
+    """A STOP is acknowledged and tailed."""
+    bench.suppressed_upto += 1
+    bench.consent.apply(Suppression(name(person), "airline", scope, revoke=True, evidence_ms=at_ms, received_ms=at_ms))
+
+
+def test_a_small_request_is_opened_and_decided_in_one_append() -> None:
+    """One append before the frame, one for the answer."""
+    bench = Bench()
+    bench.take(explicit(1, [1]))
+    bench.run()
+    assert [len(body_of(record, Outcome).opened) for record in bench.log] == [1, 0]
+    assert bench.sent == [(1, 0)]
+    assert decided(bench, 1) == [State.SEND, State.ACCEPTED]
+    assert not bench.state.items
+    assert name(1) in bench.state.closed
+
+
+def test_nothing_is_handed_off_before_its_decision_is_acknowledged() -> None:
+    """Decide, append, then act."""
+    bench = Bench()
+    bench.take(explicit(1, [1]))
+    assert bench.send() is None
+    append = bench.engine.step(bench.now, bench.facts())
+    assert append is not None
+    assert bench.send() is None
+
+
+def test_the_first_opened_of_a_name_wins() -> None:
+    """Repeated work finishes its input and sends nothing, before and after the request has ended."""
+    bench = Bench()
+    bench.take(explicit(1, [1]), explicit(1, [1, 2]))
+    bench.run()
+    bench.take(explicit(1, [3]))
+    bench.run()
+    assert bench.sent == [(1, 0)]
+    assert len(bench.finished) == 3
+
+
+def test_a_list_is_frozen_once_and_only_when_the_audience_is_fresh() -> None:
+    """Members are the people on the list after the work was taken; who joins later is not addressed."""
+    bench = Bench()
+    bench.audience.apply(change("L", [1, 2, 3]), 0)
+    bench.fresh = False
+    bench.take(listed(1, "L"))
+    bench.append()
+    assert not bench.append()
+    bench.fresh = True
+    bench.run()
+    bench.audience.apply(change("L", [4]), 1)
+    bench.run()
+    assert bench.sent == [(1, 0), (1, 1), (1, 2)]
+
+
+def test_a_list_larger_than_a_chunk_goes_in_chunks_of_at_most_two_waiting() -> None:
+    """The window bounds what is decided ahead of the gateway."""
+    bench = Bench(chunk=4, pair_limit=None)
+    bench.audience.apply(change("L", range(20)), 0)
+    bench.take(listed(1, "L"))
+    for _ in range(20):
+        bench.append()
+    ahead = [body for body in (body_of(record, Outcome) for record in bench.log) if body.decided]
+    assert len(ahead) == MAX_FLIGHTS
+    bench.run()
+    assert sorted(bench.sent) == [(1, rank) for rank in range(20)]
+
+
+def test_businesses_take_turns() -> None:
+    """A second business waits for one chunk of the first, not for all of them."""
+    bench = Bench(chunk=4, pair_limit=None)
+    bench.audience.apply(change("L", range(40)), 0)
+    bench.take(listed(1, "L"))
+    bench.append()
+    bench.append()
+    bench.take(explicit(2, [7, 8], business="shop", sender="shop/main"))
+    bench.run()
+    assert bench.sent.index((2, 0)) < 20
+
+
+@pytest.mark.parametrize(
+    ("scope", "lane", "reason"),
+    [
+        pytest.param(1, Lane.UPDATE, Reason.STOPPED, id="STOP ends list messages"),
+        pytest.param(2, Lane.UPDATE, Reason.STOPPED_ALL, id="STOP ALL ends updates"),
+        pytest.param(3, Lane.OTP, Reason.BLOCKED, id="a block ends everything"),
+    ],
+)
+def test_who_forbade_it_is_not_sent_to(scope: int, lane: Lane, reason: Reason) -> None:
+    """Consent is asked at the decision."""
+    bench = Bench(lane)
+    bench.audience.apply(change("L", [1]), 0)
+    stop(bench, 1, scope)
+    bench.take(listed(1, "L") if lane is Lane.UPDATE else explicit(1, [1], category=1))
+    bench.run()
+    assert bench.sent == []
+    assert decided(bench, 1) == [reason]
+
+
+def test_a_stop_between_decision_and_frame_withholds_the_message() -> None:
+    """Asked again at hand-off; it surely never left, so the reason is the answer."""
+    bench = Bench()
+    bench.audience.apply(change("L", [1]), 0)
+    bench.take(listed(1, "L"))
+    for _ in range(3):
+        bench.append()
+    stop(bench, 1)
+    bench.run()
+    assert bench.sent == []
+    assert decided(bench, 1) == [State.SEND, Reason.STOPPED]
+
+
+def test_a_stop_after_an_unanswered_frame_leaves_it_in_doubt() -> None:
+    """It may have been sent; it is not sent again, and nobody claims to know."""
+    bench = Bench()
+    bench.audience.apply(change("L", [1]), 0)
+    bench.take(listed(1, "L"))
+    for _ in range(3):
+        bench.append()
+    flight = bench.send()
+    assert flight is not None
+    bench.engine.unknown(flight, bench.now)
+    stop(bench, 1)
+    bench.now += 10_000
+    bench.run()
+    assert bench.sent == [(1, 0)]
+    assert decided(bench, 1) == [State.SEND, State.IN_DOUBT]
+
+
+def test_no_decision_and_no_frame_without_fresh_suppressions() -> None:
+    """The barrier of the STOP bound."""
+    bench = Bench()
+    bench.fresh = False
+    bench.take(explicit(1, [1]))
+    bench.append()
+    assert body_of(bench.log[0], Outcome).opened
+    assert not body_of(bench.log[0], Outcome).decided
+    assert bench.send() is None
+
+
+def test_the_frame_is_valid_until_the_last_stop_check_and_the_lanes_span() -> None:
+    """not_after = fresh + 1 s for updates."""
+    bench = Bench()
+    bench.take(explicit(1, [1]))
+    bench.append()
+    flight = bench.send()
+    assert flight is not None
+    assert flight.frame is not None
+    assert flight.frame.not_after_ms == bench.now + WINDOWS[Lane.UPDATE].frame_ms
+
+
+def test_an_older_version_never_follows_a_newer_one() -> None:
+    """v7 waits, v8 arrives: v7 is superseded, in whichever order they are taken."""
+    fact = {"entity": "flight/1", "facet": "gate"}
+    bench = Bench()
+    bench.take(explicit(8, [1], version=8, **fact), explicit(7, [1], version=7, **fact))
+    bench.run()
+    assert bench.sent == [(8, 0)]
+    assert decided(bench, 7) == [Reason.SUPERSEDED]
+
+
+def test_a_cancellation_dominates_what_was_published_before_it() -> None:
+    """Facet * ends every older fact of its entity, and none that is newer."""
+    bench = Bench()
+    bench.take(
+        explicit(1, [1], version=1, entity="flight/1", facet="*", time_ms=NOW_MS + 5),
+        explicit(2, [1], version=9, entity="flight/1", facet="gate", time_ms=NOW_MS + 4),
+        explicit(3, [1], version=1, entity="flight/1", facet="belt", time_ms=NOW_MS + 6),
+    )
+    bench.run()
+    assert bench.sent == [(1, 0), (3, 0)]
+    assert decided(bench, 2) == [Reason.SUPERSEDED]
+
+
+def test_nothing_is_sent_after_its_expiry() -> None:
+    """Whatever the state says: not decided, decided, or unanswered."""
+    bench = Bench()
+    bench.take(explicit(1, [1], expires_ms=NOW_MS))
+    bench.run()
+    bench.take(explicit(2, [1]))
+    bench.append()
+    bench.now += HOUR_MS
+    bench.run()
+    assert bench.sent == []
+    assert (decided(bench, 1), decided(bench, 2)) == ([Reason.EXPIRED], [State.SEND, Reason.EXPIRED])
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        pytest.param(Code.UNDELIVERABLE, Reason.UNREACHABLE, id="no such number"),
+        pytest.param(Code.USER_STOPPED_MARKETING, Reason.RECIPIENT_OPTED_OUT, id="stopped at the gateway"),
+        pytest.param(999_999, Reason.GATEWAY_REFUSED, id="a code nobody knows"),
+    ],
+)
+def test_a_refusal_for_good_ends_the_message(code: int, reason: Reason) -> None:
+    """Exceptions by position."""
+    bench = Bench()
+    bench.answering = refusing((1, code, 0))
+    bench.take(explicit(1, [1, 2, 3]))
+    bench.run()
+    assert not bench.state.items
+    answered = body_of(bench.log[-1], Outcome).answered[0]
+    assert answered.except_statuses == bytes((reason,))
+
+
+def test_a_throttled_message_waits_and_goes_again_under_the_next_attempt() -> None:
+    """Retry-After is honoured; the name stays."""
+    bench = Bench()
+    bench.answering = refusing((0, Code.PAIR_THROTTLED, 6_000))
+    bench.take(explicit(1, [1]))
+    bench.run()
+    assert len(bench.sent) == 1
+    assert bench.engine.wake_ms() == NOW_MS + 6_000
+    bench.now += 6_000
+    flight_before = len(bench.sent)
+    bench.run()
+    assert len(bench.sent) == flight_before + 1
+    assert bench.state.items[name(1)].attempts[0] == 2
+
+
+def test_attempts_end() -> None:
+    """A gateway that never takes it is asked as often as the lane allows."""
+    bench = Bench(max_attempts=3, pair_limit=None)
+    bench.answering = refusing((0, Code.TRANSIENT, 0))
+    bench.take(explicit(1, [1]))
+    for _ in range(6):
+        bench.run()
+        bench.now += 60_000
+    assert len(bench.sent) == 3
+    assert decided(bench, 1)[-1] == Reason.ATTEMPTS_EXHAUSTED
+
+
+def test_the_pair_limit_makes_the_sixteenth_code_wait() -> None:
+    """A burst of 15 in the otp lane, then one every 20 s; also within one append, and after a restart."""
+    bench = Bench(Lane.OTP)
+    bench.take(*(explicit(number, [1], category=1) for number in range(1, 18)))
+    bench.run()
+    assert len(bench.sent) == 15
+    bench.restart()
+    bench.run()
+    assert len(bench.sent) == 15
+    bench.now += 20_000
+    bench.run()
+    assert len(bench.sent) == 16
+
+
+def test_throttling_a_frame_as_a_whole_sends_the_same_frame_later() -> None:
+    """429: nothing was taken, nothing is journaled."""
+    bench = Bench()
+    bench.take(explicit(1, [1]))
+    bench.append()
+    flight = bench.send()
+    assert flight is not None
+    bench.engine.throttled(flight, 2_000, bench.now)
+    bench.run()
+    assert len(bench.sent) == 1
+    bench.now += 2_000
+    bench.run()
+    assert len(bench.sent) == 2
+    assert decided(bench, 1) == [State.SEND, State.ACCEPTED]
+
+
+def test_a_new_owner_sends_again_what_was_decided_and_never_answered() -> None:
+    """Under the same name and attempt; the gateway dedupes."""
+    bench = Bench()
+    bench.take(explicit(1, [1, 2]))
+    bench.append()
+    bench.send()
+    bench.restart()
+    bench.run()
+    assert bench.sent == [(1, 0), (1, 1), (1, 0), (1, 1)]
+    assert decided(bench, 1) == [State.SEND, State.ACCEPTED]
+
+
+def test_a_request_that_may_not_start_yet_waits_without_holding_its_input() -> None:
+    """Plan's reservation: taken over now, decided at start_ms."""
+    bench = Bench()
+    bench.take(msgspec.structs.replace(explicit(1, [1]), start_ms=NOW_MS + 5_000))
+    bench.run()
+    assert (len(bench.finished), bench.sent) == (1, [])
+    bench.now += 5_000
+    bench.run()
+    assert bench.sent == [(1, 0)]
+
+
+def test_what_is_open_is_restated_and_a_fold_may_begin_there() -> None:
+    """After F/4 everything still open is said again: members, statuses, dues, closed names, newest versions."""
+    bench = Bench()
+    bench.audience.apply(change("L", [1, 2, 3]), 0)
+    bench.answering = refusing((1, Code.TRANSIENT, 40 * HOUR_MS))
+    expires = NOW_MS + 47 * HOUR_MS
+    bench.take(listed(1, "L", expires_ms=expires))
+    bench.run()
+    bench.answering = all_accepted
+    bench.take(explicit(2, [5], version=3, entity="e", facet="f"))
+    bench.run()
+    bench.now += WINDOWS[Lane.UPDATE].fold_ms // 4 + 1
+    before = len(bench.log)
+    bench.run()
+    assert len(bench.log) > before
+    bench.log = bench.log[before:]
+    bench.restart()
+    assert bench.state.items[name(1)].dues.keys() == {1}
+    bench.take(explicit(2, [6]), explicit(3, [5], version=2, entity="e", facet="f", expires_ms=expires))
+    bench.run()
+    assert (2, 0) not in bench.sent[4:]
+    assert decided(bench, 3) == [Reason.SUPERSEDED]
+
+
+def test_poison_is_worked_on_alone_and_given_up_after_two_tries() -> None:
+    """After three claims without a record each item is announced first; two announcements without a result end it."""
+    bench = Bench()
+    bench.audience.apply(change("L", [1]), 0)
+    bench.take(listed(1, "L"))
+    bench.append()
+    for _ in range(2):
+        bench.restart()
+        bench.engine._careful = True  # noqa: SLF001 - what three claims in a row set
+        append = bench.engine.step(bench.now, bench.facts())
+        assert append is not None
+        assert append.kind is Kind.TRYING
+        bench.append()
+    bench.restart()
+    bench.run()
+    assert decided(bench, 1) == [Reason.CRASHED_WORKER]
+    assert bench.sent == []
