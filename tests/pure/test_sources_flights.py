@@ -237,15 +237,32 @@ def test_flights_take_as_long_as_flights_take(day: int) -> None:
             "2013,2,8,2040,2053,13,2400,B6,3,JFK,PDX,2454", "2013-02-09T00:00:00-08:00", id="landed at midnight"
         ),
         pytest.param("2013,2,8,2200,2150,-10,2215,UA,4,EWR,ORD,719", "2013-02-08T22:15:00-06:00", id="early"),
+        pytest.param("2013,2,8,10,15,5,2300,XX,5,NRT,HNL,3830", "2013-02-07T23:00:00-10:00", id="the day before"),
     ],
 )
 def test_instants_from_local_times(tmp_path: Path, rows: str, landed: str) -> None:
     """Local times without a date become the right instants, over zones, summer time, midnight and early departures."""
-    file = tmp_path / "flights.csv"
+    file, airports = tmp_path / "flights.csv", tmp_path / "airports.csv"
     file.write_text(HEADER + rows + "\n", encoding="utf-8")
+    airports.write_text("faa,name,tzone\nNRT,Narita,Asia/Tokyo\n", encoding="utf-8")
     day = date(*(int(part) for part in rows.split(",")[:3]))
-    (flight,) = flights_of(day, file=file)
+    (flight,) = flights_of(day, file=file, airports=airports)
     assert flight.landed_ms == int(datetime.fromisoformat(landed).timestamp()) * 1000
+
+
+def test_what_was_known_too_early_is_said_late(tmp_path: Path) -> None:
+    """What happened before the opt-ins were out is told right after them, still in order, one instant after another."""
+    file = tmp_path / "flights.csv"
+    file.write_text(HEADER + "2013,2,8,30,150,80,240,UA,6,EWR,ORD,719\n", encoding="utf-8")
+    (joined, *told) = flights(RUN, Selection(file=file))
+    assert [timed.event["data"]["template"] for timed in told] == [
+        *["flight_delay"] * 2,
+        "flight_departed",
+        "flight_landed",
+    ]
+    assert joined.at_ms < told[0].at_ms
+    assert [timed.at_ms - told[0].at_ms for timed in told] == [0, 1, 2, 3]
+    assert told[2].event["data"]["params"]["event_time"] == "2013-02-08 01:50 EST"
 
 
 def test_other_records_and_airports(tmp_path: Path) -> None:
