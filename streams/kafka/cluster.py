@@ -56,7 +56,9 @@ class Cluster:
         """Start the processes of all `plans`; `wait_ready` says when they serve."""
         for plan in plans:
             command = distribution.command("kafka.Kafka", plan.properties_path)
-            self._nodes[plan.node_id] = Node(plan, java_command=command, scratch=self._temporary)
+            self._nodes[plan.node_id] = Node(
+                plan, java_command=command, scratch=self.folder if self._temporary else None
+            )
         for node in self._nodes.values():
             node.start()
 

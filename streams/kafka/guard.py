@@ -3,8 +3,8 @@
 Run as a script (`python -I -S guard.py GRACE_S SCRATCH COMMAND...`), with standard library only, so
 that it starts in 20 ms. It prints the process id of the command, then waits. When its standard input
 reaches its end (closed on purpose, or because the parent was killed with -9) it ends the command:
-SIGTERM, then SIGKILL after GRACE_S seconds. SCRATCH, unless empty, is a folder to remove after that,
-and its parent with it once that is empty.
+SIGTERM, then SIGKILL after GRACE_S seconds. SCRATCH, unless empty, is a folder to remove after that;
+several guards may share one, and the last to end finds it still.
 
 Why a process and not PR_SET_PDEATHSIG on Java alone: that signal follows the *thread* that forked
 (prctl(2)), gives no time for a clean stop, and exists on Linux only. Here it serves as the second
@@ -19,7 +19,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 
@@ -41,8 +40,6 @@ def main(arguments: Sequence[str]) -> int:
     status = child.wait()
     if scratch and asked.is_set():
         shutil.rmtree(scratch, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            Path(scratch).parent.rmdir()
     return status if status >= 0 else 128 - status
 
 

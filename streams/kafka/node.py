@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from streams.kafka import guard
@@ -25,11 +26,11 @@ class Node:
     Its methods do not depend on an event loop: a test may start a node in one and kill it in another.
     """
 
-    def __init__(self, plan: NodePlan, *, java_command: Sequence[str], scratch: bool) -> None:
-        """`java_command` runs the broker; with `scratch` its folder goes when it is stopped or orphaned."""
+    def __init__(self, plan: NodePlan, *, java_command: Sequence[str], scratch: Path | None) -> None:
+        """`java_command` runs the broker; the folder `scratch` goes when the node is stopped or orphaned."""
         self.plan = plan
         self._command = java_command
-        self._scratch = str(plan.folder) if scratch else ""
+        self._scratch = str(scratch) if scratch else ""
         # What is about to be removed need not be flushed; three nodes that leave together take 5 s otherwise.
         self._grace_s = 0 if scratch else STOP_GRACE_S
         self._guard: subprocess.Popen[bytes] | None = None

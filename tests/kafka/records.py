@@ -9,6 +9,8 @@ from aiokafka.admin import NewTopic
 from streams.kafka.readiness import admin, wait_leaders
 
 READ_DEADLINE_S = 20
+REQUEST_TIMEOUT_MS = 3_000
+"""The default of 40 s is how long a client waits for a broker that stands still before it asks for the new leader."""
 
 
 async def new_topic(
@@ -24,7 +26,10 @@ async def new_topic(
 
 async def write(bootstrap: str, topic: str, *values: bytes) -> None:
     """Append `values` to partition 0, each acknowledged by every copy in sync."""
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True) as producer:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, enable_idempotence=True, request_timeout_ms=REQUEST_TIMEOUT_MS
+    )
+    async with producer:
         for value in values:
             await producer.send_and_wait(topic, value, partition=0)
 

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 
 from streams.kafka.cluster import start_cluster
 from streams.kafka.cluster_errors import ClusterError, PortTakenError, WrongFolderError
 from streams.kafka.ports import free_ports
-from streams.kafka.readiness import describe
+from streams.kafka.readiness import admin, describe, leaderless
 from tests.conftest import RealKafka
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.processes import processes_naming
@@ -25,16 +24,15 @@ async def test_one_node_takes_and_gives_records(kafka: RealKafka, make_topic: Ma
 
 async def test_topics_are_not_made_by_accident(kafka: RealKafka) -> None:
     """Asking for a topic that nobody provisioned does not make it, as its partition count would be wrong."""
-    before = (await describe(kafka.bootstrap, deadline_s=10)).topics
-    async with AIOKafkaConsumer("never-provisioned", bootstrap_servers=kafka.bootstrap) as consumer:
-        await consumer.getmany(timeout_ms=200)
-    assert (await describe(kafka.bootstrap, deadline_s=10)).topics == before
+    async with admin(kafka.bootstrap) as client:
+        assert await leaderless(client, ["never-provisioned"]) == ["never-provisioned"]
+        assert "never-provisioned" not in await client.list_topics()
 
 
 async def test_a_data_folder_keeps_everything_over_kills_and_restarts(tmp_path: Path) -> None:
     """A cluster started again in its folder, after a kill and after a clean stop, has its records and its address."""
     said: list[str] = []
-    cluster = await start_cluster(data=tmp_path, say=said.append)
+    cluster = await start_cluster(data=tmp_path, say=said.append, broker_session_ms=1_500)
     try:
         address = cluster.bootstrap
         topic = await new_topic(address)

@@ -1,0 +1,55 @@
+"""Three nodes: one of them may be killed or stand still, and what was acknowledged is served by the others."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from streams.kafka.cluster import Cluster, start_cluster
+from streams.kafka.provision import ProvisionError, provision
+from streams.kafka.readiness import admin, describe, wait_leaders
+from tests.kafka.records import new_topic, read, write
+
+BROKER_SESSION_MS = 2_000
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[Cluster]:
+    """A cluster of three that takes a broker for lost after two seconds."""
+    started = await start_cluster(nodes=3, say=lambda _: None, broker_session_ms=BROKER_SESSION_MS)
+    yield started
+    await started.stop()
+
+
+async def test_a_killed_node_is_done_without_and_comes_back(cluster: Cluster) -> None:
+    """Records acknowledged before, during and after the loss of the leader are all read, in order."""
+    topic = await new_topic(cluster.bootstrap, copies=3)
+    await write(cluster.bootstrap, topic, b"before")
+    await cluster.kill_node(await leader(cluster, topic))
+    assert len(cluster.java_pids) == 2
+    await write(cluster.bootstrap, topic, b"during")
+    assert await read(cluster.bootstrap, topic, 2) == [b"before", b"during"]
+    for node_id in (1, 2, 3):
+        await cluster.start_node(node_id)
+    assert (await describe(cluster.bootstrap, deadline_s=10)).brokers == 3
+    await write(cluster.bootstrap, topic, b"after")
+    assert await read(cluster.bootstrap, topic, 3) == [b"before", b"during", b"after"]
+
+
+async def test_a_leader_that_stands_still_is_replaced(cluster: Cluster) -> None:
+    """While the leader is paused another one takes its place; resumed, it joins again."""
+    topic = await new_topic(cluster.bootstrap, copies=3)
+    await write(cluster.bootstrap, topic, b"before")
+    paused = await leader(cluster, topic)
+    cluster.pause_node(paused)
+    others = ",".join(address for i, address in enumerate(cluster.bootstrap.split(","), 1) if i != paused)
+    await write(others, topic, b"during")
+    cluster.resume_node(paused)
+    await cluster.wait_ready()
+    assert await read(cluster.bootstrap, topic, 2) == [b"before", b"during"]
+
+
+async def leader(cluster: Cluster, topic: str) -> int:
+    """The node that leads partition 0."""
+    async with admin(cluster.bootstrap) as client:
+        (described,) = await client.describe_topics([topic])
+    return int(described["partitions"][0]["leader"])
