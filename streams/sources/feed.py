@@ -44,7 +44,7 @@ class Feed:
         self._publish = publish
         self._room = asyncio.Semaphore(in_flight)
         self._stopping = asyncio.Event()
-        self._last: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._last: dict[str, asyncio.Task[None]] = {}
 
     def stop(self) -> None:
         """Let out nothing more; `run` returns when what is in flight has been acknowledged."""

@@ -61,9 +61,9 @@ class Timed:
     codes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
-    def thread(self) -> tuple[str, str]:
-        """Events of one thread are published in order: those about one subject. Each one-time code is its own."""
-        return self.event["source"], self.event["id" if self.lane is Lane.OTP else "subject"]
+    def thread(self) -> str:
+        """Events of one thread are published in order: all about one subject, opt-ins too. A code is its own thread."""
+        return f"{self.event['source']} {self.event['id']}" if self.lane is Lane.OTP else str(self.event["subject"])
 
     def released(self, now_ms: int) -> "Timed":
         """The same event as published at `now_ms`: its `time` is then, and its lifetime begins."""

@@ -16,7 +16,7 @@ from streams.sources.timed import Timed, timed
 def stream(*subjects: str, lane: Lane = Lane.UPDATE, apart_ms: int = 0) -> Iterator[Timed]:
     """Events about these subjects, so long after one another."""
     for count, subject in enumerate(subjects):
-        head = {"type": "t", "source": "//b/s", "id": str(count), "subject": subject}
+        head = {"type": "t", "source": f"//b/s{count}", "id": str(count), "subject": subject}
         yield timed(count * apart_ms, lane=lane, lifetime_ms=1_000, head=head, body={"template": subject})
 
 
