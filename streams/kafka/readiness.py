@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.kafka.cluster_errors import NodeFailedError
 
@@ -87,13 +88,30 @@ async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def leaderless(client: AIOKafkaAdminClient, topics: Sequence[str] | None = None) -> list[str]:
-    """Topics, among `topics` or all, that are unknown or have a partition without leader."""
-    described = await client.describe_topics(list(topics) if topics is not None else None)
-    return [
-        topic["topic"]
-        for topic in described
-        if topic["error_code"] or any(part["error_code"] or part["leader"] < 0 for part in topic["partitions"])
-    ]
+    """Topics, among `topics` or all, that some broker does not know or knows a partition of without leader.
+
+    Every broker is asked, because each learns of a change in its own time and clients ask any of them. Brokers that
+    do not answer are left out; if none does, KafkaConnectionError is raised.
+    """
+    asked = list(topics) if topics is not None else None
+    brokers = [broker["node_id"] for broker in (await client.describe_cluster())["brokers"]]
+    answers = await asyncio.gather(*(_topics_at(client, node_id, asked) for node_id in brokers), return_exceptions=True)
+    heard = [answer for answer in answers if not isinstance(answer, BaseException)]
+    if not heard:
+        raise KafkaConnectionError(f"none of {len(brokers)} brokers answers")
+    return sorted({topic["topic"] for described in heard for topic in described if not _is_led(topic)})
+
+
+async def _topics_at(client: AIOKafkaAdminClient, node_id: int, topics: list[str] | None) -> list[dict[str, Any]]:
+    # The public describe_topics asks a broker of aiokafka's own choice.
+    response = await client._send_request(MetadataRequest(topics), node_id)  # noqa: SLF001
+    described: list[dict[str, Any]] = response.to_object()["topics"]
+    return described
+
+
+def _is_led(topic: dict[str, Any]) -> bool:
+    partitions = topic["partitions"]
+    return not topic["error_code"] and all(not part["error_code"] and part["leader"] >= 0 for part in partitions)
 
 
 async def _listening(bootstrap: str) -> int:

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from schemas.topics import Topic, catalogue
 from streams.kafka.cluster import Cluster, start_cluster
-from streams.kafka.provision import ProvisionError, provision
-from streams.kafka.readiness import admin, describe, wait_leaders
+from streams.kafka.provision import ProvisionError, provision, topic_facts
+from streams.kafka.readiness import admin, describe
 from tests.kafka.records import new_topic, read, write
 
 BROKER_SESSION_MS = 2_000
@@ -46,6 +47,25 @@ async def test_a_leader_that_stands_still_is_replaced(cluster: Cluster) -> None:
     cluster.resume_node(paused)
     await cluster.wait_ready()
     assert await read(cluster.bootstrap, topic, 2) == [b"before", b"during"]
+
+
+async def test_production_topics_are_safe_and_unsafe_ones_refused(cluster: Cluster) -> None:
+    """On three brokers topics get three copies and two in sync; one with fewer is refused, each reason a line."""
+    topics = catalogue(("united",))
+    made = await provision(cluster.bootstrap, topics, shards=4, dev=False, say=lambda _: None)
+    assert set(made) == {topic.name for topic in topics}
+    async with admin(cluster.bootstrap) as client:
+        facts = await topic_facts(client, made)
+    assert {(found.copies, found.config["min.insync.replicas"]) for found in facts.values()} == {(3, "2")}
+
+    short = Topic(await new_topic(cluster.bootstrap, copies=1), "none", 1, 1_000, "a test")
+    with pytest.raises(ProvisionError) as refused:
+        await provision(cluster.bootstrap, [short], shards=4, dev=False, say=lambda _: None)
+    assert [line.split(" has ")[1].split(",")[0] for line in str(refused.value).splitlines()] == [
+        "1 copy",
+        "min.insync.replicas = 2",
+        "message.timestamp.type = CreateTime",
+    ]
 
 
 async def leader(cluster: Cluster, topic: str) -> int:
