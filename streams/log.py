@@ -71,6 +71,9 @@ class Event(StrEnum):
     REPORTS_TAKEN = "reports_taken"
     POSTED = "posted"
     FAULT_SET = "fault_set"
+    REPORTS_OWED = "reports_owed"
+    WEBHOOK_AWAY = "webhook_away"
+    WEBHOOK_BACK = "webhook_back"
 
     # -- the last line of a process (``streams/kafka/fatal.py``)
     EXIT_FENCED = "exit_fenced"
@@ -103,6 +106,7 @@ WARNINGS: Final = frozenset(
         Event.GATEWAY_UNKNOWN,
         Event.SIGNATURE_REFUSED,
         Event.RECEIPT_FOREIGN,
+        Event.WEBHOOK_AWAY,
     }
 )
 """Events that somebody should look at; :func:`log` gives them level ``warning``, the others ``info``."""

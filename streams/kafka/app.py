@@ -21,6 +21,7 @@ from faust.tables.manager import TableManager
 from faust.types import TP
 
 from streams import clock, log
+from streams.kafka import selftest
 from streams.kafka.commits import CommitTracker, Hole, Place
 from streams.kafka.consumer import LaneTransport
 from streams.kafka.fatal import Exit, fatal
@@ -62,7 +63,7 @@ class FanfareApp(faust.App):
         place = TP(record.topic, record.partition)
         still_open = self.tracker.done(place, record.offset, record.generation)
         if still_open is not None and still_open <= self.spec.inbox_limit // 2:
-            self.consumer.on_buffer_drop(place)
+            self.consumer.release(place)
 
     def heartbeat_age_ms(self) -> int:
         """Since the group last showed that it knows this member. Above half the session time-out: hand nothing out."""
@@ -144,8 +145,7 @@ class FanfareApp(faust.App):
         except Exception:  # noqa: BLE001 - nothing may escape into Faust, which would skip the message
             fatal(Exit.CRASHED, step="deliver", topic=place[0], partition=place[1], offset=message.offset)
         if unfinished > self.spec.inbox_limit:
-            # At every message above the limit: Faust reactivates the partition whenever its own queue runs empty.
-            self.consumer.on_buffer_full(place)
+            self.consumer.hold(place)
 
     def _shards_of(self, assigned: set[Any]) -> frozenset[int]:
         topics = {topic for stage in self.spec.stages.values() for topic in stage}
@@ -203,6 +203,10 @@ def build_app(spec: WorkerSpec, hooks: ShardHooks) -> FanfareApp:
 
 def run_worker(app: FanfareApp) -> NoReturn:
     """Run until SIGTERM (exit 0) or a fault (:class:`~streams.kafka.fatal.Exit`). Call ``log.configure`` before."""
+    try:
+        selftest.verify()
+    except selftest.KernelMismatchError as mismatch:
+        fatal(Exit.REFUSED_START, detail=str(mismatch))
     worker = _Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None
     worker.execute_from_commandline()

@@ -23,6 +23,8 @@ from streams.kafka.fatal import Exit, fatal
 _FETCH_MAX_WAIT_MS = 50
 """How long the broker may hold an empty fetch: the wait of the first fetch after a seek or a resume. Faust asks for
 1.5 s."""
+_POLL_RECORDS = 500
+"""How much one fetch hands over: an inbox that is full gets at most this and Faust's queue on top."""
 _IDLE_FOR_EVER_MS = 2**31 - 1
 """aiokafka leaves a group in which nothing is fetched for this long. Under back-pressure nothing is fetched on purpose;
 whether the process still works is the watchdog's question."""
@@ -47,6 +49,7 @@ class MemberThread(AIOKafkaConsumerThread):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
+            max_poll_records=_POLL_RECORDS,
             max_poll_interval_ms=_IDLE_FOR_EVER_MS,
             request_timeout_ms=spec.session_timeout_ms + 9_000,
             session_timeout_ms=spec.session_timeout_ms,

@@ -41,6 +41,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     offset: int = 0
     value: str = ""
     longest: int = 0
+    """The longest inbox so far, on ``stop``."""
 
 
 class WitnessHooks:

@@ -1,0 +1,76 @@
+"""An owner of one journal that does what it is told, line by line, on standard input.
+
+Run as `python -m tests.kafka.programs.journal_owner BOOTSTRAP TOPIC`. Commands: `open`, `append TEXT`, `quiesce`. Each is
+answered by one line of JSON on standard output. A fault ends the process with its exit code, as it would end a worker.
+"""
+
+import asyncio
+import json
+import sys
+
+from schemas.names import Lane
+from schemas.wire.header import Header, Kind, body_of, pack
+from streams import clock, log
+from streams.kafka.journal import Journal, JournalPlace, JournalTerms
+from streams.kafka.producer import ConfirmedProducer
+from streams.kafka.reader import LogReader, LogRecord
+
+FOLD_MS = 3_600_000
+
+
+def entry(epoch: int, text: str) -> bytes:
+    """A record of a journal that says `text`."""
+    return pack(Header(Kind.OUTCOME, Lane.OTP, 0, epoch, clock.now_ms()), text)
+
+
+class Owner:
+    """The journal of partition 0, and the texts folded from it."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self.texts: list[str] = []
+        self.greeted: list[int] = []
+        self._producer = ConfirmedProducer(bootstrap, "owner")
+        self._reader = LogReader(bootstrap, "owner", [(topic, 0)])
+        at = JournalPlace(topic, Lane.OTP, 0, FOLD_MS)
+        self.journal = Journal(at, self._apply, reader=self._reader, producer=self._producer)
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._producer.start()
+        await self._reader.start()
+
+    async def obey(self, command: str, text: str) -> dict[str, object]:
+        """Do one command; what is known afterwards."""
+        match command:
+            case "open":
+                await self.journal.open(JournalTerms(generation=1, still_assigned=lambda: True, hello=self._hello))
+            case "append":
+                await self.journal.append(entry(self.journal.epoch, text))
+            case "quiesce":
+                await self.journal.quiesce()
+            case _:
+                raise ValueError(command)
+        epoch = self.journal.fold.epoch
+        return {"texts": self.texts, "epoch": epoch, "voids": self.journal.fold.voids, "greeted": self.greeted}
+
+    async def _hello(self, epoch: int) -> None:
+        self.greeted.append(epoch)
+
+    def _apply(self, record: LogRecord, header: Header) -> None:
+        if header.kind is Kind.OUTCOME:
+            self.texts.append(body_of(record.value, str))
+
+
+async def main() -> None:
+    """Obey until standard input ends."""
+    log.configure(program="journal_owner")
+    owner = Owner(*sys.argv[1:])
+    await owner.start()
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        command, _, text = line.rstrip("\n").partition(" ")
+        sys.stdout.write(json.dumps(await owner.obey(command, text)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
