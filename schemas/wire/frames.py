@@ -179,6 +179,8 @@ class GatewayEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_ms: int = 0
     body: str = ""
     test: bool = False
+    ref: str = ""
+    """The section's, so that a restart can go on reporting what it had not reported."""
 
 
 _REF = struct.Struct(">BH16s")

@@ -1,0 +1,99 @@
+"""`fanfare gateway`: the simulated gateway with its phones, three listener processes or one."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+from urllib.parse import urlsplit
+
+import typer
+import uvloop
+
+from schemas.names import Lane
+from streams import log
+from streams.settings import Settings, SettingsError, child_environment, load
+from streams.simulator import registered
+from streams.simulator.program import OptionError, log_folder, plan_of, serve
+from streams.simulator.supervise import keep_alive
+
+_DEV_REGISTRY: Final = Path("deploy/dev")
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def gateway(
+    *,
+    lanes: Annotated[str, typer.Option(help="Lanes to serve, each in a process of its own.")] = "campaign,otp,update",
+    lane: Annotated[str | None, typer.Option(help="Serve this lane alone, in this process.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port with --lane; else those of FANFARE_GATEWAY_<LANE>.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Where gateway/<lane> keeps its log.")
+    ] = None,
+    registry: Annotated[
+        list[Path] | None, typer.Option(metavar="PATH", help="Registry files or folders that say what is approved.")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="How people behave: real, online, or a JSON file.")] = "real",
+    seed: Annotated[int, typer.Option(help="Whose phones these are: the same seed, the same people.")] = 1,
+    faults: Annotated[Path | None, typer.Option(metavar="FILE", help="Faults from the start, a JSON list.")] = None,
+    webhook: Annotated[str | None, typer.Option(metavar="URL", help="Where reports are posted.")] = None,
+    no_limits: Annotated[bool, typer.Option("--no-limits", help="Neither throughput nor pair limits.")] = False,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> None:
+    """Run the simulated gateway on loopback; Ctrl-C stops it.
+
+    It checks what it is sent, remembers every name, shows messages on phones and reports what became of them. Its log
+    (one JSON line an event) is written before each answer: it survives kill -9, not a power cut.
+    """
+    try:
+        settings = load(data_dir=data, webhook_url=webhook, limits=False if no_limits else None)
+        told = registered.read(registry or [_DEV_REGISTRY])
+        chosen = [Lane.of(word) for word in (lane or lanes).split(",")]
+        plans = [plan_of(settings, each, seed=seed, profile=profile, faults=faults) for each in chosen]
+    except KeyError as error:
+        _refuse(f"there is no lane {error}; there are: {', '.join(each.word for each in Lane)}")
+    except (SettingsError, registered.RegistryError, OptionError) as error:
+        _refuse(str(error))
+    if lane is None:
+        options = _options(profile=profile, seed=seed, registry=registry, faults=faults, limits=not no_limits)
+        environment = child_environment(data_dir=settings.data_dir, webhook_url=settings.webhook_url)
+        _print_places(settings, chosen)
+        raise typer.Exit(asyncio.run(keep_alive([_child(each, options) for each in chosen], environment)))
+    log.configure(level=settings.log_level, program="gateway", lane=lane)
+    place = _port(settings, chosen[0]) if port is None else port
+    try:
+        uvloop.run(serve(plans[0], told, settings, lane=chosen[0], port=place, with_parent=with_parent))
+    except OSError as error:
+        _refuse(f"port {place}, the metrics port or the log: {error.strerror or error}")
+
+
+def _options(
+    *, profile: str, seed: int, registry: list[Path] | None, faults: Path | None, limits: bool
+) -> tuple[str, ...]:
+    named = ["--profile", profile, "--seed", str(seed)]
+    for path in registry or ():
+        named += ["--registry", str(path)]
+    if faults is not None:
+        named += ["--faults", str(faults)]
+    return (*named, *(() if limits else ("--no-limits",)))
+
+
+def _child(lane: Lane, options: tuple[str, ...]) -> tuple[str, ...]:
+    return (sys.executable, "-m", "streams.cli", "gateway", "--lane", lane.word, "--with-parent", *options)
+
+
+def _print_places(settings: Settings, lanes: list[Lane]) -> None:
+    for lane in lanes:
+        print(f"  {lane.word:<9} {settings.gateway_url(lane)}   log {log_folder(settings.data_dir, lane)}", flush=True)
+
+
+def _port(settings: Settings, lane: Lane) -> int:
+    url = urlsplit(settings.gateway_url(lane))
+    if url.port is None:
+        _refuse(f"FANFARE_GATEWAY_{lane.name} names no port; say which with --port")
+    return url.port
+
+
+def _refuse(sentence: str) -> NoReturn:
+    print(f"fanfare gateway: {sentence}", file=sys.stderr)
+    raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""A simulated gateway with phones: a program of its own that shares no limit or billing code with the broker."""

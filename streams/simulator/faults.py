@@ -1,0 +1,103 @@
+"""Faults that the gateway shows on purpose: by seed and rate, or a counted number of times, until they are cleared.
+
+Given at start (``--faults FILE``) or by command (``POST /v1/faults``; ``DELETE`` clears). At most one strikes a frame: the
+first of the list whose rate draws it. ``message`` strikes single messages and combines with the others.
+"""
+
+import random
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from schemas.wire.frames import Code
+
+
+class FaultKind(StrEnum):
+    """What goes wrong; ``ms`` of the fault means the span in brackets."""
+
+    LATENCY = "latency"
+    """The frame is judged late [how late]."""
+    THROTTLE = "throttle"
+    """429 with Retry-After [its value]; nothing is taken."""
+    UNAVAILABLE = "unavailable"
+    """503 with Retry-After [its value]; nothing is taken."""
+    ERROR = "error"
+    """500 before anything is taken."""
+    RESET = "reset"
+    """The connection breaks before anything is taken."""
+    REFUSE = "refuse"
+    """The listener is gone [how long], every connection with it; nothing is taken."""
+    ACCEPT_THEN_SILENCE = "accept_then_silence"
+    """Taken, logged, visible; the answer never comes [when the connection is closed]."""
+    ACCEPT_THEN_ERROR = "accept_then_error"
+    """Taken, and answered 500."""
+    ACCEPT_THEN_RESET = "accept_then_reset"
+    """Taken, and the connection breaks."""
+    ACCEPT_THEN_DIE = "accept_then_die"
+    """Taken, and the process kills itself with signal 9."""
+    SLOW_BODY = "slow_body"
+    """Taken; the answer trickles [how long it takes]."""
+    MESSAGE = "message"
+    """``code`` for single messages that would have been accepted; ``rate`` is per message."""
+
+
+class Fault(msgspec.Struct, forbid_unknown_fields=True):
+    """One fault. ``count`` of -1: until cleared. Empty ``lane`` and shard -1: every one."""
+
+    kind: FaultKind
+    rate: float = 1.0
+    count: int = -1
+    ms: int = 1_000
+    code: int = Code.TRANSIENT
+    lane: str = ""
+    shard: int = -1
+    struck: int = 0
+
+    def draws(self, lane: str, shard: int, dice: random.Random) -> bool:
+        """Whether it strikes now; counts if so."""
+        if self.count == 0 or self.lane not in {"", lane} or self.shard not in {-1, shard}:
+            return False
+        if self.rate < 1.0 and dice.random() >= self.rate:
+            return False
+        self.count -= self.count > 0
+        self.struck += 1
+        return True
+
+
+class Faults:
+    """The faults in force."""
+
+    def __init__(self, seed: int, faults: Iterable[Fault] = ()) -> None:
+        self.listed = list(faults)
+        self._dice = random.Random(seed)
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        """Put ``faults`` in force as well."""
+        self.listed += faults
+
+    def clear(self) -> None:
+        """From here on nothing goes wrong."""
+        self.listed.clear()
+
+    def of_frame(self, lane: str, shard: int) -> Fault | None:
+        """What strikes the frame that has just come in, if anything."""
+        for fault in self.listed:
+            if fault.kind is not FaultKind.MESSAGE and fault.draws(lane, shard, self._dice):
+                return fault
+        return None
+
+    def of_messages(self, lane: str, shard: int, positions: list[int]) -> dict[int, int]:
+        """Code by position of the messages that are struck."""
+        return {
+            position: fault.code
+            for fault in self.listed
+            if fault.kind is FaultKind.MESSAGE
+            for position in positions
+            if fault.draws(lane, shard, self._dice)
+        }
+
+
+def parse(document: bytes) -> list[Fault]:
+    """The faults of a JSON list; ``msgspec.ValidationError`` or ``DecodeError`` says what is wrong."""
+    return msgspec.json.decode(document, type=list[Fault])

@@ -1,0 +1,136 @@
+"""What people see: the newest messages as phones show them. The only place where a one-time code stands in clear.
+
+In memory alone and bounded: nothing of it is ever written or logged. A phone drops a version of a fact that is lower than
+one it has shown; the message counts as accepted all the same.
+"""
+
+import re
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from schemas.registry import Template
+from schemas.wire.sealed import AddressBook, SealError
+from streams.simulator.registered import Registered
+from streams.simulator.rows import Rows
+
+KEPT: Final = 500
+_SHOWN_PER_SECTION: Final = 8
+"""Of a campaign's chunk the phones of a few people are enough to look at."""
+_FACTS_KEPT: Final = 100_000
+_SLOT: Final = re.compile(r"\{(\w+)\}")
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """One message as a phone shows it."""
+
+    at_ms: int
+    phone: str
+    """The number with its middle hidden."""
+    name: str
+    """The sender's display name."""
+    verified: bool
+    number: str
+    language: str
+    text: str
+    business: str
+    category: str
+    dropped: bool
+    test: bool
+
+
+class _Message(msgspec.Struct, frozen=True):
+    at_ms: int
+    address: bytes
+    language: str
+    template: Template | None
+    params: Mapping[str, str]
+    business: str
+    sender: str
+    dropped: bool
+    test: bool
+
+
+class Phones:
+    """Everybody's phone."""
+
+    def __init__(self, registered: Registered, book: AddressBook) -> None:
+        self._registered = registered
+        self._book = book
+        self._newest: deque[_Message] = deque(maxlen=KEPT)
+        self._facts: dict[bytes, int] = {}
+        self.dropped = 0
+
+    def show(self, rows: Rows, positions: list[int], clear: Mapping[int, Mapping[str, str]], at_ms: int) -> None:
+        """Messages that were accepted; ``clear`` holds the opened parameters of a position."""
+        section = rows.section
+        dropped = self._outdated(rows, positions) if section.collapse else set()
+        template = self._registered.template(section.business, section.template, section.template_version)
+        for position in positions[-_SHOWN_PER_SECTION:]:
+            self._newest.append(
+                _Message(
+                    at_ms,
+                    rows.address(position),
+                    rows.locale(position),
+                    template,
+                    {**rows.params(position), **clear.get(position, {})},
+                    section.business,
+                    section.sender,
+                    position in dropped,
+                    section.test,
+                )
+            )
+
+    def newest(self, limit: int, business: str = "") -> list[Shown]:
+        """Up to ``limit`` messages, newest first; of one business if named."""
+        chosen = (message for message in reversed(self._newest) if business in {"", message.business})
+        return [self._shown(message) for message, _ in zip(chosen, range(limit), strict=False)]
+
+    def _outdated(self, rows: Rows, positions: list[int]) -> set[int]:
+        fact, version = rows.section.collapse.encode(), rows.section.version
+        outdated = set()
+        for position in positions:
+            key = rows.recipient(position) + fact
+            if self._facts.get(key, version) > version:
+                outdated.add(position)
+            else:
+                self._facts[key] = version
+        for key in list(self._facts)[: max(0, len(self._facts) - _FACTS_KEPT)]:
+            del self._facts[key]
+        self.dropped += len(outdated)
+        return outdated
+
+    def _shown(self, message: _Message) -> Shown:
+        account = self._registered.businesses.get(message.business)
+        sender = self._registered.senders.get(message.sender)
+        template = message.template
+        language = message.language
+        if template is not None and language not in template.texts:
+            language = template.default_language
+        return Shown(
+            at_ms=message.at_ms,
+            phone=self._masked(message.address),
+            name=account.name if account else message.business,
+            verified=account.verified if account else False,
+            number=sender.number if sender else "",
+            language=language,
+            text=render(template.texts[language], message.params) if template else "",
+            business=message.business,
+            category=template.category if template else "",
+            dropped=message.dropped,
+            test=message.test,
+        )
+
+    def _masked(self, address: bytes) -> str:
+        try:
+            number = self._book.open(address).removeprefix("tel:")
+        except SealError:
+            return "?"
+        return f"{number[:4]}{'•' * max(0, len(number) - 7)}{number[-3:]}"
+
+
+def render(text: str, params: Mapping[str, str]) -> str:
+    """``text`` with its ``{named}`` slots filled; in one pass, so that a value with braces stays as it is."""
+    return _SLOT.sub(lambda slot: params.get(slot[1], slot[0]), text)

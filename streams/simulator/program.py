@@ -1,0 +1,119 @@
+"""The life of one listener process: recall, listen, report, stop.
+
+Its log folder is its own: ``<folder>/gateway/<lane>``. Stops at SIGTERM and SIGINT, or when its standard input ends if it was
+started by the supervisor: so a killed supervisor leaves no gateway behind.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+
+from schemas.names import Lane
+from streams import clock
+from streams.health import Health
+from streams.log import Event, log
+from streams.settings import Settings, raw
+from streams.simulator.devices import PROFILES, Profile
+from streams.simulator.faults import Fault, parse
+from streams.simulator.registered import Registered
+from streams.simulator.server import Listener
+from streams.simulator.station import Plan, Station
+
+
+class OptionError(ValueError):
+    """An option that cannot be used; the sentence says which and why."""
+
+
+def log_folder(data_dir: Path, lane: Lane) -> Path:
+    """Where the listener of ``lane`` keeps its log; the auditor reads it there."""
+    return data_dir / "gateway" / lane.word
+
+
+def plan_of(settings: Settings, lane: Lane, *, seed: int, profile: str = "real", faults: Path | None = None) -> Plan:
+    """What the listener of ``lane`` is to be; raises :class:`OptionError`. ``profile`` is a name or a JSON file."""
+    return Plan(
+        name=lane.word,
+        folder=log_folder(settings.data_dir, lane),
+        seed=seed,
+        profile=_profile(profile),
+        limits=settings.limits,
+        webhook_url=settings.webhook_url,
+        webhook_secret=raw(settings.webhook_secret),
+        address_keys=settings.address_book,
+        private=settings.private_seal_keys,
+        faults=_faults(faults),
+    )
+
+
+async def serve(
+    plan: Plan, registered: Registered, settings: Settings, *, lane: Lane, port: int, with_parent: bool = False
+) -> None:
+    """Run until told to stop. Raises ``OSError`` if a port is taken or the log cannot be written."""
+    station = Station(plan, registered, clock.now_ms)
+    # What was recalled lives as long as the process: keep the collector from walking over it.
+    gc.collect()
+    gc.freeze()
+    listener = Listener(station, "127.0.0.1", port)
+    stop = _stop_signal(with_parent=with_parent)
+    async with Health(settings, "gateway", port=settings.gateway_metrics(lane), live={}, ready={}):
+        await listener.start()
+        log(Event.SERVING, component="gateway", port=listener.port)
+        reporting = asyncio.create_task(station.run())
+        waiting = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait({reporting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if reporting in done:
+                reporting.result()
+        finally:
+            await listener.stop()
+            reporting.cancel()
+            waiting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reporting
+            station.close()
+    log(Event.STOPPED, component="gateway")
+
+
+def _stop_signal(*, with_parent: bool) -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if with_parent:
+
+        def ended() -> None:
+            if not os.read(sys.stdin.fileno(), 1):
+                loop.remove_reader(sys.stdin)
+                stop.set()
+
+        loop.add_reader(sys.stdin, ended)
+    return stop
+
+
+def _profile(name: str) -> Profile:
+    if name in PROFILES:
+        return PROFILES[name]
+    try:
+        return msgspec.json.decode(Path(name).read_bytes(), type=Profile)
+    except OSError:
+        known = ", ".join(PROFILES)
+        raise OptionError(f"profile {name!r} is neither one of {known} nor a file that can be read") from None
+    except msgspec.MsgspecError as error:
+        raise OptionError(f"profile {name}: {error}") from error
+
+
+def _faults(path: Path | None) -> tuple[Fault, ...]:
+    if path is None:
+        return ()
+    try:
+        return tuple(parse(path.read_bytes()))
+    except OSError as error:
+        raise OptionError(f"{path}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise OptionError(f"{path}: {error}") from error

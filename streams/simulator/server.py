@@ -1,0 +1,158 @@
+"""The gateway's HTTP surface: frames from the broker, commands and views for people.
+
+==============================  =====================================================================
+``POST /v1/hello, /v1/frames``   the contract of ``schemas/wire/frames.py``
+``GET POST DELETE /v1/faults``   what goes wrong on purpose: list, add (a JSON list), clear
+``GET /v1/phones?limit=``        the newest messages as phones show them; ``business=`` chooses
+``GET /v1/counts``               messages accepted, repeated and refused by code; reports owed
+``GET /``                        the phones as a page
+==============================  =====================================================================
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from schemas.wire.frames import Epoch, Frame, Hello
+from streams.log import Event, log
+from streams.simulator.faults import parse
+from streams.simulator.mishaps import after, before
+from streams.simulator.rows import FormError
+from streams.simulator.station import Station
+
+MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+KEEP_ALIVE_S: Final = 120
+"""Longer than any client keeps an idle connection, so that only the side that speaks next closes one."""
+
+_FULL_RETRY_S: Final = 1
+_JSON: Final = "application/json"
+_EXIT_LOG_LOST: Final = 74
+"""``EX_IOERR`` of sysexits(3)."""
+_PAGE: Final = files("streams.simulator").joinpath("phone.html").read_bytes()
+
+_frames = msgspec.json.Decoder(Frame)
+_hellos = msgspec.json.Decoder(Hello)
+
+
+class Listener:
+    """One listening socket in front of a :class:`Station`."""
+
+    def __init__(self, station: Station, host: str, port: int) -> None:
+        self._station = station
+        self._host = host
+        self.port = port
+        self._site: web.TCPSite | None = None
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.add_routes(
+            [
+                web.post("/v1/hello", self._hello),
+                web.post("/v1/frames", self._frame),
+                web.get("/v1/faults", self._list_faults),
+                web.post("/v1/faults", self._add_faults),
+                web.delete("/v1/faults", self._clear_faults),
+                web.get("/v1/phones", self._phones),
+                web.get("/v1/counts", self._counts),
+                web.get("/", self._page),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=1)
+
+    async def start(self) -> None:
+        """Listen; ``port`` says where if it was 0."""
+        await self._runner.setup()
+        await self._listen()
+
+    async def stop(self) -> None:
+        """Listen no longer and close every connection."""
+        await self._runner.cleanup()
+
+    async def refuse_connections(self, span_ms: int) -> None:
+        """Be gone for a while, as a crashed listener is."""
+        assert self._site is not None
+        await self._site.stop()
+        server = self._runner.server
+        for connection in server.connections if server else ():
+            connection.force_close()
+        await asyncio.sleep(span_ms / 1_000)
+        await self._listen()
+
+    async def _listen(self) -> None:
+        self._site = web.TCPSite(self._runner, self._host, self.port, reuse_address=True)
+        await self._site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _hello(self, request: web.Request) -> web.StreamResponse:
+        try:
+            hello = _hellos.decode(await request.read())
+        except msgspec.MsgspecError as error:
+            return _bad(error)
+        with _exit_if_log_fails():
+            granted, epoch = self._station.exchange.hello(hello, self._station.now_ms())
+        return _json(epoch, 200 if granted else 409)
+
+    async def _frame(self, request: web.Request) -> web.StreamResponse:
+        station = self._station
+        try:
+            frame = _frames.decode(await request.read())
+            if station.outbox.full:
+                return web.Response(status=503, headers={"Retry-After": str(_FULL_RETRY_S)})
+            fault = station.faults.of_frame(frame.lane, frame.shard)
+            spoilt = await before(fault, request, self.refuse_connections)
+            if spoilt is not None:
+                return spoilt
+            with _exit_if_log_fails():
+                answer = station.exchange.frame(frame, station.now_ms())
+        except (msgspec.MsgspecError, FormError) as error:
+            return _bad(error)
+        return await after(fault, request, _json(answer, 409 if isinstance(answer, Epoch) else 200))
+
+    async def _list_faults(self, _request: web.Request) -> web.Response:
+        return _json(self._station.faults.listed)
+
+    async def _add_faults(self, request: web.Request) -> web.Response:
+        try:
+            self._station.faults.add(parse(await request.read()))
+        except msgspec.MsgspecError as error:
+            return _bad(error)
+        return _json(self._station.faults.listed)
+
+    async def _clear_faults(self, _request: web.Request) -> web.Response:
+        self._station.faults.clear()
+        return _json([])
+
+    async def _phones(self, request: web.Request) -> web.Response:
+        limit = request.query.get("limit", "50")
+        if not limit.isdecimal():
+            return web.Response(status=400, text="limit is a number\n")
+        return _json(self._station.phones.newest(int(limit), request.query.get("business", "")))
+
+    async def _counts(self, _request: web.Request) -> web.Response:
+        return _json(self._station.counts())
+
+    async def _page(self, _request: web.Request) -> web.Response:
+        return web.Response(body=_PAGE, content_type="text/html", charset="utf-8")
+
+
+@contextlib.contextmanager
+def _exit_if_log_fails() -> Iterator[None]:
+    """A gateway that cannot write must not answer, and its memory is ahead of its log: start again from the log."""
+    try:
+        yield
+    except OSError as error:
+        log(Event.EXIT_CRASHED, component="gateway", error=type(error).__name__)
+        os._exit(_EXIT_LOG_LOST)
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type=_JSON)
+
+
+def _bad(error: Exception) -> web.Response:
+    log(Event.RECORD_UNREADABLE, component="gateway", error=type(error).__name__)
+    return web.Response(status=400, text=f"{error}\n")

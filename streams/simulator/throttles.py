@@ -1,0 +1,76 @@
+"""The platform's own limits, kept apart from the broker's on purpose: the broker must respect what it does not compute.
+
+*Throughput*: a token bucket per sender that holds one second of its rate. *Pair*: one message per (sender, recipient) every
+6 s, where up to 45 may be borrowed from the future (domain.md section 1.1.4). Limits count within this process.
+"""
+
+from typing import Final
+
+import msgspec
+
+PAIR_EVERY_MS: Final = 6_000
+PAIR_BURST: Final = 45
+
+_SWEEP_FLOOR: Final = 4_096
+_US: Final = 1_000
+
+
+class _Bucket(msgspec.Struct):
+    """Tokens as the time from which they are there: ``from_us`` is when the bucket was, or will be, empty."""
+
+    every_us: int
+    depth_us: int
+    from_us: int = 0
+
+
+class SenderThroughput:
+    """Tokens of each sender."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, _Bucket] = {}
+
+    def take(self, sender: str, rate_per_s: int, wanted: int, now_ms: int) -> int:
+        """Take up to ``wanted`` tokens; returns how many there were."""
+        every_us = 1_000_000 // max(1, rate_per_s)
+        bucket = self._buckets.get(sender)
+        if bucket is None or bucket.every_us != every_us:
+            bucket = self._buckets[sender] = _Bucket(every_us, every_us * max(1, rate_per_s))
+        now_us = now_ms * _US
+        bucket.from_us = max(bucket.from_us, now_us - bucket.depth_us)
+        granted = min(wanted, (now_us - bucket.from_us) // every_us)
+        bucket.from_us += granted * every_us
+        return granted
+
+    def wait_ms(self, sender: str, place: int, now_ms: int) -> int:
+        """How long until there will be ``place`` + 1 tokens again."""
+        bucket = self._buckets[sender]
+        due_us = bucket.from_us + (place + 1) * bucket.every_us
+        return max(1, -(-(due_us - now_ms * _US) // _US))
+
+
+class PairLimit:
+    """How often one sender may write to one person."""
+
+    def __init__(self, every_ms: int = PAIR_EVERY_MS, burst: int = PAIR_BURST) -> None:
+        self._every_ms = every_ms
+        self._borrow_ms = every_ms * (burst - 1)
+        self._paid_until_ms: dict[str, dict[bytes, int]] = {}
+        self._sweep_at: dict[str, int] = {}
+
+    def take(self, sender: str, recipient: bytes, now_ms: int) -> int:
+        """Count one message; 0 if it may pass, else how many milliseconds to wait (and nothing is counted)."""
+        pairs = self._paid_until_ms.setdefault(sender, {})
+        paid_ms = max(pairs.get(recipient, now_ms), now_ms)
+        over_ms = paid_ms - now_ms - self._borrow_ms
+        if over_ms > 0:
+            return over_ms
+        pairs[recipient] = paid_ms + self._every_ms
+        if len(pairs) > self._sweep_at.get(sender, _SWEEP_FLOOR):
+            self._sweep(sender, now_ms)
+        return 0
+
+    def _sweep(self, sender: str, now_ms: int) -> None:
+        """Forget the pairs that owe nothing; again when there are twice as many as are left now."""
+        live = {person: until for person, until in self._paid_until_ms[sender].items() if until > now_ms}
+        self._paid_until_ms[sender] = live
+        self._sweep_at[sender] = max(_SWEEP_FLOOR, 2 * len(live))
