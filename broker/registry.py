@@ -1,0 +1,117 @@
+"""The registry as the pure core sees it: a fold of the compacted topic, newest word for each key.
+
+Entries are joins of one writer (the operator), read by everybody. What is fixed by it for a request (template version,
+price card, sender) is copied into ``terms`` at acceptance, so a later change never reaches a request that was accepted.
+"""
+
+from typing import Final
+
+import msgspec
+
+from schemas.registry import Business, Deployment, Entry, Key, PriceCard, Sender, Template, key_of
+
+_entries: Final = msgspec.json.Decoder(Entry)
+
+SEAL: Final = "seal"
+"""The use of keys that producers seal one-time codes to."""
+
+
+class UnreadableEntryError(ValueError):
+    """A registry record that is no entry, or stands under another entry's key. The older word stays."""
+
+
+class Registry:
+    """What is registered. ``upto`` is the last offset that the reader has applied, -1 before any."""
+
+    def __init__(self) -> None:
+        self.businesses: dict[str, Business] = {}
+        self.senders: dict[str, Sender] = {}
+        self.templates: dict[tuple[str, str], Template] = {}
+        self.cards: dict[int, PriceCard] = {}
+        self.keys: dict[str, Key] = {}
+        self.deployment: Deployment | None = None
+        self.upto = -1
+        self._held: dict[str, Entry] = {}
+        self._senders_of: dict[str, dict[str, Sender]] = {}
+
+    def apply(self, key: str, value: bytes | None, *, offset: int | None = None) -> None:
+        """One record: an entry, or None for its removal. Raises :class:`UnreadableEntryError` and then changes nothing."""
+        if value is not None:
+            self.add(_read(key, value))
+        else:
+            self._remove(key)
+        if offset is not None:
+            self.upto = offset
+
+    def add(self, entry: Entry) -> None:
+        """Register an entry in place of what stood under its key."""
+        key = key_of(entry)
+        self._remove(key)
+        self._held[key] = entry
+        match entry:
+            case Business():
+                self.businesses[entry.id] = entry
+            case Sender():
+                self.senders[entry.id] = entry
+                self._senders_of.setdefault(entry.business, {})[entry.id] = entry
+            case Template():
+                self.templates[entry.business, entry.id] = entry
+            case PriceCard():
+                self.cards[entry.id] = entry
+            case Key():
+                self.keys[entry.id] = entry
+            case Deployment():
+                self.deployment = entry
+
+    def newest_card(self) -> PriceCard | None:
+        """The price card that requests accepted now are charged by: the one with the highest id."""
+        return self.cards[max(self.cards)] if self.cards else None
+
+    def template_for(self, business: str, template: str) -> Template | None:
+        """The business's own template of that id, else the one that everybody may use."""
+        return self.templates.get((business, template)) or self.templates.get(("*", template))
+
+    def templates_of(self, business: str) -> list[str]:
+        """The ids of all templates that the business may use."""
+        return [template for owner, template in self.templates if owner in (business, "*")]
+
+    def sender_for(self, business: str, sender: str | None) -> Sender | None:
+        """The business's sender by id, with or without ``<business>/`` before it; without one, the default.
+
+        A sender that is alone is the default. Senders of others are as unknown as those of nobody.
+        """
+        own = self._senders_of.get(business, {})
+        if sender is not None:
+            return own.get(sender) or own.get(f"{business}/{sender}")
+        if len(own) == 1:
+            return next(iter(own.values()))
+        return next((candidate for candidate in own.values() if candidate.default), None)
+
+    def _remove(self, key: str) -> None:
+        entry = self._held.pop(key, None)
+        match entry:
+            case None:
+                return
+            case Business():
+                del self.businesses[entry.id]
+            case Sender():
+                del self.senders[entry.id]
+                del self._senders_of[entry.business][entry.id]
+            case Template():
+                del self.templates[entry.business, entry.id]
+            case PriceCard():
+                del self.cards[entry.id]
+            case Key():
+                del self.keys[entry.id]
+            case Deployment():
+                self.deployment = None
+
+
+def _read(key: str, value: bytes) -> Entry:
+    try:
+        entry: Entry = _entries.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise UnreadableEntryError(f"{key} is no registry entry: {error}") from error
+    if key_of(entry) != key:
+        raise UnreadableEntryError(f"{key} holds the entry of {key_of(entry)}")
+    return entry
