@@ -11,6 +11,8 @@ from typing import Final
 
 COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("kafka", "streams.commands.kafka", "run a real Apache Kafka on this machine: up, down, status"),
+    ("gateway", "streams.commands.gateway", "run the simulated gateway with its phones"),
+    ("webhook", "streams.commands.webhook", "take what the gateway reports"),
 )
 """(name, module, help), in the order in which a newcomer meets them."""
 

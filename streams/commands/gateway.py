@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
-def gateway(
+def gateway(  # noqa: PLR0913 -- the options of the command
     *,
     lanes: Annotated[str, typer.Option(help="Lanes to serve, each in a process of its own.")] = "campaign,otp,update",
     lane: Annotated[str | None, typer.Option(help="Serve this lane alone, in this process.")] = None,

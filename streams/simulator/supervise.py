@@ -5,6 +5,7 @@ child stops by it.
 """
 
 import asyncio
+import contextlib
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
@@ -35,12 +36,11 @@ async def _keep(command: Sequence[str], environment: Mapping[str, str], stop: as
         if status in _REFUSED:
             stop.set()
             return status
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_AGAIN_AFTER_S):
                 await stop.wait()
+        if stop.is_set():
             return 0
-        except TimeoutError:
-            continue
 
 
 async def _ended_first(child: Process, stop: asyncio.Event) -> bool:
