@@ -17,6 +17,7 @@ from streams.kafka.run_record import RunRecord, home_of, is_held, read_record
 from streams.settings import kafka_bootstrap
 
 _STATUS_DEADLINE_S: Final = 5
+_LABEL_WIDTH: Final = len("bootstrap")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -90,28 +91,31 @@ def status(
     ] = None,
 ) -> None:
     """Say whether Kafka is up and well; exits 0 if it is, 1 if not."""
-    home = home_of(data)
-    record = read_record(home)
-    asked = bootstrap or (record.bootstrap if record else None) or kafka_bootstrap()
-    if asked is None:
-        _say(
-            "Kafka is starting or stopping." if is_held(home) else "No Kafka is running; `fanfare kafka up` starts one."
-        )
+    record = read_record(home_of(data))
+    address = bootstrap or (record.bootstrap if record else None) or kafka_bootstrap()
+    if address is None:
+        _say_absent(home_of(data))
         raise typer.Exit(1)
+    ours = record if record is not None and record.bootstrap == address else None
     try:
-        state = asyncio.run(describe(asked, deadline_s=_STATUS_DEADLINE_S))
+        state = asyncio.run(describe(address, deadline_s=_STATUS_DEADLINE_S))
     except ClusterError as error:
         _refuse(error)
-    rows = [("bootstrap", asked), ("brokers", str(state.brokers)), ("topics", str(state.topics))]
-    if record is not None and record.bootstrap == asked:
-        rows += [("records", record.folder), ("process", str(record.pid))]
-    if state.leaderless:
-        rows.append(("no leader", ", ".join(state.leaderless)))
-    _print_rows(rows)
-    expected = record.nodes if record is not None and record.bootstrap == asked else state.brokers
+    _print_rows([("bootstrap", address), ("brokers", str(state.brokers)), ("topics", str(state.topics))])
+    expected = state.brokers
+    if ours is not None:
+        expected = ours.nodes
+        _print_rows([("records", ours.folder), ("process", str(ours.pid))])
     if state.leaderless or state.brokers < expected:
-        _say(f"Not well: {state.brokers} of {expected} brokers, {len(state.leaderless)} topics without a leader.")
+        _say(f"Not well: {state.brokers} of {expected} brokers; topics without a leader: {len(state.leaderless)}.")
         raise typer.Exit(1)
+
+
+def _say_absent(home: Path) -> None:
+    if is_held(home):
+        _say("Kafka is starting or stopping.")
+    else:
+        _say("No Kafka is running; `fanfare kafka up` starts one.")
 
 
 def _print_ready(record: RunRecord, data: Path | None, *, seconds: float, detached: bool) -> None:
@@ -132,7 +136,7 @@ def _print_ready(record: RunRecord, data: Path | None, *, seconds: float, detach
 
 
 def _print_rows(rows: list[tuple[str, str]]) -> None:
-    width = max(len(left) for left, _ in rows)
+    width = max(_LABEL_WIDTH, *(len(left) for left, _ in rows))
     for left, right in rows:
         _say(f"  {left:<{width}}  {right}")
 

@@ -1,0 +1,115 @@
+"""The shape of the program: each rule holds for the real sources, and each has a breach that it is seen to find."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.pure import architecture_rules as rules
+from tests.pure.architecture_rules import RULES, Rule
+from tests.pure.source_tree import Sources, parse, read_sources
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("schemas", "broker", "streams", "tests")
+
+LONG_MODULE = '"""Long."""\n' + "x = 1\n" * 300
+LONG_FUNCTION = "def f():\n    '''Not counted.'''\n" + "    x = 1\n" * 50
+BRANCHES = "def f(a):\n" + "    if a:\n        pass\n" * 10
+NESTED_IMPORT = "def f():\n    import json\n"
+HIDDEN_IMPORT = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import json\n"
+
+
+@pytest.fixture(scope="module")
+def sources() -> Sources:
+    """Every module of the project."""
+    return read_sources(ROOT, FOLDERS)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_rule_holds(rule: Rule, sources: Sources) -> None:
+    """No module of the project breaks it; a breach is told with its place."""
+    breaches = list(rule(sources))
+    assert not breaches, "\n" + "\n".join(breaches)
+
+
+def test_the_sources_are_looked_at(sources: Sources) -> None:
+    """The rules above are not true of an empty tree only."""
+    assert {module.layer for module in sources.modules.values()} == set(FOLDERS)
+    assert len(sources.modules) > 50
+
+
+BREACHES = [
+    (rules.arrows_point_one_way, {"schemas/a.py": "import broker.b"}, "schemas/a.py:1 imports broker.b"),
+    (rules.arrows_point_one_way, {"broker/a.py": "from streams import clock"}, "imports streams.clock"),
+    (rules.arrows_point_one_way, {"streams/a.py": "from tests.kafka.records import read"}, "imports tests.kafka"),
+    (
+        rules.there_are_no_cycles,
+        {"broker/a.py": "import broker.b", "broker/b.py": "from broker.a import x"},
+        "broker.a is",
+    ),
+    (rules.the_broker_is_pure, {"broker/a.py": "import time"}, "broker/a.py:1 imports time"),
+    (rules.the_broker_is_pure, {"broker/a.py": "from os import environ"}, "imports os.environ"),
+    (rules.the_broker_is_pure, {"broker/deliver/a.py": "import random"}, "imports random"),
+    (rules.the_broker_is_pure, {"broker/a.py": "import structlog"}, "imports structlog"),
+    (rules.the_broker_is_pure, {"broker/a.py": "async def f(): pass"}, "is asynchronous"),
+    (rules.the_broker_is_pure, {"broker/a.py": "x = open('f')"}, "calls open"),
+    (rules.the_broker_is_pure, {"broker/a.py": "x = np.random.default_rng()"}, "draws lots"),
+    (rules.schemas_touch_nothing_outside, {"schemas/a.py": "import uuid"}, "imports uuid"),
+    (rules.only_one_folder_knows_kafka, {"streams/a.py": "import faust"}, "imports faust"),
+    (
+        rules.only_one_folder_knows_kafka,
+        {"streams/agents/a.py": "from aiokafka.errors import E"},
+        "imports aiokafka.errors.E",
+    ),
+    (rules.only_one_folder_knows_kafka, {"streams/kafkaesque.py": "import mode"}, "imports mode"),
+    (rules.one_module_reads_the_clock, {"streams/a.py": "x = time.time_ns()"}, "uses time.time_ns"),
+    (rules.one_module_reads_the_clock, {"streams/a.py": "from time import monotonic"}, "uses time.monotonic"),
+    (rules.one_module_reads_the_clock, {"broker/a.py": "x = datetime.now(UTC)"}, "uses datetime.now"),
+    (rules.one_module_reads_the_clock, {"broker/a.py": "x = datetime.date.today()"}, "uses datetime.date.today"),
+    (
+        rules.one_module_reads_the_clock,
+        {"streams/a.py": "x = asyncio.get_running_loop().time()"},
+        "get_running_loop().time",
+    ),
+    (rules.one_module_reads_the_clock, {"streams/a.py": "x = self.loop.time()"}, "uses self.loop.time"),
+    (rules.one_module_reads_the_environment, {"streams/a.py": "x = os.environ['A']"}, "uses os.environ"),
+    (rules.one_module_reads_the_environment, {"streams/a.py": "x = os.environ.get('A')"}, "uses os.environ.get"),
+    (rules.one_module_reads_the_environment, {"streams/a.py": "from os import getenv"}, "uses os.getenv"),
+    (rules.imports_stand_at_the_top, {"streams/a.py": NESTED_IMPORT}, "streams/a.py:2 imports json"),
+    (rules.imports_stand_at_the_top, {"streams/a.py": HIDDEN_IMPORT}, "streams/a.py:3 imports json"),
+    (rules.everything_has_a_bearable_size, {"streams/a.py": LONG_MODULE}, "streams/a.py has 301 lines"),
+    (rules.everything_has_a_bearable_size, {"broker/a.py": LONG_FUNCTION}, "broker/a.py:1 f has 51 lines"),
+    (rules.everything_has_a_bearable_size, {"broker/a.py": BRANCHES}, "f has complexity 11"),
+    (rules.everything_has_a_bearable_size, {"broker/a.py": "def f(a, b, c, d, *, e, g, h): 0"}, "f has 7 parameters"),
+    (rules.every_module_says_what_it_owns, {"streams/a.py": "x = 1"}, "streams/a.py has no docstring"),
+    (rules.nothing_is_left_for_later, {"streams/a.py": "x = 1  # TO" + "DO: later"}, "streams/a.py:1 x = 1"),
+    (rules.tests_use_the_real_thing, {"tests/a.py": "from unittest.mock import Mock"}, "imports unittest.mock.Mock"),
+    (rules.tests_use_the_real_thing, {"tests/a.py": "def test_a(monkeypatch): 0"}, "test_a asks for monkeypatch"),
+    (rules.tests_use_the_real_thing, {"tests/a.py": "time.sleep(1)"}, "tests/a.py:1 sleeps"),
+    (rules.tests_use_the_real_thing, {"tests/pure/a.py": "async def test_a(kafka): 0"}, "test_a asks for kafka"),
+    (rules.tests_use_the_real_thing, {"tests/contract/a.py": "import aiokafka"}, "imports aiokafka"),
+]
+
+
+@pytest.mark.parametrize(("rule", "texts", "breach"), BREACHES, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_breach_is_found(rule: Rule, texts: dict[str, str], breach: str) -> None:
+    """A small source that breaks the rule is named with its place."""
+    assert any(breach in found for found in rule(parse(texts)))
+
+
+def test_every_rule_has_a_breach() -> None:
+    """A rule that was never seen to fail proves nothing."""
+    assert {rule for rule, _, _ in BREACHES} == set(RULES)
+
+
+def test_what_is_allowed_is_not_a_breach() -> None:
+    """The modules that own the clock, the environment and Kafka may do what the others may not."""
+    allowed = parse(
+        {
+            "streams/clock.py": '"""C."""\nimport time\n\nx = time.time_ns()\n',
+            "streams/settings.py": '"""S."""\nimport os\n\nx = os.environ\n',
+            "streams/kafka/app.py": '"""K."""\nimport faust\n\nfrom streams import clock\n',
+            "broker/a.py": '"""A."""\nimport numpy as np\n\nfrom schemas import names\n',
+            "tests/a.py": '"""T."""\nimport os\n\nfrom broker.a import x\n',
+        }
+    )
+    assert [breach for rule in RULES for breach in rule(allowed)] == []
