@@ -4,6 +4,7 @@ The table keeps `fanfare --help` quick (no Kafka, Faust or HTTP library is impor
 makes a new sub-command one line here. A row's module holds a typer application named `app`.
 """
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -39,9 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if known == name:
             importlib.import_module(module).app(args=rest, prog_name=f"fanfare {name}")
             return
-    print(
-        f"fanfare: there is no command {name!r}; there are: {', '.join(row[0] for row in COMMANDS)}.", file=sys.stderr
-    )
+    print(f"fanfare: there is no command {name!r}; {_known(name)}.", file=sys.stderr)
     sys.exit(2)
 
 
@@ -50,6 +49,13 @@ def help_text() -> str:
     width = max(len(name) for name, _, _ in COMMANDS)
     rows = "\n".join(f"  {name:<{width}}  {text}" for name, _, text in COMMANDS)
     return f"{_HELP_HEAD}\ncommands:\n{rows}\n\n{_HELP_FOOT}"
+
+
+def _known(name: str) -> str:
+    names = [row[0] for row in COMMANDS]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{hint}There are: {', '.join(names)}"
 
 
 if __name__ == "__main__":

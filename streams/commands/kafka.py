@@ -12,7 +12,7 @@ from streams import clock
 from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.detached import REFUSAL_PREFIX, start_detached, stop_detached
 from streams.kafka.foreground import run_until_ended
-from streams.kafka.readiness import describe
+from streams.kafka.readiness import ClusterState, describe
 from streams.kafka.run_record import RunRecord, home_of, is_held, read_record
 from streams.settings import kafka_bootstrap
 
@@ -101,14 +101,21 @@ def status(
         state = asyncio.run(describe(address, deadline_s=_STATUS_DEADLINE_S))
     except ClusterError as error:
         _refuse(error)
+    if not _report(address, state, ours):
+        raise typer.Exit(1)
+
+
+def _report(address: str, state: ClusterState, ours: RunRecord | None) -> bool:
+    """Print what is known; whether all brokers are there and every partition is led."""
     _print_rows([("bootstrap", address), ("brokers", str(state.brokers)), ("topics", str(state.topics))])
     expected = state.brokers
     if ours is not None:
         expected = ours.nodes
         _print_rows([("records", ours.folder), ("process", str(ours.pid))])
-    if state.leaderless or state.brokers < expected:
+    well = state.brokers >= expected and not state.leaderless
+    if not well:
         _say(f"Not well: {state.brokers} of {expected} brokers; topics without a leader: {len(state.leaderless)}.")
-        raise typer.Exit(1)
+    return well
 
 
 def _say_absent(home: Path) -> None:

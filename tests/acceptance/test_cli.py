@@ -1,0 +1,51 @@
+"""The command `fanfare` as a newcomer meets it: help that teaches, quickly, and a table that is true."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from streams.cli import COMMANDS
+
+HEAVY = ("aiokafka", "faust", "aiohttp", "numpy", "typer")
+
+
+def fanfare(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    command = [sys.executable, "-m", "streams.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
+def test_help_lists_every_command(arguments: tuple[str, ...]) -> None:
+    """However it is asked for, the overview names each command with what it is for, and exits 0."""
+    done = fanfare(*arguments)
+    assert done.returncode == 0
+    for name, _, text in COMMANDS:
+        assert any(line.split() == [name, *text.split()] for line in done.stdout.splitlines())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """The overview comes at once: no library of Kafka, HTTP or numbers is loaded for it."""
+    script = f"import sys; from streams.cli import main; main([]); sys.exit(bool(set(sys.modules) & {set(HEAVY)!r}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0
+
+
+def test_an_unknown_command_is_refused_with_the_known_ones() -> None:
+    """A typing error ends with status 2 and the list."""
+    done = fanfare("kafak")
+    assert done.returncode == 2
+    assert done.stderr.startswith("fanfare: there is no command 'kafak'; did you mean kafka? There are: kafka")
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("name", "module", "text"), COMMANDS)
+def test_every_row_of_the_table_can_be_called(name: str, module: str, text: str) -> None:
+    """Each module holds a typer application, and its own help works."""
+    assert hasattr(importlib.import_module(module), "app")
+    done = fanfare(name, "--help")
+    assert done.returncode == 0
+    assert f"Usage: fanfare {name}" in done.stdout
+    assert text
