@@ -14,6 +14,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("kafka", "streams.commands.kafka", "run a real Apache Kafka on this machine: up, down, status"),
     ("gateway", "streams.commands.gateway", "run the simulated gateway with its phones"),
     ("webhook", "streams.commands.webhook", "take what the gateway reports"),
+    ("source", "streams.commands.source", "publish a day of flights, parcels or sign-ins"),
 )
 """(name, module, help), in the order in which a newcomer meets them."""
 

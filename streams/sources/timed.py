@@ -7,11 +7,12 @@ staleness would rightly refuse all of it).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from schemas.names import Lane
+from schemas.wire.instants import text_of
 
 Event: TypeAlias = dict[str, Any]
 """A CloudEvent as the JSON of structured mode would hold it."""
@@ -67,7 +68,7 @@ class Timed:
 
     def released(self, now_ms: int) -> "Timed":
         """The same event as published at `now_ms`: its `time` is then, and its lifetime begins."""
-        stamps = {"time": rfc3339(now_ms), "expirytime": rfc3339(now_ms + self.lifetime_ms)}
+        stamps = {"time": text_of(now_ms), "expirytime": text_of(now_ms + self.lifetime_ms)}
         return replace(self, event=self.event | stamps)
 
     def with_codes(self, codes: Mapping[str, str]) -> "Timed":
@@ -82,12 +83,6 @@ def timed(at_ms: int, *, lane: Lane, lifetime_ms: int, head: Mapping[str, str], 
     """
     event: Event = {"specversion": "1.0", **head, "data": dict(body)}
     return Timed(at_ms, lane, event, lifetime_ms).released(at_ms)
-
-
-def rfc3339(at_ms: int) -> str:
-    """An instant as CloudEvents writes it, to the millisecond, in UTC."""
-    whole = datetime.fromtimestamp(at_ms // 1000, UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
 
 
 def instant_ms(day: date, at: time | int, zone: ZoneInfo) -> int:

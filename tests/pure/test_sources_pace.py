@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from schemas.names import Lane
+from schemas.wire.instants import text_of
 from streams.sources.pace import Clock, replay
-from streams.sources.timed import Timed, rfc3339, timed
+from streams.sources.timed import Timed, timed
 
 NOW_MS = 1_800_000_000_000
 
@@ -54,8 +55,8 @@ async def test_speed(speed: float | None, due_ms: list[int]) -> None:
     ]
     assert [now_ms - NOW_MS for _, now_ms in out] == due_ms
     assert [event.at_ms - NOW_MS for event, _ in out] == due_ms
-    assert [event.event["time"] for event, _ in out] == [rfc3339(NOW_MS + due) for due in due_ms]
-    assert [event.event["expirytime"] for event, _ in out] == [rfc3339(NOW_MS + due + 60_000) for due in due_ms]
+    assert [event.event["time"] for event, _ in out] == [text_of(NOW_MS + due) for due in due_ms]
+    assert [event.event["expirytime"] for event, _ in out] == [text_of(NOW_MS + due + 60_000) for due in due_ms]
 
 
 async def test_open_loop() -> None:
