@@ -12,6 +12,8 @@ from typing import Final
 
 COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("kafka", "streams.commands.kafka", "run a real Apache Kafka on this machine: up, down, status"),
+    ("provision", "streams.commands.provision", "make and check the topics"),
+    ("registry", "streams.commands.registry", "register businesses, templates, prices and keys: apply, show"),
     ("gateway", "streams.commands.gateway", "run the simulated gateway with its phones"),
     ("webhook", "streams.commands.webhook", "take what the gateway reports"),
     ("source", "streams.commands.source", "publish a day of flights, parcels or sign-ins"),

@@ -1,0 +1,171 @@
+"""What may be registered: rules over one entry, and over an entry beside what is registered already. Pure.
+
+An entry that breaks one would be found out later, by a producer whose events are refused, by the gateway, or on a bill.
+Sources of the rules: DESIGN.md section 4 and 7; protocol.md section 5 (S is fixed at birth), section 6 (code slots);
+WhatsApp's own limits on templates (domain.md section 3).
+"""
+
+import re
+from collections.abc import Iterator
+from string import Formatter
+from typing import Final
+
+from broker.registry import SEAL, Registry
+from schemas.names import HEARTBEAT_BUSINESS
+from schemas.registry import (
+    Business,
+    Category,
+    Deployment,
+    Entry,
+    Key,
+    PriceCard,
+    Sender,
+    Template,
+    key_of,
+)
+
+_ID: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""Ids of businesses stand in topic names, sources and consumer ACLs: the letters of a DNS label."""
+_NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
+_NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+_LANGUAGE: Final = re.compile(r"[a-z]{2}")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+_MARKET: Final = re.compile(r"\*|[1-9][0-9]{0,2}")
+_CATEGORIES: Final = tuple(category.word for category in Category)
+_TEXT_CHARS: Final = 1_024
+_KEY_BYTES: Final = 32
+
+
+def objections(entry: Entry, registry: Registry) -> list[str]:
+    """Why ``entry`` may not be registered beside what ``registry`` holds; empty if it may. One sentence each."""
+    match entry:
+        case Business():
+            return list(_business(entry))
+        case Sender():
+            return list(_sender(entry, registry))
+        case Template():
+            return [*_template(entry, registry), *_texts(entry)]
+        case PriceCard():
+            return list(_card(entry, registry))
+        case Key():
+            return list(_key(entry))
+        case Deployment():
+            return list(_deployment(entry, registry))
+
+
+def held(entry: Entry, registry: Registry) -> Entry | None:
+    """What the registry holds under the key of ``entry``."""
+    match entry:
+        case Business():
+            return registry.businesses.get(entry.id)
+        case Sender():
+            return registry.senders.get(entry.id)
+        case Template():
+            return next((each for each in registry.templates.values() if key_of(each) == key_of(entry)), None)
+        case PriceCard():
+            return registry.cards.get(entry.id)
+        case Key():
+            return registry.keys.get(entry.id)
+        case Deployment():
+            return registry.deployment
+
+
+def _business(entry: Business) -> Iterator[str]:
+    if not _ID.fullmatch(entry.id):
+        yield "id must be 1 to 63 of a-z, 0-9 and inner hyphens: it names a topic"
+    if entry.id == HEARTBEAT_BUSINESS:
+        yield f"{HEARTBEAT_BUSINESS} is Fanfare's own business"
+    if not entry.name.strip():
+        yield "name must not be empty: people see it"
+
+
+def _sender(entry: Sender, registry: Registry) -> Iterator[str]:
+    if entry.business not in registry.businesses:
+        yield f"there is no business {entry.business}; register it before its senders"
+    business, _, name = entry.id.rpartition("/")
+    if business != entry.business or not _NAME.fullmatch(name):
+        yield f"id must look like {entry.business}/<name>"
+    if not _NUMBER.fullmatch(entry.number):
+        yield "number must be E.164, like +18005550101"
+    if entry.rate_per_s < 1:
+        yield "rate_per_s must be at least 1"
+
+
+def _template(entry: Template, registry: Registry) -> Iterator[str]:
+    if entry.business != "*" and entry.business not in registry.businesses:
+        yield f"there is no business {entry.business}; * lets every business use it"
+    if not _NAME.fullmatch(entry.id):
+        yield "id must be 1 to 64 of a-z, 0-9 and _"
+    if entry.category not in _CATEGORIES:
+        yield f"category must be one of {', '.join(_CATEGORIES)}"
+    sealed = [parameter.name for parameter in entry.parameters if parameter.sealed]
+    if bool(sealed) != (entry.category == Category.AUTHENTICATION.word):
+        yield "authentication templates have a sealed parameter for the code, and no others have one"
+    known = registry.templates.get((entry.business, entry.id))
+    if known is not None and known != entry and entry.version <= known.version and known.texts != entry.texts:
+        yield f"version must rise above {known.version} when the text changes"
+
+
+def _texts(entry: Template) -> Iterator[str]:
+    if entry.default_language not in entry.texts:
+        yield f"texts lacks the default language {entry.default_language}"
+    names = {parameter.name for parameter in entry.parameters}
+    if len(names) < len(entry.parameters):
+        yield "a parameter stands twice"
+    for language, text in entry.texts.items():
+        if not _LANGUAGE.fullmatch(language):
+            yield f"texts: {language} is no two-letter language"
+        if not 0 < len(text) <= _TEXT_CHARS:
+            yield f"texts.{language} must have 1 to {_TEXT_CHARS} characters"
+        slots = _slots(text)
+        if slots is None:
+            yield f"texts.{language}: braces must be {{name}}, doubled where a brace is meant"
+        elif slots != names:
+            wrong = ", ".join(sorted(slots ^ names))
+            yield f"texts.{language} and parameters differ in {wrong}"
+
+
+def _slots(text: str) -> set[str] | None:
+    """The names in braces; ``None`` if a slot has anything but a name."""
+    try:
+        parsed = [(name, form, change) for _, name, form, change in Formatter().parse(text) if name is not None]
+    except ValueError:
+        return None
+    plain = all(_NAME.fullmatch(name) and not form and not change for name, form, change in parsed)
+    return {name for name, _, _ in parsed} if plain else None
+
+
+def _card(entry: PriceCard, registry: Registry) -> Iterator[str]:
+    known = registry.cards.get(entry.id)
+    if known is not None and known != entry:
+        yield "a card never changes, because requests were accepted under it: give the new prices the next id"
+    if entry.id < 1:
+        yield "id must be at least 1"
+    if not _CURRENCY.fullmatch(entry.currency):
+        yield "currency must be three capital letters (ISO 4217)"
+    if set(entry.prices_micro) != set(_CATEGORIES):
+        yield f"prices_micro needs exactly {', '.join(_CATEGORIES)}"
+    for category, prices in entry.prices_micro.items():
+        if "*" not in prices:
+            yield f"prices_micro.{category} needs *, the price of every other market"
+        if not all(_MARKET.fullmatch(market) for market in prices):
+            yield f"prices_micro.{category}: a market is a country calling code as text, or *"
+        if any(price < 0 for price in prices.values()):
+            yield f"prices_micro.{category} holds a negative price"
+
+
+def _key(entry: Key) -> Iterator[str]:
+    if entry.use != SEAL:
+        yield f"use must be {SEAL}"
+    if not _NAME.fullmatch(entry.id):
+        yield "id must be 1 to 64 of a-z, 0-9 and _"
+    if not re.fullmatch(rf"[0-9a-f]{{{2 * _KEY_BYTES}}}", entry.public):
+        yield f"public must be {_KEY_BYTES} bytes, written as {2 * _KEY_BYTES} hexadecimal digits"
+
+
+def _deployment(entry: Deployment, registry: Registry) -> Iterator[str]:
+    known = registry.deployment
+    if entry.shards < 1:
+        yield "shards must be at least 1"
+    if known is not None and known.shards != entry.shards:
+        yield f"the deployment was born with {known.shards} shards; another number needs an offline copy"

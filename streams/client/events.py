@@ -1,0 +1,88 @@
+"""Builders of events: typed values in, CloudEvents as JSON-ready dictionaries out.
+
+Whoever prefers dictionaries writes them by hand (``deploy/dev/examples``); the form is the same. Rules: DESIGN.md section 4.
+"""
+
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, Notification, Optin, Recipient, To
+from schemas.wire import instants
+from streams import clock
+
+Event: TypeAlias = dict[str, Any]
+"""A CloudEvent as the JSON of structured mode holds it."""
+
+SPEC_VERSION: Final = "1.0"
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The attributes of an event that say whose it is, which one, when, and about what."""
+
+    source: str
+    """``//<business>/<system>``."""
+    id: str
+    """The producer's own; with ``source`` the identity. A retry uses the same, another request another."""
+    time_ms: int | None = None
+    """When the fact happened; now, if it is not given."""
+    lifetime_ms: int | None = None
+    """How long after ``time_ms`` it is still worth telling; required for otp and update."""
+    subject: str | None = None
+    """What it is about: ``flight/UA1545/2013-02-08``."""
+    traceparent: str | None = None
+
+
+def notification(head: Head, content: Notification) -> Event:
+    """A ``fanfare.notification.v1`` event."""
+    return _event(NOTIFICATION_TYPE, head, content)
+
+
+def optin(head: Head, content: Optin) -> Event:
+    """A ``fanfare.optin.v1`` event: people join or leave a list. It is published to the campaign lane."""
+    return _event(OPTIN_TYPE, head, content)
+
+
+def to_people(*addresses: str) -> To:
+    """Explicit recipients by their addresses (``tel:+491701234567``)."""
+    return To(recipients=tuple(Recipient(address) for address in addresses))
+
+
+def to_list(name: str) -> To:
+    """Everybody who has opted in to a list of the business."""
+    return To(list=name)
+
+
+def _event(kind: str, head: Head, content: Notification | Optin) -> Event:
+    time_ms = clock.now_ms() if head.time_ms is None else head.time_ms
+    event: Event = {
+        "specversion": SPEC_VERSION,
+        "type": kind,
+        "source": head.source,
+        "id": head.id,
+        "time": instants.text_of(time_ms),
+        "datacontenttype": "application/json",
+    }
+    if head.subject is not None:
+        event["subject"] = head.subject
+    if head.lifetime_ms is not None:
+        event["expirytime"] = instants.text_of(time_ms + head.lifetime_ms)
+    if head.traceparent is not None:
+        event["traceparent"] = head.traceparent
+    event["data"] = _said(content)
+    return event
+
+
+def _said(value: Any) -> Any:
+    """Plain JSON of typed content, without what was left at its default: ingress wants a field said or absent."""
+    match value:
+        case msgspec.Struct():
+            fields = msgspec.structs.fields(type(value))
+            held = {field.encode_name: (getattr(value, field.name), field.default) for field in fields}
+            return {name: _said(inner) for name, (inner, default) in held.items() if inner not in (default, {})}
+        case dict():
+            return {name: _said(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_said(inner) for inner in value]
+        case _:
+            return value

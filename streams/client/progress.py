@@ -1,0 +1,90 @@
+"""What became of requests, put together from the words of many shards.
+
+Plan speaks once (accepted, refused), then each shard for its part, cumulatively: a later ``seq`` of a (request, shard)
+replaces the earlier. Statuses may come twice and, after a crash, again; a merged one only ever moves on. Pure.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from schemas.reasons import Reason
+from schemas.status import RecipientStatus, Status
+
+PLAN: Final = -1
+"""The shard number under which plan speaks."""
+
+CLOSED: Final = "closed"
+REFUSED: Final = "refused"
+
+_ABOUT_A_REPEAT: Final = frozenset({Reason.DUPLICATE.word, Reason.CONFLICT.word})
+
+_REMEMBERED: Final = 100_000
+"""Finished requests whose names are kept, so that a repeated word about one does not look like a new request."""
+
+
+class Progress:
+    """Merges the statuses of one business. Holds what is open, and the names of the last 100,000 finished requests."""
+
+    def __init__(self) -> None:
+        self._words: dict[str, dict[int, Status]] = {}
+        self._finished: OrderedDict[str, None] = OrderedDict()
+
+    def apply(self, status: Status) -> Status | None:
+        """The request's status as it stands with this word, or ``None`` if it says nothing new.
+
+        A merged status has shard -1, the sum of the counts and all explicit recipients by rank. It is ``closed`` when
+        every shard that will report has closed. Word about a repeated publication (duplicate, conflict) passes through:
+        it says nothing about the request itself.
+        """
+        if status.reason in _ABOUT_A_REPEAT:
+            return status
+        if status.request in self._finished:
+            return None
+        words = self._words.setdefault(status.request, {})
+        held = words.get(status.shard)
+        if held is not None and held.seq >= status.seq:
+            return None
+        words[status.shard] = status
+        merged = _merged(status, words)
+        if merged.state in (CLOSED, REFUSED):
+            self._forget(status.request)
+        return merged
+
+    def _forget(self, request: str) -> None:
+        del self._words[request]
+        self._finished[request] = None
+        while len(self._finished) > _REMEMBERED:
+            self._finished.popitem(last=False)
+
+
+def _merged(latest: Status, words: dict[int, Status]) -> Status:
+    parts = [word for shard, word in words.items() if shard != PLAN]
+    if not parts:
+        return latest
+    shards = max(word.shards for word in words.values())
+    done = sum(word.state == CLOSED for word in parts) >= max(shards, 1)
+    return msgspec.structs.replace(
+        latest,
+        shard=PLAN,
+        state=CLOSED if done else "running",
+        seq=sum(word.seq for word in words.values()),
+        at_ms=max(word.at_ms for word in words.values()),
+        shards=shards,
+        counts=_summed(word.counts for word in parts),
+        recipients=_people(parts),
+    )
+
+
+def _summed(all_counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for counts in all_counts:
+        for state, count in counts.items():
+            total[state] = total.get(state, 0) + count
+    return total
+
+
+def _people(parts: list[Status]) -> tuple[RecipientStatus, ...]:
+    return tuple(person for part in sorted(parts, key=lambda part: part.shard) for person in part.recipients)

@@ -1,0 +1,60 @@
+"""What commands share: lines for people on standard error, and one sentence when something is wrong."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+
+import typer
+
+from streams.client import ClientError
+from streams.kafka.cluster_errors import ClusterError
+from streams.kafka.provision import ProvisionError
+from streams.kafka.publisher import PublishError
+from streams.kafka.scan import ScanError
+from streams.registration import RegistrationError
+from streams.settings import SettingsError
+
+FAULTS: Final = (
+    ClientError,
+    ClusterError,
+    OSError,
+    ProvisionError,
+    PublishError,
+    RegistrationError,
+    ScanError,
+    SettingsError,
+)
+"""What can be wrong with the surroundings or the input; anything else is a defect and shows its traceback."""
+
+INTERRUPTED: Final = 130
+"""What shells expect of a program that Ctrl-C ended."""
+
+_T = TypeVar("_T")
+
+BootstrapOption = Annotated[
+    str | None, typer.Option("--bootstrap", metavar="HOST:PORT", help="Kafka to use.", show_default=False)
+]
+
+
+def say(line: str) -> None:
+    """A line for the person at the terminal; results go to standard output instead."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def run(command: str, doing: Coroutine[Any, Any, _T]) -> _T:
+    """Run ``doing``; ends the program with a sentence and status 1 for :data:`FAULTS`, with 130 on Ctrl-C."""
+    try:
+        return asyncio.run(doing)
+    except BrokenPipeError:
+        raise
+    except FAULTS as error:
+        refuse(command, str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def refuse(command: str, sentence: str) -> NoReturn:
+    """End with status 1, after ``sentence``; each further line stands on its own."""
+    say(f"fanfare {command}: {sentence}")
+    raise typer.Exit(1)

@@ -1,0 +1,104 @@
+"""`fanfare registry apply|show`: what operators register, from YAML files to the registry topic and back."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from broker.registry import Registry
+from schemas.registry import Business, Deployment, Entry, key_of
+from schemas.topics import status_topic
+from streams.commands.console import BootstrapOption, run, say
+from streams.kafka.provision import provision
+from streams.kafka.readiness import describe
+from streams.registered import read_registry
+from streams.registration import Located, RegistrationError, changes, read_files, write
+from streams.settings import Settings, load
+
+_ANSWER_S = 10
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Register businesses, senders, templates, prices and keys, or show what is registered.",
+)
+
+
+@app.command("apply")
+def apply_command(
+    *,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files, each a list of entries.")],
+    bootstrap: BootstrapOption = None,
+    check: Annotated[bool, typer.Option("--check", help="Only look whether the files would be taken.")] = False,
+) -> None:
+    """Register the entries of FILE...: all of them, or none if one may not be.
+
+    Makes status.<business> for each business. Applying a file again changes nothing.
+    """
+    new, total = run("registry apply", _apply(files, bootstrap, check=check))
+    for entry in new:
+        say(f"{'would register' if check else 'registered'} {key_of(entry)}")
+    print(f"{total} entries: {len(new)} {'would change' if check else 'changed'}, {total - len(new)} as they were")
+
+
+@app.command("show")
+def show_command(
+    *,
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="Only this kind, or KIND/ID.")] = None,
+    bootstrap: BootstrapOption = None,
+) -> None:
+    """Print what is registered, one JSON text a line."""
+    registry = run("registry show", _read(bootstrap))
+    for entry in entries_of(registry):
+        key = key_of(entry)
+        if kind is None or key == kind or key.startswith(f"{kind}/"):
+            print(msgspec.json.encode(entry).decode())
+
+
+def entries_of(registry: Registry) -> list[Entry]:
+    """Everything in ``registry``, by kind and id."""
+    found: list[Entry] = [
+        *registry.businesses.values(),
+        *registry.senders.values(),
+        *registry.templates.values(),
+        *registry.cards.values(),
+        *registry.keys.values(),
+    ]
+    if registry.deployment is not None:
+        found.append(registry.deployment)
+    return sorted(found, key=key_of)
+
+
+async def _apply(files: list[Path], bootstrap: str | None, *, check: bool) -> tuple[list[Entry], int]:
+    settings = load(bootstrap=bootstrap)
+    located = read_files(files)
+    _demand_shards(located, settings)
+    await describe(settings.bootstrap, deadline_s=_ANSWER_S)
+    new = changes(located, await read_registry(settings.bootstrap))
+    if not check:
+        await _make_status_topics(located, settings)
+        await write(settings.bootstrap, new)
+    return new, len(located)
+
+
+def _demand_shards(located: list[Located], settings: Settings) -> None:
+    for each in located:
+        if isinstance(each.entry, Deployment) and each.entry.shards != settings.shards:
+            raise RegistrationError(
+                each.says(f"shards is {each.entry.shards}, but FANFARE_SHARDS is {settings.shards}: they must agree")
+            )
+
+
+async def _make_status_topics(located: list[Located], settings: Settings) -> None:
+    """Before the entries are written: a business that is known has a topic to read its answers from."""
+    wanted = [status_topic(each.entry.id) for each in located if isinstance(each.entry, Business)]
+    if wanted:
+        await provision(settings.bootstrap, wanted, shards=settings.shards, dev=settings.dev, say=say)
+
+
+async def _read(bootstrap: str | None) -> Registry:
+    settings = load(bootstrap=bootstrap)
+    await describe(settings.bootstrap, deadline_s=_ANSWER_S)
+    return await read_registry(settings.bootstrap)

@@ -1,0 +1,141 @@
+"""Reading logs for people: a whole topic up to its end now, or one topic for ever. For clients and commands.
+
+No group, nothing committed, nothing ends the process: what is wrong with the surroundings is a :class:`ScanError` with a
+sentence. Workers read through ``reader`` and ``tail`` instead, which know deadlines and freshness.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Final, NamedTuple
+
+import aiokafka
+import aiokafka.errors
+from aiokafka import TopicPartition
+
+_FETCH_MAX_WAIT_MS: Final = 50
+_FETCH_BYTES: Final = 4 * 1024 * 1024
+_REQUEST_TIMEOUT_MS: Final = 10_000
+_POLL_MS: Final = 500
+_PATIENCE: Final = 40
+"""Polls without a record, although the log goes on, until a scan gives up: 20 s."""
+
+
+class ScanError(Exception):
+    """A topic cannot be read: it does not exist, or Kafka does not answer. The message is one sentence."""
+
+
+class Record(NamedTuple):
+    """One record as it stands in its log."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+async def scan(
+    bootstrap: str, topic: str, *, partition: int | None = None, since_ms: int | None = None
+) -> AsyncIterator[list[Record]]:
+    """Everything in ``topic`` (or one partition) up to its end at the time of the call, in bites; ordered per partition.
+
+    ``since_ms`` leaves out what Kafka stamped earlier. Raises :class:`ScanError`.
+    """
+    async with _consumer(bootstrap, topic) as consumer:
+        places = await _positioned(consumer, topic, partition=partition, since_ms=since_ms)
+        ends = await consumer.end_offsets(places)
+        idle = 0
+        while behind := [place for place in places if await consumer.position(place) < ends[place]]:
+            with _translated(topic):
+                fetched = await consumer.getmany(*behind, timeout_ms=_POLL_MS)
+            idle = 0 if fetched else idle + 1
+            if idle > _PATIENCE:
+                raise ScanError(f"{topic} goes on, but Kafka gives nothing more of it")
+            yield [
+                _record(record)
+                for place, records in fetched.items()
+                for record in records
+                if record.offset < ends[place]
+            ]
+
+
+async def follow(
+    bootstrap: str, topic: str, *, partition: int | None = None, since_ms: int | None = None
+) -> AsyncIterator[Record]:
+    """``topic`` from ``since_ms`` on (``None``: from its end at the time of the first step), for ever."""
+    async with _consumer(bootstrap, topic) as consumer:
+        await _positioned(consumer, topic, partition=partition, since_ms=since_ms, end=since_ms is None)
+        while True:
+            with _translated(topic):
+                record = await consumer.getone()
+            yield _record(record)
+
+
+@contextlib.asynccontextmanager
+async def _consumer(bootstrap: str, topic: str) -> AsyncIterator[aiokafka.AIOKafkaConsumer]:
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        client_id=f"scan-{topic}",
+        group_id=None,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
+        max_partition_fetch_bytes=_FETCH_BYTES,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+    )
+    try:
+        try:
+            await consumer.start()
+        except aiokafka.errors.KafkaError as error:
+            raise ScanError(f"no Kafka answers at {bootstrap}") from error
+        yield consumer
+    finally:
+        # aiokafka's stop has been seen not to come back.
+        await asyncio.wait([asyncio.ensure_future(consumer.stop())], timeout=1.0)
+
+
+async def _positioned(
+    consumer: aiokafka.AIOKafkaConsumer,
+    topic: str,
+    *,
+    partition: int | None,
+    since_ms: int | None,
+    end: bool = False,
+) -> list[TopicPartition]:
+    with _translated(topic):
+        if topic not in await consumer.topics():
+            raise ScanError(f"there is no topic {topic}; `fanfare provision` makes what Fanfare needs")
+        known = await consumer._client._wait_on_metadata(topic)  # noqa: SLF001 - the only way without a subscription
+        places = [TopicPartition(topic, each) for each in sorted(known) if partition in (None, each)]
+        starts = await (consumer.end_offsets(places) if end else consumer.beginning_offsets(places))
+        if since_ms is not None:
+            ends = await consumer.end_offsets(places)
+            found = await consumer.offsets_for_times(dict.fromkeys(places, max(since_ms, 0)))
+            starts = {place: ends[place] if (hit := found[place]) is None else hit.offset for place in places}
+    consumer.assign(places)
+    for place in places:
+        consumer.seek(place, starts[place])
+    return places
+
+
+@contextlib.contextmanager
+def _translated(topic: str) -> Iterator[None]:
+    try:
+        yield
+    except aiokafka.errors.KafkaError as error:
+        raise ScanError(f"{topic} cannot be read: {type(error).__name__.removesuffix('Error')}") from error
+
+
+def _record(record: aiokafka.ConsumerRecord) -> Record:
+    return Record(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        tuple((name, value or b"") for name, value in record.headers),
+    )
