@@ -1,0 +1,98 @@
+"""`fanfare source` on a real Kafka: what businesses publish stands in the logs, in order, sealed where it must be."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from broker.registry import Registry
+from schemas.names import Lane, business_of, partition_of, request_name
+from schemas.topics import catalogue, requests
+from schemas.wire.cloudevents import RefusedEvent, decode
+from schemas.wire.sealed import open_code
+from streams.commands.source import app
+from streams.kafka.cluster import some_kafka
+from streams.kafka.provision import provision
+from streams.kafka.scan import Record, scan
+from streams.registration import changes, read_files, write
+from streams.settings import load
+
+SHARDS = 4
+REGISTRY_FILES = sorted((Path(__file__).parents[2] / "deploy" / "dev").glob("*.yaml"))
+
+
+def silent(sentence: str) -> None:
+    """Take what a test does not read."""
+
+
+@pytest.fixture(scope="module")
+def bootstrap() -> Iterator[str]:
+    """A Kafka of this module's own, with the catalogue's topics and the development registry."""
+    with asyncio.Runner() as runner:
+        lent = some_kafka(None, say=silent)
+        address = runner.run(lent.__aenter__())
+        try:
+            runner.run(provision(address, catalogue(), shards=SHARDS, dev=True, say=silent))
+            runner.run(write(address, changes(read_files(REGISTRY_FILES), Registry())))
+            yield address
+        finally:
+            runner.run(lent.__aexit__(None, None, None))
+
+
+def published(bootstrap: str, lane: Lane, *arguments: str) -> list[tuple[Record, dict[str, Any]]]:
+    """Run the command to its end; the records of its run, with their events, in the order of each partition."""
+    result = CliRunner().invoke(app, [*arguments, "--speed", "max", "--bootstrap", bootstrap])
+    assert result.exit_code == 0, result.output
+
+    async def all_records() -> list[Record]:
+        return [record async for bite in scan(bootstrap, requests(lane)) for record in bite]
+
+    records = [(record, msgspec.json.decode(record.value or b"")) for record in asyncio.run(all_records())]
+    newest = max(records, key=lambda pair: pair[0].timestamp_ms)[1]["source"].rpartition("/")[2]
+    found = [(record, event) for record, event in records if event["source"].endswith(f"/{newest}")]
+    assert result.stderr.startswith(f"{len(found)} events (")
+    return found
+
+
+def test_flights_and_parcels(bootstrap: str) -> None:
+    """Each event is one that ingress reads, in its business's partition; opt-ins precede news, and versions rise."""
+    flights = published(bootstrap, Lane.UPDATE, "flights", "--limit", "15", "--largest", "25")
+    parcels = published(bootstrap, Lane.UPDATE, "parcels", "--limit", "30")
+    versions: dict[str, list[int]] = defaultdict(list)
+    for record, event in [*flights, *parcels]:
+        business = business_of(event["source"]).encode()
+        assert not isinstance(decode(record.value, record.headers), RefusedEvent)
+        assert (record.key, record.partition) == (business, partition_of(business, SHARDS))
+        versions[event["subject"]].append(event["data"].get("version", 0))
+    assert len(versions) == 45
+    assert all(found == sorted(set(found)) for found in versions.values())
+    assert all(found[0] == 0 for subject, found in versions.items() if subject.startswith("flight/"))
+
+
+def test_logins_are_sealed(bootstrap: str) -> None:
+    """Each code can be opened with the gateway's key, for its own request and person, and stands nowhere in clear."""
+    keys = load().private_seal_keys
+    for record, event in published(bootstrap, Lane.OTP, "logins", "--limit", "60"):
+        (person,) = event["data"]["to"]["recipients"]
+        code = open_code(
+            person["params"]["code"]["sealed"],
+            keys,
+            request=request_name(Lane.OTP, event["source"], event["id"]),
+            address=person["address"],
+            template="login_code",
+            parameter="code",
+        )
+        assert (len(code), code.isdecimal()) == (6, True)
+        assert code.encode() not in (record.value or b"").replace(person["address"].encode(), b"")
+
+
+def test_no_kafka() -> None:
+    """Without a Kafka at the address, the command ends with a sentence."""
+    result = CliRunner().invoke(app, ["logins", "--limit", "1", "--bootstrap", "127.0.0.1:1"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no Kafka answers at 127.0.0.1:1" in result.stderr
