@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.registry import Business, Deployment, Entry, Key, PriceCard, Sender, Template, key_of
+from schemas.registry import Business, Category, Deployment, Entry, Key, PriceCard, Sender, Template, key_of
 
 _entries: Final = msgspec.json.Decoder(Entry)
 
@@ -114,4 +114,8 @@ def _read(key: str, value: bytes) -> Entry:
         raise UnreadableEntryError(f"{key} is no registry entry: {error}") from error
     if key_of(entry) != key:
         raise UnreadableEntryError(f"{key} holds the entry of {key_of(entry)}")
+    if isinstance(entry, Template) and entry.category.upper() not in Category.__members__:
+        raise UnreadableEntryError(
+            f"{key} has no category of ours: {', '.join(category.word for category in Category)}"
+        )
     return entry

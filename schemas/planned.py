@@ -73,7 +73,11 @@ class Planned(msgspec.Struct, frozen=True, array_like=True):
     rows: Rows | None = None
     list: str = ""
     start_ms: int = 0
-    """Not before: what the sender's throughput allows (GCRA, reserved here)."""
+    """Not before: what the sender's throughput allows (GCRA, reserved here). Of a refusal: when to ask again."""
+    first: Origin | None = None
+    """Where the input stood first, if it was re-routed to this partition; ``origin`` is where it stood here."""
+    free_us: int = 0
+    """Until when this request uses up its sender's throughput (GCRA's theoretical arrival time), microseconds."""
 
 
 class PlannedBatch(msgspec.Struct, frozen=True, array_like=True):
@@ -87,6 +91,9 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 
     instance: str
     generation: int = 0
+    floor_ms: int = 0
+    """Log time from which on everything that is still open has been said: a later fold begins there, or before. An owner
+    that dies between its claim and its first restatement would otherwise hide what is older than one fold."""
 
 
 class WorkItem(msgspec.Struct, frozen=True, array_like=True):

@@ -210,7 +210,11 @@ def _value_name(raw: bytes) -> tuple[str, str]:
 
 
 def _header_name(headers: Headers) -> tuple[str, str]:
-    held = {name.lower(): value.decode("utf-8", "replace") for name, value in headers if name.lower() in ("ce_source", "ce_id")}
+    held = {
+        name.lower(): value.decode("utf-8", "replace")
+        for name, value in headers
+        if name.lower() in ("ce_source", "ce_id")
+    }
     return _sound(held.get("ce_source", "")), _sound(held.get("ce_id", ""))
 
 

@@ -30,7 +30,9 @@ class _RefusedError(Exception):
 def refusal(raw: bytes, max_bytes: int) -> Refusal | None:
     """Why ``raw`` is not taken as JSON, or None. Costs about 10 µs a kilobyte; the sentence never repeats content."""
     if len(raw) > max_bytes:
-        return Refusal(Reason.TOO_LARGE, f"{len(raw)} bytes; at most {max_bytes} are taken: split it into several events.")
+        return Refusal(
+            Reason.TOO_LARGE, f"{len(raw)} bytes; at most {max_bytes} are taken: split it into several events."
+        )
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:

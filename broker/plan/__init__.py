@@ -1,0 +1,1 @@
+"""Plan: the verdict on a request, and its expansion to the shards. Decides; acts on nothing."""

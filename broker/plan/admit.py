@@ -1,0 +1,146 @@
+"""From a record to a named event of known form, or to what is wrong with it: a pure function of the record's bytes.
+
+The order of the checks is the order of this file. Who may say it (tenant) comes before where it belongs (partition), and both
+before ``data`` is looked at: a record that goes to another partition is not taken apart twice.
+"""
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from broker.plan.answer import Named
+from broker.plan.content import Content, content_of
+from broker.plan.inputs import PlanInput, first_origin, reserved_header
+from broker.plan.optin import Change, change_of
+from broker.plan.policy import PlanPolicy
+from schemas.names import Lane, business_of, fingerprint, partition_of, request_name
+from schemas.planned import Origin
+from schemas.reasons import Reason
+from schemas.refusal import Refusal
+from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE, CloudEvent
+from schemas.wire.cloudevents import RefusedEvent, decode
+from schemas.wire.text import echo, nearest
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """A notification whose form is sound."""
+
+    named: Named
+    event: CloudEvent
+    content: Content
+    fingerprint: bytes
+    first: Origin | None
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """An opt-in event whose form is sound."""
+
+    named: Named
+    change: Change
+
+
+class Misrouted(msgspec.Struct, frozen=True):
+    """A record that stands in the wrong partition: its producer hashes keys differently, or set none."""
+
+    business: str
+    partition: int
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """A record that is refused by its form, and the event that it names if it names one."""
+
+    refusal: Refusal
+    named: Named | None = None
+
+
+Admitted: TypeAlias = Notice | Membership | Misrouted | Malformed
+
+_TYPES: Final = (NOTIFICATION_TYPE, OPTIN_TYPE)
+_canonical: Final = msgspec.json.Encoder(order="deterministic")
+
+
+def admit(given: PlanInput, policy: PlanPolicy) -> Admitted:
+    """What a record of ``requests.<lane>`` is."""
+    event = decode(given.value, given.headers)
+    named = named_by(policy.lane, event.source, event.id)
+    if isinstance(event, RefusedEvent):
+        return Malformed(event.refusal, _if_own(named, given))
+    if named is None:
+        return Malformed(Refusal(Reason.INVALID_FIELD, "source must look like //<business>/<system>."))
+    if not _owns(named, given):
+        return Malformed(
+            Refusal(Reason.WRONG_TENANT, "The record's key and the business in source differ: they must be the same.")
+        )
+    if refusal := reserved_header(given):
+        return Malformed(refusal, named)
+    partition = partition_of(named.business.encode(), policy.shards)
+    if partition != policy.shard:
+        return _elsewhere(named, partition, given)
+    return _typed(named, event, given, policy)
+
+
+def named_by(lane: Lane, source: str, event_id: str) -> Named | None:
+    """The event that ``source`` and ``event_id`` name; None if they name none."""
+    try:
+        business = business_of(source)
+    except ValueError:
+        return None
+    return Named(business, source, event_id, request_name(lane, source, event_id)) if event_id else None
+
+
+def content_fingerprint(event: CloudEvent) -> bytes:
+    """By what a repeated event is told from a conflicting one: subject, expiry and canonical ``data``, ciphertexts included.
+
+    ``time`` is not in it: a producer that makes its event again for a retry says the same thing later.
+    """
+    content = (event.type, event.subject, event.expires_ms, msgspec.json.decode(event.data))
+    return fingerprint(_canonical.encode(content))
+
+
+def _typed(named: Named, event: CloudEvent, given: PlanInput, policy: PlanPolicy) -> Admitted:
+    match event.type:
+        case type_ if type_ == NOTIFICATION_TYPE:
+            content = content_of(event, policy.lane)
+            if isinstance(content, Refusal):
+                return Malformed(content, named)
+            return Notice(named, event, content, content_fingerprint(event), first_origin(given))
+        case type_ if type_ == OPTIN_TYPE:
+            change = _optin(event, policy.lane)
+            return Malformed(change, named) if isinstance(change, Refusal) else Membership(named, change)
+        case type_ if type_ == CONTROL_TYPE:
+            return Malformed(Refusal(Reason.NOT_SUPPORTED, f"{CONTROL_TYPE} comes in a later release."), named)
+        case other:
+            detail = (
+                f"There is no type {echo(other)}{nearest(other, _TYPES) or '; known are ' + ' and '.join(_TYPES) + '.'}"
+            )
+            return Malformed(Refusal(Reason.UNKNOWN_TYPE, detail), named)
+
+
+def _optin(event: CloudEvent, lane: Lane) -> Change | Refusal:
+    if lane is Lane.OTP:
+        return Refusal(
+            Reason.WRONG_LANE,
+            "Opt-ins may be large and must not stand before a code: publish to requests.campaign or .update.",
+        )
+    return change_of(event)
+
+
+def _elsewhere(named: Named, partition: int, given: PlanInput) -> Admitted:
+    if first_origin(given) is None:
+        return Misrouted(named.business, partition)
+    return Malformed(
+        Refusal(
+            Reason.RESERVED_HEADER,
+            "Headers that begin with fanfare- are not for producers: send the event without them.",
+        ),
+        named,
+    )
+
+
+def _owns(named: Named, given: PlanInput) -> bool:
+    return not given.key or given.key == named.business.encode()
+
+
+def _if_own(named: Named | None, given: PlanInput) -> Named | None:
+    """The event, unless the record's key says that somebody else wrote it: nobody is told about what others write."""
+    return named if named is not None and _owns(named, given) else None

@@ -1,0 +1,234 @@
+"""The verdict on a notification of sound form: who says it, with what, and whether it is the time for it.
+
+These checks depend on the registry, the clock and the sender's debt, so they are made once: the verdict is appended, and a
+redelivered event finds it instead of being judged again (DESIGN.md section 3, 3).
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from broker.heartbeat import TEMPLATES, is_heartbeat
+from broker.plan.admit import Notice
+from broker.plan.params import fill
+from broker.plan.policy import PlanPolicy
+from broker.plan.recipients import rows_of
+from broker.plan.reserve import Rate, Reservation, reserve
+from broker.registry import SEAL, Registry
+from schemas import topics
+from schemas.names import Lane
+from schemas.planned import Origin, Planned, Rows, Terms
+from schemas.reasons import Reason
+from schemas.refusal import Refusal
+from schemas.registry import CATEGORY_LANE, Category, PriceCard, Sender, Template
+from schemas.request import CloudEvent
+from schemas.topics import CLOCK_SLACK_MS, Windows
+from schemas.wire.instants import text_of as instant
+from schemas.wire.text import echo, nearest
+
+
+class _Parties(msgspec.Struct, frozen=True):
+    """What the registry says about a request."""
+
+    sender: Sender
+    template: Template
+    category: Category
+    card: int
+
+
+class _Grant(msgspec.Struct, frozen=True):
+    """What an accepted request gets."""
+
+    terms: Terms
+    rows: Rows | None
+    reservation: Reservation
+
+
+def judge(
+    notice: Notice,
+    origin: Origin,
+    *,
+    registry: Registry,
+    policy: PlanPolicy,
+    now_ms: int,
+    owed_us: Callable[[str], int],
+) -> Planned:
+    """The entry to append. The business must be registered. ``owed_us`` says until when a sender's throughput is used up."""
+    event, windows = notice.event, policy.windows
+    keep_ms = min(event.time_ms + windows.stale_ms, now_ms + windows.idempotency_ms)
+    verdict = _grant(notice, registry=registry, policy=policy, now_ms=now_ms, owed_us=owed_us)
+    entry = Planned(
+        name=notice.named.name,
+        origin=origin,
+        fingerprint=notice.fingerprint,
+        verdict=0,
+        decided_ms=now_ms,
+        keep_ms=keep_ms,
+        first=notice.first,
+    )
+    if isinstance(verdict, Refusal):
+        return refused(entry, verdict, notice)
+    return msgspec.structs.replace(
+        entry,
+        terms=verdict.terms,
+        rows=verdict.rows,
+        list=notice.content.body.to.list or "",
+        start_ms=verdict.reservation.start_ms,
+        free_us=verdict.reservation.free_us,
+    )
+
+
+def refused(entry: Planned, refusal: Refusal, notice: Notice) -> Planned:
+    """The same entry with a refusal for its verdict: it names the event and holds no content."""
+    blank = Terms(
+        business=notice.named.business,
+        sender="",
+        template="",
+        template_version=0,
+        category=0,
+        card=0,
+        params={},
+        time_ms=notice.event.time_ms,
+        expires_ms=0,
+        keep_ms=entry.keep_ms,
+        source=notice.named.source,
+        id=notice.named.id,
+    )
+    return msgspec.structs.replace(
+        entry,
+        verdict=refusal.reason.value,
+        detail=refusal.detail,
+        terms=blank,
+        rows=None,
+        list="",
+        start_ms=refusal.retry_at_ms,
+        free_us=0,
+    )
+
+
+def _grant(
+    notice: Notice, *, registry: Registry, policy: PlanPolicy, now_ms: int, owed_us: Callable[[str], int]
+) -> _Grant | Refusal:
+    expires_ms = _expiry(notice.event, policy.windows, now_ms)
+    if isinstance(expires_ms, Refusal):
+        return expires_ms
+    parties = _parties(notice, registry, policy.lane)
+    if isinstance(parties, Refusal):
+        return parties
+    people = notice.content.people
+    seal_keys = {kid: key for kid, key in registry.keys.items() if key.use == SEAL}
+    filled = fill(parties.template, notice.content.body.params, people, seal_keys=seal_keys)
+    if isinstance(filled, Refusal):
+        return filled
+    reservation = _reserve(parties.sender, len(people), policy=policy, now_ms=now_ms, owed_us=owed_us)
+    if refusal := _too_late(reservation, expires_ms, now_ms + policy.windows.idempotency_ms):
+        return refusal
+    terms = _terms(notice, parties, expires_ms, filled.common)
+    if not people:
+        return _Grant(terms, None, reservation)
+    rows = rows_of(people, filled.own, default_language=parties.template.default_language, policy=policy)
+    return _Grant(terms, rows, reservation)
+
+
+def _expiry(event: CloudEvent, windows: Windows, now_ms: int) -> int | Refusal:
+    """When the message becomes worthless, or why this is not the time for it."""
+    expires_ms = event.time_ms + windows.lifetime_max_ms if event.expires_ms is None else event.expires_ms
+    if now_ms - event.time_ms >= windows.stale_ms:
+        return Refusal(
+            Reason.STALE,
+            f"time is older than {windows.stale_ms // 1000} s: a repetition could not be told any more. If it still matters, "
+            "publish it as a new event.",
+        )
+    if event.time_ms - now_ms > CLOCK_SLACK_MS:
+        return Refusal(
+            Reason.FROM_THE_FUTURE,
+            f"time lies more than {CLOCK_SLACK_MS // 1000} s ahead of {instant(now_ms)}: set the producer's clock.",
+            event.time_ms - CLOCK_SLACK_MS,
+        )
+    if expires_ms <= now_ms:
+        return Refusal(Reason.REQUEST_EXPIRED, f"expirytime was over at {instant(now_ms)}, when the event was judged.")
+    if expires_ms <= event.time_ms:
+        return Refusal(Reason.INVALID_FIELD, "expirytime lies before time.")
+    if expires_ms - event.time_ms > windows.lifetime_max_ms:
+        return Refusal(
+            Reason.LIFETIME_TOO_LONG,
+            f"expirytime lies more than {windows.lifetime_max_ms // 1000} s after time, the most this lane allows.",
+        )
+    return expires_ms
+
+
+def _parties(notice: Notice, registry: Registry, lane: Lane) -> _Parties | Refusal:
+    body, business = notice.content.body, notice.named.business
+    if not registry.businesses[business].active:
+        return Refusal(Reason.BUSINESS_SUSPENDED, "The business is suspended: ask the operator.")
+    sender = registry.sender_for(business, body.sender)
+    if sender is None:
+        asked = "has no default sender: name one in data.sender" if body.sender is None else "has no such sender"
+        return Refusal(Reason.UNKNOWN_SENDER, f"The business {asked}.")
+    if not sender.active:
+        return Refusal(Reason.SENDER_SUSPENDED, f"Sender {echo(sender.id)} is suspended: ask the operator.")
+    template = registry.template_for(business, body.template)
+    if template is None or not template.active:
+        near = nearest(body.template, registry.templates_of(business)) if template is None else "; it is switched off."
+        return Refusal(Reason.UNKNOWN_TEMPLATE, f"There is no active template {echo(body.template)}{near or '.'}")
+    if is_heartbeat(business) and not (body.test and template.id == TEMPLATES[lane]):
+        return Refusal(Reason.UNKNOWN_TEMPLATE, "Businesses of Fanfare's own send heartbeats and nothing else.")
+    category = Category[template.category.upper()]
+    if CATEGORY_LANE[category] is not lane:
+        right = topics.requests(CATEGORY_LANE[category])
+        return Refusal(Reason.WRONG_LANE, f"Template {echo(template.id)} is {category.word}: publish it to {right}.")
+    card = _card(registry.newest_card(), category)
+    return card if isinstance(card, Refusal) else _Parties(sender, template, category, card)
+
+
+def _card(card: PriceCard | None, category: Category) -> int | Refusal:
+    if card is None or category.word not in card.prices_micro:
+        return Refusal(
+            Reason.NOT_SUPPORTED,
+            f"No price is registered for {category.word} messages: the operator must apply a price card.",
+        )
+    return card.id
+
+
+def _reserve(
+    sender: Sender, count: int, *, policy: PlanPolicy, now_ms: int, owed_us: Callable[[str], int]
+) -> Reservation:
+    if not count or not policy.limits:
+        return Reservation(now_ms, 0)
+    return reserve(owed_us(sender.id), now_ms, count, Rate.of(sender.rate_per_s, policy.share_percent))
+
+
+def _too_late(reservation: Reservation, expires_ms: int, foldable_ms: int) -> Refusal | None:
+    """The refusal of a request that could not begin in time, or whose debt would outlive the fold that must know it."""
+    if reservation.start_ms < expires_ms and reservation.free_us <= foldable_ms * 1000:
+        return None
+    return Refusal(
+        Reason.BACKLOG_FULL,
+        f"The sender's throughput is used up until {instant(reservation.start_ms)}, when this would be worthless: send less, "
+        "or again then.",
+        reservation.start_ms,
+    )
+
+
+def _terms(notice: Notice, parties: _Parties, expires_ms: int, params: dict[str, str]) -> Terms:
+    event, body = notice.event, notice.content.body
+    return Terms(
+        business=notice.named.business,
+        sender=parties.sender.id,
+        template=parties.template.id,
+        template_version=parties.template.version,
+        category=parties.category.value,
+        card=parties.card,
+        params=params,
+        time_ms=event.time_ms,
+        expires_ms=expires_ms,
+        keep_ms=expires_ms + CLOCK_SLACK_MS,
+        source=event.source,
+        id=event.id,
+        trace=event.traceparent or "",
+        entity=event.subject or "",
+        facet=body.facet or "",
+        version=-1 if body.version is None else body.version,
+        labels=body.labels,
+        test=body.test,
+    )

@@ -1,0 +1,131 @@
+"""Opt-in events: people join or leave a list, with proof, and become columns of their shards.
+
+An audience change is a join (consent is ordered by evidence time), so nothing is appended to plan's journal and a repeated
+event does no harm. *Evidence time* is when the person said so, capped at the moment the event was received: nobody can
+consent in the future (protocol.md section 1.3, 16; GDPR art. 7(1) for the proof).
+"""
+
+from typing import Final
+
+import msgspec
+
+from broker.plan.content import bad_list_name
+from broker.plan.policy import PlanPolicy
+from broker.plan.recipients import Person, identify, person_of
+from schemas.facts import AudienceChange
+from schemas.names import shard_of
+from schemas.reasons import Reason
+from schemas.refusal import Refusal
+from schemas.request import CloudEvent, Evidence, Member, Optin
+from schemas.wire import closed
+from schemas.wire.columns import i64s, u16s
+from schemas.wire.text import unsafe
+
+MAX_MEMBERS: Final = 4_096
+"""People in one event: a change of one shard never holds more."""
+
+_OPS: Final = {"join": True, "leave": False}
+_NO_LANGUAGE: Final = "\0\0"
+"""A member who named no language: the template's default is used when a message is due."""
+_SHORT_CHARS: Final = 128
+_WORDING_CHARS: Final = 4_096
+
+_SHAPE: Final = closed.Shape(
+    root="data",
+    known={
+        "": Optin.__struct_fields__,
+        ".members": Member.__struct_fields__,
+        ".evidence": Evidence.__struct_fields__,
+    },
+)
+_optins: Final = msgspec.json.Decoder(Optin)
+_encoder: Final = msgspec.json.Encoder()
+
+
+class Change(msgspec.Struct, frozen=True):
+    """An opt-in event of sound form."""
+
+    body: Optin
+    people: tuple[Person, ...]
+    evidence_ms: tuple[int, ...]
+    """One a person, not capped yet."""
+
+
+class AudienceRecord(msgspec.Struct, frozen=True):
+    """An audience change for the partition ``shard`` of ``audience.changes``."""
+
+    shard: int
+    change: AudienceChange
+
+
+def change_of(event: CloudEvent) -> Change | Refusal:
+    """The opt-in in an event, or the first thing that is wrong with its form."""
+    body = closed.decode(_optins, event.data, _SHAPE)
+    if isinstance(body, Refusal):
+        return body
+    if refusal := _form(body):
+        return refusal
+    people: list[Person] = []
+    for position, member in enumerate(body.members):
+        person = person_of(f"data.members[{position}]", member)
+        if isinstance(person, Refusal):
+            return person
+        people.append(person)
+    given = tuple(event.time_ms if member.evidence_ms is None else member.evidence_ms for member in body.members)
+    return Change(body, tuple(people), given)
+
+
+def audience_records(change: Change, business: str, policy: PlanPolicy, received_ms: int) -> list[AudienceRecord]:
+    """The changes of each shard that has any of these people: a pure function of the event and when it was received."""
+    body = change.body
+    places: dict[int, list[int]] = {}
+    recipients = [identify(person, policy) for person in change.people]
+    for position, recipient in enumerate(recipients):
+        places.setdefault(shard_of(recipient, policy.shards), []).append(position)
+    evidence = "" if body.evidence is None else _encoder.encode(body.evidence).decode()
+    records: list[AudienceRecord] = []
+    for shard in sorted(places):
+        chosen = [change.people[position] for position in places[shard]]
+        columns = AudienceChange(
+            business=business,
+            list=body.list,
+            join=_OPS[body.op],
+            recipients=b"".join([recipients[position] for position in places[shard]]),
+            addresses=b"".join([policy.address_book.seal(person.address) for person in chosen]),
+            locales="".join([person.language or _NO_LANGUAGE for person in chosen]).encode(),
+            markets=u16s([person.market for person in chosen]),
+            evidence_ms=i64s([min(change.evidence_ms[position], received_ms) for position in places[shard]]),
+            received_ms=received_ms,
+            evidence=evidence,
+        )
+        records.append(AudienceRecord(shard, columns))
+    return records
+
+
+def _form(body: Optin) -> Refusal | None:
+    if body.op not in _OPS:
+        return Refusal(Reason.INVALID_FIELD, "data.op must be join or leave.")
+    if not 1 <= len(body.members) <= MAX_MEMBERS:
+        return Refusal(
+            Reason.TOO_MANY_RECIPIENTS if body.members else Reason.INVALID_FIELD,
+            f"data.members has {len(body.members)} people; 1 to {MAX_MEMBERS} are taken: split the event.",
+        )
+    if any(member.evidence_ms is not None and member.evidence_ms < 0 for member in body.members):
+        return Refusal(Reason.INVALID_FIELD, "data.members: evidence_ms is in milliseconds since 1970, 0 or more.")
+    return bad_list_name(body.list, "data.list") or _proof(body)
+
+
+def _proof(body: Optin) -> Refusal | None:
+    evidence = body.evidence
+    if evidence is None:
+        if not _OPS[body.op]:
+            return None
+        return Refusal(
+            Reason.NO_PROOF, "data.evidence is missing: who joins must have consented; say method, wording and source."
+        )
+    bounds = (("method", evidence.method, _SHORT_CHARS), ("wording", evidence.wording, _WORDING_CHARS))
+    for field, text, chars in (*bounds, ("source", evidence.source, _SHORT_CHARS)):
+        if not text.strip() or len(text) > chars or unsafe(text):
+            reason = Reason.INVALID_FIELD if text.strip() else Reason.NO_PROOF
+            return Refusal(reason, f"data.evidence.{field} must have 1 to {chars} characters and no controls.")
+    return None

@@ -1,0 +1,44 @@
+"""The policy of plan: frozen, one per lane and partition. State runs, policy does not (STYLE.md, structure 3)."""
+
+from typing import Final
+
+import msgspec
+
+from schemas.names import Lane
+from schemas.topics import SHARDS, WINDOWS, Windows
+from schemas.wire.header import RECORD_LIMIT_BYTES
+from schemas.wire.sealed import AddressBook
+
+HEADROOM_BYTES: Final = 1_024
+"""Of a record's limit: its 17-byte head, the brackets of the batch, and what a release may add."""
+
+BODY_LIMIT_BYTES: Final = RECORD_LIMIT_BYTES - HEADROOM_BYTES
+"""The body of every record that plan asks for stays below this."""
+
+
+class PlanPolicy(msgspec.Struct, frozen=True):
+    """All that plan is told once."""
+
+    lane: Lane
+    shard: int
+    """The partition of ``requests.<lane>`` and ``plans.<lane>``; not one of the recipients."""
+    pepper: bytes
+    address_book: AddressBook
+    windows: Windows
+    shards: int = SHARDS
+    limits: bool = True
+    """False: sender throughput is not reserved (benchmarks)."""
+    share_percent: int = 100
+    """The lane's share of every sender's throughput (protocol.md section 5)."""
+    fold_ms: int | None = None
+    """How far back the journal is folded; None: the idempotency window."""
+
+    @classmethod
+    def of(cls, lane: Lane, shard: int, *, pepper: bytes, address_book: AddressBook) -> "PlanPolicy":
+        """The policy of a lane as the catalogue has it."""
+        return cls(lane, shard, pepper, address_book, WINDOWS[lane])
+
+    @property
+    def restate_after_ms(self) -> int:
+        """Entries older than this are restated: half the fold, so that no fold reaches further back."""
+        return (self.fold_ms or self.windows.idempotency_ms) // 2

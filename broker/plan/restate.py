@@ -1,0 +1,56 @@
+"""Saying again what the fold must still know although it was said long ago (protocol.md section 1.2, 5).
+
+Only names and debts: the content of an entry is needed while its input is not committed, and the fold begins before that
+input (:func:`broker.journal.fold_from_ms`), so its own record is always in it.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+
+import msgspec
+
+from broker.plan.policy import BODY_LIMIT_BYTES
+from broker.plan.state import Known, PlanState
+from schemas.planned import Origin, Planned, PlannedBatch
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def restatement(
+    state: PlanState, shard: int, *, now_ms: int, after_ms: int, limit_bytes: int = BODY_LIMIT_BYTES
+) -> PlannedBatch | None:
+    """The next body of kind ``PLAN_RESTATED``: what was last stated more than ``after_ms`` ago and still matters.
+
+    None if nothing is due. Changes nothing: append it, apply it, and ask again until None comes. Names past their window are
+    not restated; :meth:`PlanState.forget` drops them.
+    """
+    before_ms = now_ms - after_ms
+    debts = (owed.entry for owed in state.free.values() if owed.stated_ms <= before_ms and owed.free_us > now_ms * 1000)
+    entries: list[Planned] = []
+    size = 0
+    for entry in chain(debts, _names(state, shard, now_ms=now_ms, before_ms=before_ms)):
+        size += len(_encoder.encode(entry))
+        if size > limit_bytes and entries:
+            break
+        entries.append(entry)
+    return PlannedBatch(tuple(entries)) if entries else None
+
+
+def _names(state: PlanState, shard: int, *, now_ms: int, before_ms: int) -> Iterator[Planned]:
+    for name, known in state.oldest_first():
+        if known.stated_ms > before_ms:
+            break
+        if known.keep_ms > now_ms:
+            yield _bare(name, known, shard)
+
+
+def _bare(name: bytes, known: Known, shard: int) -> Planned:
+    return Planned(
+        name=name,
+        origin=Origin(shard, known.offset),
+        fingerprint=known.fingerprint,
+        verdict=known.verdict,
+        decided_ms=known.decided_ms,
+        keep_ms=known.keep_ms,
+        first=known.first,
+    )

@@ -1,0 +1,127 @@
+"""Plan's running state: a fold of its journal, and nothing that the journal does not hold.
+
+- ``names``: every name decided within its window, so that a repeated event is told from a new one. In the order of their
+  last statement, oldest first.
+- ``unfinished``: whole entries whose input is not committed yet, by its offset here. Redelivered input finds its entry and
+  the same work goes out again, byte for byte (protocol.md section 1.3, 1).
+- ``free``: until when each sender's throughput is used up.
+
+A name is kept until ``time`` + window - clock slack. An event with that ``time`` is refused as stale from then on, so
+forgetting is exact. What it cannot recognise is the same (source, id) with a *later* ``time``: that is a new request.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import msgspec
+
+from schemas.planned import Origin, Planned, PlannedBatch
+from schemas.wire.header import Header
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is remembered of a decided name."""
+
+    offset: int
+    first: Origin | None
+    fingerprint: bytes
+    verdict: int
+    decided_ms: int
+    keep_ms: int
+    stated_ms: int
+    """When the journal said it last."""
+
+
+class Throughput(msgspec.Struct, frozen=True):
+    """A sender's debt, and the entry that says it."""
+
+    free_us: int
+    entry: Planned
+    """Bare: no content, no rows."""
+    stated_ms: int
+
+
+class PlanState:
+    """The fold of one partition of ``plans.<lane>``. Only :meth:`apply`, :meth:`committed` and :meth:`forget` change it.
+
+    ``committed`` is the group's committed offset of ``requests.<lane>`` at the start: entries below need no body.
+    """
+
+    __slots__ = ("_committed", "free", "last_ms", "names", "unfinished", "upto")
+
+    def __init__(self, committed: int = 0) -> None:
+        self.names: OrderedDict[bytes, Known] = OrderedDict()
+        self.unfinished: dict[int, Planned] = {}
+        self.free: dict[str, Throughput] = {}
+        self.last_ms = 0
+        """The latest time of any record: decisions never go back before it."""
+        self.upto = -1
+        """The offset of the last record applied."""
+        self._committed = committed
+
+    def apply(self, header: Header, batch: PlannedBatch, offset: int) -> None:
+        """Take one valid record of kind ``PLANNED`` or ``PLAN_RESTATED``. The owner calls this inside the acknowledgement."""
+        self.upto = offset
+        self.last_ms = max(self.last_ms, header.at_ms)
+        for entry in batch.entries:
+            self._state_name(entry, header)
+            self._state_throughput(entry, header)
+            if whole(entry) and entry.origin.offset >= self._committed:
+                self.unfinished.setdefault(entry.origin.offset, entry)
+
+    def known(self, name: bytes, now_ms: int) -> Known | None:
+        """What was decided about a name whose window is open."""
+        known = self.names.get(name)
+        return known if known is not None and known.keep_ms > now_ms else None
+
+    def committed(self, offset: int) -> None:
+        """Inputs below ``offset`` are committed *and acknowledged as such*: they never come again, their bodies may go."""
+        for finished in [held for held in self.unfinished if held < offset]:
+            del self.unfinished[finished]
+        self._committed = max(self._committed, offset)
+
+    def forget(self, now_ms: int) -> None:
+        """Drop what no decision asks for any more: names past their window, debts that are paid."""
+        for name in [name for name, known in self.names.items() if known.keep_ms <= now_ms]:
+            del self.names[name]
+        for sender in [sender for sender, owed in self.free.items() if owed.free_us <= now_ms * 1000]:
+            del self.free[sender]
+
+    def oldest_first(self) -> Iterator[tuple[bytes, Known]]:
+        """Names in the order in which they were last stated."""
+        return iter(self.names.items())
+
+    def _state_name(self, entry: Planned, header: Header) -> None:
+        held = self.names.get(entry.name)
+        if held is not None and held.verdict == 0 and entry.verdict != 0 and held.keep_ms > header.at_ms:
+            return
+        self.names[entry.name] = Known(
+            offset=entry.origin.offset,
+            first=entry.first,
+            fingerprint=entry.fingerprint,
+            verdict=entry.verdict,
+            decided_ms=entry.decided_ms,
+            keep_ms=entry.keep_ms,
+            stated_ms=header.at_ms,
+        )
+        self.names.move_to_end(entry.name)
+
+    def _state_throughput(self, entry: Planned, header: Header) -> None:
+        if entry.terms is None or not entry.free_us:
+            return
+        held = self.free.get(entry.terms.sender)
+        if held is None or held.free_us <= entry.free_us:
+            self.free[entry.terms.sender] = Throughput(entry.free_us, bare(entry), header.at_ms)
+
+
+def whole(entry: Planned) -> bool:
+    """Whether an entry says all that its outputs need; restated names do not."""
+    return entry.terms is not None and (entry.verdict != 0 or entry.rows is not None or bool(entry.list))
+
+
+def bare(entry: Planned) -> Planned:
+    """An entry that still says its sender's debt, without content and rows."""
+    terms = entry.terms
+    if terms is not None:
+        terms = msgspec.structs.replace(terms, params={}, labels={}, entity="", facet="", trace="")
+    return msgspec.structs.replace(entry, terms=terms, rows=None, list="", detail="")
