@@ -1,0 +1,188 @@
+"""Closing the accounts: after all logs are read, every message is in one state, and book, gateway and charges agree.
+
+Done over whole columns; a violation names the request and shard, and how many of its messages it concerns.
+"""
+
+from collections import Counter
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from broker.audit.book import Book, Part
+from broker.audit.invariants import Breach
+from broker.audit.ranks import FAILED, PROGRESS, Mark
+from broker.audit.table import FIRST_TERMINAL
+from schemas.facts import ReceiptStatus
+from schemas.names import Lane
+from schemas.reasons import Reason, State, word_of
+
+Mask = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+
+_DELIVERED: Final = 5
+_READ: Final = 6
+_CODES: Final = 64
+"""Codes of a tally: status bytes, and the two above for what no status byte says."""
+_WORDS: Final = {_DELIVERED: "delivered", _READ: "read"}
+
+
+class Accounts:
+    """The columns of one audit, as arrays, with the part that each message belongs to."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._parts = sorted((part for part in book.all_parts() if part.frozen), key=lambda part: part.base)
+        counts = np.fromiter((part.count for part in self._parts), dtype=np.int64, count=len(self._parts))
+        self._owner = np.repeat(np.arange(len(self._parts)), counts)
+        self._status: Bytes = np.frombuffer(book.ranks.status, dtype=np.uint8)
+        self._marks: Bytes = np.frombuffer(book.ranks.marks, dtype=np.uint8)
+        self._progress: Bytes = np.frombuffer(book.ranks.progress, dtype=np.uint8)
+        windows = book.rules.windows
+        self._expires = self._numbers([part.request.expires_ms for part in self._parts])
+        self._settled_ms = self._numbers(
+            [part.request.expires_ms + windows[part.request.lane].settle_ms for part in self._parts]
+        )
+        self._heartbeat = self._flags([part.request.heartbeat for part in self._parts])
+
+    def _numbers(self, each: list[int]) -> npt.NDArray[np.int64]:
+        return np.asarray(each, dtype=np.int64)[self._owner] if each else np.empty(0, dtype=np.int64)
+
+    def _flags(self, each: list[bool]) -> Mask:
+        return np.asarray(each, dtype=np.bool_)[self._owner] if each else np.empty(0, dtype=np.bool_)
+
+    def _marked(self, mark: Mark) -> Mask:
+        return (self._marks & np.uint8(mark)) != 0
+
+    @property
+    def _delivered(self) -> Mask:
+        delivered: Mask = (self._progress & np.uint8(PROGRESS)) >= np.uint8(ReceiptStatus.DELIVERED)
+        return delivered
+
+    def _report(self, breach: Breach, wrong: Mask) -> None:
+        owners, counts = np.unique(self._owner[wrong], return_counts=True)
+        for owner, count in zip(owners.tolist(), counts.tolist(), strict=True):
+            part = self._parts[owner]
+            first = int(np.flatnonzero(wrong[part.base : part.base + part.count])[0])
+            detail = f"{part}, {count} of {part.count}, the first is rank {first}"
+            self._book.findings.report(breach, part.request.where, detail, messages=count)
+
+    def close(self) -> None:
+        """Report all that does not add up."""
+        self._against_gateway()
+        self._unfinished()
+        self._charges()
+        self._ledger()
+
+    def _against_gateway(self) -> None:
+        handed, status = self._marked(Mark.HANDED), self._status
+        now_ms = self._book.rules.now_ms
+        heard = self._flags([part.answered_ms <= now_ms for part in self._parts])
+        self._report(Breach.ACCEPTED_UNSEEN, (status == State.ACCEPTED) & ~handed & heard)
+        denied = (status >= FIRST_TERMINAL) | (status == State.WAITING)
+        self._report(Breach.REFUSED_BUT_VISIBLE, denied & handed)
+        read = self._flags([part.evidence_ms <= now_ms for part in self._parts])
+        self._report(Breach.DELIVERED_UNSEEN, self._delivered & ~handed & read)
+
+    def _unfinished(self) -> None:
+        rules = self._book.rules
+        opened = self._flags([part.opened for part in self._parts])
+        due = (self._expires + rules.finish_ms < rules.now_ms) | rules.quiet
+        self._report(Breach.UNFINISHED, (self._status <= State.WAITING) & opened & due)
+
+    def _charges(self) -> None:
+        rules = self._book.rules
+        charged, delivered = self._marked(Mark.CHARGED), self._delivered
+        test = self._flags([part.request.test for part in self._parts])
+        due = self._flags([rules.late(part.evidence_ms) for part in self._parts])
+        self._report(Breach.UNCHARGED, delivered & ~charged & ~test & due)
+        self._report(Breach.CHARGED_UNDELIVERED, charged & ~delivered)
+
+    def _ledger(self) -> None:
+        booked, due = self._marked(Mark.BOOKED), self._marked(Mark.DUE)
+        wanted = self._marked(Mark.CHARGED) if self._book.rules.quiet else due
+        self._report(Breach.LEDGER_RANKS_DIFFER, (wanted & ~booked) | (booked & ~due))
+
+    def tally(self) -> dict[Lane, Counter[str]]:
+        """How many messages of each lane are in each state; heartbeats are left out."""
+        codes = self._status.copy()
+        taken = (codes == State.ACCEPTED) | (codes == State.IN_DOUBT)
+        progress = self._progress & np.uint8(PROGRESS)
+        over = self._settled_ms < self._book.rules.now_ms
+        codes[taken & over] = Reason.UNKNOWN
+        codes[taken & ((self._progress & np.uint8(FAILED)) != 0)] = Reason.FAILED
+        codes[taken & (progress == ReceiptStatus.DELIVERED)] = _DELIVERED
+        codes[taken & (progress == ReceiptStatus.READ)] = _READ
+        lanes = self._numbers([part.request.lane for part in self._parts])
+        both = (lanes * _CODES + codes)[~self._heartbeat]
+        found: dict[Lane, Counter[str]] = {lane: Counter() for lane in Lane}
+        for code, count in enumerate(np.bincount(both, minlength=_CODES).tolist()):
+            if count:
+                byte = code % _CODES
+                found[Lane(code // _CODES)][_WORDS.get(byte) or word_of(byte)] = count
+        return found
+
+    @property
+    def charged(self) -> int:
+        """How many messages were charged."""
+        return int(self._marked(Mark.CHARGED).sum())
+
+    @property
+    def heartbeats(self) -> int:
+        """How many messages are heartbeats of ours."""
+        return int(self._heartbeat.sum())
+
+    @property
+    def contradicted(self) -> int:
+        """How many messages have both proof of delivery and a report of failure."""
+        return int((self._delivered & ((self._progress & np.uint8(FAILED)) != 0)).sum())
+
+
+def close_parts(book: Book) -> None:
+    """Report shards that were not asked, or asked and not heard of."""
+    for part in book.all_parts():
+        if part.opened and not part.frozen:
+            _unfrozen(book, part)
+        elif not part.opened:
+            _unopened(book, part)
+
+
+def _unfrozen(book: Book, part: Part) -> None:
+    rules = book.rules
+    if rules.quiet or part.request.expires_ms + rules.finish_ms < rules.now_ms:
+        book.findings.report(Breach.UNFINISHED, part.request.where, f"{part}, members were never frozen")
+    else:
+        book.counts["open_unfrozen"] += 1
+
+
+def _unopened(book: Book, part: Part) -> None:
+    request, lane = part.request, part.request.lane.word
+    inputs, works, journal = f"requests.{lane}", f"work.{lane}", f"outcomes.{lane}"
+    report, late = book.findings.report, book.rules.late(request.verdict_ms)
+    if any((works, part.shard, offset) in book.dead for offset in part.asked):
+        book.counts["poisoned"] += 1
+    elif book.trimmed((journal, part.shard), request.verdict_ms):
+        book.counts["beyond_retention"] += 1
+    elif not part.asked and book.committed((inputs, request.origin[0]), request.origin[1]):
+        report(Breach.COMMITTED_UNFINISHED, f"{inputs}/{request.origin[0]}@{request.origin[1]}", f"no work for {part}")
+    elif part.asked and book.committed((works, part.shard), part.asked[0]):
+        report(Breach.COMMITTED_UNFINISHED, f"{works}/{part.shard}@{part.asked[0]}", f"{part} was not opened")
+    elif late:
+        breach = Breach.NOT_OPENED if part.asked else Breach.WORK_MISSING
+        report(breach, request.where, str(part), messages=max(part.count, 1))
+    else:
+        book.counts["lag_deliver" if part.asked else "lag_work"] += 1
+
+
+def close_statuses(book: Book) -> None:
+    """Report verdicts that were committed and never told."""
+    for request in book.requests.values():
+        place = (f"status.{request.business}", 0)
+        if request.told or place not in book.begun or book.trimmed(place, request.verdict_ms):
+            continue
+        inputs = (f"requests.{request.lane.word}", request.origin[0])
+        if book.committed(inputs, request.origin[1]):
+            where = f"{inputs[0]}/{inputs[1]}@{request.origin[1]}"
+            book.findings.report(
+                Breach.COMMITTED_UNFINISHED, where, f"the verdict about request {request} was not told"
+            )

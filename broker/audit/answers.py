@@ -1,0 +1,84 @@
+"""What the gateway answered, as the journal has it: only what is under way can be answered, and it ends once.
+
+An illegal answer is reported and left out, so that one fault is told once.
+"""
+
+from broker.audit.book import Book, Part
+from broker.audit.consent import forbids, upto_time
+from broker.audit.invariants import Breach
+from broker.audit.table import CONSENT, EXCEPTED, FIRST_TERMINAL, OPEN, SENT, Said
+from broker.audit.versions import Versions
+from schemas.outcome import Answered
+from schemas.reasons import Reason, State, word_of
+from schemas.wire.columns import of_i64s, of_u32s, pairs, ranks_of
+
+_Exceptions = dict[int, tuple[int, int]]
+"""Rank -> status and due time."""
+
+
+class Answers:
+    """Applies answers to the columns."""
+
+    def __init__(self, book: Book, versions: Versions) -> None:
+        self._book = book
+        self._ranks = book.ranks
+        self._versions = versions
+
+    def take(self, said: Said, part: Part, section: Answered) -> None:
+        """One section: all accepted but the exceptions."""
+        part.answered_ms = max(part.answered_ms, section.gateway_ms)
+        columns = (of_u32s(section.except_ranks), section.except_statuses, of_i64s(section.except_due_ms))
+        if len({len(column) for column in columns}) > 1:
+            self._book.findings.report(Breach.UNREADABLE, said.record.where, "exceptions of different length")
+            return
+        exceptions = {rank: (status, due) for rank, status, due in zip(*columns, strict=True)}
+        foreign = exceptions.keys() - set(ranks_of(section.ranks)) if exceptions else ()
+        last = max((first + count for first, count in pairs(section.ranks)), default=0)
+        if foreign or last > part.count:
+            detail = f"{part}: {part.count} members, answers about {max(last - 1, *foreign, 0)}"
+            self._book.findings.report(Breach.RANK_UNKNOWN, said.record.where, detail)
+            return
+        for first, count in pairs(section.ranks):
+            self._accept(said, part, range(first, first + count), exceptions)
+        for rank, (status, due_ms) in exceptions.items():
+            self._except(said, part, rank, status, due_ms)
+
+    def _accept(self, said: Said, part: Part, ranks: range, exceptions: _Exceptions) -> None:
+        statuses, lo, hi = self._ranks.status, part.base + ranks.start, part.base + ranks.stop
+        if not statuses[lo:hi].translate(None, SENT):
+            statuses[lo:hi] = bytes((State.ACCEPTED,)) * len(ranks)
+            return
+        for rank in ranks:
+            before = statuses[part.base + rank]
+            if before == State.SEND:
+                statuses[part.base + rank] = State.ACCEPTED
+            else:
+                now, _ = exceptions.pop(rank, (State.ACCEPTED, 0))
+                self._not_under_way(said, f"{part}, rank {rank}", before, now)
+
+    def _not_under_way(self, said: Said, message: str, before: int, now: int) -> None:
+        if before == now:
+            self._book.counts["repeats"] += 1
+            return
+        if before in OPEN:
+            breach = Breach.ILLEGAL_MOVE
+        elif now >= FIRST_TERMINAL or now in {State.ACCEPTED, State.IN_DOUBT}:
+            breach = Breach.TWO_TERMINALS
+        else:
+            breach = Breach.AFTER_TERMINAL
+        detail = f"{message}: {word_of(before)}, then answered {word_of(now)}"
+        self._book.findings.report(breach, said.record.where, detail)
+
+    def _except(self, said: Said, part: Part, rank: int, status: int, due_ms: int) -> None:
+        ranks, at, report = self._ranks, part.base + rank, self._book.findings.report
+        if status not in EXCEPTED:
+            report(Breach.ILLEGAL_MOVE, said.record.where, f"{part}, rank {rank}, answered {status}")
+            return
+        ranks.status[at] = status
+        ranks.due_ms[at] = due_ms
+        if status in CONSENT:
+            spoken = upto_time(self._book.stops_of(part).get(rank, ()), said.record.timestamp_ms)
+            if forbids(spoken, said.lane, listed=part.listed) is None:
+                report(Breach.REFUSED_THOUGH_ALLOWED, said.record.where, f"{part}, rank {rank}, withheld")
+        elif status == Reason.SUPERSEDED and not self._versions.newer_planned(part):
+            report(Breach.SUPERSEDED_BY_NOTHING, said.record.where, f"{part}, rank {rank}, withheld")

@@ -1,0 +1,161 @@
+"""One audit: which log is read when, and the closing.
+
+Order: what others are held against comes first (registry, dead letters, suppressions, audience), then the way of a
+notification (requests, plans, work, outcomes), the gateway's logs, receipts, charges and the book, statuses and the rest.
+One pass over each; a million messages take about 30 bytes each and the names of their requests.
+
+A running system is audited by fixing the ends of all logs first, the last of the way before the first, so that whatever is
+read has its parents among what is read.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from broker.audit import facts
+from broker.audit.accounts import Accounts, close_parts, close_statuses
+from broker.audit.book import Book, LogOrder
+from broker.audit.delivery import Delivery
+from broker.audit.dump import Dump, Ledger, Logged, Rules
+from broker.audit.inputs import Inputs
+from broker.audit.invariants import Breach
+from broker.audit.money import Charges, ReceiptLog, close_ledger
+from broker.audit.outcomes import Outcomes
+from broker.audit.report import Audit
+from broker.audit.secrets import Secrets
+from broker.audit.statuses import status
+from broker.audit.verdicts import Verdicts
+from broker.audit.versions import Versions
+from broker.audit.work import WorkLog
+from schemas.names import Lane
+from schemas.topics import AUDIENCE, CHARGES, CONTROLS, DEAD_LETTERS, REGISTRY, STATUS_PREFIX, SUPPRESSIONS
+from schemas.wire.frames import GatewayEvent
+from schemas.wire.header import UnreadableRecordError
+
+_COMPACTED: Final = frozenset({REGISTRY, CONTROLS})
+_FIRST: Final = (REGISTRY, DEAD_LETTERS, SUPPRESSIONS, AUDIENCE)
+_STAGES: Final = ("requests", "plans", "work", "outcomes")
+
+_Take = Callable[[Logged], None]
+
+
+def order_of(topics: Iterable[str]) -> tuple[list[str], list[str]]:
+    """In which order to read topics: those before the gateway's logs, and those after."""
+    known = set(topics)
+    before = [*_FIRST, *(f"{stage}.{lane.word}" for stage in _STAGES for lane in Lane)]
+    after = [*(f"receipts.{lane.word}" for lane in Lane), CHARGES]
+    return [topic for topic in before if topic in known], [
+        *(topic for topic in after if topic in known),
+        *sorted(known - {*before, *after}),
+    ]
+
+
+class Auditor:
+    """Takes one log after the other, in the order of :func:`order_of`; :meth:`close` gives the verdict."""
+
+    def __init__(self, rules: Rules, ledger: Ledger | None = None) -> None:
+        self._ledger = ledger or Ledger()
+        self._book = book = Book(rules)
+        self._versions = Versions(book)
+        self._inputs = Inputs(book)
+        self._verdicts = Verdicts(book, self._inputs)
+        self._work = WorkLog(book)
+        self._outcomes = Outcomes(book, self._versions)
+        self._delivery = Delivery(book, self._versions)
+        self._receipts = ReceiptLog(book)
+        self._charges = Charges(book, dict(self._ledger.upto))
+        self._secrets = Secrets(book)
+        self._order = LogOrder(book.begun)
+
+    def take(self, topic: str, records: Iterable[Logged]) -> None:
+        """Records of one topic, each partition in the order of its offsets; may be called again with the next ones."""
+        take = self._reader_of(topic)
+        dense = topic not in _COMPACTED
+        for record in records:
+            missing = self._order.missing_before(record)
+            if missing and dense:
+                self._book.findings.report(Breach.OFFSET_MISSING, record.where, f"{missing} missing before it")
+            self._secrets.record(record)
+            if take is None:
+                continue
+            try:
+                take(record)
+            except (UnreadableRecordError, msgspec.MsgspecError, ValueError) as error:
+                self._book.findings.report(Breach.UNREADABLE, record.where, str(error))
+
+    def _reader_of(self, topic: str) -> _Take | None:
+        stage, _, word = topic.partition(".")
+        plain: dict[str, Callable[[Book, Logged], None]] = {
+            REGISTRY: facts.registry,
+            DEAD_LETTERS: facts.dead_letter,
+            SUPPRESSIONS: facts.suppressions,
+            AUDIENCE: facts.audience,
+        }
+        if topic in plain:
+            return lambda record: plain[topic](self._book, record)
+        if topic.startswith(STATUS_PREFIX):
+            return lambda record: status(self._book, record)
+        if topic == CHARGES:
+            return self._charges.take
+        lanes: dict[str, Callable[[Logged, Lane], None]] = {
+            "requests": self._inputs.take,
+            "plans": self._verdicts.take,
+            "work": self._work.take,
+            "outcomes": self._outcomes.take,
+            "receipts": self._receipts.take,
+        }
+        return (lambda record: lanes[stage](record, Lane.of(word))) if stage in lanes else None
+
+    def gateway(self, events: Iterable[GatewayEvent], log: int) -> None:
+        """The log of one listener, oldest event first; after ``outcomes`` and before ``receipts``."""
+        for line, event in enumerate(events, start=1):
+            self._secrets.event(event, f"gateway/{log}:{line}")
+            self._delivery.take(event, log, line)
+
+    def close(self) -> Audit:
+        """Close the accounts."""
+        book = self._book
+        self._inputs.close()
+        close_parts(book)
+        close_statuses(book)
+        self._dead_letters()
+        close_ledger(book, self._ledger, self._charges.due_micro)
+        self._delivery.limits.close(book.findings, book.registered.senders)
+        accounts = Accounts(book)
+        accounts.close()
+        return self._audit(accounts)
+
+    def _dead_letters(self) -> None:
+        for topic, partition, offset in self._book.dead:
+            if not self._order.covers((topic, partition), offset, self._book.begins((topic, partition))):
+                self._book.findings.report(Breach.DEAD_UNSOURCED, f"{topic}/{partition}@{offset}", "no such record")
+
+    def _audit(self, accounts: Accounts) -> Audit:
+        book = self._book
+        book.counts["claims"] = self._verdicts.claims + self._outcomes.claims
+        book.counts["heartbeats"] = accounts.heartbeats
+        book.counts["delivered_and_failed"] = accounts.contradicted
+        return Audit(
+            requests=sum(request.accepted for request in book.requests.values()),
+            states={lane.word: dict(states) for lane, states in accounts.tally().items() if states},
+            charged=accounts.charged,
+            charged_micro={" ".join(account): sum_micro for account, sum_micro in self._charges.charged_micro.items()},
+            counts=dict(book.counts),
+            violations=tuple(book.findings.kept),
+            found={breach.word: count for breach, count in book.findings.found.items()},
+            messages={breach.word: count for breach, count in book.findings.messages.items()},
+        )
+
+
+def audit(dump: Dump, rules: Rules) -> Audit:
+    """Audit a whole dump."""
+    auditor = Auditor(rules, dump.ledger)
+    before, after = order_of(dump.topics)
+    for topic in before:
+        auditor.take(topic, dump.topics[topic])
+    for log, events in enumerate(dump.gateway):
+        auditor.gateway(events, log)
+    for topic in after:
+        auditor.take(topic, dump.topics[topic])
+    return auditor.close()

@@ -1,0 +1,193 @@
+"""What the audit knows: requests by name, their parts by shard, the places of their messages, and the facts beside them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from broker.audit.consent import ShardStops, Stops
+from broker.audit.dump import Logged, Place, Rules
+from broker.audit.findings import Findings
+from broker.audit.people import ShardPeople
+from broker.audit.ranks import Ranks
+from schemas.names import HEARTBEAT_BUSINESS, Lane, text_of
+from schemas.registry import PriceCard, Sender, Template
+
+NOT_FROZEN: Final = -1
+
+
+class Fact(NamedTuple):
+    """What a request tells: newer versions supersede it; ``whole`` is the fact that dominates all of its entity."""
+
+    own: bytes
+    whole: bytes
+    version: int
+    time_ms: int
+
+
+class Request:
+    """One name with its first valid verdict. What is not needed of a refused one stays at its default."""
+
+    __slots__ = (
+        "business", "card", "category", "expires_ms", "fact", "fingerprint", "keep_ms", "lane", "list", "name", "origin",
+        "parts", "sender", "start_ms", "test", "told", "verdict", "verdict_ms", "where",
+    )  # fmt: skip
+
+    def __init__(self, name: bytes, lane: Lane, verdict: int, where: str) -> None:
+        self.name = name
+        self.lane = lane
+        self.verdict = verdict
+        self.where = where
+        self.origin = (-1, -1)
+        """Partition and offset of the input."""
+        self.fingerprint = b""
+        self.keep_ms = 0
+        self.verdict_ms = 0
+        """Log time of the verdict."""
+        self.told = False
+        self.business = self.sender = self.list = ""
+        self.card = self.category = self.start_ms = self.expires_ms = 0
+        self.test = False
+        self.fact: Fact | None = None
+        self.parts: tuple[Part, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it became messages."""
+        return self.verdict == 0
+
+    @property
+    def heartbeat(self) -> bool:
+        """Whether it is one of ours, counted apart."""
+        return self.business == HEARTBEAT_BUSINESS
+
+    def __str__(self) -> str:
+        return text_of(self.name)
+
+
+class Part:
+    """What one request asks of one shard: a run of places from ``base``."""
+
+    __slots__ = (
+        "answered_ms", "asked", "base", "count", "digest", "evidence_ms", "markets", "opened", "ordinals", "recipients",
+        "request", "shard", "stops",
+    )  # fmt: skip
+
+    def __init__(self, request: Request, shard: int, digest: bytes) -> None:
+        self.request = request
+        self.shard = shard
+        self.digest = digest
+        """Of the work item that the verdict makes."""
+        self.base = NOT_FROZEN
+        self.count = 0
+        self.recipients = b""
+        self.markets = b""
+        """Packed u16 of explicit recipients."""
+        self.ordinals: npt.NDArray[np.uint32] | None = None
+        self.asked: tuple[int, ...] = ()
+        """Offsets of ``work`` at which it stands."""
+        self.opened = False
+        self.answered_ms = 0
+        """The gateway's latest word in the journal."""
+        self.evidence_ms = 0
+        """Log time of the latest receipt."""
+        self.stops: Mapping[int, Stops] | None = None
+        """By rank, everybody who ever said something; None: not looked up yet."""
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its ranks are known."""
+        return self.base != NOT_FROZEN
+
+    @property
+    def listed(self) -> bool:
+        """Whether it is addressed to a list."""
+        return bool(self.request.list)
+
+    def __str__(self) -> str:
+        return f"request {self.request}, shard {self.shard}"
+
+
+class Registered:
+    """What operators registered; of entries that changed every version is kept."""
+
+    def __init__(self) -> None:
+        self.senders: dict[str, list[Sender]] = defaultdict(list)
+        self.templates: dict[str, list[Template]] = defaultdict(list)
+        self.cards: dict[int, PriceCard] = {}
+
+    def sealed_parameters(self, template: str) -> frozenset[str]:
+        """The slots of a template that hold secrets."""
+        return frozenset(p.name for entry in self.templates.get(template, ()) for p in entry.parameters if p.sealed)
+
+
+class Book:
+    """All of it."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.findings = Findings()
+        self.counts: Counter[str] = Counter()
+        """Figures that are no violations: repeats absorbed, voids, late receipts and the like."""
+        self.registered = Registered()
+        self.requests: dict[bytes, Request] = {}
+        self.parts: dict[tuple[Lane, int], dict[bytes, Part]] = defaultdict(dict)
+        self.ranks = Ranks()
+        self.people: dict[int, ShardPeople] = defaultdict(ShardPeople)
+        self.stops: dict[int, ShardStops] = defaultdict(ShardStops)
+        self.dead: dict[tuple[str, int, int], str] = {}
+        """(topic, partition, offset) of every dead letter -> SHA-256 of its payload."""
+        self.void_sends: dict[tuple[Lane, int, bytes], list[tuple[int, int]]] = defaultdict(list)
+        """Rank intervals that void records decided to send."""
+        self.void_names: set[bytes] = set()
+        """Names that void records gave verdicts about."""
+        self.begun: dict[Place, tuple[int, int]] = {}
+        """First offset and first time of each log that was read."""
+
+    def stops_of(self, part: Part) -> Mapping[int, Stops]:
+        """By rank, everybody of ``part`` who ever said something about its business."""
+        if part.stops is None:
+            part.stops = self.stops[part.shard].concerning(part.recipients, part.request.business)
+        return part.stops
+
+    def all_parts(self) -> Iterator[Part]:
+        """Every part of every accepted request."""
+        for shard in self.parts.values():
+            yield from shard.values()
+
+    def begins(self, place: Place) -> int:
+        """The offset at which a log begins."""
+        given = self.rules.starts.get(place)
+        return given if given is not None else self.begun.get(place, (0, 0))[0]
+
+    def trimmed(self, place: Place, at_ms: int) -> bool:
+        """Whether what was written to a log at ``at_ms`` may have been taken by retention."""
+        return self.begins(place) > 0 and at_ms <= self.begun.get(place, (0, self.rules.now_ms))[1]
+
+    def committed(self, record_place: Place, offset: int) -> bool:
+        """Whether a group says that it has finished that input."""
+        return offset < self.rules.committed.get(record_place, 0)
+
+
+class LogOrder:
+    """Watches that each log is dense and in order (compacted ones excepted)."""
+
+    def __init__(self, begun: dict[Place, tuple[int, int]]) -> None:
+        self._begun = begun
+        self._next: dict[Place, int] = {}
+
+    def missing_before(self, record: Logged) -> int:
+        """How many records are missing between the one before and this one; negative if they are out of order."""
+        place = (record.topic, record.partition)
+        expected = self._next.get(place)
+        self._next[place] = record.offset + 1
+        if expected is None:
+            self._begun[place] = (record.offset, record.timestamp_ms)
+            return 0
+        return record.offset - expected
+
+    def covers(self, place: Place, offset: int, begin: int) -> bool:
+        """Whether a log holds, or once held, a record at ``offset``."""
+        return offset < begin or offset < self._next.get(place, 0)

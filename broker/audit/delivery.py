@@ -1,0 +1,170 @@
+"""The gateway's own logs against the journals: every acceptance was decided, in time, once, and to the right person."""
+
+import base64
+from dataclasses import dataclass
+
+from broker.audit.book import Book, Part
+from broker.audit.consent import forbids, upto_time
+from broker.audit.dump import Limits
+from broker.audit.invariants import Breach
+from broker.audit.limits import LimitsKept
+from broker.audit.ranks import Mark
+from broker.audit.versions import Versions
+from schemas.names import NAME_BYTES, Lane, name_of
+from schemas.wire.frames import GatewayEvent
+
+
+@dataclass(slots=True)
+class _Accepted:
+    """A run of ranks of one acceptance, as places ``lo`` to ``hi``."""
+
+    event: GatewayEvent
+    where: str
+    part: Part
+    lo: int
+    hi: int
+
+    @property
+    def count(self) -> int:
+        """How many messages."""
+        return self.hi - self.lo
+
+    @property
+    def first(self) -> int:
+        """The first rank."""
+        return self.lo - self.part.base
+
+    def __str__(self) -> str:
+        return f"{self.part}, rank {self.first}, {self.count} in all"
+
+
+class Delivery:
+    """The logs of all listeners, one after the other."""
+
+    def __init__(self, book: Book, versions: Versions) -> None:
+        self._book = book
+        self._ranks = book.ranks
+        self._versions = versions
+        self._hello: dict[tuple[str, int], int] = {}
+        self.limits = LimitsKept(book.rules.limits or Limits())
+
+    def take(self, event: GatewayEvent, log: int, line: int) -> None:
+        """The next event of one log."""
+        match event.event:
+            case "accepted":
+                self._accepted(event, log, f"gateway/{log}:{line}")
+            case "hello":
+                place = (event.lane, event.shard)
+                self._hello[place] = max(self._hello.get(place, 0), event.epoch)
+            case "repeated":
+                self._book.counts["hand_offs_repeated"] += sum(count for _, count in event.ranks)
+            case "refused":
+                self._book.counts["hand_offs_refused"] += sum(count for _, count in event.ranks)
+            case "fenced":
+                self._book.counts["frames_fenced"] += 1
+            case _:
+                pass
+
+    def _accepted(self, event: GatewayEvent, log: int, where: str) -> None:
+        book = self._book
+        count = sum(count for _, count in event.ranks)
+        book.counts["hand_offs"] += count
+        if event.epoch < self._hello.get((event.lane, event.shard), 0):
+            detail = f"epoch {event.epoch} of {event.lane}/{event.shard}"
+            book.findings.report(Breach.LOWER_EPOCH_ACCEPTED, where, detail, messages=count)
+        lane, name = Lane.of(event.lane), name_of(event.request)
+        part = book.parts[lane, event.shard].get(name)
+        if part is None or not part.frozen:
+            self._undecided(event, where, (lane, event.shard, name), list(event.ranks))
+            return
+        recipients = base64.b64decode(event.recipients)
+        self._judge(event, where, part, count)
+        at = 0
+        for first, ranks in event.ranks:
+            if first + ranks > part.count:
+                book.findings.report(
+                    Breach.RANK_UNKNOWN, where, f"{part}: {part.count} members, rank {first + ranks - 1}"
+                )
+                return
+            run = _Accepted(event, where, part, part.base + first, part.base + first + ranks)
+            if (
+                part.recipients[first * NAME_BYTES : (first + ranks) * NAME_BYTES]
+                != recipients[at : at + ranks * NAME_BYTES]
+            ):
+                book.findings.report(Breach.WRONG_RECIPIENT, where, str(run))
+            self._judge_run(run)
+            at += ranks * NAME_BYTES
+        self._versions.handed(part, recipients, where)
+        if book.rules.limits is not None and not part.request.heartbeat:
+            self.limits.handed(event.sender, recipients, event.at_ms, log)
+
+    def _undecided(
+        self, event: GatewayEvent, where: str, place: tuple[Lane, int, bytes], runs: list[tuple[int, int]]
+    ) -> None:
+        """Report ranks that were accepted without a valid decision: by a void one, if there is."""
+        void = self._book.void_sends.get(place, ())
+        for first, count in runs:
+            acted = any(low <= first < low + many for low, many in void)
+            breach = Breach.VOID_ACTED_ON if acted else Breach.UNDECIDED_HAND_OFF
+            detail = f"request {event.request}, shard {event.shard}, rank {first}, {count} in all"
+            self._book.findings.report(breach, where, detail, messages=count)
+
+    def _judge(self, event: GatewayEvent, where: str, part: Part, count: int) -> None:
+        report, request = self._book.findings.report, part.request
+        if (event.business, event.sender) != (request.business, request.sender):
+            detail = f"{part}: {event.sender} for {event.business}"
+            report(Breach.HAND_OFF_OF_ANOTHER, where, detail, messages=count)
+        if event.at_ms > request.expires_ms:
+            report(Breach.AFTER_EXPIRY, where, f"{part}, {event.at_ms - request.expires_ms} ms late", messages=count)
+        if event.at_ms > event.not_after_ms:
+            report(Breach.PAST_NOT_AFTER, where, f"{part}, {event.at_ms - event.not_after_ms} ms late", messages=count)
+        fact = request.fact.own.hex() if request.fact is not None else ""
+        if event.collapse != fact:
+            report(Breach.FACT_DIFFERS, where, f"{part}: {event.collapse or 'none'}", messages=count)
+
+    def _judge_run(self, run: _Accepted) -> None:
+        ranks, lo, hi = self._ranks, run.lo, run.hi
+        twice = ranks.marked(lo, hi, Mark.HANDED)
+        if twice:
+            self._book.findings.report(Breach.VISIBLE_TWICE, run.where, str(run), messages=twice)
+        ranks.mark(lo, hi, Mark.HANDED)
+        early = (
+            [] if self._all_decided(run) else [at - run.part.base for at in range(lo, hi) if not self._decided(run, at)]
+        )
+        if early:
+            place = (run.part.request.lane, run.part.shard, run.part.request.name)
+            self._undecided(run.event, run.where, place, [(rank, 1) for rank in early])
+        self._after_stop(run)
+
+    def _all_decided(self, run: _Accepted) -> bool:
+        """The quick answer for a whole run; False if one has to look at each rank."""
+        ranks, lo, hi, event = self._ranks, run.lo, run.hi, run.event
+        return (
+            event.attempt == 1
+            and ranks.marked(lo, hi, Mark.SENT) == run.count
+            and max(ranks.sent_ms[lo:hi]) <= event.at_ms + self._book.rules.skew_ms
+            and max(ranks.epoch[lo:hi]) <= event.epoch
+        )
+
+    def _decided(self, run: _Accepted, at: int) -> bool:
+        """Whether a valid decision about this attempt of one message was in the journal before."""
+        ranks, event = self._ranks, run.event
+        if not ranks.marks[at] & Mark.SENT or not 1 <= event.attempt <= ranks.attempt[at]:
+            return False
+        first = event.attempt == 1
+        decided_ms = ranks.sent_ms[at] if first else ranks.sent_again_ms.get((at, event.attempt), 0)
+        if decided_ms > event.at_ms + self._book.rules.skew_ms:
+            return False
+        return event.attempt < ranks.attempt[at] or ranks.epoch[at] <= event.epoch
+
+    def _after_stop(self, run: _Accepted) -> None:
+        part, at_ms = run.part, run.event.at_ms
+        lane = part.request.lane
+        bound_ms = self._book.rules.stop_bound_ms(lane)
+        for rank, stops in self._book.stops_of(part).items():
+            if not run.lo <= part.base + rank < run.hi:
+                continue
+            known = forbids(upto_time(stops, at_ms - bound_ms), lane, listed=part.listed)
+            if known is not None and forbids(upto_time(stops, at_ms), lane, listed=part.listed) is not None:
+                detail = f"{part}, rank {rank}, {known.word}, more than {bound_ms} ms before"
+                self._book.findings.report(Breach.LATE_AFTER_STOP, run.where, detail)

@@ -1,0 +1,95 @@
+"""The logs that are read first: registry, dead letters, suppressions, audience. All others are held against them."""
+
+import base64
+import hashlib
+
+import msgspec
+
+from broker.audit.book import Book
+from broker.audit.dump import Logged
+from broker.audit.invariants import Breach
+from broker.audit.people import shards_of
+from schemas.facts import AudienceChange, Suppressions
+from schemas.names import Lane
+from schemas.registry import Entry, PriceCard, Sender, Template
+from schemas.status import DeadLetter
+from schemas.topics import requests, work
+from schemas.wire.header import body_of
+
+_entry = msgspec.json.Decoder(Entry)
+_letter = msgspec.json.Decoder(DeadLetter)
+_OTP_TOPICS = frozenset({requests(Lane.OTP), work(Lane.OTP)})
+
+
+def registry(book: Book, record: Logged) -> None:
+    """One version of one entry."""
+    if not record.value:
+        return
+    entry = _entry.decode(record.value)
+    match entry:
+        case Sender():
+            book.registered.senders[entry.id].append(entry)
+        case Template():
+            book.registered.templates[entry.id].append(entry)
+        case PriceCard():
+            old = book.registered.cards.setdefault(entry.id, entry)
+            if old != entry:
+                book.findings.report(Breach.CARD_REWRITTEN, record.where, f"card {entry.id}")
+        case _:
+            pass
+
+
+def dead_letter(book: Book, record: Logged) -> None:
+    """One refused record; whether it is there is seen when its topic is read."""
+    letter = _letter.decode(record.value or b"")
+    book.counts["dead_letters"] += 1
+    place = (letter.topic, letter.partition, letter.offset)
+    old = book.dead.get(place)
+    if old is None:
+        book.dead[place] = letter.payload_sha256
+    elif old == letter.payload_sha256:
+        book.counts["repeats"] += 1
+    else:
+        book.findings.report(Breach.DEAD_TWICE, record.where, f"{letter.topic}/{letter.partition}@{letter.offset}")
+    if letter.payload is not None:
+        _payload(book, record, letter)
+
+
+def _payload(book: Book, record: Logged, letter: DeadLetter) -> None:
+    if letter.topic in _OTP_TOPICS:
+        book.findings.report(Breach.OTP_PAYLOAD, record.where)
+    canary = book.rules.canary
+    if canary and canary.encode() in base64.b64decode(letter.payload or ""):
+        book.findings.report(Breach.CANARY, record.where, "in the payload that it keeps")
+
+
+def died(book: Book, record: Logged) -> bool:
+    """Whether a dead letter names this record; one that names it with another content is a violation."""
+    wanted = book.dead.get((record.topic, record.partition, record.offset))
+    if wanted is None:
+        return False
+    if wanted != hashlib.sha256(record.value or b"").hexdigest():
+        book.findings.report(Breach.DEAD_UNSOURCED, record.where, "the hash is of something else")
+    return True
+
+
+def suppressions(book: Book, record: Logged) -> None:
+    """People's words, of one shard."""
+    shard = record.partition
+    for entry in body_of(record.value or b"", Suppressions).entries:
+        book.stops[shard].add(record.offset, record.timestamp_ms, entry)
+        book.counts["suppressions"] += 1
+        _in_place(book, record, entry.recipient)
+
+
+def audience(book: Book, record: Logged) -> None:
+    """A change of one list in one shard."""
+    change = body_of(record.value or b"", AudienceChange)
+    book.people[record.partition].add(record.offset, change)
+    _in_place(book, record, change.recipients)
+
+
+def _in_place(book: Book, record: Logged, recipients: bytes) -> None:
+    astray = [shard for shard in shards_of(recipients, book.rules.shards) if shard != record.partition]
+    if astray:
+        book.findings.report(Breach.WRONG_SHARD, record.where, f"it belongs to {astray[0]}", messages=len(astray))

@@ -1,0 +1,149 @@
+"""What businesses published, read as leniently as can be: who wrote it, under which id, to whom.
+
+An auditor must not refuse what plan accepted, so that nothing is validated here; what has no name at all must have become a
+dead letter. Names and recipients: protocol.md section 7.
+"""
+
+import hashlib
+from collections import defaultdict
+from typing import NamedTuple
+
+import msgspec
+
+from broker.audit.book import Book
+from broker.audit.dump import Logged, Place
+from broker.audit.facts import died
+from broker.audit.invariants import Breach
+from broker.audit.people import shards_of
+from schemas.names import NAME_BYTES, Lane, business_of, recipient_id, request_name
+from schemas.request import OPTIN_TYPE
+
+
+class _Recipient(msgspec.Struct):
+    address: str = ""
+
+
+class _To(msgspec.Struct):
+    recipients: list[_Recipient] = []
+
+
+class _Body(msgspec.Struct):
+    to: _To | None = None
+    named: str = msgspec.field(default="", name="list")
+    op: str = ""
+    members: list[_Recipient] = []
+
+
+class _Head(msgspec.Struct):
+    source: str
+    id: str
+    type: str = ""
+
+
+class _Envelope(msgspec.Struct):
+    data: _Body = _Body()
+
+
+class Input(NamedTuple):
+    """One input that is not accounted for yet."""
+
+    name: bytes
+    """Empty: it has none."""
+    people: bytes
+    """Digest of its explicit recipients; empty: unknown or none."""
+    at_ms: int
+    joined: bool
+    """An opt-in whose change of the audience is there."""
+    dead: bool
+
+
+_heads = msgspec.json.Decoder(_Head)
+_bodies = msgspec.json.Decoder(_Body)
+_envelopes = msgspec.json.Decoder(_Envelope)
+_NO_BODY = _Body()
+
+
+def digest_of(recipients: list[bytes]) -> bytes:
+    """What a set of recipient ids is compared by."""
+    return hashlib.blake2b(b"".join(sorted(set(recipients))), digest_size=8).digest()
+
+
+class Inputs:
+    """The inputs of all lanes that no verdict named so far."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self.open: dict[Place, dict[int, Input]] = defaultdict(dict)
+
+    def take(self, record: Logged, lane: Lane) -> None:
+        """The next record of ``requests.<lane>``."""
+        head, body = _decoded(record)
+        name = request_name(lane, head.source, head.id) if head else b""
+        people, joined = b"", False
+        pepper = self._book.rules.pepper
+        if head and pepper is not None:
+            if head.type == OPTIN_TYPE:
+                joined = self._joined(head, body, pepper)
+            elif body.to is not None and body.to.recipients:
+                people = digest_of([recipient_id(pepper, one.address) for one in body.to.recipients])
+        self._book.counts["inputs"] += 1
+        entry = Input(name, people, record.timestamp_ms, joined, died(self._book, record))
+        self.open[record.topic, record.partition][record.offset] = entry
+
+    def _joined(self, head: _Head, body: _Body, pepper: bytes) -> bool:
+        """Whether everybody of an opt-in stands in the audience's log."""
+        try:
+            business = business_of(head.source)
+        except ValueError:
+            return False
+        ids = b"".join(recipient_id(pepper, member.address) for member in body.members)
+        wanted: dict[int, set[bytes]] = defaultdict(set)
+        for place, shard in enumerate(shards_of(ids, self._book.rules.shards)):
+            wanted[shard].add(ids[place * NAME_BYTES : (place + 1) * NAME_BYTES])
+        join = body.op == "join"
+        return bool(wanted) and all(
+            people <= self._book.people[shard].spoke(business, body.named, join=join)
+            for shard, people in wanted.items()
+        )
+
+    def named_by(self, topic: str, origin: tuple[int, int]) -> Input | None:
+        """Take out the input that a verdict names as its origin."""
+        return self.open[topic, origin[0]].pop(origin[1], None)
+
+    def close(self) -> None:
+        """Account for what is left: repeats of a name, opt-ins, dead letters, lag; the rest is a violation."""
+        for place, inputs in self.open.items():
+            for offset, entry in inputs.items():
+                self._account(place, offset, entry)
+
+    def _account(self, place: Place, offset: int, entry: Input) -> None:
+        book = self._book
+        if entry.dead:
+            book.counts["inputs_dead"] += 1
+        elif entry.name in book.requests:
+            book.counts["repeats"] += 1
+        elif entry.joined:
+            book.counts["opt_ins"] += 1
+        elif book.committed(place, offset):
+            book.findings.report(Breach.COMMITTED_UNFINISHED, f"{place[0]}/{place[1]}@{offset}", "it became nothing")
+        elif book.rules.late(entry.at_ms):
+            book.findings.report(Breach.NO_VERDICT, f"{place[0]}/{place[1]}@{offset}")
+        else:
+            book.counts["lag_plan"] += 1
+
+
+def _decoded(record: Logged) -> tuple[_Head | None, _Body]:
+    headers = {key.lower(): value for key, value in record.headers}
+    value = record.value or b""
+    try:
+        if "ce_id" in headers:
+            kind = headers.get("ce_type", b"").decode()
+            head = _Head(headers.get("ce_source", b"").decode(), headers["ce_id"].decode(), kind)
+        else:
+            head = _heads.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None, _NO_BODY
+    try:
+        return head, _bodies.decode(value) if "ce_id" in headers else _envelopes.decode(value).data
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return head, _NO_BODY

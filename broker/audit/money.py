@@ -1,0 +1,169 @@
+"""Receipts, charges and the book: what was delivered in time was charged once, at its card's price, and posted.
+
+Charges are a union of ranks, whatever records they came in (protocol.md section 1.6); money is integer micro-units.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from pyroaring import BitMap
+
+from broker.audit.book import Book, Part
+from broker.audit.dump import Ledger, Logged
+from broker.audit.invariants import Breach
+from broker.audit.ranks import Mark
+from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
+from schemas.names import Lane, partition_of, text_of
+from schemas.registry import Category
+from schemas.wire.columns import pairs
+from schemas.wire.header import body_of, head_of
+
+Account = tuple[str, str]
+"""Business and currency."""
+
+
+class ReceiptLog:
+    """The topics ``receipts.<lane>``: a lattice, so order and repetition do not matter."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+
+    def take(self, record: Logged, lane: Lane) -> None:
+        """The next record."""
+        for run in body_of(record.value or b"", Receipts).runs:
+            self._book.counts["receipts"] += 1
+            part = self._book.parts[lane, record.partition].get(run.request)
+            if part is None or not part.frozen:
+                self._book.counts["receipts_quarantined"] += 1
+            elif run.received_ms > part.request.expires_ms + self._book.rules.windows[lane].settle_ms:
+                self._book.counts["receipts_late"] += 1
+            else:
+                part.evidence_ms = max(part.evidence_ms, record.timestamp_ms)
+                self._join(part, run)
+
+    def _join(self, part: Part, run: ReceiptRun) -> None:
+        ranks, status = self._book.ranks, ReceiptStatus(run.status)
+        for first, count in pairs(run.ranks):
+            lo, hi = part.base + first, part.base + min(first + count, part.count)
+            if ranks.marked(lo, hi, Mark.SENT) == count:
+                ranks.heard(lo, hi, status)
+                continue
+            for at in range(lo, hi):
+                if ranks.marks[at] & Mark.SENT:
+                    ranks.heard(at, at + 1, status)
+                else:
+                    self._book.counts["receipts_quarantined"] += 1
+
+
+class Charges:
+    """The topic ``charges``."""
+
+    def __init__(self, book: Book, upto: dict[int, int]) -> None:
+        self._book = book
+        self._upto = upto
+        self.charged_micro: Counter[Account] = Counter()
+        self.due_micro: Counter[Account] = Counter()
+        """Of what the ledger has read."""
+
+    def take(self, record: Logged) -> None:
+        """The next record."""
+        header, charge = head_of(record.value or b""), body_of(record.value or b"", Charge)
+        report = self._book.findings.report
+        if record.partition != partition_of(charge.business.encode(), self._book.rules.shards):
+            report(Breach.WRONG_SHARD, record.where, f"business {charge.business}")
+        part = self._book.parts[header.lane, header.shard].get(charge.request)
+        if part is None or not part.opened or not part.frozen:
+            report(
+                Breach.CHARGE_WITHOUT_MESSAGE, record.where, f"request {text_of(charge.request)}, shard {header.shard}"
+            )
+            return
+        request = part.request
+        if (charge.business, charge.sender) != (request.business, request.sender):
+            report(Breach.CHARGE_OF_ANOTHER, record.where, f"{part}: {charge.sender} of {charge.business}")
+        if request.test:
+            report(Breach.CHARGED_TEST, record.where, str(part))
+        self._price(record, part, charge)
+        for first, count in _intervals(charge.ranks):
+            if first + count > part.count:
+                report(Breach.RANK_UNKNOWN, record.where, f"{part}: {part.count} members, rank {first + count - 1}")
+                return
+            self._post(record, part, charge, range(part.base + first, part.base + first + count))
+
+    def _price(self, record: Logged, part: Part, charge: Charge) -> None:
+        request, report = part.request, self._book.findings.report
+        if (charge.card, charge.category) != (request.card, request.category):
+            report(Breach.PRICE_CLASS_DIFFERS, record.where, f"{part}: card {charge.card}, category {charge.category}")
+            return
+        card = self._book.registered.cards.get(charge.card)
+        prices = card.prices_micro.get(Category(charge.category).word, {}) if card is not None else {}
+        unit_micro = prices.get(str(charge.market), prices.get("*"))
+        currency = card.currency if card is not None else ""
+        if (unit_micro, currency) != (charge.unit_micro, charge.currency):
+            detail = f"{part}: {charge.unit_micro} {charge.currency}, the card says {unit_micro} {currency}"
+            report(Breach.PRICE_DIFFERS, record.where, detail)
+
+    def _post(self, record: Logged, part: Part, charge: Charge, places: range) -> None:
+        ranks, lo, hi = self._book.ranks, places.start, places.stop
+        other = len(places) - ranks.market[lo:hi].count(charge.market)
+        if other:
+            detail = f"{part}, rank {lo - part.base}: market {charge.market}"
+            self._book.findings.report(Breach.PRICE_CLASS_DIFFERS, record.where, detail, messages=other)
+        account = (charge.business, charge.currency)
+        again = ranks.marked(lo, hi, Mark.CHARGED)
+        self._book.counts["charges_repeated"] += again
+        self.charged_micro[account] += (len(places) - again) * charge.unit_micro
+        ranks.mark(lo, hi, Mark.CHARGED)
+        if record.offset < self._upto.get(record.partition, 0):
+            self.due_micro[account] += (len(places) - ranks.marked(lo, hi, Mark.DUE)) * charge.unit_micro
+            ranks.mark(lo, hi, Mark.DUE)
+
+
+def close_ledger(book: Book, ledger: Ledger, due_micro: Counter[Account]) -> None:
+    """Hold the book against the charges that it has read."""
+    for row in ledger.rows:
+        request = book.requests.get(row.request)
+        part = None if request is None else book.parts[request.lane, row.shard].get(row.request)
+        where = f"ledger/{text_of(row.request)}/{row.shard}"
+        if part is None or not part.frozen:
+            book.findings.report(Breach.LEDGER_RANKS_DIFFER, where, "no such message")
+            continue
+        for first, count in _intervals(row.ranks):
+            if first + count > part.count:
+                book.findings.report(Breach.LEDGER_RANKS_DIFFER, where, f"rank {first + count - 1} is nobody's")
+                break
+            book.ranks.mark(part.base + first, part.base + first + count, Mark.BOOKED)
+    _entries(book, ledger, due_micro)
+
+
+def _entries(book: Book, ledger: Ledger, due_micro: Counter[Account]) -> None:
+    sums: dict[tuple[int, str], int] = defaultdict(int)
+    taken: Counter[Account] = Counter()
+    for entry in ledger.entries:
+        sums[entry.posting, entry.currency] += entry.amount_micro
+        taken[entry.business, entry.currency] += max(entry.amount_micro, 0)
+    for (posting, currency), total in sums.items():
+        if total:
+            book.findings.report(Breach.LEDGER_UNBALANCED, f"ledger/posting {posting}", f"{total} micro {currency}")
+    for account in taken.keys() | due_micro.keys():
+        over = taken[account] - due_micro[account]
+        if over:
+            breach = Breach.CHARGED_TWICE if over > 0 else Breach.BOOKED_SHORT
+            detail = f"{account[0]}: {taken[account]} micro {account[1]}, the charges come to {due_micro[account]}"
+            book.findings.report(breach, "ledger", detail)
+
+
+def _intervals(bitmap: bytes) -> Iterator[tuple[int, int]]:
+    """The (first, count) runs of a serialised roaring bitmap."""
+    ranks = BitMap.deserialize(bitmap)
+    if not ranks:
+        return
+    if ranks[-1] - ranks[0] + 1 == len(ranks):
+        yield ranks[0], len(ranks)
+        return
+    column = np.asarray(ranks.to_array(), dtype=np.int64)
+    edges: Iterable[int] = (np.flatnonzero(np.diff(column) != 1) + 1).tolist()
+    begin = 0
+    for end in (*edges, len(column)):
+        yield int(column[begin]), end - begin
+        begin = end

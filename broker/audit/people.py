@@ -1,0 +1,128 @@
+"""People as columns: shards of many recipient ids at once, and who was on which list at which offset.
+
+Murmur2 is computed over whole columns of 16 bytes; ``tests/pure/test_audit_parts.py`` holds it against ``schemas.names``.
+Membership is folded from ``audience.changes`` as protocol.md section 1.3 (16) has it: the latest evidence wins, leaving
+wins a tie; ordinals are the order of first appearance in the shard's log.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.facts import AudienceChange
+from schemas.names import NAME_BYTES, shard_of
+
+Words = npt.NDArray[np.uint32]
+Flags = npt.NDArray[np.bool_]
+
+_FEW: Final = 4
+_M: Final = np.uint32(0x5BD1E995)
+_SEED: Final = np.uint32(0x9747B28C ^ NAME_BYTES)
+_NEVER_MS: Final = -(2**62)
+
+
+def shards_of(recipients: bytes, shards: int) -> list[int]:
+    """The shard of each id of a column."""
+    count = len(recipients) // NAME_BYTES
+    if count <= _FEW:
+        return [shard_of(recipients[at : at + NAME_BYTES], shards) for at in range(0, len(recipients), NAME_BYTES)]
+    words = np.frombuffer(recipients, dtype="<u4").reshape(count, 4)
+    mixed = np.full(count, _SEED, dtype=np.uint32)
+    for place in range(4):
+        word = words[:, place] * _M
+        word = (word ^ (word >> np.uint32(24))) * _M
+        mixed = (mixed * _M) ^ word
+    mixed = (mixed ^ (mixed >> np.uint32(13))) * _M
+    mixed ^= mixed >> np.uint32(15)
+    found: list[int] = ((mixed & np.uint32(0x7FFFFFFF)) % np.uint32(shards)).tolist()
+    return found
+
+
+def prefixes(recipients: bytes) -> npt.NDArray[np.uint64]:
+    """The first 8 bytes of each id: enough to tell people apart before one looks closely."""
+    return np.frombuffer(recipients, dtype=np.uint64)[::2]
+
+
+class ListFold:
+    """One list in one shard, folded up to an offset that may be moved back and forth."""
+
+    __slots__ = ("_at", "_changes", "_evidence", "joined")
+
+    def __init__(self) -> None:
+        self._changes: list[tuple[int, bool, Words, npt.NDArray[np.int64]]] = []
+        """(offset, join, ordinals, evidence times)."""
+        self._at = 0
+        self._evidence = np.empty(0, dtype=np.int64)
+        self.joined: Flags = np.empty(0, dtype=np.bool_)
+        """A flag for each ordinal: whether the person was on the list at the offset folded to."""
+
+    def add(self, offset: int, change: AudienceChange, ordinals: Words) -> None:
+        """The next change of the log."""
+        evidence = np.minimum(np.frombuffer(change.evidence_ms, dtype=">i8").astype(np.int64), change.received_ms)
+        self._changes.append((offset, change.join, ordinals, evidence))
+
+    def named(self, *, join: bool) -> Words:
+        """The ordinals of everybody who ever joined (or left)."""
+        found = [ordinals for _, joins, ordinals, _ in self._changes if joins == join]
+        return np.concatenate(found) if found else np.empty(0, dtype=np.uint32)
+
+    def fold_to(self, upto: int) -> Flags:
+        """``joined`` as of ``upto`` (inclusive)."""
+        if self._at and self._changes[self._at - 1][0] > upto:
+            self._at = 0
+            self._evidence = np.empty(0, dtype=np.int64)
+            self.joined = np.empty(0, dtype=np.bool_)
+        while self._at < len(self._changes) and self._changes[self._at][0] <= upto:
+            _, join, ordinals, evidence = self._changes[self._at]
+            self._grow(int(ordinals.max()) + 1 if len(ordinals) else 0)
+            held = self._evidence[ordinals]
+            news = evidence > held if join else evidence >= held
+            np.maximum.at(self._evidence, ordinals[news], evidence[news])
+            self.joined[ordinals[news]] = join
+            self._at += 1
+        return self.joined
+
+    def _grow(self, count: int) -> None:
+        missing = count - len(self.joined)
+        if missing > 0:
+            room = max(missing, len(self.joined) // 2)
+            self._evidence = np.concatenate((self._evidence, np.full(room, _NEVER_MS, dtype=np.int64)))
+            self.joined = np.concatenate((self.joined, np.zeros(room, dtype=np.bool_)))
+
+
+class ShardPeople:
+    """The people of one shard, by ordinal, and its lists."""
+
+    __slots__ = ("_ids", "_lists", "_ordinals")
+
+    def __init__(self) -> None:
+        self._ordinals: dict[bytes, int] = {}
+        self._ids = bytearray()
+        self._lists: dict[tuple[str, str], ListFold] = {}
+
+    def add(self, offset: int, change: AudienceChange) -> None:
+        """The next change of the shard's log."""
+        known, ids = self._ordinals, self._ids
+        ordinals = np.empty(len(change.recipients) // NAME_BYTES, dtype=np.uint32)
+        for place in range(len(ordinals)):
+            recipient = change.recipients[place * NAME_BYTES : (place + 1) * NAME_BYTES]
+            ordinal = known.get(recipient)
+            if ordinal is None:
+                ordinal = known[recipient] = len(known)
+                ids += recipient
+            ordinals[place] = ordinal
+        self.list(change.business, change.list).add(offset, change, ordinals)
+
+    def list(self, business: str, name: str) -> ListFold:
+        """One list; empty if nothing was ever said about it."""
+        return self._lists.setdefault((business, name), ListFold())
+
+    def ids(self, ordinals: Words) -> bytes:
+        """The recipient ids of some ordinals; ``IndexError`` for one that was never given out."""
+        return np.frombuffer(self._ids, dtype=f"V{NAME_BYTES}")[ordinals].tobytes()
+
+    def spoke(self, business: str, name: str, *, join: bool) -> set[bytes]:
+        """The ids of everybody who ever joined (or left) a list."""
+        ids = self.ids(self.list(business, name).named(join=join))
+        return {ids[at : at + NAME_BYTES] for at in range(0, len(ids), NAME_BYTES)}

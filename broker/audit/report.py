@@ -1,0 +1,89 @@
+"""What an audit says: counts, not just "ok", and every violation with its number, name, place and sentence."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from broker.audit.findings import Violation
+from broker.audit.invariants import Breach
+
+OPEN_STATES: Final = ("pending", "send", "waiting", "accepted", "in_doubt")
+"""On the way, in the order of the way; every other state is terminal."""
+
+CONTRADICTIONS: Final = (
+    Breach.ACCEPTED_UNSEEN,
+    Breach.REFUSED_BUT_VISIBLE,
+    Breach.UNDECIDED_HAND_OFF,
+    Breach.VOID_ACTED_ON,
+    Breach.WRONG_RECIPIENT,
+    Breach.DELIVERED_UNSEEN,
+)
+"""Ways in which book and gateway log disagree."""
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """The result."""
+
+    requests: int
+    """Accepted requests, heartbeats among them."""
+    states: Mapping[str, Mapping[str, int]]
+    """Lane -> state -> messages, without heartbeats."""
+    charged: int
+    """Messages that were charged."""
+    charged_micro: Mapping[str, int]
+    """``business currency`` -> micro-units."""
+    counts: Mapping[str, int]
+    """What was absorbed and seen on the way."""
+    violations: tuple[Violation, ...]
+    """The first of each kind, in the order found."""
+    found: Mapping[str, int]
+    """Name of a breach -> how many were reported."""
+    messages: Mapping[str, int]
+    """Name of a breach -> how many messages it concerns."""
+
+    @property
+    def accepted(self) -> int:
+        """Messages of accepted requests: terminal + open."""
+        return sum(sum(states.values()) for states in self.states.values())
+
+    @property
+    def open(self) -> int:
+        """Messages still on their way."""
+        return sum(states.get(state, 0) for states in self.states.values() for state in OPEN_STATES)
+
+    @property
+    def terminal(self) -> int:
+        """Messages that have ended."""
+        return self.accepted - self.open
+
+    @property
+    def total(self) -> int:
+        """How many violations were reported, kept or not."""
+        return sum(self.found.values())
+
+    def in_state(self, state: str) -> int:
+        """Messages of all lanes in one state."""
+        return sum(states.get(state, 0) for states in self.states.values())
+
+    def concerned(self, *breaches: Breach) -> int:
+        """How many messages these breaches concern."""
+        return sum(self.messages.get(breach.word, 0) for breach in breaches)
+
+    def summary(self) -> dict[str, int]:
+        """The figures of the last line of ``fanfare audit``."""
+        return {
+            "accepted": self.accepted,
+            "terminal": self.terminal,
+            "open": self.open,
+            "charged": self.charged,
+            "violations": self.total,
+            "requests": self.requests,
+            "in_doubt": self.in_state("in_doubt"),
+            "unfinished": self.concerned(Breach.UNFINISHED, Breach.NOT_OPENED, Breach.WORK_MISSING, Breach.NO_VERDICT),
+            "visible_twice": self.concerned(Breach.VISIBLE_TWICE),
+            "charged_twice": self.concerned(Breach.CHARGED_TWICE),
+            "uncharged": self.concerned(Breach.UNCHARGED, Breach.BOOKED_SHORT),
+            "contradictions": self.concerned(*CONTRADICTIONS),
+            "late_after_stop": self.concerned(Breach.LATE_AFTER_STOP),
+        }

@@ -1,0 +1,41 @@
+"""What must stand nowhere: a canary, an address in clear after plan. Bytes are searched, not meanings."""
+
+from typing import Final
+
+import msgspec
+
+from broker.audit.book import Book
+from broker.audit.dump import Logged
+from broker.audit.invariants import Breach
+from schemas.topics import INBOUND, REGISTRY
+from schemas.wire.frames import GatewayEvent
+
+_CLEAR_ADDRESS: Final = b"tel:+"
+_MAY_BE_CLEAR: Final = ("requests.", INBOUND, REGISTRY)
+"""Topics that hold what people and businesses wrote themselves."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class Secrets:
+    """Looks at every byte once."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._canary = book.rules.canary.encode()
+
+    def record(self, record: Logged) -> None:
+        """One record of any topic."""
+        value = record.value or b""
+        if _CLEAR_ADDRESS in value and not record.topic.startswith(_MAY_BE_CLEAR):
+            self._book.findings.report(Breach.CLEAR_ADDRESS, record.where)
+        if not self._canary:
+            return
+        places = [value, record.key or b"", *(text for _, text in record.headers)]
+        if any(self._canary in place for place in places):
+            self._book.findings.report(Breach.CANARY, record.where)
+
+    def event(self, event: GatewayEvent, where: str) -> None:
+        """One event of the gateway."""
+        if self._canary and self._canary in _encoder.encode(event):
+            self._book.findings.report(Breach.CANARY, where)

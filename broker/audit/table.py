@@ -1,0 +1,47 @@
+"""The table of moves, written a second time (first: ``broker/lifecycle.py``; the tests hold the two against each other)."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from broker.audit.dump import Logged
+from schemas.names import Lane
+from schemas.reasons import Reason, State
+from schemas.wire.header import Header
+
+OPEN: Final = bytes((State.PENDING, State.WAITING))
+"""What may be decided."""
+SENT: Final = bytes((State.SEND,))
+"""What may be answered."""
+DECIDED: Final = bytes(
+    (
+        State.SEND, State.WAITING, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED, Reason.SUPERSEDED,
+        Reason.EXPIRED, Reason.CANCELLED, Reason.ATTEMPTS_EXHAUSTED, Reason.CRASHED_WORKER,
+    )
+)  # fmt: skip
+"""What a decision may say."""
+EXCEPTED: Final = bytes(
+    (
+        State.WAITING, State.IN_DOUBT, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED,
+        Reason.SUPERSEDED, Reason.EXPIRED, Reason.CANCELLED, Reason.UNREACHABLE, Reason.TEMPLATE_REFUSED,
+        Reason.CONTENT_REFUSED, Reason.CODE_NOT_OPENED, Reason.SENDER_RESTRICTED, Reason.RECIPIENT_OPTED_OUT,
+        Reason.GATEWAY_REFUSED, Reason.ATTEMPTS_EXHAUSTED, Reason.CRASHED_WORKER,
+    )
+)  # fmt: skip
+"""What an answer may say beside accepted: a refusal, later, in doubt, or withheld before it left."""
+CONSENT: Final = bytes((Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED))
+"""Refusals that suppressions must bear out."""
+FIRST_TERMINAL: Final = min(Reason)
+"""Status bytes from here on end a message."""
+
+
+@dataclass(slots=True)
+class Said:
+    """A record of deliver's journal, and where it stands."""
+
+    record: Logged
+    header: Header
+    lane: Lane
+    shard: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shard = self.record.partition

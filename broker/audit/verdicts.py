@@ -1,0 +1,189 @@
+"""Plan's journal: one valid verdict a name, and what it makes each shard's work be.
+
+Work is recomputed here from the verdict and kept as a digest, so that a million work items need no second copy.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from broker.audit.book import Book, Fact, Part, Request
+from broker.audit.dump import Logged
+from broker.audit.epochs import Epochs
+from broker.audit.inputs import Inputs, digest_of
+from broker.audit.invariants import Breach
+from broker.audit.people import shards_of
+from schemas.names import NAME_BYTES, Lane, business_of, fact_key, request_name
+from schemas.planned import ADDRESS_WIDTH, LOCALE_WIDTH, Planned, PlannedBatch, Rows, Terms, WorkItem
+from schemas.registry import CATEGORY_LANE, Category
+from schemas.topics import requests
+from schemas.wire.columns import cells
+from schemas.wire.header import Header, Kind, body_of, head_of
+from schemas.wire.sealed import looks_sealed
+
+_encoder = msgspec.msgpack.Encoder()
+_WHOLE_FACET = "*"
+_MARKET_WIDTH = 2
+
+
+def digest_of_work(encoded: bytes | msgspec.Raw) -> bytes:
+    """What two encodings of a work item are compared by."""
+    return hashlib.blake2b(bytes(encoded), digest_size=8).digest()
+
+
+class Verdicts:
+    """The journals of plan, all lanes."""
+
+    def __init__(self, book: Book, inputs: Inputs) -> None:
+        self._book = book
+        self._inputs = inputs
+        self._epochs: dict[tuple[Lane, int], Epochs] = defaultdict(Epochs)
+
+    def take(self, record: Logged, lane: Lane) -> None:
+        """The next record of ``plans.<lane>``."""
+        header = head_of(record.value or b"")
+        epochs = self._epochs[lane, record.partition]
+        valid = epochs.valid(record, header, self._book.findings)
+        if header.kind is Kind.CLAIM:
+            return
+        entries = body_of(record.value or b"", PlannedBatch).entries
+        if not valid:
+            self._book.counts["voids"] += 1
+            self._book.void_names.update(entry.name for entry in entries)
+            return
+        for entry in entries:
+            self._verdict(record, header, entry, lane)
+
+    def _verdict(self, record: Logged, header: Header, entry: Planned, lane: Lane) -> None:
+        old = self._book.requests.get(entry.name)
+        if old is None:
+            self._first(record, header, entry, lane)
+        elif (old.verdict, old.fingerprint, old.origin) == (entry.verdict, entry.fingerprint, _origin(entry)):
+            self._book.counts["restated" if header.kind is Kind.PLAN_RESTATED else "repeats"] += 1
+        elif not entry.verdict or old.keep_ms > entry.decided_ms:
+            self._book.findings.report(Breach.TWO_VERDICTS, record.where, f"request {old}, first {old.where}")
+
+    def _first(self, record: Logged, header: Header, entry: Planned, lane: Lane) -> None:
+        request = Request(entry.name, lane, entry.verdict, record.where)
+        request.origin = _origin(entry)
+        request.fingerprint = entry.fingerprint
+        request.keep_ms = entry.keep_ms
+        request.verdict_ms = record.timestamp_ms
+        self._book.requests[entry.name] = request
+        if entry.terms is not None:
+            request.business = entry.terms.business
+        self._origin_of(record, entry, request, restated=header.kind is Kind.PLAN_RESTATED)
+        if entry.verdict:
+            self._book.counts["refused_requests"] += 1
+        elif entry.terms is None:
+            self._book.findings.report(Breach.UNREADABLE, record.where, "accepted without terms")
+        else:
+            self._accept(record, request, entry, entry.terms)
+
+    def _origin_of(self, record: Logged, entry: Planned, request: Request, *, restated: bool) -> None:
+        topic = requests(request.lane)
+        found = self._inputs.named_by(topic, request.origin)
+        findings = self._book.findings
+        if found is None:
+            place = (topic, request.origin[0])
+            if not restated and request.origin[1] >= self._book.begins(place):
+                findings.report(Breach.VERDICT_WITHOUT_REQUEST, record.where, f"request {request}")
+            return
+        if found.name and found.name != entry.name:
+            findings.report(Breach.NAME_DIFFERS, record.where, f"request {request} at {topic}/{request.origin}")
+        if found.dead and not entry.verdict:
+            findings.report(Breach.DEAD_BUT_ACCEPTED, record.where, f"{topic}/{request.origin[0]}@{request.origin[1]}")
+        rows = entry.rows
+        if found.people and rows is not None and digest_of(cells(rows.recipients, NAME_BYTES)) != found.people:
+            findings.report(Breach.RECIPIENT_DIFFERS, record.where, f"request {request}")
+
+    def _accept(self, record: Logged, request: Request, entry: Planned, terms: Terms) -> None:
+        if request_name(request.lane, terms.source, terms.id) != entry.name:
+            self._book.findings.report(Breach.NAME_DIFFERS, record.where, f"request {request}")
+        request.sender, request.card, request.category = terms.sender, terms.card, terms.category
+        request.expires_ms, request.test, request.list = terms.expires_ms, terms.test, entry.list
+        request.start_ms = entry.start_ms
+        if terms.version >= 0:
+            own = fact_key(terms.business, terms.entity, terms.facet)
+            whole = fact_key(terms.business, terms.entity, _WHOLE_FACET)
+            request.fact = Fact(own, whole, terms.version, terms.time_ms)
+        self._tenant(record, request, terms)
+        self._sealed(record, terms, entry.rows)
+        request.parts = tuple(self._parts(record, request, entry, terms))
+        for part in request.parts:
+            self._book.parts[request.lane, part.shard][request.name] = part
+
+    def _tenant(self, record: Logged, request: Request, terms: Terms) -> None:
+        report, registered = self._book.findings.report, self._book.registered
+        try:
+            owner = business_of(terms.source)
+        except ValueError:
+            owner = ""
+        if owner != terms.business:
+            report(Breach.SOURCE_OF_ANOTHER, record.where, f"source of {owner!r}, accepted for {terms.business!r}")
+        if CATEGORY_LANE.get(Category(terms.category)) is not request.lane:
+            report(Breach.WRONG_LANE, record.where, f"category {terms.category} on {request.lane.word}")
+        if request.heartbeat:
+            return
+        if all(sender.business != terms.business for sender in registered.senders.get(terms.sender, ())):
+            report(Breach.SENDER_OF_ANOTHER, record.where, f"{terms.sender} does not belong to {terms.business}")
+        owners = {template.business for template in registered.templates.get(terms.template, ())}
+        if not owners & {terms.business, "*"}:
+            report(Breach.TEMPLATE_OF_ANOTHER, record.where, f"{terms.template} does not belong to {terms.business}")
+
+    def _sealed(self, record: Logged, terms: Terms, rows: Rows | None) -> None:
+        secret = self._book.registered.sealed_parameters(terms.template)
+        if not secret:
+            return
+        each: Iterable[Mapping[str, str]] = (terms.params, *(rows.params if rows is not None else ()))
+        clear = [name for params in each for name in secret & params.keys() if not looks_sealed(params[name])]
+        if clear:
+            self._book.findings.report(Breach.UNSEALED, record.where, f"parameter {clear[0]}", messages=len(clear))
+
+    def _parts(self, record: Logged, request: Request, entry: Planned, terms: Terms) -> Iterable[Part]:
+        rows = entry.rows
+        if rows is None:
+            item = WorkItem(entry.name, terms, None, entry.list, entry.start_ms)
+            digest = digest_of_work(_encoder.encode(item))
+            return [Part(request, shard, digest) for shard in range(self._book.rules.shards)]
+        if len(set(cells(rows.recipients, NAME_BYTES))) < len(rows):
+            self._book.findings.report(Breach.RECIPIENT_TWICE, record.where, f"request {request}")
+        held: dict[int, list[int]] = defaultdict(list)
+        for place, shard in enumerate(shards_of(rows.recipients, self._book.rules.shards)):
+            held[shard].append(place)
+        return [self._explicit(request, entry, shard, _some(rows, places)) for shard, places in held.items()]
+
+    def _explicit(self, request: Request, entry: Planned, shard: int, rows: Rows) -> Part:
+        assert entry.terms is not None
+        item = WorkItem(entry.name, entry.terms, rows, "", entry.start_ms)
+        part = Part(request, shard, digest_of_work(_encoder.encode(item)))
+        part.count, part.recipients, part.markets = len(rows), rows.recipients, rows.markets
+        part.base = self._book.ranks.allot(part.count)
+        return part
+
+    @property
+    def claims(self) -> int:
+        """How many epochs were claimed."""
+        return sum(epochs.claims for epochs in self._epochs.values())
+
+
+def _origin(entry: Planned) -> tuple[int, int]:
+    return entry.origin.partition, entry.origin.offset
+
+
+def _some(rows: Rows, places: list[int]) -> Rows:
+    if len(places) == len(rows):
+        return rows
+    return Rows(
+        _cut(rows.recipients, NAME_BYTES, places),
+        _cut(rows.addresses, ADDRESS_WIDTH, places),
+        _cut(rows.locales, LOCALE_WIDTH, places),
+        _cut(rows.markets, _MARKET_WIDTH, places),
+        tuple(rows.params[place] for place in places) if rows.params else (),
+    )
+
+
+def _cut(column: bytes, width: int, places: list[int]) -> bytes:
+    return b"".join(column[place * width : (place + 1) * width] for place in places)
