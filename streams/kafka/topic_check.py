@@ -60,10 +60,12 @@ def objections(plan: TopicPlan, found: TopicFacts) -> Iterator[str]:
         ("message.timestamp.type", "retention and folds count in the broker's time"),
     ):
         if found.config[setting] != plan.config[setting]:
-            yield _sentence(plan, found, setting, f"must be {plan.config[setting]}", why)
+            yield _sentence(plan, found, setting=setting, wanted=f"must be {plan.config[setting]}", why=why)
     if int(found.config["max.message.bytes"]) < int(plan.config["max.message.bytes"]):
         wanted = f"must be at least {plan.config['max.message.bytes']}"
-        yield _sentence(plan, found, "max.message.bytes", wanted, "larger records would be refused on the way")
+        yield _sentence(
+            plan, found, setting="max.message.bytes", wanted=wanted, why="larger records would be refused on the way"
+        )
 
 
 def _copies(plan: TopicPlan, found: TopicFacts) -> Iterator[str]:
@@ -72,15 +74,29 @@ def _copies(plan: TopicPlan, found: TopicFacts) -> Iterator[str]:
     in_sync = int(found.config["min.insync.replicas"])
     if in_sync < plan.in_sync:
         wanted = f"must be at least {plan.in_sync}"
-        yield _sentence(plan, found, "min.insync.replicas", wanted, "records would be acknowledged on one broker alone")
+        yield _sentence(
+            plan,
+            found,
+            setting="min.insync.replicas",
+            wanted=wanted,
+            why="records would be acknowledged on one broker alone",
+        )
     if in_sync > found.copies:
         yield _sentence(
-            plan, found, "min.insync.replicas", f"must be at most {found.copies}", "nothing could be written"
+            plan,
+            found,
+            setting="min.insync.replicas",
+            wanted=f"must be at most {found.copies}",
+            why="nothing could be written",
         )
     if found.copies > 1 and found.config["unclean.leader.election.enable"] != "false":
         wanted = "must be false"
         yield _sentence(
-            plan, found, "unclean.leader.election.enable", wanted, "a late copy could replace what was acknowledged"
+            plan,
+            found,
+            setting="unclean.leader.election.enable",
+            wanted=wanted,
+            why="a late copy could replace what was acknowledged",
         )
 
 
@@ -90,14 +106,20 @@ def _retention(plan: TopicPlan, found: TopicFacts) -> Iterator[str]:
     if _span(found.config["retention.ms"]) < _span(plan.config["retention.ms"]):
         least = plan.config["retention.ms"]
         wanted = "must be -1 (for ever)" if int(least) == _UNLIMITED else f"must be at least {least}"
-        yield _sentence(plan, found, "retention.ms", wanted, "records would be gone before their window is")
+        yield _sentence(
+            plan, found, setting="retention.ms", wanted=wanted, why="records would be gone before their window is"
+        )
     if int(found.config["retention.bytes"]) != _UNLIMITED:
         yield _sentence(
-            plan, found, "retention.bytes", "must be -1", "a busy day would trim records before their window"
+            plan,
+            found,
+            setting="retention.bytes",
+            wanted="must be -1",
+            why="a busy day would trim records before their window",
         )
 
 
-def _sentence(plan: TopicPlan, found: TopicFacts, setting: str, wanted: str, why: str) -> str:  # noqa: PLR0917
+def _sentence(plan: TopicPlan, found: TopicFacts, *, setting: str, wanted: str, why: str) -> str:
     return f"{plan.name} has {setting} = {found.config[setting]}, {wanted}: {why}."
 
 
