@@ -16,6 +16,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("registry", "streams.commands.registry", "register businesses, templates, prices and keys: apply, show"),
     ("gateway", "streams.commands.gateway", "run the simulated gateway with its phones"),
     ("webhook", "streams.commands.webhook", "take what the gateway reports"),
+    ("publish", "streams.commands.publish", "publish events from a file and follow what becomes of them"),
     ("source", "streams.commands.source", "publish a day of flights, parcels or sign-ins"),
 )
 """(name, module, help), in the order in which a newcomer meets them."""

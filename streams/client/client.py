@@ -35,6 +35,7 @@ from streams.client.errors import (
 from streams.client.events import Event
 from streams.client.progress import Progress
 from streams.client.seal import SealKey, seal_codes, seal_key_of
+from streams.client.validation import form_refusal
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Place, Publisher, PublishError
 from streams.kafka.scan import ScanError, follow
@@ -126,11 +127,15 @@ class Client:
             self._sealed.popitem(last=False)
         return sealed
 
-    def validate(self, event: Event) -> None:
-        """Look at ``event`` as plan would, without the registry; :class:`InvalidEventError` says what is wrong."""
-        read = cloudevents.decode(_encoder.encode(event), _HEADERS)
-        if isinstance(read, cloudevents.RefusedEvent):
-            raise InvalidEventError(read.refusal)
+    def validate(self, lane: Lane, event: Event) -> None:
+        """Look at ``event`` as plan will, without the registry; :class:`InvalidEventError` says what is wrong.
+
+        One-time codes have to be sealed already.
+        """
+        _name_of(lane, event)
+        refusal = form_refusal(lane, business_of(event["source"]), _encoder.encode(event), _HEADERS)
+        if refusal is not None:
+            raise InvalidEventError(refusal)
 
     async def follow(self, business: str, *, since: int | None = None) -> AsyncIterator[Status]:
         """The business's statuses from Kafka time ``since`` (ms) on, or from now on; for ever.

@@ -1,7 +1,7 @@
 """What became of requests, put together from the words of many shards.
 
 Plan speaks once (accepted, refused), then each shard for its part, cumulatively: a later ``seq`` of a (request, shard)
-replaces the earlier. Statuses may come twice and, after a crash, again; a merged one only ever moves on. Pure.
+replaces the earlier. Statuses may come twice and, after a crash, again; what is merged only ever moves on. Pure.
 """
 
 from collections import OrderedDict
@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from schemas.reasons import Reason
 from schemas.status import RecipientStatus, Status
 
 PLAN: Final = -1
@@ -18,8 +17,6 @@ PLAN: Final = -1
 
 CLOSED: Final = "closed"
 REFUSED: Final = "refused"
-
-_ABOUT_A_REPEAT: Final = frozenset({Reason.DUPLICATE.word, Reason.CONFLICT.word})
 
 _REMEMBERED: Final = 100_000
 """Finished requests whose names are kept, so that a repeated word about one does not look like a new request."""
@@ -35,11 +32,12 @@ class Progress:
     def apply(self, status: Status) -> Status | None:
         """The request's status as it stands with this word, or ``None`` if it says nothing new.
 
-        A merged status has shard -1, the sum of the counts and all explicit recipients by rank. It is ``closed`` when
-        every shard that will report has closed. Word about a repeated publication (duplicate, conflict) passes through:
-        it says nothing about the request itself.
+        A merged status has shard -1, the sum of the counts and all explicit recipients by shard and rank. It is
+        ``closed`` when plan has said how many shards will report and as many have closed. What plan says about a request
+        that was accepted before (duplicate, conflict) passes through: it is about a repeated event.
         """
-        if status.reason in _ABOUT_A_REPEAT:
+        known = status.request in self._words or status.request in self._finished
+        if status.shard == PLAN and status.reason and (known or status.state == REFUSED):
             return status
         if status.request in self._finished:
             return None
@@ -49,7 +47,7 @@ class Progress:
             return None
         words[status.shard] = status
         merged = _merged(status, words)
-        if merged.state in (CLOSED, REFUSED):
+        if merged.state == CLOSED:
             self._forget(status.request)
         return merged
 
@@ -65,7 +63,7 @@ def _merged(latest: Status, words: dict[int, Status]) -> Status:
     if not parts:
         return latest
     shards = max(word.shards for word in words.values())
-    done = sum(word.state == CLOSED for word in parts) >= max(shards, 1)
+    done = 0 < shards <= sum(word.state == CLOSED for word in parts)
     return msgspec.structs.replace(
         latest,
         shard=PLAN,

@@ -10,7 +10,7 @@ from streams.settings import load
 
 _ANSWER_S = 10
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()
