@@ -29,8 +29,8 @@ class PlanInput(msgspec.Struct, frozen=True):
     origin: Origin
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
-    timestamp_ms: int = 0
+    headers: tuple[tuple[str, bytes], ...]
+    timestamp_ms: int
     """LogAppendTime: when it was received, the same at every redelivery."""
 
 

@@ -67,7 +67,7 @@ def change_of(event: CloudEvent) -> Change | Refusal:
         return refusal
     people: list[Person] = []
     for position, member in enumerate(body.members):
-        person = person_of(f"data.members[{position}]", member)
+        person = person_of("data.members", position, member)
         if isinstance(person, Refusal):
             return person
         people.append(person)
@@ -125,7 +125,7 @@ def _proof(body: Optin) -> Refusal | None:
         )
     bounds = (("method", evidence.method, _SHORT_CHARS), ("wording", evidence.wording, _WORDING_CHARS))
     for field, text, chars in (*bounds, ("source", evidence.source, _SHORT_CHARS)):
-        if not text.strip() or len(text) > chars or unsafe(text):
+        if not text.strip() or len(text) > chars or unsafe(text.replace("\n", " ")):
             reason = Reason.INVALID_FIELD if text.strip() else Reason.NO_PROOF
             return Refusal(reason, f"data.evidence.{field} must have 1 to {chars} characters and no controls.")
     return None

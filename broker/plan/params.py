@@ -5,7 +5,8 @@ topic, so the sentence says that the code is burnt (protocol.md section 6).
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
@@ -38,8 +39,12 @@ def fill(
     if isinstance(texts, Refusal):
         return texts
     own: list[dict[str, str]] = []
-    for position, person in enumerate(people):
-        texts_here = _texts(f"params of recipient {position}", person.params, slots, seal_keys) if person.params else {}
+    for person in people:
+        texts_here = (
+            _texts(f"data.to.recipients[{person.position}].params", person.params, slots, seal_keys)
+            if person.params
+            else {}
+        )
         if isinstance(texts_here, Refusal):
             return texts_here
         if refusal := _complete(template, texts.keys() | texts_here.keys(), slots.keys()):
@@ -50,7 +55,7 @@ def fill(
     return Filled(texts, tuple(own))
 
 
-def _complete(template: Template, held: Set[str], slots: Set[str]) -> Refusal | None:
+def _complete(template: Template, held: AbstractSet[str], slots: AbstractSet[str]) -> Refusal | None:
     if held >= slots:
         return None
     missing = ", ".join(f"`{name}`" for name in sorted(slots - held))

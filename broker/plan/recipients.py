@@ -37,6 +37,8 @@ class Person(msgspec.Struct, frozen=True):
     language: str
     """Two letters; empty: the template's default."""
     params: Params
+    position: int
+    """Where in the event the person stands first."""
 
 
 def market_of(address: str) -> int | None:
@@ -60,8 +62,9 @@ def language_of(tag: str | None) -> str | None:
     return match[1] if match else None
 
 
-def person_of(place: str, given: Recipient | Member) -> Person | Refusal:
-    """One recipient or member, checked; ``place`` is where it stands, for the sentence."""
+def person_of(column: str, position: int, given: Recipient | Member) -> Person | Refusal:
+    """One recipient or member, checked; ``column`` is where it stands, for the sentence."""
+    place = f"{column}[{position}]"
     market = market_of(given.address)
     if market is None:
         return Refusal(
@@ -70,7 +73,7 @@ def person_of(place: str, given: Recipient | Member) -> Person | Refusal:
     language = language_of(given.locale)
     if language is None:
         return Refusal(Reason.INVALID_FIELD, f"{place}.locale must be a language like en or en-GB.")
-    return Person(given.address, market, language, given.params if isinstance(given, Recipient) else {})
+    return Person(given.address, market, language, given.params if isinstance(given, Recipient) else {}, position)
 
 
 def people_of(recipients: Sequence[Recipient]) -> tuple[Person, ...] | Refusal:
@@ -85,18 +88,17 @@ def people_of(recipients: Sequence[Recipient]) -> tuple[Person, ...] | Refusal:
             f"{len(recipients)} recipients; at most {MAX_RECIPIENTS} are taken: split the request, or address a list.",
         )
     people: dict[str, Person] = {}
-    places: dict[str, int] = {}
     for position, recipient in enumerate(recipients):
-        person = person_of(f"data.to.recipients[{position}]", recipient)
+        person = person_of("data.to.recipients", position, recipient)
         if isinstance(person, Refusal):
             return person
-        if people.setdefault(person.address, person) != person:
+        other = people.setdefault(person.address, person)
+        if (other.language, other.params) != (person.language, person.params):
             return Refusal(
                 Reason.INVALID_RECIPIENT,
-                f"data.to.recipients[{position}] is the same person as [{places[person.address]}] with other content: "
+                f"data.to.recipients[{position}] is the same person as [{other.position}] with other content: "
                 "send one, or two requests.",
             )
-        places.setdefault(person.address, position)
     return tuple(people.values())
 
 

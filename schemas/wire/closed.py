@@ -48,7 +48,7 @@ def convert(value: Mapping[str, Any], kind: type[_T], shape: Shape) -> _T | Refu
 
 
 def explain(sentence: str, shape: Shape) -> Refusal:
-    """msgspec's sentence about a value as a refusal."""
+    """The refusal behind a sentence of msgspec's about a value."""
     if match := _UNKNOWN.match(sentence):
         return _unknown(match[1], _place(match[2]), shape)
     if match := _MISSING.match(sentence):

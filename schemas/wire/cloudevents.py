@@ -35,7 +35,6 @@ EXAMPLE: Final = (
 )
 
 _PREFIX: Final = "ce_"
-_NOTHING: Final = msgspec.Raw(b"")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -69,7 +68,7 @@ class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     partitionkey: str | None = None
     datacontenttype: str | None = None
     dataschema: str | None = None
-    data: msgspec.Raw = _NOTHING
+    data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     data_base64: str | None = None
 
 

@@ -1,0 +1,150 @@
+"""What producers in other languages read: JSON Schema 2020-12 of every JSON that crosses the border, and test vectors of ids.
+
+Generated from the types that decode and encode, so that they cannot say something else; ``python -m schemas`` writes them to
+``schemas/generated`` and a test refuses drift. A schema is what to *write*: whatever it admits has a sound form for plan,
+which also takes ``data_base64`` and judges what no schema can say (tenant, template, time).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from schemas import topics
+from schemas.names import (
+    Lane,
+    fact_key,
+    murmur2,
+    partition_of,
+    recipient_id,
+    request_name,
+    shard_of,
+    text_of,
+)
+from schemas.registry import Entry
+from schemas.request import (
+    MAX_LABELS,
+    MAX_PARAM_CHARS,
+    MAX_PARAMS,
+    MAX_RECIPIENTS,
+    NOTIFICATION_TYPE,
+    OPTIN_TYPE,
+    STATUS_TYPE,
+    Notification,
+    Optin,
+)
+from schemas.status import DeadLetter, Status
+from schemas.wire.cloudevents import MAX_ATTRIBUTE_CHARS, Envelope
+
+Schema = dict[str, Any]
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_TEXT: Final = {"minLength": 1, "maxLength": MAX_ATTRIBUTE_CHARS}
+_INSTANT: Final = {"format": "date-time", "pattern": r"[0-9][Tt][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2})$"}
+_ADDRESS: Final = {"pattern": r"^tel:\+[1-9][0-9]{6,14}$"}
+
+_BOUNDS: Final[Mapping[tuple[str, str], Schema]] = {
+    ("Envelope", "id"): _TEXT,
+    ("Envelope", "source"): {**_TEXT, "pattern": "^//[^/]+/.+$"},
+    ("Envelope", "specversion"): {"const": "1.0"},
+    ("Envelope", "time"): _INSTANT,
+    ("Notification", "params"): {"maxProperties": MAX_PARAMS},
+    ("Notification", "labels"): {"maxProperties": MAX_LABELS},
+    ("To", "recipients"): {"minItems": 1, "maxItems": MAX_RECIPIENTS},
+    ("Recipient", "address"): _ADDRESS,
+    ("Recipient", "params"): {"maxProperties": MAX_PARAMS},
+    ("Member", "address"): _ADDRESS,
+    ("Optin", "op"): {"enum": ["join", "leave"]},
+    ("Optin", "members"): {"minItems": 1},
+}
+"""What the types do not say, by type and field."""
+
+
+def documents() -> dict[str, bytes]:
+    """Every generated document by its file name."""
+    found = {
+        "notification.v1.json": _event(NOTIFICATION_TYPE, Notification),
+        "optin.v1.json": _event(OPTIN_TYPE, Optin),
+        "status.v1.json": _plain(STATUS_TYPE, Status),
+        "dead-letter.json": _plain("fanfare dead letter", DeadLetter),
+        "registry.json": _plain("fanfare registry entry", Entry),
+        "vectors.json": _vectors(),
+    }
+    return {name: _text(document) for name, document in found.items()}
+
+
+def _event(kind: str, body: type) -> Schema:
+    """The structured event of one type: the envelope with its ``data``."""
+    (whole, data), parts = msgspec.json.schema_components([Envelope, body], ref_template="#/$defs/{name}")
+    envelope = parts["Envelope"]
+    envelope["properties"]["type"] = {"const": kind}
+    envelope["properties"]["data"] = data
+    del envelope["properties"]["data_base64"]
+    envelope["required"] = [*envelope["required"], "data"]
+    return _finished(kind, whole, parts)
+
+
+def _plain(title: str, kind: Any) -> Schema:
+    (whole,), parts = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    return _finished(title, whole, parts)
+
+
+def _finished(title: str, whole: Schema, parts: Schema) -> Schema:
+    for (part, field), bounds in _BOUNDS.items():
+        if part in parts:
+            parts[part]["properties"][field].update(bounds)
+    for part, field in (("Notification", "params"), ("Recipient", "params")):
+        if part in parts:
+            parts[part]["properties"][field]["additionalProperties"]["anyOf"][0]["maxLength"] = MAX_PARAM_CHARS
+    if "To" in parts:
+        parts["To"]["properties"]["list"] = {"type": "string", "minLength": 1}
+        parts["To"]["oneOf"] = [{"required": ["recipients"]}, {"required": ["list"]}]
+    return {"$schema": _DIALECT, "title": title, **whole, "$defs": parts}
+
+
+def _text(document: Schema) -> bytes:
+    compact = msgspec.json.encode(document, order="deterministic")
+    return msgspec.json.format(compact, indent=2) + b"\n"
+
+
+_PEPPER: Final = bytes(range(32))
+_KEYS: Final = ("21", "foobar", "abc", "airline-ua", "bank-meridian", "shop-kiste", "köln", "")
+_NAMES: Final = (
+    (Lane.OTP, "//bank-meridian/sign-in", "code-0000001"),
+    (Lane.UPDATE, "//airline-ua/ops", "UA1545-2013-02-08-v3"),
+    (Lane.CAMPAIGN, "//shop-kiste/crm/€", "ünïcode id"),
+)
+_ADDRESSES: Final = ("tel:+12015550100", "tel:+447100000000", "tel:+919800000000", "tel:+390612345678")
+_FACTS: Final = (
+    ("airline-ua", "flight/UA1545/2013-02-08/EWR", "departure"),
+    ("airline-ua", "flight/UA1545/2013-02-08/EWR", "*"),
+)
+
+
+def _vectors() -> Schema:
+    """Inputs and results for every id that a producer or a port may have to compute."""
+    return {
+        "murmur2": [{"key": key, "hash": murmur2(key.encode())} for key in _KEYS],
+        "partition": {
+            "partitions": topics.SHARDS,
+            "rows": [{"key": key, "partition": partition_of(key.encode(), topics.SHARDS)} for key in _KEYS],
+        },
+        "request_name": [
+            {"lane": lane.word, "source": source, "id": id_, "name": text_of(request_name(lane, source, id_))}
+            for lane, source, id_ in _NAMES
+        ],
+        "recipient_id": {
+            "pepper": _PEPPER.hex(),
+            "shards": topics.SHARDS,
+            "rows": [_person(address) for address in _ADDRESSES],
+        },
+        "fact_key": [
+            {"business": business, "entity": entity, "facet": facet, "key": fact_key(business, entity, facet).hex()}
+            for business, entity, facet in _FACTS
+        ],
+    }
+
+
+def _person(address: str) -> Schema:
+    recipient = recipient_id(_PEPPER, address)
+    return {"address": address, "recipient": text_of(recipient), "shard": shard_of(recipient, topics.SHARDS)}
