@@ -63,7 +63,7 @@ class FanfareApp(faust.App):
         place = TP(record.topic, record.partition)
         still_open = self.tracker.done(place, record.offset, record.generation)
         if still_open is not None and still_open <= self.spec.inbox_limit // 2:
-            self.consumer.release(place)
+            self.consumer.on_buffer_drop(place)
 
     def heartbeat_age_ms(self) -> int:
         """Since the group last showed that it knows this member. Above half the session time-out: hand nothing out."""
@@ -145,7 +145,9 @@ class FanfareApp(faust.App):
         except Exception:  # noqa: BLE001 - nothing may escape into Faust, which would skip the message
             fatal(Exit.CRASHED, step="deliver", topic=place[0], partition=place[1], offset=message.offset)
         if unfinished > self.spec.inbox_limit:
-            self.consumer.hold(place)
+            # At every message above the limit: Faust reactivates the partition when its own queue runs low, and the
+            # messages that are still in that queue then hold it back again.
+            self.consumer.on_buffer_full(place)
 
     def _shards_of(self, assigned: set[Any]) -> frozenset[int]:
         topics = {topic for stage in self.spec.stages.values() for topic in stage}

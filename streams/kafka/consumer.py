@@ -37,8 +37,6 @@ class LaneConsumer(Consumer):
         self._handed: dict[Place, int | None] = {}
         """The offset after the last record that aiokafka handed over, since the last seek."""
         self._skips: dict[tuple[Place, int], int] = {}
-        self._held: set[Any] = set()
-        """Partitions that a full inbox holds back."""
         super().__init__(*arguments, **options)
 
     def _new_consumer_thread(self) -> MemberThread:
@@ -106,25 +104,8 @@ class LaneConsumer(Consumer):
         await self.sleep(_NOTHING_ACTIVE_S)
         return {}, active
 
-    def hold(self, tp: Any) -> None:
-        """Fetch no more of ``tp`` until :meth:`release`. What has been fetched is still delivered; nothing is dropped."""
-        self._held.add(tp)
-        self.on_buffer_full(tp)
-
-    def release(self, tp: Any) -> None:
-        """Fetch ``tp`` again."""
-        if tp in self._held:
-            self._held.discard(tp)
-            self.on_buffer_drop(tp)
-
-    def on_buffer_drop(self, tp: Any) -> None:
-        """Faust's own queue has run empty. It would reactivate a partition whose inbox, behind that queue, is full."""
-        if tp not in self._held:
-            super().on_buffer_drop(tp)
-
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         """Forget which partitions were held back: Faust does not, and would later activate one that is not ours."""
-        self._held.clear()
         self._buffered_partitions.clear()
         await super().on_partitions_revoked(revoked)
 

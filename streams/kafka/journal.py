@@ -13,11 +13,19 @@ exactly the folded journal, and survives a rebalance (research/kernel.md section
 import asyncio
 import contextlib
 import os
+import secrets
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from broker.journal import Fold, Ownership, TrimmedJournalError, claim_won, fold_from_ms, refuse_trimmed
+from broker.journal import (
+    Fold,
+    Ownership,
+    TrimmedJournalError,
+    claim_won,
+    fold_start,
+    last_floor,
+)
 from schemas.names import Lane
 from schemas.planned import Claim
 from schemas.wire.header import Header, Kind, pack
@@ -33,6 +41,8 @@ HELLO_DEADLINE_S = 2.0
 """A gateway that is down must not keep a journal without an owner: after this the claim is made anyway, and says so."""
 QUIESCE_DEADLINE_S = 1.0
 """How long a revocation waits for an append in flight."""
+_CLAIM_SEARCH = 64
+"""Records looked at first for the last claim; then four times as many further back, and so on."""
 _CLAIM_ATTEMPTS = 5
 """Each lost claim means that another living owner claimed in the same moment."""
 
@@ -48,8 +58,6 @@ class JournalPlace(msgspec.Struct, frozen=True):
     topic: str
     lane: Lane
     shard: int
-    fold_ms: int
-    """F: what is open and older than half of it has been restated, so a fold reaches no further back."""
     accept_trimmed: bool = False
     """The operator's word that a trimmed log may be folded: whatever it held has expired."""
 
@@ -66,8 +74,6 @@ class JournalTerms(msgspec.Struct, frozen=True):
     still_assigned: Callable[[], bool]
     hello: Callable[[int], Awaitable[None]] | None = None
     """Greets the gateway with the epoch that will be claimed next; it refuses lower ones from then on."""
-    first_uncommitted_ms: int | None = None
-    """Append time of the first input that is not committed, if there is one."""
 
 
 class NotAssignedError(Exception):
@@ -80,11 +86,14 @@ class Journal:
     def __init__(self, at: JournalPlace, apply: Apply, *, reader: LogReader, producer: ConfirmedProducer) -> None:
         self.at = at
         self.fold = Fold()
-        self.instance = f"{os.getpid()}.{clock.now_ms()}.{at.shard}"
-        """Tells our claims from those of other processes; one process has one journal per shard and topic."""
+        self.instance = f"{os.getpid()}-{secrets.token_hex(6)}"
+        """Tells our claims from those of any other process on any machine."""
         self._reader = reader
         self._producer = producer
         self._apply = apply
+        self._floor = 0
+        """The offset from which on everything open has been said; what the next claim carries."""
+        self._claimed_at = 0
         self._next: int | None = None
         self._ownership: Ownership | None = None
         self._in_flight: asyncio.Task[int] | None = None
@@ -106,7 +115,8 @@ class Journal:
         """
         self._ownership = None
         try:
-            await self._catch_up(await self._first_offset(terms))
+            await self._catch_up(await self._first_offset())
+            self._floor = max(self._floor, self.fold.floor)
             for _ in range(_CLAIM_ATTEMPTS):
                 if await self._claim(terms):
                     _log.info("journal_open", topic=self.at.topic, shard=self.at.shard, epoch=self.epoch)
@@ -128,6 +138,12 @@ class Journal:
         task.add_done_callback(self._landed)
         return await asyncio.shield(task)
 
+    async def repeat_claim(self) -> None:
+        """Say again that it is mine, after everything said before my last claim and still open has been restated."""
+        self._floor = self._claimed_at
+        header = Header(Kind.CLAIM, self.at.lane, self.at.shard, self.epoch, clock.now_ms())
+        self._claimed_at = await self.append(pack(header, Claim(self.instance, floor=self._floor)))
+
     async def quiesce(self) -> None:
         """Own it no longer: wait for the append in flight (at most a second, or exit), refuse further ones."""
         if self._in_flight is not None:
@@ -138,20 +154,26 @@ class Journal:
 
     # Opening.
 
-    async def _first_offset(self, terms: JournalTerms) -> int:
+    async def _first_offset(self) -> int:
         if self._next is not None:
             return self._next
         log_start, log_end = await self._reader.bounds(self.at.place)
-        last_ms = None
-        if log_end > log_start:
-            last_ms = (await self._reader.read_one(self.at.place, log_end - 1)).timestamp_ms
-        fold_from = fold_from_ms(clock.now_ms(), last_ms, terms.first_uncommitted_ms, self.at.fold_ms)
-        if not self.at.accept_trimmed:
-            first = await self._reader.first_since(self.at.place, 0)
-            first_ms = None if first is None else first[1]
-            refuse_trimmed(log_start=log_start, log_end=log_end, first_record_ms=first_ms, fold_from=fold_from)
-        found = await self._reader.first_since(self.at.place, fold_from)
-        return log_end if found is None else found[0]
+        floor = await self._last_floor(log_start, log_end)
+        start = fold_start(floor, log_start=log_start, log_end=log_end, accept_trimmed=self.at.accept_trimmed)
+        self._floor = start
+        return start
+
+    async def _last_floor(self, log_start: int, log_end: int) -> int | None:
+        """The floor of the last claim, looked for from the end of the log backwards."""
+        stop, span = log_end, _CLAIM_SEARCH
+        while stop > log_start:
+            start = max(log_start, stop - span)
+            bites = [bite async for bite in self._reader.read(self.at.place, start, stop)]
+            floor = last_floor(record.value for bite in bites for record in bite)
+            if floor is not None:
+                return floor
+            stop, span = start, span * 4
+        return None
 
     async def _catch_up(self, start: int) -> None:
         self._next = start
@@ -173,10 +195,11 @@ class Journal:
         if not terms.still_assigned():
             raise NotAssignedError(f"{self.at.topic}-{self.at.shard}")
         header = Header(Kind.CLAIM, self.at.lane, self.at.shard, epoch, clock.now_ms())
-        claim = pack(header, Claim(self.instance, terms.generation))
+        claim = pack(header, Claim(self.instance, terms.generation, self._floor))
         (appended,) = await self._producer.confirm([self._outgoing(claim)])
         await self._read_to(appended.offset)
         self._take_in(LogRecord(appended.offset, appended.timestamp_ms, None, claim))
+        self._claimed_at = appended.offset
         if not claim_won(self.fold, epoch, self.instance):
             return False
         self._ownership = Ownership(epoch, self.instance, appended.offset + 1)

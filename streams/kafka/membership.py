@@ -14,6 +14,7 @@ import asyncio
 from typing import Any
 
 import aiokafka
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, server_list
 
 from streams import clock
@@ -34,8 +35,7 @@ class MemberThread(AIOKafkaConsumerThread):
     """Faust's consumer thread with our consumer in it."""
 
     last_heartbeat_ms = 0
-    """Monotonic time of the last heartbeat that the group answered well; written in this thread, read in the main
-    one."""
+    """Monotonic time of the last good heartbeat; written in this thread, read in the main one."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         spec = self.app.spec
@@ -67,7 +67,14 @@ class MemberThread(AIOKafkaConsumerThread):
         spec = self.app.spec
 
         async def stamped() -> bool:
-            good: bool = await beat()
+            try:
+                good: bool = await beat()
+            except GroupAuthorizationFailedError:
+                raise
+            except KafkaError:
+                # Mostly a coordinator that is still loading the group after a failover: aiokafka has said so in the log
+                # and would give up for good. The next beat asks again.
+                good = False
             if good:
                 self.stamp()
             elif coordinator.member_id == "" and not self.app.should_stop:

@@ -15,7 +15,6 @@ from streams.kafka.journal import Journal, JournalPlace, JournalTerms
 from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.reader import LogReader, LogRecord
 
-FOLD_MS = 3_600_000
 
 
 def entry(epoch: int, text: str) -> bytes:
@@ -31,7 +30,7 @@ class Owner:
         self.greeted: list[int] = []
         self._producer = ConfirmedProducer(bootstrap, "owner")
         self._reader = LogReader(bootstrap, "owner", [(topic, 0)])
-        at = JournalPlace(topic, Lane.OTP, 0, FOLD_MS)
+        at = JournalPlace(topic, Lane.OTP, 0)
         self.journal = Journal(at, self._apply, reader=self._reader, producer=self._producer)
 
     async def start(self) -> None:
