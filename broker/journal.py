@@ -8,7 +8,13 @@ Theory (protocol.md sections 1.2 and 1.3; sketched and checked over 20,000 sched
 - *Adjacency*: the acknowledgement of an append gives its offset. If it follows the owner's previous record directly, nobody
   wrote between, so the record is valid. Otherwise the gap is read: a higher epoch in it means *fenced*, and the owner must
   not act on that record.
-- *Fold start* is anchored to the log and not to the wall clock. A log trimmed above that point is refused, never folded.
+- *Fold start*. A claim carries a *floor*: the offset from which on everything still open has been said. It is 0 in a new log,
+  else the offset of a valid claim, so a fold that begins there knows the epoch. Every F/4 the owner restates what was last
+  said before its previous claim, then claims again with that claim's offset as the floor; so nothing open is ever further
+  back than F/2 of serving time, and an owner that dies before its first round hands on the floor that it found. (A start
+  reckoned from times loses what is open when an owner claims after a long outage and dies at once: the scheduler of
+  ``tests/pure/schedules`` found it.) Any claim's floor is safe, void ones' too: it is at worst too far back.
+- A log trimmed above the floor is refused, never folded.
 
 Everything here is pure; ``streams/kafka/journal.py`` does the reading and appending, the scheduler of ``tests/pure`` drives
 the same code through kills, pauses and several living owners.
@@ -27,10 +33,12 @@ class TrimmedJournalError(Exception):
 class Fold:
     """The epoch rule for one reader of one journal, from any point of it."""
 
-    __slots__ = ("claims_in_a_row", "epoch", "holder", "voids")
+    __slots__ = ("claims_in_a_row", "epoch", "floor", "holder", "voids")
 
     def __init__(self) -> None:
         self.epoch = 0
+        self.floor = 0
+        """The floor of the last valid claim."""
         self.holder = ""
         self.voids = 0
         self.claims_in_a_row = 0
@@ -54,14 +62,15 @@ class Fold:
         return True
 
     def _claim(self, record: bytes, header: Header) -> bool:
-        instance = body_of(record, Claim).instance
+        claim = body_of(record, Claim)
+        instance = claim.instance
         if header.epoch < self.epoch:
             return False
         if header.epoch == self.epoch and self.holder not in ("", instance):
             return False
         if header.epoch > self.epoch:
             self.claims_in_a_row += 1
-        self.epoch, self.holder = header.epoch, instance
+        self.epoch, self.holder, self.floor = header.epoch, instance, claim.floor
         return True
 
 
@@ -100,30 +109,27 @@ def claim_won(fold: Fold, epoch: int, instance: str) -> bool:
     return fold.epoch == epoch and fold.holder == instance
 
 
-def fold_from_ms(now_ms: int, last_record_ms: int | None, first_uncommitted_ms: int | None, fold_ms: int) -> int:
-    """The log time at which a fold must begin: F before the oldest of now, the last record and the first open input.
+def last_floor(records: Iterable[bytes]) -> int | None:
+    """The floor of the last claim, void or not, among ``records``; None if there is no claim: look further back."""
+    floor = None
+    for record in records:
+        if head_of(record).kind is Kind.CLAIM:
+            floor = body_of(record, Claim).floor
+    return floor
 
-    After an outage of days "now - F" would skip exactly the records that matter. One claim step (F/4) earlier, so that a
-    reader that begins in the middle knows the epoch.
+
+def fold_start(floor: int | None, *, log_start: int, log_end: int, accept_trimmed: bool = False) -> int:
+    """The offset at which the fold begins; ``floor`` is the last claim's, None if the log holds no claim.
+
+    Raises :class:`TrimmedJournalError` if the log has lost what the fold needs. ``accept_trimmed`` is the operator's word
+    that whatever it held has expired.
     """
-    anchors = [now_ms] + [stamp for stamp in (last_record_ms, first_uncommitted_ms) if stamp is not None]
-    return min(anchors) - fold_ms - fold_ms // 4
-
-
-def refuse_trimmed(*, log_start: int, log_end: int, first_record_ms: int | None, fold_from: int) -> None:
-    """Raise :class:`TrimmedJournalError` if the log may have lost records that the fold needs.
-
-    ``first_record_ms`` is the time of the oldest record still there, None if none is.
-    """
-    if log_start == 0:
-        return
-    if first_record_ms is None:
-        raise TrimmedJournalError(
-            f"the journal is empty although it once had {log_end} records: open decisions may be lost. Restore it, or start "
-            "once with --accept-trimmed if everything in it has expired."
-        )
-    if first_record_ms > fold_from:
-        raise TrimmedJournalError(
-            f"the journal begins at offset {log_start}, {first_record_ms - fold_from} ms after the point where the fold must "
-            "begin: open decisions may be lost. Restore it, or start once with --accept-trimmed if everything has expired."
-        )
+    start = 0 if floor is None else floor
+    if log_start <= start:
+        return start
+    if accept_trimmed:
+        return log_start
+    raise TrimmedJournalError(
+        f"the journal begins at offset {log_start} of {log_end}, but what is open may reach back to {start}: decisions may be "
+        "lost. Restore it, or start once with FANFARE_ACCEPT_TRIMMED=true if everything in it has expired."
+    )

@@ -91,9 +91,8 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 
     instance: str
     generation: int = 0
-    floor_ms: int = 0
-    """Log time from which on everything that is still open has been said: a later fold begins there, or before. An owner
-    that dies between its claim and its first restatement would otherwise hide what is older than one fold."""
+    floor: int = 0
+    """The offset from which on everything that is still open has been said: a fold begins there."""
 
 
 class WorkItem(msgspec.Struct, frozen=True, array_like=True):

@@ -72,7 +72,10 @@ class Engine:
         self._heard: list[Answered] = []
         self._flights: deque[Flight] = deque(flights_again(state, policy.chunk))
         self._flying: Flight | None = None
-        self._restated_ms = self._now_ms
+        self._claimed_ms = self._now_ms
+        """When the journal was last claimed: what was said before is restated in the next round."""
+        self.claim_due = False
+        """A round of restating is complete: the owner is to claim again and to call :meth:`claimed`."""
         self._careful = claims_in_a_row >= _POISON_CLAIMS or bool(state.tries)
         self._tried: set[bytes] = set()
         for item in state.items.values():
@@ -83,7 +86,7 @@ class Engine:
     def take(self, item: WorkItem, origin: Origin, now_ms: int) -> None:
         """A work item arrived; its input is finished when an append that names its origin is acknowledged."""
         now = self._clock(now_ms)
-        self.state.versions.see(item.terms, now)
+        self.state.versions.see(item.terms)
         self._inbox.append(Opened(item, origin, now))
 
     def answered(self, flight: Flight, answer: FrameAnswer, now_ms: int) -> None:
@@ -160,9 +163,13 @@ class Engine:
                 return flight
         return None
 
+    def claimed(self, now_ms: int) -> None:
+        """The claim was repeated; everything open has been said since the one before."""
+        self._claimed_ms, self.claim_due = self._clock(now_ms), False
+
     def wake_ms(self) -> int:
         """When something falls due without any input; the shell need not ask before."""
-        times = [self._restated_ms + self.policy.windows.fold_ms // 4]
+        times = [self._claimed_ms + self.policy.windows.fold_ms // 4]
         if self._due:
             times.append(self._due[0][0])
         if self._flights:
@@ -191,14 +198,13 @@ class Engine:
         return Rules(self.policy, facts, self.state.versions, self.state.stamps, Counter())
 
     def _restate(self, now: int) -> Append | None:
-        quarter = self.policy.windows.fold_ms // 4
-        if now - self._restated_ms < quarter:
+        if self.claim_due or now - self._claimed_ms < self.policy.windows.fold_ms // 4:
             return None
-        body = restatement(self.state, now - quarter, now)
-        if body is None:
-            self._restated_ms = now
-            return None
-        return Append(Kind.OUTCOME_RESTATED, now, body)
+        body = restatement(self.state, self._claimed_ms, now)
+        if body is not None:
+            return Append(Kind.OUTCOME_RESTATED, now, body)
+        self.claim_due = True
+        return None
 
     def _open(self, draft: _Draft, rules: Rules, now: int, *, may_decide: bool) -> None:
         weight, fresh = 0, set[bytes]()
@@ -265,9 +271,10 @@ class Engine:
                 self._rotation.add(due)
 
     def _reschedule(self, body: Outcome) -> None:
-        touched = {opened.item.request for opened in body.opened}
-        touched |= {one.request for one in body.members} | {one.request for one in body.decided}
-        touched |= {one.request for one in body.answered}
+        touched = dict.fromkeys(opened.item.request for opened in body.opened)
+        touched |= dict.fromkeys(one.request for one in body.members)
+        touched |= dict.fromkeys(one.request for one in body.decided)
+        touched |= dict.fromkeys(one.request for one in body.answered)
         for request in touched:
             item = self.state.items.get(request)
             if item is not None:

@@ -1,7 +1,7 @@
 """Restating: nothing open is ever older than half a fold, so every fold is bounded and needs no snapshot.
 
-Every quarter of F the owner re-appends what was last said before the quarter: open items whole, closed names, newest
-versions (protocol.md section 1.2, 5). A closed name is kept until its window ends; a late duplicate of its work would
+Every quarter of F the owner re-appends what was last said before its previous claim: open items whole, closed names, newest
+versions (protocol.md section 1.2, 5; ``broker/journal.py`` on the floor). A closed name is kept until its window ends; a late duplicate of its work would
 otherwise re-open it.
 """
 
@@ -50,13 +50,13 @@ def _some(entries: Iterable[OpenItem]) -> Iterator[OpenItem]:
 
 
 def restatement(state: ShardState, before_ms: int, now_ms: int) -> Restated | None:
-    """What was last said before ``before_ms`` and must be said again, as much as one record holds; None if nothing is."""
+    """What was last said until ``before_ms`` and must be said again, as much as one record holds; None if nothing is."""
     state.forget(now_ms)
-    open_items = tuple(_some(item.stated() for item in state.items.values() if item.stated_ms < before_ms))
+    open_items = tuple(_some(item.stated() for item in state.items.values() if item.stated_ms <= before_ms))
     if open_items:
         return Restated(open_items)
-    closed = [ClosedName(name, keep) for name, (keep, stated) in state.closed.items() if stated < before_ms]
+    closed = [ClosedName(name, keep) for name, (keep, stated) in state.closed.items() if stated <= before_ms]
     if closed:
         return Restated(closed=tuple(closed[: _PART_BYTES // _CLOSED_BYTES]))
-    newest: list[Newest] = list(state.versions.stated_before(before_ms, now_ms))
+    newest: list[Newest] = list(state.versions.stated_until(before_ms, now_ms))
     return Restated(newest=tuple(newest[: _PART_BYTES // _NEWEST_BYTES])) if newest else None

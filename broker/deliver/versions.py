@@ -25,8 +25,8 @@ class Versions:
         self._newest: dict[bytes, Newest] = {}
         self._stated_ms: dict[bytes, int] = {}
 
-    def see(self, terms: Terms, at_ms: int) -> None:
-        """A request about a fact was taken over."""
+    def see(self, terms: Terms, at_ms: int | None = None) -> None:
+        """A request about a fact was taken; ``at_ms`` when the journal says so, None while it does not yet."""
         if terms.version < 0:
             return
         fact = fact_key(terms.business, terms.entity, terms.facet)
@@ -37,7 +37,8 @@ class Versions:
             self._newest[fact] = Newest(fact, terms.version, terms.time_ms, keep_ms)
         else:
             self._newest[fact] = Newest(fact, old.version, old.time_ms, keep_ms)
-        self._stated_ms[fact] = at_ms
+        if at_ms is not None:
+            self._stated_ms[fact] = at_ms
 
     def restore(self, entry: Newest, at_ms: int) -> None:
         """A restated entry was folded."""
@@ -58,9 +59,9 @@ class Versions:
         whole = self._newest.get(fact_key(terms.business, terms.entity, ALL_FACETS), _NEVER)
         return whole.time_ms >= terms.time_ms
 
-    def stated_before(self, stamp_ms: int, now_ms: int) -> Iterator[Newest]:
-        """Entries last said before ``stamp_ms`` that still matter; forgets the others."""
-        for fact in [fact for fact, stated in self._stated_ms.items() if stated < stamp_ms]:
+    def stated_until(self, stamp_ms: int, now_ms: int) -> Iterator[Newest]:
+        """Entries last said until ``stamp_ms`` that still matter; forgets the others."""
+        for fact in [fact for fact, stated in self._stated_ms.items() if stated <= stamp_ms]:
             entry = self._newest[fact]
             if entry.keep_ms > now_ms:
                 yield entry

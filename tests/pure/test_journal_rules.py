@@ -1,0 +1,98 @@
+"""The journal's rules, one by one: which records are valid, when an owner is fenced, where a fold begins."""
+
+import pytest
+
+from broker.journal import Fold, Ownership, TrimmedJournalError, claim_won, fold_start, last_floor
+from schemas.names import Lane
+from schemas.outcome import Outcome
+from schemas.planned import Claim
+from schemas.wire.header import Header, Kind, pack
+
+
+def claim(epoch: int, instance: str, floor: int = 0) -> bytes:
+    """A claim."""
+    return pack(Header(Kind.CLAIM, Lane.OTP, 0, epoch, 0), Claim(instance, 0, floor))
+
+
+def entry(epoch: int) -> bytes:
+    """Any other record."""
+    return pack(Header(Kind.OUTCOME, Lane.OTP, 0, epoch, 0), Outcome())
+
+
+A1, B1, B2 = claim(1, "a"), claim(1, "b"), claim(2, "b")
+
+
+@pytest.mark.parametrize(
+    ("log", "valid"),
+    [
+        pytest.param([A1, entry(1)], "++", id="an owner writes under its claim"),
+        pytest.param([A1, B2, entry(1)], "++-", id="a higher claim voids what the old owner still writes"),
+        pytest.param([A1, B1, entry(1)], "+-+", id="of two claims with one number the first stands"),
+        pytest.param([A1, entry(1), A1, B1], "+++-", id="an owner may repeat its claim, another may not"),
+        pytest.param([entry(3), entry(2), claim(3, "c")], "+-+", id="a reader in the middle learns from the first record"),
+        pytest.param([A1, B2, claim(1, "a")], "++-", id="a lower claim is void"),
+    ],
+)
+def test_the_fold_rule(log: list[bytes], valid: str) -> None:
+    """A record is valid if its epoch is not below the highest seen."""
+    fold = Fold()
+    assert "".join("-" if fold.admit(record) is None else "+" for record in log) == valid
+    assert fold.voids == valid.count("-")
+
+
+def test_a_claim_is_won_by_the_first_that_stands() -> None:
+    """The second of two equal claims has to claim again, above."""
+    fold = Fold()
+    for record in (A1, B1):
+        fold.admit(record)
+    assert claim_won(fold, 1, "a")
+    assert not claim_won(fold, 1, "b")
+
+
+@pytest.mark.parametrize(
+    ("gap", "fenced"),
+    [
+        pytest.param([entry(1), claim(1, "z")], False, id="void records only"),
+        pytest.param([entry(1), claim(3, "z")], True, id="a higher claim"),
+    ],
+)
+def test_a_gap_fences_only_if_it_holds_a_higher_epoch(gap: list[bytes], *, fenced: bool) -> None:
+    """The adjacency check."""
+    owner = Ownership(2, "me", 10)
+    assert not owner.gap_before(10)
+    assert owner.gap_before(12) == range(10, 12)
+    assert owner.fenced_by(gap) is fenced
+
+
+def test_a_log_that_goes_back_under_a_living_owner_is_a_fault() -> None:
+    """An offset below the last one means that acknowledged records are gone."""
+    owner = Ownership(2, "me", 10)
+    with pytest.raises(ValueError, match="went back"):
+        owner.gap_before(9)
+
+
+def test_owners_that_die_before_they_write_are_counted() -> None:
+    """Three claims in a row are the poison breaker's sign; a repeat of one's own claim is not another death."""
+    fold = Fold()
+    for record in (A1, A1, B2, claim(3, "c")):
+        fold.admit(record)
+    assert fold.claims_in_a_row == 3
+    fold.admit(entry(3))
+    assert fold.claims_in_a_row == 0
+
+
+def test_the_last_claims_floor_is_where_a_fold_begins() -> None:
+    """Void claims count as well: their floor is at worst too far back."""
+    assert last_floor([claim(5, "a", 40), entry(5), claim(4, "z", 20), entry(5)]) == 20
+    assert last_floor([entry(5)]) is None
+    assert fold_start(40, log_start=40, log_end=90) == 40
+    assert fold_start(None, log_start=0, log_end=0) == 0
+
+
+def test_a_log_trimmed_above_the_floor_is_refused() -> None:
+    """A hole is never folded silently; the operator may say that it does not matter."""
+    with pytest.raises(TrimmedJournalError, match="begins at offset 41 of 90"):
+        fold_start(40, log_start=41, log_end=90)
+    with pytest.raises(TrimmedJournalError):
+        fold_start(None, log_start=1, log_end=1)
+    assert fold_start(40, log_start=41, log_end=90, accept_trimmed=True) == 41
