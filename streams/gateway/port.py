@@ -10,9 +10,10 @@ which a call can end is translated here, once and totally: an answer, :class:`Fe
      +-- Unknown       no answer that can be read: the frame may have been taken or not
 """
 
+import io
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 import aiohttp
 import msgspec
@@ -23,6 +24,9 @@ from streams import clock
 
 _KEEP_ALIVE_S: Final = 15
 """Less than the gateway's 120 s: the side that closes an idle connection must be the one that writes next."""
+
+_IN_ONE_PIECE_BYTES: Final = 1 << 20
+"""aiohttp warns of larger bodies that are written without a pause for others."""
 
 _RETRY_AFTER_DEFAULT_MS: Final = 1_000
 _RETRY_AFTER_MAX_MS: Final = 10 * 60_000
@@ -87,6 +91,12 @@ class Gateway:
         self._url = url.rstrip("/")
         self._connections: dict[int, aiohttp.ClientSession] = {}
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
     async def hello(self, lane: Lane, shard: int, epoch: int, *, timeout_ms: int) -> None:
         """Announce ``epoch`` for ``shard``: lower ones are refused from here on. Raises :class:`GatewayError`."""
         status, body, retry = await self._post(shard, "/v1/hello", Hello(lane.word, shard, epoch), timeout_ms)
@@ -114,10 +124,11 @@ class Gateway:
             await self.drop(shard)
 
     async def _post(self, shard: int, path: str, body: Frame | Hello, timeout_ms: int) -> tuple[int, bytes, str]:
+        encoded = _encoder.encode(body)
         try:
             async with self._connection(shard).post(
                 self._url + path,
-                data=_encoder.encode(body),
+                data=encoded if len(encoded) <= _IN_ONE_PIECE_BYTES else io.BytesIO(encoded),
                 headers={"Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=timeout_ms / 1_000),
                 allow_redirects=False,

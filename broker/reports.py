@@ -1,0 +1,171 @@
+"""From a batch that the gateway reported to the records that it becomes: receipts, suppressions, inbound. Pure.
+
+Receipts go to the lane and shard that their reference names, under our own secret: the gateway cannot make one up. Opt-outs are
+recognised here and come first, so that a STOP never waits behind millions of receipts (protocol.md section 1.3, row
+15). A reference that is not ours is counted and set aside; so is a report that no reader could use. Nothing else of the
+batch suffers by it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from broker.audience.optout import Change, changes
+from schemas import topics
+from schemas.facts import Inbound, ReceiptRun, Receipts, ReceiptStatus, Suppression, Suppressions
+from schemas.names import Lane, name_of, shard_of
+from schemas.wire.columns import interval
+from schemas.wire.frames import Reply, ReportRun, Reports, place_of
+from schemas.wire.header import Header, Kind, pack
+
+_RANK_END: Final = 1 << 32
+_RUN_INTERVALS: Final = 25_000
+"""Eight bytes each: a run of more is cut."""
+_RECORD_RANK_BYTES: Final = 400_000
+_RECORD_RUNS: Final = 3_000
+"""A record is closed once it has either: with the last run's ranks and 60 bytes a run, below ``RECORD_LIMIT_BYTES``."""
+_RECORD_REPLIES: Final = 200
+_BODY_CHARS: Final = 4_096
+"""WhatsApp's longest text; what is longer is cut, so that a reply always fits a record."""
+_STATUSES: Final = {status.name.lower(): status for status in ReceiptStatus}
+_SHARED: Final = Lane.CAMPAIGN
+"""What stands in the head of records of topics that all lanes share."""
+
+Place = tuple[Lane, int]
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One record to append."""
+
+    topic: str
+    partition: int
+    value: bytes
+
+
+class Sorted(msgspec.Struct, frozen=True):
+    """What a batch becomes, in the order to append; and how many messages of it say what."""
+
+    records: tuple[Record, ...]
+    receipts: Counter[tuple[Lane, ReceiptStatus]]
+    """Messages."""
+    replies: Counter[str]
+    """By kind."""
+    changes: Counter[Change]
+    foreign: int
+    """Reports and replies that were set aside."""
+
+
+def sort(reports: Reports, *, received_ms: int, ref_secret: bytes, shards: int) -> Sorted:
+    """The records of ``reports``, each within Kafka's bounds. ``received_ms`` is our own time: evidence counts by it."""
+    foreign = 0
+    placed: dict[Place, list[ReceiptRun]] = {}
+    counted: Counter[tuple[Lane, ReceiptStatus]] = Counter()
+    for run in reports.runs:
+        place, status = _place(run.ref, ref_secret), _STATUSES.get(run.status)
+        if place is None or status is None or not _usable(run):
+            foreign += 1
+            continue
+        lane, shard, request = place
+        counted[lane, status] += sum(messages for _, messages in run.ranks)
+        placed.setdefault((lane, shard), []).extend(_receipt_runs(run, request, status, received_ms))
+    known = [inbound for reply in reports.replies if (inbound := _inbound(reply, ref_secret)) is not None]
+    foreign += len(reports.replies) - len(known)
+    heard = [(inbound, change) for inbound in known for change in changes(inbound.kind, inbound.body)]
+    records = (
+        *_suppressions(heard, received_ms, shards),
+        *_receipts(placed, received_ms),
+        *_inbounds(known, received_ms, shards),
+    )
+    return Sorted(
+        records, counted, Counter(inbound.kind for inbound in known), Counter(change for _, change in heard), foreign
+    )
+
+
+def _place(ref: str, secret: bytes) -> tuple[Lane, int, bytes] | None:
+    try:
+        return place_of(secret, ref)
+    except ValueError:
+        return None
+
+
+def _usable(run: ReportRun) -> bool:
+    if not run.ranks or not 0 <= run.code < _RANK_END:
+        return False
+    return all(first >= 0 and count > 0 and first + count <= _RANK_END for first, count in run.ranks)
+
+
+def _receipt_runs(run: ReportRun, request: bytes, status: ReceiptStatus, received_ms: int) -> Iterator[ReceiptRun]:
+    for at in range(0, len(run.ranks), _RUN_INTERVALS):
+        packed = b"".join(interval(first, count) for first, count in run.ranks[at : at + _RUN_INTERVALS])
+        yield ReceiptRun(request, packed, status, run.at_ms, received_ms, run.code)
+
+
+def _receipts(placed: dict[Place, list[ReceiptRun]], at_ms: int) -> Iterator[Record]:
+    for (lane, shard), runs in placed.items():
+        head = Header(Kind.RECEIPT, lane, shard, 0, at_ms)
+        for part in _parts(runs):
+            yield Record(topics.receipts(lane), shard, pack(head, Receipts(part)))
+
+
+def _parts(runs: Sequence[ReceiptRun]) -> Iterator[tuple[ReceiptRun, ...]]:
+    """Cut into what fits one record each."""
+    part: list[ReceiptRun] = []
+    size = 0
+    for run in runs:
+        part.append(run)
+        size += len(run.ranks)
+        if size >= _RECORD_RANK_BYTES or len(part) >= _RECORD_RUNS:
+            yield tuple(part)
+            part, size = [], 0
+    if part:
+        yield tuple(part)
+
+
+def _inbound(reply: Reply, secret: bytes) -> Inbound | None:
+    """None if the recipient is none. A reference that is not ours only loses the context: a STOP is a STOP."""
+    try:
+        recipient = name_of(reply.recipient)
+    except ValueError:
+        return None
+    place = _place(reply.ref, secret) if reply.ref else None
+    request, rank = (place[2], reply.rank) if place else (b"", -1)
+    return Inbound(
+        reply.id,
+        reply.business,
+        reply.sender,
+        recipient,
+        reply.kind,
+        reply.body[:_BODY_CHARS],
+        reply.at_ms,
+        request,
+        rank,
+    )
+
+
+def _suppressions(heard: Iterable[tuple[Inbound, Change]], received_ms: int, shards: int) -> Iterator[Record]:
+    by_shard: dict[int, list[Suppression]] = {}
+    for inbound, change in heard:
+        entry = Suppression(
+            recipient=inbound.recipient,
+            business=inbound.business,
+            scope=change.scope,
+            revoke=change.revoke,
+            evidence_ms=min(inbound.at_ms, received_ms),
+            received_ms=received_ms,
+            evidence=inbound.id,
+            request=inbound.request,
+        )
+        by_shard.setdefault(shard_of(inbound.recipient, shards), []).append(entry)
+    for shard, entries in by_shard.items():
+        head = Header(Kind.SUPPRESSION, _SHARED, shard, 0, received_ms)
+        for at in range(0, len(entries), _RECORD_REPLIES):
+            body = Suppressions(tuple(entries[at : at + _RECORD_REPLIES]))
+            yield Record(topics.SUPPRESSIONS, shard, pack(head, body))
+
+
+def _inbounds(replies: Iterable[Inbound], at_ms: int, shards: int) -> Iterator[Record]:
+    for reply in replies:
+        shard = shard_of(reply.recipient, shards)
+        yield Record(topics.INBOUND, shard, pack(Header(Kind.INBOUND, _SHARED, shard, 0, at_ms), reply))

@@ -1,0 +1,70 @@
+"""`fanfare webhook`: takes what the gateway reports."""
+
+import asyncio
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+import uvloop
+from aiohttp import web
+
+from streams import clock, log
+from streams.health import Health
+from streams.kafka.producer import ConfirmedProducer
+from streams.log import Event
+from streams.settings import Settings, SettingsError, load, raw
+from streams.webhook import KEEP_ALIVE_S, Webhook
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def webhook(
+    bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT,...", help="Kafka to append to.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port on loopback to listen on.")] = None,
+) -> None:
+    """Take the gateway's reports on loopback and append them to Kafka; Ctrl-C stops it.
+
+    Verifies signature and time, sorts receipts into lanes and shards, and appends a STOP before it answers.
+    """
+    try:
+        settings = load(bootstrap=bootstrap, webhook_port=port)
+    except SettingsError as error:
+        _refuse(str(error))
+    log.configure(level=settings.log_level, program="webhook")
+    try:
+        uvloop.run(_serve(settings))
+    except OSError as error:
+        _refuse(f"port {settings.webhook_port} or the metrics port: {error.strerror or error}")
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    producer = ConfirmedProducer(settings.bootstrap, "webhook")
+    server = Webhook(
+        producer,
+        webhook_secret=raw(settings.webhook_secret),
+        ref_secret=raw(settings.ref_secret),
+        shards=settings.shards,
+        now_ms=clock.now_ms,
+    )
+    await producer.start()
+    runner = web.AppRunner(server.app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=2)
+    try:
+        async with Health(settings, "webhook", port=settings.webhook_metrics_port):
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", settings.webhook_port).start()
+            log.log(Event.SERVING, component="webhook", port=runner.addresses[0][1])
+            await stop.wait()
+            await runner.cleanup()
+    finally:
+        await producer.stop()
+    log.log(Event.STOPPED, component="webhook")
+
+
+def _refuse(sentence: str) -> NoReturn:
+    print(f"fanfare webhook: {sentence}", file=sys.stderr)
+    raise typer.Exit(1)

@@ -1,0 +1,63 @@
+"""The platform's limits: what they let through, what they refuse, and the figures they answer with."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.simulator.throttles import PAIR_BURST, PAIR_EVERY_MS, PairLimit, SenderThroughput
+
+NOW_MS = 1_000_000_000
+
+
+@given(st.integers(1, 5_000), st.lists(st.tuples(st.integers(0, 3_000), st.integers(0, 6_000)), max_size=30))
+def test_sender_throughput_is_bounded(rate: int, asks: list[tuple[int, int]]) -> None:
+    """In any span a sender gets at most one second's burst and its rate times the span."""
+    throughput, now_ms, passed = SenderThroughput(), NOW_MS, 0
+    for wait_ms, wanted in asks:
+        now_ms += wait_ms
+        granted = throughput.take("s", rate, wanted, now_ms)
+        assert 0 <= granted <= wanted
+        passed += granted
+        every_us = 1_000_000 // rate
+        assert passed * every_us <= every_us * rate + (now_ms - NOW_MS) * 1_000
+
+
+@given(st.integers(1, 2_000), st.integers(0, 3_000))
+def test_sender_wait_is_true(rate: int, place: int) -> None:
+    """Who waits as long as its n-th refused message was told finds n tokens; a millisecond earlier there are fewer."""
+    place %= rate
+    for early_ms in (0, 1):
+        throughput = SenderThroughput()
+        assert throughput.take("s", rate, rate + 1, NOW_MS) == rate
+        wait_ms = throughput.wait_ms("s", place, NOW_MS)
+        granted = throughput.take("s", rate, place + 1, NOW_MS + wait_ms - early_ms)
+        assert (granted == place + 1) is (early_ms == 0)
+
+
+def test_senders_do_not_share() -> None:
+    """One sender's spent tokens are no other's."""
+    throughput = SenderThroughput()
+    assert throughput.take("a", 10, 50, NOW_MS) == 10
+    assert throughput.take("a", 10, 50, NOW_MS) == 0
+    assert throughput.take("b", 10, 50, NOW_MS) == 10
+
+
+def test_pair_burst_borrows_from_the_future() -> None:
+    """45 at once pass, the next waits 6 s, and each pause pays for what fits into it."""
+    pairs = PairLimit()
+    taken = [pairs.take("s", b"p", NOW_MS) for _ in range(PAIR_BURST)]
+    assert taken == [0] * PAIR_BURST
+    assert pairs.take("s", b"p", NOW_MS) == PAIR_EVERY_MS
+    assert pairs.take("s", b"p", NOW_MS + PAIR_EVERY_MS - 1) == 1
+    assert pairs.take("s", b"p", NOW_MS + PAIR_EVERY_MS) == 0
+    assert pairs.take("s", b"p", NOW_MS + PAIR_EVERY_MS) > 0
+    assert pairs.take("s", b"other", NOW_MS) == 0
+    assert pairs.take("other", b"p", NOW_MS) == 0
+
+
+def test_pairs_are_forgotten_only_when_paid() -> None:
+    """Thousands of others do not make the limit forget one who owes."""
+    pairs = PairLimit(burst=1)
+    assert pairs.take("s", b"owes", NOW_MS) == 0
+    for number in range(20_000):
+        pairs.take("s", number.to_bytes(16), NOW_MS - PAIR_EVERY_MS if number % 2 else NOW_MS)
+    assert pairs.take("s", b"owes", NOW_MS + 1) == PAIR_EVERY_MS - 1
