@@ -1,0 +1,1 @@
+"""What messages cost, and the book that says so."""

@@ -1,0 +1,265 @@
+"""Settle: one shard of one lane, its outcomes and receipts joined into charges, statuses and final words.
+
+Nothing is decided here. Every input is a join, so repeats, reordering and zombies change nothing; every output may be
+repeated, because the ledger unites ranks and readers of statuses drop lower ``seq``.
+
+- *Charges* go out with the next :meth:`Settle.due`, so whoever commits inputs after the effects of ``due`` are acknowledged
+  loses none. Charged is what was handed off and delivered or read, once; tests never are.
+- *Statuses* of few explicit recipients go out at once, others at most once in ``speak_ms``, and at once when closed.
+- *Evidence counts* if the webhook received it before expiry + settle window: a property of the record, so all agree.
+"""
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+from pyroaring import BitMap
+
+from broker.ledger.price import price_of
+from broker.settle.account import Account
+from broker.settle.horizon import Horizon
+from broker.settle.lattice import clipped
+from broker.settle.policy import SettleCounts, SettleEffects, SettlePolicy
+from broker.settle.progress import tally_of
+from broker.settle.quarantine import Quarantine
+from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
+from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
+from schemas.registry import PriceCard
+from schemas.status import RecipientStatus
+from schemas.wire.columns import count_of
+from schemas.wire.header import Header
+
+_LOOK_AGAIN_MS: Final = 60_000
+"""A request whose window is over while deliver owes it a word (it was down) is looked at again this much later."""
+
+
+Section = Members | Decided | Answered | ReceiptRun
+"""What is about ranks: it waits in quarantine until its request is known."""
+
+
+class Settle:
+    """The join of one shard. ``cards`` maps price card ids to cards and may grow while this lives."""
+
+    def __init__(self, policy: SettlePolicy, cards: Mapping[int, PriceCard]) -> None:
+        self.policy = policy
+        self.counts = SettleCounts()
+        self.quarantine: Quarantine[Section] = Quarantine(policy.quarantine_limit)
+        self._cards = cards
+        self._accounts: dict[bytes, Account] = {}
+        self._changed: dict[bytes, Account] = {}
+        self._words: list[tuple[int, bytes]] = []
+        self._ends: list[tuple[int, bytes]] = []
+        self._horizon = Horizon(policy.quiet_ms)
+
+    @property
+    def open_count(self) -> int:
+        """Requests in memory."""
+        return len(self._accounts)
+
+    # -- what comes in
+
+    def outcome(self, header: Header, body: Outcome | Restated) -> None:
+        """Join one valid record of deliver's journal."""
+        self._horizon.read("outcomes", header.at_ms)
+        if isinstance(body, Restated):
+            for entry in body.open:
+                self._restated(entry, header.at_ms)
+            return
+        for opened in body.opened:
+            self._opened(opened)
+        sections: tuple[Section, ...] = (*body.members, *body.decided, *body.answered)
+        for section in sections:
+            self._section(section, header.at_ms)
+
+    def receipts(self, header: Header, body: Receipts) -> None:
+        """Join one record of receipts."""
+        self._horizon.read("receipts", header.at_ms)
+        for run in body.runs:
+            self._section(run, run.received_ms)
+
+    # -- joins
+
+    def _opened(self, opened: Opened) -> None:
+        request = opened.item.request
+        if request not in self._accounts:
+            account = self._accounts[request] = Account(opened)
+            heapq.heappush(self._ends, (self._deadline_ms(account), request))
+            self._touched(account)
+            self._replay(request)
+
+    def _restated(self, entry: OpenItem, at_ms: int) -> None:
+        self._opened(entry.opened)
+        if entry.members is not None:
+            self._section(entry.members, at_ms)
+        account = self._accounts[entry.opened.item.request]
+        if account.ranks is not None:
+            account.restated(entry)
+            self._touched(account)
+
+    def _section(self, section: Section, at_ms: int) -> None:
+        account = self._accounts.get(section.request)
+        if account is None or (account.ranks is None and not isinstance(section, Members)):
+            self.quarantine.keep(section.request, at_ms, section)
+            return
+        match section:
+            case Members():
+                if account.ranks is None:
+                    account.freeze(section)
+                    self._replay(section.request)
+            case Decided():
+                account.decided(section, at_ms)
+            case Answered():
+                account.answered(section)
+            case ReceiptRun():
+                self._received(account, section)
+        self._touched(account)
+
+    def _received(self, account: Account, run: ReceiptRun) -> None:
+        if run.received_ms > self._deadline_ms(account):
+            self.counts.late += count_of(run.ranks)
+            return
+        if not account.holds(run.ranks):
+            assert account.ranks is not None
+            kept = clipped(run.ranks, account.ranks.count)
+            self.counts.stray += count_of(run.ranks) - count_of(kept)
+            run = msgspec.structs.replace(run, ranks=kept)
+        account.received(run, ReceiptStatus(run.status))
+        self.counts.received += count_of(run.ranks)
+
+    def _replay(self, request: bytes) -> None:
+        for at_ms, section in self.quarantine.release(request):
+            self._section(section, at_ms)
+
+    def _touched(self, account: Account) -> None:
+        self._changed[account.request] = account
+
+    def _deadline_ms(self, account: Account) -> int:
+        return account.expires_ms + self.policy.settle_ms
+
+    # -- what goes out
+
+    def due(self, now_ms: int, *, effects: bool = True) -> SettleEffects:
+        """What is to be written by now; raises :class:`broker.ledger.price.UnpricedError`.
+
+        Without ``effects`` (a rebuild: everything joined so far was acted on before) the same is marked as done. Statuses that
+        may have been held back and endings that only time has brought are left for the next call with effects.
+        """
+        out = SettleEffects([], [])
+        changed, self._changed = self._changed, {}
+        for account in changed.values():
+            if account.ranks is not None:
+                self._bill(account, out, effects=effects)
+                self._plan_word(account, now_ms, out, effects=effects)
+        if effects:
+            self._speak_due(now_ms, out)
+            self._end(self._horizon.at(now_ms), now_ms, out)
+            return out
+        self._forget(self._horizon.low)
+        return SettleEffects([], [])
+
+    def terminal_of(self, request: bytes, rank: int) -> RecipientStatus | None:
+        """What became of one message so far; None if it is not known here (any more)."""
+        account = self._accounts.get(request)
+        if account is None or account.ranks is None or not 0 <= rank < account.ranks.count:
+            return None
+        return account.rank(rank)
+
+    def _bill(self, account: Account, out: SettleEffects, *, effects: bool) -> None:
+        ranks = account.ranks
+        assert ranks is not None
+        self.counts.contradictions += ranks.take_contradictions()
+        delivered = ranks.take_billable()
+        ranks.reset_touched()
+        if not delivered:
+            return
+        if account.heartbeat:
+            self.counts.heartbeats += len(delivered)
+            self.counts.heartbeat_ms = max(self.counts.heartbeat_ms, account.time_ms)
+        if not account.test:
+            self.counts.charged += len(delivered)
+            if effects:
+                out.charges.extend(self._charges(account, delivered))
+        account.first_ms = account.last_ms = 0
+
+    def _charges(self, account: Account, delivered: Sequence[int]) -> Iterator[Charge]:
+        assert account.ranks is not None
+        for market, ranks in account.ranks.by_market(delivered).items():
+            price = price_of(self._cards, account.card, account.category, market)
+            yield Charge(
+                business=account.business,
+                sender=account.sender,
+                request=account.request,
+                ranks=BitMap(ranks).serialize(),
+                unit_micro=price.unit_micro,
+                currency=price.currency,
+                card=account.card,
+                category=account.category,
+                market=market,
+                first_ms=account.first_ms,
+                last_ms=account.last_ms,
+            )
+
+    def _plan_word(self, account: Account, now_ms: int, out: SettleEffects, *, effects: bool) -> None:
+        """Speak now, or see to it that it is spoken later."""
+        assert account.ranks is not None
+        if account.heartbeat:
+            return
+        was_closed = account.open_from == account.ranks.count and account.spoken_seq > 0
+        closing = account.closed() and not was_closed
+        if self._prompt(account) or (closing and effects):
+            self._speak(account, now_ms, out)
+        elif not account.word_due:
+            account.word_due = True
+            heapq.heappush(self._words, (account.spoken_ms + self.policy.speak_ms, account.request))
+
+    def _prompt(self, account: Account) -> bool:
+        return account.times is not None and len(account.times) <= self.policy.prompt_ranks
+
+    def _speak_due(self, now_ms: int, out: SettleEffects) -> None:
+        while self._words and self._words[0][0] <= now_ms:
+            account = self._accounts.get(heapq.heappop(self._words)[1])
+            if account is not None:
+                account.word_due = False
+                self._speak(account, now_ms, out)
+
+    def _speak(self, account: Account, now_ms: int, out: SettleEffects) -> None:
+        assert account.ranks is not None
+        tally = tally_of(account.ranks, over=account.over)
+        if (tally.news or account.times is None) and tally.seq != account.spoken_seq:
+            account.spoken_seq, account.spoken_ms = tally.seq, now_ms
+            out.statuses.append((account.business, account.status(tally, self.policy.shard, now_ms)))
+
+    # -- endings
+
+    def _end(self, horizon_ms: int, now_ms: int, out: SettleEffects) -> None:
+        """Give up requests whose window is over in the logs, with a last word."""
+        self.quarantine.expire(horizon_ms - self.policy.quiet_ms)
+        for account in self._ended(horizon_ms):
+            tally = None if account.ranks is None else tally_of(account.ranks, over=True)
+            if tally is None or tally.owed:
+                heapq.heappush(self._ends, (horizon_ms + _LOOK_AGAIN_MS, account.request))
+                continue
+            account.over = True
+            self.counts.unknown += tally.unknown
+            if tally.unknown and not account.heartbeat:
+                self._speak(account, now_ms, out)
+            self._drop(account)
+
+    def _forget(self, horizon_ms: int) -> None:
+        """After a rebuild: drop what ended with a final word for every rank, and leave the others to :meth:`_end`."""
+        for account in self._ended(horizon_ms):
+            if account.closed():
+                self._drop(account)
+            else:
+                heapq.heappush(self._ends, (self._deadline_ms(account), account.request))
+
+    def _ended(self, horizon_ms: int) -> list[Account]:
+        ended = []
+        while self._ends and self._ends[0][0] < horizon_ms - self.policy.quiet_ms:
+            ended.append(self._accounts[heapq.heappop(self._ends)[1]])
+        return ended
+
+    def _drop(self, account: Account) -> None:
+        del self._accounts[account.request]
+        self._changed.pop(account.request, None)

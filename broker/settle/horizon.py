@@ -1,0 +1,50 @@
+"""How far the two logs that settle reads have been read, as a time: no request may be given up before that.
+
+A request ends when its settle window is over *in the logs*: a receipt that came in time may still lie unread, behind an
+outage or a backlog, long after the clock has passed the window. Each log is read up to the time of its last record, or to
+now once nothing has come from it for a while.
+"""
+
+from typing import Final
+
+import msgspec
+
+QUIET_MS: Final = 30_000
+"""A log from which nothing came for this long is read to its end: heartbeats cross every shard each 10 s."""
+
+
+class _Log(msgspec.Struct):
+    last_ms: int = 0
+    moved: bool = False
+    quiet_since_ms: int | None = None
+
+
+class Horizon:
+    """The low water of the logs by time. ``quiet_ms`` is the silence after which a log counts as read."""
+
+    __slots__ = ("_logs", "_quiet_ms")
+
+    def __init__(self, quiet_ms: int = QUIET_MS) -> None:
+        self._quiet_ms = quiet_ms
+        self._logs = {name: _Log() for name in ("outcomes", "receipts")}
+
+    def read(self, name: str, at_ms: int) -> None:
+        """A record written at ``at_ms`` was read from a log."""
+        log = self._logs[name]
+        log.last_ms = max(log.last_ms, at_ms)
+        log.moved = True
+
+    @property
+    def low(self) -> int:
+        """The time up to which the records read so far reach, whatever the clock says."""
+        return min(log.last_ms for log in self._logs.values())
+
+    def at(self, now_ms: int) -> int:
+        """The time up to which everything has been read; asked regularly, with a clock that does not go back."""
+        return min(self._reached(log, now_ms) for log in self._logs.values())
+
+    def _reached(self, log: _Log, now_ms: int) -> int:
+        if log.moved or log.quiet_since_ms is None:
+            log.moved, log.quiet_since_ms = False, now_ms
+        quiet = now_ms - log.quiet_since_ms >= self._quiet_ms
+        return now_ms if quiet else min(now_ms, log.last_ms)

@@ -1,0 +1,213 @@
+"""What is known about each rank of one request in one shard, as two bytes that only ever grow.
+
+Theory. Deliver's journal says where a message stands, receipts say what the gateway saw. Both are repeated, reordered and
+written by owners that are no owners any more; so both are kept as elements of a lattice, and news is *joined* into them:
+the order and the number of repetitions change nothing (protocol.md section 1.6; semantics of receipts: domain.md section 3.5).
+
+========  ============================================================================================================
+``said``  bits 0 to 5: the greatest status byte of the journal (pending < send < waiting < accepted < in doubt < reasons);
+          bit 7: *handed*, decided to be sent under some attempt. Evidence about a rank never handed counts for nothing.
+``heard`` bits 0 and 1: progress (sent < delivered < read); bit 2: failed, latched beside it; bit 3: charged, bit 4:
+          contradiction counted (failed and delivered). The last two are marks of settle's own.
+========  ============================================================================================================
+
+A join with one value is a table of 256 bytes: ``bytes.translate`` for few intervals, numpy's indexing for many.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.facts import ReceiptStatus
+from schemas.reasons import State
+from schemas.wire.columns import Bytes8, pairs, ranks_of, values_of
+
+HANDED: Final = 0x80
+STATUS: Final = 0x3F
+PROGRESS: Final = 0x03
+FAILED: Final = 0x04
+CHARGED: Final = 0x08
+CONTRADICTED: Final = 0x10
+
+FEW: Final = 32
+"""Up to so many cells or intervals plain Python is quicker than numpy, which costs microseconds a call."""
+
+_PAIR_BYTES: Final = 8
+Places = npt.NDArray[np.int64]
+
+
+def _said_joined_with(status: int) -> bytes:
+    handed = HANDED if status == State.SEND else 0
+    return bytes((cell & ~STATUS) | handed | max(cell & STATUS, status) for cell in range(256))
+
+
+def _heard_joined_with(status: ReceiptStatus) -> bytes:
+    if status is ReceiptStatus.FAILED:
+        return bytes(cell | FAILED for cell in range(256))
+    return bytes((cell & ~PROGRESS) | max(cell & PROGRESS, status) for cell in range(256))
+
+
+_SAID: Final = tuple(_said_joined_with(status) for status in range(STATUS + 1))
+_SAID_GRID: Final = np.frombuffer(b"".join(_SAID), dtype=np.uint8).reshape(-1, 256)
+_HEARD: Final = {status: _heard_joined_with(status) for status in ReceiptStatus}
+
+
+def places_of(intervals: bytes) -> Places:
+    """All ranks of packed intervals, as an index."""
+    columns = np.frombuffer(intervals, dtype=">u4").astype(np.int64).reshape(-1, 2)
+    firsts, counts = columns[:, 0], columns[:, 1]
+    return np.repeat(firsts - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
+
+
+def bounds_of(intervals: bytes) -> tuple[int, int]:
+    """The lowest rank of packed intervals, and one more than the highest; (0, 0) if there is none."""
+    if len(intervals) <= FEW * _PAIR_BYTES:
+        ends = [(first, first + count) for first, count in pairs(intervals)]
+        return min((first for first, _ in ends), default=0), max((end for _, end in ends), default=0)
+    columns = np.frombuffer(intervals, dtype=">u4").astype(np.int64).reshape(-1, 2)
+    return int(columns[:, 0].min()), int(columns.sum(axis=1).max())
+
+
+def clipped(intervals: bytes, count: int) -> bytes:
+    """The part of packed intervals that lies below ``count``."""
+    kept = [(first, min(length, count - first)) for first, length in pairs(intervals) if first < count]
+    return np.array(kept, dtype=">u4").tobytes() if kept else b""
+
+
+def cells_of(column: bytearray) -> Bytes8:
+    """A column for numpy, without a copy; writable."""
+    return np.frombuffer(column, dtype=np.uint8)
+
+
+class Ranks:
+    """Two bytes a rank, and their market. ``touched`` is the range that changed since it was last reset."""
+
+    __slots__ = ("count", "heard", "market", "markets", "said", "touched")
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.said = bytearray(count)
+        self.heard = bytearray(count)
+        self.market = 0
+        """The country calling code of all ranks, while one is enough."""
+        self.markets: npt.NDArray[np.uint16] | None = None
+        self.touched = (count, 0)
+
+    # -- joins
+
+    def decided(self, intervals: bytes, statuses: bytes, markets: bytes, market: int) -> None:
+        """Join decisions: runs of status bytes, and the markets of those to be sent (``Decided`` says how)."""
+        self._touch(intervals)
+        each = values_of(statuses)
+        self._say(intervals, each)
+        if not markets and (not market or (self.markets is None and self.market in {0, market})):
+            self.market = self.market or market
+            return
+        sent = places_of(intervals)[np.frombuffer(each, dtype=np.uint8) == State.SEND]
+        self._each_market()[sent] = np.frombuffer(markets, dtype=">u2") if markets else market
+
+    def answered(self, intervals: bytes, except_ranks: Sequence[int], except_statuses: bytes) -> None:
+        """Join the gateway's answers: all accepted but the exceptions."""
+        self._touch(intervals)
+        if not except_ranks:
+            _join_alike(self.said, _SAID[State.ACCEPTED], intervals)
+            return
+        places = places_of(intervals)
+        each = np.full(len(places), State.ACCEPTED, dtype=np.uint8)
+        each[np.searchsorted(places, except_ranks)] = np.frombuffer(except_statuses, dtype=np.uint8)
+        self._say(intervals, each.tobytes())
+
+    def restated(self, statuses: bytes, attempts: bytes, markets: bytes) -> None:
+        """Join a restatement: runs over all ranks, and packed u16 markets over all ranks or none."""
+        whole = np.array([(0, self.count)], dtype=">u4").tobytes()
+        self._touch(whole)
+        self._say(whole, values_of(statuses))
+        handed = np.frombuffer(values_of(attempts), dtype=np.uint8) > 0
+        cells_of(self.said)[handed] |= HANDED
+        if markets:
+            told = np.frombuffer(markets, dtype=">u2")
+            known = handed & (told > 0)
+            self._each_market()[known] = told[known]
+
+    def received(self, intervals: bytes, status: ReceiptStatus) -> None:
+        """Join one receipt about some ranks, all below ``count``."""
+        self._touch(intervals)
+        _join_alike(self.heard, _HEARD[status], intervals)
+
+    # -- what follows
+
+    def by_market(self, ranks: Sequence[int]) -> dict[int, Sequence[int]]:
+        """Ranks by country calling code."""
+        if self.markets is None:
+            return {self.market: ranks} if len(ranks) else {}
+        places = np.asarray(ranks, dtype=np.int64)
+        theirs = self.markets[places]
+        return {int(market): places[theirs == market].tolist() for market in np.unique(theirs)}
+
+    def take_billable(self) -> list[int]:
+        """Ranks in the touched range that were handed off and delivered and not charged yet; marks them charged."""
+        low, high = self.touched
+        if high - low <= FEW:
+            said, heard = self.said, self.heard
+            ranks = [rank for rank in range(low, high) if said[rank] & HANDED and _billable(heard[rank])]
+            for rank in ranks:
+                heard[rank] |= CHARGED
+            return ranks
+        cells = cells_of(self.heard)[low:high]
+        billable = (cells_of(self.said)[low:high] >= HANDED) & ((cells & (CHARGED | 2)) == 2)
+        cells[billable] |= CHARGED
+        found: list[int] = (np.flatnonzero(billable) + low).tolist()
+        return found
+
+    def take_contradictions(self) -> int:
+        """How many ranks of the touched range are failed and delivered, and were not counted yet."""
+        low, high = self.touched
+        part = self.heard[low:high]
+        if not part or max(part) < FAILED:
+            return 0
+        cells = cells_of(self.heard)[low:high]
+        odd = (cells & (CONTRADICTED | FAILED | 2)) == FAILED | 2
+        cells[odd] |= CONTRADICTED
+        return int(odd.sum())
+
+    def reset_touched(self) -> None:
+        """From here on only later changes are in the touched range."""
+        self.touched = (self.count, 0)
+
+    def _touch(self, intervals: bytes) -> None:
+        low, high = bounds_of(intervals)
+        if high > self.count:
+            raise ValueError(f"rank {high - 1} of a request that has {self.count} here")
+        self.touched = (min(self.touched[0], low), max(self.touched[1], high))
+
+    def _say(self, intervals: bytes, each: bytes) -> None:
+        if not each:
+            return
+        if each.count(each[0]) == len(each):
+            _join_alike(self.said, _SAID[each[0]], intervals)
+        elif len(each) <= FEW:
+            for rank, status in zip(ranks_of(intervals), each, strict=True):
+                self.said[rank] = _SAID[status][self.said[rank]]
+        else:
+            places, cells = places_of(intervals), cells_of(self.said)
+            cells[places] = _SAID_GRID[np.frombuffer(each, dtype=np.uint8), cells[places]]
+
+    def _each_market(self) -> npt.NDArray[np.uint16]:
+        if self.markets is None:
+            self.markets = np.full(self.count, self.market, dtype=np.uint16)
+        return self.markets
+
+
+def _billable(heard: int) -> bool:
+    return heard & (CHARGED | 2) == 2
+
+
+def _join_alike(column: bytearray, table: bytes, intervals: bytes) -> None:
+    if len(intervals) <= FEW * _PAIR_BYTES:
+        for first, count in pairs(intervals):
+            column[first : first + count] = column[first : first + count].translate(table)
+        return
+    places, cells = places_of(intervals), cells_of(column)
+    cells[places] = np.frombuffer(table, dtype=np.uint8)[cells[places]]

@@ -1,0 +1,51 @@
+"""What settle is told, what it gives out, and what it counts."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from broker.settle.horizon import QUIET_MS
+from schemas.facts import Charge
+from schemas.status import Status
+
+
+class SettlePolicy(msgspec.Struct, frozen=True):
+    """What is fixed for one shard of one lane."""
+
+    shard: int
+    settle_ms: int
+    """Evidence counts this long after the request's expiry."""
+    speak_ms: int = 1_000
+    """Between two running statuses of a request."""
+    prompt_ranks: int = 8
+    """Requests of so many explicit recipients here are told at once."""
+    quarantine_limit: int = 65_536
+
+    @property
+    def quiet_ms(self) -> int:
+        """Silence after which a log counts as read to its end; short when tests have short windows."""
+        return min(QUIET_MS, self.settle_ms)
+
+
+class SettleEffects(NamedTuple):
+    """What is to be written: charges for the ledger, statuses for businesses."""
+
+    charges: list[Charge]
+    statuses: list[tuple[str, Status]]
+
+
+class SettleCounts(msgspec.Struct):
+    """Plain counters for metrics; messages, where nothing else is said."""
+
+    received: int = 0
+    late: int = 0
+    """Evidence after the window: never billed."""
+    stray: int = 0
+    """Evidence about ranks that do not exist."""
+    charged: int = 0
+    contradictions: int = 0
+    """Failed and delivered."""
+    unknown: int = 0
+    heartbeats: int = 0
+    heartbeat_ms: int = 0
+    """Event time of the newest heartbeat that came through."""
