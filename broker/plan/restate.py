@@ -1,7 +1,6 @@
 """Saying again what the fold must still know although it was said long ago (protocol.md section 1.2, 5).
 
-Only names and debts: the content of an entry is needed while its input is not committed, and the fold begins before that
-input (:func:`broker.journal.fold_from_ms`), so its own record is always in it.
+Names and debts, and whole entries as long as their input is not committed: it may come again, and the same work with it.
 """
 
 from collections.abc import Iterator
@@ -41,7 +40,8 @@ def _names(state: PlanState, shard: int, *, now_ms: int, before_ms: int) -> Iter
         if known.stated_ms > before_ms:
             break
         if known.keep_ms > now_ms:
-            yield _bare(name, known, shard)
+            entry = state.unfinished.get(known.offset)
+            yield entry if entry is not None and entry.name == name else _bare(name, known, shard)
 
 
 def _bare(name: bytes, known: Known, shard: int) -> Planned:
