@@ -1,6 +1,7 @@
 """One request in one shard, as settle follows it: what its bill and its status need, and nothing of its content."""
 
 from array import array
+from functools import lru_cache
 from sys import intern
 
 from broker.heartbeat import is_heartbeat
@@ -11,6 +12,9 @@ from schemas.names import NAME_BYTES, text_of
 from schemas.outcome import Answered, Decided, Members, Opened, OpenItem
 from schemas.status import RecipientStatus, Status
 from schemas.wire.columns import of_u32s, ranks_of
+
+_text_of = lru_cache(maxsize=8_192)(text_of)
+"""Each message is told some four times within seconds, and base32 is most of what telling costs."""
 
 
 class Account:
@@ -137,7 +141,7 @@ class Account:
     def status(self, tally: Tally, shard: int, now_ms: int) -> Status:
         """What the business is told."""
         return Status(
-            request=text_of(self.request),
+            request=_text_of(self.request),
             source=self.source,
             id=self.id,
             state="closed" if self.closed() else "running",
@@ -156,4 +160,4 @@ class Account:
             return RecipientStatus("", rank, state, 0, reason)
         recipient = self.recipients[NAME_BYTES * rank : NAME_BYTES * (rank + 1)]
         code = self.codes.get(rank, 0)
-        return RecipientStatus(text_of(recipient), rank, state, self.times[rank], reason, code)
+        return RecipientStatus(_text_of(recipient), rank, state, self.times[rank], reason, code)

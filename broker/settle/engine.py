@@ -10,16 +10,15 @@ repeated, because the ledger unites ranks and readers of statuses drop lower ``s
 """
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
-from pyroaring import BitMap
 
 from broker.ledger.price import price_of
 from broker.settle.account import Account
 from broker.settle.horizon import Horizon
-from broker.settle.lattice import clipped
+from broker.settle.lattice import RankSet, clipped, roaring
 from broker.settle.policy import SettleCounts, SettleEffects, SettlePolicy
 from broker.settle.progress import tally_of
 from broker.settle.quarantine import Quarantine
@@ -171,7 +170,7 @@ class Settle:
         self.counts.contradictions += ranks.take_contradictions()
         delivered = ranks.take_billable()
         ranks.reset_touched()
-        if not delivered:
+        if not len(delivered):
             return
         if account.heartbeat:
             self.counts.heartbeats += len(delivered)
@@ -182,7 +181,7 @@ class Settle:
                 out.charges.extend(self._charges(account, delivered))
         account.first_ms = account.last_ms = 0
 
-    def _charges(self, account: Account, delivered: Sequence[int]) -> Iterator[Charge]:
+    def _charges(self, account: Account, delivered: RankSet) -> Iterator[Charge]:
         assert account.ranks is not None
         for market, ranks in account.ranks.by_market(delivered).items():
             price = price_of(self._cards, account.card, account.category, market)
@@ -190,7 +189,7 @@ class Settle:
                 business=account.business,
                 sender=account.sender,
                 request=account.request,
-                ranks=BitMap(ranks).serialize(),
+                ranks=roaring(ranks),
                 unit_micro=price.unit_micro,
                 currency=price.currency,
                 card=account.card,

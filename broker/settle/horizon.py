@@ -41,7 +41,7 @@ class Horizon:
 
     def at(self, now_ms: int) -> int:
         """The time up to which everything has been read; asked regularly, with a clock that does not go back."""
-        return min(self._reached(log, now_ms) for log in self._logs.values())
+        return min([self._reached(log, now_ms) for log in self._logs.values()])
 
     def _reached(self, log: _Log, now_ms: int) -> int:
         if log.moved or log.quiet_since_ms is None:

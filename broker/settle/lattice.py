@@ -14,11 +14,14 @@ the order and the number of repetitions change nothing (protocol.md section 1.6;
 A join with one value is a table of 256 bytes: ``bytes.translate`` for few intervals, numpy's indexing for many.
 """
 
+import struct
+from array import array
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from pyroaring import BitMap
 
 from schemas.facts import ReceiptStatus
 from schemas.reasons import State
@@ -34,8 +37,10 @@ CONTRADICTED: Final = 0x10
 FEW: Final = 32
 """Up to so many cells or intervals plain Python is quicker than numpy, which costs microseconds a call."""
 
-_PAIR_BYTES: Final = 8
+_PAIR: Final = struct.Struct(">II")
 Places = npt.NDArray[np.int64]
+RankSet = list[int] | npt.NDArray[np.uint32]
+"""Ascending ranks: a list of few, an array of many."""
 
 
 def _said_joined_with(status: int) -> bytes:
@@ -63,7 +68,10 @@ def places_of(intervals: bytes) -> Places:
 
 def bounds_of(intervals: bytes) -> tuple[int, int]:
     """The lowest rank of packed intervals, and one more than the highest; (0, 0) if there is none."""
-    if len(intervals) <= FEW * _PAIR_BYTES:
+    if len(intervals) == _PAIR.size:
+        first, count = _PAIR.unpack(intervals)
+        return first, first + count
+    if len(intervals) <= FEW * _PAIR.size:
         ends = [(first, first + count) for first, count in pairs(intervals)]
         return min((first for first, _ in ends), default=0), max((end for _, end in ends), default=0)
     columns = np.frombuffer(intervals, dtype=">u4").astype(np.int64).reshape(-1, 2)
@@ -74,6 +82,13 @@ def clipped(intervals: bytes, count: int) -> bytes:
     """The part of packed intervals that lies below ``count``."""
     kept = [(first, min(length, count - first)) for first, length in pairs(intervals) if first < count]
     return np.array(kept, dtype=">u4").tobytes() if kept else b""
+
+
+def roaring(ranks: RankSet) -> bytes:
+    """Ranks as a serialised bitmap. From an ``array`` it is made ten times as quickly as from a list or numpy."""
+    packed = array("I", ranks) if isinstance(ranks, list) else array("I", ranks.tobytes())
+    serialised: bytes = BitMap(packed).serialize()
+    return serialised
 
 
 def cells_of(column: bytearray) -> Bytes8:
@@ -138,15 +153,15 @@ class Ranks:
 
     # -- what follows
 
-    def by_market(self, ranks: Sequence[int]) -> dict[int, Sequence[int]]:
-        """Ranks by country calling code."""
+    def by_market(self, ranks: RankSet) -> dict[int, RankSet]:
+        """Ranks by country calling code; not for none at all."""
         if self.markets is None:
-            return {self.market: ranks} if len(ranks) else {}
-        places = np.asarray(ranks, dtype=np.int64)
+            return {self.market: ranks}
+        places = np.asarray(ranks, dtype=np.uint32)
         theirs = self.markets[places]
-        return {int(market): places[theirs == market].tolist() for market in np.unique(theirs)}
+        return {int(market): places[theirs == market] for market in np.unique(theirs)}
 
-    def take_billable(self) -> list[int]:
+    def take_billable(self) -> RankSet:
         """Ranks in the touched range that were handed off and delivered and not charged yet; marks them charged."""
         low, high = self.touched
         if high - low <= FEW:
@@ -158,14 +173,12 @@ class Ranks:
         cells = cells_of(self.heard)[low:high]
         billable = (cells_of(self.said)[low:high] >= HANDED) & ((cells & (CHARGED | 2)) == 2)
         cells[billable] |= CHARGED
-        found: list[int] = (np.flatnonzero(billable) + low).tolist()
-        return found
+        return (np.flatnonzero(billable) + low).astype(np.uint32)
 
     def take_contradictions(self) -> int:
         """How many ranks of the touched range are failed and delivered, and were not counted yet."""
         low, high = self.touched
-        part = self.heard[low:high]
-        if not part or max(part) < FAILED:
+        if high - low <= FEW and not any(cell & FAILED for cell in self.heard[low:high]):
             return 0
         cells = cells_of(self.heard)[low:high]
         odd = (cells & (CONTRADICTED | FAILED | 2)) == FAILED | 2
@@ -205,7 +218,7 @@ def _billable(heard: int) -> bool:
 
 
 def _join_alike(column: bytearray, table: bytes, intervals: bytes) -> None:
-    if len(intervals) <= FEW * _PAIR_BYTES:
+    if len(intervals) <= FEW * _PAIR.size:
         for first, count in pairs(intervals):
             column[first : first + count] = column[first : first + count].translate(table)
         return

@@ -56,7 +56,12 @@ _FINAL_CELLS: Final = np.frombuffer(_FINAL, dtype=np.uint8)
 _HEIGHTS: Final = tuple(
     (cell >> 3 & STATUS) + (cell >> 10) + (cell & PROGRESS) + (cell >> 2 & 1) for cell in range(_CELLS)
 )
-_WORDS: Final = {_SENT: "sent", _DELIVERED: "delivered", _READ: "read"}
+_ON_THE_WAY: Final = {State.PENDING.value, State.SEND.value}
+_WORD_OF: Final = {byte: word_of(byte) for byte in (*State, *MESSAGE_REASONS)} | {
+    _SENT: "sent",
+    _DELIVERED: "delivered",
+    _READ: "read",
+}
 _DELIVER_OWES: Final = bytes(is_unfinished(cell >> 3 & STATUS) and not _FINAL[cell] for cell in range(_CELLS))
 _BLOCK: Final = 4_096
 
@@ -76,20 +81,20 @@ class Tally(msgspec.Struct, frozen=True):
 
 def tally_of(ranks: Ranks, *, over: bool) -> Tally:
     """Count ``ranks``; ``over`` when the settle window has ended."""
-    cells = _histogram(ranks)
-    shown = Counter[int]()
-    seq = 1 + over
-    owed = 0
-    for cell, count in cells.items():
-        shown[_SHOWN[over][cell]] += count
+    shown: dict[int, int] = {}
+    seq, owed, table = 1 + over, 0, _SHOWN[over]
+    for cell, count in _histogram(ranks).items():
+        byte = table[cell]
+        shown[byte] = shown.get(byte, 0) + count
         seq += _HEIGHTS[cell] * count
         owed += count * _DELIVER_OWES[cell]
-    counts = {_word(byte): count for byte, count in sorted(shown.items())}
-    news = any(byte not in {State.PENDING, State.SEND} for byte in shown)
-    return Tally(seq, counts, news, owed, shown[Reason.UNKNOWN])
+    counts = {_WORD_OF[byte]: count for byte, count in sorted(shown.items())}
+    return Tally(seq, counts, not shown.keys() <= _ON_THE_WAY, owed, shown.get(Reason.UNKNOWN, 0))
 
 
 def _histogram(ranks: Ranks) -> Mapping[int, int]:
+    if ranks.count == 1:
+        return {_cell(ranks.said[0], ranks.heard[0]): 1}
     if ranks.count <= FEW:
         return Counter(map(_cell, ranks.said, ranks.heard))
     keys = cells_of(ranks.said).astype(np.uint16) << 3 | cells_of(ranks.heard) & _EVIDENCE
@@ -103,8 +108,10 @@ def first_open(ranks: Ranks, start: int) -> int:
     Ranks do not reopen, so whoever starts where the last answer was pays for each rank once.
     """
     if ranks.count - start <= FEW:
-        said, heard = ranks.said, ranks.heard
-        return next((r for r in range(start, ranks.count) if not _FINAL[_cell(said[r], heard[r])]), ranks.count)
+        for rank in range(start, ranks.count):
+            if not _FINAL[_cell(ranks.said[rank], ranks.heard[rank])]:
+                return rank
+        return ranks.count
     saids, heards = cells_of(ranks.said), cells_of(ranks.heard)
     for low in range(start, ranks.count, _BLOCK):
         part = slice(low, low + _BLOCK)
@@ -118,9 +125,5 @@ def words_of(said: int, heard: int, *, over: bool) -> tuple[str, str]:
     """State and reason of one rank as its business reads them; a refusal's state is ``refused``."""
     byte = _SHOWN[over][_cell(said, heard)]
     if byte in _REASONS and byte not in {Reason.FAILED, Reason.UNKNOWN}:
-        return "refused", word_of(byte)
-    return _word(byte), ""
-
-
-def _word(byte: int) -> str:
-    return _WORDS.get(byte) or word_of(byte)
+        return "refused", _WORD_OF[byte]
+    return _WORD_OF[byte], ""
