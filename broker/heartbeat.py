@@ -64,17 +64,17 @@ def entries(shards: int) -> tuple[Entry, ...]:
 
 
 def event(
-    lane: Lane, shard: int, *, pepper: bytes, shards: int, now: str, expires: str, serial: str
+    lane: Lane, shard: int, *, pepper: bytes, shards: int, times: tuple[str, str], serial: str
 ) -> dict[str, object]:
-    """One heartbeat as a CloudEvent; ``now`` and ``expires`` in RFC 3339, ``serial`` makes its id."""
+    """One heartbeat as a CloudEvent; ``times`` are now and its expiry in RFC 3339, ``serial`` makes its id."""
     business = businesses(shards)[shard]
     return {
         "specversion": "1.0",
         "type": "fanfare.notification.v1",
         "source": f"//{business}/heartbeat",
         "id": serial,
-        "time": now,
-        "expirytime": expires,
+        "time": times[0],
+        "expirytime": times[1],
         "data": {
             "template": TEMPLATES[lane],
             "to": {"recipients": [{"address": addresses(pepper, shards)[shard]}]},

@@ -14,9 +14,11 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("kafka", "streams.commands.kafka", "run a real Apache Kafka on this machine: up, down, status"),
     ("provision", "streams.commands.provision", "make and check the topics"),
     ("registry", "streams.commands.registry", "register businesses, templates, prices and keys: apply, show"),
+    ("worker", "streams.commands.worker", "work for one lane: plan, deliver, settle"),
     ("gateway", "streams.commands.gateway", "run the simulated gateway with its phones"),
     ("webhook", "streams.commands.webhook", "take what the gateway reports"),
     ("publish", "streams.commands.publish", "publish events from a file and follow what becomes of them"),
+    ("explain", "streams.commands.explain", "tell what was decided about one request, from the logs"),
     ("source", "streams.commands.source", "publish a day of flights, parcels or sign-ins"),
 )
 """(name, module, help), in the order in which a newcomer meets them."""

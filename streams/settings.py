@@ -97,6 +97,9 @@ class Settings(BaseSettings):
         None, ge=1_000, description="Deliver's fold length instead of the lane's own, for tests."
     )
     settle_ms: int | None = Field(None, ge=100, description="Settle window instead of the lane's own, for tests.")
+    accept_trimmed: bool = Field(
+        default=False, description="Start although a journal was trimmed: your word that all it held has expired."
+    )
     crash_at: str = Field("", description="Points at which to die on purpose, for tests: name, or name:times; commas.")
     heartbeat_ms: int = Field(10_000, ge=100, description="How often a heartbeat message crosses every lane and shard.")
 

@@ -116,6 +116,11 @@ class CommitTracker:
         for place, offset in offsets.items():
             self._flows[place].committed = offset
 
+    def stored(self, place: Place) -> int | None:
+        """The offset that the group has acknowledged for ``place``; ``None`` if there is none, or it is not ours."""
+        flow = self._flows.get(place)
+        return None if flow is None else flow.committed
+
     def unfinished(self) -> dict[Place, int]:
         """How many records of each partition are open."""
         return {place: len(flow.open) for place, flow in self._flows.items()}

@@ -1,0 +1,209 @@
+"""Deliver's shell: one shard's engine between its journal and the gateway. No business rule lives here."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+
+import msgspec
+
+from broker.deliver.decide import Facts
+from broker.deliver.engine import Append, Engine
+from broker.deliver.frame import Flight
+from broker.deliver.hearing import MisshapenAnswerError
+from broker.deliver.policy import DeliverPolicy
+from broker.deliver.state import ShardState, body_of_outcome
+from schemas import topics
+from schemas.planned import Origin, Work
+from schemas.wire.header import Header, body_of, pack
+from streams import clock, faults, watch
+from streams.agents.facts import LaneFacts
+from streams.agents.parts import LaneParts
+from streams.agents.shard import IDLE_S, POLL_S, ShardTask, Wake
+from streams.gateway.port import Fenced, Throttled, Unknown
+from streams.kafka.fatal import Exit, fatal
+from streams.kafka.hooks import Delivered
+from streams.kafka.journal import Journal, JournalPlace, JournalTerms
+from streams.kafka.reader import LogRecord
+
+
+class DeliverShard:
+    """One shard of one lane. Lives as long as the process; serves while the shard is assigned."""
+
+    def __init__(
+        self,
+        parts: LaneParts,
+        facts: LaneFacts,
+        shard: int,
+        *,
+        done: Callable[[Delivered], None],
+        fit_to_send: Callable[[], bool],
+    ) -> None:
+        self.policy = _policy(parts, shard)
+        self.wake = Wake()
+        self._facts = facts
+        self._gateway = parts.gateway
+        self._done = done
+        self._fit_to_send = fit_to_send
+        self.state = ShardState(self.policy, facts.shard(shard).audience)
+        place = JournalPlace(topics.outcomes(parts.lane), parts.lane, shard, parts.settings.accept_trimmed)
+        self._journal = Journal(place, self.apply, reader=parts.reader, producer=parts.journals)
+        self._engine: Engine | None = None
+        self._inbox: deque[Delivered] = deque()
+        self._open_inputs: dict[Origin, Delivered] = {}
+        self._parts: Counter[Origin] = Counter()
+        self._task = ShardTask("deliver", shard)
+        self._sending: asyncio.Task[None] | None = None
+
+    # -- called by the worker
+
+    def deliver(self, record: Delivered) -> None:
+        """A record of ``work``; kept until the journal is open."""
+        self._inbox.append(record)
+        self.wake.set()
+
+    def start(self, terms: JournalTerms) -> None:
+        """The shard is ours."""
+        self._task.start(lambda: self._serve(terms))
+
+    async def stop(self) -> None:
+        """The shard is not ours any more: decide and send nothing, wait for the append in flight, forget the inputs."""
+        await self._task.stop()
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+        await self._journal.quiesce()
+        self._engine = None
+        self._inbox.clear()
+        self._open_inputs.clear()
+        self._parts.clear()
+        await self._gateway.drop(self.policy.shard)
+
+    def apply(self, record: LogRecord, header: Header) -> None:
+        """Fold one valid record of the journal; the only way in which the state changes."""
+        body = body_of_outcome(header, record.value)
+        if body is not None:
+            self.state.apply(header, body)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the journal is ours and decisions are made."""
+        return self._engine is not None
+
+    @property
+    def backlog(self) -> int:
+        """Open items and inputs not yet taken over."""
+        return len(self._inbox) + (self._engine.backlog if self._engine else 0)
+
+    # -- the task
+
+    async def _serve(self, terms: JournalTerms) -> None:
+        shard = self.policy.shard
+        await self._facts.follow([shard])
+        started_ms = clock.monotonic_ms()
+        await self._journal.open(terms)
+        faults.point("deliver.claimed")
+        self._engine = engine = Engine(
+            self.policy,
+            self.state,
+            epoch=self._journal.epoch,
+            now_ms=clock.now_ms(),
+            claims_in_a_row=self._journal.fold.claims_in_a_row,
+        )
+        watch.opened("outcomes", self.policy.lane, shard, self._journal, _seconds_since(started_ms))
+        while True:
+            self._take_inputs(engine)
+            moved = await self._append(engine)
+            moved = self._launch(engine) or moved
+            if not moved:
+                await self.wake.wait(_pause_s(engine))
+
+    def _take_inputs(self, engine: Engine) -> None:
+        while self._inbox and not engine.full:
+            record = self._inbox.popleft()
+            origin = Origin(record.partition, record.offset)
+            items = body_of(record.value or b"", Work).items
+            self._open_inputs[origin], self._parts[origin] = record, len(items)
+            for item in items:
+                engine.take(item, origin, clock.now_ms())
+            if not items:
+                self._finish(origin, 0)
+
+    async def _append(self, engine: Engine) -> bool:
+        append = engine.step(clock.now_ms(), self._now_facts())
+        if engine.claim_due:
+            await self._journal.repeat_claim()
+            engine.claimed(clock.now_ms())
+        if append is None:
+            return False
+        started_ms, before = clock.monotonic_ms(), (self._journal.fold.voids, self._journal.gaps)
+        await self._journal.append(self._record(append))
+        faults.point("deliver.decided")
+        for origin in engine.acked(append):
+            self._finish(origin, 1)
+        watch.journaled("outcomes", self.policy.lane, self._journal, _seconds_since(started_ms), before)
+        watch.appended(self.policy.lane, append)
+        return True
+
+    def _record(self, append: Append) -> bytes:
+        header = Header(append.kind, self.policy.lane, self.policy.shard, self._journal.epoch, append.at_ms)
+        return pack(header, append.body)
+
+    def _finish(self, origin: Origin, parts: int) -> None:
+        self._parts[origin] -= parts
+        if self._parts[origin] <= 0:
+            del self._parts[origin]
+            self._done(self._open_inputs.pop(origin))
+
+    def _now_facts(self) -> Facts:
+        return self._facts.of(self.policy.shard)
+
+    # -- the gateway
+
+    def _launch(self, engine: Engine) -> bool:
+        flight = engine.frame(clock.now_ms(), self._now_facts())
+        if flight is None:
+            return False
+        if not self._fit_to_send():
+            fatal(Exit.WATCHDOG, step="hand_off", shard=self.policy.shard)
+        self._sending = asyncio.ensure_future(self._send(engine, flight))
+        self._sending.add_done_callback(self._sent)
+        return True
+
+    async def _send(self, engine: Engine, flight: Flight) -> None:
+        assert flight.frame is not None
+        started_ms = clock.monotonic_ms()
+        try:
+            answer = await self._gateway.send(flight.frame, timeout_ms=self.policy.windows.gateway_timeout_ms)
+            faults.point("deliver.frame")
+            engine.answered(flight, answer, clock.now_ms())
+            watch.handed_off(self.policy.lane, self.state, flight, answer, _seconds_since(started_ms))
+        except Fenced:
+            fatal(Exit.FENCED, step="frame", shard=self.policy.shard, epoch=engine.epoch)
+        except Throttled as throttled:
+            engine.throttled(flight, throttled.retry_after_ms, clock.now_ms())
+            watch.unanswered(self.policy.lane, "throttled")
+        except Unknown as unknown:
+            engine.unknown(flight, clock.now_ms(), maybe_sent=not unknown.surely_not_taken)
+            watch.unanswered(self.policy.lane, unknown.kind.value)
+        except MisshapenAnswerError:
+            engine.unknown(flight, clock.now_ms(), maybe_sent=True)
+            watch.unanswered(self.policy.lane, "unreadable")
+        self.wake.set()
+
+    def _sent(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            fatal(Exit.CRASHED, step="send", shard=self.policy.shard, error=type(error).__name__)
+
+
+def _policy(parts: LaneParts, shard: int) -> DeliverPolicy:
+    policy = DeliverPolicy.of(parts.lane, shard, parts.ref_secret, limits=parts.settings.limits)
+    return msgspec.structs.replace(policy, windows=parts.windows)
+
+
+def _seconds_since(started_ms: int) -> float:
+    return (clock.monotonic_ms() - started_ms) / 1000
+
+
+def _pause_s(engine: Engine) -> float:
+    wait_s = (engine.wake_ms() - clock.now_ms()) / 1000
+    return min(IDLE_S, max(POLL_S, wait_s))

@@ -1,0 +1,111 @@
+"""What a lane's shards know of other logs: suppressions, audiences and the registry, each followed by a tail.
+
+A shard's tails start when it is first assigned and stay warm until the process ends: a rebalance revokes every shard each
+time, and most come back at once. The freshness of a tail is the age of the moment up to which everything acknowledged has
+been applied (protocol.md section 1.7).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from broker.audience.consent import Consent
+from broker.audience.members import Audience
+from broker.deliver.decide import Facts
+from broker.registry import Registry
+from schemas import topics
+from schemas.facts import AudienceChange, Suppressions
+from schemas.wire.header import body_of
+from streams import clock
+from streams.kafka.reader import LogRecord
+from streams.kafka.tail import Tail
+
+CATCH_UP_S = 30.0
+"""How long a shard may take to read its people; then the process ends and tries again."""
+
+
+class ShardFacts:
+    """The joins of one shard."""
+
+    def __init__(self) -> None:
+        self.consent = Consent()
+        self.audience = Audience()
+        self.suppressed_upto = -1
+
+
+class LaneFacts:
+    """Tails for the shards of one process, and the registry."""
+
+    def __init__(self, bootstrap: str, registry: Registry, changed: Callable[[int], None]) -> None:
+        self._bootstrap = bootstrap
+        self._changed = changed
+        self.registry = registry
+        self._shards: dict[int, ShardFacts] = {}
+        self._tails: dict[int, tuple[Tail, Tail]] = {}
+        self._registry_tail = Tail(bootstrap, topics.REGISTRY, self._on_registry)
+
+    async def start(self) -> None:
+        """Follow the registry; returns when it has been read to its end."""
+        await self._registry_tail.start()
+        await self._registry_tail.caught_up(CATCH_UP_S)
+
+    async def stop(self) -> None:
+        """Follow nothing any more."""
+        await self._registry_tail.stop()
+        for pair in self._tails.values():
+            for tail in pair:
+                await tail.stop()
+
+    def shard(self, shard: int) -> ShardFacts:
+        """The joins of ``shard``; empty before :meth:`follow`."""
+        return self._shards.setdefault(shard, ShardFacts())
+
+    async def follow(self, shards: Iterable[int]) -> None:
+        """Follow these shards as well; returns when their suppressions and audiences have been read to their ends."""
+        wanted = sorted(shards)
+        missing = [shard for shard in wanted if shard not in self._tails]
+        if missing:
+            pair = (
+                Tail(self._bootstrap, topics.SUPPRESSIONS, self._on_suppressions, partitions=missing),
+                Tail(self._bootstrap, topics.AUDIENCE, self._on_audience, partitions=missing),
+            )
+            self._tails.update(dict.fromkeys(missing, pair))
+            for tail in pair:
+                await tail.start()
+        for tail in {tail for shard in wanted for tail in self._tails[shard]}:
+            await tail.caught_up(CATCH_UP_S)
+
+    def of(self, shard: int) -> Facts:
+        """The facts for one decision, with the moments up to which they are complete."""
+        facts = self._shards[shard]
+        suppressions, audience = self._tails[shard]
+        now = clock.now_ms()
+        return Facts(
+            facts.consent,
+            facts.audience,
+            facts.suppressed_upto,
+            now - suppressions.fresh_ms(shard),
+            now - audience.fresh_ms(shard),
+        )
+
+    def oldest_ms(self, topic: str, shards: Iterable[int]) -> int:
+        """Age of the oldest view of ``topic`` among ``shards``."""
+        place = (topics.SUPPRESSIONS, topics.AUDIENCE).index(topic)
+        return max((self._tails[shard][place].fresh_ms(shard) for shard in shards if shard in self._tails), default=0)
+
+    def _on_registry(self, _partition: int, records: Sequence[LogRecord]) -> None:
+        for record in records:
+            if record.key is not None:
+                self.registry.apply(record.key.decode(), record.value, offset=record.offset)
+
+    def _on_suppressions(self, shard: int, records: Sequence[LogRecord]) -> None:
+        facts = self.shard(shard)
+        for record in records:
+            for entry in body_of(record.value, Suppressions).entries:
+                facts.consent.apply(entry)
+            facts.suppressed_upto = record.offset
+        self._changed(shard)
+
+    def _on_audience(self, shard: int, records: Sequence[LogRecord]) -> None:
+        audience = self.shard(shard).audience
+        for record in records:
+            audience.apply(body_of(record.value, AudienceChange), record.offset)
+        self._changed(shard)

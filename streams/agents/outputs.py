@@ -1,0 +1,55 @@
+"""What stages write beside their journals: work, audience changes, charges, statuses, dead letters.
+
+All of it is a pure function of journal records or a join, so it may be written again after a crash. An input counts as
+finished when its outputs are acknowledged; never before.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from broker.plan.engine import Answer, AudienceRecord, Direct, Rerouted
+from schemas import topics
+from schemas.facts import Charge
+from schemas.names import Lane, partition_of
+from schemas.status import DeadLetter, Status
+from schemas.wire.cloudevents import encode_status
+from schemas.wire.header import Header, Kind, pack
+from streams.kafka.producer import Outgoing
+
+_json = msgspec.json.Encoder()
+
+
+def dead_letter(letter: DeadLetter) -> Outgoing:
+    """A refused record as it stands on ``dead-letters``."""
+    return Outgoing(topics.DEAD_LETTERS, _json.encode(letter), key=f"{letter.topic}-{letter.partition}".encode())
+
+
+def status_record(business: str, status: Status) -> Outgoing:
+    """An answer as it stands on the business's own topic."""
+    return Outgoing(topics.status(business), encode_status(status), key=status.request.encode(), partition=0)
+
+
+def charge_record(charge: Charge, *, lane: Lane, shard: int, shards: int, now_ms: int) -> Outgoing:
+    """A charge; the head says which shard's ranks it is about."""
+    key = charge.business.encode()
+    value = pack(Header(Kind.CHARGE, lane, shard, 0, now_ms), charge)
+    return Outgoing(topics.CHARGES, value, key=key, partition=partition_of(key, shards))
+
+
+def direct_records(direct: Sequence[Direct], *, lane: Lane, now_ms: int) -> list[Outgoing]:
+    """What plan says without its journal."""
+    return [_direct(one, lane, now_ms) for one in direct]
+
+
+def _direct(one: Direct, lane: Lane, now_ms: int) -> Outgoing:
+    match one:
+        case Answer():
+            return status_record(one.business, one.status)
+        case AudienceRecord():
+            value = pack(Header(Kind.AUDIENCE, lane, one.shard, 0, now_ms), one.change)
+            return Outgoing(topics.AUDIENCE, value, partition=one.shard)
+        case DeadLetter():
+            return dead_letter(one)
+        case Rerouted():
+            return Outgoing(topics.requests(lane), one.value, key=one.key, partition=one.partition, headers=one.headers)

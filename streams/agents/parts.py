@@ -1,0 +1,60 @@
+"""What all shards of a worker share: connections, policies, the registry. Built once, started in order, stopped in reverse."""
+
+from broker.heartbeat import entries
+from broker.registry import Registry
+from schemas import topics
+from schemas.names import Lane
+from schemas.topics import Windows
+from schemas.wire.sealed import AddressBook
+from streams import log
+from streams.gateway.port import Gateway
+from streams.health import Health
+from streams.kafka.producer import ConfirmedProducer
+from streams.kafka.reader import LogReader
+from streams.settings import Settings, raw
+
+
+def group_of(lane: Lane) -> str:
+    """The consumer group of a lane."""
+    return f"fanfare-{lane.word}"
+
+
+class LaneParts:
+    """The parts of one worker of one lane."""
+
+    def __init__(self, settings: Settings, lane: Lane) -> None:
+        self.settings = settings
+        self.lane = lane
+        self.group = group_of(lane)
+        self.windows: Windows = settings.windows(lane)
+        self.ref_secret = raw(settings.ref_secret)
+        self.pepper = raw(settings.pepper)
+        self.log = log.get("worker")
+        self.health: Health | None = None
+        self.registry = Registry()
+        for entry in entries(settings.shards):
+            self.registry.add(entry)
+        self.address_book = AddressBook(settings.address_book)
+        self.journals = ConfirmedProducer(settings.bootstrap, f"{self.group}-journals")
+        self.outputs = ConfirmedProducer(settings.bootstrap, f"{self.group}-outputs")
+        self.gateway = Gateway(settings.gateway_url(lane))
+        names = (topics.requests, topics.plans, topics.work, topics.outcomes, topics.receipts)
+        places = [(name(lane), shard) for name in names for shard in range(settings.shards)]
+        self.reader = LogReader(settings.bootstrap, f"{self.group}-reader", places)
+
+    async def start(self) -> None:
+        """Connect."""
+        await self.journals.start()
+        await self.outputs.start()
+        await self.reader.start()
+        if self.health is not None:
+            await self.health.start()
+
+    async def stop(self) -> None:
+        """Close in reverse."""
+        if self.health is not None:
+            await self.health.stop()
+        await self.reader.stop()
+        await self.outputs.stop()
+        await self.journals.stop()
+        await self.gateway.close()

@@ -1,0 +1,134 @@
+"""Settle's shell: one shard's join of outcomes and receipts, rebuilt from the logs at each assignment.
+
+Nothing is decided here. What lies before the committed offsets is folded with effects off; an input is finished when the
+charges and statuses that follow from it are acknowledged, so a crash repeats effects and never loses one.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from broker.deliver.state import body_of_outcome
+from broker.journal import Fold
+from broker.settle.engine import Settle
+from broker.settle.policy import SettlePolicy
+from schemas import topics
+from schemas.facts import Receipts
+from schemas.outcome import Outcome, Restated
+from schemas.wire.header import body_of, head_of
+from streams import clock, faults
+from streams.agents.outputs import charge_record, status_record
+from streams.agents.parts import LaneParts
+from streams.agents.shard import IDLE_S, ShardTask, Wake
+from streams.kafka.commits import Place
+from streams.kafka.hooks import Delivered
+
+_BITE = 512
+"""Records joined before effects are written."""
+
+
+class SettleShard:
+    """One shard of one lane."""
+
+    def __init__(self, parts: LaneParts, shard: int, done: Callable[[Delivered], None]) -> None:
+        self._parts = parts
+        self._lane = parts.lane
+        self._shard = shard
+        self._done = done
+        self._settle = self._fresh()
+        self._since_ms = clock.now_ms()
+        self._fold = Fold()
+        self._inbox: deque[Delivered] = deque()
+        self._task = ShardTask("settle", shard)
+        self.wake = Wake()
+
+    def _fresh(self) -> Settle:
+        return Settle(SettlePolicy(self._shard, self._parts.windows.settle_ms), self._parts.registry.cards)
+
+    def deliver(self, record: Delivered) -> None:
+        """A record of ``outcomes`` or ``receipts``; kept until the rebuild is done."""
+        self._inbox.append(record)
+        self.wake.set()
+
+    def start(self, committed: Mapping[Place, int]) -> None:
+        """The shard is ours; ``committed`` says how far the group had finished."""
+        self._task.start(lambda: self._serve(committed))
+
+    async def stop(self) -> None:
+        """The shard is not ours any more."""
+        await self._task.stop()
+        self._inbox.clear()
+
+    @property
+    def backlog(self) -> int:
+        """Records not yet joined."""
+        return len(self._inbox)
+
+    @property
+    def heartbeat_ms(self) -> int:
+        """Event time of the newest heartbeat that came through; the start of this shard before any has."""
+        return max(self._since_ms, self._settle.counts.heartbeat_ms)
+
+    @property
+    def charged(self) -> int:
+        """Messages charged since this shard was assigned."""
+        return self._settle.counts.charged
+
+    # -- the task
+
+    async def _serve(self, committed: Mapping[Place, int]) -> None:
+        self._settle, self._fold, self._since_ms = self._fresh(), Fold(), clock.now_ms()
+        last_ms = 0
+        for topic in (topics.outcomes(self._lane), topics.receipts(self._lane)):
+            last_ms = max(last_ms, await self._rebuild((topic, self._shard), committed))
+        self._settle.due(last_ms, effects=False)
+        while True:
+            joined = self._join_some()
+            await self._effects()
+            for record in joined:
+                self._done(record)
+            if not self._inbox:
+                await self.wake.wait(IDLE_S)
+
+    async def _rebuild(self, place: Place, committed: Mapping[Place, int]) -> int:
+        until = committed.get(place)
+        found = await self._parts.reader.first_since(place, clock.now_ms() - self._parts.windows.settle_fold_ms)
+        if until is None or found is None or found[0] >= until:
+            return 0
+        last_ms = 0
+        async for bite in self._parts.reader.read(place, found[0], until):
+            for record in bite:
+                self._fold_in(place[0], record.value)
+                last_ms = record.timestamp_ms
+        return last_ms
+
+    def _join_some(self) -> list[Delivered]:
+        joined: list[Delivered] = []
+        while self._inbox and len(joined) < _BITE:
+            record = self._inbox.popleft()
+            self._fold_in(record.topic, record.value or b"")
+            joined.append(record)
+        return joined
+
+    def _fold_in(self, topic: str, value: bytes) -> None:
+        if topic == topics.receipts(self._lane):
+            self._settle.receipts(head_of(value), body_of(value, Receipts))
+            return
+        header = self._fold.admit(value)
+        body = None if header is None else body_of_outcome(header, value)
+        if header is not None and isinstance(body, Outcome | Restated):
+            self._settle.outcome(header, body)
+
+    async def _effects(self) -> None:
+        now_ms = clock.now_ms()
+        effects = self._settle.due(now_ms)
+        if not effects.charges and not effects.statuses:
+            return
+        shards = self._parts.settings.shards
+        records = [
+            charge_record(charge, lane=self._lane, shard=self._shard, shards=shards, now_ms=now_ms)
+            for charge in effects.charges
+        ]
+        records += [status_record(business, status) for business, status in effects.statuses]
+        faults.point("settle.charge")
+        await self._parts.outputs.confirm(records)
+        faults.point("settle.charged")

@@ -1,0 +1,66 @@
+"""What every stage's shard has in common: a task under the current assignment, woken by events, that never ends quietly.
+
+A task that returns or fails while its shard is still assigned is a silent stand-still (kernel.md section 4, 4): the process
+ends instead. Each wait is bounded.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from streams.kafka.fatal import Exit, fatal
+from streams.kafka.journal import NotAssignedError
+
+IDLE_S = 0.25
+"""The longest a shard sleeps: what falls due without an event is noticed this late at the most."""
+POLL_S = 0.005
+"""How soon it asks again for what should be there in a moment, a fresh tail mostly."""
+
+
+class Wake:
+    """An event that is waited for with a bound."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Something happened."""
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until something happens, at most ``seconds``."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._event.clear()
+
+
+class ShardTask:
+    """The running task of one stage in one shard."""
+
+    def __init__(self, stage: str, shard: int) -> None:
+        self._stage = stage
+        self._shard = shard
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Run under the new assignment."""
+        self._task = asyncio.ensure_future(self._guarded(run))
+
+    async def _guarded(self, run: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await run()
+        except NotAssignedError:
+            return
+        except Exception:  # noqa: BLE001 - the entry of a stage: crash-only, logged once with its place
+            fatal(Exit.CRASHED, step=self._stage, shard=self._shard)
+        fatal(Exit.CRASHED, step=f"{self._stage}_ended", shard=self._shard)
+
+    async def stop(self) -> None:
+        """Stop at the next await; nothing needs flushing, the journal has it all."""
+        if self._task is not None:
+            task, self._task = self._task, None
+            task.cancel()
+            await asyncio.wait([task], timeout=1.0)

@@ -1,0 +1,46 @@
+"""`fanfare worker`: plan, deliver and settle for one lane."""
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from schemas.names import Lane
+from streams import log, pipeline
+from streams.kafka.app import run_worker
+from streams.kafka.selftest import KernelMismatchError, verify
+from streams.settings import SettingsError, load
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def worker(
+    lane: Annotated[
+        str, typer.Option(help="otp, update or campaign: three urgencies that never wait for one another.")
+    ],
+    slot: Annotated[
+        int | None, typer.Option(help="Which of the lane's places this process takes; one process each.")
+    ] = None,
+    bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT,...", help="Kafka to work on.")] = None,
+) -> None:
+    """Work for one lane until SIGTERM: decide about requests, hand messages to the gateway, follow what became of them.
+
+    Start one process a lane, more with rising --slot to share its shards. A process that ends itself says why in its last
+    line of log; start it again in the same slot, and it goes on where the journal stands.
+    """
+    try:
+        settings = load(slot=slot, bootstrap=bootstrap)
+        wanted = Lane.of(lane)
+        verify()
+    except KeyError:
+        _refuse(f"there is no lane {lane!r}; there are otp, update and campaign")
+    except (SettingsError, KernelMismatchError) as error:
+        _refuse(str(error))
+    log.configure(level=settings.log_level, program="worker", lane=wanted.word, slot=settings.slot)
+    run_worker(pipeline.worker(settings, wanted))
+
+
+def _refuse(sentence: str) -> NoReturn:
+    print(f"fanfare worker: {sentence}", file=sys.stderr)
+    raise typer.Exit(1)

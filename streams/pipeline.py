@@ -1,0 +1,60 @@
+"""The pipeline as it is put together: read this to see the system.
+
+    requests.<lane> -> PLAN -> work.<lane> -> DELIVER -> outcomes.<lane> -> SETTLE -> charges -> ledger (SQLite)
+                        |                       |  ^                          ^
+                   plans.<lane>              gateway -> webhook -> receipts.<lane>, inbound, suppressions
+
+One worker process runs one lane: a Faust app with the agents plan, deliver and settle, whose shards this process gets from
+the lane's group. Nothing happens at import.
+"""
+
+from collections.abc import Mapping
+
+from schemas import topics
+from schemas.names import Lane
+from streams import metrics
+from streams.agents.parts import LaneParts, group_of
+from streams.agents.worker import LaneWorker
+from streams.health import Health
+from streams.kafka.app import FanfareApp, build_app
+from streams.kafka.hooks import WorkerSpec
+from streams.settings import Settings
+
+
+def stages(lane: Lane) -> Mapping[str, tuple[str, ...]]:
+    """The agents of a lane and the topics that each reads; all have S partitions."""
+    return {
+        "plan": (topics.requests(lane),),
+        "deliver": (topics.work(lane),),
+        "settle": (topics.outcomes(lane), topics.receipts(lane)),
+    }
+
+
+def worker(settings: Settings, lane: Lane) -> FanfareApp:
+    """One worker of ``lane``, ready to run (:func:`streams.kafka.app.run_worker`)."""
+    parts = LaneParts(settings, lane)
+    hooks = LaneWorker(parts)
+    parts.health = Health(
+        settings, "worker", port=settings.worker_metrics(lane), live=hooks.live_checks(), ready=hooks.ready_checks()
+    )
+    spec = WorkerSpec(
+        group=group_of(lane),
+        slot=f"{lane.word}-{settings.slot}",
+        bootstrap=settings.bootstrap,
+        stages=stages(lane),
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_ms=min(1_000, settings.session_timeout_ms // 3),
+    )
+    hooks.app = build_app(spec, hooks)
+    _follow(hooks, lane)
+    return hooks.app
+
+
+def _follow(hooks: LaneWorker, lane: Lane) -> None:
+    """Gauges that are read at each scrape."""
+    word = lane.word
+    for stage in ("plan", "deliver", "settle"):
+        metrics.STAGE_WAITING.of(stage, word).follow(hooks.waiting(stage))
+        metrics.STAGE_OLDEST.of(stage, word).follow(hooks.oldest_s(stages(lane)[stage]))
+    for topic in (topics.SUPPRESSIONS, topics.AUDIENCE):
+        metrics.TAIL_AGE.of(topic, word).follow(hooks.tail_age_s(topic))

@@ -1,0 +1,83 @@
+"""From what the stages did to what operators see: the one place that turns steps into metrics of the catalogue."""
+
+from collections import Counter
+
+from broker.deliver.engine import Append
+from broker.deliver.frame import Flight
+from broker.deliver.state import ShardState
+from broker.plan.engine import PlanStep
+from schemas.names import Lane
+from schemas.outcome import Outcome
+from schemas.reasons import Reason, State, word_of
+from schemas.status import DeadLetter
+from schemas.wire.columns import count_of, values_of
+from schemas.wire.frames import Code, FrameAnswer
+from streams import clock, metrics
+from streams.kafka.journal import Journal
+
+
+def opened(journal: str, lane: Lane, shard: int, owned: Journal, seconds: float) -> None:
+    """A journal is folded and claimed."""
+    metrics.JOURNAL_EPOCH.of(journal, lane.word, str(shard)).set(owned.epoch)
+    metrics.JOURNAL_FOLD.of(journal, lane.word).observe(seconds)
+
+
+def journaled(journal: str, lane: Lane, owned: Journal, seconds: float, before: tuple[int, int]) -> None:
+    """One append was acknowledged; ``before`` holds the voids and gaps counted until then."""
+    metrics.JOURNAL_APPEND.of(journal, lane.word).observe(seconds)
+    voids, gaps = owned.fold.voids - before[0], owned.gaps - before[1]
+    if voids or gaps:
+        metrics.JOURNAL_VOIDS.of(journal, lane.word).inc(voids)
+        metrics.JOURNAL_GAPS.of(journal, lane.word).inc(gaps)
+
+
+def planned(lane: Lane, step: PlanStep) -> None:
+    """Plan decided some requests."""
+    metrics.STAGE_IN.of("plan", lane.word).inc(step.consumed)
+    for entry in step.journal:
+        if entry.verdict == 0:
+            metrics.ACCEPTED.of(lane.word).inc()
+        else:
+            metrics.REFUSED.of(lane.word, Reason(entry.verdict).word).inc()
+    for one in step.direct:
+        if isinstance(one, DeadLetter):
+            metrics.DEAD_LETTERS.of(one.stage, one.reason).inc()
+            metrics.REFUSED.of(lane.word, one.reason).inc()
+
+
+def appended(lane: Lane, append: Append) -> None:
+    """Deliver's journal took decisions and answers."""
+    metrics.STAGE_OUT.of("deliver", lane.word).inc(len(append.taken))
+    if not isinstance(append.body, Outcome):
+        return
+    states: Counter[int] = Counter()
+    for section in append.body.decided:
+        states.update(values_of(section.statuses))
+    for answer in append.body.answered:
+        states.update(answer.except_statuses)
+        states[State.ACCEPTED] += count_of(answer.ranks) - len(answer.except_statuses)
+    for status, count in states.items():
+        metrics.MESSAGES.of(lane.word, word_of(status)).inc(count)
+
+
+def handed_off(lane: Lane, state: ShardState, flight: Flight, answer: FrameAnswer, seconds: float) -> None:
+    """The gateway answered a frame."""
+    word = lane.word
+    metrics.GATEWAY_ANSWERS.of(word, "taken").inc()
+    metrics.GATEWAY_SECONDS.of(word).observe(seconds)
+    metrics.FRAME_MESSAGES.of(word).observe(flight.rows())
+    age = metrics.HANDOFF_AGE.of(word)
+    accepted = metrics.GATEWAY_CODES.of(word, str(int(Code.ACCEPTED)))
+    for part, refused in zip(flight.parts, answer.sections, strict=True):
+        item = state.items.get(part.request)
+        taken = len(part.ranks) - len(refused)
+        accepted.inc(taken)
+        if item is not None and taken:
+            age.observe(max(0, clock.now_ms() - item.terms.time_ms) / 1000, taken)
+        for one in refused:
+            metrics.GATEWAY_CODES.of(word, metrics.CODE.known(str(one.code))).inc()
+
+
+def unanswered(lane: Lane, how: str) -> None:
+    """A frame ended without an answer."""
+    metrics.GATEWAY_ANSWERS.of(lane.word, how).inc()
