@@ -1,22 +1,15 @@
 """The simulated gateway as tests meet it: a process of its own with real sockets, and a webhook that hears its reports."""
 
-import asyncio
 import base64
 import contextlib
-import json
-import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
 
 import aiohttp
 import msgspec
 from aiohttp import web
 
-from schemas.registry import Entry
 from schemas.wire.frames import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -26,18 +19,10 @@ from schemas.wire.frames import (
     Reports,
     signature_of,
 )
-from streams.settings import child_environment, load, raw
+from streams.settings import load, raw
 from streams.simulator.eventlog import read
+from tests.programs import Program
 from tests.simulated import ENTRIES
-
-PATIENCE_S: Final = 20
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait for an effect; ``TimeoutError`` if it does not come."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 class Hearing:
@@ -93,48 +78,39 @@ async def hearing() -> AsyncIterator[Hearing]:
 class Listening:
     """One listener process of lane ``campaign``; it may be killed and started again on the same port and log."""
 
-    def __init__(self, folder: Path, webhook_url: str, *options: str, entries: tuple[Entry, ...] = ENTRIES) -> None:
+    def __init__(self, folder: Path, webhook_url: str, *options: str) -> None:
         self.folder = folder
-        self.port = 0
+        self._registry = folder / "registry.json"
+        self._registry.write_bytes(msgspec.json.encode(ENTRIES))
         self._webhook_url = webhook_url
         self._options = options
-        self._registry = folder / "registry.json"
-        self._registry.write_bytes(msgspec.json.encode(entries))
-        self._process: Process | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._program = Program("gateway")
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
+        return self._program.url
 
     async def start(self) -> None:
         """Start it and wait until it listens."""
-        command = ["gateway", "--lane", "campaign", "--port", str(self.port), "--registry", str(self._registry)]
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "streams.cli", *command, "--with-parent", *self._options),
-            env=child_environment(data_dir=self.folder, webhook_url=self._webhook_url, gateway_metrics_port=0),
-            stdin=PIPE,
-            stderr=PIPE,
+        await self._program.start(
+            *("gateway", "--lane", "campaign", "--registry", str(self._registry), "--with-parent", *self._options),
+            data_dir=self.folder,
+            webhook_url=self._webhook_url,
+            gateway_metrics_port=0,
         )
-        async with asyncio.timeout(PATIENCE_S):
-            self.port = await self._port()
-        self._reading = asyncio.create_task(self._drain())
 
     async def kill(self) -> None:
-        """Kill it with signal 9."""
-        await self._end(signal.SIGKILL)
+        """Kill it with signal 9, unless it is gone already."""
+        await self._program.kill()
 
     async def stop(self) -> int:
         """Ask it to stop; its exit status."""
-        return await self._end(signal.SIGTERM)
+        return await self._program.stop()
 
-    async def died(self) -> None:
-        """Wait for it to die by itself."""
-        assert self._process is not None
-        async with asyncio.timeout(PATIENCE_S):
-            await self._process.wait()
+    async def died(self) -> int:
+        """Wait for it to end by itself."""
+        return await self._program.died()
 
     async def faults(self, *faults: dict[str, object]) -> None:
         """Put faults in force, instead of those that were."""
@@ -160,31 +136,6 @@ class Listening:
             column = base64.b64decode(line.recipients)
             shown.update((line.request, column[at : at + 16]) for at in range(0, len(column), 16))
         return shown
-
-    async def _end(self, number: signal.Signals) -> int:
-        assert self._process is not None
-        if self._process.returncode is None:
-            self._process.send_signal(number)
-        async with asyncio.timeout(PATIENCE_S):
-            status = await self._process.wait()
-        if self._reading is not None:
-            await self._reading
-        return status
-
-    async def _port(self) -> int:
-        assert self._process is not None
-        assert self._process.stderr is not None
-        async for line in self._process.stderr:
-            said = json.loads(line) if line.startswith(b"{") else {}
-            if said.get("event") == "serving" and said.get("component") == "gateway":
-                return int(said["port"])
-        raise AssertionError("the gateway ended before it listened")
-
-    async def _drain(self) -> None:
-        assert self._process is not None
-        assert self._process.stderr is not None
-        async for _ in self._process.stderr:
-            pass
 
 
 @contextlib.asynccontextmanager

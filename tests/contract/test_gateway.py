@@ -17,7 +17,8 @@ from streams import clock
 from streams.gateway.port import Fenced, Gateway, GatewayError, Throttled, Unknown, UnknownKind, kind_of
 from streams.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC
 from tests import simulated
-from tests.contract.listeners import Hearing, Listening, hearing, listening, until
+from tests.contract.listeners import Hearing, Listening, hearing, listening
+from tests.programs import until
 from tests.simulated import address, frame, name, person
 
 TIMEOUT_MS = 5_000

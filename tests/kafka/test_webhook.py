@@ -1,0 +1,210 @@
+"""The webhook as a process on real Kafka: what it believes, what stands in the log when it answers, and what a kill costs."""
+
+import asyncio
+import signal
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from schemas import topics
+from schemas.facts import Inbound, Receipts, ReceiptStatus, Scope, Suppressions
+from schemas.names import Lane, shard_of, text_of
+from schemas.topics import SHARDS, catalogue
+from schemas.wire.columns import ranks_of
+from schemas.wire.frames import (
+    REPLAY_WINDOW_MS,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    Reply,
+    ReportRun,
+    Reports,
+    ref_of,
+    signature_of,
+)
+from schemas.wire.header import unpack
+from streams import clock
+from streams.gateway.port import Gateway
+from streams.kafka.provision import provision
+from streams.settings import load, raw
+from tests import simulated
+from tests.conftest import RealKafka
+from tests.contract.listeners import listening
+from tests.programs import PATIENCE_S, Program, until
+from tests.simulated import frame, person
+
+SECRET = raw(load().webhook_secret)
+REF_SECRET = raw(load().ref_secret)
+
+
+class RunningWebhook:
+    """`fanfare webhook` on the session's Kafka."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self.program = Program("webhook")
+
+    async def start(self, **settings: object) -> None:
+        """Start it; on the port that it had."""
+        await self.program.start("webhook", bootstrap=self.bootstrap, webhook_metrics_port=0, **settings)
+
+    async def post(self, body: bytes, *, headers: dict[str, str] | None = None) -> int:
+        """Post a batch, signed unless other headers are given; the status, 0 if the connection broke."""
+        now_ms = clock.now_ms()
+        signed = {TIMESTAMP_HEADER: str(now_ms), SIGNATURE_HEADER: signature_of(SECRET, now_ms, body)}
+        try:
+            async with (
+                aiohttp.ClientSession(self.program.url) as session,
+                session.post("/v1/reports", data=body, headers=signed if headers is None else headers) as answer,
+            ):
+                return answer.status
+        except aiohttp.ClientError:
+            return 0
+
+    async def records(self, topic: str) -> list[tuple[int, bytes]]:
+        """(partition, value) of everything that stands in a topic now."""
+        places = [TopicPartition(topic, partition) for partition in range(SHARDS)]
+        async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer, asyncio.timeout(PATIENCE_S):
+            consumer.assign(places)
+            ends = await consumer.end_offsets(places)
+            for place in places:
+                consumer.seek(place, 0)
+            found: list[tuple[int, bytes]] = []
+            while any([await consumer.position(place) < ends[place] for place in places]):
+                for place, batch in (await consumer.getmany(timeout_ms=100)).items():
+                    found += [(place.partition, record.value) for record in batch]
+            return found
+
+    async def receipts(self, lane: Lane, request: bytes) -> list[tuple[int, int, tuple[int, ...]]]:
+        """(partition, status, ranks) of each receipt about a request, repeats included."""
+        return [
+            (partition, run.status, tuple(ranks_of(run.ranks)))
+            for partition, value in await self.records(topics.receipts(lane))
+            for run in unpack(value, Receipts)[1].runs
+            if run.request == request
+        ]
+
+
+@pytest.fixture
+async def webhook(kafka: RealKafka) -> AsyncIterator[RunningWebhook]:
+    """A running webhook."""
+    await provision(kafka.bootstrap, catalogue(), shards=SHARDS, dev=True, say=print)
+    running = RunningWebhook(kafka.bootstrap)
+    await running.start()
+    yield running
+    await running.program.kill()
+
+
+def new_name() -> bytes:
+    """A request that no other test speaks of."""
+    return uuid.uuid4().bytes
+
+
+def run(request: bytes, status: str = "delivered", *, lane: Lane = Lane.UPDATE, shard: int = 3) -> ReportRun:
+    """A report about ranks 4 and 5."""
+    return ReportRun(ref_of(REF_SECRET, lane, shard, request), status, ((4, 2),), clock.now_ms())
+
+
+def batch(*runs: ReportRun, replies: tuple[Reply, ...] = ()) -> bytes:
+    """A batch as it is posted."""
+    return msgspec.json.encode(Reports("b", runs, replies))
+
+
+async def test_what_is_answered_200_stands_in_kafka(webhook: RunningWebhook) -> None:
+    """Receipts are in their lane's topic at their shard when the answer comes; a foreign one among them is set aside."""
+    request = new_name()
+    foreign = ReportRun(ref_of(b"x" * 32, Lane.UPDATE, 3, request), "read", ((0, 1),), 0)
+    runs = (run(request), foreign, run(request, "read", shard=6), run(request, lane=Lane.OTP))
+    assert await webhook.post(batch(*runs)) == 200
+    assert sorted(await webhook.receipts(Lane.UPDATE, request)) == [(3, 2, (4, 5)), (6, 3, (4, 5))]
+    assert await webhook.receipts(Lane.OTP, request) == [(3, 2, (4, 5))]
+
+
+async def test_a_stop_stands_in_kafka_before_the_answer(webhook: RunningWebhook) -> None:
+    """When the gateway has its 200, the suppression is in the person's shard and the reply is in inbound."""
+    request, identity = new_name(), uuid.uuid4().hex
+    ref = ref_of(REF_SECRET, Lane.CAMPAIGN, 3, request)
+    said_ms = clock.now_ms() - 10
+    reply = Reply(identity, "acme", "acme/main", text_of(person(1)), "text", "Stop all!", said_ms, ref, 7)
+    assert await webhook.post(batch(run(request), replies=(reply,))) == 200
+    entries = [
+        (partition, entry)
+        for partition, value in await webhook.records(topics.SUPPRESSIONS)
+        for entry in unpack(value, Suppressions)[1].entries
+        if entry.evidence == identity
+    ]
+    [(partition, entry)] = entries
+    assert partition == shard_of(person(1), SHARDS)
+    assert (entry.recipient, entry.scope, entry.revoke) == (person(1), Scope.ALL, True)
+    assert (entry.evidence_ms, entry.request) == (said_ms, request)
+    assert said_ms <= entry.received_ms <= clock.now_ms()
+    inbound = [unpack(value, Inbound)[1] for _, value in await webhook.records(topics.INBOUND)]
+    assert [(each.body, each.rank) for each in inbound if each.id == identity] == [("Stop all!", 7)]
+
+
+@pytest.mark.parametrize(
+    ("why", "age_ms", "signed", "sent"),
+    [
+        ("signed with another secret", 0, b"s" * 32, ""),
+        ("another body than was signed", 0, SECRET, " "),
+        ("replayed after the window", REPLAY_WINDOW_MS + 2_000, SECRET, ""),
+        ("from the future", -REPLAY_WINDOW_MS - 2_000, SECRET, ""),
+    ],
+)
+async def test_unbelieved(webhook: RunningWebhook, why: str, age_ms: int, signed: bytes, sent: str) -> None:
+    """What was not signed by the gateway just now is answered 401, and nothing of it is appended."""
+    request = new_name()
+    body = batch(run(request))
+    at_ms = clock.now_ms() - age_ms
+    headers = {TIMESTAMP_HEADER: str(at_ms), SIGNATURE_HEADER: signature_of(signed, at_ms, body)}
+    assert await webhook.post(body + sent.encode(), headers=headers) == 401, why
+    assert await webhook.receipts(Lane.UPDATE, request) == []
+
+
+async def test_unsigned_and_unreadable(webhook: RunningWebhook) -> None:
+    """No signature, or one that is none: 401. Signed, but no batch: 400."""
+    body = batch(run(new_name()))
+    for headers in ({}, {TIMESTAMP_HEADER: "now"}, {TIMESTAMP_HEADER: "1", SIGNATURE_HEADER: "sha256=\u00fc"}):
+        assert await webhook.post(body, headers=headers) == 401
+    assert [await webhook.post(other) for other in (b"", b"[]", b"\xff")] == [400] * 3
+
+
+async def test_killed_after_the_append(webhook: RunningWebhook) -> None:
+    """Killed between append and answer it gives no answer; the repeat gives the record twice, which is one fact."""
+    await webhook.program.kill()
+    await webhook.start(crash_at="webhook.appended")
+    request = new_name()
+    body = batch(run(request))
+    assert await webhook.post(body) == 0
+    assert await webhook.program.died() == -signal.SIGKILL
+    await webhook.start()
+    assert await webhook.post(body) == 200
+    assert await webhook.receipts(Lane.UPDATE, request) == [(3, 2, (4, 5))] * 2
+
+
+async def test_the_gateway_repeats_until_the_webhook_is_back(webhook: RunningWebhook, tmp_path: Path) -> None:
+    """Webhook away, gateway killed meanwhile: every delivery is in Kafka in the end."""
+    request = new_name()
+    await webhook.program.kill()
+    async with listening(tmp_path, f"{webhook.program.url}/v1/reports", "--profile", "online") as gateway:
+        people = simulated.section(
+            range(50),
+            request=request,
+            expires_ms=clock.now_ms() + 3_600_000,
+            ref=ref_of(REF_SECRET, Lane.CAMPAIGN, 3, request),
+        )
+        async with Gateway(gateway.url) as port:
+            sent = frame(people, not_after_ms=clock.now_ms() + 60_000)
+            assert (await port.send(sent, timeout_ms=5_000)).sections == ((),)
+        await gateway.kill()
+        await gateway.start()
+        assert gateway.log("report") == []
+        await webhook.start()
+        await until(lambda: len(gateway.log("report")) == 2)
+    receipts = await webhook.receipts(Lane.CAMPAIGN, request)
+    assert {status for _, status, _ in receipts} == {ReceiptStatus.SENT, ReceiptStatus.DELIVERED}
+    assert {ranks for _, _, ranks in receipts} == {tuple(range(50))}

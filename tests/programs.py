@@ -1,0 +1,90 @@
+"""A program of ours as tests meet it: a process of its own on a port of its own, which may be killed and started again."""
+
+import asyncio
+import json
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from typing import Final
+
+from streams.settings import child_environment
+
+PATIENCE_S: Final = 20
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for an effect; ``TimeoutError`` if it does not come."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+class Program:
+    """``fanfare <command>``, which says ``serving`` with its component and port when it listens."""
+
+    def __init__(self, component: str) -> None:
+        self.port = 0
+        """0 until it has been started; then it comes back on the same."""
+        self._component = component
+        self._process: Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self, *command: str, **settings: object) -> None:
+        """Start it and wait until it listens."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "streams.cli", *command, "--port", str(self.port)),
+            env=child_environment(**settings),  # type: ignore[arg-type]
+            stdin=PIPE,
+            stderr=PIPE,
+        )
+        async with asyncio.timeout(PATIENCE_S):
+            self.port = await self._listens()
+        self._reading = asyncio.create_task(self._drain())
+
+    async def kill(self) -> None:
+        """Kill it with signal 9, unless it is gone already."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """Ask it to stop; its exit status."""
+        return await self._end(signal.SIGTERM)
+
+    async def died(self) -> int:
+        """Wait for it to end by itself; its exit status, minus the number if a signal ended it."""
+        assert self._process is not None
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._process.wait()
+
+    async def _end(self, number: signal.Signals) -> int:
+        if self._process is None:
+            return 0
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+        status = await self.died()
+        if self._reading is not None:
+            await self._reading
+        return status
+
+    async def _listens(self) -> int:
+        assert self._process is not None
+        assert self._process.stderr is not None
+        said = []
+        async for line in self._process.stderr:
+            said.append(line.decode())
+            event = json.loads(line) if line.startswith(b"{") else {}
+            if event.get("event") == "serving" and event.get("component") == self._component:
+                return int(event["port"])
+        raise AssertionError("it ended before it listened: " + "".join(said))
+
+    async def _drain(self) -> None:
+        assert self._process is not None
+        assert self._process.stderr is not None
+        async for _ in self._process.stderr:
+            pass
