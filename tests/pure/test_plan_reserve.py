@@ -1,0 +1,126 @@
+"""Sender throughput: exact at its source, recoverable from the journal, and refused when it cannot be in time."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given as check
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from broker.plan.reserve import Rate, reserve
+from schemas.names import Lane
+from schemas.reasons import Reason
+from schemas.topics import MINUTE_MS
+from schemas.wire.instants import text_of
+from tests.pure.plan_bench import NOW_MS, Bench, event, facts, given
+
+
+def slow(number: int, people: int = 1, minutes: int = 10) -> dict[str, Any]:
+    """A request of the sender that may send one a second."""
+    expires = text_of(NOW_MS + minutes * MINUTE_MS)
+    return event(data={"sender": "slow"}, id=str(number), people=range(people), expirytime=expires)
+
+
+@pytest.mark.parametrize(
+    ("per_s", "share", "rate"),
+    [
+        pytest.param(80, 100, Rate(80, 8), id="a number's default"),
+        pytest.param(1_000, 100, Rate(1_000, 100), id="a carrier's"),
+        pytest.param(80, 20, Rate(16, 1), id="a lane's share"),
+        pytest.param(1, 100, Rate(1, 1), id="one a second has no burst"),
+        pytest.param(1, 20, Rate(1, 1), id="never less than one a second"),
+    ],
+)
+def test_a_rate_is_a_share_of_the_senders(per_s: int, share: int, rate: Rate) -> None:
+    """A burst is a tenth of a second's worth."""
+    assert Rate.of(per_s, share) == rate
+
+
+REQUESTS = st.lists(st.tuples(st.integers(0, 500), st.integers(1, 60)), min_size=1, max_size=40)
+"""(milliseconds since the last request, recipients)."""
+
+
+@settings(deadline=None)
+@check(REQUESTS, st.integers(1, 2_000))
+def test_no_window_holds_more_than_the_bound(requests: list[tuple[int, int]], per_s: int) -> None:
+    """Starts within any window of T seconds: at most rate x T + max(burst, the last request)."""
+    rate, free_us, now = Rate.of(per_s), 0, NOW_MS
+    starts: list[tuple[int, int]] = []
+    for gap, count in requests:
+        now += gap
+        reservation = reserve(free_us, now, count, rate)
+        assert reservation.start_ms >= now
+        assert reservation.free_us >= free_us
+        free_us = reservation.free_us
+        starts.append((reservation.start_ms, count))
+    assert starts == sorted(starts, key=lambda start: start[0]), "first come, first served"
+    for i, (begin, _) in enumerate(starts):
+        for j in range(i, len(starts)):
+            end, last = starts[j]
+            sent = sum(count for _, count in starts[i : j + 1])
+            assert sent * 1000 <= per_s * (end - begin) + max(rate.burst, last) * 1000
+
+
+def test_an_idle_sender_begins_at_once_and_saves_nothing_up() -> None:
+    """After an hour of silence the burst is the same as after a second."""
+    rate = Rate.of(100)
+    used = reserve(0, NOW_MS, 10, rate)
+    later = [used.free_us]
+    starts: list[int] = []
+    for _ in range(20):
+        reservation = reserve(later[-1], NOW_MS + 3_600_000, 1, rate)
+        starts.append(reservation.start_ms - NOW_MS - 3_600_000)
+        later.append(reservation.free_us)
+    assert used.start_ms == NOW_MS
+    assert starts == [0] * 10 + [10 * n for n in range(1, 11)]
+
+
+def test_requests_of_one_sender_wait_for_one_another() -> None:
+    """Two within one step and one in the next: each begins when the one before is paid for."""
+    bench = Bench()
+    step = bench.run(given(slow(1, 3), 1), given(slow(2), 2))
+    assert [entry.start_ms - NOW_MS for entry in step.journal] == [0, 3_000]
+    (entry,) = bench.run(given(slow(3), 3)).journal
+    assert entry.start_ms - NOW_MS == 4_000
+    (entry,) = bench.run(given(event(id="4"), 4)).journal
+    assert entry.start_ms == NOW_MS, "another sender waits for nobody"
+
+
+def test_a_request_that_could_not_begin_in_time_is_refused_with_the_time_to_come_again() -> None:
+    """``backlog_full`` reserves nothing and says when."""
+    bench = Bench()
+    bench.run(given(slow(1, 500), 1))
+    (entry,) = bench.run(given(slow(2, 1, minutes=5), 2)).journal
+    assert Reason(entry.verdict) is Reason.BACKLOG_FULL
+    assert bench.direct[-1].status.retry_at_ms == NOW_MS + 500_000
+    (entry,) = bench.run(given(slow(3), 3)).journal
+    assert (entry.verdict, entry.start_ms) == (0, NOW_MS + 500_000)
+
+
+def test_lists_reserve_nothing_and_limits_can_be_off() -> None:
+    """The pace of a list is deliver's; a benchmark has no limits."""
+    bench = Bench()
+    bench.run(given(slow(1, 500), 1))
+    (entry,) = bench.run(given(event(data={"sender": "slow", "to": {"list": "l"}}, id="2"), 2)).journal
+    assert (entry.start_ms, entry.free_us) == (NOW_MS, 0)
+    bench.policy = msgspec.structs.replace(bench.policy, limits=False)
+    (entry,) = bench.run(given(slow(3), 3)).journal
+    assert (entry.start_ms, entry.free_us) == (NOW_MS, 0)
+
+
+@settings(deadline=None, max_examples=30)
+@check(st.lists(st.tuples(st.integers(0, 2_000), st.integers(1, 20)), min_size=1, max_size=12))
+def test_the_debt_is_in_the_journal(requests: list[tuple[int, int]]) -> None:
+    """A new owner reserves exactly what the old one would have, even if the rate was changed in between."""
+    living, dying = Bench(Lane.UPDATE), Bench(Lane.UPDATE)
+    for number, (gap, people) in enumerate(requests):
+        for bench in (living, dying):
+            bench.now_ms += gap
+            bench.run(given(slow(number, people), number))
+        dying.crash()
+        assert living.log == dying.log
+        sender = msgspec.structs.replace(living.registry.senders["airline/slow"], rate_per_s=1 + number % 3)
+        living.registry.add(sender)
+        dying.registry.add(sender)
+    assert facts(living.state, living.now_ms) == facts(dying.state, dying.now_ms)

@@ -1,0 +1,190 @@
+"""Plan's fold: bounded, restated, and the same for a living owner and for the next."""
+
+import msgspec
+import pytest
+from hypothesis import given as check
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from broker.plan.engine import restatement
+from broker.plan.state import PlanState
+from schemas.names import Lane
+from schemas.planned import PlannedBatch
+from schemas.reasons import Reason
+from schemas.topics import HOUR_MS, MINUTE_MS, WINDOWS
+from schemas.wire.header import Kind, body_of, head_of
+from schemas.wire.instants import text_of
+from tests.pure.plan_bench import NOW_MS, Bench, event, facts, fold, given
+
+U = WINDOWS[Lane.UPDATE]
+AFTER_MS = U.idempotency_ms // 2
+
+
+def restate(bench: Bench, limit_bytes: int = 1_000_000) -> int:
+    """Restate until nothing is due; how many records it took."""
+    records = 0
+    while batch := restatement(
+        bench.state, bench.policy.shard, now_ms=bench.now_ms, after_ms=AFTER_MS, limit_bytes=limit_bytes
+    ):
+        assert len(msgspec.msgpack.encode(batch)) <= limit_bytes + 10
+        bench.append(Kind.PLAN_RESTATED, batch, bench.now_ms)
+        records += 1
+    return records
+
+
+def test_half_the_fold_is_the_policys() -> None:
+    """The idempotency window by default, a shorter fold if one is set."""
+    policy = Bench().policy
+    assert policy.restate_after_ms == AFTER_MS
+    assert msgspec.structs.replace(policy, fold_ms=1_000).restate_after_ms == 500
+
+
+def test_names_older_than_half_the_fold_are_said_again() -> None:
+    """A reader that begins at the restatement knows every name of which the window is open, and no content."""
+    bench = Bench()
+    for number in range(5):
+        bench.run(given(event(id=str(number), expirytime=text_of(NOW_MS + 40 * HOUR_MS)), number))
+    bench.run(given(event(id="r", data={"template": "old"}), 5))
+    bench.state.committed(6)
+    bench.now_ms += AFTER_MS - 1
+    assert restate(bench) == 0
+    bench.now_ms += 1
+    before = len(bench.log)
+    assert restate(bench) == 1
+    late = fold(bench.log[before:], 6)
+    assert facts(late, bench.now_ms) == facts(bench.state, bench.now_ms)
+    restated = body_of(bench.log[before], PlannedBatch).entries
+    assert len(restated) == 6
+    assert all(entry.rows is None and entry.terms is None for entry in restated)
+    bench.state = late
+    again = event(id="0", expirytime=text_of(NOW_MS + 40 * HOUR_MS))
+    (answer,) = bench.decide(given(again, 9)).direct
+    assert answer.status.reason == Reason.DUPLICATE.word
+
+
+def test_a_debt_that_is_not_paid_is_said_again() -> None:
+    """A backlog of a day is known to a reader that never saw the request."""
+    bench = Bench()
+    for number in range(100):
+        whole = event(
+            id=str(number),
+            data={"sender": "slow"},
+            people=range(1_000),
+            expirytime=text_of(NOW_MS + U.lifetime_max_ms),
+        )
+        bench.run(given(whole, number))
+    bench.state.committed(200)
+    bench.now_ms += AFTER_MS + 1
+    before = len(bench.log)
+    restate(bench)
+    late = fold(bench.log[before:], 200)
+    assert late.free["airline/slow"].free_us == bench.state.free["airline/slow"].free_us > bench.now_ms * 1000
+    assert facts(late, bench.now_ms) == facts(bench.state, bench.now_ms)
+
+
+def test_a_restatement_is_cut_into_records() -> None:
+    """Each below its limit, together all names."""
+    bench = Bench()
+    for number in range(50):
+        bench.run(given(event(id=str(number), expirytime=text_of(NOW_MS + 40 * HOUR_MS)), number))
+    bench.now_ms += AFTER_MS + 1
+    before = len(bench.log)
+    assert restate(bench, limit_bytes=600) > 5
+    assert len(fold(bench.log[before:], 99).names) == 50
+
+
+def test_names_past_their_window_are_neither_kept_nor_said_again() -> None:
+    """Memory is bounded by the window."""
+    bench = Bench()
+    old = event(time=text_of(NOW_MS - U.stale_ms + MINUTE_MS), expirytime=text_of(NOW_MS + 1_000))
+    bench.run(given(old, 0))
+    bench.state.committed(1)
+    bench.now_ms += AFTER_MS + 1
+    assert restate(bench) == 0
+    bench.state.forget(bench.now_ms)
+    assert not bench.state.names
+    assert not bench.state.free
+
+
+@pytest.mark.parametrize("year", ["2999", "9999"])
+def test_a_refusal_is_not_remembered_beyond_the_window(year: str) -> None:
+    """An event of a distant year costs a name for one window, not for ever."""
+    bench = Bench()
+    bench.run(given(event(time=f"{year}-01-01T00:00:00Z"), 0))
+    bench.state.committed(1)
+    bench.state.forget(NOW_MS + U.idempotency_ms)
+    assert not bench.state.names
+
+
+def test_bodies_go_when_their_inputs_are_committed() -> None:
+    """What cannot come again needs no body; a reader that knows the offset keeps none below it."""
+    bench = Bench()
+    for number in range(4):
+        bench.run(given(event(id=str(number)), number))
+    assert sorted(bench.state.unfinished) == [0, 1, 2, 3]
+    bench.state.committed(3)
+    assert sorted(bench.state.unfinished) == [3]
+    assert sorted(bench.folded(3).unfinished) == [3]
+
+
+def test_a_step_changes_nothing() -> None:
+    """Deciding is not applying: the state is what the journal says and nothing else."""
+    bench = Bench()
+    bench.run(given(event(), 0))
+    before = facts(bench.state, NOW_MS)
+    first = bench.decide(given(event(id="2"), 1), given(event(), 2))
+    assert facts(bench.state, NOW_MS) == before
+    assert bench.decide(given(event(id="2"), 1), given(event(), 2)) == first
+
+
+def test_time_never_goes_back() -> None:
+    """An owner whose clock is behind decides at the time of the last record."""
+    bench = Bench()
+    bench.now_ms += 60_000
+    bench.run(given(event(), 0))
+    bench.now_ms -= 60_000
+    bench.crash()
+    step = bench.run(given(event(id="2"), 1))
+    assert step.at_ms == NOW_MS + 60_000
+    assert step.journal[0].decided_ms == NOW_MS + 60_000
+    assert head_of(bench.log[-1]).at_ms == NOW_MS + 60_000
+
+
+ACTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.integers(0, 6)),
+        st.tuples(st.just("wait"), st.integers(1, 20)),
+        st.tuples(st.just("restate"), st.just(0)),
+        st.tuples(st.just("forget"), st.just(0)),
+    ),
+    max_size=25,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@check(ACTS)
+def test_a_fold_that_begins_one_window_ago_is_enough(acts: list[tuple[str, int]]) -> None:
+    """Whatever was published, restated and forgotten: the last window of the log decides like the living owner."""
+    bench = Bench()
+    offset = 0
+    for act, number in acts:
+        if act == "publish":
+            whole = event(id=str(number), time=text_of(bench.now_ms), expirytime=text_of(bench.now_ms + HOUR_MS))
+            bench.run(given(whole, offset))
+            offset += 1
+        elif act == "wait":
+            bench.now_ms += number * HOUR_MS // 2
+            restate(bench)
+        elif act == "restate":
+            restate(bench)
+        else:
+            bench.state.forget(bench.now_ms)
+    bench.state.committed(offset)
+    late = PlanState(offset)
+    for at, record in enumerate(bench.log):
+        if head_of(record).at_ms > bench.now_ms - U.idempotency_ms:
+            late.apply(head_of(record), body_of(record, PlannedBatch), at)
+    living, reader = facts(bench.state, bench.now_ms), facts(late, bench.now_ms)
+    assert isinstance(living, tuple)
+    assert isinstance(reader, tuple)
+    assert living[:3] == reader[:3]
