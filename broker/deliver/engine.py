@@ -7,14 +7,13 @@ clock, so the scheduler of ``tests/pure`` drives this very code through kills, p
 Order of one message: taken -> *opened* and *decided* appended -> checked -> framed -> *answered* appended.
 """
 
-import heapq
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from broker.deliver.agenda import Agenda
 from broker.deliver.answer import backoff_ms
 from broker.deliver.decide import Facts, Rules, all_alike, decide
-from broker.deliver.fairness import Rotation
 from broker.deliver.frame import Flight, flight_of, flights_again, frame_of, withhold
 from broker.deliver.hearing import answers_to, members_of
 from broker.deliver.item import Item
@@ -53,6 +52,7 @@ class _Draft:
     decided: list[Decided] = field(default_factory=list)
     taken: list[Origin] = field(default_factory=list)
     room: int = 0
+    frozen_bytes: int = 0
 
 
 class Engine:
@@ -66,9 +66,7 @@ class Engine:
         self.epoch = epoch
         self._now_ms = max(now_ms, state.last_ms)
         self._inbox: deque[Opened] = deque()
-        self._rotation = Rotation()
-        self._unfrozen: list[Item] = []
-        self._due: list[tuple[int, bytes]] = []
+        self._agenda = Agenda()
         self._heard: list[Answered] = []
         self._flights: deque[Flight] = deque(flights_again(state, policy.chunk))
         self._flying: Flight | None = None
@@ -79,7 +77,7 @@ class Engine:
         self._careful = claims_in_a_row >= _POISON_CLAIMS or bool(state.tries)
         self._tried: set[bytes] = set()
         for item in state.items.values():
-            self._schedule(item)
+            self._agenda.schedule(item, self._now_ms)
 
     # -- what comes in
 
@@ -120,7 +118,7 @@ class Engine:
         if again is not None:
             return again
         draft = _Draft(room=self.policy.chunk)
-        self._wake_due(now)
+        self._agenda.wake(self.state.items, now)
         trying = self._untried()
         if trying is not None:
             return Append(Kind.TRYING, now, trying)
@@ -170,11 +168,12 @@ class Engine:
     def wake_ms(self) -> int:
         """When something falls due without any input; the shell need not ask before."""
         times = [self._claimed_ms + self.policy.windows.fold_ms // 4]
-        if self._due:
-            times.append(self._due[0][0])
+        due_ms = self._agenda.next_ms()
+        if due_ms is not None:
+            times.append(due_ms)
         if self._flights:
             times.append(self._flights[0].retry_ms)
-        if self._inbox or self._heard or self._rotation or self._unfrozen:
+        if self._inbox or self._heard:
             times.append(0)
         return min(times)
 
@@ -215,26 +214,28 @@ class Engine:
                 return
             self._inbox.popleft()
             draft.taken.append(opened.origin)
-            request = opened.item.request
-            if self.state.knows(request) or request in fresh:
+            if self.state.knows(opened.item.request) or opened.item.request in fresh:
                 continue
-            fresh.add(request)
+            fresh.add(opened.item.request)
             draft.opened.append(opened)
-            rows = opened.item.rows
-            if rows is None or not may_decide or self._careful or opened.item.start_ms > now or len(rows) > draft.room:
-                continue
-            draft.room -= len(rows)
-            draft.decided.append(decide(Item(opened, now), range(len(rows)), rules, now))
+            if may_decide and self._decidable(opened.item, draft.room, now):
+                item = Item(opened, now)
+                draft.room -= item.pending
+                draft.decided.append(decide(item, range(item.pending), rules, now))
+
+    def _decidable(self, item: WorkItem, room: int, now: int) -> bool:
+        """Whether an item may be opened and decided in one append: few explicit recipients, due now."""
+        return item.rows is not None and len(item.rows) <= room and item.start_ms <= now and not self._careful
 
     def _untried(self) -> Trying | None:
         """Under suspicion of poison every item is announced before it is worked on, one an append."""
-        item = self._rotation.first() if self._careful else None
+        item = self._agenda.first() if self._careful else None
         return None if item is None or item.request in self._tried else Trying(item.request)
 
     def _work(self, draft: _Draft, rules: Rules, now: int) -> None:
-        for item, take in self._rotation.turns(draft.room, now):
+        for item, take in self._agenda.turns(draft.room, now):
             if not item.frozen:
-                self._freeze(item, draft, rules)
+                self._freeze(item, draft, rules, now)
                 continue
             ranks = self._ranks(item, take, now)
             if not ranks:
@@ -246,12 +247,19 @@ class Engine:
             if self._careful:
                 break
 
-    def _freeze(self, item: Item, draft: _Draft, rules: Rules) -> None:
-        facts = rules.facts
-        if facts.audience_fresh_ms < item.opened.taken_ms or draft.members:
-            self._unfrozen.append(item)
+    def _freeze(self, item: Item, draft: _Draft, rules: Rules, now: int) -> None:
+        """Freeze who a list item's ranks are, and decide about them in the same append if they are few."""
+        if rules.facts.audience_fresh_ms < item.opened.taken_ms or draft.frozen_bytes > _TAKE_BYTES:
+            self._agenda.postpone(item)
             return
-        draft.members.append(members_of(item, facts))
+        members = members_of(item, rules.facts)
+        draft.members.append(members)
+        draft.frozen_bytes += len(members.ordinals)
+        if 0 < members.count <= draft.room and not self._careful:
+            draft.room -= members.count
+            frozen = Item(item.opened, now)
+            frozen.freeze(members)
+            draft.decided.append(decide(frozen, range(members.count), rules, now))
 
     def _ranks(self, item: Item, take: int, now: int) -> Sequence[int]:
         due = sorted(rank for rank, at in item.dues.items() if at <= now or item.terms.expires_ms <= now)[:take]
@@ -259,16 +267,6 @@ class Engine:
             return due
         fresh = item.next_pending(take - len(due))
         return sorted(due + fresh) if due else fresh
-
-    def _wake_due(self, now: int) -> None:
-        waiting, self._unfrozen = self._unfrozen, []
-        for item in waiting:
-            self._rotation.add(item)
-        while self._due and self._due[0][0] <= now:
-            _, request = heapq.heappop(self._due)
-            due = self.state.items.get(request)
-            if due is not None:
-                self._rotation.add(due)
 
     def _reschedule(self, body: Outcome) -> None:
         touched = dict.fromkeys(opened.item.request for opened in body.opened)
@@ -278,20 +276,7 @@ class Engine:
         for request in touched:
             item = self.state.items.get(request)
             if item is not None:
-                self._schedule(item)
-
-    def _schedule(self, item: Item) -> None:
-        """Put an item where its next decision will be made: among those with something due, or among the waiting."""
-        if item.pending or not item.frozen:
-            self._at(item, item.opened.item.start_ms)
-        if item.dues:
-            heapq.heappush(self._due, (min(item.terms.expires_ms, *item.dues.values()), item.request))
-
-    def _at(self, item: Item, start_ms: int) -> None:
-        if start_ms > self._now_ms:
-            heapq.heappush(self._due, (min(start_ms, item.terms.expires_ms), item.request))
-        else:
-            self._rotation.add(item)
+                self._agenda.schedule(item, self._now_ms)
 
 
 def _weight(item: WorkItem) -> int:

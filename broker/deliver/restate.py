@@ -1,8 +1,8 @@
 """Restating: nothing open is ever older than half a fold, so every fold is bounded and needs no snapshot.
 
 Every quarter of F the owner re-appends what was last said before its previous claim: open items whole, closed names, newest
-versions (protocol.md section 1.2, 5; ``broker/journal.py`` on the floor). A closed name is kept until its window ends; a late duplicate of its work would
-otherwise re-open it.
+versions (protocol.md section 1.2, 5; ``broker/journal.py`` on the floor). A closed name is kept until its window ends; a
+late duplicate of its work would otherwise re-open it.
 """
 
 from collections.abc import Iterable, Iterator

@@ -6,7 +6,17 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from broker.plan.engine import PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs, pack_work, restatement
+from broker.plan.engine import (
+    AudienceRecord,
+    PlanInput,
+    PlanPolicy,
+    PlanState,
+    PlanStep,
+    decide,
+    outputs,
+    pack_work,
+    restatement,
+)
 from schemas import topics
 from schemas.planned import Origin, Planned, PlannedBatch, Work, WorkItem
 from schemas.wire.header import Header, Kind, body_of, pack
@@ -108,6 +118,7 @@ class PlanShard:
             faults.point("plan.decided")
         taken = [self._inbox.popleft() for _ in range(step.consumed)]
         watch.planned(self._lane, step)
+        await self._write_audience(step)
         self._write(step, taken)
         while len(self._writing) >= _MAX_WRITING:
             await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)
@@ -118,9 +129,17 @@ class PlanShard:
         await self._journal.append(pack(header, PlannedBatch(entries)))
         watch.journaled("plans", self._lane, self._journal, (clock.monotonic_ms() - started_ms) / 1000, before)
 
+    async def _write_audience(self, step: PlanStep) -> None:
+        """Who opted in before a request is on the list before its work is: those records are acknowledged first."""
+        changes = [one for one in step.direct if isinstance(one, AudienceRecord)]
+        if changes:
+            await self._parts.outputs.confirm(direct_records(changes, lane=self._lane, now_ms=step.at_ms))
+
     def _write(self, step: PlanStep, taken: Sequence[Delivered]) -> None:
         records = self._outputs((*step.journal, *step.again), step.at_ms)
-        records += direct_records(step.direct, lane=self._lane, now_ms=step.at_ms)
+        records += direct_records(
+            [one for one in step.direct if not isinstance(one, AudienceRecord)], lane=self._lane, now_ms=step.at_ms
+        )
         task = asyncio.ensure_future(self._confirm(records, taken))
         self._writing.add(task)
         task.add_done_callback(self._written)
