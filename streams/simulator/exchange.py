@@ -8,6 +8,7 @@ Memory is rebuilt from the log alone. One gateway serves one deployment: its dat
 import base64
 from collections import Counter
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from schemas.names import Lane, name_of
@@ -25,7 +26,6 @@ from streams.simulator.rules import Asked, Rules
 
 _SWEEP_EVERY_MS: Final = 60_000
 _CODES: Final = frozenset(Code)
-_LANES: Final = frozenset(lane.word for lane in Lane)
 
 
 class Exchange:
@@ -47,14 +47,15 @@ class Exchange:
         self._phones = phones
         self._faults = faults
         self._owe = owe
-        self._names = {lane: Names(GATEWAY_NAMES_MS[lane]) for lane in Lane}
+        self._names = {lane.word: Names(GATEWAY_NAMES_MS[lane]) for lane in Lane}
         self._epochs: dict[tuple[str, int], int] = {}
         self._swept_ms = 0
         self.counts: Counter[str] = Counter()
         """Messages by what became of them: ``accepted``, ``repeated``, ``refused.pair_throttled`` ..., ``fenced``."""
 
     def hello(self, hello: Hello, now_ms: int) -> tuple[bool, Epoch]:
-        """Raise the shard's epoch; False with the highest one if it is higher already."""
+        """Raise the shard's epoch; False with the highest one if it is higher already. Raises :class:`FormError`."""
+        self._demand_lane(hello.lane)
         highest = self._epochs.get((hello.lane, hello.shard), 0)
         granted = hello.epoch >= highest
         self._log.append([_fence_event("hello" if granted else "fenced", hello, now_ms)])
@@ -64,8 +65,7 @@ class Exchange:
 
     def frame(self, frame: Frame, now_ms: int) -> FrameAnswer | Epoch:
         """Judge and take ``frame``; the epoch that fences it if one does. Raises :class:`FormError`, having taken nothing."""
-        if frame.lane not in _LANES:
-            raise FormError("there is no such lane")
+        self._demand_lane(frame.lane)
         all_rows = [Rows(section) for section in frame.sections]
         for rows in all_rows:
             rows.demand_columns()
@@ -93,7 +93,7 @@ class Exchange:
         self._epochs[place] = max(event.epoch, self._epochs.get(place, 0))
         if event.event == "accepted":
             column = base64.b64decode(event.recipients)
-            self._names[Lane.of(event.lane)].claim(name_of(event.request), column, event.at_ms)
+            self._names[event.lane].claim(name_of(event.request), column, event.at_ms)
 
     def owed(self, event: GatewayEvent) -> Iterator[Due]:
         """What one line of the log leads to in reports; nothing unless it says ``accepted``."""
@@ -101,20 +101,24 @@ class Exchange:
             return iter(())
         return life(self._crowd, event, alive=is_heartbeat(event.business))
 
+    def _demand_lane(self, lane: str) -> None:
+        if lane not in self._names:
+            raise FormError("there is no such lane")
+
     def _take(self, frame: Frame, rows: Rows, now_ms: int, events: list[GatewayEvent]) -> Asked:
         """Decide about one section and write down what became of it in ``events``."""
-        names = self._names[Lane.of(frame.lane)]
+        names = self._names[frame.lane]
         repeated = list(names.known(rows.request, rows.recipients))
-        asked = Asked(frame, rows, _without(rows.count, repeated), now_ms)
+        asked = Asked(frame, rows, _less(list(range(rows.count)), set(repeated)), now_ms)
         if asked.open:
             self._rules.judge(asked)
             struck = self._faults.of_messages(frame.lane, frame.shard, asked.open)
             asked.refused.update({at: Refused(at, code) for at, code in struck.items()})
-            asked.open = [at for at in asked.open if at not in struck]
+            asked.open = _less(asked.open, struck.keys())
         if asked.open:
             twice = {asked.open[at] for at in names.claim(rows.request, rows.part(asked.open)[1], now_ms)}
             repeated += sorted(twice)
-            asked.open = [at for at in asked.open if at not in twice]
+            asked.open = _less(asked.open, twice)
         by_code: dict[int, list[int]] = {}
         for at in sorted(asked.refused):
             by_code.setdefault(asked.refused[at].code, []).append(at)
@@ -140,11 +144,8 @@ class Exchange:
             names.expire(now_ms)
 
 
-def _without(count: int, positions: list[int]) -> list[int]:
-    if not positions:
-        return list(range(count))
-    left_out = set(positions)
-    return [position for position in range(count) if position not in left_out]
+def _less(positions: list[int], left_out: AbstractSet[int]) -> list[int]:
+    return [position for position in positions if position not in left_out] if left_out else positions
 
 
 def _word(code: int) -> str:

@@ -21,6 +21,8 @@ OPT_OUT_BODIES: Final = {
     Trait.STOPS: ("STOP", "Baja", "रोकें"),
     Trait.STOPS_ALL: ("Stop all", "BAJA TOTAL", "सब बंद करें"),
 }
+_ANSWERS: Final = frozenset(trait * MOODS for trait in (Trait.STOPS, Trait.STOPS_ALL, Trait.BLOCKS, Trait.CHATS))
+"""Classes of messages that are answered: those people's, in their first mood."""
 _CHAT: Final = "OK, thanks!"
 _REPLY_AFTER_MS: Final = 400
 _REPEAT_AFTER_MS: Final = 700
@@ -66,7 +68,8 @@ def life(crowd: Crowd, accepted: GatewayEvent, *, alive: bool = False) -> Iterat
     """All that one ``accepted`` line leads to. ``alive``: a heartbeat; its phone is online whatever the seed says."""
     recipients = base64.b64decode(accepted.recipients)
     count = len(recipients) // ID_BYTES
-    classes = bytes(count) if alive else crowd.classes(recipients, name_of(accepted.request))
+    request = name_of(accepted.request)
+    classes = bytes(count) if alive else crowd.classes(recipients, request)
     moments: dict[_Moment, list[int]] = {}
     for of_class, ranks in _by_class(classes, accepted.ranks):
         for moment in _script(of_class, crowd.profile):
@@ -75,7 +78,9 @@ def life(crowd: Crowd, accepted: GatewayEvent, *, alive: bool = False) -> Iterat
             moments.setdefault(moment, []).extend(ranks)
     for moment, ranks in moments.items():
         ranks.sort()
-        yield from _reports(crowd.profile, accepted, moment, intervals(ranks))
+        spans = intervals(ranks)
+        luck = mixed(int.from_bytes(request[8:], "little") ^ spans[0][0] << 8 ^ _SALTS[moment.status])
+        yield from _reports(crowd.profile, accepted, moment, spans, luck)
     if not alive and not crowd.plain:
         yield from _replies(crowd.profile, accepted, recipients, classes)
 
@@ -114,10 +119,8 @@ def _script(of_class: int, profile: Profile) -> list[_Moment]:
             return [sent, _Moment(arrives, "failed", Code.TRANSIENT), _Moment(arrives + _LATE_MS, "delivered")]
 
 
-def _reports(profile: Profile, accepted: GatewayEvent, moment: _Moment, ranks: Intervals) -> Iterator[Due]:
-    """The report of one moment: perhaps late, repeated or left out."""
-    salt = int.from_bytes(name_of(accepted.request)[8:], "little")
-    luck = mixed(salt ^ ranks[0][0] << 8 ^ _SALTS[moment.status])
+def _reports(profile: Profile, accepted: GatewayEvent, moment: _Moment, ranks: Intervals, luck: int) -> Iterator[Due]:
+    """The report of one moment: by ``luck`` late, repeated or left out."""
     at_ms = due_ms = accepted.at_ms + moment.after_ms
     if moment.status == "sent":
         if luck % _PERMYRIAD < profile.sent_skipped:
@@ -132,10 +135,8 @@ def _reports(profile: Profile, accepted: GatewayEvent, moment: _Moment, ranks: I
 
 def _replies(profile: Profile, accepted: GatewayEvent, recipients: bytes, classes: bytes) -> Iterator[Due]:
     listed = [rank for first, count in accepted.ranks for rank in range(first, first + count)]
-    for position, of_class in enumerate(classes):
-        trait, mood = Trait(of_class // MOODS), of_class % MOODS
-        if trait < Trait.STOPS or trait == Trait.CONTRADICTS or mood:
-            continue
+    for position in [at for at, of_class in enumerate(classes) if of_class in _ANSWERS]:
+        trait, mood = Trait(classes[position] // MOODS), classes[position] % MOODS
         recipient = recipients[position * ID_BYTES : (position + 1) * ID_BYTES]
         at_ms = accepted.at_ms + profile.delivered_ms[mood] + profile.read_ms[mood] + _REPLY_AFTER_MS
         reply = Reply(

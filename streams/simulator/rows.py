@@ -3,11 +3,17 @@
 import base64
 import binascii
 from functools import cached_property
+from typing import Final
+
+import numpy as np
 
 from schemas.names import HEARTBEAT_BUSINESS, name_of
 from schemas.planned import ADDRESS_WIDTH, LOCALE_WIDTH
 from schemas.wire.frames import Section
 from streams.simulator.ids import ID_BYTES
+
+_ADDRESS_TEXT: Final = ADDRESS_WIDTH // 3 * 4
+"""33 bytes are 44 characters of base64 without padding, so one address can be taken out of the column alone."""
 
 Intervals = tuple[tuple[int, int], ...]
 
@@ -43,23 +49,19 @@ class Rows:
         return [rank for first, count in self.section.ranks for rank in range(first, first + count)]
 
     @cached_property
-    def _addresses(self) -> bytes:
-        return _column(self.section.addresses, "addresses")
-
-    @cached_property
     def _locales(self) -> bytes:
         return _column(self.section.locales, "locales")
 
     def demand_columns(self) -> None:
         """Raise :class:`FormError` unless addresses and locales have the width that the ranks ask for."""
-        if len(self.section.addresses) != -(-self.count * ADDRESS_WIDTH // 3) * 4:
+        if len(self.section.addresses) != self.count * _ADDRESS_TEXT:
             raise FormError("addresses and ranks differ in number")
         if len(self._locales) not in {LOCALE_WIDTH, self.count * LOCALE_WIDTH}:
             raise FormError("locales and ranks differ in number")
 
     def address(self, position: int) -> bytes:
         """The sealed address at ``position``."""
-        return self._addresses[position * ADDRESS_WIDTH : (position + 1) * ADDRESS_WIDTH]
+        return _column(self.section.addresses[position * _ADDRESS_TEXT : (position + 1) * _ADDRESS_TEXT], "addresses")
 
     def locale(self, position: int) -> str:
         """The language at ``position``."""
@@ -77,7 +79,8 @@ class Rows:
         if len(positions) == self.count:
             return self.section.ranks, self.recipients
         ranks = self.ranks
-        return intervals([ranks[at] for at in positions]), b"".join(map(self.recipient, positions))
+        column = np.frombuffer(self.recipients, f"V{ID_BYTES}")[positions].tobytes()
+        return intervals([ranks[at] for at in positions]), column
 
 
 def is_heartbeat(business: str) -> bool:
@@ -87,6 +90,8 @@ def is_heartbeat(business: str) -> bool:
 
 def intervals(ranks: list[int]) -> Intervals:
     """Ascending ranks as (first, count) pairs."""
+    if ranks and ranks[-1] - ranks[0] == len(ranks) - 1:
+        return ((ranks[0], len(ranks)),)
     found: list[tuple[int, int]] = []
     first = count = 0
     for rank in ranks:

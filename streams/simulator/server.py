@@ -90,10 +90,10 @@ class Listener:
     async def _hello(self, request: web.Request) -> web.StreamResponse:
         try:
             hello = _hellos.decode(await request.read())
-        except msgspec.MsgspecError as error:
+            with _exit_if_log_fails():
+                granted, epoch = self._station.exchange.hello(hello, self._station.now_ms())
+        except (msgspec.MsgspecError, FormError) as error:
             return _bad(error)
-        with _exit_if_log_fails():
-            granted, epoch = self._station.exchange.hello(hello, self._station.now_ms())
         return _json(epoch, 200 if granted else 409)
 
     async def _frame(self, request: web.Request) -> web.StreamResponse:

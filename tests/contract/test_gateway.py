@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.names import Lane
 from schemas.wire.frames import Code, Frame, Refused, Section
@@ -105,7 +106,8 @@ async def test_page_and_bad_forms(listener: Listening, port: Gateway) -> None:
             assert (await session.post("/v1/hello", data=body)).status == 400
             assert (await session.post("/v1/faults", data=body)).status == 400
     crooked = fresh(section(range(2)), section([1, 2, 3], addresses=""))
-    assert await outcome(port, crooked) == f"unknown {UnknownKind.UNEXPECTED_STATUS}"
+    for wrong in (crooked, replace(fresh(section([1])), lane="air")):
+        assert await outcome(port, wrong) == f"unknown {UnknownKind.UNEXPECTED_STATUS}"
     assert listener.log() == []
 
 

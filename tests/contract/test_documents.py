@@ -1,0 +1,91 @@
+"""The generated documents: no drift, and a schema says of an event what plan says of its form."""
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import pytest
+
+from broker.plan.admit import Malformed, admit
+from schemas.documents import documents
+from schemas.names import Lane
+from schemas.registry import Entry
+from schemas.request import OPTIN_TYPE
+from schemas.status import DeadLetter, RecipientStatus, Status
+from schemas.wire.cloudevents import encode_status
+from tests.pure.plan_bench import ENTRIES, address, event, given, policy
+
+FOLDER = Path(__file__).parents[2] / "schemas" / "generated"
+
+
+def test_the_generated_documents_are_those_of_the_types() -> None:
+    """Run ``python -m schemas`` after changing a type."""
+    written = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+    assert written == documents()
+
+
+@pytest.mark.parametrize("name", [name for name in documents() if name != "vectors.json"])
+def test_every_schema_is_one(name: str) -> None:
+    """Valid JSON Schema 2020-12."""
+    jsonschema_rs.meta.validate(schema(name))
+
+
+def schema(name: str) -> dict[str, Any]:
+    """A generated schema."""
+    found: dict[str, Any] = msgspec.json.decode(documents()[name])
+    assert found["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    return found
+
+
+MEMBER = {"address": address(1)}
+JOIN = {"list": "l", "op": "join", "members": [MEMBER], "evidence": {"method": "m", "wording": "w", "source": "s"}}
+
+EVENTS: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "an update": ("notification.v1.json", event(), True),
+    "a code": ("notification.v1.json", event(Lane.OTP), True),
+    "a list": ("notification.v1.json", event(data={"to": {"list": "l"}}), True),
+    "1,000 recipients": ("notification.v1.json", event(people=range(1000)), True),
+    "1,001 recipients": ("notification.v1.json", event(people=range(1001)), False),
+    "an unknown attribute": ("notification.v1.json", event(expirytme="x"), False),
+    "an unknown field": ("notification.v1.json", event(data={"x": 1}), False),
+    "a reserved field": ("notification.v1.json", event(data={"quiet": "hold"}), False),
+    "no template": ("notification.v1.json", event(data={"template": None}), False),
+    "no time": ("notification.v1.json", event(time=None), False),
+    "a time without offset": ("notification.v1.json", event(time="2026-11-22T06:40:00"), False),
+    "another version": ("notification.v1.json", event(specversion="0.3"), False),
+    "nobody": ("notification.v1.json", event(data={"to": {}}), False),
+    "both": ("notification.v1.json", event(data={"to": {"list": "l", "recipients": [MEMBER]}}), False),
+    "a local number": ("notification.v1.json", event(data={"to": {"recipients": [{"address": "0170"}]}}), False),
+    "33 parameters": ("notification.v1.json", event(data={"params": {str(n): "" for n in range(33)}}), False),
+    "5 labels": ("notification.v1.json", event(data={"labels": {str(n): "x" for n in range(5)}}), False),
+    "a source without system": ("notification.v1.json", event(source="//airline"), False),
+    "an opt-in": ("optin.v1.json", event(type=OPTIN_TYPE) | {"data": JOIN}, True),
+    "an opt-in of nobody": ("optin.v1.json", event(type=OPTIN_TYPE) | {"data": JOIN | {"members": []}}, False),
+    "another operation": ("optin.v1.json", event(type=OPTIN_TYPE) | {"data": JOIN | {"op": "add"}}, False),
+}
+
+
+@pytest.mark.parametrize("row", EVENTS.values(), ids=EVENTS.keys())
+def test_schema_and_plan_say_the_same(row: tuple[str, dict[str, Any], bool]) -> None:
+    """What the schema admits has a sound form for plan, what it refuses has none."""
+    name, whole, sound = row
+    assert jsonschema_rs.validator_for(schema(name)).is_valid(whole) == sound
+    lane = Lane.OTP if whole["data"].get("template") == "code" else Lane.UPDATE
+    assert isinstance(admit(given(whole, key=None), policy(lane)), Malformed) != sound
+
+
+def test_what_we_write_fits_its_schema() -> None:
+    """Statuses, dead letters and registry entries."""
+    person = RecipientStatus("a", 0, "delivered", 1)
+    status = Status(request="x", source="//a/b", id="1", state="closed", seq=1, at_ms=1, recipients=(person,))
+    written = msgspec.json.decode(encode_status(status))
+    assert written["type"] == "fanfare.status.v1"
+    assert jsonschema_rs.validator_for(schema("status.v1.json")).is_valid(written["data"])
+    letter = DeadLetter("requests.otp", 0, 1, "poison", "x", "plan", 1, "00")
+    assert jsonschema_rs.validator_for(schema("dead-letter.json")).is_valid(msgspec.json.decode(msgspec.json.encode(letter)))
+    entries = jsonschema_rs.validator_for(schema("registry.json"))
+    for entry in ENTRIES:
+        assert entries.is_valid(msgspec.json.decode(msgspec.json.encode(entry)))
+        assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(entry)), Entry) == entry
+    assert not entries.is_valid({"kind": "business"})
