@@ -17,8 +17,10 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("worker", "streams.commands.worker", "work for one lane: plan, deliver, settle"),
     ("gateway", "streams.commands.gateway", "run the simulated gateway with its phones"),
     ("webhook", "streams.commands.webhook", "take what the gateway reports"),
+    ("ledger", "streams.commands.ledger", "keep the books of what was delivered, or show them"),
     ("publish", "streams.commands.publish", "publish events from a file and follow what becomes of them"),
     ("explain", "streams.commands.explain", "tell what was decided about one request, from the logs"),
+    ("status", "streams.commands.status", "show processes, stages and lanes from their metrics"),
     ("source", "streams.commands.source", "publish a day of flights, parcels or sign-ins"),
 )
 """(name, module, help), in the order in which a newcomer meets them."""

@@ -176,6 +176,12 @@ POSTED_MICRO: Final = Counter(
 POSTED_AGAIN: Final = Counter(
     REGISTRY, "fanfare_ledger_repeats_total", "Messages that came charged twice and were posted once."
 )
+POSTED_CONFLICTS: Final = Counter(
+    REGISTRY, "fanfare_ledger_conflicts_total", "Messages that came charged again at another price; the first stands."
+)
+CHARGES_SET_ASIDE: Final = Counter(
+    REGISTRY, "fanfare_ledger_set_aside_total", "Charge records that could not be read and were not posted."
+)
 
 HEARTBEAT_AGE: Final = Gauge(
     REGISTRY, "fanfare_heartbeat_age_seconds", "Since a heartbeat last crossed every stage of this shard.", LANE, SHARD

@@ -1,0 +1,244 @@
+"""The ledger's file: charged ranks, postings, entries, balances and the offsets they come from, in one SQLite database.
+
+One transaction posts a batch of charges and moves the offset behind it, so a kill at any point leaves the book as if the
+batch had come or had not. The topic ``charges`` is kept for ever: a file that is gone is rebuilt by reading it from the
+beginning, to the same rows. WAL with ``synchronous=FULL``: what was committed survives the machine's power.
+
+================  ==========================================================================================
+``offsets``       the offset that is read next, by partition of ``charges``
+``charged``       which ranks of (request, shard) were charged, by price: a roaring bitmap
+``postings``      what each charge record added; its id is made of offset and partition
+``entries``       two for each posting, which sum to zero
+``balances``      the sum of all entries, by business, account and currency
+``conflicts``     ranks that came again at another price: the first posting stands
+``set_aside``     records that could not be read; the charge is in Kafka, and posted by a rebuild that can
+================  ==========================================================================================
+"""
+
+import fcntl
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from broker.audit.dump import Ledger, LedgerEntry, LedgerRow
+from streams.faults import point
+from streams.kafka.reader import LogRecord
+from streams.posting import Batch, Posted
+
+
+class BooksError(Exception):
+    """The ledger's file cannot be used; the sentence says why and what to do."""
+
+
+class BooksTakenError(BooksError):
+    """Another process keeps these books."""
+
+
+class BooksBrokenError(BooksError):
+    """The file does not add up: it was changed by something else, or the disk is failing."""
+
+
+class BooksForeignError(BooksError):
+    """There is no such file, or another release wrote it."""
+
+
+FILE: Final = "ledger.sqlite3"
+_LAYOUT: Final = 1
+"""Written to ``user_version``; another one is refused, for the file can be rebuilt."""
+
+_SCHEMA: Final = """
+CREATE TABLE offsets (partition INTEGER PRIMARY KEY, next INTEGER NOT NULL) STRICT;
+CREATE TABLE charged (
+    request BLOB NOT NULL, shard INTEGER NOT NULL, unit_micro INTEGER NOT NULL, currency TEXT NOT NULL,
+    messages INTEGER NOT NULL, ranks BLOB NOT NULL,
+    PRIMARY KEY (request, shard, unit_micro, currency)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE postings (
+    id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, lane INTEGER NOT NULL, shard INTEGER NOT NULL,
+    business TEXT NOT NULL, sender TEXT NOT NULL, request BLOB NOT NULL, messages INTEGER NOT NULL,
+    unit_micro INTEGER NOT NULL, currency TEXT NOT NULL, card INTEGER NOT NULL, category INTEGER NOT NULL,
+    market INTEGER NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE entries (
+    posting INTEGER NOT NULL, account TEXT NOT NULL, business TEXT NOT NULL, currency TEXT NOT NULL,
+    amount_micro INTEGER NOT NULL,
+    PRIMARY KEY (posting, account)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE balances (
+    business TEXT NOT NULL, account TEXT NOT NULL, currency TEXT NOT NULL, amount_micro INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    PRIMARY KEY (business, account, currency)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE conflicts (
+    posting INTEGER NOT NULL, request BLOB NOT NULL, shard INTEGER NOT NULL, ranks BLOB NOT NULL,
+    messages INTEGER NOT NULL, unit_micro INTEGER NOT NULL, currency TEXT NOT NULL,
+    PRIMARY KEY (posting)
+) STRICT;
+CREATE TABLE set_aside (
+    partition INTEGER NOT NULL, offset INTEGER NOT NULL, why TEXT NOT NULL,
+    PRIMARY KEY (partition, offset)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class Balance(NamedTuple):
+    """One account of one business in one currency."""
+
+    business: str
+    account: str
+    currency: str
+    amount_micro: int
+    messages: int
+
+
+class Books:
+    """The books, open for posting; one process at a time. :meth:`close` them, or use ``with``."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or begin the books at ``path``, check that they add up; raises :class:`BooksError`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = path.with_suffix(".lock").open("ab")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            raise BooksTakenError(f"another process keeps the books in {path}; stop it first") from error
+        try:
+            self._db = _opened(path)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def close(self) -> None:
+        """Bring everything into the one file and let go of it."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def upto(self) -> dict[int, int]:
+        """The offset that is read next, by partition of ``charges``; partitions never read are missing."""
+        return _upto(self._db)
+
+    def post(self, partition: int, records: Sequence[LogRecord]) -> Posted:
+        """Post the next ``records`` of a partition of ``charges`` and move its offset, in one transaction."""
+        point("ledger.charge")
+        self._db.execute("BEGIN IMMEDIATE")
+        batch = Batch(self._db, partition)
+        for record in records:
+            batch.add(record)
+        posted = batch.write(records[-1].offset + 1)
+        point("ledger.posted")
+        self._db.execute("COMMIT")
+        point("ledger.committed")
+        return posted
+
+
+def balances(path: Path, business: str | None = None) -> list[Balance]:
+    """The accounts as they stand, of one business or all; raises :class:`BooksForeignError`. Does not disturb the owner."""
+    with _reading(path) as db:
+        rows = db.execute("SELECT * FROM balances WHERE ?1 IS NULL OR business = ?1", (business,))
+        return [Balance(*row) for row in rows]
+
+
+def oddities(path: Path) -> tuple[int, int]:
+    """How many messages came again at another price, and how many records were set aside."""
+    with _reading(path) as db:
+        ((conflicts,),) = db.execute("SELECT coalesce(sum(messages), 0) FROM conflicts")
+        ((set_aside,),) = db.execute("SELECT count(*) FROM set_aside")
+        return conflicts, set_aside
+
+
+def whole_ledger(path: Path) -> Ledger:
+    """The book as the auditor reads it; raises :class:`BooksForeignError`."""
+    with _reading(path) as db:
+        db.execute("BEGIN")
+        rows = [LedgerRow(*row) for row in db.execute("SELECT request, shard, ranks FROM charged")]
+        entries = [
+            LedgerEntry(*row)
+            for row in db.execute("SELECT posting, business, account, currency, amount_micro FROM entries")
+        ]
+        return Ledger(rows, entries, _upto(db))
+
+
+def _upto(db: sqlite3.Connection) -> dict[int, int]:
+    return dict(db.execute("SELECT partition, next FROM offsets"))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    if not path.exists():
+        raise BooksForeignError(f"there is no ledger at {path}; `fanfare ledger` keeps one")
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
+        if _layout(db) != _LAYOUT:
+            raise BooksForeignError(f"{path} is no ledger of this release")
+        yield db
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        _lay_out(db, path)
+        _check(db, path)
+    except sqlite3.DatabaseError as error:
+        db.close()
+        raise BooksBrokenError(f"{path} cannot be read ({error}); move it away, and the books are rebuilt") from error
+    except BooksError:
+        db.close()
+        raise
+    return db
+
+
+def _layout(db: sqlite3.Connection) -> int:
+    try:
+        ((layout,),) = db.execute("PRAGMA user_version")
+    except sqlite3.DatabaseError:
+        return -1
+    return int(layout)
+
+
+def _lay_out(db: sqlite3.Connection, path: Path) -> None:
+    layout = _layout(db)
+    if layout == _LAYOUT:
+        return
+    if layout or db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+        raise BooksForeignError(f"{path} is laid out by another release; move it away, and the books are rebuilt")
+    db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_LAYOUT}; COMMIT;")
+
+
+_CHECKS: Final = (
+    (
+        "a posting does not sum to zero",
+        "SELECT 1 FROM entries GROUP BY posting, currency HAVING sum(amount_micro) <> 0",
+    ),
+    (
+        "balances differ from entries",
+        """SELECT 1 FROM (SELECT business, account, currency, amount_micro FROM entries
+           UNION ALL SELECT business, account, currency, -amount_micro FROM balances)
+           GROUP BY business, account, currency HAVING sum(amount_micro) <> 0""",
+    ),
+    (
+        "balances differ from charged messages",
+        """SELECT 1 FROM (SELECT currency, messages * unit_micro AS amount_micro FROM charged
+           UNION ALL SELECT currency, -amount_micro FROM balances WHERE account = 'receivable')
+           GROUP BY currency HAVING sum(amount_micro) <> 0""",
+    ),
+)
+"""What adds up in every committed state. Each query finds a breach."""
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    complaints = [] if verdict == "ok" else [str(verdict)]
+    complaints += [complaint for complaint, query in _CHECKS if db.execute(f"{query} LIMIT 1").fetchone()]
+    if complaints:
+        raise BooksBrokenError(f"{path}: {'; '.join(complaints)}; move it away, and the books are rebuilt")

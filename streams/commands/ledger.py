@@ -1,0 +1,78 @@
+"""`fanfare ledger`: keeps the books from the topic ``charges``; with ``--show`` prints them."""
+
+import asyncio
+import signal
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from streams import log
+from streams.books import Balance, BooksError, balances, oddities
+from streams.commands.console import refuse, say
+from streams.ledger import keep_books, path_of
+from streams.settings import Settings, SettingsError, load
+
+_MICRO = 1_000_000
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def ledger(
+    *,
+    show: Annotated[bool, typer.Option("--show", help="Print the balances as they stand and end.")] = False,
+    business: Annotated[str | None, typer.Option(help="With --show: only this business.", show_default=False)] = None,
+    bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT,...", help="Kafka to read.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port on loopback for its metrics.")] = None,
+) -> None:
+    """Keep the books: post every charge once, into one file; Ctrl-C stops it.
+
+    The file lies in the data folder. It can be moved away at any time: the next start reads all charges again, and comes to
+    the same books.
+    """
+    try:
+        settings = load(bootstrap=bootstrap, ledger_metrics_port=port)
+        if show:
+            _show(settings, business)
+            return
+        log.configure(level=settings.log_level, program="ledger")
+        uvloop.run(_keep(settings))
+    except (BooksError, SettingsError) as error:
+        refuse("ledger", str(error))
+    except OSError as error:
+        refuse("ledger", error.strerror or str(error))
+
+
+async def _keep(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await keep_books(settings, stop)
+
+
+def _show(settings: Settings, business: str | None) -> None:
+    path = path_of(settings)
+    Console().print(_table(balances(path, business)))
+    conflicts, set_aside = oddities(path)
+    if conflicts:
+        say(f"{conflicts} messages came again at another price; their first posting stands.")
+    if set_aside:
+        say(f"{set_aside} records of charges could not be read; a rebuild by a release that can posts them.")
+
+
+def _table(rows: list[Balance]) -> Table:
+    table = Table(box=None, pad_edge=False, caption=None if rows else "Nothing has been charged.")
+    for heading in ("business", "account", "messages", "amount", "currency"):
+        table.add_column(heading, justify="right" if heading in {"messages", "amount"} else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(row.business, row.account, f"{row.messages:,}", money(row.amount_micro), row.currency)
+    return table
+
+
+def money(amount_micro: int) -> str:
+    """Micro-units as people read them, exactly: ``-1,234.500000``."""
+    whole, micro = divmod(abs(amount_micro), _MICRO)
+    return f"{'-' if amount_micro < 0 else ''}{whole:,}.{micro:06}"

@@ -1,0 +1,93 @@
+"""The ledger's process: it follows all partitions of ``charges`` and keeps the books. One process, no group.
+
+The books say where to read on, so nothing is committed to Kafka and a rebalance cannot part a history from its file
+(protocol.md section 1.3, row 18). A batch is as much as came with one fetch: a record when it keeps up, thousands in one
+transaction when it is behind.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from schemas import topics
+from schemas.names import Lane
+from schemas.registry import Category
+from streams import metrics
+from streams.books import FILE, Books
+from streams.health import Health
+from streams.kafka.reader import LogRecord
+from streams.kafka.tail import Tail
+from streams.log import Event, log
+from streams.posting import Posted
+from streams.settings import Settings
+
+WAIT_MS: Final = 250
+"""How long a fetch that finds nothing waits: a bill is in no hurry, and an idle ledger should cost nothing."""
+CATCH_UP_S: Final = 600.0
+"""A rebuild of the whole book must come to its end in this time, or somebody has to look."""
+
+
+def path_of(settings: Settings) -> Path:
+    """Where the books of a deployment lie."""
+    return settings.data_dir / FILE
+
+
+class Ledger:
+    """Posts what stands in ``charges`` into ``books``, for ever."""
+
+    def __init__(self, settings: Settings, books: Books) -> None:
+        self._books = books
+        upto = books.upto()
+        start = {partition: upto.get(partition, 0) for partition in range(settings.shards)}
+        self._tail = Tail(settings.bootstrap, topics.CHARGES, self._post, start=start, wait_ms=WAIT_MS)
+        self._complete = False
+
+    def behind(self) -> str | None:
+        """Why the books are not complete yet; None once they have been."""
+        return None if self._complete else "reading charges"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow until ``stop`` is set; a batch under way is finished first."""
+        await self._tail.start()
+        try:
+            complete = asyncio.ensure_future(self._tail.caught_up(CATCH_UP_S))
+            stopped = asyncio.ensure_future(stop.wait())
+            await asyncio.wait([complete, stopped], return_when=asyncio.FIRST_COMPLETED)
+            self._complete = complete.done()
+            complete.cancel()
+            await stopped
+        finally:
+            await self._tail.stop()
+
+    def _post(self, partition: int, records: Sequence[LogRecord]) -> None:
+        posted = self._books.post(partition, records)
+        _count(posted)
+        if posted.set_aside:
+            log(Event.RECORD_UNREADABLE, component="ledger", partition=partition, records=posted.set_aside)
+        log(Event.POSTED, component="ledger", partition=partition, records=len(records), upto=records[-1].offset + 1)
+
+
+async def keep_books(settings: Settings, stop: asyncio.Event) -> None:
+    """Keep the books of a deployment until ``stop`` is set; raises :class:`streams.books.BooksError`."""
+    with Books(path_of(settings)) as books:
+        ledger = Ledger(settings, books)
+        async with Health(settings, "ledger", port=settings.ledger_metrics_port, ready={"complete": ledger.behind}):
+            await ledger.run(stop)
+    log(Event.STOPPED, component="ledger")
+
+
+def _count(posted: Posted) -> None:
+    for lane, records in posted.records.items():
+        metrics.STAGE_IN.of("ledger", Lane(lane).word).inc(records)
+        metrics.STAGE_OUT.of("ledger", Lane(lane).word).inc(records)
+    for category, messages in posted.messages.items():
+        metrics.POSTED.of(Category(category).word).inc(messages)
+    for currency, amount_micro in posted.amount_micro.items():
+        metrics.POSTED_MICRO.of(metrics.CURRENCY.known(currency)).inc(amount_micro)
+    if posted.repeated:
+        metrics.POSTED_AGAIN.of().inc(posted.repeated)
+    if posted.conflicts:
+        metrics.POSTED_CONFLICTS.of().inc(posted.conflicts)
+    if posted.set_aside:
+        metrics.CHARGES_SET_ASIDE.of().inc(posted.set_aside)

@@ -1,0 +1,135 @@
+"""One transaction of the ledger: a batch of charge records, posted into the tables of ``streams/books.py``.
+
+What is new in each charge is said by ``broker/ledger/post.py``; here it is looked up, remembered within the batch and
+written. A record that cannot be read is set aside with its place: it stays in Kafka, and a rebuild posts it once it can.
+"""
+
+import sqlite3
+from collections import Counter
+from typing import Final
+
+import msgspec
+from pyroaring import BitMap
+
+from broker.ledger.post import MisshapenChargeError, Posting, post
+from broker.ledger.price import Price
+from schemas.facts import Charge
+from schemas.wire.header import Header, Kind, UnreadableRecordError, unpack
+from streams.kafka.reader import LogRecord
+
+_PARTITION_BITS: Final = 10
+"""A posting is named by its record: offset and partition, which is below 1,024 (``metrics.MAX_SHARDS``)."""
+
+Part = tuple[bytes, int]
+"""Request and shard."""
+
+
+class Posted(msgspec.Struct):
+    """What a batch added to the book."""
+
+    records: Counter[int] = msgspec.field(default_factory=Counter)
+    """By lane."""
+    messages: Counter[int] = msgspec.field(default_factory=Counter)
+    """Newly charged, by category."""
+    amount_micro: Counter[str] = msgspec.field(default_factory=Counter)
+    """By currency."""
+    repeated: int = 0
+    conflicts: int = 0
+    set_aside: int = 0
+
+
+class Batch:
+    """The charges of one partition that are posted together; within a transaction that the caller begins and commits."""
+
+    def __init__(self, db: sqlite3.Connection, partition: int) -> None:
+        self._db = db
+        self._partition = partition
+        self._held: dict[Part, dict[Price, BitMap]] = {}
+        self._changed: dict[tuple[Part, Price], None] = {}
+        self._postings: list[tuple[object, ...]] = []
+        self._entries: list[tuple[object, ...]] = []
+        self._conflicts: list[tuple[object, ...]] = []
+        self._balances: dict[tuple[str, str, str], list[int]] = {}
+        self._posted = Posted()
+
+    def add(self, record: LogRecord) -> None:
+        """Post one record of ``charges``, or set it aside."""
+        try:
+            header, charge = _charge_in(record)
+            held = self._held_of((charge.request, header.shard))
+            posting = post(held, charge)
+        except (UnreadableRecordError, MisshapenChargeError) as error:
+            self._db.execute(
+                "INSERT INTO set_aside VALUES (?, ?, ?)", (self._partition, record.offset, type(error).__name__)
+            )
+            self._posted.set_aside += 1
+            return
+        self._posted.records[header.lane] += 1
+        self._posted.repeated += posting.repeated
+        self._take(record.offset << _PARTITION_BITS | self._partition, header, charge, posting)
+
+    def write(self, upto: int) -> Posted:
+        """Write what was added, and that the partition is read up to (not including) ``upto``."""
+        many = self._db.executemany
+        many(
+            "INSERT OR REPLACE INTO charged VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (request, shard, price.unit_micro, price.currency, len(ranks), ranks.serialize())
+                for (request, shard), price in self._changed
+                for ranks in (self._held[request, shard][price],)
+            ],
+        )
+        many("INSERT INTO postings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._postings)
+        many("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", self._entries)
+        many("INSERT INTO conflicts VALUES (?, ?, ?, ?, ?, ?, ?)", self._conflicts)
+        many(
+            "INSERT INTO balances VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
+            "SET amount_micro = amount_micro + excluded.amount_micro, messages = messages + excluded.messages",
+            [(*account, *added) for account, added in self._balances.items()],
+        )
+        self._db.execute("INSERT OR REPLACE INTO offsets VALUES (?, ?)", (self._partition, upto))
+        return self._posted
+
+    def _held_of(self, part: Part) -> dict[Price, BitMap]:
+        held = self._held.get(part)
+        if held is None:
+            rows = self._db.execute(
+                "SELECT unit_micro, currency, ranks FROM charged WHERE request = ? AND shard = ?", part
+            )
+            held = self._held[part] = {
+                Price(unit, currency): BitMap.deserialize(ranks) for unit, currency, ranks in rows
+            }
+        return held
+
+    def _take(self, posting_id: int, header: Header, charge: Charge, posting: Posting) -> None:
+        part, price = (charge.request, header.shard), posting.price
+        if posting.conflict:
+            messages = len(posting.conflict)
+            self._posted.conflicts += messages
+            self._conflicts.append((posting_id, *part, posting.conflict.serialize(), messages, *_columns(price)))
+        if not posting.new:
+            return
+        messages = len(posting.new)
+        self._posted.messages[charge.category] += messages
+        self._posted.amount_micro[charge.currency] += messages * charge.unit_micro
+        self._held[part][price] = self._held[part].get(price, BitMap()) | posting.new
+        self._changed[part, price] = None
+        own = (charge.business, charge.sender, charge.request, messages, *_columns(price))
+        terms = (charge.card, charge.category, charge.market, charge.first_ms, charge.last_ms)
+        self._postings.append((posting_id, header.at_ms, header.lane, header.shard, *own, *terms))
+        for entry in posting.entries:
+            self._entries.append((posting_id, entry.account, charge.business, entry.currency, entry.amount_micro))
+            added = self._balances.setdefault((charge.business, entry.account, entry.currency), [0, 0])
+            added[0] += entry.amount_micro
+            added[1] += messages
+
+
+def _charge_in(record: LogRecord) -> tuple[Header, Charge]:
+    header, charge = unpack(record.value, Charge)
+    if header.kind is not Kind.CHARGE:
+        raise UnreadableRecordError(f"a {header.kind.name.lower()} among the charges")
+    return header, charge
+
+
+def _columns(price: Price) -> tuple[int, str]:
+    return price.unit_micro, price.currency

@@ -1,0 +1,229 @@
+"""The ledger's file: one owner, balanced in every committed state, the same after a rebuild, refused when it does not add up."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyroaring import BitMap
+
+from schemas.facts import Charge
+from schemas.names import Lane
+from schemas.registry import Category
+from schemas.wire.header import Header, Kind, pack
+from streams.books import (
+    Balance,
+    Books,
+    BooksBrokenError,
+    BooksForeignError,
+    BooksTakenError,
+    balances,
+    oddities,
+    whole_ledger,
+)
+from streams.kafka.reader import LogRecord
+
+REQUEST = b"request-00000001"
+
+
+def record(
+    offset: int,
+    ranks: Iterable[int],
+    *,
+    request: bytes = REQUEST,
+    shard: int = 0,
+    unit_micro: int = 5,
+    business: str = "shop",
+) -> LogRecord:
+    """A record of ``charges``."""
+    packed = BitMap(ranks).serialize()
+    charge = Charge(business, f"{business}/main", request, packed, unit_micro, "USD", 1, Category.UTILITY, 49, 10, 20)
+    return LogRecord(offset, 0, None, pack(Header(Kind.CHARGE, Lane.UPDATE, shard, 0, 99), charge))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the books lie."""
+    return tmp_path / "books" / "ledger.sqlite3"
+
+
+def owed(path: Path) -> dict[str, int]:
+    """What each business owes, in micro-units."""
+    return {row.business: row.amount_micro for row in balances(path) if row.account == "receivable"}
+
+
+def contents(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table."""
+    with sqlite3.connect(path) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: sorted(db.execute(f"SELECT * FROM {name}").fetchall()) for name in tables}
+
+
+def test_a_batch_is_posted_with_its_offset(path: Path) -> None:
+    """Charged ranks, balances and the next offset come together."""
+    with Books(path) as books:
+        posted = books.post(3, [record(7, [1, 2]), record(8, [2, 3], business="shop"), record(9, [1], shard=1)])
+        assert books.upto() == {3: 10}
+    assert balances(path) == [
+        Balance("shop", "receivable", "USD", 20, 4),
+        Balance("shop", "revenue.utility", "USD", -20, 4),
+    ]
+    assert (posted.messages, posted.amount_micro, posted.repeated) == ({Category.UTILITY: 4}, {"USD": 20}, 1)
+    assert posted.records == {Lane.UPDATE: 3}
+
+
+def test_the_same_ranks_of_other_requests_and_shards_are_other_messages(path: Path) -> None:
+    """A rank means nothing without its request and shard."""
+    with Books(path) as books:
+        books.post(0, [record(0, [1]), record(1, [1], shard=1), record(2, [1], request=b"request-00000002")])
+    assert owed(path) == {"shop": 15}
+
+
+def test_what_was_charged_before_a_restart_is_not_charged_after_it(path: Path) -> None:
+    """The union lives in the file, and the offset says where to read on."""
+    with Books(path) as books:
+        books.post(0, [record(0, [1, 2])])
+    with Books(path) as books:
+        assert books.upto() == {0: 1}
+        assert books.post(0, [record(1, [2, 3])]).repeated == 1
+    assert owed(path) == {"shop": 15}
+
+
+def test_a_conflict_is_written_down_and_not_posted(path: Path) -> None:
+    """The first price stands, across batches."""
+    with Books(path) as books:
+        books.post(0, [record(0, [1, 2])])
+        posted = books.post(0, [record(1, [2, 3], unit_micro=6)])
+    assert posted.conflicts == 1
+    assert owed(path) == {"shop": 16}
+    assert oddities(path) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"not a record of ours, but some text",
+        pack(Header(Kind.RECEIPT, Lane.OTP, 0, 0, 0), ()),
+        b"\xff" + record(0, [1]).value[1:],
+        record(0, [1]).value[:-4],
+        record(0, [1], unit_micro=-5).value,
+    ],
+)
+def test_what_cannot_be_read_is_set_aside_and_stops_nobody(path: Path, value: bytes) -> None:
+    """Foreign bytes among the charges are counted; the charges around them are posted."""
+    with Books(path) as books:
+        posted = books.post(0, [record(0, [1]), LogRecord(1, 0, None, value), record(2, [2])])
+        assert (posted.set_aside, books.upto()) == (1, {0: 3})
+    assert owed(path) == {"shop": 10}
+    assert oddities(path) == (0, 1)
+
+
+def test_one_process_keeps_the_books(path: Path) -> None:
+    """A second owner is refused while the first lives, and welcome after it; readers are always welcome."""
+    with Books(path) as books:
+        books.post(0, [record(0, [1])])
+        with pytest.raises(BooksTakenError, match="another process keeps the books"):
+            Books(path)
+        assert owed(path) == {"shop": 5}
+    Books(path).close()
+
+
+def test_a_clean_end_leaves_one_file(path: Path) -> None:
+    """What was in the write-ahead log is in the file, which can be copied as it is."""
+    with Books(path) as books:
+        books.post(0, [record(0, [1])])
+    assert sorted(each.name for each in path.parent.iterdir()) == ["ledger.lock", "ledger.sqlite3"]
+
+
+TAMPERED = (
+    ("an entry was changed", "UPDATE entries SET amount_micro = 6 WHERE amount_micro = 5", "does not sum to zero"),
+    ("a posting was removed", "DELETE FROM entries", "balances differ from entries"),
+    ("a balance was changed", "UPDATE balances SET amount_micro = 4", "balances differ from entries"),
+    ("ranks were removed", "DELETE FROM charged", "balances differ from charged messages"),
+)
+
+
+@pytest.mark.parametrize(("row", "change", "says"), TAMPERED, ids=[row[0] for row in TAMPERED])
+def test_books_that_do_not_add_up_are_refused(path: Path, row: str, change: str, says: str) -> None:
+    """A file that something else changed is not carried on; the sentence says what to do."""
+    with Books(path) as books:
+        books.post(0, [record(0, [1])])
+    with sqlite3.connect(path) as db:
+        db.execute(change)
+    db.close()
+    with pytest.raises(BooksBrokenError, match=f"{says}.*move it away"):
+        Books(path)
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    """Nor is anything written to it."""
+    path.parent.mkdir()
+    path.write_bytes(b"some other file " * 100)
+    with pytest.raises(BooksBrokenError, match="cannot be read"):
+        Books(path)
+    assert path.read_bytes() == b"some other file " * 100
+
+
+def test_the_file_of_another_release_is_refused(path: Path) -> None:
+    """A layout that this release does not know is neither read nor changed."""
+    path.parent.mkdir()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(BooksForeignError, match="another release"):
+        Books(path)
+    with pytest.raises(BooksForeignError, match="no ledger of this release"):
+        balances(path)
+
+
+def test_a_ledger_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    """Showing makes no file."""
+    with pytest.raises(BooksForeignError, match="there is no ledger"):
+        balances(tmp_path / "ledger.sqlite3")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_auditor_reads_the_whole_book(path: Path) -> None:
+    """Ranks, entries and offsets, as the auditor wants them."""
+    with Books(path) as books:
+        books.post(2, [record(4, [1, 5], shard=6)])
+    ledger = whole_ledger(path)
+    ((request, shard, ranks),) = [(row.request, row.shard, list(BitMap.deserialize(row.ranks))) for row in ledger.rows]
+    assert (request, shard, ranks) == (REQUEST, 6, [1, 5])
+    assert sorted((entry.business, entry.amount_micro) for entry in ledger.entries) == [("shop", -10), ("shop", 10)]
+    assert ledger.upto == {2: 5}
+
+
+charge_rows = st.tuples(
+    st.sets(st.integers(0, 20), min_size=1), st.sampled_from((0, 1)), st.sampled_from((5, 5, 6)), st.sampled_from("ab")
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data(), st.lists(charge_rows, min_size=1, max_size=10))
+def test_batching_and_rebuilding_change_nothing(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, rows: list[tuple[set[int], int, int, str]]
+) -> None:
+    """However the log is cut into batches and restarts, the file comes to the same rows."""
+    log = [
+        record(offset, ranks, shard=shard, unit_micro=unit, business=business, request=business.encode() * 16)
+        for offset, (ranks, shard, unit, business) in enumerate(rows)
+    ]
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(log)), max_size=4)))
+    files = [tmp_path_factory.mktemp("books") / "ledger.sqlite3" for _ in range(2)]
+    with Books(files[0]) as books:
+        books.post(0, log)
+    for batch in batches(log, cuts):
+        with Books(files[1]) as books:
+            books.post(0, batch)
+    assert contents(files[0]) == contents(files[1])
+
+
+def batches(log: Sequence[LogRecord], cuts: Sequence[int]) -> list[Sequence[LogRecord]]:
+    """The log in pieces."""
+    edges = [0, *cuts, len(log)]
+    return [log[low:high] for low, high in pairwise(edges) if low < high]
