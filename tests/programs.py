@@ -35,6 +35,11 @@ class Program:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None and self._process.returncode is None
+
     async def start(self, *command: str, **settings: object) -> None:
         """Start it and wait until it listens."""
         self._process = await asyncio.create_subprocess_exec(
