@@ -1,0 +1,135 @@
+"""Deliver's part of a story: taken over, frozen, decided, answered, restated. Grouped, so that a million fit on a page."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import repeat
+
+from pyroaring import BitMap
+
+from broker.explain.line import Focus, Line, count_text, status_text
+from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
+from schemas.reasons import State
+from schemas.wire.columns import of_i64s, of_u32s, ranks_of, values_of
+from schemas.wire.frames import Code
+from schemas.wire.header import Header
+from schemas.wire.instants import text_of as instant
+
+
+def outcome_lines(focus: Focus, header: Header, body: Outcome | Restated, place: str) -> Iterator[Line]:
+    """What a valid record of ``outcomes.<lane>`` says about the request."""
+    if not focus.concerns(header.shard):
+        return
+    if isinstance(body, Restated):
+        yield from _restated(focus, header, body, place)
+        return
+    for opened in body.opened:
+        if opened.item.request == focus.request:
+            yield Line(opened.taken_ms, "deliver", _opened(header, opened), place)
+    sections: tuple[Members | Decided | Answered, ...] = (*body.members, *body.decided, *body.answered)
+    for section in sections:
+        if section.request == focus.request:
+            yield from _section(focus, header, section, place)
+
+
+def _section(focus: Focus, header: Header, section: Members | Decided | Answered, place: str) -> Iterator[Line]:
+    match section:
+        case Members():
+            yield Line(header.at_ms, "deliver", _members(header, section), place)
+        case Decided():
+            yield from _decided(focus, header, section, place)
+        case Answered():
+            yield from _answered(focus, header, section, place)
+
+
+def rank_in(recipients: bytes, recipient: bytes) -> int:
+    """The rank of a person among explicit recipients; -1 if they are not among them."""
+    width = len(recipient)
+    found = recipients.find(recipient)
+    while found >= 0 and found % width:
+        found = recipients.find(recipient, found + 1)
+    return found // width if found >= 0 else -1
+
+
+def rank_among(members: Members, ordinal: int) -> int:
+    """The rank of an ordinal among frozen members; -1 if it is not among them."""
+    ordinals = BitMap.deserialize(members.ordinals)
+    return int(ordinals.rank(ordinal)) - 1 if ordinal in ordinals else -1
+
+
+def _opened(header: Header, opened: Opened) -> str:
+    item = opened.item
+    whom = f"list {item.list}" if item.list else f"{len(item.rows or ()):,} recipients"
+    return f"taken over by shard {header.shard} (epoch {header.epoch}): {whom}"
+
+
+def _members(header: Header, members: Members) -> str:
+    return (
+        f"members frozen in shard {header.shard}: {members.count:,} people, audience up to offset {members.audience_upto}, "
+        f"suppressions up to {members.suppressed_upto}"
+    )
+
+
+def _decided(focus: Focus, header: Header, decided: Decided, place: str) -> Iterator[Line]:
+    ranks = ranks_of(decided.ranks)
+    statuses, attempts = values_of(decided.statuses), values_of(decided.attempts)
+    dues = iter(of_i64s(decided.due_ms))
+    due_at = [next(dues) if status == State.WAITING else 0 for status in statuses]
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for position in focus.of(header.shard, ranks):
+        groups[statuses[position], attempts[position] if attempts else 0].append(position)
+    for (status, attempt), positions in groups.items():
+        whom = count_text(ranks[position] for position in positions)
+        text = f"{whom} of shard {header.shard}: {status_text(status)}"
+        if status == State.SEND:
+            text += f", attempt {attempt}; suppressions read up to offset {decided.suppressed_upto}"
+        if status == State.WAITING:
+            text += f" until {instant(min(due_at[position] for position in positions))}"
+        yield Line(header.at_ms, "deliver", text, place)
+
+
+def _answered(focus: Focus, header: Header, answered: Answered, place: str) -> Iterator[Line]:
+    ranks = ranks_of(answered.ranks)
+    excepted = of_u32s(answered.except_ranks)
+    dues = of_i64s(answered.except_due_ms) or tuple(repeat(0, len(excepted)))
+    codes = of_u32s(answered.except_codes) or tuple(repeat(0, len(excepted)))
+    accepted = sorted(set(ranks) - set(excepted))
+    taken = [accepted[position] for position in focus.of(header.shard, accepted)]
+    if taken:
+        text = f"{count_text(taken)} of shard {header.shard}: accepted by the gateway"
+        yield Line(answered.gateway_ms or header.at_ms, "gateway", text, place)
+    groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for position in focus.of(header.shard, excepted):
+        groups[answered.except_statuses[position], codes[position], dues[position]].append(excepted[position])
+    for (status, code, due_ms), whom in groups.items():
+        text = f"{count_text(whom)} of shard {header.shard}: {status_text(status)}{code_text(code)}"
+        text += f" until {instant(due_ms)}" if status == State.WAITING and due_ms else ""
+        yield Line(header.at_ms, "gateway", text, place)
+
+
+def code_text(code: int) -> str:
+    """The gateway's code with its name, for the end of a sentence; nothing for 0."""
+    if not code:
+        return ""
+    name = next((known.name.lower() for known in Code if known == code), "unknown")
+    return f" (gateway code {code}, {name})"
+
+
+def _restated(focus: Focus, header: Header, body: Restated, place: str) -> Iterator[Line]:
+    for item in body.open:
+        if item.opened.item.request == focus.request:
+            yield Line(
+                header.at_ms, "deliver", f"restated in shard {header.shard}: {_state(focus, header, item)}", place
+            )
+    for closed in body.closed:
+        if closed.request == focus.request:
+            text = f"closed in shard {header.shard}; its name is remembered until {instant(closed.keep_ms)}"
+            yield Line(header.at_ms, "deliver", text, place)
+
+
+def _state(focus: Focus, header: Header, item: OpenItem) -> str:
+    statuses = values_of(item.statuses)
+    groups: dict[int, list[int]] = defaultdict(list)
+    for position in focus.of(header.shard, range(len(statuses))):
+        groups[statuses[position]].append(position)
+    told = [f"{count_text(ranks)} {status_text(status)}" for status, ranks in groups.items()]
+    return "; ".join(told) or "members not frozen yet"

@@ -1,0 +1,61 @@
+"""A line of a story, and whose story it is."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from broker.consequences import consequence_of
+from schemas.reasons import Reason, status_of
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One thing that happened. ``place`` is where it is recorded: ``outcomes.otp/3@17``."""
+
+    at_ms: int
+    stage: str
+    text: str
+    place: str
+
+
+class Focus(msgspec.Struct, frozen=True):
+    """What a story is about: a request, and one of its people if asked for."""
+
+    request: bytes
+    recipient: bytes | None = None
+    shard: int = -1
+    """The person's shard."""
+    rank: int = -1
+    """The person's rank in that shard, once it is known; -1 before, and for a story about all of them."""
+
+    def of(self, shard: int, ranks: Sequence[int]) -> list[int]:
+        """Positions in ``ranks`` (of ``shard``) that the story is about."""
+        if self.recipient is None:
+            return list(range(len(ranks)))
+        if shard != self.shard:
+            return []
+        return [position for position, rank in enumerate(ranks) if rank == self.rank]
+
+    def concerns(self, shard: int) -> bool:
+        """Whether anything in ``shard`` can be about it."""
+        return self.recipient is None or shard == self.shard
+
+
+def reason_text(reason: Reason) -> str:
+    """A reason's word and what it means: ``stopped: The person told this business to stop.``."""
+    return f"{reason.word}: {consequence_of(reason).sentence}"
+
+
+def status_text(status: int) -> str:
+    """A status byte in words, with the sentence if it is a reason."""
+    found = status_of(status)
+    return reason_text(found) if isinstance(found, Reason) else found.name.lower()
+
+
+def count_text(ranks: Iterable[int]) -> str:
+    """``rank 3``, ``ranks 0-9`` or ``12 ranks``, whichever says most in little."""
+    listed = sorted(ranks)
+    if len(listed) == 1:
+        return f"rank {listed[0]}"
+    if listed[-1] - listed[0] == len(listed) - 1:
+        return f"ranks {listed[0]}-{listed[-1]}"
+    return f"{len(listed):,} ranks"

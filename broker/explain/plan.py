@@ -1,0 +1,51 @@
+"""Plan's part of a story: the verdict and its terms, and the work that it made."""
+
+from collections.abc import Iterator
+
+from broker.explain.line import Focus, Line, reason_text
+from schemas.planned import PlannedBatch, Terms, Work
+from schemas.reasons import Reason
+from schemas.registry import Category
+from schemas.wire.header import Header
+from schemas.wire.instants import text_of as instant
+
+
+def planned_lines(focus: Focus, batch: PlannedBatch, place: str) -> Iterator[Line]:
+    """What a valid record of ``plans.<lane>`` says about the request."""
+    for entry in batch.entries:
+        if entry.name != focus.request:
+            continue
+        came = f"input {entry.origin.partition}@{entry.origin.offset}"
+        if entry.first is not None:
+            came += f", moved here from partition {entry.first.partition}"
+        if entry.verdict:
+            yield Line(
+                entry.decided_ms, "plan", f"refused {reason_text(Reason(entry.verdict))} {entry.detail}".rstrip(), place
+            )
+        else:
+            whom = f"list {entry.list}" if entry.list else f"{len(entry.rows or ()):,} explicit recipients"
+            yield Line(entry.decided_ms, "plan", f"accepted for {whom} ({came})", place)
+        if entry.terms is not None and not entry.verdict:
+            yield Line(entry.decided_ms, "plan", _terms(entry.terms), place)
+        if not entry.verdict and entry.start_ms > entry.decided_ms:
+            yield Line(
+                entry.decided_ms, "plan", f"not before {instant(entry.start_ms)}: the sender's throughput", place
+            )
+
+
+def work_lines(focus: Focus, header: Header, body: Work, place: str) -> Iterator[Line]:
+    """What a record of ``work.<lane>`` asks of its shard for the request."""
+    if not focus.concerns(header.shard):
+        return
+    for item in body.items:
+        if item.request == focus.request:
+            whom = f"list {item.list}" if item.list else f"{len(item.rows or ()):,} recipients"
+            yield Line(header.at_ms, "plan", f"asked shard {header.shard} for {whom}", place)
+
+
+def _terms(terms: Terms) -> str:
+    fact = f", version {terms.version} of {terms.entity} {terms.facet}".rstrip() if terms.version >= 0 else ""
+    return (
+        f"template {terms.template} v{terms.template_version} ({Category(terms.category).word}) from {terms.sender}, "
+        f"price card {terms.card}, until {instant(terms.expires_ms)}{fact}{', a test' if terms.test else ''}"
+    )
