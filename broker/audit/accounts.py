@@ -52,7 +52,8 @@ class Accounts:
         return np.asarray(each, dtype=np.bool_)[self._owner] if each else np.empty(0, dtype=np.bool_)
 
     def _marked(self, mark: Mark) -> Mask:
-        return (self._marks & np.uint8(mark)) != 0
+        marked: Mask = (self._marks & np.uint8(mark)) != 0
+        return marked
 
     @property
     def _delivered(self) -> Mask:
@@ -83,6 +84,8 @@ class Accounts:
         self._report(Breach.REFUSED_BUT_VISIBLE, denied & handed)
         read = self._flags([part.evidence_ms <= now_ms for part in self._parts])
         self._report(Breach.DELIVERED_UNSEEN, self._delivered & ~handed & read)
+        confirmed = self._marked(Mark.REPORTED) & ~self._marked(Mark.LATE)
+        self._report(Breach.RECEIPT_LOST, confirmed & ~self._delivered)
 
     def _unfinished(self) -> None:
         rules = self._book.rules
@@ -110,9 +113,10 @@ class Accounts:
         progress = self._progress & np.uint8(PROGRESS)
         over = self._settled_ms < self._book.rules.now_ms
         codes[taken & over] = Reason.UNKNOWN
-        codes[taken & ((self._progress & np.uint8(FAILED)) != 0)] = Reason.FAILED
-        codes[taken & (progress == ReceiptStatus.DELIVERED)] = _DELIVERED
-        codes[taken & (progress == ReceiptStatus.READ)] = _READ
+        sent = self._marked(Mark.SENT)
+        codes[sent & ((self._progress & np.uint8(FAILED)) != 0)] = Reason.FAILED
+        codes[sent & (progress == ReceiptStatus.DELIVERED)] = _DELIVERED
+        codes[sent & (progress == ReceiptStatus.READ)] = _READ
         lanes = self._numbers([part.request.lane for part in self._parts])
         both = (lanes * _CODES + codes)[~self._heartbeat]
         found: dict[Lane, Counter[str]] = {lane: Counter() for lane in Lane}

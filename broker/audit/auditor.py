@@ -120,6 +120,7 @@ class Auditor:
         close_parts(book)
         close_statuses(book)
         self._dead_letters()
+        self._secrets.close()
         close_ledger(book, self._ledger, self._charges.due_micro)
         self._delivery.limits.close(book.findings, book.registered.senders)
         accounts = Accounts(book)

@@ -12,8 +12,9 @@ from broker.audit.dump import Logged, Place, Rules
 from broker.audit.findings import Findings
 from broker.audit.people import ShardPeople
 from broker.audit.ranks import Ranks
-from schemas.names import HEARTBEAT_BUSINESS, Lane, text_of
+from schemas.names import HEARTBEAT_BUSINESS, Lane, shard_of, text_of
 from schemas.registry import PriceCard, Sender, Template
+from schemas.topics import plans
 
 NOT_FROZEN: Final = -1
 
@@ -61,7 +62,7 @@ class Request:
     @property
     def heartbeat(self) -> bool:
         """Whether it is one of ours, counted apart."""
-        return self.business == HEARTBEAT_BUSINESS
+        return self.business.partition("-")[0] == HEARTBEAT_BUSINESS
 
     def __str__(self) -> str:
         return text_of(self.name)
@@ -143,6 +144,10 @@ class Book:
         """Rank intervals that void records decided to send."""
         self.void_names: set[bytes] = set()
         """Names that void records gave verdicts about."""
+        self.opt_ins: dict[bytes, bool] = {}
+        """Name of every opt-in -> whether the audience has all of it."""
+        self.answered: set[tuple[bytes, int]] = set()
+        """(name, offset) of inputs that a status answered without a verdict of their own."""
         self.begun: dict[Place, tuple[int, int]] = {}
         """First offset and first time of each log that was read."""
 
@@ -165,6 +170,21 @@ class Book:
     def trimmed(self, place: Place, at_ms: int) -> bool:
         """Whether what was written to a log at ``at_ms`` may have been taken by retention."""
         return self.begins(place) > 0 and at_ms <= self.begun.get(place, (0, self.rules.now_ms))[1]
+
+    def excused(self, lane: Lane, at_ms: int) -> bool:
+        """Whether the verdict behind something said at ``at_ms`` may have been taken by retention."""
+        windows = self.rules.windows[lane]
+        return any(
+            place[0] == plans(lane) and first > 0 and at_ms <= first_ms + windows.settle_fold_ms
+            for place, (first, first_ms) in self.begun.items()
+        )
+
+    def knows(self, recipient: bytes) -> bool:
+        """Whether a recipient id is one of the people of this dump. Slow: for what is found, not for searching."""
+        shard = shard_of(recipient, self.rules.shards)
+        if self.people[shard].knows(recipient):
+            return True
+        return any(recipient in part.recipients for lane in Lane for part in self.parts[lane, shard].values())
 
     def committed(self, record_place: Place, offset: int) -> bool:
         """Whether a group says that it has finished that input."""

@@ -10,7 +10,7 @@ from broker.audit.invariants import Breach
 from broker.audit.limits import LimitsKept
 from broker.audit.ranks import Mark
 from broker.audit.versions import Versions
-from schemas.names import NAME_BYTES, Lane, name_of
+from schemas.names import NAME_BYTES, Lane, name_of, shard_of
 from schemas.wire.frames import GatewayEvent
 
 
@@ -45,7 +45,7 @@ class Delivery:
         self._book = book
         self._ranks = book.ranks
         self._versions = versions
-        self._hello: dict[tuple[str, int], int] = {}
+        self._epochs: dict[tuple[str, int], int] = {}
         self.limits = LimitsKept(book.rules.limits or Limits())
 
     def take(self, event: GatewayEvent, log: int, line: int) -> None:
@@ -54,8 +54,11 @@ class Delivery:
             case "accepted":
                 self._accepted(event, log, f"gateway/{log}:{line}")
             case "hello":
-                place = (event.lane, event.shard)
-                self._hello[place] = max(self._hello.get(place, 0), event.epoch)
+                self._raise_epoch(event)
+            case "report":
+                self._reported(event)
+            case "reply":
+                self._replied(event, f"gateway/{log}:{line}")
             case "repeated":
                 self._book.counts["hand_offs_repeated"] += sum(count for _, count in event.ranks)
             case "refused":
@@ -69,11 +72,15 @@ class Delivery:
         book = self._book
         count = sum(count for _, count in event.ranks)
         book.counts["hand_offs"] += count
-        if event.epoch < self._hello.get((event.lane, event.shard), 0):
+        if event.epoch < self._epochs.get((event.lane, event.shard), 0):
             detail = f"epoch {event.epoch} of {event.lane}/{event.shard}"
             book.findings.report(Breach.LOWER_EPOCH_ACCEPTED, where, detail, messages=count)
+        self._raise_epoch(event)
         lane, name = Lane.of(event.lane), name_of(event.request)
         part = book.parts[lane, event.shard].get(name)
+        if part is None and book.excused(lane, event.at_ms):
+            book.counts["beyond_retention"] += count
+            return
         if part is None or not part.frozen:
             self._undecided(event, where, (lane, event.shard, name), list(event.ranks))
             return
@@ -97,6 +104,28 @@ class Delivery:
         self._versions.handed(part, recipients, where)
         if book.rules.limits is not None and not part.request.heartbeat:
             self.limits.handed(event.sender, recipients, event.at_ms, log)
+
+    def _raise_epoch(self, event: GatewayEvent) -> None:
+        place = (event.lane, event.shard)
+        self._epochs[place] = max(self._epochs.get(place, 0), event.epoch)
+
+    def _reported(self, event: GatewayEvent) -> None:
+        """The webhook has confirmed a report: its receipt must be in the log."""
+        part = self._book.parts[Lane.of(event.lane), event.shard].get(name_of(event.request))
+        if part is None or not part.frozen or event.status not in {"delivered", "read"}:
+            return
+        for first, count in event.ranks:
+            lo, hi = part.base + first, part.base + min(first + count, part.count)
+            self._ranks.mark(lo, hi, Mark.REPORTED)
+
+    def _replied(self, event: GatewayEvent, where: str) -> None:
+        """The webhook has confirmed a reply: if it forbids something, a suppression must be in the log."""
+        if not event.body and event.status != "block":
+            return
+        recipient = base64.b64decode(event.recipients)
+        shard = shard_of(recipient, self._book.rules.shards)
+        if not self._book.stops[shard].concerning(recipient, event.business):
+            self._book.findings.report(Breach.STOP_LOST, where, f"{event.status} to {event.business}")
 
     def _undecided(
         self, event: GatewayEvent, where: str, place: tuple[Lane, int, bytes], runs: list[tuple[int, int]]

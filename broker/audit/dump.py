@@ -88,7 +88,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     shards: int
     pepper: bytes | None = None
     """Recomputes recipient ids; None: cannot."""
-    windows: Mapping[Lane, Windows] = WINDOWS
+    windows: Mapping[Lane, Windows] = msgspec.field(default_factory=lambda: WINDOWS)
     lag_ms: int = 10 * 60_000
     """How long an input may wait for its verdict, work for being opened, a delivery for its charge."""
     finish_ms: int = 60_000
@@ -99,7 +99,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How far the clocks of Kafka and the gateway may differ."""
     limits: Limits | None = Limits()
     """None: switched off."""
-    attempts_max: Mapping[Lane, int] = ATTEMPTS_MAX
+    attempts_max: Mapping[Lane, int] = msgspec.field(default_factory=lambda: ATTEMPTS_MAX)
     quiet: bool = False
     """Nothing more is to come: what is unfinished, uncharged or unbooked is a violation whatever its window says."""
     canary: str = ""

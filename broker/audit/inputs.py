@@ -6,6 +6,7 @@ dead letter. Names and recipients: protocol.md section 7.
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -19,28 +20,28 @@ from schemas.names import NAME_BYTES, Lane, business_of, recipient_id, request_n
 from schemas.request import OPTIN_TYPE
 
 
-class _Recipient(msgspec.Struct):
+class _Recipient(msgspec.Struct, frozen=True):
     address: str = ""
 
 
-class _To(msgspec.Struct):
+class _To(msgspec.Struct, frozen=True):
     recipients: list[_Recipient] = []
 
 
-class _Body(msgspec.Struct):
+class _Body(msgspec.Struct, frozen=True):
     to: _To | None = None
     named: str = msgspec.field(default="", name="list")
     op: str = ""
     members: list[_Recipient] = []
 
 
-class _Head(msgspec.Struct):
+class _Head(msgspec.Struct, frozen=True):
     source: str
     id: str
     type: str = ""
 
 
-class _Envelope(msgspec.Struct):
+class _Envelope(msgspec.Struct, frozen=True):
     data: _Body = _Body()
 
 
@@ -52,8 +53,6 @@ class Input(NamedTuple):
     people: bytes
     """Digest of its explicit recipients; empty: unknown or none."""
     at_ms: int
-    joined: bool
-    """An opt-in whose change of the audience is there."""
     dead: bool
 
 
@@ -61,6 +60,7 @@ _heads = msgspec.json.Decoder(_Head)
 _bodies = msgspec.json.Decoder(_Body)
 _envelopes = msgspec.json.Decoder(_Envelope)
 _NO_BODY = _Body()
+_MOVED_HEADER = "fanfare-origin"
 
 
 def digest_of(recipients: list[bytes]) -> bytes:
@@ -74,20 +74,22 @@ class Inputs:
     def __init__(self, book: Book) -> None:
         self._book = book
         self.open: dict[Place, dict[int, Input]] = defaultdict(dict)
+        self._moved: set[tuple[str, int, int]] = set()
+        """Places from which plan published an input again, to the partition where it belongs."""
 
     def take(self, record: Logged, lane: Lane) -> None:
         """The next record of ``requests.<lane>``."""
         head, body = _decoded(record)
         name = request_name(lane, head.source, head.id) if head else b""
-        people, joined = b"", False
+        people = b""
         pepper = self._book.rules.pepper
-        if head and pepper is not None:
-            if head.type == OPTIN_TYPE:
-                joined = self._joined(head, body, pepper)
-            elif body.to is not None and body.to.recipients:
-                people = digest_of([recipient_id(pepper, one.address) for one in body.to.recipients])
+        if head and head.type == OPTIN_TYPE:
+            self._book.opt_ins[name] = pepper is None or self._joined(head, body, pepper)
+        elif pepper is not None and body.to is not None and body.to.recipients:
+            people = digest_of([recipient_id(pepper, one.address) for one in body.to.recipients])
         self._book.counts["inputs"] += 1
-        entry = Input(name, people, record.timestamp_ms, joined, died(self._book, record))
+        self._moved.update((record.topic, *first) for first in _first_places(record))
+        entry = Input(name, people, record.timestamp_ms, died(self._book, record))
         self.open[record.topic, record.partition][record.offset] = entry
 
     def _joined(self, head: _Head, body: _Body, pepper: bytes) -> bool:
@@ -122,14 +124,26 @@ class Inputs:
             book.counts["inputs_dead"] += 1
         elif entry.name in book.requests:
             book.counts["repeats"] += 1
-        elif entry.joined:
+        elif book.opt_ins.get(entry.name):
             book.counts["opt_ins"] += 1
+        elif (entry.name, offset) in book.answered:
+            book.counts["inputs_refused"] += 1
+        elif (*place, offset) in self._moved:
+            book.counts["inputs_moved"] += 1
         elif book.committed(place, offset):
             book.findings.report(Breach.COMMITTED_UNFINISHED, f"{place[0]}/{place[1]}@{offset}", "it became nothing")
         elif book.rules.late(entry.at_ms):
             book.findings.report(Breach.NO_VERDICT, f"{place[0]}/{place[1]}@{offset}")
         else:
             book.counts["lag_plan"] += 1
+
+
+def _first_places(record: Logged) -> Iterator[tuple[int, int]]:
+    """Where a record that plan moved stood first, by its own header."""
+    for key, value in record.headers:
+        partition, _, offset = value.partition(b":")
+        if key.lower() == _MOVED_HEADER and partition.isdigit() and offset.isdigit():
+            yield int(partition), int(offset)
 
 
 def _decoded(record: Logged) -> tuple[_Head | None, _Body]:

@@ -16,12 +16,14 @@ Restated from reliability.md (c), whose numbers are kept; "valid" means: by the 
 9. *Ledger.* The book's ranks are the union of the charges it has read, its entries sum to zero and to their price.
 10. *Visible once.* The union of the gateway's logs shows a (request, recipient) once, of a valid decision made before, and
     agrees with the book: what is answered accepted was accepted, what ended otherwise was not. In doubt is counted.
-11. *No skipped input.* Logs are dense, and whatever lies below a committed offset has its child, or a dead letter.
+11. *No skipped input.* Logs are dense, whatever lies below a committed offset has its child, or a dead letter, and what the
+    webhook confirmed is in the receipts.
 12. *Conservation.* Members = terminal + open; what is still open is within its window.
 13. *Rates.* The gateway's logs together keep the pair limit and each sender's throughput; nothing goes before its start.
 14. *Expiry.* Nothing is decided or accepted after ``expires_ms``, and nothing expires early.
 15. *Consent.* Each decision agrees with the suppressions and the list at the offsets that it names, and no hand-off is
-    accepted later than the bound after a STOP in scope was acknowledged, nor after its frame's ``not_after_ms``.
+    accepted later than the bound after a STOP in scope was acknowledged, nor after its frame's ``not_after_ms``; an opt-out
+    that the webhook confirmed is a suppression.
 16. *Tenants.* Source, sender, template, lane, status topic, charge and hand-off belong to one business.
 17. *Dead letters* name a record that is there, by topic, partition, offset and hash, once, and nothing that was accepted.
 18. *Order.* No older version of a fact is decided after a newer one was opened, or accepted after a newer one was handed to
@@ -91,6 +93,7 @@ class Breach(Enum):
     DELIVERED_UNSEEN = (10, "a receipt for what the gateway never took")
 
     COMMITTED_UNFINISHED = (11, "an offset was committed past an input that had not been finished")
+    RECEIPT_LOST = (11, "a report that the webhook had confirmed is in no receipt")
     OFFSET_MISSING = (11, "a log has a hole")
 
     NO_VERDICT = (12, "an input that became nothing in its time")
@@ -107,6 +110,7 @@ class Breach(Enum):
 
     LATE_AFTER_STOP = (15, "handed off later than the bound after a STOP")
     PAST_NOT_AFTER = (15, "accepted after the frame's own end")
+    STOP_LOST = (15, "an opt-out that the webhook had confirmed is in no suppression")
     SENT_THOUGH_STOPPED = (15, "decided to be sent though the suppressions it names forbid it")
     REFUSED_THOUGH_ALLOWED = (15, "refused for a consent that was there")
     SENT_TO_LEAVER = (15, "decided to be sent to somebody who had left the list")

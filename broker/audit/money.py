@@ -38,6 +38,9 @@ class ReceiptLog:
                 self._book.counts["receipts_quarantined"] += 1
             elif run.received_ms > part.request.expires_ms + self._book.rules.windows[lane].settle_ms:
                 self._book.counts["receipts_late"] += 1
+                for first, count in pairs(run.ranks):
+                    lo, hi = part.base + first, part.base + min(first + count, part.count)
+                    self._book.ranks.mark(lo, hi, Mark.LATE)
             else:
                 part.evidence_ms = max(part.evidence_ms, record.timestamp_ms)
                 self._join(part, run)
@@ -65,6 +68,8 @@ class Charges:
         self.charged_micro: Counter[Account] = Counter()
         self.due_micro: Counter[Account] = Counter()
         """Of what the ledger has read."""
+        self._unknown: dict[tuple[bytes, int], BitMap] = defaultdict(BitMap)
+        """Ranks of requests whose verdict retention has taken: they are paid for all the same."""
 
     def take(self, record: Logged) -> None:
         """The next record."""
@@ -73,6 +78,9 @@ class Charges:
         if record.partition != partition_of(charge.business.encode(), self._book.rules.shards):
             report(Breach.WRONG_SHARD, record.where, f"business {charge.business}")
         part = self._book.parts[header.lane, header.shard].get(charge.request)
+        if part is None and self._book.excused(header.lane, record.timestamp_ms):
+            self._post_unknown(record, header.shard, charge)
+            return
         if part is None or not part.opened or not part.frozen:
             report(
                 Breach.CHARGE_WITHOUT_MESSAGE, record.where, f"request {text_of(charge.request)}, shard {header.shard}"
@@ -89,6 +97,16 @@ class Charges:
                 report(Breach.RANK_UNKNOWN, record.where, f"{part}: {part.count} members, rank {first + count - 1}")
                 return
             self._post(record, part, charge, range(part.base + first, part.base + first + count))
+
+    def _post_unknown(self, record: Logged, shard: int, charge: Charge) -> None:
+        self._book.counts["beyond_retention"] += 1
+        known = self._unknown[charge.request, shard]
+        fresh = BitMap.deserialize(charge.ranks) - known
+        known |= fresh
+        account = (charge.business, charge.currency)
+        self.charged_micro[account] += len(fresh) * charge.unit_micro
+        if record.offset < self._upto.get(record.partition, 0):
+            self.due_micro[account] += len(fresh) * charge.unit_micro
 
     def _price(self, record: Logged, part: Part, charge: Charge) -> None:
         request, report = part.request, self._book.findings.report
@@ -125,6 +143,9 @@ def close_ledger(book: Book, ledger: Ledger, due_micro: Counter[Account]) -> Non
         request = book.requests.get(row.request)
         part = None if request is None else book.parts[request.lane, row.shard].get(row.request)
         where = f"ledger/{text_of(row.request)}/{row.shard}"
+        if part is None and any(book.excused(lane, 0) for lane in Lane):
+            book.counts["beyond_retention"] += 1
+            continue
         if part is None or not part.frozen:
             book.findings.report(Breach.LEDGER_RANKS_DIFFER, where, "no such message")
             continue

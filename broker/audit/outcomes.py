@@ -106,6 +106,8 @@ class Outcomes:
     def _open(self, said: Said, opened: _Opened) -> Part | None:
         book, name = self._book, name_in(opened.item)
         part = book.parts[said.lane, said.shard].get(name)
+        if part is None and self._excused(said):
+            return None
         if part is None or not taken_from(book, part, opened.origin):
             detail = f"request {text_of(name)}, origin {opened.origin.partition}@{opened.origin.offset}"
             book.findings.report(Breach.OPENED_WITHOUT_WORK, said.record.where, detail)
@@ -123,6 +125,8 @@ class Outcomes:
         part = self._book.parts[said.lane, said.shard].get(request)
         if part is not None and part.opened and part.frozen:
             return part
+        if part is None and self._excused(said):
+            return None
         missing = "frozen" if part is not None and part.opened else "opened"
         detail = f"request {text_of(request)} was not {missing}"
         self._book.findings.report(Breach.OUTCOME_WITHOUT_OPENING, said.record.where, detail)
@@ -131,6 +135,8 @@ class Outcomes:
     def _members(self, said: Said, members: Members) -> None:
         book = self._book
         part = book.parts[said.lane, said.shard].get(members.request)
+        if part is None and self._excused(said):
+            return
         if part is None or not part.opened or not part.listed:
             detail = f"members of request {text_of(members.request)}"
             book.findings.report(Breach.OUTCOME_WITHOUT_OPENING, said.record.where, detail)
@@ -152,6 +158,11 @@ class Outcomes:
         part.ordinals, part.count = ordinals, len(ordinals)
         part.recipients = book.people[part.shard].ids(ordinals)
         part.base = book.ranks.allot(part.count)
+
+    def _excused(self, said: Said) -> bool:
+        excused = self._book.excused(said.lane, said.record.timestamp_ms)
+        self._book.counts["beyond_retention"] += excused
+        return excused
 
     # -- restatements
 

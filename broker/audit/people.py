@@ -122,6 +122,10 @@ class ShardPeople:
         """The recipient ids of some ordinals; ``IndexError`` for one that was never given out."""
         return np.frombuffer(self._ids, dtype=f"V{NAME_BYTES}")[ordinals].tobytes()
 
+    def knows(self, recipient: bytes) -> bool:
+        """Whether somebody has an ordinal."""
+        return recipient in self._ordinals
+
     def spoke(self, business: str, name: str, *, join: bool) -> set[bytes]:
         """The ids of everybody who ever joined (or left) a list."""
         ids = self.ids(self.list(business, name).named(join=join))

@@ -26,6 +26,10 @@ class Mark(IntFlag):
     """Its charge lies below the ledger's offset."""
     BOOKED = 16
     """It stands in the ledger."""
+    REPORTED = 32
+    """The webhook confirmed to the gateway that it has the proof of its delivery."""
+    LATE = 64
+    """Such proof came after its window."""
 
 
 PROGRESS: Final = 3

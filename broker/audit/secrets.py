@@ -1,5 +1,6 @@
 """What must stand nowhere: a canary, an address in clear after plan. Bytes are searched, not meanings."""
 
+import re
 from typing import Final
 
 import msgspec
@@ -7,10 +8,12 @@ import msgspec
 from broker.audit.book import Book
 from broker.audit.dump import Logged
 from broker.audit.invariants import Breach
+from schemas.names import recipient_id
 from schemas.topics import INBOUND, REGISTRY
 from schemas.wire.frames import GatewayEvent
 
-_CLEAR_ADDRESS: Final = b"tel:+"
+_SCHEME: Final = b"tel:+"
+_ADDRESS: Final = re.compile(rb"tel:\+[0-9]{7,15}")
 _MAY_BE_CLEAR: Final = ("requests.", INBOUND, REGISTRY)
 """Topics that hold what people and businesses wrote themselves."""
 
@@ -23,12 +26,15 @@ class Secrets:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._canary = book.rules.canary.encode()
+        self._found: dict[bytes, str] = {}
+        """Addresses in clear, and where the first one stood. A text may hold a number that is nobody's here."""
 
     def record(self, record: Logged) -> None:
         """One record of any topic."""
         value = record.value or b""
-        if _CLEAR_ADDRESS in value and not record.topic.startswith(_MAY_BE_CLEAR):
-            self._book.findings.report(Breach.CLEAR_ADDRESS, record.where)
+        if _SCHEME in value and not record.topic.startswith(_MAY_BE_CLEAR):
+            for address in _ADDRESS.findall(value):
+                self._found.setdefault(address, record.where)
         if not self._canary:
             return
         places = [value, record.key or b"", *(text for _, text in record.headers)]
@@ -39,3 +45,10 @@ class Secrets:
         """One event of the gateway."""
         if self._canary and self._canary in _encoder.encode(event):
             self._book.findings.report(Breach.CANARY, where)
+
+    def close(self) -> None:
+        """Report addresses in clear of people who are recipients here."""
+        pepper = self._book.rules.pepper
+        for address, where in self._found.items():
+            if pepper is None or self._book.knows(recipient_id(pepper, address.decode())):
+                self._book.findings.report(Breach.CLEAR_ADDRESS, where)

@@ -2,16 +2,12 @@
 
 import msgspec
 
-from broker.audit.book import Book
+from broker.audit.book import Book, Request
 from broker.audit.dump import Logged
 from broker.audit.invariants import Breach
-from schemas.names import business_of, name_of
-from schemas.reasons import Reason
+from schemas.names import Lane, business_of, name_of
 from schemas.status import Status
 from schemas.topics import STATUS_PREFIX
-
-_REPEATED = frozenset({Reason.DUPLICATE.word, Reason.CONFLICT.word})
-"""Words about another input of the same name; its first verdict stands."""
 
 
 class _Event(msgspec.Struct):
@@ -33,17 +29,21 @@ def status(book: Book, record: Logged) -> None:
     request = book.requests.get(name_of(told.request))
     if owner != topic_of or (request is not None and request.business not in {"", topic_of}):
         book.findings.report(Breach.STATUS_OF_ANOTHER, record.where, f"request {told.request} of {owner}")
-    if told.shard < 0 and told.reason not in _REPEATED and told.state in {"accepted", "refused"}:
-        if request is not None:
-            request.told = True
-        accepted = request is not None and request.accepted
-        if accepted != (told.state == "accepted"):
-            _told_otherwise(book, record, told)
+    if told.shard < 0:
+        _verdict(book, record, told, request)
 
 
-def _told_otherwise(book: Book, record: Logged, told: Status) -> None:
-    void = name_of(told.request) in book.void_names
-    known = name_of(told.request) in book.requests
-    breach = Breach.VOID_ACTED_ON if void and not known else Breach.TOLD_OTHERWISE
-    if known or told.state == "accepted" or void:
-        book.findings.report(breach, record.where, f"request {told.request}: {told.state}")
+def _verdict(book: Book, record: Logged, told: Status, request: Request | None) -> None:
+    """Plan's word about the input at offset ``seq``."""
+    name = name_of(told.request)
+    if request is not None and request.origin[1] == told.seq:
+        request.told = True
+        if request.accepted != (told.state == "accepted"):
+            book.findings.report(Breach.TOLD_OTHERWISE, record.where, f"request {request}: {told.state}")
+        return
+    book.answered.add((name, told.seq))
+    if told.state != "accepted" or book.opt_ins.get(name) or (request is not None and request.accepted):
+        return
+    if not any(book.excused(lane, record.timestamp_ms) for lane in Lane):
+        breach = Breach.VOID_ACTED_ON if name in book.void_names else Breach.TOLD_OTHERWISE
+        book.findings.report(breach, record.where, f"request {told.request}: {told.state}, without a verdict")

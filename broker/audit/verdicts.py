@@ -62,6 +62,8 @@ class Verdicts:
             self._first(record, header, entry, lane)
         elif (old.verdict, old.fingerprint, old.origin) == (entry.verdict, entry.fingerprint, _origin(entry)):
             self._book.counts["restated" if header.kind is Kind.PLAN_RESTATED else "repeats"] += 1
+        elif not old.accepted:
+            self._first(record, header, entry, lane)
         elif not entry.verdict or old.keep_ms > entry.decided_ms:
             self._book.findings.report(Breach.TWO_VERDICTS, record.where, f"request {old}, first {old.where}")
 
@@ -78,7 +80,8 @@ class Verdicts:
         if entry.verdict:
             self._book.counts["refused_requests"] += 1
         elif entry.terms is None:
-            self._book.findings.report(Breach.UNREADABLE, record.where, "accepted without terms")
+            # A bare restated name whose own record is still there was met before this one.
+            self._book.counts["beyond_retention"] += 1
         else:
             self._accept(record, request, entry, entry.terms)
 
@@ -144,6 +147,8 @@ class Verdicts:
 
     def _parts(self, record: Logged, request: Request, entry: Planned, terms: Terms) -> Iterable[Part]:
         rows = entry.rows
+        if rows is None and not entry.list:
+            return []
         if rows is None:
             item = WorkItem(entry.name, terms, None, entry.list, entry.start_ms)
             digest = digest_of_work(_encoder.encode(item))
@@ -176,12 +181,13 @@ def _origin(entry: Planned) -> tuple[int, int]:
 def _some(rows: Rows, places: list[int]) -> Rows:
     if len(places) == len(rows):
         return rows
+    own = tuple(rows.params[place] for place in places) if rows.params else ()
     return Rows(
         _cut(rows.recipients, NAME_BYTES, places),
         _cut(rows.addresses, ADDRESS_WIDTH, places),
         _cut(rows.locales, LOCALE_WIDTH, places),
         _cut(rows.markets, _MARKET_WIDTH, places),
-        tuple(rows.params[place] for place in places) if rows.params else (),
+        own if any(own) else (),
     )
 
 

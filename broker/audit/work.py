@@ -56,6 +56,9 @@ class WorkLog:
         book = self._book
         name = name_in(item)
         part = book.parts[lane, record.partition].get(name)
+        if part is None and book.excused(lane, record.timestamp_ms):
+            book.counts["beyond_retention"] += 1
+            return
         if part is None:
             breach, detail = self._why_astray(name)
             book.findings.report(breach, record.where, detail)
