@@ -17,6 +17,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn
 
 import faust
+import uvloop
+from aiokafka.errors import KafkaConnectionError
 from faust.tables.manager import TableManager
 from faust.types import TP
 
@@ -172,6 +174,14 @@ class FanfareApp(faust.App):
 class _Worker(faust.Worker):
     """mode's worker without its spinner and without the two seconds that it sleeps after everything has stopped."""
 
+    async def start(self) -> None:
+        try:
+            await super().start()
+        except KafkaConnectionError:
+            fatal(Exit.REFUSED_START, detail=f"No Kafka answers at {self.app.spec.bootstrap}.")
+        except Exception:  # noqa: BLE001 - the process's entry: mode would print the text and exit with 1
+            fatal(Exit.CRASHED, step="worker")
+
     async def on_shutdown(self) -> None:
         await super().on_shutdown()
         if self._signal_stop_time is not None:
@@ -209,6 +219,8 @@ def run_worker(app: FanfareApp) -> NoReturn:
         selftest.verify()
     except selftest.KernelMismatchError as mismatch:
         fatal(Exit.REFUSED_START, detail=str(mismatch))
+    # A fifth less CPU per record than asyncio's own loop. Faust binds its loops when they are first used, so not before.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     worker = _Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None
     worker.execute_from_commandline()
