@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from string import Formatter
 from typing import Final
 
+from broker.heartbeat import TEMPLATES, is_heartbeat
 from broker.registry import SEAL, Registry
 from schemas.names import HEARTBEAT_BUSINESS
 from schemas.registry import (
@@ -44,9 +45,9 @@ def objections(entry: Entry, registry: Registry) -> list[str]:
         case Sender():
             return list(_sender(entry, registry))
         case Template():
-            return [*_template(entry, registry), *_texts(entry)]
+            return [*_template(entry, registry), *_text_change(entry, registry), *_texts(entry)]
         case PriceCard():
-            return list(_card(entry, registry))
+            return [*_card(entry, registry), *_prices(entry)]
         case Key():
             return list(_key(entry))
         case Deployment():
@@ -73,8 +74,8 @@ def held(entry: Entry, registry: Registry) -> Entry | None:
 def _business(entry: Business) -> Iterator[str]:
     if not _ID.fullmatch(entry.id):
         yield "id must be 1 to 63 of a-z, 0-9 and inner hyphens: it names a topic"
-    if entry.id == HEARTBEAT_BUSINESS:
-        yield f"{HEARTBEAT_BUSINESS} is Fanfare's own business"
+    if entry.id == HEARTBEAT_BUSINESS or is_heartbeat(entry.id):
+        yield f"{HEARTBEAT_BUSINESS} and {HEARTBEAT_BUSINESS}-... are Fanfare's own"
     if not entry.name.strip():
         yield "name must not be empty: people see it"
 
@@ -96,13 +97,18 @@ def _template(entry: Template, registry: Registry) -> Iterator[str]:
         yield f"there is no business {entry.business}; * lets every business use it"
     if not _NAME.fullmatch(entry.id):
         yield "id must be 1 to 64 of a-z, 0-9 and _"
+    if entry.id in TEMPLATES.values():
+        yield "id is that of Fanfare's own heartbeat"
     if entry.category not in _CATEGORIES:
         yield f"category must be one of {', '.join(_CATEGORIES)}"
     sealed = [parameter.name for parameter in entry.parameters if parameter.sealed]
     if bool(sealed) != (entry.category == Category.AUTHENTICATION.word):
         yield "authentication templates have a sealed parameter for the code, and no others have one"
+
+
+def _text_change(entry: Template, registry: Registry) -> Iterator[str]:
     known = registry.templates.get((entry.business, entry.id))
-    if known is not None and known != entry and entry.version <= known.version and known.texts != entry.texts:
+    if known is not None and entry.version <= known.version and known.texts != entry.texts:
         yield f"version must rise above {known.version} when the text changes"
 
 
@@ -145,6 +151,9 @@ def _card(entry: PriceCard, registry: Registry) -> Iterator[str]:
         yield "currency must be three capital letters (ISO 4217)"
     if set(entry.prices_micro) != set(_CATEGORIES):
         yield f"prices_micro needs exactly {', '.join(_CATEGORIES)}"
+
+
+def _prices(entry: PriceCard) -> Iterator[str]:
     for category, prices in entry.prices_micro.items():
         if "*" not in prices:
             yield f"prices_micro.{category} needs *, the price of every other market"

@@ -7,9 +7,11 @@ from itertools import repeat
 from pyroaring import BitMap
 
 from broker.explain.line import Focus, Line, count_text, status_text
+from schemas.names import NAME_BYTES
 from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
+from schemas.planned import WorkItem
 from schemas.reasons import State
-from schemas.wire.columns import of_i64s, of_u32s, ranks_of, values_of
+from schemas.wire.columns import cells, of_i64s, of_u32s, ranks_of, values_of
 from schemas.wire.frames import Code
 from schemas.wire.header import Header
 from schemas.wire.instants import text_of as instant
@@ -41,17 +43,26 @@ def _section(focus: Focus, header: Header, section: Members | Decided | Answered
             yield from _answered(focus, header, section, place)
 
 
-def rank_in(recipients: bytes, recipient: bytes) -> int:
-    """The rank of a person among explicit recipients; -1 if they are not among them."""
-    width = len(recipient)
-    found = recipients.find(recipient)
-    while found >= 0 and found % width:
-        found = recipients.find(recipient, found + 1)
-    return found // width if found >= 0 else -1
+def rank_said(focus: Focus, body: Outcome | Restated, ordinal: int) -> int:
+    """The rank of the story's person, if the record says it; else -1. ``ordinal``: their place in the audience log."""
+    if isinstance(body, Outcome):
+        opened, frozen = body.opened, body.members
+    else:
+        opened = tuple(item.opened for item in body.open)
+        frozen = tuple(item.members for item in body.open if item.members is not None)
+    told = [_rank_in(each.item, focus.recipient or b"") for each in opened if each.item.request == focus.request]
+    told += [_rank_among(members, ordinal) for members in frozen if members.request == focus.request]
+    return max(told, default=-1)
 
 
-def rank_among(members: Members, ordinal: int) -> int:
-    """The rank of an ordinal among frozen members; -1 if it is not among them."""
+def _rank_in(item: WorkItem, recipient: bytes) -> int:
+    people = [] if item.rows is None else cells(item.rows.recipients, NAME_BYTES)
+    return people.index(recipient) if recipient in people else -1
+
+
+def _rank_among(members: Members, ordinal: int) -> int:
+    if ordinal < 0 or not members.ordinals:
+        return -1
     ordinals = BitMap.deserialize(members.ordinals)
     return int(ordinals.rank(ordinal)) - 1 if ordinal in ordinals else -1
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from broker.explain.line import Focus, Line, reason_text
-from schemas.planned import PlannedBatch, Terms, Work
+from schemas.planned import Planned, PlannedBatch, Terms, Work
 from schemas.reasons import Reason
 from schemas.registry import Category
 from schemas.wire.header import Header
@@ -13,24 +13,25 @@ from schemas.wire.instants import text_of as instant
 def planned_lines(focus: Focus, batch: PlannedBatch, place: str) -> Iterator[Line]:
     """What a valid record of ``plans.<lane>`` says about the request."""
     for entry in batch.entries:
-        if entry.name != focus.request:
-            continue
-        came = f"input {entry.origin.partition}@{entry.origin.offset}"
-        if entry.first is not None:
-            came += f", moved here from partition {entry.first.partition}"
-        if entry.verdict:
-            yield Line(
-                entry.decided_ms, "plan", f"refused {reason_text(Reason(entry.verdict))} {entry.detail}".rstrip(), place
-            )
-        else:
-            whom = f"list {entry.list}" if entry.list else f"{len(entry.rows or ()):,} explicit recipients"
-            yield Line(entry.decided_ms, "plan", f"accepted for {whom} ({came})", place)
-        if entry.terms is not None and not entry.verdict:
-            yield Line(entry.decided_ms, "plan", _terms(entry.terms), place)
-        if not entry.verdict and entry.start_ms > entry.decided_ms:
-            yield Line(
-                entry.decided_ms, "plan", f"not before {instant(entry.start_ms)}: the sender's throughput", place
-            )
+        if entry.name == focus.request:
+            said = _accepted(entry) if entry.verdict == 0 else [_refused(entry)]
+            yield from (Line(entry.decided_ms, "plan", text, place) for text in said)
+
+
+def _refused(entry: Planned) -> str:
+    return f"refused {reason_text(Reason(entry.verdict))} {entry.detail}".rstrip()
+
+
+def _accepted(entry: Planned) -> Iterator[str]:
+    whom = f"list {entry.list}" if entry.list else f"{len(entry.rows or ()):,} explicit recipients"
+    came = f"input {entry.origin.partition}@{entry.origin.offset}"
+    if entry.first is not None:
+        came += f", moved here from {entry.first.partition}@{entry.first.offset}"
+    yield f"accepted for {whom} ({came})"
+    if entry.terms is not None:
+        yield _terms(entry.terms)
+    if entry.start_ms > entry.decided_ms:
+        yield f"not before {instant(entry.start_ms)}: the sender's throughput"
 
 
 def work_lines(focus: Focus, header: Header, body: Work, place: str) -> Iterator[Line]:

@@ -11,7 +11,7 @@ import msgspec
 
 from broker.audit.dump import Logged
 from broker.deliver.state import body_of_outcome
-from broker.explain.deliver import outcome_lines, rank_among, rank_in
+from broker.explain.deliver import outcome_lines, rank_said
 from broker.explain.line import Focus, Line
 from broker.explain.plan import planned_lines, work_lines
 from broker.explain.settle import charge_lines, letter_lines, receipt_lines, status_lines, suppression_lines
@@ -116,17 +116,9 @@ class Telling:
         focus = self.focus
         if focus.recipient is None or focus.rank >= 0 or shard != focus.shard:
             return
-        found = -1
-        entries = body.opened if isinstance(body, Outcome) else tuple(item.opened for item in body.open)
-        for opened in entries:
-            if opened.item.request == self.request and opened.item.rows is not None:
-                found = rank_in(opened.item.rows.recipients, focus.recipient)
-        frozen = body.members if isinstance(body, Outcome) else tuple(each.members for each in body.open)
-        for members in frozen:
-            if members is not None and members.request == self.request and members.ordinals and ordinal >= 0:
-                found = rank_among(members, ordinal)
-        if found >= 0:
-            self.focus = msgspec.structs.replace(focus, rank=found)
+        rank = rank_said(focus, body, ordinal)
+        if rank >= 0:
+            self.focus = msgspec.structs.replace(focus, rank=rank)
 
 
 def _value(record: Logged) -> bytes:
