@@ -118,8 +118,9 @@ async def test_repeats_are_accepted_and_shown_once(listener: Listening, port: Ga
     assert (await port.send(fresh(mixed, mixed), timeout_ms=TIMEOUT_MS)).sections == ((), ())
     assert set(listener.visible().values()) == {1}
     assert len(listener.visible()) == 150
-    repeated = [sum(count for _, count in line.ranks) for line in listener.log("repeated")]
-    assert repeated == [50, 100]
+    await port.send(fresh(section([7, 8, 7, 7], request="twice")), timeout_ms=TIMEOUT_MS)
+    assert set(listener.visible().values()) == {1}
+    assert [line.ranks for line in listener.log("repeated")] == [((500, 50),), ((500, 100),), ((2, 2),)]
 
 
 async def test_dedupes_before_it_judges_staleness(listener: Listening, port: Gateway) -> None:

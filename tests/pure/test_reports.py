@@ -145,6 +145,13 @@ def test_bounds(shapes: list[tuple[Lane, int, int]], replies: int, length: int) 
     assert len(stopped) == replies
 
 
+def test_endless_replies_are_cut() -> None:
+    """A reply of two megabytes is one that fits, and a STOP with a book behind it is none."""
+    [record] = done(replies=(reply(1, "STOP " + "x" * 2_000_000),))
+    assert record.topic == "inbound"
+    assert len(record.value) < 10_000
+
+
 def test_thousands_of_small_runs_fit() -> None:
     """A batch of very many single receipts for one shard is cut into records that fit."""
     records = done(*(run(ranks=((place, 1),)) for place in range(40_000)))

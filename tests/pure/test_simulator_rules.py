@@ -1,5 +1,6 @@
 """Whether the simulated gateway takes a message: one row for each refusal, their order, and their places."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from schemas.wire.frames import Code, Frame, Section
 from schemas.wire.sealed import seal_code
 from streams.simulator.devices import ONLINE, Crowd, Profile
 from streams.simulator.registered import Registered
-from streams.simulator.rows import FormError, Rows
+from streams.simulator.rows import FormError, Rows, intervals
 from streams.simulator.rules import Asked, Rules
 from tests.simulated import BOOK, ENTRIES, HOUR_MS, NOW_MS, address, frame, locales, name, section
 
@@ -195,6 +196,15 @@ def test_places(good: list[bool]) -> None:
         rank for rank, fits in zip(ranks, good, strict=True) if fits
     ]
     assert len(column) == 16 * len(answer.open)
+
+
+@given(st.sets(st.integers(0, 9), min_size=1))
+def test_intervals(chosen: set[int]) -> None:
+    """Ascending ranks come back from their intervals, of which there are as few as can be."""
+    ranks = sorted(chosen)
+    found = intervals(ranks)
+    assert [rank for first, count in found for rank in range(first, first + count)] == ranks
+    assert all(first + count < following for (first, count), (following, _) in pairwise(found))
 
 
 def test_expiry_is_inclusive() -> None:
