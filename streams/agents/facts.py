@@ -5,6 +5,7 @@ time, and most come back at once. The freshness of a tail is the age of the mome
 been applied (protocol.md section 1.7).
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from broker.audience.consent import Consent
@@ -40,6 +41,7 @@ class LaneFacts:
         self.registry = registry
         self._shards: dict[int, ShardFacts] = {}
         self._tails: dict[int, tuple[Tail, Tail]] = {}
+        self._starting = asyncio.Lock()
         self._registry_tail = Tail(bootstrap, topics.REGISTRY, self._on_registry)
 
     async def start(self) -> None:
@@ -61,17 +63,21 @@ class LaneFacts:
     async def follow(self, shards: Iterable[int]) -> None:
         """Follow these shards as well; returns when their suppressions and audiences have been read to their ends."""
         wanted = sorted(shards)
-        missing = [shard for shard in wanted if shard not in self._tails]
-        if missing:
-            pair = (
-                Tail(self._bootstrap, topics.SUPPRESSIONS, self._on_suppressions, partitions=missing),
-                Tail(self._bootstrap, topics.AUDIENCE, self._on_audience, partitions=missing),
-            )
-            self._tails.update(dict.fromkeys(missing, pair))
-            for tail in pair:
-                await tail.start()
+        async with self._starting:  # two assignments may follow one another faster than a tail starts
+            missing = [shard for shard in wanted if shard not in self._tails]
+            if missing:
+                await self._follow_more(missing)
         for tail in {tail for shard in wanted for tail in self._tails[shard]}:
             await tail.caught_up(CATCH_UP_S)
+
+    async def _follow_more(self, shards: list[int]) -> None:
+        pair = (
+            Tail(self._bootstrap, topics.SUPPRESSIONS, self._on_suppressions, partitions=shards),
+            Tail(self._bootstrap, topics.AUDIENCE, self._on_audience, partitions=shards),
+        )
+        for tail in pair:
+            await tail.start()
+        self._tails.update(dict.fromkeys(shards, pair))
 
     def of(self, shard: int) -> Facts:
         """The facts for one decision, with the moments up to which they are complete."""

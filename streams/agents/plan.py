@@ -31,6 +31,7 @@ from streams.kafka.producer import Outgoing
 from streams.kafka.reader import LogRecord
 
 _STEP_INPUTS = 256
+_FORGET_MS = 1_000
 _MAX_WRITING = 8
 """Steps whose outputs are on their way: the next ones are decided meanwhile."""
 
@@ -58,6 +59,7 @@ class PlanShard:
         self._inbox: deque[Delivered] = deque()
         self._writing: set[asyncio.Task[None]] = set()
         self._claimed_ms = 0
+        self._forgot_ms = 0
         self._task = ShardTask("plan", shard)
         self.wake = Wake()
 
@@ -98,6 +100,7 @@ class PlanShard:
         watch.opened("plans", self._lane, self._shard, self._journal, (clock.monotonic_ms() - started_ms) / 1000)
         self._claimed_ms = max(clock.now_ms(), self.state.last_ms)
         while True:
+            self._forget_committed()
             await self._restate()
             if not self._inbox:
                 await self.wake.wait(IDLE_S)
@@ -178,14 +181,20 @@ class PlanShard:
         ]
         return records + answers
 
+    def _forget_committed(self) -> None:
+        """Entries are held whole until the group has acknowledged that their inputs will not come again."""
+        now_ms = clock.monotonic_ms()
+        if now_ms - self._forgot_ms >= _FORGET_MS:
+            self._forgot_ms = now_ms
+            finished = self._committed(topics.requests(self._lane), self._shard)
+            if finished is not None:
+                self.state.committed(finished)
+
     async def _restate(self) -> None:
         """Every quarter of a fold: say again what is old, then claim again (``broker/journal.py`` on the floor)."""
         now_ms = max(clock.now_ms(), self.state.last_ms)
         if now_ms - self._claimed_ms < self.policy.windows.idempotency_ms // 4:
             return
-        finished = self._committed(topics.requests(self._lane), self._shard)
-        if finished is not None:
-            self.state.committed(finished)
         self.state.forget(now_ms)
         while True:
             body = restatement(self.state, self._shard, now_ms=now_ms, after_ms=now_ms - self._claimed_ms)
