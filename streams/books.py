@@ -112,8 +112,7 @@ class Books:
             raise
 
     def close(self) -> None:
-        """Bring everything into the one file and let go of it."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Let go of them; SQLite brings the write-ahead log into the one file."""
         self._db.close()
         self._lock.close()
 
