@@ -83,7 +83,9 @@ def test_what_we_write_fits_its_schema() -> None:
     assert written["type"] == "fanfare.status.v1"
     assert jsonschema_rs.validator_for(schema("status.v1.json")).is_valid(written["data"])
     letter = DeadLetter("requests.otp", 0, 1, "poison", "x", "plan", 1, "00")
-    assert jsonschema_rs.validator_for(schema("dead-letter.json")).is_valid(msgspec.json.decode(msgspec.json.encode(letter)))
+    assert jsonschema_rs.validator_for(schema("dead-letter.json")).is_valid(
+        msgspec.json.decode(msgspec.json.encode(letter))
+    )
     entries = jsonschema_rs.validator_for(schema("registry.json"))
     for entry in ENTRIES:
         assert entries.is_valid(msgspec.json.decode(msgspec.json.encode(entry)))

@@ -98,7 +98,14 @@ def test_no_other_text_is_a_name(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("source", "business"),
-    [("//airline-ua/ops", "airline-ua"), ("//a/b/c", "a"), ("/a/b", None), ("//a", None), ("//a/", None), ("///b", None)],
+    [
+        ("//airline-ua/ops", "airline-ua"),
+        ("//a/b/c", "a"),
+        ("/a/b", None),
+        ("//a", None),
+        ("//a/", None),
+        ("///b", None),
+    ],
 )
 def test_the_business_is_the_authority_of_the_source(source: str, business: str | None) -> None:
     """``//<business>/<system>`` and nothing less."""

@@ -40,7 +40,7 @@ def verdict(timed: Timed, registry: Registry) -> str:
         PlanPolicy.of(timed.lane, 0, pepper=bytes(32), address_book=AddressBook({1: bytes(range(32))})), shards=1
     )
     value = msgspec.json.encode(seal_codes(timed.event, timed.lane, timed.codes, KEY))
-    given = PlanInput(Origin(0, 0), None, value, timestamp_ms=timed.at_ms)
+    given = PlanInput(Origin(0, 0), None, value, (), timed.at_ms)
     step = decide(PlanState(), [given], registry=registry, policy=policy, now_ms=timed.at_ms)
     for entry in step.journal:
         return "accepted" if entry.verdict == 0 else f"{Reason(entry.verdict).word}: {entry.detail}"

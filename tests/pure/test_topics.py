@@ -1,0 +1,124 @@
+"""The arithmetic that every log's promise rests on (protocol.md section 1.8), over the catalogue of topics."""
+
+import pytest
+
+from schemas import topics
+from schemas.names import Lane
+from schemas.topics import (
+    CLOCK_SLACK_MS,
+    DAY_MS,
+    FOR_EVER,
+    GATEWAY_NAMES_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    WINDOWS,
+    Topic,
+    catalogue,
+    lane_topics,
+    status_topic,
+)
+
+LANES = pytest.mark.parametrize("lane", Lane, ids=lambda lane: lane.word)
+OUTAGE_MS = {Lane.OTP: DAY_MS, Lane.UPDATE: 7 * DAY_MS, Lane.CAMPAIGN: 7 * DAY_MS}
+"""How long a lane may stand still without losing what its folds need."""
+
+
+def retention(name: str) -> int:
+    """A topic's retention; what is kept for ever is longer than any span."""
+    (found,) = [topic.retention_ms for topic in catalogue() if topic.name == name]
+    return 10**18 if found == FOR_EVER else found
+
+
+TABLE = {
+    Lane.OTP: (15 * MINUTE_MS, HOUR_MS, HOUR_MS, DAY_MS, DAY_MS, 3 * DAY_MS, 3 * DAY_MS),
+    Lane.UPDATE: (48 * HOUR_MS, 48 * HOUR_MS, 48 * HOUR_MS, 3 * DAY_MS, 7 * DAY_MS, 14 * DAY_MS, 14 * DAY_MS),
+    Lane.CAMPAIGN: (30 * DAY_MS, 35 * DAY_MS, 48 * HOUR_MS, 7 * DAY_MS, 7 * DAY_MS, 45 * DAY_MS, 14 * DAY_MS),
+}
+"""Lifetime, idempotency window, deliver's fold, settle window; requests and work, plans, outcomes and receipts."""
+
+
+@LANES
+def test_the_catalogue_is_the_protocols_table(lane: Lane) -> None:
+    """As written in protocol.md section 1.8."""
+    windows = WINDOWS[lane]
+    spans = windows.lifetime_max_ms, windows.idempotency_ms, windows.fold_ms, windows.settle_ms
+    kept = retention(topics.requests(lane)), retention(topics.plans(lane)), retention(topics.outcomes(lane))
+    assert (*spans, *kept) == TABLE[lane]
+    assert retention(topics.work(lane)) == retention(topics.requests(lane))
+    assert retention(topics.receipts(lane)) == retention(topics.outcomes(lane))
+
+
+@LANES
+def test_the_staleness_bound_is_the_window_less_the_clock_slack(lane: Lane) -> None:
+    """A name is known for as long as its event is not stale, even if the producer's clock is ahead."""
+    windows = WINDOWS[lane]
+    assert windows.stale_ms == windows.idempotency_ms - CLOCK_SLACK_MS
+    assert windows.stale_ms > 0
+
+
+@LANES
+def test_inputs_live_no_longer_than_the_journals_that_took_them_over(lane: Lane) -> None:
+    """Else an input could be read again when nothing remembers that it was decided."""
+    assert retention(topics.requests(lane)) <= retention(topics.plans(lane))
+    assert retention(topics.work(lane)) <= retention(topics.outcomes(lane))
+
+
+@LANES
+def test_every_log_outlives_its_longest_fold_and_an_outage(lane: Lane) -> None:
+    """Plan folds its idempotency window, deliver F and one claim step; settle a life and its window, except for campaigns,
+    which restate."""
+    windows, outage = WINDOWS[lane], OUTAGE_MS[lane]
+    settle = windows.settle_ms + windows.fold_ms if lane is Lane.CAMPAIGN else windows.settle_fold_ms
+    assert retention(topics.plans(lane)) >= windows.idempotency_ms + outage
+    assert retention(topics.outcomes(lane)) >= windows.fold_ms * 5 // 4 + outage
+    assert retention(topics.outcomes(lane)) >= 3 * windows.fold_ms
+    for name in (topics.outcomes(lane), topics.receipts(lane)):
+        assert retention(name) >= min(settle, 7 * DAY_MS) + outage
+
+
+@LANES
+def test_the_gateway_remembers_names_for_a_life_and_an_outage(lane: Lane) -> None:
+    """Whatever is sent again within three days is recognised."""
+    assert GATEWAY_NAMES_MS[lane] >= WINDOWS[lane].lifetime_max_ms + 3 * DAY_MS
+
+
+@LANES
+def test_a_message_is_outlived_by_what_must_remember_it(lane: Lane) -> None:
+    """A frame is younger than the message, and the gateway's answer is awaited within its life."""
+    windows = WINDOWS[lane]
+    assert windows.frame_ms < windows.lifetime_max_ms
+    assert windows.gateway_timeout_ms < windows.lifetime_max_ms
+    assert windows.settle_fold_ms == windows.lifetime_max_ms + windows.settle_ms
+
+
+@LANES
+def test_the_five_topics_of_a_lane_have_one_partition_a_shard(lane: Lane) -> None:
+    """Partition s of each goes to one owner."""
+    found = lane_topics(lane)
+    assert [topic.name for topic in found] == [
+        f"{word}.{lane.word}" for word in ("requests", "plans", "work", "outcomes", "receipts")
+    ]
+    assert {topic.partitions for topic in found} == {None}
+    assert not any(topic.compacted for topic in found), "a journal that is compacted loses its adjacency"
+
+
+def test_what_money_and_consent_rest_on_is_kept_for_ever() -> None:
+    """Suppressions, audiences and charges can be folded from their first record."""
+    for name in (topics.SUPPRESSIONS, topics.AUDIENCE, topics.CHARGES):
+        assert retention(name) == 10**18
+
+
+@pytest.mark.parametrize("topic", catalogue(("airline",)), ids=lambda topic: topic.name)
+def test_every_topic_says_how_it_is_kept_and_why(topic: Topic) -> None:
+    """One name once, the broker's clock, and records of our limit fit."""
+    assert [each.name for each in catalogue(("airline",))].count(topic.name) == 1
+    assert topic.why.endswith(".")
+    config = topic.config()
+    assert config["message.timestamp.type"] == "LogAppendTime"
+    assert config["cleanup.policy"] == ("compact" if topic.compacted else "delete")
+    assert int(config["max.message.bytes"]) > 900_000
+
+
+def test_a_business_reads_one_partition_of_its_own() -> None:
+    """One literal ACL and one order."""
+    assert (status_topic("airline").name, status_topic("airline").partitions) == ("status.airline", 1)
