@@ -6,6 +6,9 @@ The gap read is tested on purpose: in the spike it was broken through 79 faults 
 
 import asyncio
 import json
+import random
+import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,11 +17,13 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
+from broker.journal import Fold
 from schemas.names import Lane
 from schemas.planned import Claim
-from schemas.wire.header import Header, Kind, pack
+from schemas.wire.header import Header, Kind, body_of, pack
 from streams.kafka.fatal import Exit
 from streams.kafka.producer import ConfirmedProducer, Outgoing
+from streams.kafka.reader import LogReader
 from streams.kafka.readiness import admin
 from tests.conftest import RealKafka
 from tests.kafka.programs.journal_owner import entry
@@ -203,3 +208,57 @@ async def test_a_long_journal_is_folded_whole(journal: JournalUnderTest) -> None
     await journal.intrude(*(entry(1, text) for text in texts))
     owner = await journal.owner()
     assert (await owner.ask("open"))["texts"] == texts
+
+
+async def test_no_owner_acts_on_a_void_record(journal: JournalUnderTest, tmp_path: Path) -> None:
+    """Three processes fight for one journal, are stopped, woken and killed: whatever one of them acted on is valid."""
+    chance, witness = random.Random(20261125), tmp_path / "acted"
+
+    def rival() -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "tests.kafka.programs.journal_rival", journal.bootstrap, journal.topic]
+        return subprocess.Popen([*command, str(witness)], cwd=ROOT, stderr=subprocess.DEVNULL)
+
+    rivals = [rival() for _ in range(3)]
+    try:
+        for _ in range(25):
+            index = chance.randrange(3)
+            await _disturb(rivals[index], chance)
+            if rivals[index].poll() is not None:
+                rivals[index] = rival()
+    finally:
+        for process in rivals:
+            process.kill()
+            process.wait()
+
+    fold, valid = await _fold_of(journal)
+    acted = witness.read_text().split()
+    assert fold.voids > 0, "nobody was overtaken: the test has shown nothing"
+    assert len(acted) > 200
+    assert set(acted) <= valid
+
+
+async def _disturb(process: "subprocess.Popen[bytes]", chance: random.Random) -> None:
+    """Stop it for a moment, or end it."""
+    if chance.random() < 0.7:
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(chance.random() * 0.4)
+        process.send_signal(signal.SIGCONT)
+    else:
+        process.kill()
+        process.wait()
+    await asyncio.sleep(chance.random() * 0.2)
+
+
+async def _fold_of(journal: JournalUnderTest) -> tuple[Fold, set[str]]:
+    """The whole journal as any reader sees it."""
+    fold, valid = Fold(), set()
+    reader = LogReader(journal.bootstrap, "test", [(journal.topic, 0)])
+    await reader.start()
+    _, end = await reader.bounds((journal.topic, 0))
+    async for bite in reader.read((journal.topic, 0), 0, end):
+        for record in bite:
+            header = fold.admit(record.value)
+            if header is not None and header.kind is Kind.OUTCOME:
+                valid.add(body_of(record.value, str))
+    await reader.stop()
+    return fold, valid

@@ -16,7 +16,6 @@ from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.reader import LogReader, LogRecord
 
 
-
 def entry(epoch: int, text: str) -> bytes:
     """A record of a journal that says `text`."""
     return pack(Header(Kind.OUTCOME, Lane.OTP, 0, epoch, clock.now_ms()), text)
