@@ -21,12 +21,11 @@ from schemas.facts import Charge, Receipts, Suppressions
 from schemas.names import Lane
 from schemas.outcome import Outcome, Restated
 from schemas.planned import Planned, PlannedBatch, Work
-from schemas.status import DeadLetter, Status
+from schemas.status import DeadLetter
 from schemas.wire import cloudevents
-from schemas.wire.header import RECORD_LIMIT_BYTES, Kind, body_of, head_of
+from schemas.wire.header import Kind, body_of, head_of
 
 _letters: Final = msgspec.json.Decoder(DeadLetter)
-_statuses: Final = msgspec.json.Decoder(Status)
 
 
 class Story(msgspec.Struct):
@@ -75,9 +74,9 @@ class Telling:
 
     def status(self, record: Logged) -> None:
         """A record of ``status.<business>`` that holds the request's name."""
-        event = cloudevents.decode(record.value, record.headers, max_bytes=RECORD_LIMIT_BYTES)
-        if not isinstance(event, cloudevents.RefusedEvent):
-            self._tell(status_lines(self.focus, _statuses.decode(event.data), record.where))
+        told = cloudevents.decode_status(_value(record))
+        if told is not None:
+            self._tell(status_lines(self.focus, told, record.where))
 
     def plan(self, record: Logged) -> None:
         """The next record of the journal, every one."""

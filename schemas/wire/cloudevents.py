@@ -53,6 +53,12 @@ class _Name(msgspec.Struct, frozen=True):
     id: str = ""
 
 
+class _Told(msgspec.Struct, frozen=True, tag_field="type", tag=STATUS_TYPE):
+    """What a reader of statuses needs of the event."""
+
+    data: Status
+
+
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The attributes that are known. ``tracestate``, ``partitionkey`` and ``dataschema`` are taken and not used."""
 
@@ -75,6 +81,7 @@ class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _SHAPE: Final = closed.Shape(root="", known={"": Envelope.__struct_fields__})
 _envelopes: Final = msgspec.json.Decoder(Envelope)
 _names: Final = msgspec.json.Decoder(_Name)
+_told: Final = msgspec.json.Decoder(_Told)
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -105,6 +112,14 @@ def encode_status(status: Status) -> bytes:
             "data": status,
         }
     )
+
+
+def decode_status(value: bytes) -> Status | None:
+    """The status in a record of ``status.<business>``; None if it is none. Egress is open: unknown attributes do no harm."""
+    try:
+        return _told.decode(value).data
+    except msgspec.MsgspecError:
+        return None
 
 
 def _content_type(headers: Headers) -> str:

@@ -24,7 +24,6 @@ from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.status import Status
 from schemas.wire import cloudevents
-from schemas.wire.header import RECORD_LIMIT_BYTES
 from streams.client.errors import (
     InvalidEventError,
     NotPublishedError,
@@ -146,10 +145,8 @@ class Client:
         progress = Progress()
         try:
             async for record in follow(self._bootstrap, topics.status(business), since_ms=since):
-                read = cloudevents.decode(record.value, record.headers, max_bytes=RECORD_LIMIT_BYTES)
-                if isinstance(read, cloudevents.RefusedEvent):
-                    continue
-                merged = progress.apply(msgspec.json.decode(read.data, type=Status))
+                told = cloudevents.decode_status(record.value or b"")
+                merged = None if told is None else progress.apply(told)
                 if merged is not None:
                     yield merged
         except ScanError as error:
