@@ -81,7 +81,8 @@ def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int) -> Decid
         for position, attempt in enumerate(attempts):
             if attempt >= rules.policy.max_attempts and statuses[position] == State.SEND:
                 statuses[position] = Reason.ATTEMPTS_EXHAUSTED
-    dues = _keep_pair_limit(item, people, statuses, rules, now_ms) if rules.stamps.on else []
+    limited = rules.stamps.on and not item.unlimited
+    dues = _keep_pair_limit(item, people, statuses, rules, now_ms) if limited else []
     for position, status in enumerate(statuses):
         attempts[position] += status == State.SEND
     return _section(item, ranks, (bytes(statuses), bytes(attempts), people.markets, dues), rules.facts)

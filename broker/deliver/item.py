@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pyroaring import BitMap
 
 from broker.audience.members import Audience
+from broker.heartbeat import is_heartbeat
 from broker.lifecycle import is_unfinished, unfinished
 from schemas.outcome import Answered, Decided, Members, Opened, OpenItem
 from schemas.planned import ADDRESS_WIDTH, LOCALE_WIDTH, Rows, Terms
@@ -103,6 +104,11 @@ class Item:
     def listed(self) -> bool:
         """Whether it is addressed to a list."""
         return self.opened.item.rows is None
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether the pair limit does not count it: heartbeats go to nobody, more often than anybody may be written to."""
+        return is_heartbeat(self.terms.business)
 
     @property
     def frozen(self) -> bool:

@@ -87,7 +87,7 @@ class ShardState:
     def _decided(self, item: Item, section: Decided, at_ms: int) -> None:
         item.decided(section, at_ms)
         self.tries.pop(item.request, None)
-        if self.stamps.on and at_ms > self.last_ms - self.stamps.memory_ms():
+        if self.stamps.on and not item.unlimited and at_ms > self.last_ms - self.stamps.memory_ms():
             self._spend(item, section, at_ms)
         self._close_if_finished(item, at_ms)
 
