@@ -143,7 +143,7 @@ class _Sitting:
         offset = given.origin.offset
         identity = identify(
             self._known(notice.named.name),
-            self._state.unfinished.get(offset),
+            self._state.decided_from(offset),
             origin=given.origin,
             first=notice.first,
             fingerprint=notice.fingerprint,

@@ -1,6 +1,8 @@
 """Saying again what the fold must still know although it was said long ago (protocol.md section 1.2, 5).
 
-Names and debts, and whole entries as long as their input is not committed: it may come again, and the same work with it.
+A fold begins at the floor that the last claim carries (``broker/journal.py``), so all that still matters has to stand behind
+it: the names of the idempotency window, bare; debts of senders; and entries whose input is not committed, whole, because the
+same work must go out again.
 """
 
 from collections.abc import Iterator
@@ -18,16 +20,14 @@ _encoder = msgspec.msgpack.Encoder()
 def restatement(
     state: PlanState, shard: int, *, now_ms: int, after_ms: int, limit_bytes: int = BODY_LIMIT_BYTES
 ) -> PlannedBatch | None:
-    """The next body of kind ``PLAN_RESTATED``: what was last stated more than ``after_ms`` ago and still matters.
+    """The next body of kind ``PLAN_RESTATED``: what was last stated ``after_ms`` ago or earlier and still matters.
 
     None if nothing is due. Changes nothing: append it, apply it, and ask again until None comes. Names past their window are
     not restated; :meth:`PlanState.forget` drops them.
     """
-    before_ms = now_ms - after_ms
-    debts = (owed.entry for owed in state.free.values() if owed.stated_ms <= before_ms and owed.free_us > now_ms * 1000)
     entries: list[Planned] = []
     size = 0
-    for entry in chain(debts, _names(state, shard, now_ms=now_ms, before_ms=before_ms)):
+    for entry in _due(state, shard, now_ms=now_ms, before_ms=now_ms - max(1, after_ms)):
         size += len(_encoder.encode(entry))
         if size > limit_bytes and entries:
             break
@@ -35,13 +35,18 @@ def restatement(
     return PlannedBatch(tuple(entries)) if entries else None
 
 
+def _due(state: PlanState, shard: int, *, now_ms: int, before_ms: int) -> Iterator[Planned]:
+    unfinished = (held.entry for held in state.unfinished.values() if held.stated_ms <= before_ms)
+    debts = (held.entry for held in state.free.values() if held.stated_ms <= before_ms and held.free_us > now_ms * 1000)
+    return chain(unfinished, debts, _names(state, shard, now_ms=now_ms, before_ms=before_ms))
+
+
 def _names(state: PlanState, shard: int, *, now_ms: int, before_ms: int) -> Iterator[Planned]:
     for name, known in state.oldest_first():
         if known.stated_ms > before_ms:
             break
         if known.keep_ms > now_ms:
-            entry = state.unfinished.get(known.offset)
-            yield entry if entry is not None and entry.name == name else _bare(name, known, shard)
+            yield _bare(name, known, shard)
 
 
 def _bare(name: bytes, known: Known, shard: int) -> Planned:

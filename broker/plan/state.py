@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import msgspec
 
 from schemas.planned import Origin, Planned, PlannedBatch
-from schemas.wire.header import Header
+from schemas.wire.header import Header, Kind
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -41,6 +41,13 @@ class Throughput(msgspec.Struct, frozen=True):
     stated_ms: int
 
 
+class Unfinished(msgspec.Struct, frozen=True):
+    """An entry whose outputs may have to go out again."""
+
+    entry: Planned
+    stated_ms: int
+
+
 class PlanState:
     """The fold of one partition of ``plans.<lane>``. Only :meth:`apply`, :meth:`committed` and :meth:`forget` change it.
 
@@ -51,7 +58,7 @@ class PlanState:
 
     def __init__(self, committed: int = 0) -> None:
         self.names: OrderedDict[bytes, Known] = OrderedDict()
-        self.unfinished: dict[int, Planned] = {}
+        self.unfinished: dict[int, Unfinished] = {}
         self.free: dict[str, Throughput] = {}
         self.last_ms = 0
         """The latest time of any record: decisions never go back before it."""
@@ -60,25 +67,40 @@ class PlanState:
         self._committed = committed
 
     def apply(self, header: Header, batch: PlannedBatch, offset: int) -> None:
-        """Take one valid record of kind ``PLANNED`` or ``PLAN_RESTATED``. The owner calls this inside the acknowledgement."""
+        """Take one valid record of kind ``PLANNED`` or ``PLAN_RESTATED``. The owner calls this inside the acknowledgement.
+
+        A restated entry says one thing: a name (without terms), a debt (terms without content), or work that may have to go
+        out again (whole).
+        """
         self.upto = offset
         self.last_ms = max(self.last_ms, header.at_ms)
         for entry in batch.entries:
-            self._state_name(entry, header)
+            if header.kind is Kind.PLANNED or entry.terms is None:
+                self._state_name(entry, header)
             self._state_throughput(entry, header)
             if whole(entry) and entry.origin.offset >= self._committed:
-                self.unfinished.setdefault(entry.origin.offset, entry)
+                self.unfinished[entry.origin.offset] = Unfinished(entry, header.at_ms)
 
     def known(self, name: bytes, now_ms: int) -> Known | None:
         """What was decided about a name whose window is open."""
         known = self.names.get(name)
         return known if known is not None and known.keep_ms > now_ms else None
 
+    def decided_from(self, offset: int) -> Planned | None:
+        """The entry that was decided from the input at ``offset``, if that is not committed yet."""
+        held = self.unfinished.get(offset)
+        return None if held is None else held.entry
+
     def committed(self, offset: int) -> None:
-        """Inputs below ``offset`` are committed *and acknowledged as such*: they never come again, their bodies may go."""
+        """Inputs below ``offset`` are committed *and acknowledged as such*: they never come again, their bodies may go.
+
+        Call it whenever the group's committed offset has moved: until then whole entries stay in memory.
+        """
+        if offset <= self._committed:
+            return
         for finished in [held for held in self.unfinished if held < offset]:
             del self.unfinished[finished]
-        self._committed = max(self._committed, offset)
+        self._committed = offset
 
     def forget(self, now_ms: int) -> None:
         """Drop what no decision asks for any more: names past their window, debts that are paid."""

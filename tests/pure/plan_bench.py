@@ -93,7 +93,9 @@ def event(
 def given(whole: dict[str, Any] | bytes, offset: int = 0, **fields: Any) -> PlanInput:
     """An event as a record of the business's partition; ``fields`` replace those of the record."""
     value = whole if isinstance(whole, bytes) else msgspec.json.encode(whole)
-    business = BUSINESS if isinstance(whole, bytes) else str(whole.get("source", "")).removeprefix("//").partition("/")[0]
+    business = (
+        BUSINESS if isinstance(whole, bytes) else str(whole.get("source", "")).removeprefix("//").partition("/")[0]
+    )
     partition = partition_of(business.encode(), SHARDS)
     record = PlanInput(Origin(partition, offset), business.encode(), value, (), NOW_MS)
     return msgspec.structs.replace(record, **fields)
@@ -164,6 +166,7 @@ def fold(log: Sequence[bytes], committed: int = 0) -> PlanState:
 def facts(state: PlanState, now_ms: int) -> object:
     """All that later decisions can see of a state."""
     state.forget(now_ms)
-    names = {name: known for name, known in state.names.items() if known.keep_ms > now_ms}
+    names = {name: held for name, held in state.names.items() if held.keep_ms > now_ms}
     owed = {sender: held.free_us for sender, held in state.free.items() if held.free_us > now_ms * 1000}
-    return names, owed, dict(state.unfinished), state.last_ms
+    known = {name: msgspec.structs.replace(held, stated_ms=0) for name, held in names.items()}
+    return known, owed, {offset: held.entry for offset, held in state.unfinished.items()}

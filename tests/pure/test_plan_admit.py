@@ -38,7 +38,11 @@ FORM: dict[str, tuple[dict[str, Any], Reason, str]] = {
         Reason.UNKNOWN_FIELD,
         "did you mean `sealed`?",
     ),
-    "a body that names Faust's request model": (event(data={"__faust": {"ns": "x"}}), Reason.UNKNOWN_FIELD, "`__faust`"),
+    "a body that names Faust's request model": (
+        event(data={"__faust": {"ns": "x"}}),
+        Reason.UNKNOWN_FIELD,
+        "`__faust`",
+    ),
     "reserved field": (event(data={"start_ms": 1}), Reason.NOT_SUPPORTED, "`start_ms`"),
     "reserved field beside the list": (
         event(data={"to": {"list": "l", "segment": {}}}),
@@ -58,10 +62,18 @@ FORM: dict[str, tuple[dict[str, Any], Reason, str]] = {
     "5 labels": (event(data={"labels": {str(n): "x" for n in range(5)}}), Reason.INVALID_FIELD, "at most 4"),
     "neither recipients nor list": (event(data={"to": {}}), Reason.INVALID_FIELD, "exactly one"),
     "recipients and list": (event(data=to(person(), list="l")), Reason.INVALID_FIELD, "exactly one"),
-    "a list in the otp lane": (event(Lane.OTP, data={"to": {"list": "l"}}), Reason.INVALID_FIELD, "explicit recipients"),
+    "a list in the otp lane": (
+        event(Lane.OTP, data={"to": {"list": "l"}}),
+        Reason.INVALID_FIELD,
+        "explicit recipients",
+    ),
     "a list's name with spaces": (event(data={"to": {"list": "a b"}}), Reason.INVALID_FIELD, "data.to.list"),
     "1,001 recipients": (event(people=range(1001)), Reason.TOO_MANY_RECIPIENTS, "1001 recipients; at most 1000"),
-    "an address without scheme": (event(data=to({"address": "+12015550100"})), Reason.INVALID_RECIPIENT, "recipients[0]"),
+    "an address without scheme": (
+        event(data=to({"address": "+12015550100"})),
+        Reason.INVALID_RECIPIENT,
+        "recipients[0]",
+    ),
     "a number that nobody can have": (
         event(data=to(person(), {"address": "tel:+12015"})),
         Reason.INVALID_RECIPIENT,
@@ -74,7 +86,11 @@ FORM: dict[str, tuple[dict[str, Any], Reason, str]] = {
         Reason.INVALID_RECIPIENT,
         "recipients[2] is the same person as [1]",
     ),
-    "a facet without subject": (event(data={"facet": "gate", "version": 1}), Reason.MISSING_FIELD, "subject is missing"),
+    "a facet without subject": (
+        event(data={"facet": "gate", "version": 1}),
+        Reason.MISSING_FIELD,
+        "subject is missing",
+    ),
     "a facet without version": (
         event(data={"facet": "gate"}, subject="f"),
         Reason.MISSING_FIELD,

@@ -32,7 +32,9 @@ def test_every_recipient_stands_in_its_own_shard_once(people: list[int], shards:
     entry = entry_of(data={"to": to})
     assert entry.rows is not None
     cut = (entry.rows.recipients, 16), (entry.rows.addresses, 33), (entry.rows.locales, 2), (entry.rows.markets, 2)
-    whole = list(zip(*(cells(column, width) for column, width in cut), entry.rows.params or [{}] * len(people), strict=True))
+    whole = list(
+        zip(*(cells(column, width) for column, width in cut), entry.rows.params or [{}] * len(people), strict=True)
+    )
     found = []
     for shard, item in outputs(entry, shards).work.items():
         rows = item.rows

@@ -124,7 +124,9 @@ def test_a_name_is_forgotten_only_when_its_event_is_stale() -> None:
         bench.now_ms = NOW_MS + moment
         bench.state.forget(bench.now_ms)
         step = bench.decide(given(whole, 6))
-        words = [Reason(entry.verdict).word for entry in step.journal] + [direct.status.reason for direct in step.direct]
+        words = [Reason(entry.verdict).word for entry in step.journal] + [
+            direct.status.reason for direct in step.direct
+        ]
         assert words == ["duplicate" if moment < U.stale_ms else "stale"]
 
 
@@ -134,7 +136,9 @@ def test_a_record_in_the_wrong_partition_is_published_once_more() -> None:
     right = partition_of(BUSINESS.encode(), SHARDS)
     wrong = msgspec.structs.replace(bench.policy, shard=(right + 1) % SHARDS)
     bench.policy = wrong
-    record = given(event(), origin=Origin(wrong.shard, 9), key=None, headers=(("content-type", b"application/cloudevents+json"),))
+    record = given(
+        event(), origin=Origin(wrong.shard, 9), key=None, headers=(("content-type", b"application/cloudevents+json"),)
+    )
     (moved,) = bench.decide(record).direct
     assert isinstance(moved, Rerouted)
     assert (moved.partition, moved.key, moved.value) == (right, BUSINESS.encode(), record.value)
@@ -192,11 +196,18 @@ HERE, FIRST = Origin(1, 5), Origin(0, 9)
             msgspec.structs.replace(KNOWN, verdict=120), Origin(1, 6), None, b"f", New.NEW, id="refused before"
         ),
         pytest.param(
-            msgspec.structs.replace(KNOWN, verdict=120), HERE, None, b"f", Redelivered(None), id="refused, the same place"
+            msgspec.structs.replace(KNOWN, verdict=120),
+            HERE,
+            None,
+            b"f",
+            Redelivered(None),
+            id="refused, the same place",
         ),
     ],
 )
-def test_identity(known: Known | None, origin: Origin, first: Origin | None, fingerprint: bytes, expected: object) -> None:
+def test_identity(
+    known: Known | None, origin: Origin, first: Origin | None, fingerprint: bytes, expected: object
+) -> None:
     """Place decides between again and once more; content between once more and something else."""
     assert identify(known, None, origin=origin, first=first, fingerprint=fingerprint) == expected
 
@@ -220,7 +231,9 @@ def published(spec: tuple[int, int, int], offset: int) -> PlanInput:
     return given(event(data=change, id=str(number), people=range(number + 1)), offset)
 
 
-DEATHS = st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["append", "emit", "commit", "none", "none"])), max_size=12)
+DEATHS = st.lists(
+    st.tuples(st.integers(1, 4), st.sampled_from(["append", "emit", "commit", "none", "none"])), max_size=12
+)
 
 
 def drive(log: list[PlanInput], deaths: list[tuple[int, str]]) -> Bench:

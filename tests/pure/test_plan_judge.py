@@ -51,7 +51,12 @@ VERDICTS: dict[str, tuple[dict[str, Any], Lane, Reason, str]] = {
         Reason.MISSING_PARAMETER,
         "every recipient",
     ),
-    "an unknown parameter": (data(params={"fligth": "x"}), Lane.UPDATE, Reason.UNKNOWN_PARAMETER, "did you mean `flight`?"),
+    "an unknown parameter": (
+        data(params={"fligth": "x"}),
+        Lane.UPDATE,
+        Reason.UNKNOWN_PARAMETER,
+        "did you mean `flight`?",
+    ),
     "an unknown parameter of one recipient": (
         data(to={"recipients": [{"address": address(1)}, {"address": address(2), "params": {"gate": "x"}}]}),
         Lane.UPDATE,
@@ -160,7 +165,12 @@ def test_terms_fix_everything_at_acceptance() -> None:
     (entry,) = Bench().decide(given(whole)).journal
     terms = entry.terms
     assert terms is not None
-    assert (terms.business, terms.sender, terms.template, terms.template_version) == ("airline", "airline/main", "delay", 3)
+    assert (terms.business, terms.sender, terms.template, terms.template_version) == (
+        "airline",
+        "airline/main",
+        "delay",
+        3,
+    )
     assert (terms.card, terms.category) == (2, 2)
     assert (terms.entity, terms.facet, terms.version) == ("flight/UA1", "gate", 7)
     assert terms.params == {"flight": "UA1"}
@@ -230,7 +240,9 @@ def test_heartbeats_are_accepted_untold_and_nothing_else_is() -> None:
     from_heart = {"source": "//fanfare-0/heartbeat"}
     bench = Bench()
     bench.registry.add(Business("fanfare-0", "Fanfare"))
-    bench.registry.add(msgspec.structs.replace(bench.registry.senders["airline/main"], id="fanfare-0/m", business="fanfare-0"))
+    bench.registry.add(
+        msgspec.structs.replace(bench.registry.senders["airline/main"], id="fanfare-0/m", business="fanfare-0")
+    )
     bench.registry.add(Template("fanfare_heartbeat_update", "utility", (), {"en": "x"}))
     beat = event(data={"template": "fanfare_heartbeat_update", "params": {}, "test": True}, **from_heart)
     bench.policy = msgspec.structs.replace(bench.policy, shard=given(beat).origin.partition)

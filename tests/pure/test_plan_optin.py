@@ -43,7 +43,12 @@ def test_members_become_columns_of_their_shards() -> None:
     seen = []
     for record in records(step):
         change = record.change
-        assert (change.business, change.list, change.join, change.received_ms) == ("airline", "flight-UA1", True, NOW_MS)
+        assert (change.business, change.list, change.join, change.received_ms) == (
+            "airline",
+            "flight-UA1",
+            True,
+            NOW_MS,
+        )
         assert msgspec.json.decode(change.evidence) == EVIDENCE
         recipients, addresses = cells(change.recipients, 16), cells(change.addresses, 33)
         assert {shard_of(recipient, SHARDS) for recipient in recipients} == {record.shard}
