@@ -84,8 +84,10 @@ class Accounts:
         self._report(Breach.REFUSED_BUT_VISIBLE, denied & handed)
         read = self._flags([part.evidence_ms <= now_ms for part in self._parts])
         self._report(Breach.DELIVERED_UNSEEN, self._delivered & ~handed & read)
-        confirmed = self._marked(Mark.REPORTED) & ~self._marked(Mark.LATE)
-        self._report(Breach.RECEIPT_LOST, confirmed & ~self._delivered)
+        reported: Bytes = np.frombuffer(self._book.ranks.reported, dtype=np.uint8)
+        further = (reported & np.uint8(PROGRESS)) > (self._progress & np.uint8(PROGRESS))
+        failed = (reported & ~self._progress & np.uint8(FAILED)) != 0
+        self._report(Breach.RECEIPT_LOST, (further | failed) & ~self._marked(Mark.LATE) & self._marked(Mark.SENT))
 
     def _unfinished(self) -> None:
         rules = self._book.rules

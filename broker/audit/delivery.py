@@ -10,8 +10,11 @@ from broker.audit.invariants import Breach
 from broker.audit.limits import LimitsKept
 from broker.audit.ranks import Mark
 from broker.audit.versions import Versions
+from schemas.facts import ReceiptStatus
 from schemas.names import NAME_BYTES, Lane, name_of, shard_of
 from schemas.wire.frames import GatewayEvent
+
+_REPORTED = {status.name.lower(): status for status in ReceiptStatus}
 
 
 @dataclass(slots=True)
@@ -112,11 +115,11 @@ class Delivery:
     def _reported(self, event: GatewayEvent) -> None:
         """The webhook has confirmed a report: its receipt must be in the log."""
         part = self._book.parts[Lane.of(event.lane), event.shard].get(name_of(event.request))
-        if part is None or not part.frozen or event.status not in {"delivered", "read"}:
+        status = _REPORTED.get(event.status)
+        if part is None or not part.frozen or status is None:
             return
         for first, count in event.ranks:
-            lo, hi = part.base + first, part.base + min(first + count, part.count)
-            self._ranks.mark(lo, hi, Mark.REPORTED)
+            self._ranks.confirmed(part.base + first, part.base + min(first + count, part.count), status)
 
     def _replied(self, event: GatewayEvent, where: str) -> None:
         """The webhook has confirmed a reply: if it forbids something, a suppression must be in the log."""

@@ -26,10 +26,8 @@ class Mark(IntFlag):
     """Its charge lies below the ledger's offset."""
     BOOKED = 16
     """It stands in the ledger."""
-    REPORTED = 32
-    """The webhook confirmed to the gateway that it has the proof of its delivery."""
-    LATE = 64
-    """Such proof came after its window."""
+    LATE = 32
+    """Proof of its delivery came after its window."""
 
 
 PROGRESS: Final = 3
@@ -52,13 +50,27 @@ class ColumnsError(ValueError):
 class Ranks:
     """The columns. ``lo`` and ``hi`` are places."""
 
-    __slots__ = ("attempt", "due_ms", "epoch", "market", "marks", "progress", "sent_again_ms", "sent_ms", "status")
+    __slots__ = (
+        "attempt",
+        "due_ms",
+        "epoch",
+        "market",
+        "marks",
+        "progress",
+        "reported",
+        "sent_again_ms",
+        "sent_ms",
+        "status",
+    )
 
     def __init__(self) -> None:
         self.status = bytearray()
         self.attempt = bytearray()
         self.marks = bytearray()
         self.progress = bytearray()
+        """What receipts say: sent, delivered or read, and failed beside it."""
+        self.reported = bytearray()
+        """The same as the gateway reported it and the webhook confirmed."""
         self.market = array("H")
         self.epoch = array("I")
         """Of the last decision to send."""
@@ -74,7 +86,7 @@ class Ranks:
     def allot(self, count: int) -> int:
         """Places for ``count`` messages; returns the first."""
         base = len(self.status)
-        for column in (self.status, self.attempt, self.marks, self.progress):
+        for column in (self.status, self.attempt, self.marks, self.progress, self.reported):
             column.extend(bytes(count))
         for numbers in (self.market, self.epoch, self.sent_ms, self.due_ms):
             numbers.frombytes(bytes(numbers.itemsize * count))
@@ -91,6 +103,10 @@ class Ranks:
     def heard(self, lo: int, hi: int, status: ReceiptStatus) -> None:
         """Join a receipt into a slice."""
         self.progress[lo:hi] = self.progress[lo:hi].translate(_JOIN[status])
+
+    def confirmed(self, lo: int, hi: int, status: ReceiptStatus) -> None:
+        """Join a report that the webhook confirmed into a slice."""
+        self.reported[lo:hi] = self.reported[lo:hi].translate(_JOIN[status])
 
 
 def fill(column: "array[int]", lo: int, hi: int, value: int) -> None:

@@ -19,7 +19,7 @@ from schemas.names import Lane, partition_of, request_name, shard_of, text_of
 from schemas.outcome import Answered, Decided, Members, Opened, Outcome
 from schemas.planned import Origin, Planned, PlannedBatch, Terms, Work, WorkItem
 from schemas.reasons import Reason, State
-from schemas.wire.columns import i64s, intervals_of, runs_of, u16s, u32s
+from schemas.wire.columns import i64s, intervals_of, pairs, runs_of, u16s, u32s
 from schemas.wire.frames import GatewayEvent
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from tests.pure.audit_log import MINUTE_MS, SHARDS, Log, address, market, person, rows_of
@@ -202,7 +202,7 @@ class Writer(Log):
             "request": text_of(asked.name),
             "business": terms.business,
             "sender": terms.sender,
-            "ranks": tuple((rank, 1) for rank in ranks),
+            "ranks": tuple(pairs(intervals_of(list(ranks)))),
             "recipients": base64.b64encode(b"".join(person(people[rank]) for rank in ranks)).decode(),
             "attempt": 1,
             "collapse": hashlib.sha256(fact).digest()[:8].hex() if terms.version >= 0 else "",

@@ -1,0 +1,175 @@
+"""The auditor: nothing in a clean run, every planted violation by its name, and no rest when any one record is taken away."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker.audit.auditor import audit
+from broker.audit.dump import Logged, Rules
+from broker.audit.invariants import Breach
+from broker.audit.report import Audit
+from schemas import topics
+from schemas.facts import Receipts
+from schemas.names import Lane, text_of
+from schemas.outcome import Outcome
+from schemas.planned import PlannedBatch, Work
+from schemas.reasons import State
+from schemas.topics import WINDOWS
+from schemas.wire.header import Kind, head_of, pack
+from tests.pure import audit_plants_effects, audit_plants_messages, audit_plants_requests
+from tests.pure.audit_log import MINUTE_MS, PEPPER, SHARDS, people_in
+from tests.pure.audit_plants import Plant, news
+from tests.pure.audit_story import Story
+
+PLANTS = [*audit_plants_requests.PLANTS, *audit_plants_messages.PLANTS, *audit_plants_effects.PLANTS]
+_WINDOWS = {lane: msgspec.structs.replace(windows, settle_ms=MINUTE_MS) for lane, windows in WINDOWS.items()}
+_JOINS = (topics.CHARGES, topics.DEAD_LETTERS, topics.SUPPRESSIONS, topics.AUDIENCE)
+_EMPTY = {Kind.PLANNED: PlannedBatch(()), Kind.WORK: Work(()), Kind.OUTCOME: Outcome(), Kind.RECEIPT: Receipts(())}
+
+
+def rules(story: Story, **fields: object) -> Rules:
+    """Short windows; three minutes have passed since the last record."""
+    base: dict[str, object] = {
+        "now_ms": story.now + 3 * MINUTE_MS,
+        "shards": SHARDS,
+        "pepper": PEPPER,
+        "windows": _WINDOWS,
+    }
+    return Rules(**(base | fields))  # type: ignore[arg-type]
+
+
+def audited(story: Story, **fields: object) -> Audit:
+    """The verdict about a run."""
+    return audit(story.dump(), rules(story, **fields))
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_clean_run_has_no_violation(*, quiet: bool) -> None:
+    """Repeats, void records, refusals, take-overs and messages in doubt are all legal; every message is accounted for."""
+    found = audited(Story(), quiet=quiet, canary="271828")
+    assert found.violations == ()
+    assert found.states == {
+        "otp": {"read": 1, "unreachable": 1},
+        "update": {"in_doubt": 1, "delivered": 53, "superseded": 24, "expired": 1},
+        "campaign": {"read": 14, "not_opted_in": 1, "stopped": 1, "failed": 4, "unknown": 4},
+    }
+    assert (found.accepted, found.terminal, found.open, found.charged) == (105, 104, 1, 67)
+
+
+@pytest.mark.parametrize("row", PLANTS, ids=lambda row: f"{row.breach.invariant:02}-{row.edit.__name__}")
+def test_a_planted_violation_is_named(row: Plant) -> None:
+    """One edit, one name; nothing else but what follows from it."""
+    story = Story()
+    row.edit(story)
+    found = set(audited(story, **dict(row.rules)).found)
+    assert row.breach.word in found
+    assert found <= {row.breach.word, *(breach.word for breach in row.also)}
+
+
+def test_every_invariant_is_planted_at_least_twice_and_every_breach_once() -> None:
+    """A check that no plant ever tripped is a check that nobody has seen work."""
+    planted = Counter(row.breach.invariant for row in PLANTS)
+    assert {number: count for number in range(1, 21) if (count := planted[number]) < 2} == {}
+    assert {row.breach for row in PLANTS} == set(Breach)
+
+
+def test_what_is_open_within_its_window_is_legal_and_counted() -> None:
+    """An input without a verdict, work not opened, ranks pending, sent, waiting and accepted: lag and open, no violation."""
+    story = Story()
+    before = audited(story)
+    story.publish(Lane.UPDATE, "shop", "unjudged", {})
+    story.ask(Lane.UPDATE, "unopened", people_in(1, 1, 500), business="shop")
+    news(story, "pending")
+    story.decide(news(story, "sent"), 1, {0: State.SEND})
+    story.decide(news(story, "waiting"), 1, {0: State.WAITING}, due_ms=story.now + 9 * MINUTE_MS)
+    story.send(news(story, "accepted"), 1, [0])
+    found = audited(story)
+    assert found.violations == ()
+    assert (found.counts["lag_plan"], found.counts["lag_deliver"]) == (1, 1)
+    assert found.accepted - before.accepted == found.open - before.open == 5
+    assert [found.in_state(state) for state in ("pending", "send", "waiting", "accepted")] == [2, 1, 1, 1]
+
+
+def test_a_violation_counts_the_messages_that_it_concerns() -> None:
+    """The figures of the last line are messages, not findings."""
+    story = Story()
+    story.hand(story.cancelled, 0, range(len(story.cancelled.people[0])))
+    found = audited(story)
+    assert found.summary()["visible_twice"] == len(story.cancelled.people[0]) > 1
+    assert found.summary()["violations"] == 1
+
+
+def test_the_canary_is_found_in_the_payload_that_a_dead_letter_keeps() -> None:
+    """Base64 hides nothing."""
+    found = audited(Story(), canary="{not json")
+    places = [violation.where for violation in found.violations]
+    assert [place.partition("/")[0] for place in places] == [topics.DEAD_LETTERS] * 2 + [topics.requests(Lane.UPDATE)]
+
+
+def test_joins_may_be_written_again() -> None:
+    """Every receipt, charge, dead letter, suppression and audience change twice: the same counts, no violation."""
+    story = Story()
+    before = audited(story)
+    for topic in (*_JOINS, *(topics.receipts(lane) for lane in Lane)):
+        for record in tuple(story.logs[topic]):
+            story.put(topic, record.partition, record.value or b"", record.key)
+    story.post()
+    after = audited(story, windows=_WINDOWS)
+    assert after.violations == ()
+    assert (after.states, after.charged_micro) == (before.states, before.charged_micro)
+
+
+def _way() -> Iterator[tuple[str, int]]:
+    """The place of every record of plan, work, deliver's journal and receipts in the clean run, claims excepted."""
+    for topic, log in Story().logs.items():
+        if topic.split(".")[0] in {"plans", "work", "outcomes", "receipts"}:
+            kinds = (head_of(record.value or b"").kind for record in log)
+            yield from ((topic, at) for at, kind in enumerate(kinds) if kind in _EMPTY)
+
+
+def _emptied(record: Logged) -> Logged:
+    header = head_of(record.value or b"")
+    return msgspec.structs.replace(record, value=pack(header, _EMPTY[header.kind]))
+
+
+def test_no_record_of_the_way_can_be_taken_away_unseen() -> None:
+    """Each record of the clean run, emptied in turn, leaves a violation; or nothing is different without it."""
+    clean = audited(Story())
+    seen = 0
+    for topic, at in _way():
+        story = Story()
+        story.logs[topic][at] = _emptied(story.logs[topic][at])
+        found = audited(story, quiet=True)
+        assert found.total or found.states == clean.states, (topic, at)
+        seen += bool(found.total)
+    assert seen > 100
+
+
+def test_no_line_of_the_gateway_s_log_can_be_taken_away_unseen() -> None:
+    """An acceptance that is not there contradicts the book, unless the book calls it in doubt."""
+    lines = [(lane, at) for lane, log in Story().gateway.items() for at, e in enumerate(log) if e.event == "accepted"]
+    for lane, at in lines:
+        story = Story()
+        doubtful = story.gateway[lane][at].request == text_of(story.doubtful.name)
+        del story.gateway[lane][at]
+        assert audited(story).total or doubtful, (lane, at)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_no_bytes_stop_the_auditor(data: st.DataObject) -> None:
+    """Any record may be damaged in any way: the audit ends, and says at least as much as it must."""
+    story = Story()
+    topic = data.draw(st.sampled_from(sorted(story.logs)))
+    at = data.draw(st.integers(0, len(story.logs[topic]) - 1))
+    value = bytearray(story.logs[topic][at].value or b"")
+    for _ in range(data.draw(st.integers(1, 3))):
+        value[data.draw(st.integers(0, len(value) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(value)))
+    story.logs[topic][at] = msgspec.structs.replace(story.logs[topic][at], value=bytes(value[:cut] or value))
+    found = audited(story)
+    assert found.accepted == found.terminal + found.open

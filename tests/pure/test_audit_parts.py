@@ -1,0 +1,144 @@
+"""The auditor's second folds against the first ones: it shares no code with the workers, so the two must be held together."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.audience.consent import Consent
+from broker.audience.members import Audience
+from broker.audit.consent import ShardStops, forbids, upto_offset
+from broker.audit.dump import Logged
+from broker.audit.epochs import Epochs
+from broker.audit.findings import Findings
+from broker.audit.people import ShardPeople, shards_of
+from broker.audit.ranks import ColumnsError, segments
+from broker.audit.table import DECIDED, EXCEPTED, OPEN, SENT
+from broker.journal import Fold
+from broker.lifecycle import MOVES, may_follow
+from schemas.facts import AudienceChange, Scope, Suppression
+from schemas.names import Lane, shard_of
+from schemas.planned import Claim
+from schemas.reasons import MESSAGE_REASONS, State
+from schemas.wire.columns import i64s, intervals_of, ranks_of, runs_of, values_of
+from schemas.wire.header import Header, Kind, head_of, pack
+
+_TIMES = st.integers(1, 6)
+_PEOPLE = st.integers(0, 5)
+
+
+def one(number: int) -> bytes:
+    """Person ``number``."""
+    return number.to_bytes(16)
+
+
+def test_both_tables_of_moves_are_the_same() -> None:
+    """What may be decided and answered, for every pair of status bytes."""
+    statuses = [*State, *MESSAGE_REASONS]
+    for before in State:
+        for after in statuses:
+            mine = (before in OPEN and after in DECIDED) or (
+                before in SENT and (after == State.ACCEPTED or after in EXCEPTED)
+            )
+            receipts = before in {State.ACCEPTED, State.IN_DOUBT} and after in MOVES[before]
+            assert (mine or receipts) == may_follow(before, after), (before, after)
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16), max_size=40), st.integers(1, 300))
+def test_shards_of_a_column_are_those_of_its_ids(people: list[bytes], shards: int) -> None:
+    """Murmur2 over columns is murmur2."""
+    assert shards_of(b"".join(people), shards) == [shard_of(person, shards) for person in people]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["", "a", "b"])), max_size=12))
+def test_both_epoch_rules_admit_the_same_records(written: list[tuple[int, str]]) -> None:
+    """Claims (by an instance) and other records, in any order of epochs."""
+    fold, epochs = Fold(), Epochs()
+    for offset, (epoch, instance) in enumerate(written):
+        kind = Kind.CLAIM if instance else Kind.TRYING
+        value = pack(Header(kind, Lane.OTP, 0, epoch, 0), Claim(instance))
+        record = Logged("outcomes.otp", 0, offset, offset, None, value)
+        assert epochs.valid(record, head_of(value), Findings()) == (fold.admit(value) is not None)
+
+
+@given(
+    st.lists(
+        st.tuples(_PEOPLE, st.sampled_from(["shop", "*"]), st.sampled_from(Scope), st.booleans(), _TIMES, _TIMES),
+        max_size=12,
+    ),
+    st.sampled_from(Lane),
+    st.booleans(),
+)
+def test_both_folds_of_suppressions_forbid_the_same(
+    words: list[tuple[int, str, Scope, bool, int, int]],
+    lane: Lane,
+    listed: bool,  # noqa: FBT001
+) -> None:
+    """After each prefix of the log, for each person."""
+    consent, stops = Consent(), ShardStops()
+    entries = [
+        Suppression(one(person), business, scope, revoke, evidence, received)
+        for person, business, scope, revoke, evidence, received in words
+    ]
+    for offset, entry in enumerate(entries):
+        stops.add(offset, offset, entry)
+    everybody = b"".join(map(one, range(6))) + bytes(16 * 20)
+    said = stops.concerning(everybody, "shop")
+    for offset, entry in enumerate(entries):
+        consent.apply(entry)
+        for person in range(6):
+            mine = forbids(upto_offset(said.get(person, ()), offset), lane, listed=listed)
+            assert mine == consent.verdict(one(person), "shop", lane=lane, listed=listed)
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.tuples(_PEOPLE, _TIMES), min_size=1, max_size=4), st.booleans(), _TIMES), max_size=8
+    ),
+    st.lists(st.integers(0, 7), max_size=6),
+)
+def test_both_folds_of_lists_have_the_same_members(
+    said: list[tuple[list[tuple[int, int]], bool, int]], asked: list[int]
+) -> None:
+    """At every offset, asked in any order; ordinals and the ids behind them, too."""
+    changes = []
+    for people, join, received in said:
+        ids = b"".join(one(person) for person, _ in people)
+        count, times = len(people), i64s(at for _, at in people)
+        changes.append(
+            AudienceChange(
+                "shop", "l", join, ids, bytes(33 * count), bytes(2 * count), bytes(2 * count), times, received
+            )
+        )
+    mine, members_at = ShardPeople(), []
+    audience = Audience()
+    for offset, change in enumerate(changes):
+        mine.add(offset, change)
+        audience.apply(change, offset)
+        ordinals = list(audience.freeze("shop", "l"))
+        members_at.append((ordinals, audience.rows(ordinals).recipients))
+    for offset in [*range(len(changes)), *(at for at in asked if at < len(changes))]:
+        joined = mine.list("shop", "l").fold_to(offset).nonzero()[0].astype(np.uint32)
+        assert joined.tolist() == members_at[offset][0]
+        assert mine.ids(joined) == members_at[offset][1]
+
+
+@given(st.dictionaries(st.integers(0, 60), st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=40))
+def test_segments_are_the_columns_cut_where_something_changes(rows: dict[int, tuple[int, int]]) -> None:
+    """Put together again they are what went in; and every neighbour differs."""
+    ranks = sorted(rows)
+    statuses, attempts = bytes(rows[rank][0] for rank in ranks), bytes(rows[rank][1] for rank in ranks)
+    found = list(segments(intervals_of(ranks), runs_of(statuses), runs_of(attempts)))
+    assert [rank for first, count, _, _ in found for rank in range(first, first + count)] == ranks
+    assert b"".join(bytes((status,)) * count for _, count, status, _ in found) == statuses
+    assert b"".join(bytes((attempt,)) * count for _, count, _, attempt in found) == attempts
+
+
+@given(st.integers(1, 20), st.integers(1, 20))
+def test_columns_of_different_length_are_refused(ranks: int, statuses: int) -> None:
+    """Too few statuses, or too many."""
+    columns = intervals_of(range(ranks)), runs_of(bytes(statuses)), runs_of(bytes(ranks))
+    try:
+        assert sum(count for _, count, _, _ in segments(*columns)) == ranks == statuses
+    except ColumnsError:
+        assert ranks != statuses
+    assert ranks_of(columns[0]) == list(range(ranks)), values_of(columns[1])
