@@ -5,12 +5,13 @@ from typing import Any, Final
 
 import msgspec
 
-from broker.plan.engine import PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs
+from broker.plan.engine import Answer, Direct, PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs
 from broker.registry import Registry
 from schemas.names import Lane, partition_of
 from schemas.planned import Origin, Planned, PlannedBatch
 from schemas.registry import Business, Deployment, Entry, Key, Parameter, PriceCard, Sender, Template
 from schemas.request import NOTIFICATION_TYPE
+from schemas.status import DeadLetter, Status
 from schemas.topics import MINUTE_MS
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from schemas.wire.instants import text_of
@@ -153,6 +154,17 @@ class Bench:
     def crash(self, committed: int = 0) -> None:
         """The owner dies; the next one has the log alone."""
         self.state = self.folded(committed)
+
+
+def told(direct: Direct) -> Status | DeadLetter:
+    """What somebody is told: the business, or whoever reads dead letters."""
+    match direct:
+        case Answer():
+            return direct.status
+        case DeadLetter():
+            return direct
+        case _:
+            raise AssertionError(f"not an answer: {direct}")
 
 
 def fold(log: Sequence[bytes], committed: int = 0) -> PlanState:

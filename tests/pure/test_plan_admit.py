@@ -10,7 +10,7 @@ from broker.plan.inputs import ORIGIN_HEADER
 from schemas.names import Lane
 from schemas.reasons import Reason
 from schemas.status import DeadLetter
-from tests.pure.plan_bench import BUSINESS, SEALED, Bench, address, event, given
+from tests.pure.plan_bench import BUSINESS, SEALED, Bench, address, event, given, told
 
 SECRET = "424242"
 
@@ -132,10 +132,10 @@ def test_a_record_of_unsound_form_is_refused_with_its_reason(row: tuple[dict[str
     assert step.consumed == 1
     assert not step.journal
     (direct,) = step.direct
-    told = direct.status if isinstance(direct, Answer) else direct
-    assert isinstance(told, DeadLetter) or told.state == "refused"
-    assert told.reason == reason.word
-    assert sentence in told.detail
+    said = told(direct)
+    assert isinstance(said, DeadLetter) or said.state == "refused"
+    assert said.reason == reason.word
+    assert sentence in said.detail
 
 
 RAW: dict[str, tuple[bytes, Reason]] = {

@@ -16,7 +16,7 @@ from schemas.planned import Origin
 from schemas.reasons import Reason
 from schemas.topics import WINDOWS
 from schemas.wire.instants import text_of
-from tests.pure.plan_bench import BUSINESS, NOW_MS, SHARDS, Bench, event, facts, fold, given
+from tests.pure.plan_bench import BUSINESS, NOW_MS, SHARDS, Bench, event, facts, fold, given, told
 
 U = WINDOWS[Lane.UPDATE]
 
@@ -124,9 +124,7 @@ def test_a_name_is_forgotten_only_when_its_event_is_stale() -> None:
         bench.now_ms = NOW_MS + moment
         bench.state.forget(bench.now_ms)
         step = bench.decide(given(whole, 6))
-        words = [Reason(entry.verdict).word for entry in step.journal] + [
-            direct.status.reason for direct in step.direct
-        ]
+        words = [Reason(entry.verdict).word for entry in step.journal] + [told(direct).reason for direct in step.direct]
         assert words == ["duplicate" if moment < U.stale_ms else "stale"]
 
 
@@ -176,7 +174,7 @@ def test_a_re_routed_record_never_travels_twice() -> None:
     bench = Bench()
     bench.policy = msgspec.structs.replace(bench.policy, shard=(bench.policy.shard + 1) % SHARDS)
     (answer,) = bench.decide(moved(5)).direct
-    assert answer.status.reason == Reason.RESERVED_HEADER.word
+    assert told(answer).reason == Reason.RESERVED_HEADER.word
 
 
 KNOWN = Known(5, Origin(0, 9), b"f", 0, NOW_MS, NOW_MS + 1, NOW_MS)
@@ -257,8 +255,7 @@ def drive(log: list[PlanInput], deaths: list[tuple[int, str]]) -> Bench:
 def test_whatever_dies_each_name_is_accepted_once_and_its_work_never_differs(
     specs: list[tuple[int, int, int]], deaths: list[tuple[int, str]]
 ) -> None:
-    """Work is the same set of bytes as without any death, every accepted name has exactly one entry, and a fold of the log
-    knows what the living owner knows."""
+    """As without any death: the same set of work bytes, one entry for every accepted name, and a fold that knows it all."""
     log = [published(spec, offset) for offset, spec in enumerate(specs)]
     bench, calm = drive(log, deaths), drive(log, [])
     assert set(bench.work) == set(calm.work)

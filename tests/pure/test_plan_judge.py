@@ -237,7 +237,7 @@ def test_the_business_is_told_how_many_shards_will_report() -> None:
 
 def test_heartbeats_are_accepted_untold_and_nothing_else_is() -> None:
     """Fanfare's own businesses are registered, have no topic of their own, and send heartbeats only."""
-    from_heart = {"source": "//fanfare-0/heartbeat"}
+    from_heart: dict[str, Any] = {"source": "//fanfare-0/heartbeat"}
     bench = Bench()
     bench.registry.add(Business("fanfare-0", "Fanfare"))
     bench.registry.add(

@@ -14,7 +14,7 @@ from schemas.reasons import Reason
 from schemas.topics import HOUR_MS, MINUTE_MS, WINDOWS
 from schemas.wire.header import Kind, body_of, head_of
 from schemas.wire.instants import text_of
-from tests.pure.plan_bench import NOW_MS, Bench, event, facts, fold, given
+from tests.pure.plan_bench import NOW_MS, Bench, event, facts, fold, given, told
 
 U = WINDOWS[Lane.UPDATE]
 AFTER_MS = U.idempotency_ms // 2
@@ -59,7 +59,7 @@ def test_names_older_than_half_the_fold_are_said_again() -> None:
     bench.state = late
     again = event(id="0", expirytime=text_of(NOW_MS + 40 * HOUR_MS))
     (answer,) = bench.decide(given(again, 9)).direct
-    assert answer.status.reason == Reason.DUPLICATE.word
+    assert told(answer).reason == Reason.DUPLICATE.word
 
 
 def test_a_debt_that_is_not_paid_is_said_again() -> None:
@@ -179,7 +179,7 @@ def test_a_restated_refusal_does_not_outdo_a_later_acceptance() -> None:
     restate(bench)
     bench.state = fold(bench.log[before:])
     (answer,) = bench.decide(given(wrong, 7)).direct
-    assert answer.status.reason == Reason.DUPLICATE.word
+    assert told(answer).reason == Reason.DUPLICATE.word
     assert [entry.verdict for entry in bench.decide(given(wrong, 5)).again] == [Reason.UNKNOWN_TEMPLATE]
 
 

@@ -65,8 +65,7 @@ def test_inputs_live_no_longer_than_the_journals_that_took_them_over(lane: Lane)
 
 @LANES
 def test_every_log_outlives_its_longest_fold_and_an_outage(lane: Lane) -> None:
-    """Plan folds its idempotency window, deliver F and one claim step; settle a life and its window, except for campaigns,
-    which restate."""
+    """Plan folds its idempotency window, deliver F and a claim's step, settle a life and its window (campaigns restate)."""
     windows, outage = WINDOWS[lane], OUTAGE_MS[lane]
     settle = windows.settle_ms + windows.fold_ms if lane is Lane.CAMPAIGN else windows.settle_fold_ms
     assert retention(topics.plans(lane)) >= windows.idempotency_ms + outage
