@@ -20,6 +20,14 @@ from streams.kafka.app import FanfareApp, build_app
 from streams.kafka.hooks import WorkerSpec
 from streams.settings import Settings
 
+_INPUTS = {
+    "requests": topics.requests,
+    "work": topics.work,
+    "outcomes": topics.outcomes,
+    "receipts": topics.receipts,
+}
+"""Label of the lag to the input that it is about."""
+
 
 def stages(lane: Lane) -> Mapping[str, tuple[str, ...]]:
     """The agents of a lane and the topics that each reads; all have S partitions."""
@@ -56,5 +64,7 @@ def _follow(hooks: LaneWorker, lane: Lane) -> None:
     for stage in ("plan", "deliver", "settle"):
         metrics.STAGE_WAITING.of(stage, word).follow(hooks.waiting(stage))
         metrics.STAGE_OLDEST.of(stage, word).follow(hooks.oldest_s(stages(lane)[stage]))
+    for kind, topic_of in _INPUTS.items():
+        metrics.LAG.of(kind, word).follow(hooks.lag(topic_of(lane)))
     for topic in (topics.SUPPRESSIONS, topics.AUDIENCE):
         metrics.TAIL_AGE.of(topic, word).follow(hooks.tail_age_s(topic))

@@ -1,11 +1,15 @@
 """From what the stages did to what operators see: the one place that turns steps into metrics of the catalogue."""
 
 from collections import Counter
+from collections.abc import Iterable
+
+from pyroaring import BitMap
 
 from broker.deliver.engine import Append
 from broker.deliver.frame import Flight
 from broker.deliver.state import ShardState
 from broker.plan.engine import PlanStep
+from schemas.facts import Charge
 from schemas.names import Lane
 from schemas.outcome import Outcome
 from schemas.reasons import Reason, State, word_of
@@ -14,6 +18,22 @@ from schemas.wire.columns import count_of, values_of
 from schemas.wire.frames import Code, FrameAnswer
 from streams import clock, metrics
 from streams.kafka.journal import Journal
+
+
+def arrived(stage: str, lane: Lane) -> None:
+    """A record came into a stage."""
+    metrics.STAGE_IN.of(stage, lane.word).inc()
+
+
+def finished(stage: str, lane: Lane, arrived_ms: int) -> None:
+    """A record is finished in a stage: taken over, or joined and acted on. ``arrived_ms`` is Kafka's time of it."""
+    metrics.STAGE_OUT.of(stage, lane.word).inc()
+    metrics.STAGE_SECONDS.of(stage, lane.word).observe(max(0, clock.now_ms() - arrived_ms) / 1000)
+
+
+def charged(lane: Lane, charges: Iterable[Charge]) -> None:
+    """Settle asked the ledger to post newly delivered messages."""
+    metrics.CHARGED.of(lane.word).inc(sum(len(BitMap.deserialize(charge.ranks)) for charge in charges))
 
 
 def opened(journal: str, lane: Lane, shard: int, owned: Journal, seconds: float) -> None:
@@ -33,7 +53,6 @@ def journaled(journal: str, lane: Lane, owned: Journal, seconds: float, before: 
 
 def planned(lane: Lane, step: PlanStep) -> None:
     """Plan decided some requests."""
-    metrics.STAGE_IN.of("plan", lane.word).inc(step.consumed)
     for entry in step.journal:
         if entry.verdict == 0:
             metrics.ACCEPTED.of(lane.word).inc()
@@ -47,7 +66,6 @@ def planned(lane: Lane, step: PlanStep) -> None:
 
 def appended(lane: Lane, append: Append) -> None:
     """Deliver's journal took decisions and answers."""
-    metrics.STAGE_OUT.of("deliver", lane.word).inc(len(append.taken))
     if not isinstance(append.body, Outcome):
         return
     states: Counter[int] = Counter()

@@ -15,7 +15,7 @@ from schemas import topics
 from schemas.facts import Receipts
 from schemas.outcome import Outcome, Restated
 from schemas.wire.header import body_of, head_of
-from streams import clock, faults
+from streams import clock, faults, watch
 from streams.agents.outputs import charge_record, status_record
 from streams.agents.parts import LaneParts
 from streams.agents.shard import IDLE_S, ShardTask, Wake
@@ -132,3 +132,4 @@ class SettleShard:
         faults.point("settle.charge")
         await self._parts.outputs.confirm(records)
         faults.point("settle.charged")
+        watch.charged(self._lane, effects.charges)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 import msgspec
 
 from schemas import topics
-from streams import clock
+from streams import clock, watch
 from streams.agents.deliver import DeliverShard
 from streams.agents.facts import LaneFacts
 from streams.agents.heartbeat import Heart
@@ -88,12 +88,20 @@ class LaneWorker:
     def deliver(self, record: Delivered) -> None:
         """To the stage whose input the record's topic is."""
         shard = self._shards[record.partition]
-        if record.topic == topics.requests(self._lane):
-            shard.plan.deliver(record)
-        elif record.topic == topics.work(self._lane):
-            shard.deliver.deliver(record)
-        else:
-            shard.settle.deliver(record)
+        stage = self._stage_of(record.topic)
+        watch.arrived(stage, self._lane)
+        match stage:
+            case "plan":
+                shard.plan.deliver(record)
+            case "deliver":
+                shard.deliver.deliver(record)
+            case _:
+                shard.settle.deliver(record)
+
+    def _stage_of(self, topic: str) -> str:
+        if topic == topics.requests(self._lane):
+            return "plan"
+        return "deliver" if topic == topics.work(self._lane) else "settle"
 
     # -- opening
 
@@ -145,6 +153,7 @@ class LaneWorker:
     def _done(self, record: Delivered) -> None:
         assert self.app is not None
         self.app.done(record)
+        watch.finished(self._stage_of(record.topic), self._lane, record.timestamp_ms)
 
     def _fit_to_send(self) -> bool:
         """Whether the group knew this member recently enough that nobody else can have its shards."""
@@ -166,6 +175,10 @@ class LaneWorker:
             return max(0.0, (clock.monotonic_ms() - min(stamps)) / 1000) if stamps else 0.0
 
         return age
+
+    def lag(self, topic: str) -> Callable[[], float]:
+        """Records of an input that are not taken over yet, over the shards served here."""
+        return lambda: float(self.app.lag(topic)) if self.app is not None else 0.0
 
     def tail_age_s(self, topic: str) -> Callable[[], float]:
         """How old the oldest view of a followed topic is."""

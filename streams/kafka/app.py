@@ -71,6 +71,16 @@ class FanfareApp(faust.App):
         """Since the group last showed that it knows this member. Above half the session time-out: hand nothing out."""
         return clock.monotonic_ms() - int(self.consumer._thread.last_heartbeat_ms)  # noqa: SLF001
 
+    def lag(self, topic: str) -> int:
+        """Records of ``topic`` that stand in the log and are not taken over yet, over the partitions held now."""
+        held = self.consumer.assignment()
+        ends = {
+            place: (self.consumer.highwater(TP(*place)), position)
+            for place, position in self.tracker.positions().items()
+            if place[0] == topic and place in held
+        }
+        return sum(max(0, end - position) for end, position in ends.values() if end is not None)
+
     # What Faust calls.
 
     def _new_transport(self) -> LaneTransport:

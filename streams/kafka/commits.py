@@ -121,6 +121,11 @@ class CommitTracker:
         flow = self._flows.get(place)
         return None if flow is None else flow.committed
 
+    def positions(self) -> dict[Place, int]:
+        """Below what everything is finished, for partitions where that is known: what lies above is lag."""
+        found = {place: flow.position() for place, flow in self._flows.items()}
+        return {place: position for place, position in found.items() if position is not None}
+
     def unfinished(self) -> dict[Place, int]:
         """How many records of each partition are open."""
         return {place: len(flow.open) for place, flow in self._flows.items()}
