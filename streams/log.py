@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Mapping, MutableMapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import orjson
 import structlog
@@ -114,8 +114,11 @@ WARNINGS: Final = frozenset(
 _NAMES: Final = frozenset(Event)
 
 
-def configure(*, level: str = "info", **context: str | int) -> None:
-    """Set up logging for this process; ``context`` (program, lane, slot ...) stands in every line. Call once, first."""
+def configure(*, level: str = "info", to: BinaryIO | None = None, **context: str | int) -> None:
+    """Set up logging for this process; ``context`` (program, lane, slot ...) stands in every line. Call once, first.
+
+    Lines go ``to`` standard error unless told otherwise.
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -127,7 +130,7 @@ def configure(*, level: str = "info", **context: str | int) -> None:
             structlog.processors.JSONRenderer(serializer=_serialize),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer if to is None else to),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
