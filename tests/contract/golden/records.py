@@ -1,0 +1,149 @@
+"""The records behind the golden bytes: one of every kind, with every field set to something that is not its default.
+
+``python -m tests.contract.golden.records`` writes the bytes of the format that is written now. Do it once for a new format,
+never for an old one: the files of an old format are what is on somebody's disk.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from schemas.facts import AudienceChange, Charge, Inbound, ReceiptRun, Receipts, Suppression, Suppressions
+from schemas.names import Lane
+from schemas.outcome import (
+    Answered,
+    ClosedName,
+    Decided,
+    Members,
+    Newest,
+    Opened,
+    OpenItem,
+    Outcome,
+    Restated,
+    Trying,
+)
+from schemas.planned import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
+from schemas.reasons import Reason
+from schemas.wire.header import FORMAT, Header, Kind, pack
+
+FOLDER: Final = Path(__file__).parent
+
+_NAME: Final = bytes(range(16))
+_OTHER: Final = bytes(range(16, 32))
+_AT_MS: Final = 1_790_000_000_123
+
+_TERMS: Final = Terms(
+    business="airline",
+    sender="airline/main",
+    template="delay",
+    template_version=3,
+    category=2,
+    card=7,
+    params={"flight": "UA1", "city": "Köln"},
+    time_ms=_AT_MS - 5,
+    expires_ms=_AT_MS + 600_000,
+    keep_ms=_AT_MS + 900_000,
+    source="//airline/ops",
+    id="1",
+    trace="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    entity="flight/UA1",
+    facet="gate",
+    version=9,
+    labels={"team": "ops"},
+    test=True,
+)
+_ROWS: Final = Rows(_NAME + _OTHER, bytes(33) + b"\1" * 33, b"ende", b"\0\x01\0\x31", ({}, {"seat": "1A"}))
+_ITEM: Final = WorkItem(_NAME, _TERMS, _ROWS, "", _AT_MS)
+_LISTED: Final = WorkItem(_OTHER, _TERMS, None, "flight-UA1", 0)
+_ACCEPTED: Final = Planned(
+    name=_NAME,
+    origin=Origin(3, 2**40),
+    fingerprint=b"fingerpr",
+    verdict=0,
+    decided_ms=_AT_MS,
+    keep_ms=_AT_MS + 3_600_000,
+    terms=_TERMS,
+    rows=_ROWS,
+    start_ms=_AT_MS + 20,
+    first=Origin(1, 5),
+    free_us=_AT_MS * 1000 + 20_000,
+)
+_REFUSED: Final = Planned(
+    name=_OTHER,
+    origin=Origin(3, 2**40 + 1),
+    fingerprint=b"fingerpr",
+    verdict=Reason.STALE.value,
+    decided_ms=_AT_MS,
+    keep_ms=_AT_MS + 1,
+    detail="time is older than 3300 s.",
+    list="flight-UA1",
+)
+_OPENED: Final = Opened(_ITEM, Origin(3, 17), _AT_MS)
+_MEMBERS: Final = Members(_OTHER, 2, b"roaring", 40, 41)
+
+RECORDS: Final[dict[Kind, object]] = {
+    Kind.CLAIM: Claim("worker-otp-0", 12, 345),
+    Kind.PLANNED: PlannedBatch((_ACCEPTED, _REFUSED)),
+    Kind.PLAN_RESTATED: PlannedBatch((_REFUSED,)),
+    Kind.WORK: Work((_ITEM, _LISTED)),
+    Kind.OUTCOME: Outcome(
+        opened=(_OPENED,),
+        members=(_MEMBERS,),
+        decided=(Decided(_NAME, b"ranks", b"states", b"tries", b"\0\x01", 49, b"dues----", 41, 40),),
+        answered=(Answered(_NAME, b"ranks", _AT_MS, b"\0\0\0\1", b"\x20", b"\0\1\xfe\x92", b"due-----"),),
+    ),
+    Kind.OUTCOME_RESTATED: Restated(
+        open=(OpenItem(_OPENED, _MEMBERS, b"states", b"tries", b"dues----", b"\0\x01"),),
+        closed=(ClosedName(_OTHER, _AT_MS + 1),),
+        newest=(Newest(b"factfact", 9, _AT_MS, _AT_MS + 2),),
+    ),
+    Kind.RECEIPT: Receipts((ReceiptRun(_NAME, b"ranks", 4, _AT_MS, _AT_MS + 9, 131_026),)),
+    Kind.CHARGE: Charge("airline", "airline/main", _NAME, b"roaring", 3_400, "USD", 7, 2, 49, _AT_MS, _AT_MS + 1),
+    Kind.SUPPRESSION: Suppressions(
+        (
+            Suppression(
+                _NAME, "airline", 1, revoke=True, evidence_ms=_AT_MS, received_ms=1, evidence="m1", request=_OTHER
+            ),
+        )
+    ),
+    Kind.AUDIENCE: AudienceChange(
+        business="airline",
+        list="flight-UA1",
+        join=True,
+        recipients=_NAME,
+        addresses=b"\1" * 33,
+        locales=b"en",
+        markets=b"\0\x01",
+        evidence_ms=b"evidence",
+        received_ms=_AT_MS,
+        evidence='{"method":"checkbox"}',
+    ),
+    Kind.INBOUND: Inbound("m1", "airline", "airline/main", _NAME, "text", "STOP", _AT_MS, _OTHER, 4),
+    Kind.TRYING: Trying(_NAME),
+}
+"""A body for every kind."""
+
+SHAPES: Final[dict[Kind, type]] = {kind: type(body) for kind, body in RECORDS.items()}
+"""What each kind is read as."""
+
+
+def header_of(kind: Kind) -> Header:
+    """The head of the golden record of a kind."""
+    return Header(kind, Lane.UPDATE, 3, 70_000, _AT_MS)
+
+
+def path_of(kind: Kind, version: int = FORMAT) -> Path:
+    """Where the golden bytes of a kind stand, as hexadecimal text."""
+    return FOLDER / f"format{version}" / f"{kind.name.lower()}.hex"
+
+
+def main() -> None:
+    """Write the golden bytes of the format that is written now."""
+    for kind, body in RECORDS.items():
+        text = pack(header_of(kind), body).hex()
+        lines = [text[i : i + 100] for i in range(0, len(text), 100)]
+        path_of(kind).parent.mkdir(exist_ok=True)
+        path_of(kind).write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
