@@ -8,6 +8,7 @@ A running system is audited by fixing the ends of all logs first, the last of th
 read has its parents among what is read.
 """
 
+import struct
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -36,6 +37,16 @@ from schemas.wire.header import UnreadableRecordError
 _COMPACTED: Final = frozenset({REGISTRY, CONTROLS})
 _FIRST: Final = (REGISTRY, DEAD_LETTERS, SUPPRESSIONS, AUDIENCE)
 _STAGES: Final = ("requests", "plans", "work", "outcomes")
+
+_DAMAGED: Final = (
+    UnreadableRecordError,
+    msgspec.MsgspecError,
+    ValueError,
+    IndexError,
+    OverflowError,
+    struct.error,
+)
+"""What damaged bytes raise, in whichever column they are found out."""
 
 _Take = Callable[[Logged], None]
 
@@ -81,7 +92,7 @@ class Auditor:
                 continue
             try:
                 take(record)
-            except (UnreadableRecordError, msgspec.MsgspecError, ValueError) as error:
+            except _DAMAGED as error:
                 self._book.findings.report(Breach.UNREADABLE, record.where, str(error))
 
     def _reader_of(self, topic: str) -> _Take | None:
@@ -105,13 +116,19 @@ class Auditor:
             "outcomes": self._outcomes.take,
             "receipts": self._receipts.take,
         }
-        return (lambda record: lanes[stage](record, Lane.of(word))) if stage in lanes else None
+        if stage not in lanes:
+            return None
+        take, lane = lanes[stage], Lane.of(word)
+        return lambda record: take(record, lane)
 
     def gateway(self, events: Iterable[GatewayEvent], log: int) -> None:
         """The log of one listener, oldest event first; after ``outcomes`` and before ``receipts``."""
         for line, event in enumerate(events, start=1):
             self._secrets.event(event, f"gateway/{log}:{line}")
-            self._delivery.take(event, log, line)
+            try:
+                self._delivery.take(event, log, line)
+            except (*_DAMAGED, KeyError) as error:
+                self._book.findings.report(Breach.UNREADABLE, f"gateway/{log}:{line}", str(error))
 
     def close(self) -> Audit:
         """Close the accounts."""

@@ -137,22 +137,20 @@ class Decisions:
 
     def _judge_attempt(self, said: Said, decision: _Decision) -> None:
         ranks, lo, hi, attempt = self._ranks, decision.lo, decision.hi, decision.attempt
-        report, where, detail = (
-            self._book.findings.report,
-            said.record.where,
-            f"{decision} as attempt {decision.attempt}",
-        )
         holes = decision.count - ranks.attempt.count(attempt - 1, lo, hi) if attempt else decision.count
         if holes:
-            report(Breach.ATTEMPT_HOLE, where, detail, messages=holes)
+            self._wrong_attempt(Breach.ATTEMPT_HOLE, said, decision, holes)
         if attempt > self._book.rules.attempts_max[said.lane]:
-            report(Breach.TOO_MANY_ATTEMPTS, where, detail, messages=decision.count)
-        if State.WAITING not in ranks.status[lo:hi]:
-            return
-        waiting = (at for at in range(lo, hi) if ranks.status[at] == State.WAITING)
-        early = sum(ranks.due_ms[at] > said.header.at_ms for at in waiting)
-        if early:
-            report(Breach.TOO_EARLY, where, detail, messages=early)
+            self._wrong_attempt(Breach.TOO_MANY_ATTEMPTS, said, decision, decision.count)
+        if State.WAITING in ranks.status[lo:hi]:
+            waiting = (at for at in range(lo, hi) if ranks.status[at] == State.WAITING)
+            early = sum(ranks.due_ms[at] > said.header.at_ms for at in waiting)
+            if early:
+                self._wrong_attempt(Breach.TOO_EARLY, said, decision, early)
+
+    def _wrong_attempt(self, breach: Breach, said: Said, decision: _Decision, messages: int) -> None:
+        detail = f"{decision} as attempt {decision.attempt}"
+        self._book.findings.report(breach, said.record.where, detail, messages=messages)
 
     def _judge_refusal(self, said: Said, decision: _Decision) -> None:
         report, where, count = self._book.findings.report, said.record.where, decision.count

@@ -14,6 +14,7 @@ from schemas.facts import ReceiptStatus
 from schemas.names import NAME_BYTES, Lane, name_of, shard_of
 from schemas.wire.frames import GatewayEvent
 
+_LANES = {lane.word: lane for lane in Lane}
 _REPORTED = {status.name.lower(): status for status in ReceiptStatus}
 
 
@@ -79,7 +80,7 @@ class Delivery:
             detail = f"epoch {event.epoch} of {event.lane}/{event.shard}"
             book.findings.report(Breach.LOWER_EPOCH_ACCEPTED, where, detail, messages=count)
         self._raise_epoch(event)
-        lane, name = Lane.of(event.lane), name_of(event.request)
+        lane, name = _LANES[event.lane], name_of(event.request)
         part = book.parts[lane, event.shard].get(name)
         if part is None and book.excused(lane, event.at_ms):
             book.counts["beyond_retention"] += count
@@ -114,7 +115,7 @@ class Delivery:
 
     def _reported(self, event: GatewayEvent) -> None:
         """The webhook has confirmed a report: its receipt must be in the log."""
-        part = self._book.parts[Lane.of(event.lane), event.shard].get(name_of(event.request))
+        part = self._book.parts[_LANES[event.lane], event.shard].get(name_of(event.request))
         status = _REPORTED.get(event.status)
         if part is None or not part.frozen or status is None:
             return
