@@ -34,7 +34,7 @@ from schemas.request import (
     Optin,
 )
 from schemas.status import DeadLetter, Status
-from schemas.wire.cloudevents import MAX_ATTRIBUTE_CHARS, Envelope
+from schemas.wire.envelope import MAX_ATTRIBUTE_CHARS, Envelope
 
 Schema = dict[str, Any]
 

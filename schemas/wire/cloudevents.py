@@ -6,9 +6,6 @@ with ``specversion`` and no content type is read as structured. Anything else is
 is closed as ``data`` is: an ``expirytme`` that is silently ignored is a late one-time code (protocol.md section 7).
 """
 
-import base64
-import binascii
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,22 +17,13 @@ from schemas.request import MAX_REQUEST_BYTES, STATUS_TYPE, CloudEvent
 from schemas.status import Status
 from schemas.wire import closed, instants
 from schemas.wire import json as wire_json
-from schemas.wire.text import unsafe
+from schemas.wire.envelope import EXAMPLE, Envelope, event_of, not_an_event, sound
 
 Headers = Sequence[tuple[str, bytes]]
 
 CONTENT_TYPE: Final = "content-type"
 STRUCTURED: Final = "application/cloudevents+json"
-MAX_ATTRIBUTE_CHARS: Final = 256
-"""Of ``id``, ``source``, ``subject`` and ``type``: they are repeated in journals and statuses."""
-
-EXAMPLE: Final = (
-    '{"specversion":"1.0","type":"fanfare.notification.v1","source":"//<business>/<system>","id":"<your id>",'
-    f'"time":"{instants.EXAMPLE}","data":{{…}}}}'
-)
-
 _PREFIX: Final = "ce_"
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class RefusedEvent(msgspec.Struct, frozen=True):
@@ -57,25 +45,6 @@ class _Told(msgspec.Struct, frozen=True, tag_field="type", tag=STATUS_TYPE):
     """What a reader of statuses needs of the event."""
 
     data: Status
-
-
-class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The attributes that are known. ``tracestate``, ``partitionkey`` and ``dataschema`` are taken and not used."""
-
-    specversion: str
-    id: str
-    source: str
-    type: str
-    time: str
-    subject: str | None = None
-    expirytime: str | None = None
-    traceparent: str | None = None
-    tracestate: str | None = None
-    partitionkey: str | None = None
-    datacontenttype: str | None = None
-    dataschema: str | None = None
-    data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
-    data_base64: str | None = None
 
 
 _SHAPE: Final = closed.Shape(root="", known={"": Envelope.__struct_fields__})
@@ -133,14 +102,14 @@ def _no_structured(raw: bytes, kind: str) -> Refusal | None:
         return Refusal(
             Reason.NOT_A_CLOUD_EVENT, f"There are no ce_* headers, and content-type is not {STRUCTURED}; send {EXAMPLE}"
         )
-    return None if raw.lstrip().startswith(b"{") else _not_an_event()
+    return None if raw.lstrip().startswith(b"{") else not_an_event()
 
 
 def _structured(raw: bytes) -> CloudEvent | RefusedEvent:
     if b'"specversion"' not in raw:
-        return RefusedEvent(_not_an_event(), *_value_name(raw))
+        return RefusedEvent(not_an_event(), *_value_name(raw))
     envelope = closed.decode(_envelopes, raw, _SHAPE)
-    event = envelope if isinstance(envelope, Refusal) else _event(envelope)
+    event = envelope if isinstance(envelope, Refusal) else event_of(envelope)
     return RefusedEvent(event, *_value_name(raw)) if isinstance(event, Refusal) else event
 
 
@@ -158,61 +127,8 @@ def _binary(raw: bytes, headers: Headers) -> CloudEvent | RefusedEvent:
         except UnicodeDecodeError:
             return RefusedEvent(Refusal(Reason.INVALID_FIELD, "A ce_* header is not UTF-8."))
     envelope = closed.convert(attributes, Envelope, _SHAPE)
-    event = envelope if isinstance(envelope, Refusal) else _event(envelope)
+    event = envelope if isinstance(envelope, Refusal) else event_of(envelope)
     return RefusedEvent(event, *_header_name(headers)) if isinstance(event, Refusal) else event
-
-
-def _event(envelope: Envelope) -> CloudEvent | Refusal:
-    if envelope.specversion != "1.0":
-        return _not_an_event()
-    for attribute in ("id", "source", "type", "subject"):
-        text = getattr(envelope, attribute)
-        if text is not None and (not text or len(text) > MAX_ATTRIBUTE_CHARS or unsafe(text)):
-            return Refusal(
-                Reason.INVALID_FIELD, f"{attribute} must have 1 to {MAX_ATTRIBUTE_CHARS} characters and no controls."
-            )
-    data = _data(envelope)
-    if isinstance(data, Refusal):
-        return data
-    try:
-        time_ms = instants.ms_of(envelope.time)
-        expires_ms = None if envelope.expirytime is None else instants.ms_of(envelope.expirytime)
-    except ValueError:
-        return Refusal(
-            Reason.INVALID_FIELD, f"time and expirytime must be RFC 3339 with an offset, like {instants.EXAMPLE}."
-        )
-    trace = envelope.traceparent
-    return CloudEvent(
-        id=envelope.id,
-        source=envelope.source,
-        type=envelope.type,
-        time_ms=time_ms,
-        data=data,
-        subject=envelope.subject,
-        expires_ms=expires_ms,
-        traceparent=trace if trace is not None and _TRACEPARENT.fullmatch(trace) else None,
-    )
-
-
-def _data(envelope: Envelope) -> msgspec.Raw | Refusal:
-    """The JSON of ``data``, also from ``data_base64``, which SDKs write when they are given bytes."""
-    kind = (envelope.datacontenttype or "application/json").partition(";")[0].strip().lower()
-    if not re.fullmatch(r"[a-z]+/(.+\+)?json", kind):
-        return Refusal(Reason.INVALID_FIELD, "datacontenttype must be application/json.")
-    held = bytes(envelope.data) not in (b"", b"null")
-    if held == (envelope.data_base64 is not None):
-        return Refusal(Reason.MISSING_FIELD, "data is missing, or stands beside data_base64: send exactly one of them.")
-    if envelope.data_base64 is None:
-        return envelope.data
-    try:
-        raw = base64.b64decode(envelope.data_base64, validate=True)
-    except binascii.Error:
-        return Refusal(Reason.INVALID_FIELD, "data_base64 is not base64.")
-    return wire_json.refusal(raw, MAX_REQUEST_BYTES) or msgspec.Raw(raw)
-
-
-def _not_an_event() -> Refusal:
-    return Refusal(Reason.NOT_A_CLOUD_EVENT, f"This is not a CloudEvent 1.0; send {EXAMPLE}")
 
 
 def _value_name(raw: bytes) -> tuple[str, str]:
@@ -220,7 +136,7 @@ def _value_name(raw: bytes) -> tuple[str, str]:
         name = _names.decode(raw)
     except msgspec.ValidationError:
         return "", ""
-    return _sound(name.source), _sound(name.id)
+    return sound(name.source), sound(name.id)
 
 
 def _header_name(headers: Headers) -> tuple[str, str]:
@@ -229,8 +145,4 @@ def _header_name(headers: Headers) -> tuple[str, str]:
         for name, value in headers
         if name.lower() in ("ce_source", "ce_id")
     }
-    return _sound(held.get("ce_source", "")), _sound(held.get("ce_id", ""))
-
-
-def _sound(text: str) -> str:
-    return "" if len(text) > MAX_ATTRIBUTE_CHARS or unsafe(text) else text
+    return sound(held.get("ce_source", "")), sound(held.get("ce_id", ""))

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from schemas.reasons import Reason
 from schemas.request import CloudEvent
 from schemas.status import Status
-from schemas.wire.cloudevents import EXAMPLE, MAX_ATTRIBUTE_CHARS, RefusedEvent, decode, encode_status
+from schemas.wire.cloudevents import RefusedEvent, decode, encode_status
+from schemas.wire.envelope import EXAMPLE, MAX_ATTRIBUTE_CHARS
 from schemas.wire.instants import ms_of, text_of
 
 FORMAT = JSONFormat()
