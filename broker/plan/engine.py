@@ -12,26 +12,19 @@ Nothing here changes the state; time is an argument.
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias, assert_never
 
 import msgspec
 
-from broker.heartbeat import is_heartbeat
-from broker.plan.admit import Admitted, Malformed, Membership, Misrouted, Notice, admit
-from broker.plan.answer import Answer, Named, conflict, dead_letter, refused_answer, repeated_answer, taken_answer
+from broker.plan.answer import Answer
 from broker.plan.expand import PlanOutputs, outputs, pack_work
-from broker.plan.identity import New, Redelivered, Repeated, identify
-from broker.plan.inputs import PlanInput, origin_header
-from broker.plan.judge import judge, refused
-from broker.plan.optin import AudienceRecord, audience_records
-from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
+from broker.plan.inputs import PlanInput
+from broker.plan.optin import AudienceRecord
+from broker.plan.policy import PlanPolicy
 from broker.plan.restate import restatement
-from broker.plan.state import Known, PlanState
+from broker.plan.sitting import Direct, Rerouted, Sitting
+from broker.plan.state import PlanState
 from broker.registry import Registry
 from schemas.planned import Planned
-from schemas.reasons import Reason
-from schemas.refusal import Refusal
-from schemas.status import DeadLetter
 
 __all__ = [
     "Answer",
@@ -48,21 +41,6 @@ __all__ = [
     "pack_work",
     "restatement",
 ]
-
-MAX_PEOPLE = 4_096
-"""Recipients and members that one step takes: about 60 ms of work, so that the loop answers in between."""
-
-
-class Rerouted(msgspec.Struct, frozen=True):
-    """A record to be published once more to ``requests.<lane>``, to the partition where it belongs."""
-
-    partition: int
-    key: bytes
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...]
-
-
-Direct: TypeAlias = Answer | AudienceRecord | DeadLetter | Rerouted
 
 
 class PlanStep(msgspec.Struct, frozen=True):
@@ -82,177 +60,10 @@ def decide(
     state: PlanState, inputs: Sequence[PlanInput], *, registry: Registry, policy: PlanPolicy, now_ms: int
 ) -> PlanStep:
     """Decide as many of ``inputs`` as one record holds, in order; at least the first."""
-    sitting = _Sitting(state, registry, policy, max(now_ms, state.last_ms))
+    sitting = Sitting(state, registry, policy, max(now_ms, state.last_ms))
     consumed = 0
     for given in inputs:
         if not sitting.take(given):
             break
         consumed += 1
     return PlanStep(consumed, sitting.now_ms, tuple(sitting.journal), tuple(sitting.again), tuple(sitting.direct))
-
-
-class _Sitting:
-    """One step in the making: what it has decided so far stands over the state."""
-
-    __slots__ = (
-        "_names",
-        "_owed",
-        "_people",
-        "_policy",
-        "_registry",
-        "_size",
-        "_state",
-        "again",
-        "direct",
-        "journal",
-        "now_ms",
-    )
-
-    def __init__(self, state: PlanState, registry: Registry, policy: PlanPolicy, now_ms: int) -> None:
-        self._state = state
-        self._registry = registry
-        self._policy = policy
-        self.now_ms = now_ms
-        self.journal: list[Planned] = []
-        self.again: list[Planned] = []
-        self.direct: list[Direct] = []
-        self._names: dict[bytes, Known] = {}
-        self._owed: dict[str, int] = {}
-        self._people = 0
-        self._size = 0
-
-    def take(self, given: PlanInput) -> bool:
-        """Decide one input; False if it belongs to the next step."""
-        if self._people >= MAX_PEOPLE:
-            return False
-        admitted: Admitted = admit(given, self._policy)
-        match admitted:
-            case Notice():
-                return self._notice(admitted, given)
-            case Membership():
-                self._membership(admitted, given)
-            case Misrouted():
-                self._misrouted(admitted, given)
-            case Malformed():
-                self._malformed(admitted, given)
-            case _:
-                assert_never(admitted)
-        return True
-
-    def _notice(self, notice: Notice, given: PlanInput) -> bool:
-        offset = given.origin.offset
-        identity = identify(
-            self._known(notice.named.name),
-            self._state.decided_from(offset),
-            origin=given.origin,
-            first=notice.first,
-            fingerprint=notice.fingerprint,
-        )
-        match identity:
-            case Redelivered(entry=entry):
-                if entry is not None:
-                    self.again.append(entry)
-                return True
-            case Repeated(known=known, same=True):
-                if self._can_be_told(notice.named.business):
-                    answer = repeated_answer(notice.named, offset, now_ms=self.now_ms, accepted_ms=known.decided_ms)
-                    self.direct.append(answer)
-                return True
-            case Repeated(known=known):
-                self._refuse(conflict(known.decided_ms), notice.named, given)
-                return True
-            case New.NEW:
-                return self._judge(notice, given)
-            case _:
-                assert_never(identity)
-
-    def _judge(self, notice: Notice, given: PlanInput) -> bool:
-        if notice.named.business not in self._registry.businesses:
-            self._refuse(_unknown_business(), notice.named, given)
-            return True
-        entry = judge(
-            notice,
-            given.origin,
-            registry=self._registry,
-            policy=self._policy,
-            now_ms=self.now_ms,
-            owed_us=self._owed_us,
-        )
-        size = _size(entry)
-        if size > BODY_LIMIT_BYTES:
-            entry = refused(entry, Refusal(Reason.TOO_LARGE, "The request is too large: split it."), notice)
-            size = _size(entry)
-        if self._size + size > BODY_LIMIT_BYTES:
-            return False
-        self._enter(entry, size)
-        return True
-
-    def _enter(self, entry: Planned, size: int) -> None:
-        self.journal.append(entry)
-        self._size += size
-        self._people += len(entry.rows) if entry.rows is not None else 0
-        self._names[entry.name] = Known(
-            offset=entry.origin.offset,
-            first=entry.first,
-            fingerprint=entry.fingerprint,
-            verdict=entry.verdict,
-            decided_ms=entry.decided_ms,
-            keep_ms=entry.keep_ms,
-            stated_ms=self.now_ms,
-        )
-        if entry.free_us and entry.terms is not None:
-            self._owed[entry.terms.sender] = entry.free_us
-
-    def _membership(self, membership: Membership, given: PlanInput) -> None:
-        business = self._registry.businesses.get(membership.named.business)
-        if business is None:
-            self._refuse(_unknown_business(), membership.named, given)
-            return
-        if not business.active:
-            detail = "The business is suspended: ask the operator."
-            self._refuse(Refusal(Reason.BUSINESS_SUSPENDED, detail), membership.named, given)
-            return
-        people = len(membership.change.people)
-        self._people += people
-        self.direct.extend(audience_records(membership.change, business.id, self._policy, given.timestamp_ms))
-        self.direct.append(taken_answer(membership.named, given.origin.offset, now_ms=self.now_ms, members=people))
-
-    def _misrouted(self, misrouted: Misrouted, given: PlanInput) -> None:
-        headers = (*given.headers, origin_header(given.origin))
-        self.direct.append(Rerouted(misrouted.partition, misrouted.business.encode(), given.value or b"", headers))
-
-    def _malformed(self, malformed: Malformed, given: PlanInput) -> None:
-        refusal = malformed.refusal
-        known = self._known(malformed.named.name) if malformed.named is not None else None
-        if known is not None and known.verdict == 0 and known.offset != given.origin.offset:
-            refusal = conflict(known.decided_ms)
-        self._refuse(refusal, malformed.named, given)
-
-    def _refuse(self, refusal: Refusal, named: Named | None, given: PlanInput) -> None:
-        """Say a refusal that is not appended: to the business if it has a status topic, else to the dead letters."""
-        if named is not None and self._can_be_told(named.business):
-            self.direct.append(refused_answer(named, refusal, given.origin.offset, self.now_ms))
-            return
-        business = "" if named is None else named.business
-        self.direct.append(dead_letter(given, refusal, policy=self._policy, now_ms=self.now_ms, business=business))
-
-    def _can_be_told(self, business: str) -> bool:
-        return business in self._registry.businesses and not is_heartbeat(business)
-
-    def _known(self, name: bytes) -> Known | None:
-        return self._names.get(name) or self._state.known(name, self.now_ms)
-
-    def _owed_us(self, sender: str) -> int:
-        held = self._state.free.get(sender)
-        return self._owed.get(sender, 0 if held is None else held.free_us)
-
-
-_encoder = msgspec.msgpack.Encoder()
-
-
-def _size(entry: Planned) -> int:
-    return len(_encoder.encode(entry))
-
-
-def _unknown_business() -> Refusal:
-    return Refusal(Reason.UNKNOWN_BUSINESS, "The business in source is not registered.")

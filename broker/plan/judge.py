@@ -8,32 +8,20 @@ from collections.abc import Callable
 
 import msgspec
 
-from broker.heartbeat import TEMPLATES, is_heartbeat
 from broker.plan.admit import Notice
 from broker.plan.params import fill
+from broker.plan.parties import Parties, parties_of
 from broker.plan.policy import PlanPolicy
 from broker.plan.recipients import rows_of
 from broker.plan.reserve import Rate, Reservation, reserve
+from broker.plan.window import expiry_of
 from broker.registry import SEAL, Registry
-from schemas import topics
-from schemas.names import Lane
 from schemas.planned import Origin, Planned, Rows, Terms
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
-from schemas.registry import CATEGORY_LANE, Category, PriceCard, Sender, Template
-from schemas.request import CloudEvent
-from schemas.topics import CLOCK_SLACK_MS, Windows
+from schemas.registry import Sender
+from schemas.topics import CLOCK_SLACK_MS
 from schemas.wire.instants import text_of as instant
-from schemas.wire.text import echo, nearest
-
-
-class _Parties(msgspec.Struct, frozen=True):
-    """What the registry says about a request."""
-
-    sender: Sender
-    template: Template
-    category: Category
-    card: int
 
 
 class _Grant(msgspec.Struct, frozen=True):
@@ -109,10 +97,10 @@ def refused(entry: Planned, refusal: Refusal, notice: Notice) -> Planned:
 def _grant(
     notice: Notice, *, registry: Registry, policy: PlanPolicy, now_ms: int, owed_us: Callable[[str], int]
 ) -> _Grant | Refusal:
-    expires_ms = _expiry(notice.event, policy.windows, now_ms)
+    expires_ms = expiry_of(notice.event, policy.windows, now_ms)
     if isinstance(expires_ms, Refusal):
         return expires_ms
-    parties = _parties(notice, registry, policy.lane)
+    parties = parties_of(notice, registry, policy.lane)
     if isinstance(parties, Refusal):
         return parties
     people = notice.content.people
@@ -128,66 +116,6 @@ def _grant(
         return _Grant(terms, None, reservation)
     rows = rows_of(people, filled.own, default_language=parties.template.default_language, policy=policy)
     return _Grant(terms, rows, reservation)
-
-
-def _expiry(event: CloudEvent, windows: Windows, now_ms: int) -> int | Refusal:
-    """When the message becomes worthless, or why this is not the time for it."""
-    expires_ms = event.time_ms + windows.lifetime_max_ms if event.expires_ms is None else event.expires_ms
-    if now_ms - event.time_ms >= windows.stale_ms:
-        return Refusal(
-            Reason.STALE,
-            f"time is older than {windows.stale_ms // 1000} s: a repetition could not be told any more. If it still matters, "
-            "publish it as a new event.",
-        )
-    if event.time_ms - now_ms > CLOCK_SLACK_MS:
-        return Refusal(
-            Reason.FROM_THE_FUTURE,
-            f"time lies more than {CLOCK_SLACK_MS // 1000} s ahead of {instant(now_ms)}: set the producer's clock.",
-            event.time_ms - CLOCK_SLACK_MS,
-        )
-    if expires_ms <= now_ms:
-        return Refusal(Reason.REQUEST_EXPIRED, f"expirytime was over at {instant(now_ms)}, when the event was judged.")
-    if expires_ms <= event.time_ms:
-        return Refusal(Reason.INVALID_FIELD, "expirytime lies before time.")
-    if expires_ms - event.time_ms > windows.lifetime_max_ms:
-        return Refusal(
-            Reason.LIFETIME_TOO_LONG,
-            f"expirytime lies more than {windows.lifetime_max_ms // 1000} s after time, the most this lane allows.",
-        )
-    return expires_ms
-
-
-def _parties(notice: Notice, registry: Registry, lane: Lane) -> _Parties | Refusal:
-    body, business = notice.content.body, notice.named.business
-    if not registry.businesses[business].active:
-        return Refusal(Reason.BUSINESS_SUSPENDED, "The business is suspended: ask the operator.")
-    sender = registry.sender_for(business, body.sender)
-    if sender is None:
-        asked = "has no default sender: name one in data.sender" if body.sender is None else "has no such sender"
-        return Refusal(Reason.UNKNOWN_SENDER, f"The business {asked}.")
-    if not sender.active:
-        return Refusal(Reason.SENDER_SUSPENDED, f"Sender {echo(sender.id)} is suspended: ask the operator.")
-    template = registry.template_for(business, body.template)
-    if template is None or not template.active:
-        near = nearest(body.template, registry.templates_of(business)) if template is None else "; it is switched off."
-        return Refusal(Reason.UNKNOWN_TEMPLATE, f"There is no active template {echo(body.template)}{near or '.'}")
-    if is_heartbeat(business) and not (body.test and template.id == TEMPLATES[lane]):
-        return Refusal(Reason.UNKNOWN_TEMPLATE, "Businesses of Fanfare's own send heartbeats and nothing else.")
-    category = Category[template.category.upper()]
-    if CATEGORY_LANE[category] is not lane:
-        right = topics.requests(CATEGORY_LANE[category])
-        return Refusal(Reason.WRONG_LANE, f"Template {echo(template.id)} is {category.word}: publish it to {right}.")
-    card = _card(registry.newest_card(), category)
-    return card if isinstance(card, Refusal) else _Parties(sender, template, category, card)
-
-
-def _card(card: PriceCard | None, category: Category) -> int | Refusal:
-    if card is None or category.word not in card.prices_micro:
-        return Refusal(
-            Reason.NOT_SUPPORTED,
-            f"No price is registered for {category.word} messages: the operator must apply a price card.",
-        )
-    return card.id
 
 
 def _reserve(
@@ -210,7 +138,7 @@ def _too_late(reservation: Reservation, expires_ms: int, foldable_ms: int) -> Re
     )
 
 
-def _terms(notice: Notice, parties: _Parties, expires_ms: int, params: dict[str, str]) -> Terms:
+def _terms(notice: Notice, parties: Parties, expires_ms: int, params: dict[str, str]) -> Terms:
     event, body = notice.event, notice.content.body
     return Terms(
         business=notice.named.business,

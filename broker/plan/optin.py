@@ -13,7 +13,7 @@ from broker.plan.content import bad_list_name
 from broker.plan.policy import PlanPolicy
 from broker.plan.recipients import Person, identify, person_of
 from schemas.facts import AudienceChange
-from schemas.names import shard_of
+from schemas.names import RecipientId, shard_of
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import CloudEvent, Evidence, Member, Optin
@@ -77,29 +77,45 @@ def change_of(event: CloudEvent) -> Change | Refusal:
 
 def audience_records(change: Change, business: str, policy: PlanPolicy, received_ms: int) -> list[AudienceRecord]:
     """The changes of each shard that has any of these people: a pure function of the event and when it was received."""
-    body = change.body
-    places: dict[int, list[int]] = {}
     recipients = [identify(person, policy) for person in change.people]
+    places: dict[int, list[int]] = {}
     for position, recipient in enumerate(recipients):
         places.setdefault(shard_of(recipient, policy.shards), []).append(position)
-    evidence = "" if body.evidence is None else _encoder.encode(body.evidence).decode()
-    records: list[AudienceRecord] = []
-    for shard in sorted(places):
-        chosen = [change.people[position] for position in places[shard]]
-        columns = AudienceChange(
-            business=business,
-            list=body.list,
-            join=_OPS[body.op],
-            recipients=b"".join([recipients[position] for position in places[shard]]),
-            addresses=b"".join([policy.address_book.seal(person.address) for person in chosen]),
-            locales="".join([person.language or _NO_LANGUAGE for person in chosen]).encode(),
-            markets=u16s([person.market for person in chosen]),
-            evidence_ms=i64s([min(change.evidence_ms[position], received_ms) for position in places[shard]]),
-            received_ms=received_ms,
-            evidence=evidence,
-        )
-        records.append(AudienceRecord(shard, columns))
-    return records
+    head = _head(change.body, business, received_ms)
+    return [
+        AudienceRecord(shard, _columns(head, change, places[shard], recipients, policy)) for shard in sorted(places)
+    ]
+
+
+def _head(body: Optin, business: str, received_ms: int) -> AudienceChange:
+    """What the changes of all shards have in common."""
+    return AudienceChange(
+        business=business,
+        list=body.list,
+        join=_OPS[body.op],
+        recipients=b"",
+        addresses=b"",
+        locales=b"",
+        markets=b"",
+        evidence_ms=b"",
+        received_ms=received_ms,
+        evidence="" if body.evidence is None else _encoder.encode(body.evidence).decode(),
+    )
+
+
+def _columns(
+    head: AudienceChange, change: Change, places: list[int], recipients: list[RecipientId], policy: PlanPolicy
+) -> AudienceChange:
+    """The change of one shard: its people as columns."""
+    chosen = [change.people[place] for place in places]
+    return msgspec.structs.replace(
+        head,
+        recipients=b"".join([recipients[place] for place in places]),
+        addresses=b"".join([policy.address_book.seal(person.address) for person in chosen]),
+        locales="".join([person.language or _NO_LANGUAGE for person in chosen]).encode(),
+        markets=u16s([person.market for person in chosen]),
+        evidence_ms=i64s([min(change.evidence_ms[place], head.received_ms) for place in places]),
+    )
 
 
 def _form(body: Optin) -> Refusal | None:

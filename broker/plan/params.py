@@ -30,29 +30,31 @@ def fill(
 ) -> Filled | Refusal:
     """The parameters of a request, or the first that does not fit the template."""
     slots = {slot.name: slot.sealed for slot in template.parameters}
-    if len(people) > 1 and any(isinstance(value, Sealed) for value in common.values()):
-        return Refusal(
-            Reason.INVALID_FIELD,
-            "data.params: a sealed value opens for one recipient only; put it into that recipient's params.",
-        )
-    texts = _texts("data.params", common, slots, seal_keys)
+    texts = _shared(common, len(people)) or _texts("data.params", common, slots, seal_keys)
     if isinstance(texts, Refusal):
         return texts
+    if not people:
+        return _complete(template, texts.keys(), slots.keys()) or Filled(texts, ())
     own: list[dict[str, str]] = []
     for person in people:
-        texts_here = (
-            _texts(f"data.to.recipients[{person.position}].params", person.params, slots, seal_keys)
-            if person.params
-            else {}
-        )
+        place = f"data.to.recipients[{person.position}].params"
+        texts_here = _texts(place, person.params, slots, seal_keys)
         if isinstance(texts_here, Refusal):
             return texts_here
         if refusal := _complete(template, texts.keys() | texts_here.keys(), slots.keys()):
             return refusal
         own.append(texts_here)
-    if not people and (refusal := _complete(template, texts.keys(), slots.keys())):
-        return refusal
     return Filled(texts, tuple(own))
+
+
+def _shared(common: Params, people: int) -> Refusal | None:
+    """A sealed value is bound to the address of one person (``schemas/wire/sealed.py``)."""
+    if people <= 1 or not any(isinstance(value, Sealed) for value in common.values()):
+        return None
+    return Refusal(
+        Reason.INVALID_FIELD,
+        "data.params: a sealed value opens for one recipient only; put it into that recipient's params.",
+    )
 
 
 def _complete(template: Template, held: AbstractSet[str], slots: AbstractSet[str]) -> Refusal | None:
