@@ -1,8 +1,9 @@
 """One request in one shard, as settle follows it: what its bill and its status need, and nothing of its content."""
 
-from array import array
 from functools import lru_cache
 from sys import intern
+
+import msgspec
 
 from broker.heartbeat import is_heartbeat
 from broker.settle.lattice import Ranks, bounds_of
@@ -17,68 +18,67 @@ _text_of = lru_cache(maxsize=8_192)(text_of)
 """Each message is told some four times within seconds, and base32 is most of what telling costs."""
 
 
-class Account:
-    """A plain record that :mod:`broker.settle.engine` keeps; there are many, so it holds few and small things."""
+class Account(msgspec.Struct, array_like=True, gc=False):
+    """A plain record that :mod:`broker.settle.engine` keeps. There are millions, so the garbage collector is kept off it."""
 
-    __slots__ = (
-        "business",
-        "card",
-        "category",
-        "codes",
-        "expires_ms",
-        "first_ms",
-        "heartbeat",
-        "id",
-        "last_ms",
-        "open_from",
-        "over",
-        "ranks",
-        "recipients",
-        "request",
-        "sender",
-        "source",
-        "spoken_ms",
-        "spoken_seq",
-        "test",
-        "time_ms",
-        "times",
-        "word_due",
-    )
+    request: bytes
+    business: str
+    sender: str
+    source: str
+    id: str
+    card: int
+    category: int
+    test: bool
+    heartbeat: bool
+    time_ms: int
+    expires_ms: int
+    recipients: bytes
+    """Of explicit recipients, 16 bytes each."""
+    ranks: Ranks | None = None
+    """None while a list's members are not known."""
+    times: list[int] | None = None
+    """Of explicit recipients: when the last thing that counts happened to each."""
+    codes: dict[int, int] = {}
+    """Of explicit recipients: the gateway's error code."""
+    first_ms: int = 0
+    last_ms: int = 0
+    """Of the deliveries that are not charged yet."""
+    open_from: int = 0
+    over: bool = False
+    spoken_seq: int = 0
+    spoken_ms: int = 0
+    word_due: bool = False
+    """A status is on its way to be spoken."""
+    calm_from_ms: int = 0
+    """If nothing happens until then it goes to the shelf; 0 while it is not closed."""
 
-    def __init__(self, opened: Opened) -> None:
+    @classmethod
+    def of(cls, opened: Opened) -> "Account":
+        """The account of a work item just taken over."""
         item = opened.item
         terms = item.terms
-        self.request = item.request
-        self.business = intern(terms.business)
-        self.sender = intern(terms.sender)
-        self.source = intern(terms.source)
-        self.id = terms.id
-        self.card = terms.card
-        self.category = terms.category
-        self.test = terms.test
-        self.heartbeat = is_heartbeat(terms.business)
-        self.time_ms = terms.time_ms
-        self.expires_ms = terms.expires_ms
-        self.recipients = b"" if item.rows is None else item.rows.recipients
-        self.ranks: Ranks | None = None
-        self.times: array[int] | None = None
-        """Of explicit recipients: when the last thing that counts happened to each."""
-        self.codes: dict[int, int] = {}
-        """Of explicit recipients: the gateway's error code."""
-        self.first_ms = self.last_ms = 0
-        """Of the deliveries that are not charged yet."""
-        self.open_from = 0
-        self.over = False
-        self.spoken_seq = 0
-        self.spoken_ms = 0
-        self.word_due = False
+        account = cls(
+            request=item.request,
+            business=intern(terms.business),
+            sender=intern(terms.sender),
+            source=intern(terms.source),
+            id=terms.id,
+            card=terms.card,
+            category=terms.category,
+            test=terms.test,
+            heartbeat=is_heartbeat(terms.business),
+            time_ms=terms.time_ms,
+            expires_ms=terms.expires_ms,
+            recipients=b"" if item.rows is None else item.rows.recipients,
+        )
         if item.rows is not None:
-            self.ranks = Ranks(len(item.rows))
-            self.times = array("q", [opened.taken_ms]) * len(item.rows)
+            account.ranks = Ranks.of(len(item.rows))
+            account.times = [opened.taken_ms] * len(item.rows)
+        return account
 
     def freeze(self, members: Members) -> None:
         """The members of a list are known: there are so many ranks."""
-        self.ranks = Ranks(members.count)
+        self.ranks = Ranks.of(members.count)
 
     # -- joins: each needs the ranks to be known
 

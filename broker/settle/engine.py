@@ -10,19 +10,22 @@ repeated, because the ledger unites ranks and readers of statuses drop lower ``s
 """
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from broker.ledger.price import price_of
 from broker.settle.account import Account
+from broker.settle.bill import charges_of
+from broker.settle.ends import Ends
 from broker.settle.horizon import Horizon
-from broker.settle.lattice import RankSet, clipped, roaring
+from broker.settle.lattice import clipped
 from broker.settle.policy import SettleCounts, SettleEffects, SettlePolicy
 from broker.settle.progress import tally_of
 from broker.settle.quarantine import Quarantine
-from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
+from broker.settle.shelf import Shelf
+from schemas.facts import ReceiptRun, Receipts, ReceiptStatus
 from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
 from schemas.registry import PriceCard
 from schemas.status import RecipientStatus
@@ -48,13 +51,20 @@ class Settle:
         self._accounts: dict[bytes, Account] = {}
         self._changed: dict[bytes, Account] = {}
         self._words: list[tuple[int, bytes]] = []
-        self._ends: list[tuple[int, bytes]] = []
+        self._calming: deque[tuple[int, bytes]] = deque()
+        self._shelf = Shelf()
+        self._ends = Ends(policy.end_width_ms)
         self._horizon = Horizon(policy.quiet_ms)
 
     @property
     def open_count(self) -> int:
         """Requests in memory."""
-        return len(self._accounts)
+        return len(self._accounts) + len(self._shelf)
+
+    @property
+    def shelved(self) -> int:
+        """Of these, how many are kept as bytes."""
+        return len(self._shelf)
 
     # -- what comes in
 
@@ -81,9 +91,9 @@ class Settle:
 
     def _opened(self, opened: Opened) -> None:
         request = opened.item.request
-        if request not in self._accounts:
-            account = self._accounts[request] = Account(opened)
-            heapq.heappush(self._ends, (self._deadline_ms(account), request))
+        if self._find(request) is None:
+            account = self._accounts[request] = Account.of(opened)
+            self._ends.add(self._deadline_ms(account), request)
             self._touched(account)
             self._replay(request)
 
@@ -97,7 +107,7 @@ class Settle:
             self._touched(account)
 
     def _section(self, section: Section, at_ms: int) -> None:
-        account = self._accounts.get(section.request)
+        account = self._find(section.request)
         if account is None or (account.ranks is None and not isinstance(section, Members)):
             self.quarantine.keep(section.request, at_ms, section)
             return
@@ -126,6 +136,12 @@ class Settle:
         account.received(run, ReceiptStatus(run.status))
         self.counts.received += count_of(run.ranks)
 
+    def _find(self, request: bytes) -> Account | None:
+        account = self._accounts.get(request)
+        if account is None and (account := self._shelf.take(request)) is not None:
+            self._accounts[request] = account
+        return account
+
     def _replay(self, request: bytes) -> None:
         for at_ms, section in self.quarantine.release(request):
             self._section(section, at_ms)
@@ -150,6 +166,7 @@ class Settle:
             if account.ranks is not None:
                 self._bill(account, out, effects=effects)
                 self._plan_word(account, now_ms, out, effects=effects)
+        self._put_calm_away(now_ms)
         if effects:
             self._speak_due(now_ms, out)
             self._end(self._horizon.at(now_ms), now_ms, out)
@@ -159,7 +176,7 @@ class Settle:
 
     def terminal_of(self, request: bytes, rank: int) -> RecipientStatus | None:
         """What became of one message so far; None if it is not known here (any more)."""
-        account = self._accounts.get(request)
+        account = self._accounts.get(request) or self._shelf.look(request)
         if account is None or account.ranks is None or not 0 <= rank < account.ranks.count:
             return None
         return account.rank(rank)
@@ -178,35 +195,20 @@ class Settle:
         if not account.test:
             self.counts.charged += len(delivered)
             if effects:
-                out.charges.extend(self._charges(account, delivered))
+                out.charges.extend(charges_of(account, delivered, self._cards))
         account.first_ms = account.last_ms = 0
-
-    def _charges(self, account: Account, delivered: RankSet) -> Iterator[Charge]:
-        assert account.ranks is not None
-        for market, ranks in account.ranks.by_market(delivered).items():
-            price = price_of(self._cards, account.card, account.category, market)
-            yield Charge(
-                business=account.business,
-                sender=account.sender,
-                request=account.request,
-                ranks=roaring(ranks),
-                unit_micro=price.unit_micro,
-                currency=price.currency,
-                card=account.card,
-                category=account.category,
-                market=market,
-                first_ms=account.first_ms,
-                last_ms=account.last_ms,
-            )
 
     def _plan_word(self, account: Account, now_ms: int, out: SettleEffects, *, effects: bool) -> None:
         """Speak now, or see to it that it is spoken later."""
         assert account.ranks is not None
+        prompt = self._prompt(account)
+        if prompt and account.closed():
+            self._calm_down(account, now_ms)
         if account.heartbeat:
             return
         was_closed = account.open_from == account.ranks.count and account.spoken_seq > 0
         closing = account.closed() and not was_closed
-        if self._prompt(account) or (closing and effects):
+        if prompt or (closing and effects):
             self._speak(account, now_ms, out)
         elif not account.word_due:
             account.word_due = True
@@ -237,7 +239,7 @@ class Settle:
         for account in self._ended(horizon_ms):
             tally = None if account.ranks is None else tally_of(account.ranks, over=True)
             if tally is None or tally.owed:
-                heapq.heappush(self._ends, (horizon_ms + _LOOK_AGAIN_MS, account.request))
+                self._ends.add(horizon_ms + _LOOK_AGAIN_MS, account.request)
                 continue
             account.over = True
             self.counts.unknown += tally.unknown
@@ -251,14 +253,34 @@ class Settle:
             if account.closed():
                 self._drop(account)
             else:
-                heapq.heappush(self._ends, (self._deadline_ms(account), account.request))
+                self._ends.add(self._deadline_ms(account), account.request)
 
     def _ended(self, horizon_ms: int) -> list[Account]:
-        ended = []
-        while self._ends and self._ends[0][0] < horizon_ms - self.policy.quiet_ms:
-            ended.append(self._accounts[heapq.heappop(self._ends)[1]])
-        return ended
+        """The accounts whose window is over; those on the shelf, which have all final words, are dropped."""
+        names = [name for name in self._ends.take(horizon_ms - self.policy.quiet_ms) if not self._shelf.drop(name)]
+        return [self._accounts[name] for name in names]
 
     def _drop(self, account: Account) -> None:
         del self._accounts[account.request]
         self._changed.pop(account.request, None)
+
+    # -- the shelf
+
+    def _calm_down(self, account: Account, now_ms: int) -> None:
+        """A closed request of few people is put away unless something happens to it soon."""
+        queued = account.calm_from_ms > 0
+        account.calm_from_ms = now_ms + self.policy.calm_ms
+        if not queued:
+            self._calming.append((account.calm_from_ms, account.request))
+
+    def _put_calm_away(self, now_ms: int) -> None:
+        while self._calming and self._calming[0][0] <= now_ms:
+            account = self._accounts.get(self._calming.popleft()[1])
+            if account is None:
+                continue
+            if account.calm_from_ms > now_ms:
+                self._calming.append((account.calm_from_ms, account.request))
+                continue
+            account.calm_from_ms = 0
+            self._shelf.put(account)
+            del self._accounts[account.request]

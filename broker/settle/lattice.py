@@ -19,6 +19,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from pyroaring import BitMap
@@ -96,19 +97,22 @@ def cells_of(column: bytearray) -> Bytes8:
     return np.frombuffer(column, dtype=np.uint8)
 
 
-class Ranks:
+class Ranks(msgspec.Struct, array_like=True, gc=False):
     """Two bytes a rank, and their market. ``touched`` is the range that changed since it was last reset."""
 
-    __slots__ = ("count", "heard", "market", "markets", "said", "touched")
+    count: int
+    said: bytearray
+    heard: bytearray
+    touched: tuple[int, int]
+    market: int = 0
+    """The country calling code of all ranks, while one is enough."""
+    markets: bytearray | None = None
+    """Of each rank, as native u16."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.said = bytearray(count)
-        self.heard = bytearray(count)
-        self.market = 0
-        """The country calling code of all ranks, while one is enough."""
-        self.markets: npt.NDArray[np.uint16] | None = None
-        self.touched = (count, 0)
+    @classmethod
+    def of(cls, count: int) -> "Ranks":
+        """So many ranks of which nothing is known."""
+        return cls(count, bytearray(count), bytearray(count), (count, 0))
 
     # -- joins
 
@@ -158,7 +162,7 @@ class Ranks:
         if self.markets is None:
             return {self.market: ranks}
         places = np.asarray(ranks, dtype=np.uint32)
-        theirs = self.markets[places]
+        theirs = self._each_market()[places]
         return {int(market): places[theirs == market] for market in np.unique(theirs)}
 
     def take_billable(self) -> RankSet:
@@ -209,8 +213,8 @@ class Ranks:
 
     def _each_market(self) -> npt.NDArray[np.uint16]:
         if self.markets is None:
-            self.markets = np.full(self.count, self.market, dtype=np.uint16)
-        return self.markets
+            self.markets = bytearray(np.full(self.count, self.market, dtype=np.uint16).tobytes())
+        return np.frombuffer(self.markets, dtype=np.uint16)
 
 
 def _billable(heard: int) -> bool:

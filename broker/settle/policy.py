@@ -20,11 +20,18 @@ class SettlePolicy(msgspec.Struct, frozen=True):
     prompt_ranks: int = 8
     """Requests of so many explicit recipients here are told at once."""
     quarantine_limit: int = 65_536
+    calm_ms: int = 60_000
+    """A closed request of few recipients goes to the shelf when nothing has happened to it for so long."""
 
     @property
     def quiet_ms(self) -> int:
         """Silence after which a log counts as read to its end; short when tests have short windows."""
         return min(QUIET_MS, self.settle_ms)
+
+    @property
+    def end_width_ms(self) -> int:
+        """How exactly the end of a window is kept."""
+        return max(1, min(QUIET_MS, self.settle_ms // 8))
 
 
 class SettleEffects(NamedTuple):

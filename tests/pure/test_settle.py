@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from broker.ledger.price import UnpricedError
+from broker.settle.ends import Ends
 from broker.settle.engine import Settle
 from broker.settle.policy import SettleEffects, SettlePolicy
 from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
@@ -33,9 +34,9 @@ CARDS = {
 REQUEST = b"request-00000001"
 
 
-def settle_of(shard: int = 3) -> Settle:
+def settle_of(shard: int = 3, *, calm_ms: int = 60_000) -> Settle:
     """A fresh join."""
-    return Settle(SettlePolicy(shard, SETTLE_MS), CARDS)
+    return Settle(SettlePolicy(shard, SETTLE_MS, calm_ms=calm_ms), CARDS)
 
 
 def terms(*, business: str = "shop", test: bool = False, category: int = Category.UTILITY, card: int = 7) -> Terms:
@@ -482,6 +483,70 @@ def test_a_backlog_is_read_before_a_request_is_given_up() -> None:
     assert settle.counts.unknown == 0
 
 
+# -- the shelf
+
+
+def test_a_closed_code_takes_little_room_and_is_found_again() -> None:
+    """Put away after a calm minute, it still says what became of it, hears a late receipt, and is not charged again."""
+    settle = settle_of()
+    feed(settle, opened(people(3)), sent([0, 1], market=1), sent([2]), receipt(DELIVERED, range(3)))
+    settle.due(T0)
+    assert settle.shelved == 0
+    before = only(settle_again(settle, T0 + 59_000))
+    settle.due(T0 + 61_000)
+    assert settle.shelved == 0
+    settle.due(T0 + 200_000)
+    assert (settle.shelved, settle.open_count) == (1, 1)
+    one = settle.terminal_of(REQUEST, 2)
+    assert one is not None
+    assert (one.state, settle.shelved) == ("read", 1)
+    feed(settle, receipt(READ, [0], at_ms=T0 + 200_001))
+    after = settle.due(T0 + 200_002)
+    assert (after.charges, settle.shelved) == ([], 0)
+    assert [one.state for one in only(after).recipients] == ["read", "delivered", "read"]
+    assert only(after).seq > before.seq
+    settle.due(T0 + 400_000)
+    assert settle.shelved == 1
+    assert after_all(settle) == ([], [])
+    assert (settle.shelved, settle.open_count) == (0, 0)
+
+
+def settle_again(settle: Settle, now_ms: int) -> SettleEffects:
+    """Something happens to rank 2."""
+    feed(settle, receipt(READ, [2], at_ms=now_ms))
+    return settle.due(now_ms)
+
+
+def test_one_that_will_not_be_calm_keeps_no_other_from_the_shelf() -> None:
+    """Receipts repeated for one request for ever: the others are put away all the same."""
+    settle = settle_of()
+    names = [n.to_bytes(16) for n in range(4)]
+    for name in names:
+        feed(settle, opened(people(1), name), sent([0], request=name), receipt(READ, [0], request=name))
+    for second in range(0, 200, 20):
+        feed(settle, receipt(READ, [0], request=names[0]))
+        settle.due(T0 + 1_000 * second)
+    assert (settle.shelved, settle.open_count) == (3, 4)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5_000), st.binary(min_size=16, max_size=16))), st.sets(st.integers(0, 7_000)))
+def test_names_come_due_after_their_deadline_and_soon(added: list[tuple[int, bytes]], asked: set[int]) -> None:
+    """Never before it, at most a bucket's width after it, each as often as it was added."""
+    ends, open_ = Ends(width_ms=100), Counter(added)
+    for deadline_ms, name in added:
+        ends.add(deadline_ms, name)
+    for before_ms in sorted(asked):
+        taken = Counter(ends.take(before_ms))
+        must = Counter(name for deadline_ms, name in open_.elements() if deadline_ms <= before_ms - 100)
+        may = Counter(name for deadline_ms, name in open_.elements() if deadline_ms < before_ms)
+        assert must <= taken <= may
+        for key in [key for key in open_ if key[1] in taken and key[0] < before_ms]:
+            gone = min(open_[key], taken[key[1]])
+            open_[key] -= gone
+            taken[key[1]] -= gone
+        open_ = +open_
+
+
 # -- rebuilding
 
 
@@ -701,9 +766,9 @@ class Books:
                 assert (status.counts, status.state) == (held.counts, held.state)
 
 
-def run(records: Sequence[Record], pauses: Iterable[int]) -> tuple[Books, Settle]:
+def run(records: Sequence[Record], pauses: Iterable[int], *, calm_ms: int = 60_000) -> tuple[Books, Settle]:
     """Feed all, asking for effects at some points, and let the windows end."""
-    books, settle = Books(), settle_of()
+    books, settle = Books(), settle_of(calm_ms=calm_ms)
     asked = set(pauses)
     for at, record in enumerate(records):
         feed(settle, record)
@@ -724,7 +789,7 @@ def test_order_and_repetition_change_nothing(data: st.DataObject, records: list[
     repeats = data.draw(st.lists(st.sampled_from(records), max_size=5))
     shuffled = data.draw(st.permutations(records + repeats))
     pauses = data.draw(st.sets(st.integers(0, len(shuffled))))
-    books, settle = run(shuffled, pauses)
+    books, settle = run(shuffled, pauses, calm_ms=data.draw(st.sampled_from((1, 60_000))))
     tests = {one.item.request for one in records if isinstance(one, Opened) and one.item.terms.test}
     for request, ranks in expectation(records).items():
         charged = {rank: prices for (name, rank), prices in books.prices.items() if name == request}
