@@ -59,27 +59,25 @@ class Sorted(msgspec.Struct, frozen=True):
 
 def sort(reports: Reports, *, received_ms: int, ref_secret: bytes, shards: int) -> Sorted:
     """The records of ``reports``, each within Kafka's bounds. ``received_ms`` is our own time: evidence counts by it."""
-    foreign = 0
     placed: dict[Place, list[ReceiptRun]] = {}
     counted: Counter[tuple[Lane, ReceiptStatus]] = Counter()
-    for run in reports.runs:
-        place, status = _place(run.ref, ref_secret), _STATUSES.get(run.status)
-        if place is None or status is None or not _usable(run):
-            foreign += 1
-            continue
-        lane, shard, request = place
+    ours = [(run, place) for run in reports.runs if (place := _place(run.ref, ref_secret)) and _usable(run)]
+    for run, (lane, shard, request) in ours:
+        status = _STATUSES[run.status]
         counted[lane, status] += sum(messages for _, messages in run.ranks)
         placed.setdefault((lane, shard), []).extend(_receipt_runs(run, request, status, received_ms))
-    known = [inbound for reply in reports.replies if (inbound := _inbound(reply, ref_secret)) is not None]
-    foreign += len(reports.replies) - len(known)
+    known = [inbound for reply in reports.replies if (inbound := _inbound(reply, ref_secret))]
     heard = [(inbound, change) for inbound in known for change in changes(inbound.kind, inbound.body)]
-    records = (
-        *_suppressions(heard, received_ms, shards),
-        *_receipts(placed, received_ms),
-        *_inbounds(known, received_ms, shards),
-    )
     return Sorted(
-        records, counted, Counter(inbound.kind for inbound in known), Counter(change for _, change in heard), foreign
+        records=(
+            *_suppressions(heard, received_ms, shards),
+            *_receipts(placed, received_ms),
+            *_inbounds(known, received_ms, shards),
+        ),
+        receipts=counted,
+        replies=Counter(inbound.kind for inbound in known),
+        changes=Counter(change for _, change in heard),
+        foreign=len(reports.runs) - len(ours) + len(reports.replies) - len(known),
     )
 
 
@@ -91,7 +89,7 @@ def _place(ref: str, secret: bytes) -> tuple[Lane, int, bytes] | None:
 
 
 def _usable(run: ReportRun) -> bool:
-    if not run.ranks or not 0 <= run.code < _RANK_END:
+    if run.status not in _STATUSES or not run.ranks or not 0 <= run.code < _RANK_END:
         return False
     return all(first >= 0 and count > 0 and first + count <= _RANK_END for first, count in run.ranks)
 

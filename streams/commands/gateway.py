@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import typer
@@ -18,11 +19,13 @@ from streams.simulator.supervise import keep_alive
 
 _DEV_REGISTRY: Final = Path("deploy/dev")
 
+_Made = TypeVar("_Made")
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
-def gateway(  # noqa: PLR0913 -- the options of the command
+def gateway(
     *,
     lanes: Annotated[str, typer.Option(help="Lanes to serve, each in a process of its own.")] = "campaign,otp,update",
     lane: Annotated[str | None, typer.Option(help="Serve this lane alone, in this process.")] = None,
@@ -45,26 +48,31 @@ def gateway(  # noqa: PLR0913 -- the options of the command
     It checks what it is sent, remembers every name, shows messages on phones and reports what became of them. Its log
     (one JSON line an event) is written before each answer: it survives kill -9, not a power cut.
     """
-    try:
-        settings = load(data_dir=data, webhook_url=webhook, limits=False if no_limits else None)
-        told = registered.read(registry or [_DEV_REGISTRY])
-        chosen = [Lane.of(word) for word in (lane or lanes).split(",")]
-        plans = [plan_of(settings, each, seed=seed, profile=profile, faults=faults) for each in chosen]
-    except KeyError as error:
-        _refuse(f"there is no lane {error}; there are: {', '.join(each.word for each in Lane)}")
-    except (SettingsError, registered.RegistryError, OptionError) as error:
-        _refuse(str(error))
+    settings = _or_refuse(lambda: load(data_dir=data, webhook_url=webhook, limits=False if no_limits else None))
+    told = _or_refuse(lambda: registered.read(registry or [_DEV_REGISTRY]))
+    chosen = _or_refuse(lambda: [Lane.of(word) for word in (lane or lanes).split(",")])
+    plans = _or_refuse(lambda: [plan_of(settings, each, seed=seed, profile=profile, faults=faults) for each in chosen])
     if lane is None:
         options = _options(profile=profile, seed=seed, registry=registry, faults=faults, limits=not no_limits)
         environment = child_environment(data_dir=settings.data_dir, webhook_url=settings.webhook_url)
         _print_places(settings, chosen)
         raise typer.Exit(asyncio.run(keep_alive([_child(each, options) for each in chosen], environment)))
     log.configure(level=settings.log_level, program="gateway", lane=lane)
-    place = _port(settings, chosen[0]) if port is None else port
+    place = _port(settings, chosen[0], port)
     try:
         uvloop.run(serve(plans[0], told, settings, lane=chosen[0], port=place, with_parent=with_parent))
     except OSError as error:
         _refuse(f"port {place}, the metrics port or the log: {error.strerror or error}")
+
+
+def _or_refuse(make: Callable[[], _Made]) -> _Made:
+    """What ``make`` makes of the options, or a sentence and exit status 1."""
+    try:
+        return make()
+    except KeyError as error:
+        _refuse(f"there is no lane {error}; there are: {', '.join(each.word for each in Lane)}")
+    except (SettingsError, registered.RegistryError, OptionError) as error:
+        _refuse(str(error))
 
 
 def _options(
@@ -87,7 +95,9 @@ def _print_places(settings: Settings, lanes: list[Lane]) -> None:
         print(f"  {lane.word:<9} {settings.gateway_url(lane)}   log {log_folder(settings.data_dir, lane)}", flush=True)
 
 
-def _port(settings: Settings, lane: Lane) -> int:
+def _port(settings: Settings, lane: Lane, asked: int | None) -> int:
+    if asked is not None:
+        return asked
     url = urlsplit(settings.gateway_url(lane))
     if url.port is None:
         _refuse(f"FANFARE_GATEWAY_{lane.name} names no port; say which with --port")

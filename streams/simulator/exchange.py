@@ -67,8 +67,6 @@ class Exchange:
         """Judge and take ``frame``; the epoch that fences it if one does. Raises :class:`FormError`, having taken nothing."""
         self._demand_lane(frame.lane)
         all_rows = [Rows(section) for section in frame.sections]
-        for rows in all_rows:
-            rows.demand_columns()
         highest = self._epochs.get((frame.lane, frame.shard), 0)
         if frame.epoch < highest:
             self._log.append([_fence_event("fenced", frame, now_ms)])
@@ -78,12 +76,11 @@ class Exchange:
         events: list[GatewayEvent] = []
         taken = [self._take(frame, rows, now_ms, events) for rows in all_rows]
         self._log.append(events)
-        for rows, asked in zip(all_rows, taken, strict=True):
-            if asked.open:
-                self._phones.show(rows, asked.open, asked.clear, now_ms)
+        for asked in taken:
+            self._phones.show(asked.rows, asked.open, asked.clear, now_ms)
         self._owe([due for event in events for due in self.owed(event)])
         self._sweep(now_ms)
-        return FrameAnswer(now_ms, tuple(tuple(t.refused[at] for at in sorted(t.refused)) for t in taken))
+        return FrameAnswer(now_ms, tuple(asked.refusals() for asked in taken))
 
     def recall(self, event: GatewayEvent) -> None:
         """Take one line of the log back into memory, at start."""

@@ -3,7 +3,6 @@
 import base64
 import binascii
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 
@@ -11,9 +10,6 @@ from schemas.names import HEARTBEAT_BUSINESS, name_of
 from schemas.planned import ADDRESS_WIDTH, LOCALE_WIDTH
 from schemas.wire.frames import Section
 from streams.simulator.ids import ID_BYTES
-
-_ADDRESS_TEXT: Final = ADDRESS_WIDTH // 3 * 4
-"""33 bytes are 44 characters of base64 without padding, so one address can be taken out of the column alone."""
 
 Intervals = tuple[tuple[int, int], ...]
 
@@ -23,7 +19,7 @@ class FormError(ValueError):
 
 
 class Rows:
-    """The people of one section. Columns that few checks need are taken apart when they are asked for."""
+    """The people of one section. Once made it answers everything: what does not fit raises :class:`FormError` here."""
 
     def __init__(self, section: Section) -> None:
         self.section = section
@@ -38,6 +34,12 @@ class Rows:
         if section.params_each and len(section.params_each) != self.count:
             raise FormError("params_each and ranks differ in number")
         _demand_ascending(section.ranks)
+        self._addresses = _column(section.addresses, "addresses")
+        if len(self._addresses) != self.count * ADDRESS_WIDTH:
+            raise FormError("addresses and ranks differ in number")
+        self._locales = _column(section.locales, "locales")
+        if len(self._locales) not in {LOCALE_WIDTH, self.count * LOCALE_WIDTH}:
+            raise FormError("locales and ranks differ in number")
 
     def recipient(self, position: int) -> bytes:
         """The recipient id at ``position``."""
@@ -48,20 +50,9 @@ class Rows:
         """The rank of each position."""
         return [rank for first, count in self.section.ranks for rank in range(first, first + count)]
 
-    @cached_property
-    def _locales(self) -> bytes:
-        return _column(self.section.locales, "locales")
-
-    def demand_columns(self) -> None:
-        """Raise :class:`FormError` unless addresses and locales have the width that the ranks ask for."""
-        if len(self.section.addresses) != self.count * _ADDRESS_TEXT:
-            raise FormError("addresses and ranks differ in number")
-        if len(self._locales) not in {LOCALE_WIDTH, self.count * LOCALE_WIDTH}:
-            raise FormError("locales and ranks differ in number")
-
     def address(self, position: int) -> bytes:
         """The sealed address at ``position``."""
-        return _column(self.section.addresses[position * _ADDRESS_TEXT : (position + 1) * _ADDRESS_TEXT], "addresses")
+        return self._addresses[position * ADDRESS_WIDTH : (position + 1) * ADDRESS_WIDTH]
 
     def locale(self, position: int) -> str:
         """The language at ``position``."""

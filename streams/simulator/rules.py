@@ -33,6 +33,10 @@ class Asked(msgspec.Struct):
     clear: dict[int, dict[str, str]] = {}
     """Opened parameters by position: for the phone's screen, never to be written."""
 
+    def refusals(self) -> tuple[Refused, ...]:
+        """What was refused, in the order of positions."""
+        return tuple(self.refused[at] for at in sorted(self.refused))
+
 
 class Rules:
     """The gateway's checks and the state they need. ``limits`` off: neither throughput nor pair."""

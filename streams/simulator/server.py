@@ -90,7 +90,7 @@ class Listener:
     async def _hello(self, request: web.Request) -> web.StreamResponse:
         try:
             hello = _hellos.decode(await request.read())
-            with _exit_if_log_fails():
+            with _log_or_exit():
                 granted, epoch = self._station.exchange.hello(hello, self._station.now_ms())
         except (msgspec.MsgspecError, FormError) as error:
             return _bad(error)
@@ -106,7 +106,7 @@ class Listener:
             spoilt = await before(fault, request, self.refuse_connections)
             if spoilt is not None:
                 return spoilt
-            with _exit_if_log_fails():
+            with _log_or_exit():
                 answer = station.exchange.frame(frame, station.now_ms())
         except (msgspec.MsgspecError, FormError) as error:
             return _bad(error)
@@ -140,11 +140,13 @@ class Listener:
 
 
 @contextlib.contextmanager
-def _exit_if_log_fails() -> Iterator[None]:
-    """A gateway that cannot write must not answer, and its memory is ahead of its log: start again from the log."""
+def _log_or_exit() -> Iterator[None]:
+    """Whatever stops a frame on its way into the log leaves memory ahead of it: start again from the log, unanswered."""
     try:
         yield
-    except OSError as error:
+    except FormError:
+        raise  # before anything was taken
+    except Exception as error:  # noqa: BLE001 -- the one exit of a listener that may not go on
         log(Event.EXIT_CRASHED, component="gateway", error=type(error).__name__)
         os._exit(_EXIT_LOG_LOST)
 

@@ -29,7 +29,6 @@ def rules(*, limits: bool = False, profile: Profile = ONLINE) -> Rules:
 def judged(told: Rules, asked: Section, whole: Frame | None = None, now_ms: int = NOW_MS) -> Asked:
     """What becomes of one section."""
     rows = Rows(asked)
-    rows.demand_columns()
     answer = Asked(whole or frame(asked), rows, list(range(rows.count)), now_ms)
     told.judge(answer)
     return answer
@@ -178,7 +177,7 @@ def test_sealed_code_elsewhere(why: str, asked: Section) -> None:
 def test_form(why: str, fields: dict[str, Any]) -> None:
     """A section whose parts do not fit together is refused as a whole, before anything is taken."""
     with pytest.raises(FormError):
-        Rows(replace(section([1, 2, 3]), **fields)).demand_columns()
+        Rows(replace(section([1, 2, 3]), **fields))
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40))
