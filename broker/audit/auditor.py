@@ -36,7 +36,7 @@ from schemas.wire.header import UnreadableRecordError
 
 _COMPACTED: Final = frozenset({REGISTRY, CONTROLS})
 _FIRST: Final = (REGISTRY, DEAD_LETTERS, SUPPRESSIONS, AUDIENCE)
-_STAGES: Final = ("requests", "plans", "work", "outcomes")
+STAGES: Final = ("requests", "plans", "work", "outcomes")
 
 _DAMAGED: Final = (
     UnreadableRecordError,
@@ -54,7 +54,7 @@ _Take = Callable[[Logged], None]
 def order_of(topics: Iterable[str]) -> tuple[list[str], list[str]]:
     """In which order to read topics: those before the gateway's logs, and those after."""
     known = set(topics)
-    before = [*_FIRST, *(f"{stage}.{lane.word}" for stage in _STAGES for lane in Lane)]
+    before = [*_FIRST, *(f"{stage}.{lane.word}" for stage in STAGES for lane in Lane)]
     after = [*(f"receipts.{lane.word}" for lane in Lane), CHARGES]
     return [topic for topic in before if topic in known], [
         *(topic for topic in after if topic in known),
@@ -129,6 +129,11 @@ class Auditor:
                 self._delivery.take(event, log, line)
             except (*_DAMAGED, KeyError) as error:
                 self._book.findings.report(Breach.UNREADABLE, f"gateway/{log}:{line}", str(error))
+
+    def text(self, where: str, lines: Iterable[bytes]) -> None:
+        """Any other text, in which the canary must not be either."""
+        for number, line in enumerate(lines, start=1):
+            self._secrets.line(line, f"{where}:{number}")
 
     def close(self) -> Audit:
         """Close the accounts."""

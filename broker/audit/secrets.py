@@ -46,6 +46,11 @@ class Secrets:
         if self._canary and self._canary in _encoder.encode(event):
             self._book.findings.report(Breach.CANARY, where)
 
+    def line(self, line: bytes, where: str) -> None:
+        """One line of any other text."""
+        if self._canary and self._canary in line:
+            self._book.findings.report(Breach.CANARY, where)
+
     def close(self) -> None:
         """Report addresses in clear of people who are recipients here."""
         pepper = self._book.rules.pepper

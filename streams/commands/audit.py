@@ -1,0 +1,116 @@
+"""`fanfare audit`: close every account from the topics, the ledger and the gateway's own logs; exit 1 if one does not close.
+
+Owns the page: what was found by `broker/audit`, as tables of counts, violations, and one line of JSON at the end.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from broker.audit.report import OPEN_STATES, Audit
+from schemas.names import Lane
+from streams import clock
+from streams.auditing import audit_system
+from streams.books import BooksError
+from streams.commands.console import BootstrapOption, refuse, run
+from streams.commands.ledger import money
+from streams.settings import Settings, SettingsError, load
+
+_LOGS: Final = "logs"
+"""Folder of the processes' logs in the data folder."""
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    *,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Nothing more is to come: whatever is unfinished is a violation.")
+    ] = False,
+    canary: Annotated[
+        str,
+        typer.Option(metavar="CODE", help="A secret that must be found in no record and no log.", show_default=False),
+    ] = "",
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, help="A file or folder that must not hold the canary either.", show_default=False),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the ledger and the gateway's logs.")] = None,
+    bootstrap: BootstrapOption = None,
+) -> None:
+    """Close every account: each accepted message ends once, each delivered one is charged once, none comes after a STOP.
+
+    It reads all topics, the ledger and the gateway's logs, and shares no code with the workers. A running system may be
+    audited: what is open within its window is counted, and no violation. The last line is JSON; the exit status is 1 if there
+    are violations.
+    """
+    try:
+        settings = load(bootstrap=bootstrap, data_dir=data)
+    except SettingsError as error:
+        refuse("audit", str(error))
+    started_ms = clock.monotonic_ms()
+    try:
+        found = run("audit", audit_system(settings, quiet=quiet, canary=canary, searched=_searched(settings, also)))
+    except BooksError as error:
+        refuse("audit", str(error))
+    for line in page(found):
+        print(line)
+    print(json.dumps(found.summary() | {"seconds": round((clock.monotonic_ms() - started_ms) / 1000, 1)}))
+    if found.total:
+        raise typer.Exit(1)
+
+
+def _searched(settings: Settings, also: list[Path] | None) -> list[Path]:
+    logs = settings.data_dir / _LOGS
+    return [*(also or ()), *((logs,) if logs.is_dir() else ())]
+
+
+def page(found: Audit) -> Iterator[str]:
+    """The tables of counts, and the violations."""
+    yield from _states(found)
+    yield ""
+    yield from _columns((name.replace("_", " "), f"{count:,}") for name, count in sorted(found.counts.items()) if count)
+    yield from _columns((f"charged, {account}", money(sum_micro)) for account, sum_micro in found.charged_micro.items())
+    yield ""
+    if not found.total:
+        yield "No violation of any of the 20 invariants."
+        return
+    yield f"{found.total:,} violations:"
+    for violation in found.violations:
+        yield f"  {violation.invariant:>2} {violation.name}  {violation.where}  {violation.sentence}"
+    hidden = found.total - len(found.violations)
+    if hidden:
+        yield f"  and {hidden:,} more of the same kinds"
+
+
+def _states(found: Audit) -> Iterator[str]:
+    """Messages by state and lane: those that have ended, then those on their way."""
+    lanes = [lane.word for lane in Lane if lane.word in found.states]
+    words = {state for states in found.states.values() for state in states}
+    ended = sorted(words - set(OPEN_STATES), key=found.in_state, reverse=True)
+    rows = [("messages", lanes, "all")]
+    rows += [_row(found, lanes, state) for state in [*ended, *(s for s in OPEN_STATES if s in words)]]
+    rows.append(("accepted", [f"{sum(found.states[lane].values()):,}" for lane in lanes], f"{found.accepted:,}"))
+    rows.append(("  ended", [], f"{found.terminal:,}"))
+    rows.append(("  open", [], f"{found.open:,}"))
+    width = max(len(name) for name, _, _ in rows)
+    for name, cells, total in rows:
+        padded = [*cells, *[""] * (len(lanes) - len(cells)), total]
+        yield f"{name:<{width}}" + "".join(f"{cell:>12}" for cell in padded)
+
+
+def _row(found: Audit, lanes: list[str], state: str) -> tuple[str, list[str], str]:
+    return state, [f"{found.states[lane].get(state, 0):,}" for lane in lanes], f"{found.in_state(state):,}"
+
+
+def _columns(pairs: Iterator[tuple[str, str]]) -> Iterator[str]:
+    rows = list(pairs)
+    if not rows:
+        return
+    name_width, value_width = (max(len(row[at]) for row in rows) for at in (0, 1))
+    for name, value in rows:
+        yield f"{name:<{name_width}}  {value:>{value_width}}"
