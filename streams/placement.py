@@ -1,0 +1,69 @@
+"""Where the processes of one stack listen: the ports of the settings, or free ones that no other stack has.
+
+Several stacks share a machine in tests and in a demo beside a running ``fanfare dev``. Free ports are drawn below the range
+that the system takes for outgoing connections (``streams/kafka/ports.py`` has the reason).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from schemas.names import Lane
+from streams.kafka.cluster_errors import PortTakenError
+from streams.kafka.ports import demand_free, free_ports
+from streams.settings import Settings
+
+_TRIES: Final = 100
+_HOST: Final = "127.0.0.1"
+
+
+def free_places(slots: int) -> dict[str, Any]:
+    """Fields of :class:`Settings` that put every listener of a stack on a port that is free now."""
+    webhook, metrics_webhook, metrics_ledger, *gateways = free_ports(3 + len(Lane))
+    urls = {f"gateway_{lane.word}": f"http://{_HOST}:{port}" for lane, port in zip(Lane, gateways, strict=True)}
+    return {
+        **urls,
+        "webhook_port": webhook,
+        "webhook_url": f"http://{_HOST}:{webhook}/v1/reports",
+        "webhook_metrics_port": metrics_webhook,
+        "ledger_metrics_port": metrics_ledger,
+        "worker_metrics_port": _free_base([lane + 100 * slot for lane in Lane for slot in range(slots)]),
+        "gateway_metrics_port": _free_base([int(lane) for lane in Lane]),
+    }
+
+
+def demand_places(settings: Settings, slots: int) -> None:
+    """Raise ``PortTakenError`` if a listener's port is in use: another stack may be running."""
+    try:
+        demand_free(ports_of(settings, slots))
+    except PortTakenError as error:
+        raise PortTakenError(f"{error} Is a stack running already? `--ports auto` starts another beside it.") from error
+
+
+def ports_of(settings: Settings, slots: int) -> list[int]:
+    """Every port that the processes of a stack listen on."""
+    urls = [settings.gateway_url(lane) for lane in Lane]
+    return [
+        *(int(url.rstrip("/").rpartition(":")[2]) for url in urls),
+        settings.webhook_port,
+        settings.webhook_metrics_port,
+        settings.ledger_metrics_port,
+        *(settings.gateway_metrics(lane) for lane in Lane),
+        *(in_slot(settings, slot).worker_metrics(lane) for lane in Lane for slot in range(slots)),
+    ]
+
+
+def in_slot(settings: Settings, slot: int) -> Settings:
+    """The settings as the worker of that slot reads them."""
+    return settings.model_copy(update={"slot": slot})
+
+
+def _free_base(offsets: Sequence[int]) -> int:
+    """A port such that it and those at ``offsets`` above it are free."""
+    for _ in range(_TRIES):
+        (base,) = free_ports(1)
+        try:
+            demand_free([base + offset for offset in offsets])
+        except PortTakenError:
+            continue
+        return base
+    raise PortTakenError(f"No {len(offsets)} free ports side by side on {_HOST}.")

@@ -1,0 +1,222 @@
+"""Everything on one machine: Kafka, topics, registry, gateway, webhook, ledger, workers. Started in order, stopped in reverse.
+
+What ``fanfare dev``, ``fanfare demo`` and the fault tests run on. Processes are called
+
+    ledger   webhook   gateway-campaign  gateway-otp  gateway-update   worker-otp-0  worker-update-0  worker-campaign-0
+
+(with -1, -2 ... for further slots), and each starts after those that take what it gives, so that a stop in reverse leaves nothing without a taker.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from schemas.names import Lane
+from schemas.registry import Business, Entry
+from schemas.topics import catalogue
+from streams import settings as environment
+from streams.kafka.cluster import READY_DEADLINE_S, Cluster, start_cluster
+from streams.kafka.cluster_errors import PortTakenError
+from streams.kafka.ports import demand_free, free_ports
+from streams.kafka.provision import provision
+from streams.kafka.readiness import wait_ready
+from streams.placement import demand_places, free_places, in_slot
+from streams.processes import Process, ProcessPlan
+from streams.registered import read_registry
+from streams.registration import RegistrationError, changes, read_files, write
+from streams.settings import Settings
+
+REGISTRY: Final = Path(__file__).parents[1] / "deploy" / "dev"
+"""The businesses, templates and prices of the development set-up, in the checkout that this module stands in."""
+
+KAFKA_PORTS: Final = (9092, 9093, 9094)
+"""Where clients look for Kafka; other free ports are taken where one of these is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackPlan:
+    """What to start. ``fields`` are settings of every process (``settle_ms=5_000``); they win over the environment."""
+
+    data: Path
+    """Holds Kafka's records, the ledger, the gateway's logs and ``logs/``; whatever is there is gone on with."""
+    bootstrap: str | None = None
+    """A Kafka that runs already; None starts one."""
+    nodes: int = 1
+    slots: int = 1
+    """Workers a lane."""
+    free_ports: bool = False
+    registry: Path = REGISTRY
+    gateway_options: tuple[str, ...] = ()
+    """Of ``fanfare gateway``: ``("--profile", "online", "--faults", "FILE")``."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    restarts_a_minute: int = 6
+
+
+class Stack:
+    """A running deployment; made by :func:`running`, or started and stopped by hand."""
+
+    def __init__(self, plan: StackPlan, *, say: Callable[[str], None]) -> None:
+        self.plan = plan
+        self.settings: Settings = environment.load()
+        self.cluster: Cluster | None = None
+        """The Kafka that was started here; None if it is somebody else's."""
+        self.processes: dict[str, Process] = {}
+        """By name, in the order of starting."""
+        self.businesses: tuple[str, ...] = ()
+        self._overrides: dict[str, Any] = {}
+        self._say = say
+
+    @property
+    def bootstrap(self) -> str:
+        """Kafka's address."""
+        return self.settings.bootstrap
+
+    async def start(self) -> None:
+        """Return when every process is ready. Raises what stands in the way, with nothing left running."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop everything, the last started first; nothing that was acknowledged is lost. May be called twice."""
+        for group in reversed(self._groups()):
+            await asyncio.gather(*(process.stop() for process in group))
+        if self.cluster is not None:
+            cluster, self.cluster = self.cluster, None
+            await cluster.stop()
+
+    def environment(self, **fields: str | int | bool | Path) -> dict[str, str]:
+        """The environment of any command that is to work on this stack. Holds secrets."""
+        return environment.child_environment(**{**self._overrides, **fields})
+
+    @property
+    def given_up(self) -> list[str]:
+        """Processes that ended too often and are down."""
+        return [name for name, process in self.processes.items() if process.given_up]
+
+    # -- starting
+
+    async def _start(self) -> None:
+        plan = self.plan
+        data = plan.data.absolute()
+        entries = registered_entries(plan.registry)
+        places = free_places(plan.slots) if plan.free_ports else {}
+        self._overrides = {**places, **plan.fields, "data_dir": data}
+        self._load()
+        demand_places(self.settings, plan.slots)
+        await self._kafka(data)
+        self._load()
+        await self._prepare(entries)
+        self.processes = {process.name: process for process in self._planned()}
+        *takers, workers = self._groups()
+        for wave in ([process for group in takers for process in group], workers):
+            self._say("starting " + ", ".join(process.name for process in wave))
+            for process in wave:
+                await process.start()
+            await asyncio.gather(*(process.ready() for process in wave))
+
+    def _load(self) -> None:
+        self.settings = environment.load(**self._overrides)
+
+    async def _kafka(self, data: Path) -> None:
+        plan = self.plan
+        if plan.bootstrap is not None:
+            await wait_ready(plan.bootstrap, brokers=1, deadline_s=READY_DEADLINE_S)
+            self._overrides["bootstrap"] = plan.bootstrap
+            return
+        ports = None if plan.free_ports else _usual_ports(plan.nodes)
+        self.cluster = await start_cluster(nodes=plan.nodes, data=data / "kafka", ports=ports, say=self._say)
+        self._overrides["bootstrap"] = self.cluster.bootstrap
+
+    async def _prepare(self, entries: list[Entry]) -> None:
+        settings = self.settings
+        self.businesses = tuple(entry.id for entry in entries if isinstance(entry, Business))
+        wanted = catalogue(self.businesses)
+        made = await provision(settings.bootstrap, wanted, shards=settings.shards, dev=settings.dev, say=_unsaid)
+        located = read_files(registry_files(self.plan.registry))
+        new = changes(located, await read_registry(settings.bootstrap))
+        await write(settings.bootstrap, new)
+        self._say(f"{len(wanted)} topics ({len(made)} new), {len(entries)} registry entries ({len(new)} new)")
+
+    # -- what there is
+
+    def _planned(self) -> list[Process]:
+        settings = self.settings
+        told = ("--registry", str(self.plan.registry.absolute()), *self.plan.gateway_options)
+        rows: list[tuple[str, tuple[str, ...], int]] = [
+            ("ledger", ("ledger",), settings.ledger_metrics_port),
+            ("webhook", ("webhook",), settings.webhook_metrics_port),
+        ]
+        rows += [
+            (f"gateway-{lane.word}", ("gateway", "--lane", lane.word, *told), settings.gateway_metrics(lane))
+            for lane in Lane
+        ]
+        rows += [
+            (
+                f"worker-{lane.word}-{slot}",
+                ("worker", "--lane", lane.word, "--slot", str(slot)),
+                in_slot(settings, slot).worker_metrics(lane),
+            )
+            for slot in range(self.plan.slots)
+            for lane in Lane
+        ]
+        return [self._process(name, arguments, port) for name, arguments, port in rows]
+
+    def _process(self, name: str, arguments: tuple[str, ...], port: int) -> Process:
+        plan = ProcessPlan(
+            name=name,
+            arguments=arguments,
+            environment=self.environment(),
+            host=self.settings.metrics_host,
+            port=port,
+            log_path=self.settings.data_dir / "logs" / f"{name}.log",
+            restarts_a_minute=self.plan.restarts_a_minute,
+        )
+        return Process(plan, say=self._say)
+
+    def _groups(self) -> list[list[Process]]:
+        """Those that take before those that give."""
+        kinds = ("ledger", "webhook", "gateway", "worker")
+        return [[each for each in self.processes.values() if each.name.startswith(kind)] for kind in kinds]
+
+
+@contextlib.asynccontextmanager
+async def running(plan: StackPlan, *, say: Callable[[str], None]) -> AsyncIterator[Stack]:
+    """Lend a stack that runs; it is stopped at the end. Raises what :meth:`Stack.start` raises."""
+    stack = Stack(plan, say=say)
+    await stack.start()
+    try:
+        yield stack
+    finally:
+        await stack.stop()
+
+
+def registry_files(folder: Path) -> list[Path]:
+    """The YAML files of a registry folder; :class:`RegistrationError` if there are none."""
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise RegistrationError(f"{folder}: there is no registry file (*.yaml); name their folder with --registry")
+    return files
+
+
+def registered_entries(folder: Path) -> list[Entry]:
+    """What stands in the registry files of ``folder``; :class:`RegistrationError` for what is wrong in them."""
+    return [located.entry for located in read_files(registry_files(folder))]
+
+
+def _usual_ports(nodes: int) -> list[int]:
+    ports: Iterable[int] = KAFKA_PORTS[:nodes]
+    try:
+        demand_free(list(ports))
+    except PortTakenError:
+        return free_ports(nodes)
+    return list(ports)
+
+
+def _unsaid(_line: str) -> None:
+    """One node keeps one copy of everything: the first line of a development stack has said so."""
