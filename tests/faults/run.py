@@ -1,0 +1,43 @@
+"""`python -m tests.faults.run`: kills, pauses and doubles of every process under load, then the auditor; `make faults`."""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from streams import log
+from tests.faults.campaign import Campaign
+
+
+def main() -> int:
+    """Run one campaign; 1 if a promise was broken. The last line is JSON."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.run", description=__doc__)
+    parser.add_argument("--faults", type=int, default=100, help="how many faults (100)")
+    parser.add_argument("--per-second", type=int, default=800, help="messages a second over three lanes (800)")
+    parser.add_argument("--every", type=float, default=2.5, help="seconds between two faults (2.5)")
+    parser.add_argument("--seed", type=int, default=1, help="decides which fault hits which process")
+    parser.add_argument("--nodes", type=int, default=1, choices=(1, 3), help="Kafka nodes")
+    parser.add_argument("--data", type=Path, help="keep everything here; else a temporary folder")
+    asked = parser.parse_args()
+    log.configure(level="error", program="faults")
+    with tempfile.TemporaryDirectory(prefix="fanfare-faults-") as folder:
+        campaign = Campaign(
+            seed=asked.seed,
+            faults=asked.faults,
+            per_second=asked.per_second,
+            every_s=asked.every,
+            data=asked.data or Path(folder),
+            nodes=asked.nodes,
+        )
+        asyncio.run(campaign.run(lambda line: print(line, file=sys.stderr, flush=True)))
+    assert campaign.audit is not None
+    for violation in campaign.audit.violations:
+        print(f"{violation.invariant} {violation.name} {violation.where}: {violation.sentence}")
+    print(json.dumps(campaign.summary()))
+    return 1 if campaign.audit.total else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
