@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("demo", "streams.commands.demo", "a real storm day through the whole system, with the auditor's verdict"),
+    ("dev", "streams.commands.dev", "run everything on this machine until Ctrl-C"),
     ("kafka", "streams.commands.kafka", "run a real Apache Kafka on this machine: up, down, status"),
     ("provision", "streams.commands.provision", "make and check the topics"),
     ("registry", "streams.commands.registry", "register businesses, templates, prices and keys: apply, show"),
