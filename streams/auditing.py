@@ -23,12 +23,14 @@ from streams.books import whole_ledger
 from streams.kafka.bounds import Bounds, log_bounds
 from streams.kafka.commits import Place
 from streams.kafka.committed import committed_offsets
+from streams.kafka.readiness import describe
 from streams.kafka.scan import scan
 from streams.ledger import path_of
 from streams.settings import Settings, raw
 from streams.simulator.eventlog import FILE_NAME, read
 from streams.simulator.program import log_folder
 
+_ANSWER_S: Final = 10
 _OURS: Final = frozenset(topic.name for topic in catalogue())
 
 
@@ -38,8 +40,9 @@ async def audit_system(
     """Audit the deployment of ``settings``: its topics, its ledger and the gateway's logs in its data folder.
 
     ``quiet``: nothing more is to come, so whatever is unfinished is a violation. ``searched`` are files and folders that must
-    not hold ``canary`` either. Raises ``ScanError``, ``BooksError``, ``OSError``.
+    not hold ``canary`` either. Raises ``ScanError``, ``ClusterError``, ``BooksError``, ``OSError``.
     """
+    await describe(settings.bootstrap, deadline_s=_ANSWER_S)
     now_ms = clock.now_ms()
     committed: dict[Place, int] = {}
     for lane in Lane:
