@@ -13,7 +13,7 @@ Theory (protocol.md sections 1.2 and 1.3; sketched and checked over 20,000 sched
   said before its previous claim, then claims again with that claim's offset as the floor; so nothing open is ever further
   back than F/2 of serving time, and an owner that dies before its first round hands on the floor that it found. (A start
   reckoned from times loses what is open when an owner claims after a long outage and dies at once: the scheduler of
-  ``tests/pure/schedules`` found it.) Any claim's floor is safe, void ones' too: it is at worst too far back.
+  ``tests/pure/schedules`` found it.)
 - A log trimmed above the floor is refused, never folded.
 
 Everything here is pure; ``streams/kafka/journal.py`` does the reading and appending, the scheduler of ``tests/pure`` drives
@@ -110,12 +110,13 @@ def claim_won(fold: Fold, epoch: int, instance: str) -> bool:
 
 
 def last_floor(records: Iterable[bytes]) -> int | None:
-    """The floor of the last claim, void or not, among ``records``; None if there is no claim: look further back."""
-    floor = None
-    for record in records:
-        if head_of(record).kind is Kind.CLAIM:
-            floor = body_of(record, Claim).floor
-    return floor
+    """The highest floor that any claim among ``records`` carries; None if there is no claim: look further back.
+
+    Void claims count: an owner raises its floor only after its restatements were acknowledged and checked, and what was true
+    then stays true. A new owner's claim may carry a lower one than its predecessor's last.
+    """
+    floors = [body_of(record, Claim).floor for record in records if head_of(record).kind is Kind.CLAIM]
+    return max(floors, default=None)
 
 
 def fold_start(floor: int | None, *, log_start: int, log_end: int, accept_trimmed: bool = False) -> int:

@@ -4,7 +4,8 @@ What ``fanfare dev``, ``fanfare demo`` and the fault tests run on. Processes are
 
     ledger   webhook   gateway-campaign  gateway-otp  gateway-update   worker-otp-0  worker-update-0  worker-campaign-0
 
-(with -1, -2 ... for further slots), and each starts after those that take what it gives, so that a stop in reverse leaves nothing without a taker.
+(with -1, -2 ... for further slots). Each starts after those that take what it gives, so that a stop in reverse leaves
+nothing without a taker.
 """
 
 import asyncio
@@ -93,6 +94,17 @@ class Stack:
     def environment(self, **fields: str | int | bool | Path) -> dict[str, str]:
         """The environment of any command that is to work on this stack. Holds secrets."""
         return environment.child_environment(**{**self._overrides, **fields})
+
+    @property
+    def unusual(self) -> dict[str, Any]:
+        """Settings of this stack that other commands would not come to by themselves."""
+        usual = environment.load()
+        return {
+            name: value
+            for name, value in self._overrides.items()
+            if (now := getattr(self.settings, name)) != (then := getattr(usual, name))
+            and not (isinstance(now, Path) and now == then.absolute())
+        }
 
     @property
     def given_up(self) -> list[str]:

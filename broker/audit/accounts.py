@@ -16,6 +16,7 @@ from broker.audit.table import FIRST_TERMINAL
 from schemas.facts import ReceiptStatus
 from schemas.names import Lane
 from schemas.reasons import Reason, State, word_of
+from schemas.topics import outcomes, requests, status, work
 
 Mask = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
@@ -162,33 +163,47 @@ def _unfrozen(book: Book, part: Part) -> None:
 
 
 def _unopened(book: Book, part: Part) -> None:
-    request, lane = part.request, part.request.lane.word
-    inputs, works, journal = f"requests.{lane}", f"work.{lane}", f"outcomes.{lane}"
-    report, late = book.findings.report, book.rules.late(request.verdict_ms)
-    if any((works, part.shard, offset) in book.dead for offset in part.asked):
+    lane = part.request.lane
+    if any((work(lane), part.shard, offset) in book.dead for offset in part.asked):
         book.counts["poisoned"] += 1
-    elif book.trimmed((journal, part.shard), request.verdict_ms):
+    elif book.trimmed((outcomes(lane), part.shard), part.request.verdict_ms):
         book.counts["beyond_retention"] += 1
-    elif not part.asked and book.committed((inputs, request.origin[0]), request.origin[1]):
-        report(Breach.COMMITTED_UNFINISHED, f"{inputs}/{request.origin[0]}@{request.origin[1]}", f"no work for {part}")
-    elif part.asked and book.committed((works, part.shard), part.asked[0]):
-        report(Breach.COMMITTED_UNFINISHED, f"{works}/{part.shard}@{part.asked[0]}", f"{part} was not opened")
-    elif late:
-        breach = Breach.NOT_OPENED if part.asked else Breach.WORK_MISSING
-        report(breach, request.where, str(part), messages=max(part.count, 1))
+    elif part.asked:
+        _not_taken_over(book, part)
     else:
-        book.counts["lag_deliver" if part.asked else "lag_work"] += 1
+        _not_asked(book, part)
+
+
+def _not_taken_over(book: Book, part: Part) -> None:
+    place, offset = (work(part.request.lane), part.shard), part.asked[0]
+    if book.committed(place, offset):
+        detail = f"{part} was not opened"
+        book.findings.report(Breach.COMMITTED_UNFINISHED, f"{place[0]}/{place[1]}@{offset}", detail)
+    elif book.rules.late(part.request.verdict_ms):
+        book.findings.report(Breach.NOT_OPENED, part.request.where, str(part), messages=max(part.count, 1))
+    else:
+        book.counts["lag_deliver"] += 1
+
+
+def _not_asked(book: Book, part: Part) -> None:
+    (partition, offset), topic = part.request.origin, requests(part.request.lane)
+    if book.committed((topic, partition), offset):
+        book.findings.report(Breach.COMMITTED_UNFINISHED, f"{topic}/{partition}@{offset}", f"no work for {part}")
+    elif book.rules.late(part.request.verdict_ms):
+        book.findings.report(Breach.WORK_MISSING, part.request.where, str(part), messages=max(part.count, 1))
+    else:
+        book.counts["lag_work"] += 1
 
 
 def close_statuses(book: Book) -> None:
     """Report verdicts that were committed and never told."""
     for request in book.requests.values():
-        place = (f"status.{request.business}", 0)
+        place = (status(request.business), 0)
         if request.told or place not in book.begun or book.trimmed(place, request.verdict_ms):
             continue
-        inputs = (f"requests.{request.lane.word}", request.origin[0])
-        if book.committed(inputs, request.origin[1]):
-            where = f"{inputs[0]}/{inputs[1]}@{request.origin[1]}"
+        topic, (partition, offset) = requests(request.lane), request.origin
+        if book.committed((topic, partition), offset):
+            where = f"{topic}/{partition}@{offset}"
             book.findings.report(
                 Breach.COMMITTED_UNFINISHED, where, f"the verdict about request {request} was not told"
             )

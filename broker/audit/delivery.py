@@ -84,30 +84,29 @@ class Delivery:
         part = book.parts[lane, event.shard].get(name)
         if part is None and book.excused(lane, event.at_ms):
             book.counts["beyond_retention"] += count
-            return
-        if part is None or not part.frozen:
+        elif part is None or not part.frozen:
             self._undecided(event, where, (lane, event.shard, name), list(event.ranks))
-            return
-        recipients = base64.b64decode(event.recipients)
-        self._judge(event, where, part, count)
+        else:
+            self._judge(event, where, part, count)
+            self._people(event, where, part, base64.b64decode(event.recipients))
+            if book.rules.limits is not None and not part.request.heartbeat:
+                self.limits.handed(event.sender, base64.b64decode(event.recipients), event.at_ms, log)
+
+    def _people(self, event: GatewayEvent, where: str, part: Part, recipients: bytes) -> None:
+        """Judge each run of ranks, and that the people of ``recipients`` are theirs."""
         at = 0
-        for first, ranks in event.ranks:
-            if first + ranks > part.count:
-                book.findings.report(
-                    Breach.RANK_UNKNOWN, where, f"{part}: {part.count} members, rank {first + ranks - 1}"
-                )
+        for first, count in event.ranks:
+            if first + count > part.count:
+                detail = f"{part}: {part.count} members, rank {first + count - 1}"
+                self._book.findings.report(Breach.RANK_UNKNOWN, where, detail)
                 return
-            run = _Accepted(event, where, part, part.base + first, part.base + first + ranks)
-            if (
-                part.recipients[first * NAME_BYTES : (first + ranks) * NAME_BYTES]
-                != recipients[at : at + ranks * NAME_BYTES]
-            ):
-                book.findings.report(Breach.WRONG_RECIPIENT, where, str(run))
+            run = _Accepted(event, where, part, part.base + first, part.base + first + count)
+            own = part.recipients[first * NAME_BYTES : (first + count) * NAME_BYTES]
+            if own != recipients[at : at + count * NAME_BYTES]:
+                self._book.findings.report(Breach.WRONG_RECIPIENT, where, str(run), messages=count)
             self._judge_run(run)
-            at += ranks * NAME_BYTES
+            at += count * NAME_BYTES
         self._versions.handed(part, recipients, where)
-        if book.rules.limits is not None and not part.request.heartbeat:
-            self.limits.handed(event.sender, recipients, event.at_ms, log)
 
     def _raise_epoch(self, event: GatewayEvent) -> None:
         place = (event.lane, event.shard)

@@ -86,15 +86,22 @@ class Charges:
                 Breach.CHARGE_WITHOUT_MESSAGE, record.where, f"request {text_of(charge.request)}, shard {header.shard}"
             )
             return
-        request = part.request
+        self._compare(record, part, charge)
+        self._post_all(record, part, charge)
+
+    def _compare(self, record: Logged, part: Part, charge: Charge) -> None:
+        report, request = self._book.findings.report, part.request
         if (charge.business, charge.sender) != (request.business, request.sender):
             report(Breach.CHARGE_OF_ANOTHER, record.where, f"{part}: {charge.sender} of {charge.business}")
         if request.test:
             report(Breach.CHARGED_TEST, record.where, str(part))
         self._price(record, part, charge)
+
+    def _post_all(self, record: Logged, part: Part, charge: Charge) -> None:
         for first, count in _intervals(charge.ranks):
             if first + count > part.count:
-                report(Breach.RANK_UNKNOWN, record.where, f"{part}: {part.count} members, rank {first + count - 1}")
+                detail = f"{part}: {part.count} members, rank {first + count - 1}"
+                self._book.findings.report(Breach.RANK_UNKNOWN, record.where, detail)
                 return
             self._post(record, part, charge, range(part.base + first, part.base + first + count))
 

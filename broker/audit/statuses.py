@@ -42,8 +42,12 @@ def _verdict(book: Book, record: Logged, told: Status, request: Request | None) 
             book.findings.report(Breach.TOLD_OTHERWISE, record.where, f"request {request}: {told.state}")
         return
     book.answered.add((name, told.seq))
-    if told.state != "accepted" or book.opt_ins.get(name) or (request is not None and request.accepted):
-        return
+    known = book.opt_ins.get(name) or (request is not None and request.accepted)
+    if told.state == "accepted" and not known:
+        _without_verdict(book, record, told, name)
+
+
+def _without_verdict(book: Book, record: Logged, told: Status, name: bytes) -> None:
     if not any(book.excused(lane, record.timestamp_ms) for lane in Lane):
         breach = Breach.VOID_ACTED_ON if name in book.void_names else Breach.TOLD_OTHERWISE
         book.findings.report(breach, record.where, f"request {told.request}: {told.state}, without a verdict")

@@ -12,7 +12,7 @@ import msgspec
 from broker.audit.book import Book, Fact, Part, Request
 from broker.audit.dump import Logged
 from broker.audit.epochs import Epochs
-from broker.audit.inputs import Inputs, digest_of
+from broker.audit.inputs import Input, Inputs, digest_of
 from broker.audit.invariants import Breach
 from broker.audit.people import shards_of
 from schemas.names import NAME_BYTES, Lane, business_of, fact_key, request_name
@@ -86,21 +86,22 @@ class Verdicts:
             self._accept(record, request, entry, entry.terms)
 
     def _origin_of(self, record: Logged, entry: Planned, request: Request, *, restated: bool) -> None:
-        topic = requests(request.lane)
+        """Hold a verdict against the input that it names as its origin."""
+        topic, (partition, offset) = requests(request.lane), request.origin
         found = self._inputs.named_by(topic, request.origin)
-        findings = self._book.findings
-        if found is None:
-            place = (topic, request.origin[0])
-            if not restated and request.origin[1] >= self._book.begins(place):
-                findings.report(Breach.VERDICT_WITHOUT_REQUEST, record.where, f"request {request}")
-            return
+        if found is not None:
+            self._same_input(record, entry, request, found)
+        elif not restated and offset >= self._book.begins((topic, partition)):
+            self._book.findings.report(Breach.VERDICT_WITHOUT_REQUEST, record.where, f"request {request}")
+
+    def _same_input(self, record: Logged, entry: Planned, request: Request, found: Input) -> None:
+        report, rows = self._book.findings.report, entry.rows
         if found.name and found.name != entry.name:
-            findings.report(Breach.NAME_DIFFERS, record.where, f"request {request} at {topic}/{request.origin}")
+            report(Breach.NAME_DIFFERS, record.where, f"request {request}, origin {request.origin}")
         if found.dead and not entry.verdict:
-            findings.report(Breach.DEAD_BUT_ACCEPTED, record.where, f"{topic}/{request.origin[0]}@{request.origin[1]}")
-        rows = entry.rows
+            report(Breach.DEAD_BUT_ACCEPTED, record.where, f"request {request}, origin {request.origin}")
         if found.people and rows is not None and digest_of(cells(rows.recipients, NAME_BYTES)) != found.people:
-            findings.report(Breach.RECIPIENT_DIFFERS, record.where, f"request {request}")
+            report(Breach.RECIPIENT_DIFFERS, record.where, f"request {request}")
 
     def _accept(self, record: Logged, request: Request, entry: Planned, terms: Terms) -> None:
         if request_name(request.lane, terms.source, terms.id) != entry.name:

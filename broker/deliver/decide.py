@@ -77,10 +77,7 @@ def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int) -> Decid
         statuses[position] = reason
     _drop_leavers(item, ranks, statuses, rules.facts.audience)
     attempts = bytearray(item.attempts[rank] for rank in ranks)
-    if any(attempts):
-        for position, attempt in enumerate(attempts):
-            if attempt >= rules.policy.max_attempts and statuses[position] == State.SEND:
-                statuses[position] = Reason.ATTEMPTS_EXHAUSTED
+    _end_exhausted(statuses, attempts, rules.policy.max_attempts)
     limited = rules.stamps.on and not item.unlimited
     dues = _keep_pair_limit(item, people, statuses, rules, now_ms) if limited else []
     for position, status in enumerate(statuses):
@@ -92,6 +89,14 @@ def all_alike(item: Item, ranks: Sequence[int], reason: Reason, rules: Rules) ->
     """The same refusal for all of ``ranks``."""
     attempts = bytes(item.attempts[rank] for rank in ranks)
     return _section(item, ranks, (bytes((reason,)) * len(ranks), attempts, (), []), rules.facts)
+
+
+def _end_exhausted(statuses: bytearray, attempts: bytearray, most: int) -> None:
+    if max(attempts, default=0) < most:
+        return
+    for position, attempt in enumerate(attempts):
+        if attempt >= most and statuses[position] == State.SEND:
+            statuses[position] = Reason.ATTEMPTS_EXHAUSTED
 
 
 def _drop_leavers(item: Item, ranks: Sequence[int], statuses: bytearray, audience: Audience) -> None:

@@ -88,6 +88,7 @@ class Item:
         self.request = opened.item.request
         self.terms: Terms = opened.item.terms
         self.stated_ms = stated_ms
+        """When the journal last said the *whole* of it: at its opening or in a restatement, never by a decision alone."""
         self.members: Members | None = None
         self.ordinals: npt.NDArray[np.uint32] | None = None
         self.dues: dict[int, int] = {}
@@ -153,7 +154,7 @@ class Item:
             at = end
         return ranks
 
-    def decided(self, section: Decided, at_ms: int) -> None:
+    def decided(self, section: Decided) -> None:
         """Fold decisions."""
         statuses, attempts = values_of(section.statuses), values_of(section.attempts)
         self._put(section.ranks, statuses, attempts)
@@ -169,9 +170,8 @@ class Item:
         if self.dues or section.due_ms:
             self._set_dues(ranks_of(section.ranks), statuses, of_i64s(section.due_ms))
         self.cursor = self.statuses.find(State.PENDING, self.cursor) if self.pending else len(self.statuses)
-        self.stated_ms = at_ms
 
-    def answered(self, section: Answered, at_ms: int) -> None:
+    def answered(self, section: Answered) -> None:
         """Fold answers: all accepted but the exceptions."""
         exceptions = of_u32s(section.except_ranks)
         before = self._count(section.ranks)
@@ -183,7 +183,6 @@ class Item:
         for rank, due in zip(exceptions, of_i64s(section.except_due_ms), strict=True):
             if due:
                 self.dues[rank] = due
-        self.stated_ms = at_ms
 
     def _put(self, intervals: bytes, statuses: bytes, attempts: bytes) -> None:
         at = 0

@@ -66,8 +66,7 @@ class ShardState:
             item = self.items.get(members.request)
             if item is not None and not item.frozen:
                 item.freeze(members)
-                item.stated_ms = at_ms
-                self._close_if_finished(item, at_ms)
+                self._close_if_finished(item)
         for decided in body.decided:
             item = self.items.get(decided.request)
             if item is not None:
@@ -75,8 +74,8 @@ class ShardState:
         for answered in body.answered:
             item = self.items.get(answered.request)
             if item is not None:
-                item.answered(answered, at_ms)
-                self._close_if_finished(item, at_ms)
+                item.answered(answered)
+                self._close_if_finished(item)
 
     def _open(self, opened: Opened, at_ms: int) -> None:
         if self.knows(opened.item.request):
@@ -85,11 +84,11 @@ class ShardState:
         self.versions.see(opened.item.terms, at_ms)
 
     def _decided(self, item: Item, section: Decided, at_ms: int) -> None:
-        item.decided(section, at_ms)
+        item.decided(section)
         self.tries.pop(item.request, None)
         if self.stamps.on and not item.unlimited and at_ms > self.last_ms - self.stamps.memory_ms():
             self._spend(item, section, at_ms)
-        self._close_if_finished(item, at_ms)
+        self._close_if_finished(item)
 
     def _spend(self, item: Item, section: Decided, at_ms: int) -> None:
         ranks, statuses = ranks_of(section.ranks), values_of(section.statuses)
@@ -98,9 +97,10 @@ class ShardState:
             for recipient in recipients_of(item.people(sent, self._audience)):
                 self.stamps.spend(item.terms.sender, recipient, at_ms)
 
-    def _close_if_finished(self, item: Item, at_ms: int) -> None:
+    def _close_if_finished(self, item: Item) -> None:
+        # That it is closed follows from all that was said of it, so the name is as old as its opening.
         if item.finished and self.items.pop(item.request, None) is not None:
-            self.closed[item.request] = (item.terms.keep_ms, at_ms)
+            self.closed[item.request] = (item.terms.keep_ms, item.stated_ms)
 
     def _restated(self, body: Restated, at_ms: int) -> None:
         for entry in body.open:

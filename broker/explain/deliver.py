@@ -6,7 +6,7 @@ from itertools import repeat
 
 from pyroaring import BitMap
 
-from broker.explain.line import Focus, Line, count_text, status_text
+from broker.explain.line import Focus, Line, count_text, people_text, status_text
 from schemas.names import NAME_BYTES
 from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
 from schemas.planned import WorkItem
@@ -69,7 +69,7 @@ def _rank_among(members: Members, ordinal: int) -> int:
 
 def _opened(header: Header, opened: Opened) -> str:
     item = opened.item
-    whom = f"list {item.list}" if item.list else f"{len(item.rows or ()):,} recipients"
+    whom = f"list {item.list}" if item.list else people_text(len(item.rows or ()))
     return f"taken over by shard {header.shard} (epoch {header.epoch}): {whom}"
 
 
@@ -92,7 +92,7 @@ def _decided(focus: Focus, header: Header, decided: Decided, place: str) -> Iter
         whom = count_text(ranks[position] for position in positions)
         text = f"{whom} of shard {header.shard}: {status_text(status)}"
         if status == State.SEND:
-            text += f", attempt {attempt}; suppressions read up to offset {decided.suppressed_upto}"
+            text += f", attempt {attempt}; {_barrier(decided.suppressed_upto)}"
         if status == State.WAITING:
             text += f" until {instant(min(due_at[position] for position in positions))}"
         yield Line(header.at_ms, "deliver", text, place)
@@ -115,6 +115,11 @@ def _answered(focus: Focus, header: Header, answered: Answered, place: str) -> I
         text = f"{count_text(whom)} of shard {header.shard}: {status_text(status)}{code_text(code)}"
         text += f" until {instant(due_ms)}" if status == State.WAITING and due_ms else ""
         yield Line(header.at_ms, "gateway", text, place)
+
+
+def _barrier(upto: int) -> str:
+    """How far the log of suppressions had been read when it was decided to send."""
+    return "no suppression stood against anybody" if upto < 0 else f"suppressions read up to offset {upto}"
 
 
 def code_text(code: int) -> str:

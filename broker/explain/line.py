@@ -59,3 +59,8 @@ def count_text(ranks: Iterable[int]) -> str:
     if listed[-1] - listed[0] == len(listed) - 1:
         return f"ranks {listed[0]}-{listed[-1]}"
     return f"{len(listed):,} ranks"
+
+
+def people_text(count: int) -> str:
+    """``1 recipient``, ``3 recipients``."""
+    return f"{count:,} recipient{'' if count == 1 else 's'}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from broker.explain.line import Focus, Line, reason_text
+from broker.explain.line import Focus, Line, people_text, reason_text
 from schemas.planned import Planned, PlannedBatch, Terms, Work
 from schemas.reasons import Reason
 from schemas.registry import Category
@@ -23,7 +23,7 @@ def _refused(entry: Planned) -> str:
 
 
 def _accepted(entry: Planned) -> Iterator[str]:
-    whom = f"list {entry.list}" if entry.list else f"{len(entry.rows or ()):,} explicit recipients"
+    whom = f"list {entry.list}" if entry.list else people_text(len(entry.rows or ()))
     came = f"input {entry.origin.partition}@{entry.origin.offset}"
     if entry.first is not None:
         came += f", moved here from {entry.first.partition}@{entry.first.offset}"
@@ -40,7 +40,7 @@ def work_lines(focus: Focus, header: Header, body: Work, place: str) -> Iterator
         return
     for item in body.items:
         if item.request == focus.request:
-            whom = f"list {item.list}" if item.list else f"{len(item.rows or ()):,} recipients"
+            whom = f"list {item.list}" if item.list else people_text(len(item.rows or ()))
             yield Line(header.at_ms, "plan", f"asked shard {header.shard} for {whom}", place)
 
 

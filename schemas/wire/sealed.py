@@ -58,9 +58,10 @@ def _info(request: bytes, address: str, template: str, parameter: str) -> bytes:
 
 
 def seal_code(
-    code: str, public: bytes, kid: str, *, request: bytes, address: str, template: str, parameter: str
+    code: str, key_of: tuple[str, bytes], *, request: bytes, address: str, template: str, parameter: str
 ) -> str:
-    """``<kid>.<base64url>`` of ``code`` for the holder of ``public`` (32 bytes, X25519), bound to its place."""
+    """``<kid>.<base64url>`` of ``code`` for the holder of ``key_of`` (its id; X25519, 32 bytes), bound to its place."""
+    kid, public = key_of
     key = X25519PublicKey.from_public_bytes(public)
     blob = _SUITE.encrypt(code.encode(), key, info=_info(request, address, template, parameter))
     return f"{kid}.{base64.urlsafe_b64encode(blob).decode().rstrip('=')}"

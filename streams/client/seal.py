@@ -45,8 +45,7 @@ def seal_codes(event: Event, lane: Lane, codes: Mapping[str, str], key: SealKey)
     try:
         seal = partial(
             seal_code,
-            public=key.public,
-            kid=key.kid,
+            key_of=(key.kid, key.public),
             request=request_name(lane, event["source"], event["id"]),
             template=event["data"]["template"],
         )

@@ -1,81 +1,99 @@
-"""`fanfare dev`: everything on this machine until Ctrl-C, with the addresses one needs."""
+"""`fanfare dev`: everything on loopback until Ctrl-C."""
 
 import asyncio
-import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from schemas.names import Lane
-from streams import log
-from streams.kafka.cluster_errors import ClusterError
-from streams.ledger import path_of
-from streams.processes import ProcessError
-from streams.settings import SettingsError
+from streams import clock
+from streams.commands.console import BootstrapOption, refuse, say
+from streams.commands.stacks import (
+    NOT_FOR_PRODUCTION,
+    REGISTRY_DEFAULT,
+    STACK_FAULTS,
+    Nodes,
+    NodesOption,
+    Ports,
+    PortsOption,
+    RegistryOption,
+    addresses,
+    command_name,
+    rows,
+    shown,
+    version,
+    write_exports,
+)
+from streams.endings import until_signalled
+from streams.settings import kafka_bootstrap, load
 from streams.stack import Stack, StackPlan, running
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()
-def dev(
-    data: Annotated[Path, typer.Option(help="Kafka's records, the ledger, the gateway's logs.")] = Path(".data"),
-    nodes: Annotated[int, typer.Option(help="Kafka nodes: 1 or 3.")] = 1,
-    slots: Annotated[int, typer.Option(help="Workers a lane.")] = 1,
-    free_ports: Annotated[bool, typer.Option("--free-ports", help="Any free ports instead of the usual ones.")] = False,
-    bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT,...", help="A Kafka that runs already.")] = None,
+def main(
+    *,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where everything is kept.", show_default=".data")
+    ] = None,
+    bootstrap: BootstrapOption = None,
+    nodes: NodesOption = Nodes.ONE,
+    slots: Annotated[int, typer.Option(min=1, max=4, help="Workers a lane; they share its shards.")] = 1,
+    ports: PortsOption = Ports.FIXED,
+    registry: RegistryOption = REGISTRY_DEFAULT,
 ) -> None:
-    """Start Kafka, gateway, webhook, ledger and a worker a lane on loopback; print their addresses; Ctrl-C stops all of it.
+    """Run everything on this machine, on loopback; Ctrl-C stops it in order.
 
-    Nothing is lost by stopping: started again on the same --data it goes on where the journals stand.
+    Kafka, the simulated gateway with its phones, webhook, ledger and a worker a lane. What ends unasked is started again.
+    What is kept in the data folder is gone on with the next time; delete the folder to start afresh.
     """
-    log.configure(level="error", program="dev")
-    plan = StackPlan(data=data, bootstrap=bootstrap, nodes=nodes, slots=slots, free_ports=free_ports)
     try:
+        plan = StackPlan(
+            data=load(data_dir=data).data_dir,
+            bootstrap=bootstrap or kafka_bootstrap(),
+            nodes=int(nodes),
+            slots=slots,
+            free_ports=ports is Ports.AUTO,
+            registry=registry,
+        )
         asyncio.run(_run(plan))
-    except (ClusterError, ProcessError, SettingsError, OSError) as error:
-        print(f"fanfare dev: {error}", file=sys.stderr)
-        raise typer.Exit(1) from None
+    except STACK_FAULTS as error:
+        refuse("dev", str(error))
+    say("stopped; what was published is kept")
 
 
 async def _run(plan: StackPlan) -> None:
-    running_task = asyncio.current_task()
-    assert running_task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, running_task.cancel)
-    try:
-        async with running(plan, say=_say) as stack:
-            print("\n".join(_page(stack)), flush=True)
+    await until_signalled(_serve(plan))
+
+
+async def _serve(plan: StackPlan) -> None:
+    begun_ms = clock.monotonic_ms()
+    async with running(plan, say=say) as stack:
+        for line in page(stack, seconds=(clock.monotonic_ms() - begun_ms) / 1000):
+            print(line, flush=True)
+        try:
             await asyncio.Event().wait()
-    except asyncio.CancelledError:
-        _say("stopped in order")
+        finally:
+            say("stopping, the workers first")
 
 
-def _page(stack: Stack) -> Iterator[str]:
-    settings = stack.settings
-    rows = [
-        ("Kafka", settings.bootstrap),
-        ("phones", settings.gateway_campaign),
-        *((f"gateway {lane.word}", settings.gateway_url(lane)) for lane in Lane),
-        ("webhook", settings.webhook_url),
-        *((name, f"http://{one.plan.host}:{one.plan.port}/metrics") for name, one in stack.processes.items()),
-        ("ledger", str(path_of(settings))),
-        ("logs", str(settings.data_dir / "logs")),
-    ]
-    width = max(len(name) for name, _ in rows)
-    yield "fanfare dev: development, NOT FOR PRODUCTION; dev secrets; unsigned: dev"
-    yield from (f"  {name:<{width}}  {address}" for name, address in rows)
+def page(stack: Stack, *, seconds: float) -> Iterator[str]:
+    """What a person needs to know when it runs."""
     yield ""
-    yield "next, in another terminal"
-    yield f"  export FANFARE_KAFKA_BOOTSTRAP={settings.bootstrap}"
-    yield "  fanfare source flights --limit 50     a part of a storm day"
-    yield "  fanfare status                        stages, lanes, ages"
-    yield f"  fanfare audit --data {settings.data_dir}     close every account"
-    yield "  Ctrl-C here                           stops all of it"
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    yield f"fanfare {version()} is up after {seconds:.1f} s. {NOT_FOR_PRODUCTION}"
+    yield ""
+    yield from rows(list(addresses(stack)))
+    yield ""
+    yield "  Next, in another terminal:"
+    fanfare = command_name()
+    exports = write_exports(stack)
+    if exports is not None:
+        yield f"    . {shown(exports)}"
+    examples = shown(stack.plan.registry.absolute() / "examples")
+    yield f"    {fanfare} publish -f {examples}/parcel-delivered.json --lane update --fresh"
+    yield f"    {fanfare} publish -f {examples}/login-code.json --lane otp --fresh --seal code=123456"
+    yield f"    {fanfare} source flights --limit 50"
+    yield f"    {fanfare} status;  {fanfare} ledger --show;  {fanfare} audit"
+    yield "  Ctrl-C stops all of it and loses nothing."

@@ -88,6 +88,7 @@ class _Waiting:
         self._unanswered = set(events)
         self._unfinished = set(events)
         self._refused = False
+        self._said: dict[str, object] = {}
         self._finished = asyncio.Event()
 
     async def run(self, wait_s: float) -> int:
@@ -111,7 +112,10 @@ class _Waiting:
 
     def _hear(self, status: Status) -> None:
         self._unanswered.discard(status.request)
-        print("\n".join(_lines(status, (clock.monotonic_ms() - self._begun_ms) / 1000)), flush=True)
+        said = (status.state, status.reason, status.counts, [(one.state, one.reason) for one in status.recipients])
+        if self._said.get(status.request) != said:
+            self._said[status.request] = said
+            print("\n".join(_lines(status, (clock.monotonic_ms() - self._begun_ms) / 1000)), flush=True)
         joins = self._events[status.request].get("type") == OPTIN_TYPE
         self._refused |= status.state == "refused"
         if status.state in ("refused", "closed") or (joins and status.state == "accepted"):

@@ -314,8 +314,7 @@ async def test_sealed_code(listener: Listening, port: Gateway) -> None:
     """A code opens in its own place and on the phone alone: not in the log, and not for anybody else."""
     sealed = seal_code(
         "493027",
-        bytes.fromhex(DEV_SEAL_PUBLIC),
-        DEV_SEAL_KID,
+        (DEV_SEAL_KID, bytes.fromhex(DEV_SEAL_PUBLIC)),
         request=name("1"),
         address=address(1),
         template="code",

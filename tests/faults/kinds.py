@@ -1,4 +1,4 @@
-"""What is done to a running stack, by name. Each fault returns when the process is back; its recovery is measured from the log."""
+"""What is done to a running stack, by name. Each fault returns when the process is back."""
 
 import asyncio
 import dataclasses

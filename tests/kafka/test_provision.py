@@ -25,16 +25,16 @@ def fresh(partitions: int | None = None, *, retention_ms: int = HOUR_MS, compact
 async def test_the_whole_catalogue_can_be_made_and_found_again(kafka: RealKafka) -> None:
     """Every topic gets its partitions, leaders and configuration; a second time nothing is made."""
     topics = catalogue(("united", "parcelshop"))
-    await provision(kafka.bootstrap, topics, shards=4, dev=True, say=silent)
+    await provision(kafka.bootstrap, topics, shards=8, dev=True, say=silent)
     async with admin(kafka.bootstrap) as client:
         assert await leaderless(client, [topic.name for topic in topics]) == []
         facts = await topic_facts(client, [topic.name for topic in topics])
     for topic in topics:
         found = facts[topic.name]
-        assert found.partitions == (topic.partitions or 4), topic.name
+        assert found.partitions == (topic.partitions or 8), topic.name
         assert topic.config().items() <= found.config.items(), topic.name
-    assert await provision(kafka.bootstrap, topics, shards=4, dev=True, say=silent) == ()
-    await verify(kafka.bootstrap, topics, shards=4, dev=True, say=silent)
+    assert await provision(kafka.bootstrap, topics, shards=8, dev=True, say=silent) == ()
+    await verify(kafka.bootstrap, topics, shards=8, dev=True, say=silent)
 
 
 async def test_what_is_missing_is_named_when_nothing_may_be_made(kafka: RealKafka) -> None:

@@ -36,7 +36,12 @@ async def messages_per_s(bootstrap: str, count: int, *, partitions: int) -> floa
     try:
         consumer.assign([TopicPartition(_IN, partition) for partition in range(partitions)])
         async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=LINGER_MS) as producer:
-            return count / await _copy(consumer, producer, count)
+            seconds = await _copy(consumer, producer, count)
+        ends = await consumer.end_offsets([TopicPartition(_OUT, partition) for partition in range(partitions)])
+        copied = sum(ends.values())
+        if copied != count:
+            raise RuntimeError(f"{copied} of {count} records were copied")
+        return count / seconds
     finally:
         await consumer.stop()
 

@@ -57,7 +57,7 @@ def a_name_is_accepted_again_with_other_content(story: Story) -> None:
 
 @PLANTS.row(Breach.MEMBERS_DIFFER)
 def members_are_frozen_again_without_somebody(story: Story) -> None:
-    story.say(story.sale, 0, members=(replace(story.sale.members[1], request=story.sale.name),))
+    story.say(story.sale, 0, members=(replace(story.sale.members[2], request=story.sale.name),))
 
 
 @PLANTS.row(Breach.TOLD_OTHERWISE)

@@ -99,7 +99,7 @@ class Story(Writer):
         """A one-time code, sealed, delivered and read; its work is written twice."""
         (one,) = people_in(1, 1)
         place = {"request": bytes(16), "address": address(one), "template": "code", "parameter": "code"}
-        blob = seal_code("271828", _SEAL_PUBLIC, "dev1", **place)  # type: ignore[arg-type]
+        blob = seal_code("271828", ("dev1", _SEAL_PUBLIC), **place)  # type: ignore[arg-type]
         code = self.ask(Lane.OTP, "login", [one], params={"code": blob})
         self.open(code, 1)
         self.work(code, 1)

@@ -356,7 +356,7 @@ def test_poison_is_worked_on_alone_and_given_up_after_two_tries() -> None:
     bench.append()
     for _ in range(2):
         bench.restart()
-        bench.engine._careful = True  # noqa: SLF001 - what three claims in a row set
+        bench.engine._careful = True
         append = bench.engine.step(bench.now, bench.facts())
         assert append is not None
         assert append.kind is Kind.TRYING

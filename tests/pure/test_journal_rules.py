@@ -29,7 +29,9 @@ A1, B1, B2 = claim(1, "a"), claim(1, "b"), claim(2, "b")
         pytest.param([A1, B2, entry(1)], "++-", id="a higher claim voids what the old owner still writes"),
         pytest.param([A1, B1, entry(1)], "+-+", id="of two claims with one number the first stands"),
         pytest.param([A1, entry(1), A1, B1], "+++-", id="an owner may repeat its claim, another may not"),
-        pytest.param([entry(3), entry(2), claim(3, "c")], "+-+", id="a reader in the middle learns from the first record"),
+        pytest.param(
+            [entry(3), entry(2), claim(3, "c")], "+-+", id="a reader in the middle learns from the first record"
+        ),
         pytest.param([A1, B2, claim(1, "a")], "++-", id="a lower claim is void"),
     ],
 )
@@ -82,8 +84,8 @@ def test_owners_that_die_before_they_write_are_counted() -> None:
 
 
 def test_the_last_claims_floor_is_where_a_fold_begins() -> None:
-    """Void claims count as well: their floor is at worst too far back."""
-    assert last_floor([claim(5, "a", 40), entry(5), claim(4, "z", 20), entry(5)]) == 20
+    """The highest that any claim carries; a new owner may know less than its predecessor said last."""
+    assert last_floor([claim(5, "a", 30), claim(5, "a", 40), entry(5), claim(6, "z", 20), entry(6)]) == 40
     assert last_floor([entry(5)]) is None
     assert fold_start(40, log_start=40, log_end=90) == 40
     assert fold_start(None, log_start=0, log_end=0) == 0

@@ -38,7 +38,7 @@ def code_section(number: int = 1, *, sealed: str | None = None, **fields: Any) -
     """A one-time code for one person, sealed for its place unless given."""
     if sealed is None:
         sealed = seal_code(
-            "493027", PUBLIC, "k1", request=name("r"), address=address(number), template="code", parameter="code"
+            "493027", ("k1", PUBLIC), request=name("r"), address=address(number), template="code", parameter="code"
         )
     return section([number], template="code", category="authentication", params={"code": sealed}, **fields)
 

@@ -1,4 +1,4 @@
-"""One schedule of one shard's deliver: owners come, pause, overlap and die; at the end the survivors finish and all is checked."""
+"""One schedule of one shard's deliver: owners come, pause, overlap and die; at the end all is checked."""
 
 from tests.pure.schedules.check import violations
 from tests.pure.schedules.gateway import FencedError

@@ -1,5 +1,7 @@
-"""A gateway of its own for the scheduler: dedupes names, fences epochs, refuses stale frames, loses answers. Shares no code
-with the broker but the frame's shape."""
+"""A gateway of its own for the scheduler: dedupes names, fences epochs, refuses stale frames, loses answers.
+
+Shares no code with the broker but the frame's shape.
+"""
 
 import base64
 import random

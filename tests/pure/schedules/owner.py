@@ -99,7 +99,8 @@ class Owner:
         while True:
             yield
             epoch = self.fold.epoch + 1
-            world.gateway.hello(epoch)
+            if world.rng.random() > 0.1:  # a gateway that does not answer must not keep a shard without an owner
+                world.gateway.hello(epoch)
             yield
             claim = pack(Header(Kind.CLAIM, Lane.UPDATE, 0, epoch, world.now), Claim(self.instance, 0, self.fold.floor))
             self.runner.landing = (journal, claim)

@@ -18,7 +18,9 @@ from tests.pure.schedules.log import Log
 from tests.pure.shard_bench import change, explicit, listed, name
 
 START_MS = 1_900_000_000_000
-FOLD_MS = 6_000
+FOLD_MS = 1_200
+WINDOW_MS = 6_000
+"""How long plan recognises a name; closed names are kept four times as long."""
 LIFE_MS = 5_000
 PAUSE_MS = 700
 """The watchdog: an owner that stood still for longer ends itself. Far below F, as half a session time-out is in earnest."""
@@ -87,7 +89,7 @@ class World:
     def publish(self) -> None:
         """Work for a list or some people, sometimes repeated, sometimes about a fact with a version."""
         # Plan repeats work only for a request that is younger than the window: older ones are refused as stale.
-        young = [item for item in self.items if item.terms.time_ms > self.now - FOLD_MS]
+        young = [item for item in self.items if item.terms.time_ms > self.now - WINDOW_MS]
         if young and self.rng.random() < 0.15:
             item = self.rng.choice(young)
         else:
@@ -99,7 +101,7 @@ class World:
         terms: dict[str, object] = {
             "time_ms": self.now,
             "expires_ms": self.now + self.rng.choice((LIFE_MS, LIFE_MS, 600)),
-            "keep_ms": self.now + 4 * FOLD_MS,
+            "keep_ms": self.now + 4 * WINDOW_MS,
         }
         if self.rng.random() < 0.5:
             terms |= {
@@ -129,7 +131,7 @@ class World:
         elif roll < 0.06:
             self.churn(self.rng.choice(LISTS), join=self.rng.random() < 0.6)
         elif roll < 0.065:
-            self.now += self.rng.choice((200, 1_500, FOLD_MS))
+            self.now += self.rng.choice((200, 1_500, WINDOW_MS))
         elif roll < 0.08 and self.late:
             self.land()
         elif roll < 0.085:

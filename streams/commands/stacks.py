@@ -1,0 +1,109 @@
+"""What `fanfare dev` and `fanfare demo` share: their options, their refusals, and how a running stack is shown."""
+
+import importlib.metadata
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from schemas.names import Lane
+from streams.commands.console import FAULTS
+from streams.ledger import path_of
+from streams.placement import in_slot
+from streams.processes import ProcessError
+from streams.settings import variable_of
+from streams.stack import REGISTRY, Stack
+
+STACK_FAULTS: Final = (*FAULTS, ProcessError)
+"""What can be wrong with the surroundings when a stack is started."""
+
+NOT_FOR_PRODUCTION: Final = "development: NOT FOR PRODUCTION (one machine, dev secrets, unsigned: dev)"
+
+
+class Nodes(StrEnum):
+    """How many brokers."""
+
+    ONE = "1"
+    THREE = "3"
+
+
+class Ports(StrEnum):
+    """Where to listen."""
+
+    FIXED = "fixed"
+    AUTO = "auto"
+
+
+NodesOption = Annotated[Nodes, typer.Option("--nodes", help="Brokers of the Kafka that is started.")]
+PortsOption = Annotated[
+    Ports, typer.Option("--ports", help="fixed: those of the settings; auto: any that are free, beside another stack.")
+]
+RegistryOption = Annotated[
+    Path, typer.Option("--registry", metavar="DIR", help="Folder of registry files.", show_default="deploy/dev")
+]
+REGISTRY_DEFAULT: Final = REGISTRY
+
+
+def version() -> str:
+    """The release that runs."""
+    return importlib.metadata.version("fanfare")
+
+
+def addresses(stack: Stack) -> Iterator[tuple[str, str]]:
+    """(what, where) of everything that a person may want to look at."""
+    settings, host = stack.settings, stack.settings.metrics_host
+    brokers = "" if stack.cluster is not None else "   (not started here)"
+    yield "Kafka", f"{stack.bootstrap}{brokers}"
+    for lane in Lane:
+        yield f"Gateway {lane.word}", f"{settings.gateway_url(lane)}/   the phones, as a page"
+    yield "Webhook", settings.webhook_url
+    ports = [
+        *(
+            (f"worker {lane.word}" + (f" {slot}" if slot else ""), in_slot(settings, slot).worker_metrics(lane))
+            for slot in range(stack.plan.slots)
+            for lane in Lane
+        ),
+        ("webhook", settings.webhook_metrics_port),
+        ("ledger", settings.ledger_metrics_port),
+        *((f"gateway {lane.word}", settings.gateway_metrics(lane)) for lane in Lane),
+    ]
+    for name, port in ports:
+        yield "Metrics", f"http://{host}:{port}/metrics   {name}"
+    yield "Ledger", shown(path_of(settings))
+    yield "Logs", shown(settings.data_dir / "logs")
+    yield "Data", shown(settings.data_dir)
+
+
+def rows(pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """The pairs as aligned lines; a label that repeats the one above is left out."""
+    width = max(len(label) for label, _ in pairs)
+    last = ""
+    for label, value in pairs:
+        yield f"  {'' if label == last else label:<{width}}  {value}"
+        last = label
+
+
+def write_exports(stack: Stack) -> Path | None:
+    """Write what other commands need to find this stack as a file for the shell; None if they find it by themselves."""
+    if not stack.unusual:
+        return None
+    path = stack.settings.data_dir / "environment.sh"
+    lines = [f"export {variable_of(name)}={shlex.quote(str(value))}\n" for name, value in stack.unusual.items()]
+    path.write_text("".join(lines), "utf-8")
+    return path
+
+
+def command_name() -> str:
+    """How a person calls this program from where they are."""
+    return "fanfare" if shutil.which("fanfare") else shown(Path(sys.argv[0]))
+
+
+def shown(path: Path) -> str:
+    """A path as short as it may be."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,49 @@
+"""`python -m tests.pure.schedules.run N`: N schedules of deliver's real code by seed; `make schedules N=`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.pure.schedules.deliver import Schedule
+
+_BATCH = 50
+
+
+def broken(first: int, count: int) -> list[tuple[int, str]]:
+    """(seed, sentence) of every promise broken in ``count`` schedules from seed ``first`` on."""
+    return [(seed, sentence) for seed in range(first, first + count) for sentence in Schedule(seed).run()]
+
+
+def run(total: int, seed: int, jobs: int) -> Iterator[tuple[int, list[tuple[int, str]]]]:
+    """(schedules done so far, what was broken in the last batch), in ``jobs`` processes."""
+    starts = range(seed, seed + total, _BATCH)
+    done = 0
+    with ProcessPoolExecutor(jobs) as pool:
+        counts = [min(_BATCH, seed + total - start) for start in starts]
+        for count, found in zip(counts, pool.map(broken, starts, counts), strict=True):
+            done += count
+            yield done, found
+
+
+def main() -> int:
+    """Run them; 1 if a promise was broken. The last line is JSON."""
+    parser = argparse.ArgumentParser(prog="python -m tests.pure.schedules.run", description=__doc__)
+    parser.add_argument("total", type=int, nargs="?", default=2_000, metavar="N", help="how many schedules (2000)")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed; the same seed gives the same schedule")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    asked = parser.parse_args()
+    violations = 0
+    for done, found in run(asked.total, asked.seed, asked.jobs):
+        violations += len(found)
+        for seed, sentence in found:
+            print(f"seed {seed}: {sentence}; again: python -m tests.pure.schedules.run 1 --seed {seed}")
+        if done % 1_000 == 0:
+            print(f"{done:,} of {asked.total:,} schedules, {violations} violations", file=sys.stderr, flush=True)
+    print(json.dumps({"schedules": asked.total, "violations": violations}))
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
