@@ -33,11 +33,10 @@ class Versions:
         old = self._newest.get(fact, _NEVER)
         # As long as the name's window: whatever was published before this version is refused as stale after it.
         keep_ms = max(old.keep_ms, terms.expires_ms + HOUR_MS, terms.keep_ms)
-        if (terms.version, terms.time_ms) >= (old.version, old.time_ms):
-            self._newest[fact] = Newest(fact, terms.version, terms.time_ms, keep_ms)
-        else:
-            self._newest[fact] = Newest(fact, old.version, old.time_ms, keep_ms)
-        if at_ms is not None:
+        newer = (terms.version, terms.time_ms) >= (old.version, old.time_ms)
+        version, time_ms = (terms.version, terms.time_ms) if newer else (old.version, old.time_ms)
+        self._newest[fact] = Newest(fact, version, time_ms, keep_ms)
+        if at_ms is not None and newer:  # the opening of an older version says nothing of the newest
             self._stated_ms[fact] = at_ms
 
     def restore(self, entry: Newest, at_ms: int) -> None:
