@@ -40,7 +40,7 @@ def interval(first: int, count: int) -> bytes:
 
 def pairs(intervals: bytes) -> Iterator[tuple[int, int]]:
     """The (first, count) pairs of packed intervals."""
-    return _PAIR.iter_unpack(intervals)  # type: ignore[return-value]
+    return _PAIR.iter_unpack(intervals)
 
 
 def ranks_of(intervals: bytes) -> list[int]:

@@ -82,9 +82,10 @@ def body_of(record: bytes, shape: type[_T]) -> _T:
     if decoder is None:
         decoder = _decoders[shape] = msgspec.msgpack.Decoder(shape)
     try:
-        return decoder.decode(memoryview(record)[_HEAD.size :])
+        body: _T = decoder.decode(memoryview(record)[_HEAD.size :])
     except msgspec.MsgspecError as error:
         raise UnreadableRecordError(str(error)) from error
+    return body
 
 
 def unpack(record: bytes, shape: type[_T]) -> tuple[Header, _T]:

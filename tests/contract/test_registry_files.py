@@ -68,5 +68,5 @@ def test_every_mistake_is_said_at_once(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
     """By its name."""
-    with pytest.raises(RegistrationError, match="nowhere.yaml: cannot be read"):
+    with pytest.raises(RegistrationError, match=r"nowhere\.yaml: cannot be read"):
         read_files([tmp_path / "nowhere.yaml"])

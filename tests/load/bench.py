@@ -1,117 +1,159 @@
-"""How fast a campaign goes the whole way: ``python -m tests.load.bench [--recipients 1000000]``.
+"""`python -m tests.load.bench`: one campaign to many recipients, request to last charge, against a raw copy loop.
 
-One request to a list of people whose phones are all online, limits off, one worker of the campaign lane, Kafka with one node,
-everything on this machine. The time runs from the publish until the ledger has charged every message. Then, with the
-pipeline stopped, the same Kafka copies as many records of 200 bytes one by one (``copy_loop``). Ends with one line of JSON:
-``{"copy_ratio","messages_per_s","cpu_us"}``; ``cpu_us`` is CPU per message by process, microseconds.
+Both run on the same Kafka, one after the other. The copy loop consumes 200-byte records and sends each on (aiokafka, acks=all,
+linger 5 ms): one Kafka record a message, while the pipeline writes columns; the ratio says how much that is worth. Phones are
+online, limits off; the end is when the ledger has posted every delivered message. The last line is JSON.
 """
 
 import argparse
 import asyncio
+import json
+import sys
 import tempfile
-import time
+import uuid
 from pathlib import Path
 
-import uvloop
+from pyroaring import BitMap
 
-from broker.ledger.post import RECEIVABLE
-from schemas.names import Lane
-from schemas.request import Notification
-from schemas.topics import HOUR_MS
-from streams import clock
-from streams.books import balances
-from streams.client.client import Client
-from streams.client.events import Head, notification, to_list
+from schemas import topics
+from schemas.facts import AudienceChange
+from schemas.names import Lane, recipient_id, shard_of
+from schemas.request import Notification, To
+from schemas.topics import Topic
+from schemas.wire.columns import i64s, u16s
+from schemas.wire.header import Header, Kind, pack
+from schemas.wire.sealed import AddressBook
+from streams import clock, log
+from streams.books import whole_ledger
+from streams.client import Client
+from streams.client.events import Head, notification
+from streams.kafka.producer import ConfirmedProducer, Outgoing
+from streams.kafka.provision import provision
 from streams.ledger import path_of
-from streams.scraping import Process, scrape_all
+from streams.scraping import processes, scrape_all
+from streams.settings import raw
 from streams.stack import Stack, StackPlan, running
-from tests.load import copy_loop, crowd
-from tests.load.gauges import cpu_by_process, end, say
+from tests.load.copy_loop import copy_rate
 
-BUSINESS = "shop-parcelo"
-LIST = "load"
+_BUSINESS = "airline-ua"
+_LIST = "everybody"
+_COLUMN = 4_096
+_DEADLINE_S = 300
 
-_READ_S = 180
-_STALLED_S = 60
-_LOOK_EVERY_S = 0.05
-_KEPT = ("ledger", "webhook", "gateway-campaign", "worker-campaign-0")
+
+async def opt_in(stack: Stack, count: int) -> None:
+    """Write ``count`` people into the list, as plan would; not measured."""
+    settings, now_ms = stack.settings, clock.now_ms()
+    pepper, book = raw(settings.pepper), AddressBook(settings.address_book)
+    shards: list[list[tuple[bytes, bytes]]] = [[] for _ in range(settings.shards)]
+    for number in range(count):
+        address = f"tel:+1{2_000_000_000 + number}"
+        recipient = recipient_id(pepper, address)
+        shards[shard_of(recipient, settings.shards)].append((recipient, book.seal(address)))
+    producer = ConfirmedProducer(settings.bootstrap, "bench", deadline_ms=60_000)
+    await producer.start()
+    for shard, people in enumerate(shards):
+        for at in range(0, len(people), _COLUMN):
+            some = people[at : at + _COLUMN]
+            change = AudienceChange(
+                business=_BUSINESS,
+                list=_LIST,
+                join=True,
+                recipients=b"".join(recipient for recipient, _ in some),
+                addresses=b"".join(address for _, address in some),
+                locales=b"en" * len(some),
+                markets=u16s([1] * len(some)),
+                evidence_ms=i64s([now_ms] * len(some)),
+                received_ms=now_ms,
+            )
+            value = pack(Header(Kind.AUDIENCE, Lane.CAMPAIGN, shard, 0, now_ms), change)
+            await producer.confirm([Outgoing(topics.AUDIENCE, value, partition=shard)])
+    await producer.stop()
+
+
+async def campaign_s(stack: Stack, count: int) -> float:
+    """Seconds from publishing one request until everything is posted."""
+    before = posted(stack)
+    async with Client(stack.bootstrap) as client:
+        content = Notification(template="offer", params={"offer": "Miles", "until": "Sunday"}, to=To(list=_LIST))
+        head = Head(source=f"//{_BUSINESS}/bench", id=uuid.uuid4().hex, lifetime_ms=3_600_000)
+        begun_ms = clock.monotonic_ms()
+        await client.publish(Lane.CAMPAIGN, notification(head, content))
+        while clock.monotonic_ms() - begun_ms < _DEADLINE_S * 1000:
+            await asyncio.sleep(0.25)
+            charged = posted(stack) - before
+            if charged >= count:
+                break
+    print(f"{charged:,} of {count:,} charged", file=sys.stderr)
+    return (clock.monotonic_ms() - begun_ms) / 1000
+
+
+def posted(stack: Stack) -> int:
+    """Messages in the book."""
+    path = path_of(stack.settings)
+    return sum(len(BitMap.deserialize(row.ranks)) for row in whole_ledger(path).rows) if path.exists() else 0
+
+
+def cpu_s(stack: Stack) -> dict[str, float]:
+    """CPU seconds used so far, by process."""
+    used = {name: _cpu(process.pid) for name, process in stack.processes.items()}
+    pids = stack.cluster.java_pids if stack.cluster is not None else ()
+    return used | {"kafka": sum(_cpu(pid) for pid in pids)}
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+async def bench(folder: Path, count: int) -> dict[str, object]:
+    """The whole of it."""
+    plan = StackPlan(
+        data=folder,
+        free_ports=True,
+        gateway_options=("--profile", "online", "--no-limits"),
+        fields={"limits": False, "heartbeat_ms": 60_000},
+    )
+    async with running(plan, say=_say) as stack:
+        await provision(
+            stack.bootstrap,
+            [Topic(name, "none", 4, topics.HOUR_MS, "the copy loop") for name in ("bench.in", "bench.out")],
+            shards=stack.settings.shards,
+            dev=True,
+            say=_say,
+        )
+        copied = await copy_rate(stack.bootstrap, min(count, 1_000_000))
+        _say(f"copy loop: {copied:,.0f} records/s")
+        await opt_in(stack, count)
+        _say(f"{count:,} people opted in")
+        await asyncio.sleep(5)
+        await scrape_all(stack.settings, processes(stack.settings))
+        before = cpu_s(stack)
+        seconds = await campaign_s(stack, count)
+        after = cpu_s(stack)
+    rate = count / seconds
+    used = {name: round((after[name] - before[name]) * 1e6 / count, 2) for name in after}
+    return {
+        "copy_ratio": round(rate / copied, 2),
+        "messages_per_s": round(rate),
+        "cpu_us": {name: value for name, value in used.items() if value >= 0.01},
+        "copy_per_s": round(copied),
+        "recipients": count,
+    }
 
 
 def main() -> None:
-    """Parse, run, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipients", type=int, default=1_000_000)
-    parser.add_argument("--hold-s", type=float, default=0, help="Wait before the publish, to attach a profiler.")
-    options = parser.parse_args()
-    uvloop.run(_measure(options.recipients, options.hold_s))
-
-
-async def _measure(recipients: int, hold_s: float) -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.load.bench", description=__doc__)
+    parser.add_argument("--recipients", type=int, default=1_000_000, help="people in the campaign (1,000,000)")
+    asked = parser.parse_args()
+    log.configure(level="error", program="load")
     with tempfile.TemporaryDirectory(prefix="fanfare-bench-") as folder:
-        plan = StackPlan(
-            data=Path(folder),
-            free_ports=True,
-            gateway_options=("--profile", "online", "--no-limits"),
-            fields={"limits": False, "heartbeat_ms": 600_000},
-        )
-        async with running(plan, say=say) as stack:
-            await _stop_others(stack)
-            await _people(stack, recipients)
-            await asyncio.sleep(hold_s)
-            before = cpu_by_process(stack)
-            seconds, charged = await _campaign(stack, recipients)
-            used = cpu_by_process(stack)
-            rate = charged / seconds
-            say(f"  {charged:,} messages charged after {seconds:.2f} s: {rate:,.0f}/s")
-            await asyncio.gather(*(process.stop() for process in stack.processes.values()))
-            copied = await copy_loop.messages_per_s(stack.bootstrap, recipients, partitions=stack.settings.shards)
-            say(f"  raw copy loop: {copied:,.0f}/s, one Kafka record a message, which the pipeline does not write")
-    spent = {name: round((used[name] - before[name]) / max(charged, 1), 2) for name in used}
-    spent["all"] = round(sum(spent.values()), 2)
-    end({"copy_ratio": round(rate / copied, 2), "messages_per_s": round(rate), "cpu_us": spent})
+        print(json.dumps(asyncio.run(bench(Path(folder), asked.recipients))))
 
 
-async def _stop_others(stack: Stack) -> None:
-    """One lane is measured; the other two would only idle beside it."""
-    await asyncio.gather(*(each.stop() for name, each in stack.processes.items() if name not in _KEPT))
-
-
-async def _people(stack: Stack, recipients: int) -> None:
-    """Write the list and wait until the worker has read all of it."""
-    started_s = time.perf_counter()
-    written_ms = await crowd.write_list(stack.settings, BUSINESS, LIST, recipients)
-    worker = Process("worker", stack.settings.worker_metrics(Lane.CAMPAIGN))
-    async with asyncio.timeout(_READ_S):
-        while True:
-            now_ms = clock.now_ms()
-            (said,) = await scrape_all(stack.settings, [worker])
-            age_s = said.highest("fanfare_tail_age_seconds", lane=Lane.CAMPAIGN.word)
-            if age_s is not None and now_ms - age_s * 1000 > written_ms:
-                break
-            await asyncio.sleep(0.2)
-    say(f"  {recipients:,} people on the list and read after {time.perf_counter() - started_s:.1f} s")
-
-
-async def _campaign(stack: Stack, recipients: int) -> tuple[float, int]:
-    """Seconds from the publish to the last charge, and how many were charged; gives up after a minute without one."""
-    body = Notification(
-        "offer", to_list(LIST), sender=f"{BUSINESS}/main", params={"offer": "Two for one", "until": "Sunday"}
-    )
-    event = notification(Head(source=f"//{BUSINESS}/load", id="bench", lifetime_ms=HOUR_MS), body)
-    async with Client(stack.bootstrap) as client:
-        started_s = time.perf_counter()
-        await client.publish(Lane.CAMPAIGN, event)
-        charged, moved_s = 0, started_s
-        while charged < recipients and (now_s := time.perf_counter()) - moved_s < _STALLED_S:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            if (found := _charged(stack)) > charged:
-                charged, moved_s = found, now_s
-    return (time.perf_counter() if charged == recipients else moved_s) - started_s, charged
-
-
-def _charged(stack: Stack) -> int:
-    rows = balances(path_of(stack.settings), BUSINESS)
-    return sum(row.messages for row in rows if row.account == RECEIVABLE)
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,11 @@ def cpu_by_process(stack: Stack) -> dict[str, int]:
     return used
 
 
+def cpu_seconds(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, float]:
+    """Seconds of CPU by process between two readings of :func:`cpu_by_process`."""
+    return {name: round((after[name] - before.get(name, 0)) / 1_000_000, 1) for name in after}
+
+
 def accepted(stack: Stack, lane: Lane) -> dict[str, int]:
     """Request to the gateway's time of taking it, of all that it has taken in a lane."""
     path = log_folder(stack.settings.data_dir, lane) / FILE_NAME

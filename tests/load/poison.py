@@ -34,7 +34,7 @@ from streams.kafka.scan import scan
 from streams.ledger import path_of
 from streams.sources.people import person
 from streams.stack import Stack, StackPlan, running
-from tests.load.gauges import ages, all_accepted, at_pace, end, quantile, say
+from tests.load.gauges import ages, all_accepted, at_pace, cpu_by_process, cpu_seconds, end, quantile, say
 from tests.load.malformed import BUSINESS, bad
 
 _SEED = 2
@@ -67,12 +67,15 @@ async def _measure(options: argparse.Namespace) -> None:
             await _good(stack, client, "warm", first=0, count=warm, per_s=options.good_per_s)
             quiet = await _good(stack, client, "quiet", first=warm, count=good, per_s=options.good_per_s)
             say(f"  alone: {len(quiet)} of {good}, p50 {quantile(quiet, 0.5)} ms, p99 {quantile(quiet, 0.99)} ms")
+            before = cpu_by_process(stack)
             bad_ones, times = await asyncio.gather(
                 _bad(stack, options.bad_per_s, options.seconds),
                 _good(stack, client, "beside", first=warm + good, count=good, per_s=options.good_per_s),
             )
             say(f"  beside: {len(times)} of {good}, p50 {quantile(times, 0.5)} ms, p99 {quantile(times, 0.99)} ms")
             answered = await _answers(stack, bad_ones)
+            used = cpu_by_process(stack)
+            say(f"  CPU seconds from the first of these to the last answer: {cpu_seconds(before, used)}")
             charged = await _charged(stack, warm + 2 * good)
     _tell(bad_ones, answered)
     end(

@@ -91,7 +91,7 @@ class Bench:
     def __init__(self, lane: Lane = Lane.UPDATE, **policy: object) -> None:
         base = DeliverPolicy.of(lane, 0, b"ref")
         fields = {field: getattr(base, field) for field in base.__struct_fields__} | policy
-        self.policy = DeliverPolicy(**fields)  # type: ignore[arg-type]
+        self.policy = DeliverPolicy(**fields)
         self.log: list[bytes] = []
         self.now = NOW_MS
         self.consent, self.audience = Consent(), Audience()
@@ -119,6 +119,7 @@ class Bench:
         self.state.apply(header, body)
 
     def facts(self) -> Facts:
+        """What the tails know: everything, or nothing fresh."""
         fresh = self.now if self.fresh else 0
         return Facts(self.consent, self.audience, self.suppressed_upto, fresh, fresh)
 

@@ -1,5 +1,7 @@
 """From a reported batch to records: the right place for each, nothing invented, everything within Kafka's bounds."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,7 +72,7 @@ def test_receipts_go_where_their_reference_says() -> None:
         ("a negative code", {"code": -1}),
     ],
 )
-def test_foreign_reports_are_set_aside(why: str, bad: dict[str, object]) -> None:
+def test_foreign_reports_are_set_aside(why: str, bad: dict[str, Any]) -> None:
     """A report that is not ours, or that no reader could use, is counted; its neighbours are taken."""
     reports = Reports("b", (run(**bad), run()))
     sorted_ = sort(reports, received_ms=NOW_MS, ref_secret=REF_SECRET, shards=SHARDS)
