@@ -73,7 +73,7 @@ async def opt_in(stack: Stack, count: int) -> None:
 
 async def campaign_s(stack: Stack, count: int) -> float:
     """Seconds from publishing one request until everything is posted."""
-    before = posted(stack)
+    before, charged = posted(stack), 0
     async with Client(stack.bootstrap) as client:
         content = Notification(template="offer", params={"offer": "Miles", "until": "Sunday"}, to=To(list=_LIST))
         head = Head(source=f"//{_BUSINESS}/bench", id=uuid.uuid4().hex, lifetime_ms=3_600_000)

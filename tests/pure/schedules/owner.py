@@ -80,6 +80,8 @@ class Owner:
     def read_to_end(self, end: int) -> None:
         """Fold what is there. The tails are read to their ends first: list ranks are looked up in the audience."""
         self.poll()
+        if self.next < self.world.journal.start:
+            raise DiedError("what was to be read has been trimmed")
         for offset, _, record in self.world.journal.read(self.next, end):
             self.take_in(offset, record)
         self.next = max(self.next, end)
