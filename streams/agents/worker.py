@@ -24,9 +24,6 @@ from streams.kafka.fatal import Exit, fatal
 from streams.kafka.hooks import Delivered
 from streams.kafka.journal import HELLO_DEADLINE_S, JournalTerms
 
-CLOCK_JUMP_MS = 5_000
-"""A wall clock that moves this much against the monotonic one would expire everything or free every limit."""
-_CLOCK_CHECK_S = 0.5
 STUCK_S = 30.0
 """An input that is not taken over for so long means that this process should be restarted."""
 
@@ -62,7 +59,6 @@ class LaneWorker:
         """Connect everything that a shard needs."""
         await self._parts.start()
         await self._facts.start()
-        self._spawn(self._watch_clock())
         self._spawn(Heart(self._parts, self._settles).beat())
 
     async def on_assigned(self, shards: frozenset[int], generation: int) -> None:
@@ -219,14 +215,6 @@ class LaneWorker:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             fatal(Exit.CRASHED, step="worker", error=type(error).__name__)
-
-    async def _watch_clock(self) -> None:
-        offset_ms = clock.now_ms() - clock.monotonic_ms()
-        while True:
-            await asyncio.sleep(_CLOCK_CHECK_S)
-            jump_ms = clock.now_ms() - clock.monotonic_ms() - offset_ms
-            if abs(jump_ms) > CLOCK_JUMP_MS:
-                fatal(Exit.CLOCK_JUMP, jump_ms=jump_ms)
 
 
 async def _stop(shard: Shard) -> None:
