@@ -20,7 +20,7 @@ from schemas.planned import Origin, Planned, Rows, Terms
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.registry import Sender
-from schemas.topics import CLOCK_SLACK_MS
+from schemas.topics import CLOCK_SLACK_MS, Windows
 from schemas.wire.instants import text_of as instant
 
 
@@ -111,7 +111,8 @@ def _grant(
     reservation = _reserve(parties.sender, len(people), policy=policy, now_ms=now_ms, owed_us=owed_us)
     if refusal := _too_late(reservation, expires_ms, now_ms + policy.windows.idempotency_ms):
         return refusal
-    terms = _terms(notice, parties, expires_ms, filled.common)
+    keep_ms = _remembered_until_ms(notice, expires_ms, policy.windows)
+    terms = _terms(notice, parties, expires_ms=expires_ms, keep_ms=keep_ms, params=filled.common)
     if not people:
         return _Grant(terms, None, reservation)
     rows = rows_of(people, filled.own, default_language=parties.template.default_language, policy=policy)
@@ -138,7 +139,15 @@ def _too_late(reservation: Reservation, expires_ms: int, foldable_ms: int) -> Re
     )
 
 
-def _terms(notice: Notice, parties: Parties, expires_ms: int, params: dict[str, str]) -> Terms:
+def _remembered_until_ms(notice: Notice, expires_ms: int, windows: Windows) -> int:
+    """Until when deliver knows that there was this request. A fact stays for as long as an older version may be accepted."""
+    remembered_ms = expires_ms + CLOCK_SLACK_MS
+    if notice.content.body.version is None:
+        return remembered_ms
+    return max(remembered_ms, notice.event.time_ms + windows.idempotency_ms)
+
+
+def _terms(notice: Notice, parties: Parties, *, expires_ms: int, keep_ms: int, params: dict[str, str]) -> Terms:
     event, body = notice.event, notice.content.body
     return Terms(
         business=notice.named.business,
@@ -150,7 +159,7 @@ def _terms(notice: Notice, parties: Parties, expires_ms: int, params: dict[str, 
         params=params,
         time_ms=event.time_ms,
         expires_ms=expires_ms,
-        keep_ms=expires_ms + CLOCK_SLACK_MS,
+        keep_ms=keep_ms,
         source=event.source,
         id=event.id,
         trace=event.traceparent or "",

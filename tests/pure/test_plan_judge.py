@@ -5,9 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from broker.deliver.versions import Versions
 from broker.plan.answer import Answer
 from broker.plan.engine import outputs
 from schemas.names import Lane, recipient_id
+from schemas.planned import Terms
 from schemas.reasons import Reason
 from schemas.registry import Business, PriceCard, Template
 from schemas.status import DeadLetter
@@ -178,6 +180,26 @@ def test_terms_fix_everything_at_acceptance() -> None:
     assert terms.test
     assert terms.trace.startswith("00-4bf9")
     assert terms.keep_ms > terms.expires_ms == NOW_MS + 600_000
+
+
+def test_a_fact_is_remembered_while_an_older_version_may_be_accepted() -> None:
+    """A short-lived newer version still supersedes an older one that its producer publishes a day late."""
+    bench = Bench()
+    fact = {"facet": "gate", "version": 8}
+    newer = event(id="8", data=fact, subject="flight/UA1", expirytime=text_of(NOW_MS + HOUR_MS))
+    older = event(id="7", data=fact | {"version": 7}, subject="flight/UA1", expirytime=text_of(NOW_MS + 40 * HOUR_MS))
+    versions = Versions()
+    versions.see(_accepted(bench, newer), NOW_MS)
+    bench.now_ms = NOW_MS + U.stale_ms - 10 * HOUR_MS
+    assert [each.version for each in versions.stated_until(bench.now_ms, bench.now_ms)] == [8]
+    assert versions.superseded(_accepted(bench, older))
+
+
+def _accepted(bench: Bench, whole: dict[str, Any]) -> Terms:
+    (entry,) = bench.decide(given(whole)).journal
+    assert entry.terms is not None
+    assert entry.verdict == 0
+    return entry.terms
 
 
 def test_rows_hold_who_and_in_which_language_and_market() -> None:
