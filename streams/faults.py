@@ -21,6 +21,11 @@ def point(name: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def armed(name: str) -> bool:
+    """Whether the process is going to die at that point."""
+    return name in _armed()
+
+
 def parse(crash_at: str) -> dict[str, int]:
     """Point -> how many times it must be reached; ``ValueError`` for a number that is none."""
     named = (entry.strip().partition(":") for entry in crash_at.split(",") if entry.strip())

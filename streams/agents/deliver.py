@@ -13,6 +13,7 @@ from broker.deliver.hearing import MisshapenAnswerError
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState, body_of_outcome
 from schemas import topics
+from schemas.outcome import Outcome
 from schemas.planned import Origin, Work
 from schemas.wire.header import Header, body_of, pack
 from streams import clock, faults, watch
@@ -137,7 +138,7 @@ class DeliverShard:
             return False
         started_ms, before = clock.monotonic_ms(), (self._journal.fold.voids, self._journal.gaps)
         await self._journal.append(self._record(append))
-        faults.point("deliver.decided")
+        _pass_points(append)
         for origin in engine.acked(append):
             self._finish(origin, 1)
         watch.journaled("outcomes", self.policy.lane, self._journal, _seconds_since(started_ms), before)
@@ -193,6 +194,18 @@ class DeliverShard:
     def _sent(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             fatal(Exit.CRASHED, step="send", shard=self.policy.shard, error=type(error).__name__)
+
+
+def _pass_points(append: Append) -> None:
+    """The points after an acknowledgement, by what the record holds."""
+    if not isinstance(append.body, Outcome):
+        return
+    if append.body.opened:
+        faults.point("deliver.opened")
+    if append.body.decided:
+        faults.point("deliver.decided")
+    if append.body.answered:
+        faults.point("deliver.answered")
 
 
 def _policy(parts: LaneParts, shard: int) -> DeliverPolicy:

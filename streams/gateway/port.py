@@ -11,6 +11,7 @@ which a call can end is translated here, once and totally: an answer, :class:`Fe
 """
 
 import io
+from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final, Self
@@ -21,12 +22,16 @@ import msgspec
 from schemas.names import Lane
 from schemas.wire.frames import Epoch, Frame, FrameAnswer, Hello
 from streams import clock
+from streams.faults import armed, point
 
 _KEEP_ALIVE_S: Final = 15
 """Less than the gateway's 120 s: the side that closes an idle connection must be the one that writes next."""
 
 _IN_ONE_PIECE_BYTES: Final = 1 << 20
 """aiohttp warns of larger bodies that are written without a pause for others."""
+
+_HALF_FRAME: Final = "deliver.half_frame"
+"""Where a process may die on purpose (``streams/faults.py``)."""
 
 _RETRY_AFTER_DEFAULT_MS: Final = 1_000
 _RETRY_AFTER_MAX_MS: Final = 10 * 60_000
@@ -125,10 +130,11 @@ class Gateway:
 
     async def _post(self, shard: int, path: str, body: Frame | Hello, timeout_ms: int) -> tuple[int, bytes, str]:
         encoded = _encoder.encode(body)
+        torn = isinstance(body, Frame) and armed(_HALF_FRAME)
         try:
             async with self._connection(shard).post(
                 self._url + path,
-                data=encoded if len(encoded) <= _IN_ONE_PIECE_BYTES else io.BytesIO(encoded),
+                data=_torn(encoded) if torn else _whole(encoded),
                 headers={"Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=timeout_ms / 1_000),
                 allow_redirects=False,
@@ -144,6 +150,18 @@ class Gateway:
             connection = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
             self._connections[shard] = connection
         return connection
+
+
+def _whole(encoded: bytes) -> bytes | io.BytesIO:
+    return encoded if len(encoded) <= _IN_ONE_PIECE_BYTES else io.BytesIO(encoded)
+
+
+async def _torn(encoded: bytes) -> AsyncIterator[bytes]:
+    """In two pieces, so that the process can die with half a frame on its way."""
+    half = len(encoded) // 2
+    yield encoded[:half]
+    point(_HALF_FRAME)
+    yield encoded[half:]
 
 
 def kind_of(error: Exception) -> UnknownKind:

@@ -17,6 +17,7 @@ from typing import Any
 
 from faust.transport.drivers.aiokafka import Consumer, Transport
 
+from streams import faults
 from streams.kafka.commits import Place
 from streams.kafka.fatal import Exit, fatal
 from streams.kafka.membership import MemberThread
@@ -49,10 +50,12 @@ class LaneConsumer(Consumer):
         due: dict[Place, int] = tracker.due(self.assignment())
         if not due:
             return False
+        faults.point("worker.commit")
         if not await self._commit(due):
             if self.app.should_stop:
                 return False
             fatal(Exit.COMMIT_REFUSED, group=self.app.spec.group, slot=self.app.spec.slot, generation=generation)
+        faults.point("worker.committed")
         tracker.committed(due, generation)
         return True
 

@@ -14,6 +14,7 @@ from typing import Final
 from schemas.names import Lane, name_of
 from schemas.topics import GATEWAY_NAMES_MS
 from schemas.wire.frames import Code, Epoch, Frame, FrameAnswer, GatewayEvent, Hello, Refused
+from streams.faults import point
 from streams.metrics import PHONES_MESSAGES
 from streams.simulator.devices import Crowd
 from streams.simulator.eventlog import EventLog
@@ -75,12 +76,18 @@ class Exchange:
         self._epochs[frame.lane, frame.shard] = frame.epoch
         events: list[GatewayEvent] = []
         taken = [self._take(frame, rows, now_ms, events) for rows in all_rows]
-        self._log.append(events)
+        self._store(events)
         for asked in taken:
             self._phones.show(asked.rows, asked.open, asked.clear, now_ms)
         self._owe([due for event in events for due in self.owed(event)])
         self._sweep(now_ms)
         return FrameAnswer(now_ms, tuple(asked.refusals() for asked in taken))
+
+    def _store(self, events: list[GatewayEvent]) -> None:
+        """Into the log; the process may die on purpose between what stands there and the answer."""
+        self._log.append(events)
+        if any(event.event == "accepted" for event in events):
+            point("gateway.stored")
 
     def recall(self, event: GatewayEvent) -> None:
         """Take one line of the log back into memory, at start."""
