@@ -2,7 +2,7 @@
 
 A shard's tails start when it is first assigned and stay warm until the process ends: a rebalance revokes every shard each
 time, and most come back at once. The freshness of a tail is the age of the moment up to which everything acknowledged has
-been applied (protocol.md section 1.7).
+been applied (PROTOCOL.md section 1.7).
 """
 
 import asyncio
@@ -21,6 +21,8 @@ from streams.kafka.tail import Tail
 
 CATCH_UP_S = 30.0
 """How long a shard may take to read its people; then the process ends and tries again."""
+_REGISTRY_WAIT_MS = 500
+"""How long a fetch of the registry may find nothing. A change comes at once all the same; nobody asks how fresh it is."""
 
 
 class ShardFacts:
@@ -33,16 +35,23 @@ class ShardFacts:
 
 
 class LaneFacts:
-    """Tails for the shards of one process, and the registry."""
+    """Tails for the shards of one process, and the registry. A lane without ``lists`` needs no audiences."""
 
-    def __init__(self, bootstrap: str, registry: Registry, changed: Callable[[int], None]) -> None:
+    def __init__(self, bootstrap: str, registry: Registry, changed: Callable[[int], None], *, lists: bool) -> None:
         self._bootstrap = bootstrap
         self._changed = changed
+        self._lists = lists
         self.registry = registry
         self._shards: dict[int, ShardFacts] = {}
-        self._tails: dict[int, tuple[Tail, Tail]] = {}
+        self._tails: dict[int, tuple[Tail, ...]] = {}
+        """In the order of :attr:`followed`."""
         self._starting = asyncio.Lock()
-        self._registry_tail = Tail(bootstrap, topics.REGISTRY, self._on_registry)
+        self._registry_tail = Tail(bootstrap, topics.REGISTRY, self._on_registry, wait_ms=_REGISTRY_WAIT_MS)
+
+    @property
+    def followed(self) -> tuple[str, ...]:
+        """What is followed for each shard."""
+        return (topics.SUPPRESSIONS, topics.AUDIENCE) if self._lists else (topics.SUPPRESSIONS,)
 
     async def start(self) -> None:
         """Follow the registry; returns when it has been read to its end."""
@@ -52,16 +61,15 @@ class LaneFacts:
     async def stop(self) -> None:
         """Follow nothing any more."""
         await self._registry_tail.stop()
-        for pair in self._tails.values():
-            for tail in pair:
-                await tail.stop()
+        for tail in {tail for tails in self._tails.values() for tail in tails}:
+            await tail.stop()
 
     def shard(self, shard: int) -> ShardFacts:
         """The joins of ``shard``; empty before :meth:`follow`."""
         return self._shards.setdefault(shard, ShardFacts())
 
     async def follow(self, shards: Iterable[int]) -> None:
-        """Follow these shards as well; returns when their suppressions and audiences have been read to their ends."""
+        """Follow these shards as well; returns when what is known of them has been read to its ends."""
         wanted = sorted(shards)
         async with self._starting:  # two assignments may follow one another faster than a tail starts
             missing = [shard for shard in wanted if shard not in self._tails]
@@ -71,31 +79,23 @@ class LaneFacts:
             await tail.caught_up(CATCH_UP_S)
 
     async def _follow_more(self, shards: list[int]) -> None:
-        pair = (
-            Tail(self._bootstrap, topics.SUPPRESSIONS, self._on_suppressions, partitions=shards),
-            Tail(self._bootstrap, topics.AUDIENCE, self._on_audience, partitions=shards),
-        )
-        for tail in pair:
+        apply = {topics.SUPPRESSIONS: self._on_suppressions, topics.AUDIENCE: self._on_audience}
+        tails = [Tail(self._bootstrap, topic, apply[topic], partitions=shards) for topic in self.followed]
+        for tail in tails:
             await tail.start()
-        self._tails.update(dict.fromkeys(shards, pair))
+        self._tails.update(dict.fromkeys(shards, tuple(tails)))
 
     def of(self, shard: int) -> Facts:
         """The facts for one decision, with the moments up to which they are complete."""
         facts = self._shards[shard]
-        suppressions, audience = self._tails[shard]
         now = clock.now_ms()
-        return Facts(
-            facts.consent,
-            facts.audience,
-            facts.suppressed_upto,
-            now - suppressions.fresh_ms(shard),
-            now - audience.fresh_ms(shard),
-        )
+        suppressed_ms, *audience_ms = (now - tail.fresh_ms(shard) for tail in self._tails[shard])
+        return Facts(facts.consent, facts.audience, facts.suppressed_upto, suppressed_ms, max(audience_ms, default=0))
 
     def oldest_ms(self, topic: str, shards: Iterable[int]) -> int:
         """Age of the oldest view of ``topic`` among ``shards``."""
-        place = (topics.SUPPRESSIONS, topics.AUDIENCE).index(topic)
-        return max((self._tails[shard][place].fresh_ms(shard) for shard in shards if shard in self._tails), default=0)
+        tails = ((shard, tail) for shard in shards for tail in self._tails.get(shard, ()))
+        return max((tail.fresh_ms(shard) for shard, tail in tails if tail.topic == topic), default=0)
 
     def _on_registry(self, _partition: int, records: Sequence[LogRecord]) -> None:
         for record in records:

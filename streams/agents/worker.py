@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 import msgspec
 
 from schemas import topics
+from schemas.names import Lane
 from streams import clock, watch
 from streams.agents.deliver import DeliverShard
 from streams.agents.facts import LaneFacts
@@ -46,7 +47,7 @@ class LaneWorker:
         self._serving: frozenset[int] = frozenset()
         self._tasks: set[asyncio.Task[None]] = set()
         self.app: FanfareApp | None = None
-        self._facts = LaneFacts(parts.settings.bootstrap, parts.registry, self._wake)
+        self._facts = LaneFacts(parts.settings.bootstrap, parts.registry, self._wake, lists=parts.lane is not Lane.OTP)
 
     @property
     def serving(self) -> Mapping[int, Shard]:
@@ -175,6 +176,11 @@ class LaneWorker:
     def lag(self, topic: str) -> Callable[[], float]:
         """Records of an input that are not taken over yet, over the shards served here."""
         return lambda: float(self.app.lag(topic)) if self.app is not None else 0.0
+
+    @property
+    def followed(self) -> tuple[str, ...]:
+        """The topics that each shard follows."""
+        return self._facts.followed
 
     def tail_age_s(self, topic: str) -> Callable[[], float]:
         """How old the oldest view of a followed topic is."""
