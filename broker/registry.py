@@ -75,6 +75,10 @@ class Registry:
         """The ids of all templates that the business may use."""
         return [template for owner, template in self.templates if owner in (business, "*")]
 
+    def senders_of(self, business: str) -> list[str]:
+        """The ids of the business's senders."""
+        return list(self._senders_of.get(business, ()))
+
     def sender_for(self, business: str, sender: str | None) -> Sender | None:
         """The business's sender by id, with or without ``<business>/`` before it; without one, the default.
 

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from broker.heartbeat import TEMPLATES, is_heartbeat
 from broker.plan.answer import Named
 from broker.plan.content import Content, content_of
 from broker.plan.inputs import PlanInput, first_origin, reserved_header
@@ -69,7 +70,10 @@ def admit(given: PlanInput, policy: PlanPolicy) -> Admitted:
         return Malformed(Refusal(Reason.INVALID_FIELD, "source must look like //<business>/<system>."))
     if not _owns(named, given):
         return Malformed(
-            Refusal(Reason.WRONG_TENANT, "The record's key and the business in source differ: they must be the same.")
+            Refusal(
+                Reason.WRONG_TENANT,
+                "The record's key and the business in source differ: use your own business for both.",
+            )
         )
     if refusal := reserved_header(given):
         return Malformed(refusal, named)
@@ -100,20 +104,39 @@ def content_fingerprint(event: CloudEvent) -> bytes:
 def _typed(named: Named, event: CloudEvent, given: PlanInput, policy: PlanPolicy) -> Admitted:
     match event.type:
         case type_ if type_ == NOTIFICATION_TYPE:
-            content = content_of(event, policy.lane)
-            if isinstance(content, Refusal):
-                return Malformed(content, named)
-            return Notice(named, event, content, content_fingerprint(event), first_origin(given))
+            return _notice(named, event, given, policy.lane)
         case type_ if type_ == OPTIN_TYPE:
             change = _optin(event, policy.lane)
             return Malformed(change, named) if isinstance(change, Refusal) else Membership(named, change)
         case type_ if type_ == CONTROL_TYPE:
-            return Malformed(Refusal(Reason.NOT_SUPPORTED, f"{CONTROL_TYPE} comes in a later release."), named)
+            return Malformed(
+                Refusal(Reason.NOT_SUPPORTED, f"{CONTROL_TYPE} comes in a later release: leave it out."), named
+            )
         case other:
             detail = (
                 f"There is no type {echo(other)}{nearest(other, _TYPES) or '; known are ' + ' and '.join(_TYPES) + '.'}"
             )
             return Malformed(Refusal(Reason.UNKNOWN_TYPE, detail), named)
+
+
+def _notice(named: Named, event: CloudEvent, given: PlanInput, lane: Lane) -> Notice | Malformed:
+    content = content_of(event, lane)
+    if isinstance(content, Refusal):
+        return Malformed(content, named)
+    if refusal := _impostor(named, content, lane):
+        return Malformed(refusal, named)
+    return Notice(named, event, content, content_fingerprint(event), first_origin(given))
+
+
+def _impostor(named: Named, content: Content, lane: Lane) -> Refusal | None:
+    """What a business of Fanfare's own may not say. Nobody reads its status, so this is refused by form: a dead letter tells."""
+    body = content.body
+    if not is_heartbeat(named.business) or (body.test and body.template == TEMPLATES[lane]):
+        return None
+    return Refusal(
+        Reason.UNKNOWN_TEMPLATE,
+        "Businesses of Fanfare's own send heartbeats and nothing else: publish under the source of your business.",
+    )
 
 
 def _optin(event: CloudEvent, lane: Lane) -> Change | Refusal:

@@ -91,7 +91,7 @@ def _addressed(body: Notification, lane: Lane) -> Refusal | None:
     if to.list is None:
         return None
     if lane is Lane.OTP:
-        return _invalid("data.to.list: a one-time code goes to explicit recipients")
+        return _invalid("data.to.list: a one-time code goes to explicit recipients; name them in data.to.recipients")
     return bad_list_name(to.list, "data.to.list")
 
 
@@ -99,7 +99,7 @@ def _fact(event: CloudEvent, body: Notification, lane: Lane) -> Refusal | None:
     if body.facet is None and body.version is None:
         return None
     if lane is not Lane.UPDATE:
-        return _invalid("data.facet and data.version belong to the update lane")
+        return _invalid("data.facet and data.version belong to the update lane: leave them out")
     missing = [
         place
         for place, held in (("subject", event.subject), ("data.facet", body.facet), ("data.version", body.version))

@@ -3,7 +3,7 @@
 Kafka delivers the same record again after a crash; a producer publishes the same event again after a time-out. Both look
 alike but for the place in the log: same place, *redelivered*, and the same outputs go out again in silence; another place,
 *duplicate*, and the business is told. A record that plan itself published again to the right partition has its first place
-with it, so a repeated re-route is one, too (protocol.md section 1.3, 1-3).
+with it, so a repeated re-route is one, too (PROTOCOL.md section 1.3, 1-3).
 """
 
 from enum import Enum

@@ -1,7 +1,7 @@
 """What plan is given: a record of ``requests.<lane>`` as it stands on the log, and what its headers may say.
 
 The headers are the producer's and mean nothing but CloudEvents, with one exception: a record that was keyed to the wrong
-partition is published once more by plan itself, with the place where it stood first (protocol.md section 1.3, 3).
+partition is published once more by plan itself, with the place where it stood first (PROTOCOL.md section 1.3, 3).
 """
 
 import re
@@ -17,7 +17,7 @@ ORIGIN_HEADER: Final = "fanfare-origin"
 """``partition:offset`` of a re-routed record's first place. Producers must not set it."""
 
 _RESERVED: Final = ("faust", "fanfare-")
-"""Faust's agents answer to ``Faust-Ag-ReplyTo`` (reliability.md section 4.1: a sender could choose our output topic), and
+"""Faust's agents answer to ``Faust-Ag-ReplyTo`` (observed on Faust 0.15.3: a sender could choose our output topic), and
 ``fanfare-`` is ours: signatures are reserved until they are enforced."""
 
 _ORIGIN: Final = re.compile(rb"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,18})")

@@ -1,7 +1,7 @@
 """The verdict on a notification of sound form: who says it, with what, and whether it is the time for it.
 
 These checks depend on the registry, the clock and the sender's debt, so they are made once: the verdict is appended, and a
-redelivered event finds it instead of being judged again (DESIGN.md section 3, 3).
+redelivered event finds it instead of being judged again (PROTOCOL.md rule 3).
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 An audience change is a join (consent is ordered by evidence time), so nothing is appended to plan's journal and a repeated
 event does no harm. *Evidence time* is when the person said so, capped at the moment the event was received: nobody can
-consent in the future (protocol.md section 1.3, 16; GDPR art. 7(1) for the proof).
+consent in the future (PROTOCOL.md section 1.3, 16; GDPR art. 7(1) for the proof).
 """
 
 from typing import Final

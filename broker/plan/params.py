@@ -1,7 +1,7 @@
 """Parameters of a request against the slots of its template: complete, none unknown, sealed where the slot is.
 
 A value in clear for a sealed slot is never repeated: not in the sentence, not in a dead letter. It does stand in the request
-topic, so the sentence says that the code is burnt (protocol.md section 6).
+topic, so the sentence says that the code is burnt (PROTOCOL.md section 6).
 """
 
 import unicodedata
@@ -15,7 +15,7 @@ from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.registry import Key, Template
 from schemas.request import Params, Sealed
-from schemas.wire.text import echo, nearest
+from schemas.wire.text import echo, suggestion
 
 
 class Filled(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ def _texts(
     for name, value in params.items():
         if name not in slots:
             return Refusal(
-                Reason.UNKNOWN_PARAMETER, f"{place}: the template has no slot {echo(name)}{nearest(name, slots) or '.'}"
+                Reason.UNKNOWN_PARAMETER, f"{place}: the template has no slot {echo(name)}{suggestion(name, slots)}"
             )
         if refusal := _unsuitable(f"{place}, slot {echo(name)}", value, seal_keys, sealed=slots[name]):
             return refusal

@@ -1,12 +1,12 @@
 """What the registry says about a request: which sender speaks, which template, and by which price card it is charged.
 
 The lane follows from the template's category: marketing cannot travel on another lane, and a code on none but its own
-(protocol.md section 2). Senders and templates of other businesses are as unknown as those that nobody has.
+(PROTOCOL.md section 2). Senders and templates of other businesses are as unknown as those that nobody has.
 """
 
 import msgspec
 
-from broker.heartbeat import TEMPLATES, is_heartbeat
+from broker.heartbeat import is_heartbeat
 from broker.plan.admit import Notice
 from broker.registry import Registry
 from schemas import topics
@@ -14,7 +14,7 @@ from schemas.names import Lane
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.registry import CATEGORY_LANE, Category, PriceCard, Sender, Template
-from schemas.wire.text import echo, nearest
+from schemas.wire.text import echo, nearest, suggestion
 
 
 class Parties(msgspec.Struct, frozen=True):
@@ -37,11 +37,11 @@ def parties_of(notice: Notice, registry: Registry, lane: Lane) -> Parties | Refu
     template = _template(registry, business, body.template)
     if isinstance(template, Refusal):
         return template
-    if is_heartbeat(business) and not (body.test and template.id == TEMPLATES[lane]):
-        return Refusal(Reason.UNKNOWN_TEMPLATE, "Businesses of Fanfare's own send heartbeats and nothing else.")
     category = Category[template.category.upper()]
     card = _card(template, category, lane, registry.newest_card())
-    return card if isinstance(card, Refusal) else Parties(sender, template, category, card)
+    if isinstance(card, Refusal):
+        return card
+    return _unasked(notice, category) or Parties(sender, template, category, card)
 
 
 def suspended() -> Refusal:
@@ -52,8 +52,10 @@ def suspended() -> Refusal:
 def _sender(registry: Registry, business: str, asked: str | None) -> Sender | Refusal:
     sender = registry.sender_for(business, asked)
     if sender is None:
-        lack = "has no default sender: name one in data.sender" if asked is None else "has no such sender"
-        return Refusal(Reason.UNKNOWN_SENDER, f"The business {lack}.")
+        if asked is None:
+            return Refusal(Reason.UNKNOWN_SENDER, "The business has no default sender: name one in data.sender.")
+        rest = suggestion(asked, registry.senders_of(business))
+        return Refusal(Reason.UNKNOWN_SENDER, f"The business has no sender {echo(asked)}{rest}")
     if not sender.active:
         return Refusal(Reason.SENDER_SUSPENDED, f"Sender {echo(sender.id)} is suspended: ask the operator.")
     return sender
@@ -63,8 +65,23 @@ def _template(registry: Registry, business: str, asked: str) -> Template | Refus
     template = registry.template_for(business, asked)
     if template is not None and template.active:
         return template
-    rest = "; it is switched off." if template is not None else nearest(asked, registry.templates_of(business)) or "."
+    if template is not None:
+        rest = ": it is switched off; name another."
+    else:
+        near = nearest(asked, registry.templates_of(business))
+        rest = near or ": correct its name, or have it registered (`fanfare registry apply`)."
     return Refusal(Reason.UNKNOWN_TEMPLATE, f"There is no active template {echo(asked)}{rest}")
+
+
+def _unasked(notice: Notice, category: Category) -> Refusal | None:
+    """Offers go to people who asked for them, and only a list holds the proof of it. Heartbeats reach nobody."""
+    if category is not Category.MARKETING or not notice.content.people or is_heartbeat(notice.named.business):
+        return None
+    return Refusal(
+        Reason.INVALID_FIELD,
+        "data.to.recipients: an offer goes to people who opted in; publish a fanfare.optin.v1 event about them and name its "
+        "list in data.to.list.",
+    )
 
 
 def _card(template: Template, category: Category, lane: Lane, newest: PriceCard | None) -> int | Refusal:

@@ -1,4 +1,4 @@
-"""The policy of plan: frozen, one per lane and partition. State runs, policy does not (STYLE.md, structure 3)."""
+"""The policy of plan: frozen, one per lane and partition."""
 
 from typing import Final
 
@@ -29,7 +29,7 @@ class PlanPolicy(msgspec.Struct, frozen=True):
     limits: bool = True
     """False: sender throughput is not reserved (benchmarks)."""
     share_percent: int = 100
-    """The lane's share of every sender's throughput (protocol.md section 5)."""
+    """The lane's share of every sender's throughput (PROTOCOL.md section 5)."""
     fold_ms: int | None = None
     """How far back the journal is folded; None: the idempotency window."""
 

@@ -1,11 +1,11 @@
 """Sender throughput: one GCRA per sender, reserved at acceptance for explicit recipients.
 
 Plan is the one writer of a business in its lane, so the limit is exact at its source and no shard talks to another
-(protocol.md section 5.1). The state of a sender is one instant: when all that was reserved is paid for. It stands in the
+(PROTOCOL.md section 5, 1). The state of a sender is one instant: when all that was reserved is paid for. It stands in the
 journal (``Planned.free_us``), so the fold needs neither the registry nor the rate of that time.
 
 *Bound.* In any window of T seconds the starts of at most rate * T + max(burst, n) recipients lie, n being the size of the
-last request in it. List requests reserve nothing here: their pace is deliver's.
+last request in it. List requests reserve nothing; the gateway's own throttle paces them.
 """
 
 from typing import Final

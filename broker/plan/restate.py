@@ -1,4 +1,4 @@
-"""Saying again what the fold must still know although it was said long ago (protocol.md section 1.2, 5).
+"""Saying again what the fold must still know although it was said long ago (PROTOCOL.md section 1.2, 5).
 
 A fold begins at the floor that the last claim carries (``broker/journal.py``), so all that still matters has to stand behind
 it: the names of the idempotency window, bare; debts of senders; and entries whose input is not committed, whole, because the

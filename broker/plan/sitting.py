@@ -199,4 +199,7 @@ def _size(entry: Planned) -> int:
 
 
 def _unknown_business() -> Refusal:
-    return Refusal(Reason.UNKNOWN_BUSINESS, "The business in source is not registered.")
+    return Refusal(
+        Reason.UNKNOWN_BUSINESS,
+        "The business in source is not registered: correct source, or have it registered (`fanfare registry apply`).",
+    )

@@ -3,7 +3,7 @@
 - ``names``: every name decided within its window, so that a repeated event is told from a new one. In the order of their
   last statement, oldest first.
 - ``unfinished``: whole entries whose input is not committed yet, by its offset here. Redelivered input finds its entry and
-  the same work goes out again, byte for byte (protocol.md section 1.3, 1).
+  the same work goes out again, byte for byte (PROTOCOL.md section 1.3, 1).
 - ``free``: until when each sender's throughput is used up.
 
 A name is kept until ``time`` + window - clock slack. An event with that ``time`` is refused as stale from then on, so

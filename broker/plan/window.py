@@ -1,13 +1,13 @@
 """Whether it is the time for an event: not stale, not from the future, not expired, and not meant to live too long.
 
 A window that forgets names and a bound on ``time`` together make "once" exact for ever in bounded memory: an event is known
-until it is refused as stale (protocol.md section 1.3, 4).
+until it is refused as stale (PROTOCOL.md section 1.3, 4).
 """
 
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import CloudEvent
-from schemas.topics import CLOCK_SLACK_MS, Windows
+from schemas.topics import CLOCK_SLACK_MS, HOUR_MS, MINUTE_MS, Windows
 from schemas.wire.instants import text_of as instant
 
 
@@ -21,13 +21,13 @@ def _untimely(event: CloudEvent, windows: Windows, now_ms: int) -> Refusal | Non
     if now_ms - event.time_ms >= windows.stale_ms:
         return Refusal(
             Reason.STALE,
-            f"time is older than {windows.stale_ms // 1000} s: a repetition could not be told any more. If it still matters, "
+            f"time is older than {_span(windows.stale_ms)}: a repetition could not be told any more. If it still matters, "
             "publish it as a new event.",
         )
     if event.time_ms - now_ms > CLOCK_SLACK_MS:
         return Refusal(
             Reason.FROM_THE_FUTURE,
-            f"time lies more than {CLOCK_SLACK_MS // 1000} s ahead of {instant(now_ms)}: set the producer's clock.",
+            f"time lies more than {_span(CLOCK_SLACK_MS)} ahead of {instant(now_ms)}: set the producer's clock.",
             event.time_ms - CLOCK_SLACK_MS,
         )
     return None
@@ -35,12 +35,21 @@ def _untimely(event: CloudEvent, windows: Windows, now_ms: int) -> Refusal | Non
 
 def _lifeless(event: CloudEvent, expires_ms: int, windows: Windows, now_ms: int) -> Refusal | None:
     if expires_ms <= now_ms:
-        return Refusal(Reason.REQUEST_EXPIRED, f"expirytime was over at {instant(now_ms)}, when the event was judged.")
+        return Refusal(
+            Reason.REQUEST_EXPIRED,
+            f"expirytime was over at {instant(now_ms)}, when the event was judged: publish earlier, or let it live longer.",
+        )
     if expires_ms <= event.time_ms:
-        return Refusal(Reason.INVALID_FIELD, "expirytime lies before time.")
+        return Refusal(Reason.INVALID_FIELD, "expirytime lies before time: it must lie after it.")
     if expires_ms - event.time_ms > windows.lifetime_max_ms:
         return Refusal(
             Reason.LIFETIME_TOO_LONG,
-            f"expirytime lies more than {windows.lifetime_max_ms // 1000} s after time, the most this lane allows.",
+            f"expirytime lies more than {_span(windows.lifetime_max_ms)} after time, the most this lane allows: shorten it.",
         )
     return None
+
+
+def _span(span_ms: int) -> str:
+    """A span as people say it: ``47 h 55 min``."""
+    hours, minutes = span_ms // HOUR_MS, span_ms % HOUR_MS // MINUTE_MS
+    return " ".join(f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "min")) if count)

@@ -11,7 +11,11 @@ import msgspec
 
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
-from schemas.wire.text import echo, nearest
+from schemas.wire.text import echo, suggestion
+
+_JSON_WORDS: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+"""msgspec speaks of types as Python does, producers as JSON does."""
+_PYTHON_WORD: Final = re.compile(rf"\b({'|'.join(_JSON_WORDS)})\b")
 
 _T = TypeVar("_T")
 
@@ -56,6 +60,7 @@ def explain(sentence: str, shape: Shape) -> Refusal:
         return Refusal(Reason.MISSING_FIELD, f"{where} is missing: it is required.")
     match = _SHAPE.match(sentence)
     wanted, path = (match[1], match[2]) if match else ("another shape", None)
+    wanted = _PYTHON_WORD.sub(lambda word: _JSON_WORDS[word[0]], wanted)
     return Refusal(Reason.INVALID_FIELD, f"{_full(shape.root, _place(path))} has the wrong type: expected {wanted}.")
 
 
@@ -66,7 +71,7 @@ def _unknown(name: str, place: str, shape: Shape) -> Refusal:
             Reason.NOT_SUPPORTED, f"{echo(name)} in {where} is reserved for a later release: leave it out for now."
         )
     known = shape.known.get(re.sub(r"\[[^]]*\]", "", place), ())
-    return Refusal(Reason.UNKNOWN_FIELD, f"{where} has no field {echo(name)}{nearest(name, known) or '.'}")
+    return Refusal(Reason.UNKNOWN_FIELD, f"{where} has no field {echo(name)}{suggestion(name, known)}")
 
 
 def _place(path: str | None) -> str:

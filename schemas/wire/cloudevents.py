@@ -3,7 +3,7 @@
 The mode is told by the ``content-type`` header (Kafka protocol binding 1.0.2, section 3): ``application/cloudevents`` means
 structured, ``ce_*`` headers mean binary. One help beyond the standard, because console producers set no headers: an object
 with ``specversion`` and no content type is read as structured. Anything else is refused ``not_a_cloud_event``. The envelope
-is closed as ``data`` is: an ``expirytme`` that is silently ignored is a late one-time code (protocol.md section 7).
+is closed as ``data`` is: an ``expirytme`` that is silently ignored is a late one-time code (PROTOCOL.md section 7).
 """
 
 from collections.abc import Sequence
@@ -121,7 +121,9 @@ def _binary(raw: bytes, headers: Headers) -> CloudEvent | RefusedEvent:
         if lower == attribute:
             continue
         if attribute in attributes:
-            return RefusedEvent(Refusal(Reason.INVALID_FIELD, f"The header of {attribute[:32]} stands twice."))
+            return RefusedEvent(
+                Refusal(Reason.INVALID_FIELD, f"The header of {attribute[:32]} stands twice: send it once.")
+            )
         try:
             attributes[attribute] = held.decode()
         except UnicodeDecodeError:

@@ -11,6 +11,8 @@ _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-
 
 _ECHO_CHARS: Final = 48
 _CANDIDATE_CHARS: Final = 64
+_LISTED: Final = 14
+"""Known names that a sentence may list: the longest closed object has as many fields."""
 
 
 def unsafe(text: str) -> bool:
@@ -30,6 +32,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return ""
     found = _closest(name.lower(), tuple(sorted(known)))
     return f"; did you mean `{found}`?" if found else ""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """How a sentence about an unknown name ends: with the nearest known one, or with all of them if they are few."""
+    names = sorted(known)
+    near = nearest(name, names)
+    if near or not 0 < len(names) <= _LISTED:
+        return near or "."
+    return f"; known are {', '.join(map(echo, names))}."
 
 
 @lru_cache(maxsize=1_024)

@@ -22,8 +22,10 @@ from schemas import topics
 from schemas.names import Lane, RequestName, business_of, partition_of, request_name
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
+from schemas.request import MAX_REQUEST_BYTES
 from schemas.status import Status
 from schemas.wire import cloudevents
+from schemas.wire.json import too_large
 from streams.client.errors import (
     InvalidEventError,
     NotPublishedError,
@@ -162,7 +164,7 @@ class Client:
             if lane not in self._partitions:
                 self._partitions[lane] = await self._publisher.partitions(topic)
             place = partition_of(key, self._partitions[lane])
-            record = Outgoing(topic, _encoder.encode(event), key=key, partition=place, headers=_HEADERS)
+            record = Outgoing(topic, _value_of(event), key=key, partition=place, headers=_HEADERS)
             return _published(await self._publisher.enqueue(record), name)
         except PublishError as error:
             raise _translated(error) from error
@@ -184,6 +186,14 @@ async def _published(placing: Awaitable[Place], name: RequestName) -> Published:
     except PublishError as error:
         raise _translated(error) from error
     return Published(place.topic, place.partition, place.offset, name, place.timestamp_ms)
+
+
+def _value_of(event: Event) -> bytes:
+    """The bytes to publish; :class:`InvalidEventError` for more than plan takes: a large record would be lost without a name."""
+    value = _encoder.encode(event)
+    if len(value) > MAX_REQUEST_BYTES:
+        raise InvalidEventError(too_large(len(value), MAX_REQUEST_BYTES))
+    return value
 
 
 def _translated(error: PublishError) -> NotPublishedError | UnknownPublishError:

@@ -77,7 +77,7 @@ def event(
     content = {
         "template": LANE_TEMPLATE[lane],
         "params": LANE_PARAMS[lane],
-        "to": {"recipients": [{"address": address(person)} for person in people]},
+        "to": {"list": "offers"} if lane is Lane.CAMPAIGN else {"recipients": [_person(person) for person in people]},
     }
     whole = {
         "specversion": "1.0",
@@ -89,6 +89,10 @@ def event(
         "data": _without_none(content | (data or {})),
     }
     return _without_none(whole | attributes)
+
+
+def _person(person: int) -> dict[str, Any]:
+    return {"address": address(person)}
 
 
 def given(whole: dict[str, Any] | bytes, offset: int = 0, **fields: Any) -> PlanInput:

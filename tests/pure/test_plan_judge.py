@@ -34,13 +34,29 @@ def at(time_ms: int, expires_ms: int) -> dict[str, Any]:
 VERDICTS: dict[str, tuple[dict[str, Any], Lane, Reason, str]] = {
     "a suspended business": (event(source="//sleeper/x"), Lane.UPDATE, Reason.BUSINESS_SUSPENDED, "suspended"),
     "a business without a sender": (event(source="//loner/x"), Lane.UPDATE, Reason.UNKNOWN_SENDER, "no default sender"),
-    "an unknown sender": (data(sender="airline/x"), Lane.UPDATE, Reason.UNKNOWN_SENDER, "no such sender"),
-    "somebody else's sender": (data(sender="sleeper/main"), Lane.UPDATE, Reason.UNKNOWN_SENDER, "no such sender"),
+    "an unknown sender": (
+        data(sender="airline/mian"),
+        Lane.UPDATE,
+        Reason.UNKNOWN_SENDER,
+        "did you mean `airline/main`?",
+    ),
+    "somebody else's sender": (
+        data(sender="sleeper/main"),
+        Lane.UPDATE,
+        Reason.UNKNOWN_SENDER,
+        "no sender `sleeper/main`",
+    ),
     "a suspended sender": (data(sender="airline/off"), Lane.UPDATE, Reason.SENDER_SUSPENDED, "airline/off"),
     "an unknown template": (data(template="delays"), Lane.UPDATE, Reason.UNKNOWN_TEMPLATE, "did you mean `delay`?"),
     "somebody else's template": (data(template="private"), Lane.UPDATE, Reason.UNKNOWN_TEMPLATE, "no active template"),
     "a template that is off": (data(template="old"), Lane.UPDATE, Reason.UNKNOWN_TEMPLATE, "switched off"),
     "marketing in the update lane": (data(template="offer"), Lane.UPDATE, Reason.WRONG_LANE, "requests.campaign"),
+    "an offer to people who did not ask for it": (
+        event(Lane.CAMPAIGN, data={"to": {"recipients": [{"address": address(1)}]}}),
+        Lane.CAMPAIGN,
+        Reason.INVALID_FIELD,
+        "name its list in data.to.list",
+    ),
     "a code in the campaign lane": (event(Lane.OTP), Lane.CAMPAIGN, Reason.WRONG_LANE, "requests.otp"),
     "no parameters": (data(params={}), Lane.UPDATE, Reason.MISSING_PARAMETER, "`flight`"),
     "no parameters, to a list": (data(params={}, to={"list": "l"}), Lane.UPDATE, Reason.MISSING_PARAMETER, "`flight`"),
@@ -102,7 +118,7 @@ VERDICTS: dict[str, tuple[dict[str, Any], Lane, Reason, str]] = {
         at(NOW_MS, NOW_MS + U.lifetime_max_ms + 1),
         Lane.UPDATE,
         Reason.LIFETIME_TOO_LONG,
-        "172800 s",
+        "48 h",
     ),
 }
 
@@ -258,7 +274,7 @@ def test_the_business_is_told_how_many_shards_will_report() -> None:
 
 
 def test_heartbeats_are_accepted_untold_and_nothing_else_is() -> None:
-    """Fanfare's own businesses are registered, have no topic of their own, and send heartbeats only."""
+    """Fanfare's own businesses are registered, have no topic of their own, and send heartbeats only; a dead letter tells."""
     from_heart: dict[str, Any] = {"source": "//fanfare-0/heartbeat"}
     bench = Bench()
     bench.registry.add(Business("fanfare-0", "Fanfare"))
@@ -271,5 +287,7 @@ def test_heartbeats_are_accepted_untold_and_nothing_else_is() -> None:
     assert [entry.verdict for entry in bench.run(given(beat)).journal] == [0]
     assert not bench.run(given(beat, 1)).journal
     assert not bench.direct
-    (entry,) = bench.run(given(event(**from_heart) | {"id": "2"}, 2)).journal
-    assert Reason(entry.verdict) is Reason.UNKNOWN_TEMPLATE
+    assert not bench.run(given(event(**from_heart) | {"id": "2"}, 2)).journal
+    (letter,) = bench.direct
+    assert isinstance(letter, DeadLetter)
+    assert (letter.business, letter.reason) == ("fanfare-0", Reason.UNKNOWN_TEMPLATE.word)
