@@ -1,0 +1,53 @@
+"""Wrong inputs on a real Kafka: each is answered, with a reason and with advice, and nobody else notices."""
+
+import asyncio
+
+import pytest
+
+from streams.stack import running
+from tests.acceptance.bad_inputs import Outcome, outcome_of, plan_of, table
+from tests.acceptance.inputs import BROKER, CANARY, ROWS, STATUS, Row
+
+ACCEPTED = ("", "duplicate")
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What became of all rows, published one after the other to one stack."""
+
+    async def ask() -> Outcome:
+        async with running(plan_of(tmp_path_factory.mktemp("inputs")), say=print) as stack:
+            return await outcome_of(stack)
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_wrong_input_is_answered(row: Row, outcome: Outcome) -> None:
+    """It is answered where the table says, for that reason, with the sentence that helps."""
+    heard = outcome.heard[row.name]
+    assert (heard.where, heard.reason) == (row.where, row.reason)
+    assert row.says in heard.sentence
+    if row.where == STATUS:
+        assert heard.state == ("accepted" if row.reason in ACCEPTED else "refused")
+
+
+def test_no_sentence_repeats_what_was_sent(outcome: Outcome) -> None:
+    """Answers name fields and positions, never values, and are whole sentences."""
+    for row in ROWS:
+        sentence = outcome.heard[row.name].sentence
+        assert CANARY not in sentence
+        assert row.where == BROKER or not row.reason or (len(sentence) > 30 and sentence[-1] in ".?}"), row.name
+
+
+def test_the_neighbours_are_unharmed(outcome: Outcome) -> None:
+    """After all of them a sound event reaches its phone, and no process has ended."""
+    assert outcome.delivered in ("delivered", "read")
+    assert outcome.restarts == 0
+
+
+def test_the_table_is_wide_and_can_be_shown(outcome: Outcome) -> None:
+    """Every way of being answered occurs; the printed table has a line for each row."""
+    assert {heard.where for heard in outcome.heard.values()} == {"status", "dead letter", "client", "broker"}
+    assert len(list(table(outcome))) == len(ROWS) + 2
+    assert len({row.name for row in ROWS}) == len(ROWS)
