@@ -82,7 +82,6 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path(".data"), description="Folder of the ledger, the gateway's log and a development Kafka."
     )
-    deployment: str = Field("dev", description="Name of the deployment; keeps two apart that share a gateway.")
     dev: bool = Field(
         default=True, description="Development: weak topics and development secrets are let pass, and named."
     )
