@@ -1,6 +1,6 @@
 """Builders of events: typed values in, CloudEvents as JSON-ready dictionaries out.
 
-Whoever prefers dictionaries writes them by hand (``deploy/dev/examples``); the form is the same. Rules: DESIGN.md section 4.
+Whoever prefers dictionaries writes them by hand (``deploy/dev/examples``); the form is the same. Rules: PROTOCOL.md section 7.
 """
 
 from typing import Any, Final, TypeAlias
@@ -39,7 +39,7 @@ def notification(head: Head, content: Notification) -> Event:
 
 
 def optin(head: Head, content: Optin) -> Event:
-    """A ``fanfare.optin.v1`` event: people join or leave a list. It is published to the campaign lane."""
+    """A ``fanfare.optin.v1`` event: people join or leave a list. Publish it to the campaign or the update lane."""
     return _event(OPTIN_TYPE, head, content)
 
 
