@@ -1,6 +1,6 @@
 """What follows from each reason, in one table: is it retried, billed, alerted; what the business is told to do.
 
-A reason is a value; this is the only place that says what it leads to (DESIGN.md rule 9). A test demands a row for each.
+A reason is a value; this is the only place that says what it leads to (PROTOCOL.md rule 9). A test demands a row for each.
 """
 
 from collections.abc import Mapping

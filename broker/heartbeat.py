@@ -1,6 +1,6 @@
 """The heartbeat: a message to nobody that crosses every stage of every lane and shard, so that silence is noticed.
 
-Liveness is progress (DESIGN.md section 5): each worker publishes, for each of its shards, one request of a business of
+Liveness is progress (PROTOCOL.md section 8): each worker publishes, for each of its shards, one request of a business of
 Fanfare's own to a null recipient of that shard. It is ``test: true``: it never bills and is counted apart. One business for
 each plan partition, one address for each shard, both found by search, so that nothing about them must be configured.
 """

@@ -1,6 +1,6 @@
 """The journal protocol: how one owner at a time decides, in a log that anybody can append to.
 
-Theory (protocol.md sections 1.2 and 1.3; sketched and checked over 20,000 schedules, tried on real Kafka in kernel.md):
+Theory (PROTOCOL.md section 1.2):
 
 - A journal is one partition. Every record carries the *epoch* of its writer. An owner *claims* epoch n+1 after it has read
   to the end, where n is the highest epoch in the log; of two claims with one number the first stands.
@@ -10,9 +10,9 @@ Theory (protocol.md sections 1.2 and 1.3; sketched and checked over 20,000 sched
   not act on that record.
 - *Fold start*. A claim carries a *floor*: the offset from which on everything still open has been said. It is 0 in a new log,
   else the offset of a valid claim, so a fold that begins there knows the epoch. Every F/4 the owner restates what was last
-  said before its previous claim, then claims again with that claim's offset as the floor; so nothing open is ever further
-  back than F/2 of serving time, and an owner that dies before its first round hands on the floor that it found. (A start
-  reckoned from times loses what is open when an owner claims after a long outage and dies at once: the scheduler of
+  said whole before its previous claim, then claims again with that claim's offset as the floor; so nothing open is ever
+  further back than F/2 of serving time, and an owner that dies before its first round hands on the floor that it found. (A
+  start reckoned from times loses what is open when an owner claims after a long outage and dies at once: the scheduler of
   ``tests/pure/schedules`` found it.)
 - A log trimmed above the floor is refused, never folded.
 

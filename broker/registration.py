@@ -1,8 +1,8 @@
 """What may be registered: rules over one entry, and over an entry beside what is registered already. Pure.
 
 An entry that breaks one would be found out later, by a producer whose events are refused, by the gateway, or on a bill.
-Sources of the rules: DESIGN.md section 4 and 7; protocol.md section 5 (S is fixed at birth), section 6 (code slots);
-WhatsApp's own limits on templates (domain.md section 3).
+Sources of the rules: PROTOCOL.md section 5 (S is fixed at birth) and 6 (code slots); lengths and languages as WhatsApp's
+reference of message templates bounds them.
 """
 
 import re

@@ -1,7 +1,7 @@
 """From a batch that the gateway reported to the records that it becomes: receipts, suppressions, inbound. Pure.
 
 Receipts go to the lane and shard that their reference names, under our own secret: the gateway cannot make one up. Opt-outs are
-recognised here and come first, so that a STOP never waits behind millions of receipts (protocol.md section 1.3, row
+recognised here and come first, so that a STOP never waits behind millions of receipts (PROTOCOL.md section 1.3, row
 15). A reference that is not ours is counted and set aside; so is a report that no reader could use. Nothing else of the
 batch suffers by it.
 """

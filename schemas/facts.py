@@ -1,6 +1,6 @@
 """Facts that are joins: receipts, suppressions, audience changes, charges, inbound. Order and repetition do not matter.
 
-Fields: protocol.md section 9. Consent is ordered by *evidence time*, and a revocation wins a tie (section 1.3, 16).
+Fields: PROTOCOL.md section 9. Consent is ordered by *evidence time*, and a revocation wins a tie (section 1.3, 16).
 """
 
 from enum import IntEnum

@@ -2,7 +2,7 @@
 
 Owns the derivation of request names, recipient ids, shards, partitions, fact keys and fingerprints. All are pure functions
 of what the producer wrote, so that any process, in any language, computes the same (test vectors:
-``schemas/generated/vectors.json``). Rules: DESIGN.md section 1; protocol.md sections 7 and 9.
+``schemas/generated/vectors.json``). Rules: PROTOCOL.md section 7.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """Deliver's journal: what was taken over, decided and answered. Everything speaks (request, shard, rank).
 
 One ``OUTCOME`` record carries *sections* of every kind, so that one append serves many small requests or one chunk of a
-large one (protocol.md section 1.5). The fold applies them in the order opened, members, decided, answered.
+large one (PROTOCOL.md section 1.5). The fold applies them in the order opened, members, decided, answered.
 """
 
 import msgspec

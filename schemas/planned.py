@@ -1,7 +1,7 @@
 """Plan's journal, and the work it asks of shards.
 
 ``work`` is a pure function of ``planned``, byte for byte: redelivered input finds its origin in the fold and re-emits the
-same. Fields: protocol.md sections 1.3 (1, 2) and 9.
+same. Fields: PROTOCOL.md sections 1.3 (1, 2) and 9.
 """
 
 import msgspec

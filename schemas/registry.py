@@ -24,7 +24,7 @@ class Category(IntEnum):
 
 
 CATEGORY_LANE = {Category.AUTHENTICATION: Lane.OTP, Category.UTILITY: Lane.UPDATE, Category.MARKETING: Lane.CAMPAIGN}
-"""Marketing cannot travel on another lane, and a code on none but its own (protocol.md section 2)."""
+"""Marketing cannot travel on another lane, and a code on none but its own (PROTOCOL.md section 2)."""
 
 
 class Business(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="business"):

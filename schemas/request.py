@@ -1,6 +1,6 @@
 """What a business publishes: the ``data`` of ``fanfare.notification.v1`` and ``fanfare.optin.v1``.
 
-Ingress is closed: an unknown field is refused with the nearest known name. Field rules: protocol.md sections 7 and 9.
+Ingress is closed: an unknown field is refused with the nearest known name. Field rules: PROTOCOL.md sections 7 and 9.
 """
 
 from typing import Final

@@ -1,6 +1,6 @@
 """The catalogue of topics: key, partitions, retention, the reason for each, and the arithmetic that keeps their promises.
 
-Every duration that must fit another stands here once, in milliseconds. The inequalities of protocol.md section 1.8 are
+Every duration that must fit another stands here once, in milliseconds. The inequalities of PROTOCOL.md section 1.8 are
 tested over this table (``tests/pure/test_topics.py``). All topics use LogAppendTime: the broker's clock stamps them, and
 Fanfare's own times are ``at_ms`` inside.
 """
@@ -31,7 +31,7 @@ class Windows(msgspec.Struct, frozen=True):
     idempotency_ms: int
     """A repeated (source, id) is recognised this long; plan's fold; older requests are refused as stale."""
     fold_ms: int
-    """Deliver's F: open items older than half of it are restated, so a fold never reaches further back."""
+    """Deliver's F: each quarter what was said before the last claim is restated, so a fold reaches back half of it."""
     settle_ms: int
     """Receipts count this long after expiry; then a message without one is ``unknown``."""
     frame_ms: int

@@ -1,7 +1,7 @@
 """The ledger's process: it follows all partitions of ``charges`` and keeps the books. One process, no group.
 
 The books say where to read on, so nothing is committed to Kafka and a rebalance cannot part a history from its file
-(protocol.md section 1.3, row 18). A batch is as much as came with one fetch: a record when it keeps up, thousands in one
+(PROTOCOL.md section 1.3, row 18). A batch is as much as came with one fetch: a record when it keeps up, thousands in one
 transaction when it is behind.
 """
 

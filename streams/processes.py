@@ -1,7 +1,7 @@
 """One program of ours as a child process: started, watched, brought back when it ends unasked, stopped in order.
 
 Used by ``fanfare dev``, ``fanfare demo`` and the fault tests. A process that ends itself is meant to be started again in its
-place (DESIGN.md section 3, rule 14); a *brake* keeps one that cannot run from being started for ever. Children are tethered
+place (PROTOCOL.md rule 14); a *brake* keeps one that cannot run from being started for ever. Children are tethered
 (``streams/tether.py``) and in sessions of their own: Ctrl-C in the terminal reaches the parent alone, which decides what stops
 when.
 """

@@ -1,7 +1,7 @@
 """The webhook: what the gateway reports, verified, sorted and appended. ``POST /v1/reports``; nothing is decided here.
 
 A batch is answered 200 when every record it became is acknowledged by Kafka, not before: otherwise the gateway repeats it
-whole, which does no harm, because all of it are joins (protocol.md section 1.3, row 19). The signature is checked over the
+whole, which does no harm, because all of it are joins (PROTOCOL.md section 1.3, row 19). The signature is checked over the
 raw body, in constant time, before a byte of it is parsed.
 """
 

@@ -2,7 +2,7 @@
 
 A register holds the word with the latest *evidence time*, capped at the time it was received so that a wrong clock cannot
 forbid or allow ahead; a revocation wins a tie. So the order and the repetition of records change nothing, and an old opt-in
-that arrives late cannot undo a STOP (protocol.md section 1.3, 16; evidence: 47 CFR 64.1200(a)(10), GDPR art. 7(3)).
+that arrives late cannot undo a STOP (PROTOCOL.md section 1.3, 16; evidence: 47 CFR 64.1200(a)(10), GDPR art. 7(3)).
 
 Registers are independent: a restoration lifts its own scope only. Who unblocks a sender has not taken back a STOP.
 """

@@ -1,7 +1,7 @@
 """Who belongs to which list, as a join over one shard of the log ``audience.changes``.
 
 *Ordinals* number the people of a shard densely in the order of their first appearance in its log. That log is never trimmed
-or compacted, so every reader computes the same ordinals without a coordinator (protocol.md section 1.5). *Membership* is
+or compacted, so every reader computes the same ordinals without a coordinator (PROTOCOL.md section 1.5). *Membership* is
 ordered by evidence time, capped at the time it was received; leaving wins a tie. A person's address, locale and market come
 from the join with the latest evidence; of two at the same time the greater bytes win, so that order does not matter.
 """

@@ -1,6 +1,6 @@
 """What a person's answer means for their consent: stop, stop everything, block, start again; or nothing.
 
-A pure function of the words, so that the webhook can decide before it answers (protocol.md section 1.3, row 15). The whole
+A pure function of the words, so that the webhook can decide before it answers (PROTOCOL.md section 1.3, row 15). The whole
 message must be one of the words: "please don't stop" is none. English words are those that carriers and the FCC name
 (47 CFR 64.1200(a)(10): stop, quit, end, revoke, opt out, cancel, unsubscribe); Spanish and Hindi ones say the same.
 """

@@ -1,7 +1,7 @@
 """What people forbade, at any offset and any time of the log: a second fold of ``suppressions``.
 
 A register for each (recipient, business, scope) holds the latest evidence, capped at the time it was received; revoking
-wins a tie (protocol.md section 1.3, 16). Suppressions are few, so they are kept whole and folded again for each question.
+wins a tie (PROTOCOL.md section 1.3, 16). Suppressions are few, so they are kept whole and folded again for each question.
 """
 
 from collections.abc import Iterable, Mapping

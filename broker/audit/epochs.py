@@ -1,7 +1,7 @@
 """The epoch rule, written a second time: which records of a journal count.
 
 A record is valid if its epoch is not below the highest seen so far; of two claims with one number the first stands, and the
-same instance may repeat its own (protocol.md section 1.2, 2; DESIGN.md section 3).
+same instance may repeat its own (PROTOCOL.md section 1.2, 2).
 """
 
 from broker.audit.dump import Logged

@@ -1,7 +1,7 @@
 """What businesses published, read as leniently as can be: who wrote it, under which id, to whom.
 
 An auditor must not refuse what plan accepted, so that nothing is validated here; what has no name at all must have become a
-dead letter. Names and recipients: protocol.md section 7.
+dead letter. Names and recipients: PROTOCOL.md section 7.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """What must hold, in the words of journal and ranks, and the closed list of ways in which it can fail.
 
-Restated from reliability.md (c), whose numbers are kept; "valid" means: by the epoch rule of a journal.
+"Valid" means: by the epoch rule of a journal (PROTOCOL.md section 1.2, 2).
 
 1. *Ids.* Request names, recipient ids, shards and fact keys recompute from what the producer wrote.
 2. *One verdict.* A name has one valid verdict; the members of an accepted list are frozen once per shard; no status says

@@ -1,7 +1,7 @@
 """The pair limit and each sender's throughput, recomputed over the union of the gateway's logs.
 
 Pair: GCRA, one message every 6 s with a burst of 45 borrowed from the future. Throughput: a bucket that holds one second of
-the sender's rate, once a listener, because listeners count apart (DESIGN.md section 5; domain.md section 1.1.4).
+the sender's rate, once a listener, because listeners count apart (PROTOCOL.md section 1.4).
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Receipts, charges and the book: what was delivered in time was charged once, at its card's price, and posted.
 
-Charges are a union of ranks, whatever records they came in (protocol.md section 1.6); money is integer micro-units.
+Charges are a union of ranks, whatever records they came in (PROTOCOL.md section 1.6); money is integer micro-units.
 """
 
 from collections import Counter, defaultdict

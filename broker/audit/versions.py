@@ -1,7 +1,7 @@
 """Versions of facts, asked from three sides: what the verdicts made newest, what a shard had opened, what people were handed.
 
 A fact is (business, entity, facet), versions are the producer's, facet ``*`` dominates every fact of its entity whose event
-time is not newer (protocol.md section 4). The order of hand-offs is the order of the gateway's own log.
+time is not newer (PROTOCOL.md section 4). The order of hand-offs is the order of the gateway's own log.
 """
 
 from collections import defaultdict

@@ -1,6 +1,6 @@
 """From the gateway's code to what becomes of a message: total, with seeded back-off.
 
-Codes: domain.md section 3.10. A code that this release does not know is a refusal for good and keeps its number.
+Codes: ``schemas/wire/frames.py``. A code that this release does not know is a refusal for good and keeps its number.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Fair among businesses: deficit round robin over those with something due (protocol.md section 3).
+"""Fair among businesses: deficit round robin over those with something due (PROTOCOL.md section 3).
 
 First come, first served inside a business; a quantum of one chunk; a business that sends ten million stands before one that
 sends a thousand for one chunk only.

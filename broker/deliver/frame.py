@@ -2,7 +2,7 @@
 
 The frame is built at the last moment, from journaled decisions. If the world moved since the decision (a STOP, the expiry,
 a newer version) the rows that are now forbidden are *withheld*: answered with the reason if they surely never left, and
-``in_doubt`` if an earlier owner or an earlier try may have sent them (protocol.md section 1.5).
+``in_doubt`` if an earlier owner or an earlier try may have sent them (PROTOCOL.md section 1.5).
 """
 
 import base64

@@ -1,7 +1,7 @@
 """The pair limit: how often one sender may write to one person. GCRA, folded from what was decided.
 
 A stamp is spent when ``SEND`` is decided, in the fold, with the record's own ``at_ms``; so a crash spends nothing twice
-and a new owner knows exactly what the old one did (protocol.md section 1.3, 8).
+and a new owner knows exactly what the old one did (PROTOCOL.md section 1.3, 8).
 """
 
 from broker.deliver.policy import PairLimit

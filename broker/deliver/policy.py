@@ -1,4 +1,4 @@
-"""The policy of deliver: frozen, one per lane. State runs, policy does not (STYLE.md, structure 3)."""
+"""The policy of deliver: frozen, one per lane."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -21,12 +21,12 @@ PAIR_LIMITS: Final[Mapping[Lane, PairLimit]] = {
     Lane.UPDATE: PairLimit(6, 25),
     Lane.CAMPAIGN: PairLimit(1, 5),
 }
-"""The gateway allows 10 a minute with a burst of 45 in all; each part has one writer (protocol.md section 2)."""
+"""The gateway allows 10 a minute with a burst of 45 in all; each part has one writer (PROTOCOL.md section 2)."""
 
 MAX_ATTEMPTS: Final[Mapping[Lane, int]] = {Lane.OTP: 5, Lane.UPDATE: 10, Lane.CAMPAIGN: 6}
 
 FRESH_MS: Final = 100
-"""A message may be decided only if the suppressions were read to their end at most this long ago (protocol.md 1.7)."""
+"""A message may be decided only if the suppressions were read to their end at most this long ago (PROTOCOL.md section 1.7)."""
 
 
 class DeliverPolicy(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """What deliver's journal folds to: open items, closed names, newest versions, pair stamps.
 
 The living owner applies its own records inside their acknowledgement through the same :meth:`ShardState.apply` that a
-recovering owner folds with; there is no second way to change this state (kernel.md section 1.6, 1).
+recovering owner folds with; there is no second way to change this state (PROTOCOL.md section 1.2).
 """
 
 from collections import Counter

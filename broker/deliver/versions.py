@@ -1,7 +1,7 @@
 """Versions of facts: never an older one after a newer one.
 
 A fact is (business, entity, facet); its version is the producer's, rising. The newest is kept per shard, set at takeover
-before any hand-off, and asked again at every hand-off (protocol.md section 4). Facet ``*`` (a cancellation) dominates
+before any hand-off, and asked again at every hand-off (PROTOCOL.md section 4). Facet ``*`` (a cancellation) dominates
 every fact of its entity whose event time is not newer.
 """
 

@@ -1,8 +1,8 @@
 """Posting a charge: what is new in it, the two entries that say so, and what contradicts the book.
 
 A charge is posted by set union: new are the ranks of (request, shard) that no earlier charge has brought, whatever records
-they come in, how often, and in which groups (protocol.md section 1.6: dedupe by record names was wrong in 61 % of
-schedules, union in none). Double entry: what the business owes is a debit (positive), the platform's revenue a credit
+they come in, how often, and in which groups, for groups differ after a crash and ranks do not (PROTOCOL.md section
+1.6). Double entry: what the business owes is a debit (positive), the platform's revenue a credit
 (negative), and every posting sums to zero. Two prices for one message are a *conflict*: the first posting stands.
 """
 

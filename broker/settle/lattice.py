@@ -2,7 +2,7 @@
 
 Theory. Deliver's journal says where a message stands, receipts say what the gateway saw. Both are repeated, reordered and
 written by owners that are no owners any more; so both are kept as elements of a lattice, and news is *joined* into them:
-the order and the number of repetitions change nothing (protocol.md section 1.6; semantics of receipts: domain.md section 3.5).
+the order and the number of repetitions change nothing (PROTOCOL.md section 1.6).
 
 ========  ============================================================================================================
 ``said``  bits 0 to 5: the greatest status byte of the journal (pending < send < waiting < accepted < in doubt < reasons);

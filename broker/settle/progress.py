@@ -1,7 +1,7 @@
 """How the two bytes of a rank read: one word for each message, counts for a request, and a number that only rises.
 
-``delivered`` wins over ``failed``, for billing and for display (domain.md section 3.5). What the journal and the receipts
-leave open when the settle window ends is ``unknown``.
+``delivered`` wins over ``failed``, for billing and for display: reports come out of order and more than once, and who has a
+message has it. What the journal and the receipts leave open when the settle window ends is ``unknown``.
 
 *seq* is the sum over the ranks of what their bytes say, each part of which only grows. So it rises with every change, is the
 same for every process that knows the same, and a restart cannot lower it.

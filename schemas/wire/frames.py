@@ -29,7 +29,7 @@ REPLAY_WINDOW_MS: Final = 5 * 60_000
 
 
 class Code(IntEnum):
-    """The gateway's answers about one message. Five and six digits are WhatsApp's own (domain.md section 3.10)."""
+    """The gateway's answers about one message. Five and six digits are WhatsApp's own (Cloud API error codes)."""
 
     ACCEPTED = 0
     STALE_FRAME = 1001

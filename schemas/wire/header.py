@@ -1,7 +1,7 @@
 """The fixed head of every internal record, and how a body follows it.
 
 Layout, big-endian: format u8, kind u8, lane u8, shard u16, epoch u32, at_ms i64 (17 bytes), then the body as MessagePack.
-The epoch stands at a fixed place so that the fold rule (protocol.md section 1.2) never needs the body. Readers take format
+The epoch stands at a fixed place so that the fold rule (PROTOCOL.md section 1.2) never needs the body. Readers take format
 n and n-1; deploy readers first. Golden bytes of each format: ``tests/contract/golden``.
 """
 

@@ -3,7 +3,7 @@
 An *address* is sealed under Fanfare's own key with AES-SIV (RFC 5297): deterministic, so that plan stays a pure function
 of its input, and fixed in width, so that addresses form columns. A *code* is sealed by the producer to the gateway's key
 with HPKE base mode (RFC 9180; X25519, HKDF-SHA256, ChaCha20-Poly1305); ``info`` binds it to request, person, template and
-slot, so that a blob moved elsewhere does not open (protocol.md section 6).
+slot, so that a blob moved elsewhere does not open (PROTOCOL.md section 6).
 """
 
 import base64

@@ -1,7 +1,7 @@
 """What every stage's shard has in common: a task under the current assignment, woken by events, that never ends quietly.
 
-A task that returns or fails while its shard is still assigned is a silent stand-still (kernel.md section 4, 4): the process
-ends instead. Each wait is bounded.
+A task that returns or fails while its shard is still assigned is a silent stand-still, for the group sees a healthy member:
+the process ends instead. Each wait is bounded.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Sealing one-time codes before they leave the producer, so that only the gateway can read them.
 
-A code is bound to its request, person, template and parameter (protocol.md section 6): each recipient gets a blob of its
+A code is bound to its request, person, template and parameter (PROTOCOL.md section 6): each recipient gets a blob of its
 own, and one that is moved elsewhere does not open. A retry must carry the same bytes, because the content is part of the
 request's fingerprint: seal once, publish as often as needed.
 """

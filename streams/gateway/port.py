@@ -2,7 +2,7 @@
 
 Owns the HTTP client: one keep-alive connection a shard, so that frames of a shard never overtake each other. Every way in
 which a call can end is translated here, once and totally: an answer, :class:`Fenced`, :class:`Throttled` or
-:class:`Unknown`. Rules: DESIGN.md section 3 (8, 10), section 5; wire contract: ``schemas/wire/frames.py``.
+:class:`Unknown`. Rules: PROTOCOL.md section 1.4 and rules 8, 10; wire contract: ``schemas/wire/frames.py``.
 
     GatewayError
      +-- Fenced        a higher epoch owns the shard; nothing of this frame was taken

@@ -1,9 +1,9 @@
 """The Faust app of a lane: Faust's agents, membership and assignment, with everything that loses messages overridden.
 
-As shipped, Faust commits past unfinished messages, acknowledges a message whose handler raised and waits in whole
-seconds (research/reliability.md section 2). Here the agents only hand raw records to
+As shipped, Faust commits past unfinished messages (faust-streaming/faust issue 606), acknowledges a message whose
+handler raised and waits in whole seconds. Here the agents only hand raw records to
 :class:`~streams.kafka.hooks.ShardHooks`, the tracker alone says what is committed, and whatever is unexpected ends
-the process. The order of the calls is the one that research/kernel.md section 1.3 observed:
+the process. The order of the calls as observed on Faust 0.15.3:
 
     start      hooks.on_start -> consumer -> join -> assigned
     assigned   tracker.begin -> hooks.on_assigned -> Faust's own work -> seek -> records of this generation

@@ -2,8 +2,7 @@
 
 Without Tables Faust uses aiokafka's RoundRobin, which co-partitions only by accident, when the members divide S.
 Members are ordered by their slot and not by their member id, which is random and new after every restart, so a
-restarted slot gets its old shards back (research/kernel.md section 1.2). Shards are dealt in contiguous runs that
-differ by at most one.
+restarted slot gets its old shards back. Shards are dealt in contiguous runs that differ by at most one.
 """
 
 from collections.abc import Iterable, Mapping

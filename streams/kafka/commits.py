@@ -3,7 +3,7 @@
 Faust commits past messages that are still being worked on (faust-streaming/faust issue 606), so its own bookkeeping is
 switched off and this one is used. A partition's commit position is its oldest unfinished offset, or the next expected
 one when nothing is open. An offset that does not follow its predecessor means that records were lost between the
-fetch and here, which is a fault and never repaired (DESIGN.md section 5).
+fetch and here, which is a fault and never repaired.
 
 Everything belongs to one *generation* of the consumer group. What a forgotten generation still delivers or finishes is
 ignored: another member may own the partition by now.

@@ -1,8 +1,8 @@
 """Faust's consumer with three things taken out of its hands: what is committed, when it waits, what it remembers.
 
 It runs in the main thread and asks :class:`~streams.kafka.membership.MemberThread` for everything that touches the
-network. Overrides and their reasons: research/kernel.md sections 1.1 to 1.3. The topics have ``acks=False``, so
-nothing of Faust's own offset logic (``_acked``, ``_gap``, ``_unacked_messages``) ever holds anything.
+network. The topics have ``acks=False``, so nothing of Faust's own offset logic (``_acked``, ``_gap``,
+``_unacked_messages``) ever holds anything.
 
 *Skips.* Offsets are dense, except where a producer uses transactions: their markers take offsets that nobody can
 read. A business that does so must not look like a lost record, so a jump between what aiokafka hands over is looked

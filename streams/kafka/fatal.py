@@ -1,6 +1,6 @@
 """The one way out when something is wrong: one log line, then ``os._exit`` with a code from a closed list.
 
-Crash-only (DESIGN.md rule 14): recovery is the start-up path, so there is no second one to get wrong. ``os._exit``
+Crash-only (PROTOCOL.md rule 14): recovery is the start-up path, so there is no second one to get wrong. ``os._exit``
 and not ``sys.exit``: nothing may run after the verdict, no buffered append, no commit, no ``finally``.
 """
 

@@ -1,13 +1,12 @@
 """The owner of one journal: reads, claims, appends, and notices when somebody else does.
 
 The rules are pure and live in ``broker/journal.py``; this is the shell that reads and appends for them. The order of
-opening is the one that leaves no hand-off under a lower epoch after a higher claim (DESIGN.md section 3,
-research/kernel.md section 5): read and fold to the end, greet the gateway with the next epoch, claim it, fold to the
-claim, serve.
+opening is the one that leaves no hand-off under a lower epoch after a higher claim (PROTOCOL.md section 1.2, 1): read
+and fold to the end, greet the gateway with the next epoch, claim it, fold to the claim, serve.
 
 State changes in one place only: :data:`Apply` is called once for each valid record, in the order of the log, whether
 it was read or has just been acknowledged, and in the same step that moves the journal's position. So memory is
-exactly the folded journal, and survives a rebalance (research/kernel.md section 4, trap 1).
+exactly the folded journal, and survives a rebalance.
 """
 
 import asyncio

@@ -4,7 +4,7 @@
 *Beating.* Faust tells nobody when a heartbeat succeeds, so aiokafka's own method is wrapped and stamps the time.
 *Losing.* aiokafka's heartbeats carry no instance id. When another process has joined in this slot, the answer is
 "unknown member", aiokafka rejoins with the same instance id, and the two evict one another for as long as both live,
-mostly with the wrong one left (research/kernel.md section 3). So a heartbeat that finds its member id gone ends the
+mostly with the wrong one left (observed on aiokafka 0.14.0). So a heartbeat that finds its member id gone ends the
 process, as does any error of the coordination that aiokafka would store for a caller who, under Faust, never asks.
 *Leaving.* aiokafka leaves the group only when it is no static member, but the broker takes LeaveGroup version 1 with
 the member id of a static one too. Without it a SIGTERM costs the neighbours a whole session time-out.

@@ -3,7 +3,7 @@
 Idempotent, acks=all. An append that is not acknowledged within its deadline, fails, or is acknowledged without an
 offset is *unknown*: it may stand in the log or appear in it later. aiokafka's idempotent mode retries for ever, so a
 caller that gave up and went on could be overtaken by its own record; hence exit, and the next claim reads what really
-happened (protocol.md section 1.2, rule 4). A process has one producer for its journals and another one for charges,
+happened (PROTOCOL.md section 1.2, rule 4). A process has one producer for its journals and another one for charges,
 status and dead letters, so that these never wait in one another's batches.
 """
 

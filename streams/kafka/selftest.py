@@ -21,7 +21,7 @@ from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
 VERSIONS: Final = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0.14.0"}
-"""What research/kernel.md examined; the same pins as in pyproject.toml."""
+"""The versions that were examined; the same pins as in pyproject.toml."""
 
 METHODS: Final[tuple[tuple[type, str, tuple[str, ...]], ...]] = (
     (faust.App, "_new_transport", ("self",)),

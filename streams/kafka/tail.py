@@ -4,7 +4,7 @@ Used for registry, controls, suppressions and audience.changes, which every work
 committed.
 
 *Freshness.* A message may be decided only if the tail of suppressions has seen everything that was acknowledged up to
-100 ms ago (protocol.md section 1.7). aiokafka stamps a partition when it *processes* a fetch response; after a pause
+100 ms ago (PROTOCOL.md section 1.7). aiokafka stamps a partition when it *processes* a fetch response; after a pause
 that can be seconds after the broker wrote it, and the stamp would lie by exactly the pause it should reveal. So we
 take the time at which the fetch was *sent*: whatever was acknowledged before that is covered by the high watermark in
 the response. A fetch that finds nothing returns after ``wait_ms`` w, so an idle tail is between w and 2w old: 40 ms

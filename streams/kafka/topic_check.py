@@ -1,6 +1,6 @@
 """What makes an existing topic unsafe for Fanfare: a comparison of values, one sentence for each objection.
 
-The rules are those of DESIGN.md sections 3 and 5: nothing acknowledged may be lost (copies, in-sync copies, unclean
+The rules (PROTOCOL.md section 1.3, row 22): nothing acknowledged may be lost (copies, in-sync copies, unclean
 elections), nothing may be trimmed before its window has gone (retention, cleanup), the shard of a record must be the
 partition it lies in (partition count), and the broker's clock stamps every record (timestamp type).
 """

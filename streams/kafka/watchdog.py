@@ -2,9 +2,9 @@
 
 The group cannot be relied on to notice. A stopped process finds its next heartbeat refused only after it has handed out
 what lay in its buffers; a blocked main loop is not noticed at all, because heartbeats come from another thread. A
-thread that sleeps 50 ms at a time knows at once when it wakes too late (research/kernel.md section 3: 15 of 16 woken
-processes). It also ends the process when wall clock and monotonic clock drift apart by more than five seconds between
-two looks, since decisions would be stamped with a time that others do not have (protocol.md section 1.3, row 24).
+thread that sleeps 50 ms at a time knows at once when it wakes too late. It also ends the process when wall clock and
+monotonic clock drift apart by more than five seconds between two looks, since decisions would be stamped with a time
+that others do not have (PROTOCOL.md section 1.3, row 24).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The gateway's own append-only log: one JSON line an event, written before the answer. The auditor's third source.
 
 Lines are :class:`schemas.wire.frames.GatewayEvent`. ``write(2)`` without ``fsync``: what was written survives the death of
-the process, not of the machine (DESIGN.md section 5). A line that a kill tore in two was never answered, so opening
+the process, not of the machine (PROTOCOL.md section 1.4). A line that a kill tore in two was never answered, so opening
 the log cuts it off.
 """
 

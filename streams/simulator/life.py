@@ -1,8 +1,8 @@
 """What becomes of accepted messages: when each is reported sent, delivered, read or failed, and what people answer.
 
 A pure function of the ``accepted`` line in the gateway's log, seed and profile. So a restarted gateway knows what it still
-owes: everything this says less what the log holds as reported. Reports go astray as real ones do (domain.md section 3.5):
-``sent`` comes late or not at all, a message read on arrival has no ``delivered``, runs are repeated.
+owes: everything this says less what the log holds as reported. Reports go astray as real ones of WhatsApp do: ``sent``
+comes late or not at all, a message read on arrival has no ``delivered``, runs are repeated.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """Which (request, recipient) the gateway has accepted: what makes a message visible once, however often it is sent.
 
 A name is remembered from its request's first acceptance for ``topics.GATEWAY_NAMES_MS`` of its lane: a message's whole life
-and the longest outage after which it may be sent again (protocol.md section 1.4). Most requests address a few people:
+and the longest outage after which it may be sent again (PROTOCOL.md section 1.4). Most requests address a few people:
 their ids are one byte string. Campaigns get an :class:`~streams.simulator.ids.IdTable`.
 """
 

@@ -1,7 +1,7 @@
 """Whether the gateway takes a message: its own checks, in a fixed order, on what a frame says about each person.
 
-Order: past its time, form and template, account, throughput, pair, the person's own settings, the number, sealed codes
-(domain.md sections 1.1.4 and 3.10). Names that were accepted before never come here: a repeat is answered ``accepted``
+Order: past its time, form and template, account, throughput, pair, the person's own settings, the number, sealed codes; the
+answers are WhatsApp's error codes. Names that were accepted before never come here: a repeat is answered ``accepted``
 whatever the rules say by now. A refused message is forgotten and may be sent again.
 """
 

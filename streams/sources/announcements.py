@@ -3,7 +3,7 @@
 The on-time records tell what became of a flight; this module tells when its airline knew, and in which steps it would
 have said so. Departures and landings are real to the minute. When a delay was announced and when a flight was cancelled
 the records do not tell: those instants are drawn from a seed under the rules below, a cancellation always ahead of the
-scheduled departure. Semantics: domain.md section 4.2 (facets, supersede, dominance, expiry).
+scheduled departure. Facets, versions and dominance: PROTOCOL.md section 4.
 """
 
 from collections.abc import Mapping, Sequence

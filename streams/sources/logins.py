@@ -2,8 +2,7 @@
 
 Owns the stream: people sign in as a Poisson process whose rate follows the day, and some ask for another code when the
 first is slow. Each code goes to one recipient, is worth nothing after five minutes, and is not in the event: it stands
-beside it in `Timed.codes` until whoever publishes seals it to the gateway's key (domain.md section 4.1; protocol.md
-section 6).
+beside it in `Timed.codes` until whoever publishes seals it to the gateway's key (PROTOCOL.md section 6).
 """
 
 import heapq

@@ -2,7 +2,7 @@
 
 Owns the stream: each parcel goes out in the morning, is delivered or missed on the van's round, and some of what was
 missed gets a second try in the evening. One recipient each, named in the request; versions rise per parcel, so that
-"out for delivery" is never told after "delivered" (domain.md section 4.3).
+"out for delivery" is never told after "delivered" (PROTOCOL.md section 4).
 """
 
 from collections.abc import Iterator

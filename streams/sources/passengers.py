@@ -1,8 +1,7 @@
 """Who follows which flight, and the opt-in events that say so.
 
 Owns the lists: one for each flight, larger the farther the flight goes, with a few people who follow two flights
-(somebody with two bookings, or who waits for somebody). The proof of consent goes with every event (GDPR art. 7(1);
-domain.md 4.5).
+(somebody with two bookings, or who waits for somebody). The proof of consent goes with every event (GDPR art. 7(1)).
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,8 @@
 """One event of a replay with the instant at which it is due, and the run it belongs to.
 
-Owns the shape that every source yields and the CloudEvents envelope of it. Rules: DESIGN.md section 4 (the contract
-with producers); protocol.md section 8, point 8 (a replay has a run id inside `source` and its times shifted, or
-staleness would rightly refuse all of it).
+Owns the shape that every source yields and the CloudEvents envelope of it. Rules: PROTOCOL.md section 7 (the
+contract with producers) and section 8 (a replay has a run id inside `source` and its times shifted, or staleness would
+rightly refuse all of it).
 """
 
 from collections.abc import Mapping

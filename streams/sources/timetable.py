@@ -89,7 +89,7 @@ class Flight:
 
     @property
     def leg(self) -> tuple[str, str, str]:
-        """What makes the flight one of a kind: designator, scheduled date, origin (domain.md section 4.2)."""
+        """What makes the flight one of a kind: designator, scheduled date, origin."""
         return self.designator, self.day.isoformat(), self.origin.code
 
     @property

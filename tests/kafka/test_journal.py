@@ -1,7 +1,6 @@
 """The journal's shell on real Kafka: opening, folding, and the paths that only a second owner makes it take.
 
-The gap read is tested on purpose: in the spike it was broken through 79 faults without anybody noticing
-(research/kernel.md section 4, trap 2).
+The gap read is tested on purpose: faults at random seldom enter it, and one that hangs is a shard that stands still.
 """
 
 import asyncio

@@ -1,7 +1,4 @@
-"""The kernel on real Kafka: who owns which shard, what is committed, and how a worker ends.
-
-The faults behind these tests, with figures: research/kernel.md sections 3 and 4.
-"""
+"""The kernel on real Kafka: who owns which shard, what is committed, and how a worker ends."""
 
 import asyncio
 import signal

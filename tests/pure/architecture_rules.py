@@ -1,4 +1,4 @@
-"""The rules of DESIGN.md sections 3 and 6 that a program can check. A rule gives one line for each breach."""
+"""The rules about the shape of the program that a program can check. A rule gives one line for each breach."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""The arithmetic that every log's promise rests on (protocol.md section 1.8), over the catalogue of topics."""
+"""The arithmetic that every log's promise rests on (PROTOCOL.md section 1.8), over the catalogue of topics."""
 
 import pytest
 
@@ -39,7 +39,7 @@ TABLE = {
 
 @LANES
 def test_the_catalogue_is_the_protocols_table(lane: Lane) -> None:
-    """As written in protocol.md section 1.8."""
+    """As written in PROTOCOL.md section 1.8."""
     windows = WINDOWS[lane]
     spans = windows.lifetime_max_ms, windows.idempotency_ms, windows.fold_ms, windows.settle_ms
     kept = retention(topics.requests(lane)), retention(topics.plans(lane)), retention(topics.outcomes(lane))
