@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 import uuid
+from collections import Counter
 from pathlib import Path
 
 from pyroaring import BitMap
@@ -101,6 +102,22 @@ def cpu_s(stack: Stack) -> dict[str, float]:
     return used | {"kafka": sum(_cpu(pid) for pid in pids)}
 
 
+def written(folder: Path) -> Counter[str]:
+    """Bytes of Kafka's segments, by the topic's name up to its lane."""
+    sizes: Counter[str] = Counter()
+    for path in folder.glob("kafka/**/*.log"):
+        topic = path.parent.name.rpartition("-")[0]
+        if topic and not topic.startswith("__"):
+            sizes[topic.partition(".")[0]] += path.stat().st_size
+    return sizes
+
+
+def rss(stack: Stack) -> int:
+    """Resident bytes of the worker that holds the list."""
+    status = Path(f"/proc/{stack.processes['worker-campaign-0'].pid}/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
 def _cpu(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
@@ -124,21 +141,29 @@ async def bench(folder: Path, count: int) -> dict[str, object]:
         )
         copied = await copy_rate(stack.bootstrap, min(count, 1_000_000))
         _say(f"copy loop: {copied:,.0f} records/s")
+        held, before_people = rss(stack), written(folder)
         await opt_in(stack, count)
         _say(f"{count:,} people opted in")
         await asyncio.sleep(5)
+        held = rss(stack) - held
         await scrape_all(stack.settings, processes(stack.settings))
-        before = cpu_s(stack)
+        before, bytes_before = cpu_s(stack), written(folder)
         seconds = await campaign_s(stack, count)
-        after = cpu_s(stack)
+        after, bytes_after = cpu_s(stack), written(folder)
     rate = count / seconds
     used = {name: round((after[name] - before[name]) * 1e6 / count, 2) for name in after}
+    kept = {topic: round((size - bytes_before.get(topic, 0)) / count, 2) for topic, size in bytes_after.items()}
     return {
         "copy_ratio": round(rate / copied, 2),
         "messages_per_s": round(rate),
         "cpu_us": {name: value for name, value in used.items() if value >= 0.01},
         "copy_per_s": round(copied),
         "recipients": count,
+        "bytes": {topic: size for topic, size in sorted(kept.items()) if size >= 0.01},
+        "person": {
+            "memory": round(held / count),
+            "disk": round((bytes_before["audience"] - before_people["audience"]) / count),
+        },
     }
 
 
