@@ -42,6 +42,7 @@ _CLOCKS: Final = re.compile(
     r"|(^|\.)(loop|get_running_loop\(\)|get_event_loop\(\))\.time$"
 )
 _ENVIRONMENTS: Final = re.compile(r"^os\.(environb?|getenvb?|putenv|unsetenv)(\.|$)")
+_CITATIONS: Final = re.compile(r"https?://\S+|(?P<page>\w[\w./-]*\.md)\b")
 _LEFTOVERS: Final = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 _MODULE_LINES: Final = 300
@@ -154,6 +155,17 @@ def nothing_is_left_for_later(sources: Sources) -> Iterator[str]:
                 yield f"{module.path}:{number} {line.strip()}"
 
 
+def every_cited_page_is_there(sources: Sources) -> Iterator[str]:
+    """A reader has the repository and nothing else: a page that a text or a docstring names lies in it."""
+    pages = [f"/{path}" for path in sources.texts]
+    modules = {module.path: module.text for module in sources.modules.values()}
+    for path, text in {**sources.texts, **modules}.items():
+        for number, line in enumerate(text.splitlines(), start=1):
+            cited = {found["page"] for found in _CITATIONS.finditer(line)} - {None}
+            missing = [page for page in cited if not any(known.endswith(f"/{page}") for known in pages)]
+            yield from (f"{path}:{number} cites {page}, which is not there" for page in missing)
+
+
 def tests_use_the_real_thing(sources: Sources) -> Iterator[str]:
     """No mock, no patch, no fixed sleep; pure tests and format tests need no Kafka."""
     for module in sources.under("tests/"):
@@ -197,5 +209,6 @@ RULES: Final[tuple[Rule, ...]] = (
     everything_has_a_bearable_size,
     every_module_says_what_it_owns,
     nothing_is_left_for_later,
+    every_cited_page_is_there,
     tests_use_the_real_thing,
 )

@@ -1,4 +1,4 @@
-"""Python sources as values: what they import, call and define, found in their syntax without running them."""
+"""Sources as values: what Python files import, call and define, found without running them; other files as text."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -7,6 +7,8 @@ from pathlib import Path
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
+_TEXT_SUFFIXES = frozenset({".py", ".md", ".toml", ".yaml", ".yml", ".html"})
+_TEXT_NAMES = frozenset({"Makefile"})
 _BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.comprehension)
 
 
@@ -49,9 +51,10 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """A set of modules, by dotted name."""
+    """A set of modules, by dotted name, and of other text files, by path."""
 
     modules: Mapping[str, Module]
+    texts: Mapping[str, str]
 
     def under(self, *prefixes: str) -> Iterator[Module]:
         """Modules whose path begins with one of `prefixes`."""
@@ -73,13 +76,18 @@ class Sources:
 
 def parse(texts: Mapping[str, str]) -> Sources:
     """Sources from texts by path."""
-    modules = (Module(path, text, ast.parse(text, path)) for path, text in sorted(texts.items()))
-    return Sources({module.name: module for module in modules})
+    python = sorted(item for item in texts.items() if item[0].endswith(".py"))
+    modules = (Module(path, text, ast.parse(text, path)) for path, text in python)
+    return Sources(
+        {module.name: module for module in modules},
+        {path: text for path, text in texts.items() if not path.endswith(".py")},
+    )
 
 
 def read_sources(root: Path, folders: tuple[str, ...]) -> Sources:
-    """Every Python file in `folders` of `root`."""
-    files = (path for folder in folders for path in (root / folder).rglob("*.py"))
+    """Every text file in `folders` of `root`, and those that lie in `root` itself."""
+    inside = (path for folder in folders for path in (root / folder).rglob("*"))
+    files = (path for path in (*root.iterdir(), *inside) if path.name in _TEXT_NAMES or path.suffix in _TEXT_SUFFIXES)
     return parse({path.relative_to(root).as_posix(): path.read_text("utf-8") for path in files})
 
 

@@ -10,6 +10,7 @@ from tests.pure.source_tree import Sources, parse, read_sources
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("schemas", "broker", "streams", "tests")
+TEXTS = ("deploy",)
 
 LONG_MODULE = '"""Long."""\n' + "x = 1\n" * 300
 LONG_FUNCTION = "def f():\n    '''Not counted.'''\n" + "    x = 1\n" * 50
@@ -20,8 +21,8 @@ HIDDEN_IMPORT = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import
 
 @pytest.fixture(scope="module")
 def sources() -> Sources:
-    """Every module of the project."""
-    return read_sources(ROOT, FOLDERS)
+    """Every module of the project, and its other texts."""
+    return read_sources(ROOT, FOLDERS + TEXTS)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -35,6 +36,7 @@ def test_the_sources_are_looked_at(sources: Sources) -> None:
     """The rules above are not true of an empty tree only."""
     assert {module.layer for module in sources.modules.values()} == set(FOLDERS)
     assert len(sources.modules) > 50
+    assert {"README.md", "Makefile", "broker/PROTOCOL.md", "deploy/dev/prices.yaml"} <= set(sources.texts)
 
 
 BREACHES = [
@@ -82,6 +84,12 @@ BREACHES = [
     (rules.everything_has_a_bearable_size, {"broker/a.py": "def f(a, b, c, d, *, e, g, h): 0"}, "f has 7 parameters"),
     (rules.every_module_says_what_it_owns, {"streams/a.py": "x = 1"}, "streams/a.py has no docstring"),
     (rules.nothing_is_left_for_later, {"streams/a.py": "x = 1  # TO" + "DO: later"}, "streams/a.py:1 x = 1"),
+    (
+        rules.every_cited_page_is_there,
+        {"broker/PROTOCOL.md": "", "broker/a.py": "# PROTOCOL.md, LOST" + ".md"},
+        "broker/a.py:1 cites LOST",
+    ),
+    (rules.every_cited_page_is_there, {"README.md": "It is in docs/README" + ".md."}, "README.md:1 cites docs/"),
     (rules.tests_use_the_real_thing, {"tests/a.py": "from unittest.mock import Mock"}, "imports unittest.mock.Mock"),
     (rules.tests_use_the_real_thing, {"tests/a.py": "def test_a(monkeypatch): 0"}, "test_a asks for monkeypatch"),
     (rules.tests_use_the_real_thing, {"tests/a.py": "time.sleep(1)"}, "tests/a.py:1 sleeps"),
