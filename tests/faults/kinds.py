@@ -1,106 +1,120 @@
-"""What is done to a running stack, by name. Each fault returns when the process is back."""
+"""What is done to the processes of a running stack, by name. Each fault returns when the process is back."""
 
 import asyncio
 import dataclasses
-import random
-from collections.abc import Callable, Coroutine, Mapping
 from typing import Final
 
-from schemas.names import Lane
+from streams import clock
 from streams.processes import Process, ProcessPlan
 from streams.stack import Stack
+from tests.faults.scene import SESSION_MS, Scene, slot_of
 
-SESSION_MS: Final = 6_000
-POINTS: Final = (
-    "plan.claimed",
-    "plan.decided",
-    "plan.written",
-    "deliver.claimed",
-    "deliver.decided",
-    "deliver.frame",
-    "settle.charge",
-    "settle.charged",
-)
-OTHER_POINTS: Final = {
-    "ledger": ("ledger.charge", "ledger.posted", "ledger.committed"),
-    "webhook": ("webhook.appended",),
-}
-_TWIN_PORTS: Final = 400
+BACK_S: Final = 60
+_BESIDE_PORTS: Final = 400
+"""How far above a worker's ports those of its twin and of its guest lie."""
+_OVERSLEPT_S: Final = 2
+_GUEST_S: Final = 4
+_WOKEN_S: Final = 3
+"""A woken twin finds out within a tick of its watchdog or a heartbeat; after this it is helped."""
 
 
-async def _back(process: Process, ends_before: int) -> None:
+async def back(process: Process, ends_before: int) -> None:
     """It has ended at least once more and is ready again."""
-    async with asyncio.timeout(60):
-        while len(process.ended) == ends_before:
-            await asyncio.sleep(0.02)
+    async with asyncio.timeout(BACK_S):
+        await ended(process, ends_before)
     await process.ready()
 
 
-async def kill(_stack: Stack, process: Process, _rng: random.Random) -> None:
+async def ended(process: Process, ends_before: int) -> None:
+    """It has ended at least once more."""
+    while len(process.ended) == ends_before:
+        await asyncio.sleep(0.02)
+
+
+async def kill(scene: Scene) -> None:
     """SIGKILL; brought back in its slot."""
-    ends = len(process.ended)
+    process, ends = scene.target, len(scene.target.ended)
+    scene.harm()
     process.kill()
-    await _back(process, ends)
+    await back(process, ends)
 
 
-async def terminate(_stack: Stack, process: Process, _rng: random.Random) -> None:
+async def terminate(scene: Scene) -> None:
     """SIGTERM; brought back in its slot."""
-    ends = len(process.ended)
+    process, ends = scene.target, len(scene.target.ended)
+    scene.harm()
     process.terminate()
-    await _back(process, ends)
+    await back(process, ends)
 
 
-async def pause(_stack: Stack, process: Process, _rng: random.Random) -> None:
+async def pause(scene: Scene) -> None:
     """SIGSTOP beyond the session time-out, SIGCONT: the woken process must end itself and come back."""
-    ends = len(process.ended)
+    process, ends = scene.target, len(scene.target.ended)
+    scene.harm()
     process.pause()
-    await asyncio.sleep(SESSION_MS / 1000 + 2)
+    await asyncio.sleep(SESSION_MS / 1000 + _OVERSLEPT_S)
     process.resume()
-    await _back(process, ends)
+    await back(process, ends)
 
 
-async def point(_stack: Stack, process: Process, rng: random.Random) -> None:
-    """Restarted so that it dies by SIGKILL at a named point, and comes back without it."""
-    names = OTHER_POINTS.get(process.name, POINTS)
-    await process.restart(FANFARE_CRASH_AT=f"{rng.choice(names)}:{rng.randint(1, 4)}")
+async def point(scene: Scene) -> None:
+    """Restarted so that it dies by SIGKILL at a named point, and comes back without it; harmed when it dies."""
+    process = scene.target
+    scene.done.point = scene.next_point(process.name.partition("-")[0])
+    await process.restart(FANFARE_CRASH_AT=f"{scene.done.point}:{scene.rng.randint(1, 4)}")
     ends = len(process.ended)
-    await _back(process, ends)
+    async with asyncio.timeout(BACK_S):
+        await ended(process, ends)
+    scene.done.harmed_ms = clock.now_ms() - (clock.monotonic_ms() - process.ended[ends].at_ms)
+    await process.ready()
 
 
-async def twin(stack: Stack, process: Process, _rng: random.Random) -> None:
-    """Two living owners of one slot: paused, a second one started in its place, woken; the older has to go."""
-    ends = len(process.ended)
+async def twin(scene: Scene) -> None:
+    """Two living owners of one slot: paused, a second one serves in its place, woken; the older has to go."""
+    process, ends = scene.target, len(scene.target.ended)
+    scene.harm()
     process.pause()
-    second = Process(_twin_of(stack, process), say=lambda _line: None)
+    second = Process(_beside(scene.stack, process, "twin", slot=slot_of(process.name)), say=_unsaid)
     await second.start()
-    await asyncio.sleep(2.5)
-    process.resume()
-    await asyncio.sleep(1.0)
-    await second.stop()
-    if len(process.ended) == ends:
+    try:
+        await second.ready()
+        scene.done.double = process.resume()
+        async with asyncio.timeout(_WOKEN_S):
+            await ended(process, ends)
+    except TimeoutError:
         process.kill()
-    await _back(process, ends)
+    finally:
+        await second.stop()
+    await back(process, ends)
 
 
-def _twin_of(stack: Stack, process: Process) -> ProcessPlan:
-    plan = process.plan
-    base = stack.settings.worker_metrics_port + _TWIN_PORTS
-    environment = {**plan.environment, "FANFARE_WORKER_METRICS_PORT": str(base)}
-    return dataclasses.replace(plan, name=f"{plan.name}-twin", environment=environment, port=plan.port + _TWIN_PORTS)
+async def guest(scene: Scene) -> None:
+    """A further worker joins the lane, serves its part for a while and leaves."""
+    process = scene.target
+    joining = Process(_beside(scene.stack, process, "guest", slot=scene.stack.plan.slots), say=_unsaid)
+    scene.harm()
+    await joining.start()
+    try:
+        await joining.ready()
+        await asyncio.sleep(_GUEST_S)
+    finally:
+        await joining.stop()
+    await process.ready()
 
 
-Fault = Callable[[Stack, Process, random.Random], Coroutine[None, None, None]]
+def _beside(stack: Stack, process: Process, word: str, *, slot: int) -> ProcessPlan:
+    """The plan of a worker of the lane of ``process``, in ``slot``, on ports of its own."""
+    plan, own = process.plan, slot_of(process.name)
+    base = stack.settings.worker_metrics_port + _BESIDE_PORTS
+    return dataclasses.replace(
+        plan,
+        name=f"{plan.name}-{word}",
+        arguments=(*plan.arguments[:-1], str(slot)),
+        environment={**plan.environment, "FANFARE_WORKER_METRICS_PORT": str(base)},
+        port=plan.port + _BESIDE_PORTS + 100 * (slot - own),
+        log_path=plan.log_path.with_name(f"{plan.name}-{word}.log"),
+    )
 
-OF_WORKERS: Final[Mapping[str, Fault]] = {
-    "kill": kill,
-    "point": point,
-    "sigterm": terminate,
-    "sigstop": pause,
-    "twin": twin,
-}
-OF_OTHERS: Final[Mapping[str, Fault]] = {"kill": kill, "point": point}
 
-
-def lane_of(name: str) -> Lane | None:
-    """The lane whose hand-offs a fault of the process called ``name`` may silence."""
-    return next((lane for lane in Lane if f"-{lane.word}" in name), None)
+def _unsaid(_line: str) -> None:
+    """What happens to the one beside is no news."""

@@ -1,95 +1,146 @@
 """The load of a fault run: opt-ins first, then three lanes side by side, at a steady rate, until it is told to stop.
 
-Lists are small and many, so that every shard hands something off several times a second and a silence shows.
+Everything is spread evenly over the shards, so that each of them hands something off several times a second and a silence
+shows. The lists in use change slowly, so that new people keep coming, who answer STOP by seed, all through the run. A publish
+that fails is repeated with the same event, as a producer has to.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from schemas.names import Lane
+from schemas.names import Lane, recipient_id, shard_of
 from schemas.request import Evidence, Member, Notification, Optin, Params, Recipient, To
 from streams.client.client import Client
-from streams.client.events import Head, notification, optin
-from streams.sources.people import person
+from streams.client.errors import NotPublishedError, UnknownPublishError
+from streams.client.events import Event, Head, notification, optin
+from streams.sources.people import Person, person
 
 LISTS: Final = 8
-LIST_SIZE: Final = 120
+"""In use at one time."""
+OF_A_SHARD: Final = 12
+"""Members of a list in each shard."""
 LIFETIME_MS: Final = 60_000
-_AIRLINE: Final = "airline-ua"
+BUSINESS_OF: Final = {Lane.OTP: "bank-meridian", Lane.UPDATE: "airline-ua", Lane.CAMPAIGN: "airline-ua"}
+"""Who publishes in each lane."""
+_SEED: Final = 7
+_UPDATES_A_LIST: Final = 30
+"""After so many updates the oldest list in use gives way to a new one."""
+_PATIENCE_S: Final = 90
+_PAUSE_S: Final = 0.5
 _EVIDENCE: Final = Evidence(method="form", wording="Tell me about my flights", source="faults")
 
 
 @dataclass
 class Load:
-    """Publishes to a stack. ``asked`` counts recipients of acknowledged requests."""
+    """Publishes to a stack. ``asked`` counts recipients of acknowledged requests; ``repeated`` publishes that failed first."""
 
     client: Client
     run: str
+    pepper: bytes
+    shards: int
     per_second: int
     """Messages a second over all lanes, about."""
     asked: int = 0
+    repeated: int = 0
+    _lists: list[Sequence[Person]] = field(default_factory=list)
+    """By number; the members of a shard stand together."""
+    _drawn: int = 0
     _serial: int = 0
+    _updates: int = 0
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def _size(self) -> int:
+        return OF_A_SHARD * self.shards
+
     async def opt_in(self) -> None:
-        """People join the lists, in both lanes' business."""
-        for number in range(LISTS):
-            members = tuple(
-                Member(one.address, one.locale)
-                for one in (person(7, number * LIST_SIZE + index) for index in range(LIST_SIZE))
-            )
-            content = Optin(list=f"list-{number}", op="join", members=members, evidence=_EVIDENCE)
-            await self.client.publish(Lane.UPDATE, optin(self._head("optin"), content))
+        """People join the first lists, and the one that comes next."""
+        for _ in range(LISTS + 1):
+            await self._new_list()
 
     async def publish(self) -> None:
-        """For ever, until :meth:`stop`: per second so many list requests and single messages of each lane."""
-        requests = self.per_second // (LIST_SIZE + LIST_SIZE + 20)
-        pause_s = 1 / max(1, requests)
-        while not self._ended.is_set():
-            await asyncio.gather(self._updates(), self._offers(), self._codes(), asyncio.sleep(pause_s))
+        """Until :meth:`stop`: so many times a second a list request in two lanes and a code to each shard."""
+        pause_s = (2 * self._size + self.shards) / self.per_second
+        await asyncio.gather(*(self._repeat(ask, pause_s) for ask in (self._update, self._offer, self._codes)))
 
     def stop(self) -> None:
         """Publish no more."""
         self._ended.set()
 
-    def _head(self, kind: str, *, lifetime_ms: int | None = LIFETIME_MS, subject: str | None = None) -> Head:
+    async def _repeat(self, ask: Callable[[], Awaitable[None]], pause_s: float) -> None:
+        while not self._ended.is_set():
+            await asyncio.gather(ask(), asyncio.sleep(pause_s))
+
+    async def _publish(self, lane: Lane, event: Event, recipients: int, *, code: str = "") -> None:
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                try:
+                    await self.client.publish(lane, event, codes={"code": code} if code else None)
+                except (NotPublishedError, UnknownPublishError):
+                    self.repeated += 1
+                    await asyncio.sleep(_PAUSE_S)
+                else:
+                    break
+        self.asked += recipients
+
+    async def _new_list(self) -> None:
+        """As many new people of every shard."""
+        of_shard: list[list[Person]] = [[] for _ in range(self.shards)]
+        while min(map(len, of_shard)) < OF_A_SHARD:
+            one = person(_SEED, self._drawn)
+            self._drawn += 1
+            of_shard[shard_of(recipient_id(self.pepper, one.address), self.shards)].append(one)
+        people = [one for each in of_shard for one in each[:OF_A_SHARD]]
+        members = tuple(Member(one.address, one.locale) for one in people)
+        content = Optin(list=f"list-{len(self._lists)}", op="join", members=members, evidence=_EVIDENCE)
+        await self._publish(Lane.UPDATE, optin(self._head(Lane.UPDATE, "optin"), content), 0)
+        self._lists.append(people)
+
+    def _number(self, turn: int) -> int:
+        """The list that has its turn, of those in use."""
+        return len(self._lists) - 1 - LISTS + turn % LISTS
+
+    def _head(self, lane: Lane, kind: str, *, subject: str | None = None) -> Head:
         self._serial += 1
-        business = "bank-meridian" if kind == "code" else _AIRLINE
         return Head(
-            source=f"//{business}/{self.run}", id=f"{kind}-{self._serial}", lifetime_ms=lifetime_ms, subject=subject
+            source=f"//{BUSINESS_OF[lane]}/{self.run}",
+            id=f"{kind}-{self._serial}",
+            lifetime_ms=LIFETIME_MS,
+            subject=subject,
         )
 
-    async def _updates(self) -> None:
-        number = self._serial % LISTS
-        head = self._head("update", subject=f"flight/UA{number}/{self.run}")
+    async def _update(self) -> None:
+        self._updates += 1
+        if self._updates % _UPDATES_A_LIST == 0:
+            await self._new_list()
+        number = self._number(self._updates)
+        head = self._head(Lane.UPDATE, "update", subject=f"flight/UA{number}/{self.run}")
         params: Params = {"flight": f"UA{number}", "origin": "EWR", "destination": "SFO", "event_time": "10:00"}
         content = Notification(
             template="flight_departed",
             params=params,
             to=To(list=f"list-{number}"),
             facet="status",
-            version=self._serial,
+            version=self._updates,
         )
-        await self.client.publish(Lane.UPDATE, notification(head, content))
-        self.asked += LIST_SIZE
+        await self._publish(Lane.UPDATE, notification(head, content), self._size)
 
-    async def _offers(self) -> None:
-        number = (self._serial // 3) % LISTS
-        head = self._head("offer", lifetime_ms=LIFETIME_MS)
-        content = Notification(
-            template="offer", params={"offer": "miles", "until": "Sunday"}, to=To(list=f"list-{number}")
-        )
-        await self.client.publish(Lane.CAMPAIGN, notification(head, content))
-        self.asked += LIST_SIZE
+    async def _offer(self) -> None:
+        head = self._head(Lane.CAMPAIGN, "offer")
+        to = To(list=f"list-{self._number(self._serial)}")
+        content = Notification(template="offer", params={"offer": "miles", "until": "Sunday"}, to=to)
+        await self._publish(Lane.CAMPAIGN, notification(head, content), self._size)
 
     async def _codes(self) -> None:
-        for _ in range(20):
-            one = person(7, self._serial % (LISTS * LIST_SIZE))
-            content = Notification(
-                template="login_code",
-                params={"minutes": "10"},
-                to=To(recipients=(Recipient(one.address, locale=one.locale),)),
-            )
-            await self.client.publish(Lane.OTP, notification(self._head("code"), content), codes={"code": "493027"})
-            self.asked += 1
+        """One to each shard."""
+        turn = self._serial % OF_A_SHARD
+        people = self._lists[self._number(self._serial)][turn::OF_A_SHARD]
+        await asyncio.gather(*(self._code(one) for one in people))
+
+    async def _code(self, one: Person) -> None:
+        to = To(recipients=(Recipient(one.address, locale=one.locale),))
+        content = Notification(template="login_code", params={"minutes": "10"}, to=to)
+        event = notification(self._head(Lane.OTP, "code"), content)
+        await self._publish(Lane.OTP, event, 1, code="493027")

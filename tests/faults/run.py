@@ -9,6 +9,7 @@ from pathlib import Path
 
 from streams import log
 from tests.faults.campaign import Campaign
+from tests.faults.deck import FAULTS, cards
 
 
 def main() -> int:
@@ -19,6 +20,8 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=2.5, help="seconds between two faults (2.5)")
     parser.add_argument("--seed", type=int, default=1, help="decides which fault hits which process")
     parser.add_argument("--nodes", type=int, default=1, choices=(1, 3), help="Kafka nodes")
+    parser.add_argument("--slots", type=int, default=1, help="workers a lane (1)")
+    parser.add_argument("--kinds", type=_kinds, default=(), help="only these kinds, commas between: twin,broker")
     parser.add_argument("--data", type=Path, help="keep everything here; else a temporary folder")
     asked = parser.parse_args()
     log.configure(level="error", program="faults")
@@ -30,6 +33,8 @@ def main() -> int:
             every_s=asked.every,
             data=asked.data or Path(folder),
             nodes=asked.nodes,
+            slots=asked.slots,
+            deck=tuple(card for card in cards(asked.nodes) if card.kind in asked.kinds),
         )
         asyncio.run(campaign.run(lambda line: print(line, file=sys.stderr, flush=True)))
     assert campaign.audit is not None
@@ -37,6 +42,14 @@ def main() -> int:
         print(f"{violation.invariant} {violation.name} {violation.where}: {violation.sentence}")
     print(json.dumps(campaign.summary()))
     return 1 if campaign.audit.total else 0
+
+
+def _kinds(words: str) -> tuple[str, ...]:
+    """The kinds of faults among ``words``; ``ValueError`` for a word that is none."""
+    chosen = tuple(words.split(","))
+    if unknown := sorted(set(chosen) - set(FAULTS)):
+        raise ValueError(f"there is no fault {', '.join(unknown)}")
+    return chosen
 
 
 if __name__ == "__main__":

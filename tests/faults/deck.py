@@ -1,0 +1,51 @@
+"""Which fault comes next, and to whom: dealt by seed, so that each kind has its share in every run of some length."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from tests.faults import brokers, journals, kinds
+from tests.faults.scene import Fault
+
+FAULTS: Final[Mapping[str, Fault]] = {
+    "kill": kinds.kill,
+    "point": kinds.point,
+    "sigterm": kinds.terminate,
+    "sigstop": kinds.pause,
+    "twin": kinds.twin,
+    "guest": kinds.guest,
+    "claim": journals.claim,
+    "void": journals.void,
+    "broker": brokers.broker,
+}
+
+LONG: Final = frozenset({"sigstop", "broker"})
+"""Kinds that outlast the time between two faults: every other one of them is waited for, or none could be measured."""
+DELICATE: Final = frozenset({"claim", "void"})
+"""Kinds that look into Kafka themselves and so are not mixed with faults of brokers."""
+
+
+class Card(NamedTuple):
+    """A kind of fault, and the kind of process that it hits."""
+
+    kind: str
+    target: str
+
+
+_OTHERS: Final = ("gateway", "webhook", "ledger")
+_OF_PROCESSES: Final = (
+    *[Card("kill", "worker")] * 4,
+    *[Card("point", "worker")] * 6,
+    *[Card("sigterm", "worker")] * 3,
+    *[Card("sigstop", "worker")] * 2,
+    *[Card("twin", "worker")] * 3,
+    *[Card("claim", "worker")] * 3,
+    *[Card("void", "worker")] * 2,
+    Card("guest", "worker"),
+    *[Card(kind, target) for kind in ("kill", "point") for target in _OTHERS],
+)
+
+
+def cards(nodes: int) -> tuple[Card, ...]:
+    """One pass of the deck; with three nodes every sixth fault is a broker's."""
+    others = len(_OF_PROCESSES) // 5 if nodes == 3 else 0
+    return _OF_PROCESSES + (Card("broker", "kafka"),) * others

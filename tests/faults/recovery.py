@@ -1,0 +1,123 @@
+"""How long a fault silenced the shards that it hit: from the harm to the next hand-off that the gateway accepted, a shard.
+
+A fault counts only if it was alone on its lanes: one that was followed by another before it was over, or came while another
+was not, is counted as *overlapped* and measured as part of no class. What the load itself leaves silent between two
+hand-offs of a shard is said beside it: no recovery can be seen sooner.
+"""
+
+import statistics
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from schemas.names import Lane
+from streams.kafka.cluster import BROKER_SESSION_MS
+from tests.faults.scene import SESSION_MS, Done, Place
+
+BOUNDS_S: Final = {
+    "kill": 5.0,
+    "point": 5.0,
+    "claim": 5.0,
+    "sigterm": 3.0,
+    "sigstop": SESSION_MS / 1000 + 3,
+    "broker": BROKER_SESSION_MS / 1000 + 5,
+}
+"""By kind of fault: what recovery may last at most."""
+
+HandOffs = Mapping[Place, Sequence[int]]
+"""Times of accepted hand-offs by shard, ascending."""
+
+
+class Class(NamedTuple):
+    """The faults of one kind against one kind of process. ``times_s``: one for each shard of each fault that counts."""
+
+    kind: str
+    faults: int
+    overlapped: int
+    unseen: int
+    """Faults after which a shard had nothing more to hand off before the end."""
+    times_s: list[float]
+
+    def figures(self) -> dict[str, object]:
+        """As JSON; ``over`` counts shards above the bound."""
+        found: dict[str, object] = {"faults": self.faults, "overlapped": self.overlapped, "unseen": self.unseen}
+        if self.times_s:
+            found |= {
+                "shards": len(self.times_s),
+                "p50": round(statistics.median(self.times_s), 2),
+                "max": round(max(self.times_s), 2),
+            }
+        if self.kind in BOUNDS_S:
+            bound_s = BOUNDS_S[self.kind]
+            found |= {"bound": bound_s, "over": sum(time > bound_s for time in self.times_s)}
+        return found
+
+
+class _Outage(NamedTuple):
+    fault: Done
+    nexts_ms: list[int]
+    over_ms: int
+
+    def meets(self, other: "_Outage") -> bool:
+        """Whether the two share a lane and a moment."""
+        lanes = {lane for lane, _ in self.fault.places} & {lane for lane, _ in other.fault.places}
+        return bool(lanes) and self.fault.began_ms <= other.over_ms and other.fault.began_ms <= self.over_ms
+
+
+def recovery(done: Sequence[Done], handed: HandOffs) -> dict[str, Class]:
+    """By class (``kill worker``): what its faults cost. Faults that silence nobody are left out."""
+    outages = list(_outages(done, handed))
+    found: dict[str, Class] = {}
+    for outage in outages:
+        fault = outage.fault
+        name = f"{fault.kind} {fault.name.partition('-')[0]}"
+        known = found.get(name, Class(fault.kind, 0, 0, 0, []))
+        overlapped = any(other is not outage and outage.meets(other) for other in outages)
+        unseen = not overlapped and len(outage.nexts_ms) < len(fault.places)
+        counts = not overlapped and not unseen
+        times_s = [(at - fault.harmed_ms) / 1000 for at in outage.nexts_ms] if counts else []
+        found[name] = Class(
+            fault.kind,
+            known.faults + 1,
+            known.overlapped + overlapped,
+            known.unseen + unseen,
+            known.times_s + times_s,
+        )
+    return dict(sorted(found.items()))
+
+
+def gaps(done: Sequence[Done], handed: HandOffs) -> dict[str, dict[str, float]]:
+    """By lane: seconds between two hand-offs of one shard while no fault was about, which is the load's own doing."""
+    outages = list(_outages(done, handed))
+    found: dict[Lane, list[float]] = defaultdict(list)
+    for (lane, _), times in handed.items():
+        troubles = [(each.fault.began_ms, each.over_ms) for each in outages if (lane, _) in each.fault.places]
+        for before, after in pairwise(times):
+            if not any(began <= after and before <= over for began, over in troubles):
+                found[lane].append((after - before) / 1000)
+    return {
+        lane.word: {
+            "p50": round(statistics.median(times), 2),
+            "p99": _quantile(times, 0.99),
+            "max": round(max(times), 2),
+        }
+        for lane, times in sorted(found.items())
+    }
+
+
+def _outages(done: Sequence[Done], handed: HandOffs) -> Iterator[_Outage]:
+    for fault in done:
+        if fault.places:
+            nexts = [at for place in sorted(fault.places) if (at := _next(handed.get(place, ()), fault.harmed_ms))]
+            yield _Outage(fault, nexts, max([fault.ended_ms, *nexts]))
+
+
+def _next(times: Sequence[int], after_ms: int) -> int | None:
+    at = bisect_right(times, after_ms)
+    return times[at] if at < len(times) else None
+
+
+def _quantile(values: Sequence[float], share: float) -> float:
+    return round(sorted(values)[min(len(values) - 1, int(share * len(values)))], 2)
