@@ -1,6 +1,7 @@
-"""What follows from each reason, in one table: is it retried, billed, alerted; what the business is told to do.
+"""What follows from each reason, in one table: what the business reads and can do, and who else should know.
 
 A reason is a value; this is the only place that says what it leads to (PROTOCOL.md rule 9). A test demands a row for each.
+A reason is an end: nothing that has one is sent again, and it is billed only if receipts say that it was delivered.
 """
 
 from collections.abc import Mapping
