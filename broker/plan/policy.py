@@ -30,15 +30,8 @@ class PlanPolicy(msgspec.Struct, frozen=True):
     """False: sender throughput is not reserved (benchmarks)."""
     share_percent: int = 100
     """The lane's share of every sender's throughput (PROTOCOL.md section 5)."""
-    fold_ms: int | None = None
-    """How far back the journal is folded; None: the idempotency window."""
 
     @classmethod
     def of(cls, lane: Lane, shard: int, *, pepper: bytes, address_book: AddressBook) -> "PlanPolicy":
         """The policy of a lane as the catalogue has it."""
         return cls(lane, shard, pepper, address_book, WINDOWS[lane])
-
-    @property
-    def restate_after_ms(self) -> int:
-        """Entries older than this are restated: half the fold, so that no fold reaches further back."""
-        return (self.fold_ms or self.windows.idempotency_ms) // 2
