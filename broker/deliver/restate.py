@@ -1,8 +1,8 @@
 """Restating: nothing open is ever older than half a fold, so every fold is bounded and needs no snapshot.
 
 Every quarter of F the owner re-appends what was last said whole before its previous claim: open items, closed names, newest
-versions (PROTOCOL.md section 1.2, 5; ``broker/journal.py`` on the floor). A closed name is kept until its window ends; a
-late duplicate of its work would otherwise re-open it.
+versions (PROTOCOL.md section 1.2, 5; ``broker/journal.py`` on the floor). A closed name is kept until its
+``keep_ms``; a late duplicate of its work would otherwise re-open it.
 """
 
 from collections.abc import Iterable, Iterator

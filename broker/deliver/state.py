@@ -120,6 +120,6 @@ class ShardState:
             item.stated_ms = at_ms
 
     def forget(self, now_ms: int) -> None:
-        """Drop closed names whose window is over: anything that old is refused as stale before it gets here."""
+        """Drop closed names past their ``keep_ms``: what would open them again has expired, and is not sent."""
         for request in [name for name, (keep_ms, _) in self.closed.items() if keep_ms <= now_ms]:
             del self.closed[request]
