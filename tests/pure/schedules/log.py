@@ -1,33 +1,42 @@
 """Kafka as far as the protocol needs it: partitions that only grow, are trimmed from the front, and stamp their records."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Stamped(NamedTuple):
+    """One record where it stands: LogAppendTime is the world's clock."""
+
+    offset: int
+    at_ms: int
+    record: bytes
 
 
 class Log:
-    """One partition. ``start`` is the log start offset."""
+    """One partition. ``start`` is the log start offset, ``end`` the offset that the next append gets.
+
+    What is trimmed is gone for every reader but the checks at the end: ``whole`` keeps it all.
+    """
 
     def __init__(self) -> None:
-        self.start = 0
-        self._records: list[tuple[int, bytes]] = []
-
-    @property
-    def end(self) -> int:
-        """The offset that the next append gets."""
-        return self.start + len(self._records)
+        self.start = self.end = 0
+        self.whole: list[Stamped] = []
 
     def append(self, at_ms: int, record: bytes) -> int:
         """Append; its offset."""
-        self._records.append((at_ms, record))
-        return self.end - 1
+        offset = self.end
+        self.whole.append(Stamped(offset, at_ms, record))
+        self.end = offset + 1
+        return offset
 
-    def read(self, start: int, stop: int) -> Iterator[tuple[int, int, bytes]]:
-        """(offset, time, record) of a range."""
-        for offset in range(max(start, self.start), min(stop, self.end)):
-            at_ms, record = self._records[offset - self.start]
-            yield offset, at_ms, record
+    def read(self, start: int, stop: int) -> Sequence[Stamped]:
+        """What there is of a range."""
+        return self.whole[max(start, self.start) : stop]
+
+    def first_since(self, at_ms: int) -> int | None:
+        """The offset of the first record stamped at ``at_ms`` or later; None if there is none."""
+        return next((one.offset for one in self.whole[self.start :] if one.at_ms >= at_ms), None)
 
     def trim(self, start: int) -> None:
         """Retention at its worst: everything before ``start`` is gone."""
-        while self.start < start:
-            self._records.pop(0)
-            self.start += 1
+        self.start = max(self.start, min(start, self.end))

@@ -1,0 +1,176 @@
+"""What must hold at the end of every schedule: the book, the world and the promises agree."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from pyroaring import BitMap
+
+from broker.audience.consent import Consent
+from broker.audience.members import Audience
+from broker.journal import Fold
+from schemas.names import Lane
+from schemas.outcome import Decided, Outcome
+from schemas.planned import WorkItem
+from schemas.reasons import Reason, State
+from schemas.wire.columns import cells, of_u32s, ranks_of, values_of
+from schemas.wire.header import Kind
+from tests.pure.schedules.deliver.owner import change_in, outcome_in
+from tests.pure.schedules.deliver.world import PAIRS, DeliverWorld
+from tests.pure.schedules.log import Stamped
+
+STOP_BOUND_MS = 100
+"""And the frame's own span on top (``not_after``)."""
+SKEW_MS = 1_000
+"""More than small errors of clocks add up to within one schedule."""
+
+Key = tuple[bytes, int]
+
+
+class Book:
+    """The journal as an outsider reads it: every valid status of every message, in order."""
+
+    def __init__(self, world: DeliverWorld) -> None:
+        self.history: dict[Key, list[int]] = defaultdict(list)
+        self.opened: Counter[bytes] = Counter()
+        self.items = {item.request: item for item in world.items}
+        self.people: dict[bytes, list[bytes]] = {}
+        """Who the ranks of a request are."""
+        self.sent: dict[tuple[str, bytes], list[int]] = defaultdict(list)
+        """When hand-offs to one person were decided, by sender."""
+        self.expired: list[tuple[bytes, int]] = []
+        """Requests of which a rank was given up as expired, and when that was appended."""
+        self.backwards = 0
+        """Valid records that are said to be older than the one before."""
+        self._ordinals = _people_of(world.audience.whole)
+        fold, last_ms = Fold(), 0
+        for _, at_ms, record in world.journal.whole:
+            header = fold.admit(record)
+            if header is None or header.kind is Kind.CLAIM:
+                continue
+            self.backwards += header.at_ms < last_ms
+            last_ms = max(last_ms, header.at_ms)
+            body = outcome_in(record)
+            if isinstance(body, Outcome):
+                self._outcome(body, header.at_ms, at_ms)
+
+    def _outcome(self, body: Outcome, said_ms: int, at_ms: int) -> None:
+        for opened in body.opened:
+            item = opened.item
+            self.opened[item.request] += 1
+            if item.rows is not None:
+                self.people.setdefault(item.request, cells(item.rows.recipients, 16))
+        for members in body.members:
+            ordinals = BitMap.deserialize(members.ordinals)
+            self.people.setdefault(members.request, [self._ordinals[ordinal] for ordinal in ordinals])
+        for decided in body.decided:
+            self._decided(decided, said_ms, at_ms)
+        for answered in body.answered:
+            said = dict(zip(of_u32s(answered.except_ranks), answered.except_statuses, strict=True))
+            for rank in ranks_of(answered.ranks):
+                self.history[answered.request, rank].append(said.get(rank, State.ACCEPTED))
+
+    def _decided(self, decided: Decided, said_ms: int, at_ms: int) -> None:
+        sender = self.items[decided.request].terms.sender
+        for rank, status in zip(ranks_of(decided.ranks), values_of(decided.statuses), strict=True):
+            self.history[decided.request, rank].append(status)
+            if status == State.SEND:
+                self.sent[sender, self.people[decided.request][rank]].append(said_ms)
+            elif status == Reason.EXPIRED:
+                self.expired.append((decided.request, at_ms))
+
+
+def violations(world: DeliverWorld) -> list[str]:
+    """Every broken promise, as a sentence."""
+    book = Book(world)
+    return [*_conservation(world.items, book), *_agreement(world, book), *_promises(world), *_limits(book)]
+
+
+def _people_of(log: Iterable[Stamped]) -> list[bytes]:
+    audience = Audience()
+    people: dict[bytes, None] = {}
+    for offset, _, record in log:
+        change = change_in(record)
+        audience.apply(change, offset)
+        people |= dict.fromkeys(cells(change.recipients, 16))
+    return list(people)
+
+
+def _conservation(items: Iterable[WorkItem], book: Book) -> list[str]:
+    found = []
+    for item in items:
+        name = item.request.hex()[-4:]
+        if book.opened[item.request] == 0:
+            found.append(f"request {name} was never opened")
+        for rank in range(len(book.people.get(item.request, ()))):
+            history = book.history[item.request, rank]
+            if not history or history[-1] <= State.WAITING:
+                found.append(f"message {name}/{rank} has no final status: {history}")
+    return found
+
+
+def _agreement(world: DeliverWorld, book: Book) -> list[str]:
+    found = []
+    visible = {(one.request, one.rank) for one in world.gateway.log}
+    people: Counter[tuple[bytes, bytes]] = Counter((one.request, one.recipient) for one in world.gateway.log)
+    found += [f"visible {count} times" for count in people.values() if count > 1]
+    for one in world.gateway.log:
+        if one.recipient not in book.people.get(one.request, [])[one.rank : one.rank + 1]:
+            found.append(f"rank {one.rank} of {one.request.hex()[-4:]} was somebody else when it was frozen")
+    for key in visible:
+        if State.SEND not in book.history[key]:
+            found.append(f"visible without a valid decision: {key[0].hex()[-4:]}/{key[1]} {book.history[key]}")
+    for key, history in book.history.items():
+        last = history[-1] if history else State.PENDING
+        if last == State.ACCEPTED and key not in visible:
+            found.append(f"accepted in the book, unknown to the gateway: {key[0].hex()[-4:]}/{key[1]}")
+        if key in visible and last not in (State.ACCEPTED, State.IN_DOUBT):
+            found.append(f"visible, but the book says {last}: {key[0].hex()[-4:]}/{key[1]} {history}")
+    return found
+
+
+def _limits(book: Book) -> list[str]:
+    """The pair limit over all decisions; nothing given up before its time; decisions that never go back in time."""
+    found = [f"{book.backwards} records are older than the one before"] if book.backwards else []
+    every_ms = 60_000 // PAIRS.per_minute
+    for times in book.sent.values():
+        paid_ms = 0
+        for at_ms in times:
+            paid_ms = max(paid_ms, at_ms) + every_ms
+            if paid_ms - at_ms > every_ms * PAIRS.burst:
+                found.append(f"{len(times)} messages to one person, faster than the pair limit")
+                break
+    for request, at_ms in book.expired:
+        early_ms = book.items[request].terms.expires_ms - at_ms
+        if early_ms > SKEW_MS:
+            found.append(f"given up as expired {early_ms} ms before its time")
+    return found
+
+
+def _promises(world: DeliverWorld) -> list[str]:
+    found: list[str] = []
+    told: dict[tuple[bytes, str], int] = {}
+    listed = {item.request: item.rows is None for item in world.items}
+    for one in world.gateway.log:
+        if one.at_ms >= one.expires_ms:
+            found.append(f"handed off {one.at_ms - one.expires_ms} ms after its expiry")
+        if one.version >= 0:
+            if told.get((one.recipient, one.collapse), -1) > one.version:
+                found.append(f"version {one.version} after {told[one.recipient, one.collapse]}")
+            told[one.recipient, one.collapse] = max(one.version, told.get((one.recipient, one.collapse), -1))
+        bound = one.at_ms - STOP_BOUND_MS - world.policy.windows.frame_ms
+        consent = Consent()
+        for acknowledged_ms, entry in world.stops:
+            if entry.recipient == one.recipient and acknowledged_ms <= bound:
+                consent.apply(entry)
+        verdict = consent.verdict(one.recipient, "airline", lane=Lane.UPDATE, listed=listed[one.request])
+        if verdict is not None and not _restored(world, one.recipient, bound, one.at_ms):
+            found.append(f"handed off after {verdict.word} was acknowledged")
+    return found
+
+
+def _restored(world: DeliverWorld, recipient: bytes, after_ms: int, until_ms: int) -> bool:
+    """Whether the person took something back within the bound: then either word may count."""
+    return any(
+        entry.recipient == recipient and not entry.revoke and after_ms < acknowledged_ms <= until_ms
+        for acknowledged_ms, entry in world.stops
+    )

@@ -1,0 +1,177 @@
+"""Planted bugs: owners that break one rule of the protocol each. The scheduler has to catch every one of them."""
+
+from collections.abc import Generator, Mapping
+from typing import Final
+
+from broker.audience.consent import Consent
+from broker.deliver.engine import Append, Engine
+from broker.deliver.frame import Flight
+from broker.deliver.hearing import members_of
+from broker.deliver.limits import PairStamps
+from schemas.facts import Suppression
+from schemas.outcome import Outcome, Restated
+from schemas.wire.frames import FrameAnswer
+from schemas.wire.header import Kind, pack
+from tests.pure.schedules.deliver.gateway import FencedError, LostError
+from tests.pure.schedules.deliver.owner import Owner
+from tests.pure.schedules.deliver.world import DeliverWorld
+from tests.pure.schedules.runner import DiedError, Runner, Steps
+
+
+class NoAdjacency(Owner):
+    """Row 9: acts on its append without looking at the gap before it."""
+
+    def append_record(self, record: bytes) -> Generator[None, None, int]:
+        return self.append_blindly(record)
+
+
+class FollowsTheList(Owner):
+    """Row 6: a new owner takes the list as it is now for the members."""
+
+    def engaged(self) -> Engine:
+        for item in self.state.items.values():
+            if item.members is not None:
+                now = members_of(item, self.facts())
+                if now.count == item.members.count:
+                    item.ordinals = None
+                    statuses, attempts = item.statuses, item.attempts
+                    left, pending, markets = item.left, item.pending, item.markets
+                    item.freeze(now)
+                    item.statuses, item.attempts = statuses, attempts
+                    item.left, item.pending, item.markets = left, pending, markets
+        return super().engaged()
+
+
+class ActsFirst(Owner):
+    """Row 7: the frame leaves before its decision is in the log."""
+
+    def append(self, append: Append) -> Steps:
+        if isinstance(append.body, Outcome) and append.body.decided and self.engine is not None:
+            flight = self._early(append)
+            if flight is not None:
+                yield from self.send(self.engine, flight)
+        yield from super().append(append)
+
+    def _early(self, append: Append) -> Flight | None:
+        assert self.engine is not None
+        engine = Engine(self.world.policy, self.state, epoch=self.engine.epoch, now_ms=self.clock())
+        self.take_in(self.next, pack(self.header(append.kind, append.at_ms), append.body))
+        engine.acked(append)
+        return engine.frame(self.clock(), self.facts())
+
+
+class ForgetsAnswers(Owner):
+    """Row 7: recovery takes what was decided and not answered for done."""
+
+    def engaged(self) -> Engine:
+        engine = super().engaged()
+        engine._flights.clear()
+        return engine
+
+
+class ForgetsLimits(Owner):
+    """Row 8: limits live in memory alone, and a new owner begins with none spent."""
+
+    def engaged(self) -> Engine:
+        self.state.stamps = PairStamps(self.world.policy.pair_limit)
+        return super().engaged()
+
+
+class CommitsEarly(Owner):
+    """Rule 3: commits what it has read, not what it has taken over."""
+
+    def commit(self) -> None:
+        self.done |= set(range(self.read_to))
+        super().commit()
+
+
+class NeverRestates(Owner):
+    """Row 11: claims with a higher floor, and has not said again what is open."""
+
+    def append(self, append: Append) -> Steps:
+        if isinstance(append.body, Restated):
+            append = Append(Kind.OUTCOME_RESTATED, append.at_ms, Restated())
+            for item in self.state.items.values():
+                item.stated_ms = append.at_ms
+            self.state.closed = {name: (keep, append.at_ms) for name, (keep, _) in self.state.closed.items()}
+        yield from super().append(append)
+
+
+class _LastWriterWins(Consent):
+    def apply(self, suppression: Suppression) -> None:
+        people = self._held.setdefault(suppression.business, {})
+        registers = list(people.get(suppression.recipient, (0, 0, 0)))
+        registers[suppression.scope - 1] = int(suppression.revoke)
+        people[suppression.recipient] = tuple(registers)
+
+
+class LogOrderConsent(Owner):
+    """Row 16: the word that stands last in the log counts, whenever it was given."""
+
+    def __init__(self, world: DeliverWorld, runner: Runner, number: int) -> None:
+        super().__init__(world, runner, number)
+        self.consent = _LastWriterWins()
+
+
+class BelievesItsClock(Owner):
+    """Row 24: nobody ends a process whose clock has jumped."""
+
+    watches_clock = False
+
+
+class _NoMemoryOfTime(Engine):
+    def _clock(self, now_ms: int) -> int:
+        self._now_ms = now_ms
+        return now_ms
+
+
+class GoesBackInTime(Owner):
+    """Row 24: decides at the time of its own clock, and not after what was decided before."""
+
+    def engaged(self) -> Engine:
+        assert self.ownership is not None
+        return _NoMemoryOfTime(self.world.policy, self.state, epoch=self.ownership.epoch, now_ms=self.clock())
+
+
+class StaleConsent(Owner):
+    """The barrier: believes that its tail is always fresh."""
+
+    def tail(self) -> Steps:
+        while True:
+            if self.world.rng.random() < 0.01:
+                self.poll()
+            self.fresh_ms = self.world.now
+            yield
+
+
+class TakesLostForAccepted(Owner):
+    """Rule 10: a lost answer counts as accepted."""
+
+    def send(self, engine: Engine, flight: Flight) -> Steps:
+        frame = flight.frame
+        assert frame is not None
+        yield
+        try:
+            answer = self.world.gateway.take(frame, self.world.now)
+        except FencedError:
+            raise DiedError("fenced at the gateway") from None
+        except LostError:
+            answer = FrameAnswer(self.world.now, tuple(() for _ in frame.sections))
+        yield
+        engine.answered(flight, answer, self.clock())
+
+
+MUTANTS: Final[Mapping[str, type[Owner]]] = {
+    "row 6: ranks follow the list as it is now": FollowsTheList,
+    "row 7: acts before the append": ActsFirst,
+    "row 7: decided and unanswered is taken for done": ForgetsAnswers,
+    "row 8: a new owner knows of no limit spent": ForgetsLimits,
+    "row 9: no adjacency check": NoAdjacency,
+    "row 11: claims a floor without restating": NeverRestates,
+    "row 16: consent by the order of the log": LogOrderConsent,
+    "row 24: lives on after a clock jump": BelievesItsClock,
+    "row 24: decisions go back in time": GoesBackInTime,
+    "rule 3: commits before taking over": CommitsEarly,
+    "STOP barrier: a stale tail is believed fresh": StaleConsent,
+    "rule 10: a lost answer is taken for accepted": TakesLostForAccepted,
+}

@@ -1,0 +1,143 @@
+"""One shard's world: logs, people, a gateway, and what is asked of the shard."""
+
+import random
+
+import msgspec
+
+from broker.deliver.policy import DeliverPolicy, PairLimit
+from schemas.facts import Suppression, Suppressions
+from schemas.names import Lane
+from schemas.planned import Work, WorkItem
+from schemas.topics import WINDOWS
+from schemas.wire.header import Header, Kind, pack
+from tests.pure.schedules.deliver.gateway import Gateway
+from tests.pure.schedules.journal import trim
+from tests.pure.schedules.log import Log
+from tests.pure.schedules.stage import World
+from tests.pure.shard_bench import change, explicit, listed, name
+
+FOLD_MS = 1_200
+WINDOW_MS = 6_000
+"""How long plan recognises a name; closed names are kept four times as long."""
+LIFE_MS = 5_000
+PAIRS = PairLimit(per_minute=600, burst=2)
+"""One in 100 ms: a quarter of F remembers it, as it does in earnest."""
+LISTS = ("A", "B")
+FACTS = ("gate", "belt", "*")
+PEOPLE = range(1000, 1010)
+
+_STOP = Header(Kind.SUPPRESSION, Lane.UPDATE, 0, 0, 0)
+
+
+class DeliverWorld(World):
+    """Everything outside of the owners."""
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__(rng)
+        self.journal, self.work = Log(), Log()
+        self.suppressions, self.audience = Log(), Log()
+        self.committed = 0
+        self.gateway = Gateway(self.rng)
+        self.people = [name(number) for number in PEOPLE]
+        self.stops: list[tuple[int, Suppression]] = []
+        self.items: list[WorkItem] = []
+        self.images: dict[int, tuple[int, bytes]] = {}
+        """What an owner folds from an offset on: up to where, and its memory then."""
+        windows = msgspec.structs.replace(WINDOWS[Lane.UPDATE], fold_ms=FOLD_MS, frame_ms=300)
+        base = DeliverPolicy.of(Lane.UPDATE, 0, b"ref")
+        self.policy = msgspec.structs.replace(base, windows=windows, chunk=4, max_attempts=4, pair_limit=PAIRS)
+        for list_id in LISTS:
+            self.churn(list_id, join=True)
+
+    # -- what happens to anybody
+
+    def weather(self) -> None:
+        self.now += (1, 2, 5, 20)[int(self.rng.random() * 4)]
+        roll = self.rng.random()
+        if roll >= 0.085:
+            return
+        if roll < 0.03:
+            self.stop()
+        elif roll < 0.06:
+            self.churn(self.rng.choice(LISTS), join=self.rng.random() < 0.6)
+        elif roll < 0.065:
+            self.now += self.rng.choice((200, 1_500, WINDOW_MS))
+        elif roll < 0.08:
+            if self.late:
+                self.land()
+        else:
+            trim(self.journal)
+
+    def calm(self) -> None:
+        self.gateway.trouble = 0.0
+
+    def churn(self, list_id: str, *, join: bool) -> None:
+        """People join or leave a list."""
+        people = self.rng.sample(PEOPLE, self.rng.randint(1, 6))
+        body = change(list_id, people, join=join, at_ms=self.now - self.rng.choice((0, 0, 500)))
+        self.audience.append(self.now, pack(Header(Kind.AUDIENCE, Lane.UPDATE, 0, 0, self.now), body))
+
+    def stop(self) -> None:
+        """A person says STOP, STOP ALL or blocks, or takes it back; the webhook's append is acknowledged now."""
+        entry = Suppression(
+            self.rng.choice(self.people),
+            "airline",
+            self.rng.choice((1, 1, 2, 3)),
+            revoke=self.rng.random() < 0.85,
+            evidence_ms=self.now - self.rng.choice((0, 0, 800)),
+            received_ms=self.now,
+        )
+        self._say(entry)
+        if entry.revoke and self.rng.random() < 0.2:  # what the person allowed before the STOP is told again after it
+            self._say(msgspec.structs.replace(entry, revoke=False, evidence_ms=entry.evidence_ms - 1_000))
+
+    def _say(self, entry: Suppression) -> None:
+        self.suppressions.append(self.now, pack(_STOP, Suppressions((entry,))))
+        self.stops.append((self.now, entry))
+
+    # -- what is asked of the shard
+
+    def traffic(self) -> None:
+        roll = self.rng.random()
+        if roll < 0.03:
+            self.publish()
+        elif roll < 0.034:  # more at once for one person than the pair limit lets through
+            person = self.rng.choice(PEOPLE)
+            for _ in range(4):
+                self.publish_item(explicit(len(self.items) + 1, [person], **self._times()))
+
+    def publish(self) -> None:
+        """Work for a list or some people, sometimes repeated, sometimes about a fact with a version."""
+        # Plan repeats work only for a request that is younger than the window: older ones are refused as stale.
+        young = [item for item in self.items if item.terms.time_ms > self.now - WINDOW_MS]
+        if young and self.rng.random() < 0.15:
+            self._write(self.rng.choice(young))
+        else:
+            self.publish_item(self._item(len(self.items) + 1))
+
+    def publish_item(self, item: WorkItem) -> None:
+        """Work that was not there before."""
+        self.items.append(item)
+        self._write(item)
+
+    def _write(self, item: WorkItem) -> None:
+        self.work.append(self.now, pack(Header(Kind.WORK, Lane.UPDATE, 0, 0, self.now), Work((item,))))
+
+    def _times(self) -> dict[str, object]:
+        expires_ms = self.now + self.rng.choice((LIFE_MS, LIFE_MS, 600))
+        return {"time_ms": self.now, "expires_ms": expires_ms, "keep_ms": self.now + 4 * WINDOW_MS}
+
+    def _item(self, number: int) -> WorkItem:
+        terms = self._times()
+        if self.rng.random() < 0.5:
+            terms |= {
+                "entity": self.rng.choice(("flight/1", "flight/2")),
+                "facet": self.rng.choice(FACTS),
+                "version": max(0, number + self.rng.choice((0, 0, -3))),
+            }
+        if self.rng.random() < 0.6:
+            item = listed(number, self.rng.choice(LISTS), **terms)
+        else:
+            item = explicit(number, self.rng.sample(PEOPLE, self.rng.randint(1, 6)), **terms)
+        wait = self.rng.choice((0, 0, 0, 300))
+        return msgspec.structs.replace(item, start_ms=self.now + wait if wait else 0)

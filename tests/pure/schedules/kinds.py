@@ -1,0 +1,38 @@
+"""The kinds of schedules: which one a seed runs, and which bugs are planted where."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from tests.pure.schedules.deliver.mutants import MUTANTS as DELIVER_MUTANTS
+from tests.pure.schedules.deliver.schedule import deliver
+from tests.pure.schedules.stage import Schedule
+
+Kind = Callable[[int], Schedule[Any]]
+
+KINDS: Final[Mapping[str, Kind]] = {"deliver": deliver}
+"""By name, in the order in which seeds take turns."""
+
+MUTANTS: Final[Mapping[str, Kind]] = {
+    f"deliver: {name}": partial(deliver, owner=owner) for name, owner in DELIVER_MUTANTS.items()
+}
+"""Every planted bug, as the kind of schedule that has to catch it."""
+
+
+def kind_of(seed: int) -> str:
+    """The kind that ``seed`` runs; the same seed gives the same schedule."""
+    return tuple(KINDS)[seed % len(KINDS)]
+
+
+def broken_by(seed: int) -> list[str]:
+    """Every broken promise of the schedule of ``seed``, as a sentence; a fault of the code itself is one, too."""
+    kind = kind_of(seed)
+    return [f"{kind}: {sentence}" for sentence in findings(KINDS[kind], seed)]
+
+
+def findings(kind: Kind, seed: int) -> list[str]:
+    """Every broken promise of one schedule of one kind."""
+    try:
+        return kind(seed).run()
+    except Exception as error:  # noqa: BLE001 - a state that cannot be: the bug showed in the code itself
+        return [f"{type(error).__name__}: {error}"]

@@ -1,0 +1,167 @@
+"""The scheduler: processes of one stage are born, paused, overtaken and killed; in the end all is checked."""
+
+import random
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from tests.pure.schedules.log import Log
+from tests.pure.schedules.runner import DiedError, Runner, Steps
+
+START_MS = 1_900_000_000_000
+_HOUR_MS = 3_600_000
+
+
+class World:
+    """Everything outside of a stage's processes. ``rng`` decides; the same seed gives the same run."""
+
+    pause_ms = 700
+    """The watchdog: a process that stood still for longer ends itself. Far below F, as half a session time-out is in earnest."""
+    quiet_step_ms = 5
+    """How fast time goes once no more faults happen."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.now = START_MS
+        self.group_owner: Runner | None = None
+        self.late: list[tuple[int, Log, bytes]] = []
+        """Appends of dead processes on their way: when they were sent, where to, what."""
+
+    def weather(self) -> None:
+        """What happens to anybody between two steps."""
+        raise NotImplementedError
+
+    def traffic(self) -> None:
+        """What somebody asks of the stage between two steps."""
+
+    def calm(self) -> None:
+        """From here on nothing fails."""
+
+    def land(self) -> None:
+        """An append of a dead process reaches the log, unless it is so late that the network has given it up."""
+        sent_ms, log, record = self.late.pop(int(self.rng.random() * len(self.late)))
+        if self.now - sent_ms <= self.pause_ms:
+            log.append(self.now, record)
+
+
+class Process(Protocol):
+    """What the scheduler asks of a process."""
+
+    watches_clock: bool
+    """Whether a watchdog ends it when its wall clock jumps."""
+
+    def tasks(self) -> list[Steps]:
+        """What it does side by side."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything there is to do is done."""
+
+
+Outside = TypeVar("Outside", bound=World)
+
+
+class Role(Generic[Outside]):
+    """One kind of process, and those that are alive. At most ``most`` of them believe that the work is theirs."""
+
+    def __init__(self, make: Callable[[Outside, Runner, int], Process], *, most: int, grouped: bool = True) -> None:
+        self.make = make
+        self.most = most
+        self.grouped = grouped
+        """Whether the newest is the one whose commits the group takes."""
+        self.living: list[tuple[Runner, Process]] = []
+        self.born = 0
+
+
+class Schedule(Generic[Outside]):
+    """A run of one world by one seed. ``check`` names every broken promise in a sentence."""
+
+    steps = 400
+    traffic_steps = 320
+    """Nobody asks for anything after so many steps."""
+    quiet_steps = 6_000
+
+    def __init__(self, world: Outside, check: Callable[[Outside], list[str]], *roles: Role[Outside]) -> None:
+        self.world = world
+        self.check = check
+        self.roles = roles
+
+    def run(self) -> list[str]:
+        """Every broken promise of this schedule."""
+        world = self.world
+        for step in range(self.steps):
+            world.weather()
+            if step < self.traffic_steps:
+                world.traffic()
+            for role in self.roles:
+                self._population(role)
+            self._move(self.roles[int(world.rng.random() * len(self.roles))])
+        self._quiet()
+        return self.check(world)
+
+    def _population(self, role: Role[Outside]) -> None:
+        draw = self.world.rng.random
+        living = role.living
+        if not living or (draw() < 0.02 and len(living) < role.most):
+            self._birth(role)
+        if draw() < 0.012:
+            self._death(role, int(draw() * len(living)))
+        if draw() < 0.003 and living:
+            runner = living[int(draw() * len(living))][0]
+            runner.skew_ms += (-40, 40, -40, 40, _HOUR_MS, -_HOUR_MS)[int(draw() * 6)]
+
+    def _birth(self, role: Role[Outside]) -> None:
+        runner = Runner(seen_ms=self.world.now)
+        role.born += 1
+        if role.grouped:
+            self.world.group_owner = runner
+        process = role.make(self.world, runner, role.born)
+        runner.tasks += process.tasks()
+        role.living.append((runner, process))
+
+    def _death(self, role: Role[Outside], at: int) -> None:
+        runner, _ = role.living.pop(at)
+        for task in runner.tasks:
+            task.close()
+        if runner.landing is not None and self.world.rng.random() < 0.5:
+            self.world.late.append((self.world.now, *runner.landing))
+
+    def _move(self, role: Role[Outside]) -> None:
+        """The newest takes the next step more often than not, or anybody does."""
+        if role.living:
+            draw = self.world.rng.random
+            self._step(role, len(role.living) - 1 if draw() < 0.6 else int(draw() * len(role.living)))
+
+    def _step(self, role: Role[Outside], at: int) -> None:
+        world = self.world
+        runner, process = role.living[at]
+        paused_ms, runner.seen_ms = world.now - runner.seen_ms, world.now
+        if paused_ms > world.pause_ms or (process.watches_clock and runner.jumped()):
+            self._death(role, at)
+            return
+        task = runner.tasks[int(world.rng.random() * len(runner.tasks))]
+        try:
+            next(task)
+        except StopIteration:
+            runner.tasks.remove(task)
+        except DiedError:
+            self._death(role, at)
+
+    def _quiet(self) -> None:
+        """No more faults: late appends land, the older get their last steps, then one of each role finishes everything."""
+        world = self.world
+        world.calm()
+        while world.late:
+            world.land()
+        for _ in range(60):
+            world.now += 2
+            self._move(self.roles[int(world.rng.random() * len(self.roles))])
+        for role in self.roles:
+            role.living.clear()
+        for step in range(self.quiet_steps):
+            world.now += world.quiet_step_ms
+            role = self.roles[step % len(self.roles)]
+            if not role.living:
+                self._birth(role)
+            self._step(role, -1)
+            if all(each.living and each.living[-1][1].idle for each in self.roles):
+                return
