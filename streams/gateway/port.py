@@ -30,7 +30,7 @@ _KEEP_ALIVE_S: Final = 15
 _IN_ONE_PIECE_BYTES: Final = 1 << 20
 """aiohttp warns of larger bodies that are written without a pause for others."""
 
-_HALF_FRAME: Final = "deliver.half_frame"
+_HALF_FRAME_POINT: Final = "deliver.half_frame"
 """Where a process may die on purpose (``streams/faults.py``)."""
 
 _RETRY_AFTER_DEFAULT_MS: Final = 1_000
@@ -130,7 +130,7 @@ class Gateway:
 
     async def _post(self, shard: int, path: str, body: Frame | Hello, timeout_ms: int) -> tuple[int, bytes, str]:
         encoded = _encoder.encode(body)
-        torn = isinstance(body, Frame) and armed(_HALF_FRAME)
+        torn = isinstance(body, Frame) and armed(_HALF_FRAME_POINT)
         try:
             async with self._connection(shard).post(
                 self._url + path,
@@ -160,7 +160,7 @@ async def _torn(encoded: bytes) -> AsyncIterator[bytes]:
     """In two pieces, so that the process can die with half a frame on its way."""
     half = len(encoded) // 2
     yield encoded[:half]
-    point(_HALF_FRAME)
+    point(_HALF_FRAME_POINT)
     yield encoded[half:]
 
 

@@ -1,7 +1,9 @@
 """A fault campaign: a stack under load, faults by seed, a quiet end, and the auditor's word on all of it."""
 
 import asyncio
+import os
 import random
+import statistics
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -56,6 +58,8 @@ class Campaign:
     audit: Audit | None = None
     witness: Witness | None = None
     repeated: int = 0
+    load: list[float] = field(default_factory=list)
+    """The machine's run queue (its mean over a minute) at each fault: above its cores, every start takes longer."""
 
     async def run(self, say: Callable[[str], None]) -> None:
         """The whole of it. Raises what a stack raises if a process does not come back, and what a fault finds wrong."""
@@ -97,6 +101,7 @@ class Campaign:
             "points": dict(sorted(Counter(fault.point for fault in self.done if fault.point).items())),
             "stops": self.witness.stops,
             "published_again": self.repeated,
+            "run_queue": {"cores": os.cpu_count(), "p50": statistics.median(self.load), "max": max(self.load)},
         }
 
     def _plan(self) -> StackPlan:
@@ -148,6 +153,7 @@ class _Harm:
         name = process.name if process is not None else f"kafka-{self._rng.choice(NODES)}"
         done = Done(card.kind, name, self._places(process), began_ms=clock.now_ms(), harmed_ms=clock.now_ms())
         self._campaign.done.append(done)
+        self._campaign.load.append(round(os.getloadavg()[0], 1))
         self._say(f"{len(self._campaign.done):>4} {card.kind:<8} {name:<20} {self._load.asked:>9,} messages")
         scene = Scene(self._stack, process, self._rng, lambda kind: self._points[kind].deal(), done)
         self._under_way[asyncio.create_task(_make(FAULTS[card.kind], scene))] = done

@@ -14,8 +14,10 @@ _BESIDE_PORTS: Final = 400
 """How far above a worker's ports those of its twin and of its guest lie."""
 _OVERSLEPT_S: Final = 2
 _GUEST_S: Final = 4
-_WOKEN_S: Final = 3
-"""A woken twin finds out within a tick of its watchdog or a heartbeat; after this it is helped."""
+_SERVES_S: Final = 1.5
+"""How long a twin serves before the older one is woken."""
+_WOKEN_S: Final = 4
+"""A woken owner finds out within a tick of its watchdog or a heartbeat; one that has not by now is killed, and no double."""
 
 
 async def back(process: Process, ends_before: int) -> None:
@@ -78,9 +80,11 @@ async def twin(scene: Scene) -> None:
     await second.start()
     try:
         await second.ready()
-        scene.done.double = process.resume()
+        await asyncio.sleep(_SERVES_S)
+        both = process.resume()
         async with asyncio.timeout(_WOKEN_S):
             await ended(process, ends)
+        scene.done.double = both and second.running
     except TimeoutError:
         process.kill()
     finally:

@@ -26,6 +26,9 @@ BOUNDS_S: Final = {
 }
 """By kind of fault: what recovery may last at most."""
 
+CREEPING: Final = frozenset({"guest"})
+"""Kinds that silence a shard at moments of their own choice, between their beginning and their end."""
+
 HandOffs = Mapping[Place, Sequence[int]]
 """Times of accepted hand-offs by shard, ascending."""
 
@@ -60,6 +63,19 @@ class _Outage(NamedTuple):
     nexts_ms: list[int]
     over_ms: int
 
+    def times_s(self, handed: HandOffs) -> list[float]:
+        """For each shard, how long it was silent: the longest silence where the moment of harm is not known."""
+        if self.fault.kind not in CREEPING:
+            return [(at - self.fault.harmed_ms) / 1000 for at in self.nexts_ms]
+        return [
+            max((after - before) / 1000 for before, after in pairwise(times) if self._spans(before, after))
+            for place in sorted(self.fault.places)
+            if (times := handed.get(place, ()))
+        ]
+
+    def _spans(self, before_ms: int, after_ms: int) -> bool:
+        return before_ms <= self.over_ms and self.fault.began_ms <= after_ms
+
     def meets(self, other: "_Outage") -> bool:
         """Whether the two share a lane and a moment."""
         lanes = {lane for lane, _ in self.fault.places} & {lane for lane, _ in other.fault.places}
@@ -77,7 +93,7 @@ def recovery(done: Sequence[Done], handed: HandOffs) -> dict[str, Class]:
         overlapped = any(other is not outage and outage.meets(other) for other in outages)
         unseen = not overlapped and len(outage.nexts_ms) < len(fault.places)
         counts = not overlapped and not unseen
-        times_s = [(at - fault.harmed_ms) / 1000 for at in outage.nexts_ms] if counts else []
+        times_s = outage.times_s(handed) if counts else []
         found[name] = Class(
             fault.kind,
             known.faults + 1,
@@ -92,8 +108,8 @@ def gaps(done: Sequence[Done], handed: HandOffs) -> dict[str, dict[str, float]]:
     """By lane: seconds between two hand-offs of one shard while no fault was about, which is the load's own doing."""
     outages = list(_outages(done, handed))
     found: dict[Lane, list[float]] = defaultdict(list)
-    for (lane, _), times in handed.items():
-        troubles = [(each.fault.began_ms, each.over_ms) for each in outages if (lane, _) in each.fault.places]
+    for (lane, shard), times in handed.items():
+        troubles = [(each.fault.began_ms, each.over_ms) for each in outages if (lane, shard) in each.fault.places]
         for before, after in pairwise(times):
             if not any(began <= after and before <= over for began, over in troubles):
                 found[lane].append((after - before) / 1000)
