@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from broker.deliver.state import body_of_outcome
 from broker.journal import Fold
 from broker.settle.engine import Settle
+from broker.settle.horizon import fold_from
 from broker.settle.policy import SettlePolicy
 from schemas import topics
 from schemas.facts import Receipts
@@ -78,8 +79,11 @@ class SettleShard:
     async def _serve(self, committed: Mapping[Place, int]) -> None:
         self._settle, self._fold, self._since_ms = self._fresh(), Fold(), clock.now_ms()
         last_ms = 0
-        for topic in (topics.outcomes(self._lane), topics.receipts(self._lane)):
-            last_ms = max(last_ms, await self._rebuild((topic, self._shard), committed))
+        places = [(topic, self._shard) for topic in (topics.outcomes(self._lane), topics.receipts(self._lane))]
+        unfinished_ms = [stamp for place in places for stamp in await self._unfinished_ms(place, committed)]
+        since_ms = fold_from(clock.now_ms(), unfinished_ms, self._parts.windows.settle_fold_ms)
+        for place in places:
+            last_ms = max(last_ms, await self._rebuild(place, committed, since_ms))
         self._settle.due(last_ms, effects=False)
         while True:
             joined = self._join_some()
@@ -89,9 +93,17 @@ class SettleShard:
             if not self._inbox:
                 await self.wake.wait(IDLE_S)
 
-    async def _rebuild(self, place: Place, committed: Mapping[Place, int]) -> int:
+    async def _unfinished_ms(self, place: Place, committed: Mapping[Place, int]) -> list[int]:
+        """When the first record that is not committed was written; empty if there is none."""
         until = committed.get(place)
-        found = await self._parts.reader.first_since(place, clock.now_ms() - self._parts.windows.settle_fold_ms)
+        begin, end = await self._parts.reader.bounds(place)
+        if until is None or not begin <= until < end:
+            return []
+        return [(await self._parts.reader.read_one(place, until)).timestamp_ms]
+
+    async def _rebuild(self, place: Place, committed: Mapping[Place, int], since_ms: int) -> int:
+        until = committed.get(place)
+        found = await self._parts.reader.first_since(place, since_ms)
         if until is None or found is None or found[0] >= until:
             return 0
         last_ms = 0

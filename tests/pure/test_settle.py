@@ -12,6 +12,7 @@ from pyroaring import BitMap
 from broker.ledger.price import UnpricedError
 from broker.settle.ends import Ends
 from broker.settle.engine import Settle
+from broker.settle.horizon import fold_from
 from broker.settle.policy import SettleEffects, SettlePolicy
 from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
 from schemas.names import Lane, text_of
@@ -481,6 +482,19 @@ def test_a_backlog_is_read_before_a_request_is_given_up() -> None:
     feed(settle, receipt(DELIVERED, [0]), at_ms=T0 + 30)
     assert ranks_in(settle.due(now + 400_000).charges) == {0}
     assert settle.counts.unknown == 0
+
+
+@pytest.mark.parametrize(
+    ("unfinished_ms", "begins_ms"),
+    [
+        pytest.param([], 900, id="all is finished: a life and its window before now"),
+        pytest.param([700, 400], 300, id="before the oldest record that is not"),
+        pytest.param([1_050], 900, id="a broker's clock ahead of ours gains nothing"),
+    ],
+)
+def test_a_fold_begins_a_life_before_what_is_not_finished(unfinished_ms: list[int], begins_ms: int) -> None:
+    """Receipts that lay unread over a long outage are about messages older still, which must be known again."""
+    assert fold_from(1_000, unfinished_ms, 100) == begins_ms
 
 
 # -- the shelf

@@ -1,0 +1,93 @@
+"""Settle's shell over logs in memory: what a new owner reads before it goes on."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from types import SimpleNamespace
+from typing import cast
+
+from schemas import topics
+from schemas.facts import Receipts
+from schemas.names import Lane
+from schemas.outcome import Outcome
+from schemas.wire.header import Header, Kind, pack
+from streams.agents.parts import LaneParts
+from streams.agents.settle import SettleShard
+from streams.kafka.hooks import Delivered
+from streams.kafka.producer import Outgoing
+from streams.kafka.reader import LogRecord
+from tests.pure.test_settle import CARDS, DELIVERED, SENT, T0, accepted, opened, people, receipt, sent
+
+LANE, SHARD = Lane.UPDATE, 3
+OUTCOMES, RECEIPTS = (topics.outcomes(LANE), SHARD), (topics.receipts(LANE), SHARD)
+
+
+class Logs:
+    """Two logs that were written at ``T0``, long before now."""
+
+    def __init__(self) -> None:
+        journal, reported = Header(Kind.OUTCOME, LANE, SHARD, 1, T0), Header(Kind.RECEIPT, LANE, SHARD, 0, T0)
+        bodies = Outcome(opened=(opened(people(1)),)), Outcome(decided=(sent([0]),)), Outcome(answered=(accepted([0]),))
+        runs = receipt(SENT, [0]), receipt(DELIVERED, [0])
+        self.records = {
+            OUTCOMES: _records([pack(journal, body) for body in bodies]),
+            RECEIPTS: _records([pack(reported, Receipts((run,))) for run in runs]),
+        }
+
+    async def bounds(self, place: tuple[str, int]) -> tuple[int, int]:
+        """Begin and end."""
+        return 0, len(self.records[place])
+
+    async def first_since(self, place: tuple[str, int], at_ms: int) -> tuple[int, int] | None:
+        """The first record of that time or later."""
+        found = (record for record in self.records[place] if record.timestamp_ms >= at_ms)
+        return next(((record.offset, record.timestamp_ms) for record in found), None)
+
+    async def read_one(self, place: tuple[str, int], offset: int) -> LogRecord:
+        """One record."""
+        return self.records[place][offset]
+
+    async def read(self, place: tuple[str, int], start: int, stop: int) -> AsyncGenerator[list[LogRecord], None]:
+        """One bite."""
+        yield self.records[place][start:stop]
+
+
+class Outputs:
+    """Keeps what was written."""
+
+    def __init__(self) -> None:
+        self.written = asyncio.Queue[str]()
+
+    async def confirm(self, records: Sequence[Outgoing]) -> None:
+        """Acknowledge."""
+        for record in records:
+            self.written.put_nowait(record.topic)
+
+
+def _records(values: list[bytes]) -> list[LogRecord]:
+    return [LogRecord(offset, T0 + offset, None, value) for offset, value in enumerate(values)]
+
+
+async def _first_output(committed: dict[tuple[str, int], int]) -> str:
+    logs, outputs, done = Logs(), Outputs(), list[Delivered]()
+    parts = SimpleNamespace(
+        lane=LANE,
+        windows=topics.WINDOWS[LANE],
+        registry=SimpleNamespace(cards=CARDS),
+        reader=logs,
+        outputs=outputs,
+        settings=SimpleNamespace(shards=8),
+    )
+    shard = SettleShard(cast(LaneParts, parts), SHARD, done.append)
+    for place, offset in committed.items():
+        for record in logs.records[place][offset:]:
+            shard.deliver(Delivered(*place, record.offset, record.timestamp_ms, None, record.value, (), 1))
+    shard.start(committed)
+    async with asyncio.timeout(5):
+        topic = await outputs.written.get()
+    await shard.stop()
+    return topic
+
+
+async def test_a_receipt_that_lay_unread_over_a_long_outage_is_charged() -> None:
+    """What it is about was settled up to the receipt, and is older than a life and its window: it is folded all the same."""
+    assert await _first_output({OUTCOMES: 3, RECEIPTS: 1}) == topics.CHARGES
