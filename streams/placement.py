@@ -36,7 +36,7 @@ def demand_places(settings: Settings, slots: int) -> None:
     try:
         demand_free(ports_of(settings, slots))
     except PortTakenError as error:
-        raise PortTakenError(f"{error} Is a stack running already? `--ports auto` starts another beside it.") from error
+        raise PortTakenError(f"{error} Is a stack running already? `--free-ports` starts another beside it.") from error
 
 
 def ports_of(settings: Settings, slots: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -15,29 +14,36 @@ from broker.audit.report import Audit
 from streams import clock, log
 from streams.auditing import audit_system
 from streams.client import Client
+from streams.commands.console import INTERRUPTED, BootstrapOption, refuse
+from streams.commands.stacks import STACK_FAULTS, FreePortsOption
 from streams.demo import summary
 from streams.demo.story import Story
-from streams.kafka.cluster_errors import ClusterError
-from streams.processes import ProcessError
+from streams.endings import until_signalled
 from streams.scraping import processes, scrape_all
-from streams.settings import SettingsError
+from streams.settings import kafka_bootstrap
 from streams.stack import Stack, StackPlan, running
 
 _CALM_S = 3
 _QUIET_S = 120
-_INTERRUPTED = 130
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()
 def demo(
+    *,
     hold: Annotated[bool, typer.Option("--hold", help="Leave everything running at the end, until Ctrl-C.")] = False,
-    speed: Annotated[float, typer.Option(help="How much faster than the day; 1350 is about a minute.")] = 1350.0,
-    limit: Annotated[int | None, typer.Option(help="Only so many flights.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Keep everything here; else a temporary folder.")] = None,
-    free_ports: Annotated[bool, typer.Option("--free-ports", help="Any free ports instead of the usual ones.")] = False,
-    bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT,...", help="A Kafka that runs already.")] = None,
+    speed: Annotated[
+        float, typer.Option(min=1, metavar="N", help="How many times faster than the day; 1350: about a minute.")
+    ] = 1350.0,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many of the 930 flights, and of the rest in proportion.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep everything here; else a temporary folder.")
+    ] = None,
+    free_ports: FreePortsOption = False,
+    bootstrap: BootstrapOption = None,
 ) -> None:
     """Start everything on loopback and replay the storm of 8 February 2013: 472 of 930 New York flights cancelled.
 
@@ -48,42 +54,44 @@ def demo(
     log.configure(level="error", program="demo")
     with ExitStack() as after:
         folder = data or Path(after.enter_context(tempfile.TemporaryDirectory(prefix="fanfare-demo-")))
-        plan = StackPlan(data=folder, bootstrap=bootstrap, free_ports=free_ports)
+        playing = Demo(StackPlan(data=folder, bootstrap=bootstrap or kafka_bootstrap(), free_ports=free_ports), hold)
         try:
-            status = asyncio.run(_play(Demo(plan, speed, limit, hold)))
-        except (ClusterError, ProcessError, SettingsError, OSError) as error:
-            print(f"fanfare demo: {error}", file=sys.stderr)
-            raise typer.Exit(1) from None
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            raise typer.Exit(_INTERRUPTED) from None
-    raise typer.Exit(status)
+            asyncio.run(_play(playing, speed, limit))
+        except STACK_FAULTS as error:
+            refuse("demo", str(error))
+    raise typer.Exit(INTERRUPTED if playing.audit is None else int(playing.audit.total > 0))
 
 
 class Demo:
     """One demonstration."""
 
-    def __init__(self, plan: StackPlan, speed: float, limit: int | None, hold: bool) -> None:
+    def __init__(self, plan: StackPlan, hold: bool) -> None:
         self.plan = plan
-        self.speed = speed
-        self.limit = limit
         self.hold = hold
+        self.audit: Audit | None = None
+        """The verdict; None until there is one."""
         self._begun_ms = clock.now_ms()
 
-    async def run(self) -> int:
-        """Play it; the exit status."""
+    async def run(self, speed: float, limit: int | None) -> None:
+        """Play it to the verdict, and on if it is to be held."""
         async with running(self.plan, say=self._say) as stack:
-            self._say(f"everything is up; phones: {stack.settings.gateway_campaign}")
-            async with Client(stack.bootstrap) as client:
-                story = Story(client, self.speed, self.limit, self._say)
-                await story.tell()
-            self._say("waiting until everything is handed off and settled")
-            await self._quiet(stack)
-            audit = await audit_system(stack.settings)
-            await self._report(stack, story, audit)
-            if self.hold:
-                self._say("holding: everything goes on; Ctrl-C stops it")
-                await asyncio.Event().wait()
-        return 1 if audit.total else 0
+            try:
+                await self._tell(stack, speed, limit)
+            finally:
+                self._say("stopping, the workers first")
+
+    async def _tell(self, stack: Stack, speed: float, limit: int | None) -> None:
+        self._say(f"everything is up; phones: {stack.settings.gateway_campaign}")
+        async with Client(stack.bootstrap) as client:
+            story = Story(client, speed, limit, self._say)
+            await story.tell()
+        self._say("waiting until everything is handed off and settled")
+        await self._quiet(stack)
+        self.audit = await audit_system(stack.settings)
+        await self._report(stack, story, self.audit)
+        if self.hold:
+            self._say("holding: everything goes on; Ctrl-C stops it")
+            await asyncio.Event().wait()
 
     async def _quiet(self, stack: Stack) -> None:
         calm, ends_ms = 0, clock.monotonic_ms() + _QUIET_S * 1000
@@ -126,10 +134,5 @@ class Demo:
         print(f"{(clock.now_ms() - self._begun_ms) / 1000:6.1f} s  {line}", file=sys.stderr, flush=True)
 
 
-async def _play(demo_: Demo) -> int:
-    playing = asyncio.current_task()
-    assert playing is not None
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, playing.cancel)
-    return await demo_.run()
+async def _play(playing: Demo, speed: float, limit: int | None) -> None:
+    await until_signalled(playing.run(speed, limit))

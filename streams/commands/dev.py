@@ -13,10 +13,9 @@ from streams.commands.stacks import (
     NOT_FOR_PRODUCTION,
     REGISTRY_DEFAULT,
     STACK_FAULTS,
+    FreePortsOption,
     Nodes,
     NodesOption,
-    Ports,
-    PortsOption,
     RegistryOption,
     addresses,
     command_name,
@@ -41,7 +40,7 @@ def main(
     bootstrap: BootstrapOption = None,
     nodes: NodesOption = Nodes.ONE,
     slots: Annotated[int, typer.Option(min=1, max=4, help="Workers a lane; they share its shards.")] = 1,
-    ports: PortsOption = Ports.FIXED,
+    free_ports: FreePortsOption = False,
     registry: RegistryOption = REGISTRY_DEFAULT,
 ) -> None:
     """Run everything on this machine, on loopback; Ctrl-C stops it in order.
@@ -55,7 +54,7 @@ def main(
             bootstrap=bootstrap or kafka_bootstrap(),
             nodes=int(nodes),
             slots=slots,
-            free_ports=ports is Ports.AUTO,
+            free_ports=free_ports,
             registry=registry,
         )
         asyncio.run(_run(plan))

@@ -32,16 +32,9 @@ class Nodes(StrEnum):
     THREE = "3"
 
 
-class Ports(StrEnum):
-    """Where to listen."""
-
-    FIXED = "fixed"
-    AUTO = "auto"
-
-
 NodesOption = Annotated[Nodes, typer.Option("--nodes", help="Brokers of the Kafka that is started.")]
-PortsOption = Annotated[
-    Ports, typer.Option("--ports", help="fixed: those of the settings; auto: any that are free, beside another stack.")
+FreePortsOption = Annotated[
+    bool, typer.Option("--free-ports", help="Any free ports instead of the usual ones: beside another stack.")
 ]
 RegistryOption = Annotated[
     Path, typer.Option("--registry", metavar="DIR", help="Folder of registry files.", show_default="deploy/dev")

@@ -1,6 +1,7 @@
 """What the demonstration publishes: the storm of 8 February 2013, a shop's parcels and a bank's sign-ins, side by side."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,8 +19,9 @@ from streams.sources.parcels import parcels
 from streams.sources.timed import Run, Timed
 
 STORM: Final = date(2013, 2, 8)
+FLIGHTS: Final = 930
 PARCELS: Final = 400
-CODES_PER_HOUR: Final = 60
+CODES_PER_HOUR: Final = 60.0
 _PROGRESS_S: Final = 5.0
 
 
@@ -30,6 +32,7 @@ class Story:
     client: Client
     speed: float
     limit: int | None
+    """So many flights, and parcels and sign-ins in proportion; None: all."""
     say: Callable[[str], None]
     published: Counter[str] = field(default_factory=Counter)
     sent_ms: dict[bytes, int] = field(default_factory=dict)
@@ -38,10 +41,11 @@ class Story:
         """Publish all three sources at ``speed`` and return when the last event is acknowledged."""
         start_ms = clock.now_ms()
         run = Run(f"demo-{start_ms:x}", start_ms)
+        share = min(1.0, (self.limit or FLIGHTS) / FLIGHTS)
         sources: list[Iterator[Timed]] = [
             flights(run, Selection(day=STORM, limit=self.limit)),
-            parcels(run, count=PARCELS),
-            logins(run, Traffic(STORM, time(0), CODES_PER_HOUR, None)),
+            parcels(run, count=math.ceil(PARCELS * share)),
+            logins(run, Traffic(STORM, time(0), CODES_PER_HOUR * share, None)),
         ]
         telling = asyncio.create_task(self._progress())
         try:
