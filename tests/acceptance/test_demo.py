@@ -24,7 +24,7 @@ async def test_the_demonstration_ends_with_its_figures(tmp_path: Path) -> None:
     assert 0 < figures["seconds_to_first_message"] < figures["seconds"]
     assert 0 < figures["otp_p50_ms"] <= figures["otp_p99_ms"]
     assert any(line.startswith("auditor: every account closes") for line in demo.results)
-    assert any("is your sign-in code" in line and "••••••" in line for line in demo.results)
+    assert any("Bank Meridian: " in line and "••••••" in line for line in demo.results)
 
 
 async def test_ctrl_c_ends_the_demonstration(tmp_path: Path) -> None:
