@@ -13,6 +13,7 @@ from broker.audit.book import Book, Part
 from broker.audit.invariants import Breach
 from broker.audit.ranks import FAILED, PROGRESS, Mark
 from broker.audit.table import FIRST_TERMINAL
+from broker.audit.told import DELIVERED, OPEN, READ
 from schemas.facts import ReceiptStatus
 from schemas.names import Lane
 from schemas.reasons import Reason, State, word_of
@@ -21,11 +22,9 @@ from schemas.topics import outcomes, requests, status, work
 Mask = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 
-_DELIVERED: Final = 5
-_READ: Final = 6
 _CODES: Final = 64
 """Codes of a tally: status bytes, and the two above for what no status byte says."""
-_WORDS: Final = {_DELIVERED: "delivered", _READ: "read"}
+_WORDS: Final = {DELIVERED: "delivered", READ: "read"}
 
 
 class Accounts:
@@ -109,17 +108,26 @@ class Accounts:
         wanted = self._marked(Mark.CHARGED) if self._book.rules.quiet else due
         self._report(Breach.LEDGER_RANKS_DIFFER, (wanted & ~booked) | (booked & ~due))
 
+    def ends(self) -> bytes:
+        """The code of what each message came to (:mod:`broker.audit.told`), whatever the time."""
+        codes = np.where(self._status >= FIRST_TERMINAL, self._status, np.uint8(OPEN))
+        self._join_receipts(codes)
+        return codes.tobytes()
+
+    def _join_receipts(self, codes: Bytes) -> None:
+        """What receipts say of those that were sent, over what the journal says."""
+        sent, progress = self._marked(Mark.SENT), self._progress & np.uint8(PROGRESS)
+        codes[sent & ((self._progress & np.uint8(FAILED)) != 0)] = Reason.FAILED
+        codes[sent & (progress == ReceiptStatus.DELIVERED)] = DELIVERED
+        codes[sent & (progress == ReceiptStatus.READ)] = READ
+
     def tally(self) -> dict[Lane, Counter[str]]:
         """How many messages of each lane are in each state; heartbeats are left out."""
         codes = self._status.copy()
         taken = (codes == State.ACCEPTED) | (codes == State.IN_DOUBT)
-        progress = self._progress & np.uint8(PROGRESS)
         over = self._settled_ms < self._book.rules.now_ms
         codes[taken & over] = Reason.UNKNOWN
-        sent = self._marked(Mark.SENT)
-        codes[sent & ((self._progress & np.uint8(FAILED)) != 0)] = Reason.FAILED
-        codes[sent & (progress == ReceiptStatus.DELIVERED)] = _DELIVERED
-        codes[sent & (progress == ReceiptStatus.READ)] = _READ
+        self._join_receipts(codes)
         lanes = self._numbers([part.request.lane for part in self._parts])
         both = (lanes * _CODES + codes)[~self._heartbeat]
         found: dict[Lane, Counter[str]] = {lane: Counter() for lane in Lane}

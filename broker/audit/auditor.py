@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from broker.audit import facts
+from broker.audit import facts, told
 from broker.audit.accounts import Accounts, close_parts, close_statuses
 from broker.audit.book import Book, LogOrder
 from broker.audit.delivery import Delivery
@@ -147,6 +147,7 @@ class Auditor:
         self._delivery.limits.close(book.findings, book.registered.senders)
         accounts = Accounts(book)
         accounts.close()
+        told.close(book, accounts.ends())
         return self._audit(accounts)
 
     def _dead_letters(self) -> None:

@@ -72,8 +72,8 @@ class Part:
     """What one request asks of one shard: a run of places from ``base``."""
 
     __slots__ = (
-        "answered_ms", "asked", "base", "count", "digest", "evidence_ms", "markets", "opened", "ordinals", "recipients",
-        "request", "shard", "stops",
+        "answered_ms", "asked", "base", "count", "digest", "evidence_ms", "heard_ms", "markets", "opened", "ordinals",
+        "recipients", "request", "shard", "stops", "told", "told_at", "told_seq",
     )  # fmt: skip
 
     def __init__(self, request: Request, shard: int, digest: bytes) -> None:
@@ -92,8 +92,13 @@ class Part:
         self.opened = False
         self.answered_ms = 0
         """The gateway's latest word in the journal."""
+        self.heard_ms = 0
+        """Log time of the latest decision or answer."""
         self.evidence_ms = 0
         """Log time of the latest receipt."""
+        self.told: tuple[tuple[int, int], ...] | None = None
+        """The newest status of settle: how many came to what (:mod:`broker.audit.told`)."""
+        self.told_seq = self.told_at = -1
         self.stops: Mapping[int, Stops] | None = None
         """By rank, everybody who ever said something; None: not looked up yet."""
 

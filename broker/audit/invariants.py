@@ -18,7 +18,8 @@
     agrees with the book: what is answered accepted was accepted, what ended otherwise was not. In doubt is counted.
 11. *No skipped input.* Logs are dense, whatever lies below a committed offset has its child, or a dead letter, and what the
     webhook confirmed is in the receipts.
-12. *Conservation.* Members = terminal + open; what is still open is within its window.
+12. *Conservation.* Members = terminal + open; what is still open is within its window. The counts that a business is told
+    add up to the same.
 13. *Rates.* The gateway's logs together keep the pair limit and each sender's throughput; nothing goes before its start.
 14. *Expiry.* Nothing is decided or accepted after ``expires_ms``, and nothing expires early.
 15. *Consent.* Each decision agrees with the suppressions and the list at the offsets that it names, and no hand-off is
@@ -99,6 +100,7 @@ class Breach(Enum):
     NO_VERDICT = (12, "an input that became nothing in its time")
     NOT_OPENED = (12, "work that was not taken over in its time")
     UNFINISHED = (12, "a message still open after its window")
+    COUNT_DIFFERS = (12, "a status counts something else than journal and receipts")
 
     PAIR_LIMIT = (13, "one sender wrote to one person more often than allowed")
     SENDER_LIMIT = (13, "a sender was faster than its throughput")

@@ -124,6 +124,7 @@ class Outcomes:
     def _open_part(self, said: Said, request: bytes) -> Part | None:
         part = self._book.parts[said.lane, said.shard].get(request)
         if part is not None and part.opened and part.frozen:
+            part.heard_ms = said.record.timestamp_ms
             return part
         if part is None and self._excused(said):
             return None

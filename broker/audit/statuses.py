@@ -1,10 +1,11 @@
-"""What businesses were told: on their own topic, and nothing else than the verdict."""
+"""What businesses were told: on their own topic, nothing else than the verdict, and nothing else than became of it."""
 
 import msgspec
 
 from broker.audit.book import Book, Request
 from broker.audit.dump import Logged
 from broker.audit.invariants import Breach
+from broker.audit.told import take as settled
 from schemas.names import Lane, business_of, name_of
 from schemas.status import Status
 from schemas.topics import STATUS_PREFIX
@@ -31,6 +32,8 @@ def status(book: Book, record: Logged) -> None:
         book.findings.report(Breach.STATUS_OF_ANOTHER, record.where, f"request {told.request} of {owner}")
     if told.shard < 0:
         _verdict(book, record, told, request)
+    else:
+        settled(book, record, told, request, name_of(told.request))
 
 
 def _verdict(book: Book, record: Logged, told: Status, request: Request | None) -> None:

@@ -1,5 +1,5 @@
 # ruff: noqa: D103 - the name of a plant is its sentence
-"""Violations about what the world saw and paid: invariants 7 to 10."""
+"""Violations about what the world saw, paid and was told: invariants 7 to 10, and 12."""
 
 from typing import Any
 
@@ -7,11 +7,12 @@ from broker.audit.dump import LedgerEntry
 from broker.audit.invariants import Breach
 from schemas import topics
 from schemas.facts import Charge, ReceiptStatus
-from schemas.names import Lane
+from schemas.names import Lane, text_of
 from schemas.reasons import State
 from schemas.registry import PriceCard
+from schemas.status import RecipientStatus
 from tests.pure.audit_dump import Asked
-from tests.pure.audit_log import MINUTE_MS, people_in
+from tests.pure.audit_log import MINUTE_MS, people_in, person
 from tests.pure.audit_plants import Plants, accepted, news, replace
 from tests.pure.audit_story import Story
 
@@ -161,3 +162,42 @@ def a_receipt_for_what_the_gateway_never_took(story: Story) -> None:
     story.decide(asked, 1, {0: SEND})
     story.deliver(asked, 1, [0])
     story.post()
+
+
+# -- 12 conservation: what businesses are told
+
+
+@PLANTS.row(Breach.COUNT_DIFFERS)
+def a_status_forgets_a_member(story: Story) -> None:
+    story.tell_counts(story.delay, 1, 9, delivered=len(story.delay.people[1]) - 1)
+
+
+@PLANTS.row(Breach.COUNT_DIFFERS)
+def a_status_is_ahead_of_the_receipts(story: Story) -> None:
+    story.tell_counts(story.delay, 1, 9, read=1, delivered=len(story.delay.people[1]) - 1)
+
+
+@PLANTS.row(Breach.COUNT_DIFFERS)
+def a_refusal_is_told_of_what_was_delivered(story: Story) -> None:
+    story.tell_counts(story.code, 1, 9, unreachable=1)
+
+
+@PLANTS.row(Breach.COUNT_DIFFERS)
+def a_last_word_that_calls_delivered_unknown(story: Story) -> None:
+    story.tell_counts(story.delay, 1, 9, unknown=1, delivered=len(story.delay.people[1]) - 1)
+
+
+@PLANTS.row(Breach.COUNT_DIFFERS, lag_ms=1_000)
+def an_old_word_is_the_last(story: Story) -> None:
+    story.tell_counts(story.parcel, 3, 1, accepted=2, waiting=1)
+
+
+@PLANTS.row(Breach.COUNT_DIFFERS)
+def a_status_names_another_end_than_it_counts(story: Story) -> None:
+    named = RecipientStatus(text_of(person(1)), 0, "refused", story.now, "blocked")
+    story.tell_counts(story.code, 1, 9, recipients=(named,), read=1)
+
+
+@PLANTS.row(Breach.COUNT_DIFFERS)
+def a_status_of_a_shard_that_was_not_asked(story: Story) -> None:
+    story.tell_counts(story.code, 3, 1, accepted=1)

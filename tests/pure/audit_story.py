@@ -5,16 +5,18 @@ number, a message in doubt after a take-over with a void record; repeats of work
 dead letters, a re-routed input; a heartbeat and a test.
 """
 
+from broker.audit.dump import Logged
 from schemas import topics
 from schemas.facts import ReceiptStatus, Scope
-from schemas.names import Lane, partition_of
+from schemas.names import Lane, partition_of, text_of
 from schemas.outcome import OpenItem, Restated
 from schemas.reasons import Reason, State
 from schemas.registry import Business, Deployment, Parameter, PriceCard, Sender, Template
+from schemas.status import RecipientStatus
 from schemas.wire.columns import runs_of, u16s
 from schemas.wire.sealed import seal_code
 from tests.pure.audit_dump import Asked, Writer, price
-from tests.pure.audit_log import MINUTE_MS, SHARDS, address, market, people_in
+from tests.pure.audit_log import MINUTE_MS, SHARDS, address, market, people_in, person
 
 GUESTS = range(24)
 """Who opted in to the shop's offers and to the flight."""
@@ -45,6 +47,7 @@ class Story(Writer):
         self.test, self.heartbeat = self._uncharged()
         self.expired = self._expired()
         self._inputs()
+        self._told()
         self.now += 1
         self.post()
 
@@ -188,6 +191,24 @@ class Story(Writer):
         self.open(asked, 1)
         self.decide(asked, 1, {0: Reason.EXPIRED})
         return asked
+
+    def tell_counts(
+        self, asked: Asked, shard: int, seq: int, *, recipients: tuple[RecipientStatus, ...] = (), **counts: int
+    ) -> Logged:
+        """Settle's word about one shard of a request."""
+        fields = {"shard": shard, "counts": counts, "recipients": recipients}
+        return self.tell(asked.terms.business, asked.terms.id, asked.lane, "running", seq, **fields)
+
+    def _told(self) -> None:
+        """What settle says: counts of a list, at first and in the end, and of two people what became of each."""
+        for shard, people in self.delay.people.items():
+            self.tell_counts(self.delay, shard, 1, accepted=len(people))
+            self.tell_counts(self.delay, shard, 7, delivered=len(people))
+        for shard, asked, state in ((2, self.wrong_number, "unreachable"), (1, self.code, "read")):
+            reason = "" if asked is self.code else state
+            (one,) = asked.people[shard]
+            named = RecipientStatus(text_of(person(one)), 0, "refused" if reason else state, self.now, reason)
+            self.tell_counts(asked, shard, 5, recipients=(named,), **{state: 1})
 
     def _inputs(self) -> None:
         """Inputs that became no message: a repeat, a conflict, two refusals, a dead letter, one in the wrong partition."""
