@@ -28,7 +28,7 @@ from tests.faults.deck import DELICATE, FAULTS, LONG, Card, cards
 from tests.faults.load import LIFETIME_MS, Load
 from tests.faults.points import POINTS, Deck
 from tests.faults.recovery import gaps, recovery
-from tests.faults.scene import SESSION_MS, Done, Fault, Place, Scene, places_of
+from tests.faults.scene import SESSION_MS, Done, Fault, Place, Scene, lane_of, places_of
 from tests.faults.witness import Witness
 
 SETTLE_MS: Final = 5_000
@@ -139,11 +139,10 @@ class _Harm:
         while len(campaign.done) < campaign.faults:
             await asyncio.sleep(campaign.every_s)
             card = self._deck.deal()
-            alone = card.kind in LONG and self._long[card.kind] % 2 == 0
+            alone = card.kind in LONG and self._long[card.kind] % 3 != 2
             self._long[card.kind] += card.kind in LONG
             await self._until(partial(self._may, card, alone=alone))
-            free = self._free(card)
-            self._start(card, self._rng.choice(free) if free else None)
+            self._start(card, self._chosen(card))
             if alone:
                 await self._until(lambda: not self._under_way)
                 await asyncio.sleep(_AFTERMATH_S)
@@ -172,6 +171,15 @@ class _Harm:
         if card.kind == "broker":
             return not kinds & {"broker", *DELICATE}
         return bool(self._free(card)) and not (card.kind in DELICATE and "broker" in kinds)
+
+    def _chosen(self, card: Card) -> Process | None:
+        """Whom to hit, None for a broker: every other time one in a lane that is in no trouble, if there is any."""
+        free = self._free(card)
+        troubled = {lane for done in self._under_way.values() for lane, _ in done.places}
+        calm = [process for process in free if lane_of(process.name) not in troubled]
+        if calm and len(self._campaign.done) % 2:
+            free = calm
+        return self._rng.choice(free) if free else None
 
     def _free(self, card: Card) -> list[Process]:
         busy = {done.name for done in self._under_way.values()}

@@ -19,7 +19,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
 }
 
 LONG: Final = frozenset({"sigstop", "broker"})
-"""Kinds that outlast the time between two faults: every other one of them is waited for, or none could be measured."""
+"""Kinds that outlast the time between two faults: two of three are made alone, or none of them could be measured."""
 DELICATE: Final = frozenset({"claim", "void"})
 """Kinds that look into Kafka themselves and so are not mixed with faults of brokers."""
 
@@ -42,6 +42,7 @@ _OF_PROCESSES: Final = (
     *[Card("void", "worker")] * 2,
     Card("guest", "worker"),
     *[Card(kind, target) for kind in ("kill", "point") for target in _OTHERS],
+    Card("point", "gateway"),
 )
 
 

@@ -78,8 +78,13 @@ class _Outage(NamedTuple):
 
     def meets(self, other: "_Outage") -> bool:
         """Whether the two share a lane and a moment."""
-        lanes = {lane for lane, _ in self.fault.places} & {lane for lane, _ in other.fault.places}
-        return bool(lanes) and self.fault.began_ms <= other.over_ms and other.fault.began_ms <= self.over_ms
+        met = self.fault.began_ms <= other.over_ms and other.fault.began_ms <= self.over_ms
+        return met and bool(self.lanes & other.lanes)
+
+    @property
+    def lanes(self) -> frozenset[Lane]:
+        """The lanes that are in trouble: a plan that stands still starves the shards of its neighbours, too."""
+        return frozenset(lane for lane, _ in self.fault.places)
 
 
 def recovery(done: Sequence[Done], handed: HandOffs) -> dict[str, Class]:
@@ -105,11 +110,11 @@ def recovery(done: Sequence[Done], handed: HandOffs) -> dict[str, Class]:
 
 
 def gaps(done: Sequence[Done], handed: HandOffs) -> dict[str, dict[str, float]]:
-    """By lane: seconds between two hand-offs of one shard while no fault was about, which is the load's own doing."""
+    """By lane: seconds between two hand-offs of one shard while no fault was about its lane: the load's own doing."""
     outages = list(_outages(done, handed))
     found: dict[Lane, list[float]] = defaultdict(list)
-    for (lane, shard), times in handed.items():
-        troubles = [(each.fault.began_ms, each.over_ms) for each in outages if (lane, shard) in each.fault.places]
+    for (lane, _), times in handed.items():
+        troubles = [(each.fault.began_ms, each.over_ms) for each in outages if lane in each.lanes]
         for before, after in pairwise(times):
             if not any(began <= after and before <= over for began, over in troubles):
                 found[lane].append((after - before) / 1000)

@@ -1,17 +1,52 @@
-"""A short fault campaign in every test run; `make faults` is the long one."""
+"""A short fault campaign in every test run, and one broker of three killed; `make faults` is the long one."""
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults.campaign import Campaign
+from tests.faults.deck import Card
+
+SHORT = (
+    Card("claim", "worker"),
+    Card("void", "worker"),
+    Card("twin", "worker"),
+    Card("point", "worker"),
+    Card("point", "gateway"),
+    Card("sigterm", "worker"),
+    Card("kill", "worker"),
+    Card("kill", "ledger"),
+)
 
 
-async def test_kills_pauses_and_doubles_lose_and_double_nothing(tmp_path: Path) -> None:
-    """Eight faults by seed under load in three lanes: every account closes, and every process comes back."""
-    campaign = Campaign(seed=11, faults=8, per_second=400, every_s=2.5, data=tmp_path)
+async def audited(campaign: Campaign) -> dict[str, object]:
+    """Run it; every account must close, and nothing may wait to be handed off."""
     said: list[str] = []
     await campaign.run(said.append)
-    assert campaign.audit is not None
-    assert not campaign.audit.violations, "\n".join(one.sentence for one in campaign.audit.violations[:5])
-    assert campaign.audit.accepted > 3_000
-    assert campaign.audit.terminal > 3_000
-    assert len(campaign.done) == 8
+    audit = campaign.audit
+    assert audit is not None
+    assert not audit.violations, "\n".join(one.sentence for one in audit.violations[:5])
+    assert [audit.in_state(state) for state in ("pending", "send", "waiting")] == [0, 0, 0]
+    assert [fault.ended_ms > 0 for fault in campaign.done] == [True] * campaign.faults
+    return campaign.summary()
+
+
+@pytest.mark.slow
+async def test_kills_pauses_and_doubles_lose_and_double_nothing(tmp_path: Path) -> None:
+    """Every kind of process is hit under load in three lanes; two owners live at once; people answer STOP meanwhile."""
+    summary = await audited(Campaign(seed=11, faults=8, per_second=400, every_s=2.0, data=tmp_path, deck=SHORT))
+    assert summary["messages"] >= 3_000  # type: ignore[operator]
+    assert summary["doubles_by"] == {"claim": 1, "twin": 1, "void": 1}
+    assert summary["stops"] >= 5  # type: ignore[operator]
+    assert "gateway.stored" in summary["points"]  # type: ignore[operator]
+
+
+@pytest.mark.slow
+async def test_a_broker_of_three_is_done_without(tmp_path: Path) -> None:
+    """Killed under load and brought back, it costs no message, and every shard of every lane goes on without it."""
+    deck = (Card("broker", "kafka"),)
+    campaign = Campaign(seed=12, faults=1, per_second=200, every_s=3.0, data=tmp_path, nodes=3, deck=deck)
+    summary = await audited(campaign)
+    recovered = summary["recovery_s"]
+    assert isinstance(recovered, dict)
+    assert recovered["broker kafka"]["shards"] == 24

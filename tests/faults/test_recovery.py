@@ -66,7 +66,7 @@ def test_a_guest_costs_the_longest_silence_of_its_stay() -> None:
 
 
 def test_gaps_are_what_no_fault_explains() -> None:
-    """Silences that touch a fault of their shard are left out."""
+    """Silences that touch a fault of their lane are left out."""
     handed = {SHARD: [9_000, 9_400, 12_500, 12_700, 13_700], OTHER: [9_000, 12_500]}
     assert gaps([fault(10_000)], handed) == {
         "otp": {"p50": 0.7, "p99": 1.0, "max": 1.0},
