@@ -41,6 +41,8 @@ class JournalOwner:
 
     watches_clock = True
     lane = Lane.UPDATE
+    asks_group = False
+    """Whether it claims only while the group says that the partition is its own, as every owner does in earnest."""
     lost = 0.01
     """How often an append is not confirmed."""
 
@@ -118,6 +120,8 @@ class JournalOwner:
             epoch = self.fold.epoch + 1
             self.greet(epoch)
             yield
+            if self.asks_group and self.outside.group_owner is not self.runner:
+                raise DiedError("not assigned any more")
             header = Header(Kind.CLAIM, self.lane, 0, epoch, self.clock())
             claim = pack(header, Claim(self.instance, 0, self.fold.floor))
             self.runner.landing = (journal, claim)

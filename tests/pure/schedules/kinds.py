@@ -6,15 +6,18 @@ from typing import Any, Final
 
 from tests.pure.schedules.deliver.mutants import MUTANTS as DELIVER_MUTANTS
 from tests.pure.schedules.deliver.schedule import deliver
+from tests.pure.schedules.plan.mutants import MUTANTS as PLAN_MUTANTS
+from tests.pure.schedules.plan.schedule import plan
 from tests.pure.schedules.stage import Schedule
 
 Kind = Callable[[int], Schedule[Any]]
 
-KINDS: Final[Mapping[str, Kind]] = {"deliver": deliver}
+KINDS: Final[Mapping[str, Kind]] = {"plan": plan, "deliver": deliver}
 """By name, in the order in which seeds take turns."""
 
 MUTANTS: Final[Mapping[str, Kind]] = {
-    f"deliver: {name}": partial(deliver, owner=owner) for name, owner in DELIVER_MUTANTS.items()
+    **{f"plan: {name}": partial(plan, owner=owner) for name, owner in PLAN_MUTANTS.items()},
+    **{f"deliver: {name}": partial(deliver, owner=owner) for name, owner in DELIVER_MUTANTS.items()},
 }
 """Every planted bug, as the kind of schedule that has to catch it."""
 

@@ -16,6 +16,8 @@ class World:
 
     pause_ms = 700
     """The watchdog: a process that stood still for longer ends itself. Far below F, as half a session time-out is in earnest."""
+    skew_ms = 40
+    """How far a wall clock drifts at a time, unnoticed."""
     quiet_step_ms = 5
     """How fast time goes once no more faults happen."""
 
@@ -107,7 +109,8 @@ class Schedule(Generic[Outside]):
             self._death(role, int(draw() * len(living)))
         if draw() < 0.003 and living:
             runner = living[int(draw() * len(living))][0]
-            runner.skew_ms += (-40, 40, -40, 40, _HOUR_MS, -_HOUR_MS)[int(draw() * 6)]
+            far_ms = _HOUR_MS if draw() < 0.3 else self.world.skew_ms
+            runner.skew_ms += far_ms if draw() < 0.5 else -far_ms
 
     def _birth(self, role: Role[Outside]) -> None:
         runner = Runner(seen_ms=self.world.now)

@@ -1,0 +1,171 @@
+"""What must hold of plan at the end: one verdict an event, the work of that verdict and no other, everybody answered."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+import msgspec
+
+from broker.journal import Fold
+from broker.plan.admit import Admitted, Membership, Misrouted, Notice, admit
+from broker.plan.engine import outputs
+from schemas.planned import Planned, Work, WorkItem
+from schemas.reasons import Reason
+from schemas.status import Status
+from schemas.wire.header import Kind, body_of
+from schemas.wire.instants import text_of as instant
+from tests.pure.schedules.plan.owner import planned_in
+from tests.pure.schedules.plan.world import RATES, SHARDS, STALE_MS, PlanWorld
+
+SKEW_MS = 20_000
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Verdicts:
+    """The journal as an outsider reads it."""
+
+    def __init__(self, world: PlanWorld) -> None:
+        self.at: dict[int, list[tuple[Planned, int]]] = defaultdict(list)
+        """By the input's offset: each verdict, and when it was appended."""
+        self.accepted: dict[bytes, list[Planned]] = defaultdict(list)
+        self.backwards = 0
+        fold, last_ms = Fold(), 0
+        for _, at_ms, record in world.journal.whole:
+            header = fold.admit(record)
+            if header is None or header.kind is Kind.CLAIM:
+                continue
+            self.backwards += header.at_ms < last_ms
+            last_ms = max(last_ms, header.at_ms)
+            if header.kind is Kind.PLANNED:
+                for entry in planned_in(record).entries:
+                    self.at[entry.origin.offset].append((entry, at_ms))
+                    if entry.verdict == 0:
+                        self.accepted[entry.name].append(entry)
+
+    @property
+    def entries(self) -> Iterator[Planned]:
+        """All verdicts."""
+        return (entry for entries in self.at.values() for entry, _ in entries)
+
+
+def violations(world: PlanWorld) -> list[str]:
+    """Every broken promise, as a sentence."""
+    verdicts = Verdicts(world)
+    told: dict[int, list[Status]] = defaultdict(list)
+    for _, _, record in world.statuses.whole:
+        status = msgspec.msgpack.decode(record, type=Status)
+        told[status.seq].append(status)
+    events = [admit(world.given(offset), world.policy) for offset in range(world.requests.end)]
+    found = [f"{verdicts.backwards} records are older than the one before"] if verdicts.backwards else []
+    found += _once(verdicts)
+    found += _work(world, verdicts)
+    found += _answers(world, events, verdicts, told)
+    found += _throughput(verdicts)
+    found += _in_time(events, verdicts)
+    return found
+
+
+def _once(verdicts: Verdicts) -> Iterable[str]:
+    for offset, entries in verdicts.at.items():
+        if len(entries) > 1:
+            yield f"event at {offset} was judged {len(entries)} times: {[entry.verdict for entry, _ in entries]}"
+    for accepted in verdicts.accepted.values():
+        for first, second in pairwise(accepted):
+            if second.decided_ms < first.keep_ms:
+                yield f"one name was accepted at {first.origin.offset} and again at {second.origin.offset}"
+
+
+def _work(world: PlanWorld, verdicts: Verdicts) -> Iterable[str]:
+    wanted: dict[tuple[int, bytes], set[bytes]] = defaultdict(set)
+    for entry in verdicts.entries:
+        for shard, item in outputs(entry, SHARDS).work.items():
+            wanted[shard, entry.name].add(_encode(item))
+    written: dict[tuple[int, bytes], set[bytes]] = defaultdict(set)
+    for shard, log in enumerate(world.work):
+        for item in _items(record for _, _, record in log.whole):
+            written[shard, item.request].add(_encode(item))
+    for key in wanted.keys() | written.keys():
+        if wanted[key] != written[key]:
+            yield f"work in shard {key[0]}: {len(wanted[key])} asked, {len(written[key])} written, and they differ"
+
+
+def _items(records: Iterable[bytes]) -> Iterator[WorkItem]:
+    for record in records:
+        yield from body_of(record, Work).items
+
+
+def _answers(
+    world: PlanWorld, events: list[Admitted], verdicts: Verdicts, told: dict[int, list[Status]]
+) -> Iterable[str]:
+    rerouted = {record for _, _, record in world.rerouted.whole}
+    firsts: set[tuple[int, int]] = set()
+    for offset, admitted in enumerate(events):
+        words = {(status.state, status.reason) for status in told[offset]}
+        match admitted:
+            case Misrouted():
+                if world.given(offset).value not in rerouted:
+                    yield f"event at {offset} was not sent to where it belongs"
+            case Membership():
+                if words != {("accepted", "")}:
+                    yield f"opt-in at {offset} was answered {sorted(words)}"
+            case Notice():
+                first = None if admitted.first is None else (admitted.first.partition, admitted.first.offset)
+                if first is None or first not in firsts:
+                    yield from _answer(offset, admitted, verdicts, words)
+                if first is not None:
+                    firsts.add(first)
+            case _:
+                yield f"event at {offset} was refused by its form"
+
+
+def _answer(offset: int, notice: Notice, verdicts: Verdicts, words: set[tuple[str, str]]) -> Iterable[str]:
+    """Whether the answer to an event is what its verdict, or the one before it, says."""
+    entries = verdicts.at[offset]
+    earlier = [entry for entry in verdicts.accepted[notice.named.name] if entry.origin.offset < offset]
+    repeated = ("accepted", "duplicate")
+    if earlier and earlier[-1].fingerprint != notice.fingerprint:
+        repeated = ("refused", "conflict")
+    right = repeated
+    if entries:
+        verdict = entries[0][0].verdict
+        right = ("accepted", "") if verdict == 0 else ("refused", Reason(verdict).word)
+        if earlier and entries[0][0].decided_ms >= earlier[-1].keep_ms:
+            words.discard(repeated)  # told so while the name was known, and judged when it was not known any more
+    elif not earlier:
+        yield f"event at {offset} has no verdict"
+        return
+    if words != {right}:
+        yield f"event at {offset} is {right} and was answered {sorted(words)}"
+
+
+def _throughput(verdicts: Verdicts) -> Iterable[str]:
+    """What each sender has reserved: every reservation begins after what was owed, and adds its own."""
+    owed: dict[str, int] = defaultdict(int)
+    for entry in verdicts.entries:
+        if entry.verdict or entry.terms is None or entry.rows is None:
+            continue
+        sender, rate = entry.terms.sender, RATES[entry.terms.sender]
+        burst, cost_us = max(1, rate // 10), len(entry.rows) * 1_000_000 // rate
+        if entry.free_us < owed[sender] + cost_us:
+            yield f"{sender} owes until {owed[sender]}, and a request of {len(entry.rows)} ends at {entry.free_us}"
+        if entry.start_ms * 1_000 < owed[sender] + (min(len(entry.rows), burst) - burst) * 1_000_000 // rate:
+            yield f"{sender} owes until {owed[sender]}, and a request begins at {instant(entry.start_ms)}"
+        owed[sender] = max(owed[sender], entry.free_us)
+
+
+def _in_time(events: list[Admitted], verdicts: Verdicts) -> Iterable[str]:
+    """Nothing is refused for a time that is not come."""
+    for offset, entries in verdicts.at.items():
+        for entry, at_ms in entries:
+            admitted = events[offset]
+            assert isinstance(admitted, Notice)
+            times = admitted.event
+            match entry.verdict:
+                case Reason.REQUEST_EXPIRED if (times.expires_ms or 0) > at_ms + SKEW_MS:
+                    yield f"event at {offset} was refused as expired before its time"
+                case Reason.STALE if times.time_ms + STALE_MS > at_ms + SKEW_MS:
+                    yield f"event at {offset} was refused as stale before its time"
+                case Reason.FROM_THE_FUTURE:
+                    yield f"event at {offset} was taken for one of the future"
+                case _:
+                    pass
