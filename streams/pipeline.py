@@ -40,7 +40,12 @@ def stages(lane: Lane) -> Mapping[str, tuple[str, ...]]:
 
 def worker(settings: Settings, lane: Lane) -> FanfareApp:
     """One worker of ``lane``, ready to run (:func:`streams.kafka.app.run_worker`)."""
-    parts = LaneParts(settings, lane)
+    return assembled(LaneParts(settings, lane))
+
+
+def assembled(parts: LaneParts) -> FanfareApp:
+    """The worker that these parts make."""
+    settings, lane = parts.settings, parts.lane
     hooks = LaneWorker(parts)
     parts.health = Health(
         settings, "worker", port=settings.worker_metrics(lane), live=hooks.live_checks(), ready=hooks.ready_checks()

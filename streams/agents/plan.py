@@ -1,27 +1,17 @@
 """Plan's shell: one partition's verdicts between its inputs, its journal and what they ask of the shards."""
 
 import asyncio
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from broker.plan.engine import (
-    AudienceRecord,
-    PlanInput,
-    PlanPolicy,
-    PlanState,
-    PlanStep,
-    decide,
-    outputs,
-    pack_work,
-    restatement,
-)
+from broker.plan.engine import PlanInput, PlanPolicy, PlanState, restatement
 from schemas import topics
-from schemas.planned import Origin, Planned, PlannedBatch, Work, WorkItem
+from schemas.planned import Origin, Planned, PlannedBatch
 from schemas.wire.header import Header, Kind, body_of, pack
 from streams import clock, faults, watch
-from streams.agents.outputs import direct_records, status_record
+from streams.agents.judging import MAX_INPUTS, Judge
 from streams.agents.parts import LaneParts
 from streams.agents.shard import IDLE_S, ShardTask, Wake
 from streams.kafka.fatal import Exit, fatal
@@ -30,7 +20,6 @@ from streams.kafka.journal import Journal, JournalPlace, JournalTerms
 from streams.kafka.producer import Outgoing
 from streams.kafka.reader import LogRecord
 
-_STEP_INPUTS = 256
 _FORGET_MS = 1_000
 _MAX_WRITING = 8
 """Steps whose outputs are on their way: the next ones are decided meanwhile."""
@@ -54,6 +43,7 @@ class PlanShard:
         self._committed = committed
         self.policy = _policy(parts, shard)
         self.state = PlanState()
+        self._judge = Judge(self.policy, parts.registry)
         place = JournalPlace(topics.plans(parts.lane), parts.lane, shard, parts.settings.accept_trimmed)
         self._journal = Journal(place, self.apply, reader=parts.reader, producer=parts.journals)
         self._inbox: deque[Delivered] = deque()
@@ -108,21 +98,17 @@ class PlanShard:
             await self._step()
 
     async def _step(self) -> None:
-        records = [self._inbox[index] for index in range(min(_STEP_INPUTS, len(self._inbox)))]
-        step = decide(
-            self.state,
-            [_input(record) for record in records],
-            registry=self._parts.registry,
-            policy=self.policy,
-            now_ms=clock.now_ms(),
-        )
+        inputs = [_input(self._inbox[index]) for index in range(min(MAX_INPUTS, len(self._inbox)))]
+        judged = self._judge.judge(self.state, inputs, clock.now_ms())
+        step = judged.step
         if step.journal:
             await self._append(Kind.PLANNED, step.at_ms, step.journal)
             faults.point("plan.decided")
         taken = [self._inbox.popleft() for _ in range(step.consumed)]
         watch.planned(self._lane, step)
-        await self._write_audience(step)
-        self._write(step, taken)
+        if judged.audience:
+            await self._parts.outputs.confirm(judged.audience)
+        self._write(judged.others, taken)
         while len(self._writing) >= _MAX_WRITING:
             await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)
 
@@ -132,17 +118,7 @@ class PlanShard:
         await self._journal.append(pack(header, PlannedBatch(entries)))
         watch.journaled("plans", self._lane, self._journal, (clock.monotonic_ms() - started_ms) / 1000, before)
 
-    async def _write_audience(self, step: PlanStep) -> None:
-        """Who opted in before a request is on the list before its work is: those records are acknowledged first."""
-        changes = [one for one in step.direct if isinstance(one, AudienceRecord)]
-        if changes:
-            await self._parts.outputs.confirm(direct_records(changes, lane=self._lane, now_ms=step.at_ms))
-
-    def _write(self, step: PlanStep, taken: Sequence[Delivered]) -> None:
-        records = self._outputs((*step.journal, *step.again), step.at_ms)
-        records += direct_records(
-            [one for one in step.direct if not isinstance(one, AudienceRecord)], lane=self._lane, now_ms=step.at_ms
-        )
+    def _write(self, records: Sequence[Outgoing], taken: Sequence[Delivered]) -> None:
         task = asyncio.ensure_future(self._confirm(records, taken))
         self._writing.add(task)
         task.add_done_callback(self._written)
@@ -158,28 +134,6 @@ class PlanShard:
         self._writing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             fatal(Exit.CRASHED, step="plan_outputs", shard=self._shard, error=type(error).__name__)
-
-    def _outputs(self, entries: Sequence[Planned], at_ms: int) -> list[Outgoing]:
-        """Work records by shard, and the answers; a pure function of the entries."""
-        shards = self._parts.settings.shards
-        work: dict[int, list[WorkItem]] = defaultdict(list)
-        answers: list[Outgoing] = []
-        for entry in entries:
-            asked = outputs(entry, shards)
-            for shard, item in asked.work.items():
-                work[shard].append(item)
-            if asked.answer is not None:
-                answers.append(status_record(asked.answer.business, asked.answer.status))
-        records = [
-            Outgoing(
-                topics.work(self._lane),
-                pack(Header(Kind.WORK, self._lane, shard, 0, at_ms), Work(items)),
-                partition=shard,
-            )
-            for shard, asked_items in sorted(work.items())
-            for items in pack_work(asked_items)
-        ]
-        return records + answers
 
     def _forget_committed(self) -> None:
         """Entries are held whole until the group has acknowledged that their inputs will not come again."""

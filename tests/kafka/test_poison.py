@@ -1,0 +1,112 @@
+"""A record on which plan's own code raises, between two sound ones of its partition, on a real Kafka."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from broker.registry import Registry
+from schemas import topics
+from schemas.names import Lane, partition_of
+from schemas.request import Notification, Recipient, To
+from schemas.status import DeadLetter
+from schemas.topics import HOUR_MS, catalogue
+from streams.agents.parts import group_of
+from streams.client.client import Client
+from streams.client.events import Event, Head, notification
+from streams.kafka.cluster import some_kafka
+from streams.kafka.committed import committed_offsets
+from streams.kafka.provision import provision
+from streams.kafka.scan import scan
+from streams.registration import changes, read_files, write
+from streams.settings import child_environment
+from tests.kafka.test_sources import REGISTRY_FILES, SHARDS, silent
+
+LANE = Lane.UPDATE
+GOOD = "shop-parcelo"
+DEADLINE_S = 60
+"""It opens its journals first, and says hello to a gateway that is not there."""
+
+
+@pytest.fixture(scope="module")
+def bootstrap() -> Iterator[str]:
+    """A Kafka of this module's own, with the catalogue's topics and the development registry."""
+    with asyncio.Runner() as runner:
+        lent = some_kafka(None, say=silent)
+        address = runner.run(lent.__aenter__())
+        try:
+            wanted = catalogue((GOOD,))
+            runner.run(provision(address, wanted, shards=SHARDS, dev=True, say=silent))
+            runner.run(write(address, changes(read_files(REGISTRY_FILES), Registry())))
+            yield address
+        finally:
+            runner.run(lent.__aexit__(None, None, None))
+
+
+def neighbour(business: str) -> str:
+    """A name that belongs to the same partition."""
+    wanted = partition_of(business.encode(), SHARDS)
+    return next(name for name in map("trap-{}".format, count()) if partition_of(name.encode(), SHARDS) == wanted)
+
+
+def parcel(business: str, number: int) -> Event:
+    """A sound event."""
+    to = To(recipients=(Recipient("tel:+12025550101", locale="en"),))
+    body = Notification("parcel_delivered", to, params={"parcel": str(number), "event_time": "noon"})
+    return notification(Head(source=f"//{business}/poison", id=f"{number}", lifetime_ms=HOUR_MS), body)
+
+
+@contextlib.asynccontextmanager
+async def unlucky(bootstrap: str, trapped: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker that cannot judge ``trapped``."""
+    environment = child_environment(
+        bootstrap=bootstrap, shards=SHARDS, worker_metrics_port=0, gateway_update="http://127.0.0.1:1", data_dir=folder
+    )
+    with (folder / "worker.log").open("wb") as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tests.kafka.programs.unlucky_worker", LANE.word, trapped),
+            env=environment,
+            stdout=out,
+            stderr=out,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+async def letters(bootstrap: str) -> list[DeadLetter]:
+    """All dead letters."""
+    found = [record async for bite in scan(bootstrap, topics.DEAD_LETTERS) for record in bite]
+    return [msgspec.json.decode(record.value or b"", type=DeadLetter) for record in found]
+
+
+async def test_a_record_that_plan_cannot_judge_does_not_stop_its_partition(bootstrap: str, tmp_path: Path) -> None:
+    """It becomes one dead letter with place and sentence; what came after it is accepted; nothing ends or starts anew."""
+    trapped = neighbour(GOOD)
+    async with Client(bootstrap) as client, unlucky(bootstrap, trapped, tmp_path) as process:
+        first = await client.publish(LANE, parcel(GOOD, 1))
+        bad = await client.publish(LANE, parcel(trapped, 2))
+        last = await client.publish(LANE, parcel(GOOD, 3))
+        assert first.partition == bad.partition == last.partition
+        place, done = (topics.requests(LANE), last.partition), 0
+        async with asyncio.timeout(DEADLINE_S):
+            while done <= last.offset:
+                assert process.returncode is None, (tmp_path / "worker.log").read_text()
+                done = (await committed_offsets(bootstrap, group_of(LANE))).get(place, 0)
+    (letter,) = await letters(bootstrap)
+    assert (letter.reason, letter.partition, letter.offset) == ("poison", bad.partition, bad.offset)
+    assert "LookupError" in letter.detail
+    verdicts = [record async for bite in scan(bootstrap, topics.status(GOOD)) for record in bite]
+    assert len(verdicts) == 2
+    (line,) = [line for line in (tmp_path / "worker.log").read_text().splitlines() if '"poison"' in line]
+    assert f'"offset":{bad.offset}' in line
+    assert "planted" not in line
