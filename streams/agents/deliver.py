@@ -47,7 +47,7 @@ class DeliverShard:
         self._fit_to_send = fit_to_send
         self.state = ShardState(self.policy, facts.shard(shard).audience)
         place = JournalPlace(topics.outcomes(parts.lane), parts.lane, shard, parts.settings.accept_trimmed)
-        self._journal = Journal(place, self.apply, reader=parts.reader, producer=parts.journals)
+        self._journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
         self._engine: Engine | None = None
         self._inbox: deque[Delivered] = deque()
         self._open_inputs: dict[Origin, Delivered] = {}

@@ -1,5 +1,7 @@
 """What all shards of a worker share: connections, policies, the registry. Built once, started in order, stopped in reverse."""
 
+from collections.abc import Callable
+
 from broker.heartbeat import entries
 from broker.registry import Registry
 from schemas import topics
@@ -38,15 +40,21 @@ class LaneParts:
         self.journals = ConfirmedProducer(settings.bootstrap, f"{self.group}-journals")
         self.outputs = ConfirmedProducer(settings.bootstrap, f"{self.group}-outputs")
         self.gateway = Gateway(settings.gateway_url(lane))
-        names = (topics.requests, topics.plans, topics.work, topics.outcomes, topics.receipts)
-        places = [(name(lane), shard) for name in names for shard in range(settings.shards)]
-        self.reader = LogReader(settings.bootstrap, f"{self.group}-reader", places)
+        self.journal_reader = self._reader("journals", topics.plans, topics.outcomes)
+        self.settle_reader = self._reader("settle", topics.outcomes, topics.receipts)
+        """Settle's own: a partition is read by one at a time, and settle's rebuild may take long while deliver has to look
+        into a gap within seconds."""
+
+    def _reader(self, name: str, *logs: Callable[[Lane], str]) -> LogReader:
+        places = [(log_of(self.lane), shard) for log_of in logs for shard in range(self.settings.shards)]
+        return LogReader(self.settings.bootstrap, f"{self.group}-{name}", places)
 
     async def start(self) -> None:
         """Connect."""
         await self.journals.start()
         await self.outputs.start()
-        await self.reader.start()
+        await self.journal_reader.start()
+        await self.settle_reader.start()
         if self.health is not None:
             await self.health.start()
 
@@ -54,7 +62,8 @@ class LaneParts:
         """Close in reverse."""
         if self.health is not None:
             await self.health.stop()
-        await self.reader.stop()
+        await self.settle_reader.stop()
+        await self.journal_reader.stop()
         await self.outputs.stop()
         await self.journals.stop()
         await self.gateway.close()

@@ -45,7 +45,7 @@ class PlanShard:
         self.state = PlanState()
         self._judge = Judge(self.policy, parts.registry)
         place = JournalPlace(topics.plans(parts.lane), parts.lane, shard, parts.settings.accept_trimmed)
-        self._journal = Journal(place, self.apply, reader=parts.reader, producer=parts.journals)
+        self._journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
         self._inbox: deque[Delivered] = deque()
         self._writing: set[asyncio.Task[None]] = set()
         self._claimed_ms = 0

@@ -96,18 +96,18 @@ class SettleShard:
     async def _unfinished_ms(self, place: Place, committed: Mapping[Place, int]) -> list[int]:
         """When the first record that is not committed was written; empty if there is none."""
         until = committed.get(place)
-        begin, end = await self._parts.reader.bounds(place)
+        begin, end = await self._parts.settle_reader.bounds(place)
         if until is None or not begin <= until < end:
             return []
-        return [(await self._parts.reader.read_one(place, until)).timestamp_ms]
+        return [(await self._parts.settle_reader.read_one(place, until)).timestamp_ms]
 
     async def _rebuild(self, place: Place, committed: Mapping[Place, int], since_ms: int) -> int:
         until = committed.get(place)
-        found = await self._parts.reader.first_since(place, since_ms)
+        found = await self._parts.settle_reader.first_since(place, since_ms)
         if until is None or found is None or found[0] >= until:
             return 0
         last_ms = 0
-        async for bite in self._parts.reader.read(place, found[0], until):
+        async for bite in self._parts.settle_reader.read(place, found[0], until):
             for record in bite:
                 self._fold_in(place[0], record.value)
                 last_ms = record.timestamp_ms

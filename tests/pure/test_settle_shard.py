@@ -73,7 +73,7 @@ async def _first_output(committed: dict[tuple[str, int], int]) -> str:
         lane=LANE,
         windows=topics.WINDOWS[LANE],
         registry=SimpleNamespace(cards=CARDS),
-        reader=logs,
+        settle_reader=logs,
         outputs=outputs,
         settings=SimpleNamespace(shards=8),
     )
