@@ -52,6 +52,14 @@ def _demand_hex(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _demand_addresses(bootstrap: str) -> str:
+    for address in bootstrap.split(","):
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal():
+            raise ValueError("must be host:port, several separated by commas")
+    return bootstrap
+
+
 HexSecret = Annotated[SecretStr, AfterValidator(_demand_hex)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 """A TCP port; 0 asks the system for any free one."""
@@ -74,7 +82,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    bootstrap: str = Field(
+    bootstrap: Annotated[str, AfterValidator(_demand_addresses)] = Field(
         "127.0.0.1:9092",
         validation_alias=AliasChoices("bootstrap", BOOTSTRAP_VARIABLE),
         description="Kafka's bootstrap addresses, host:port separated by commas.",
@@ -211,7 +219,7 @@ def _sentences(error: ValidationError) -> Iterator[str]:
     for each in error.errors(include_input=False, include_url=False):
         where = ".".join(str(part) for part in each["loc"])
         sentence = each["msg"].removeprefix("Value error, ")
-        yield f"{PREFIX}{where.upper()}: {sentence}" if where else sentence
+        yield f"{where if where.startswith(PREFIX) else variable_of(where)}: {sentence}" if where else sentence
 
 
 def child_environment(**fields: str | int | bool | Path) -> dict[str, str]:

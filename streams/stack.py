@@ -23,7 +23,7 @@ from streams.kafka.cluster import READY_DEADLINE_S, Cluster, start_cluster
 from streams.kafka.cluster_errors import PortTakenError
 from streams.kafka.ports import demand_free, free_ports
 from streams.kafka.provision import provision
-from streams.kafka.readiness import wait_ready
+from streams.kafka.readiness import demand_listener, wait_ready
 from streams.placement import demand_places, free_places, in_slot
 from streams.processes import Process, ProcessPlan
 from streams.registered import read_registry
@@ -138,8 +138,9 @@ class Stack:
     async def _kafka(self, data: Path) -> None:
         plan = self.plan
         if plan.bootstrap is not None:
-            await wait_ready(plan.bootstrap, brokers=1, deadline_s=READY_DEADLINE_S)
             self._overrides["bootstrap"] = plan.bootstrap
+            demand_listener(plan.bootstrap)
+            await wait_ready(plan.bootstrap, brokers=1, deadline_s=READY_DEADLINE_S)
             return
         ports = None if plan.free_ports else _usual_ports(plan.nodes)
         self.cluster = await start_cluster(nodes=plan.nodes, data=data / "kafka", ports=ports, say=self._say)

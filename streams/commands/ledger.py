@@ -12,12 +12,14 @@ from rich.table import Table
 from streams import log
 from streams.books import Balance, BooksError, balances, oddities
 from streams.commands.console import refuse, say
+from streams.kafka.cluster_errors import ClusterError
+from streams.kafka.readiness import demand_listener
 from streams.ledger import keep_books, path_of
 from streams.settings import Settings, SettingsError, load
 
 _MICRO = 1_000_000
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()
@@ -38,9 +40,10 @@ def ledger(
         if show:
             _show(settings, business)
             return
+        demand_listener(settings.bootstrap)
         log.configure(level=settings.log_level, program="ledger")
         uvloop.run(_keep(settings))
-    except (BooksError, SettingsError) as error:
+    except (BooksError, ClusterError, SettingsError) as error:
         refuse("ledger", str(error))
     except OSError as error:
         refuse("ledger", error.strerror or str(error))

@@ -11,12 +11,14 @@ from aiohttp import web
 
 from streams import clock, log
 from streams.health import Health
+from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.producer import ConfirmedProducer
+from streams.kafka.readiness import demand_listener
 from streams.log import Event
 from streams.settings import Settings, SettingsError, load, raw
 from streams.webhook import KEEP_ALIVE_S, Webhook
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()
@@ -30,7 +32,8 @@ def webhook(
     """
     try:
         settings = load(bootstrap=bootstrap, webhook_port=port)
-    except SettingsError as error:
+        demand_listener(settings.bootstrap)
+    except (ClusterError, SettingsError) as error:
         _refuse(str(error))
     log.configure(level=settings.log_level, program="webhook")
     try:

@@ -8,16 +8,19 @@ import typer
 from schemas.names import Lane
 from streams import log, pipeline
 from streams.kafka.app import run_worker
+from streams.kafka.cluster_errors import ClusterError
+from streams.kafka.readiness import demand_listener
 from streams.kafka.selftest import KernelMismatchError, verify
 from streams.settings import SettingsError, load
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()
 def worker(
     lane: Annotated[
-        str, typer.Option(help="otp, update or campaign: three urgencies that never wait for one another.")
+        str,
+        typer.Option(metavar="LANE", help="otp, update or campaign: three urgencies that never wait for one another."),
     ],
     slot: Annotated[
         int | None, typer.Option(help="Which of the lane's places this process takes; one process each.")
@@ -33,9 +36,10 @@ def worker(
         settings = load(slot=slot, bootstrap=bootstrap)
         wanted = Lane.of(lane)
         verify()
+        demand_listener(settings.bootstrap)
     except KeyError:
         _refuse(f"there is no lane {lane!r}; there are otp, update and campaign")
-    except (SettingsError, KernelMismatchError) as error:
+    except (ClusterError, SettingsError, KernelMismatchError) as error:
         _refuse(str(error))
     log.configure(level=settings.log_level, program="worker", lane=wanted.word, slot=settings.slot)
     run_worker(pipeline.worker(settings, wanted))

@@ -6,6 +6,7 @@ NotLeaderForPartition and the first consumer GroupCoordinatorNotAvailable.
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +21,8 @@ PROBE_GROUP: Final = "fanfare-readiness"
 """Asking for this group's coordinator makes Kafka create the offsets topic; the group never has a member."""
 
 _POLL_S: Final = 0.1
+_CONNECT_S: Final = 3
+_ADVICE: Final = "`fanfare kafka up` starts one; --bootstrap names another."
 _REQUEST_TIMEOUT_MS: Final = 5_000
 
 
@@ -54,13 +57,22 @@ async def describe(bootstrap: str, *, deadline_s: float) -> ClusterState:
     try:
         async with asyncio.timeout(deadline_s):
             if not await _listening(bootstrap):
-                raise NodeFailedError(f"No Kafka answers at {bootstrap}.")
+                raise NodeFailedError(f"No Kafka answers at {bootstrap}. {_ADVICE}")
             async with admin(bootstrap) as client:
                 brokers = (await client.describe_cluster())["brokers"]
                 topics = await client.list_topics()
                 return ClusterState(len(brokers), len(topics), tuple(await leaderless(client)))
     except (KafkaError, TimeoutError) as error:
         raise NodeFailedError(f"Kafka at {bootstrap} does not answer ({type(error).__name__}).") from error
+
+
+def demand_listener(bootstrap: str) -> None:
+    """Return if any of the addresses accepts a connection, else NodeFailedError: asked before a long-lived program starts."""
+    for address in bootstrap.split(","):
+        host, _, port = address.rpartition(":")
+        with contextlib.suppress(OSError, ValueError), socket.create_connection((host, int(port)), _CONNECT_S):
+            return
+    raise NodeFailedError(f"No Kafka answers at {bootstrap}. {_ADVICE}")
 
 
 async def wait_leaders(client: AIOKafkaAdminClient, topics: Collection[str], *, deadline_s: float) -> None:
@@ -119,7 +131,7 @@ async def _listening(bootstrap: str) -> int:
     accepted = 0
     for address in bootstrap.split(","):
         host, _, port = address.rpartition(":")
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             _, writer = await asyncio.open_connection(host, int(port))
             writer.close()
             accepted += 1
