@@ -7,7 +7,7 @@ its senders in another. What is wrong is said with file and line.
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 import yaml
@@ -16,11 +16,14 @@ from broker.registration import held, objections
 from broker.registry import Registry
 from schemas import topics
 from schemas.registry import Business, Deployment, Entry, PriceCard, Sender, Template, key_of
+from schemas.wire.text import suggestion
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
 
 _ORDER: Final[dict[type, int]] = {Deployment: 0, Business: 1, Sender: 2, Template: 3, PriceCard: 4}
 """What others refer to comes first, wherever it stands in the files."""
+
+_KINDS: Final = frozenset(str(entry.__struct_config__.tag) for entry in get_args(Entry))
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -77,7 +80,8 @@ def _entry(raw: Any, file: Path, line: int) -> Entry:
     except msgspec.ValidationError as error:
         kind = raw.get("kind", "?") if isinstance(raw, dict) else "?"
         name = raw.get("id", "?") if isinstance(raw, dict) else "?"
-        raise RegistrationError(f"{file}:{line}: {kind}/{name}: {error}") from error
+        fault = f"there is no such kind{suggestion(str(kind), _KINDS)}" if kind not in {*_KINDS, "?"} else str(error)
+        raise RegistrationError(f"{file}:{line}: {kind}/{name}: {fault}") from error
     return entry
 
 

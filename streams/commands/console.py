@@ -1,6 +1,7 @@
 """What commands share: lines for people on standard error, and one sentence when something is wrong."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Coroutine
 from typing import Annotated, Any, Final, NoReturn, TypeVar
@@ -43,7 +44,11 @@ def say(line: str) -> None:
 
 
 def run(command: str, doing: Coroutine[Any, Any, _T]) -> _T:
-    """Run ``doing``; ends the program with a sentence and status 1 for :data:`FAULTS`, with 130 on Ctrl-C."""
+    """Run ``doing``; ends the program with a sentence and status 1 for :data:`FAULTS`, with 130 on Ctrl-C.
+
+    What the Kafka library logs on the way there is left out: the sentence says it.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         return asyncio.run(doing)
     except BrokenPipeError:

@@ -15,8 +15,9 @@ _MARKS: Final = ("time", "expirytime")
 
 
 def read_events(file: str) -> list[Event]:
-    """The events of ``file``: one JSON text, or one a line; ``ValueError`` if it holds neither."""
-    raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    """The events of ``file`` (``-``: standard input): one JSON text, or one a line; ``ValueError`` if it holds neither."""
+    raw = _bytes(file)
+    file = "standard input" if file == "-" else file
     try:
         events = [_object(raw)]
     except msgspec.DecodeError:
@@ -25,6 +26,13 @@ def read_events(file: str) -> list[Event]:
             raise ValueError(f"{file} holds no JSON object") from None
         events = [_numbered(file, number, line) for number, line in enumerate(lines, start=1)]
     return events
+
+
+def _bytes(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _object(raw: bytes) -> Event:
@@ -39,9 +47,16 @@ def _numbered(file: str, number: int, line: bytes) -> Event:
 
 
 def freshened(event: Event) -> Event:
-    """The event under a new id, with its times moved so that ``time`` is now."""
+    """The event under a new id, with its times moved so that ``time`` is now; ``ValueError`` for what is no time."""
     moved = {**event, "id": f"{event.get('id', 'event')}-{uuid.uuid4().hex[:8]}"}
     if "time" in event:
-        by_ms = clock.now_ms() - instants.ms_of(event["time"])
-        moved |= {mark: instants.text_of(instants.ms_of(event[mark]) + by_ms) for mark in _MARKS if mark in event}
+        by_ms = clock.now_ms() - _ms_of(event, "time")
+        moved |= {mark: instants.text_of(_ms_of(event, mark) + by_ms) for mark in _MARKS if mark in event}
     return moved
+
+
+def _ms_of(event: Event, mark: str) -> int:
+    try:
+        return instants.ms_of(str(event[mark]))
+    except ValueError as error:
+        raise ValueError(f"{mark} cannot be moved to now: {error}") from error

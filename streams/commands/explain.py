@@ -24,14 +24,18 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 @app.command()
 def main(
     *,
-    source: Annotated[str, typer.Argument(help="The event's source: //<business>/<system>.", show_default=False)],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="The event's source: //<business>/<system>.", show_default=False)
+    ],
     event_id: Annotated[str, typer.Argument(metavar="ID", help="The event's id.", show_default=False)],
     recipient: Annotated[
         str | None,
-        typer.Argument(help="Only this person: tel:+..., or the 26 letters of a status.", show_default=False),
+        typer.Argument(
+            metavar="[RECIPIENT]", help="Only this person: tel:+..., or the 26 letters of a status.", show_default=False
+        ),
     ] = None,
     lane: Annotated[
-        str | None, typer.Option(help="otp, update or campaign; all three are looked in otherwise.")
+        str | None, typer.Option(metavar="LANE", help="otp, update or campaign; all three are looked in otherwise.")
     ] = None,
     days: Annotated[float, typer.Option(min=0, help="How far back to look; 0: as far as the logs go.")] = 7,
     bootstrap: BootstrapOption = None,

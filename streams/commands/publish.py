@@ -29,15 +29,13 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def main(
     *,
     file: Annotated[str, typer.Option("--file", "-f", metavar="FILE", help="JSON event, or one a line; - is stdin.")],
-    lane: Annotated[str, typer.Option(help="otp, update or campaign.")],
+    lane: Annotated[str, typer.Option(metavar="LANE", help="otp, update or campaign.")],
     seal: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=CODE", help="Seal a one-time code into parameter NAME of each recipient."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Give it a new id, and move its times to now.")] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Only look at its form; Kafka is asked for a key alone.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only look at its form and publish nothing.")] = False,
     wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to follow the status; 0: not.")] = 15,
     bootstrap: BootstrapOption = None,
 ) -> None:
@@ -51,7 +49,7 @@ def main(
         events = [freshened(event) if fresh else event for event in read_events(file)]
     except KeyError:
         refuse("publish", f"there is no lane {lane!r}; there are: {', '.join(each.word for each in Lane)}")
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         refuse("publish", str(error))
     raise typer.Exit(run("publish", _publish(chosen, events, codes, check=check, wait_s=wait, bootstrap=bootstrap)))
 
@@ -129,14 +127,17 @@ class _Waiting:
                 f"fanfare publish: no answer to {len(self._unanswered)} after {wait_s:g} s; is that lane's worker running?"
             )
         elif self._unfinished:
+            event = self._events[min(self._unfinished)]
             say(
-                f"{len(self._unfinished)} not finished after {wait_s:g} s; `fanfare explain SOURCE ID` says what happened"
+                f"{len(self._unfinished)} not finished after {wait_s:g} s; "
+                f"`fanfare explain {event['source']} {event['id']}` says what happened so far"
             )
 
 
 def _lines(status: Status, after_s: float) -> Iterator[str]:
     counts = ", ".join(f"{count:,} {state}" for state, count in status.counts.items())
-    yield f"{status.state:<10} +{after_s:.3f} s  {status.id}  {counts or status.reason}".rstrip()
+    told = counts or status.reason or ("nobody is on the list" if status.state == "closed" else "")
+    yield f"{status.state:<10} +{after_s:.3f} s  {status.id}  {told}".rstrip()
     if status.reason:
         yield f"           {status.detail}".rstrip()
         yield f"           {consequence_of(Reason[status.reason.upper()]).next_step}"

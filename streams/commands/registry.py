@@ -9,7 +9,7 @@ import typer
 from broker.registry import Registry
 from schemas.registry import Business, Deployment, Entry, key_of
 from schemas.topics import status_topic
-from streams.commands.console import BootstrapOption, run, say
+from streams.commands.console import BootstrapOption, refuse, run, say
 from streams.kafka.provision import provision
 from streams.kafka.readiness import describe
 from streams.registered import read_registry
@@ -52,10 +52,13 @@ def show_command(
 ) -> None:
     """Print what is registered, one JSON text a line."""
     registry = run("registry show", _read(bootstrap))
-    for entry in entries_of(registry):
-        key = key_of(entry)
-        if kind is None or key == kind or key.startswith(f"{kind}/"):
-            print(msgspec.json.encode(entry).decode())
+    every = entries_of(registry)
+    chosen = [entry for entry in every if kind is None or f"{key_of(entry)}/".startswith(f"{kind}/")]
+    for entry in chosen:
+        print(msgspec.json.encode(entry).decode())
+    if not chosen:
+        kinds = ", ".join(sorted({key_of(entry).partition("/")[0] for entry in every})) or "none"
+        refuse("registry show", f"nothing is registered under {kind or 'any kind'}; registered kinds are: {kinds}")
 
 
 def entries_of(registry: Registry) -> list[Entry]:

@@ -13,6 +13,8 @@ import aiokafka
 import aiokafka.errors
 from aiokafka import TopicPartition
 
+from schemas.topics import STATUS_PREFIX
+
 _FETCH_MAX_WAIT_MS: Final = 50
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 _REQUEST_TIMEOUT_MS: Final = 10_000
@@ -107,7 +109,7 @@ async def _positioned(
 ) -> list[TopicPartition]:
     with _translated(topic):
         if topic not in await consumer.topics():
-            raise ScanError(f"there is no topic {topic}; `fanfare provision` makes what Fanfare needs")
+            raise ScanError(_absent(topic))
         known = await consumer._client._wait_on_metadata(topic)  # noqa: SLF001 - the only way without a subscription
         places = [TopicPartition(topic, each) for each in sorted(known) if partition in (None, each)]
         starts = await (consumer.end_offsets(places) if end else consumer.beginning_offsets(places))
@@ -119,6 +121,13 @@ async def _positioned(
     for place in places:
         consumer.seek(place, starts[place])
     return places
+
+
+def _absent(topic: str) -> str:
+    if topic.startswith(STATUS_PREFIX):
+        business = topic.removeprefix(STATUS_PREFIX)
+        return f"there is no topic {topic}: {business} is not registered (`fanfare registry apply` does it)"
+    return f"there is no topic {topic}; `fanfare provision` makes what Fanfare needs"
 
 
 @contextlib.contextmanager

@@ -41,7 +41,12 @@ def test_the_order_of_files_does_not_matter(tmp_path: Path) -> None:
         pytest.param("a: [\n", 2, "no YAML", id="broken YAML"),
         pytest.param("kind: business\n", 1, "a list of entries", id="no list"),
         pytest.param(SHOP + "- just text\n", 4, "?/?", id="no mapping"),
-        pytest.param(SHOP + "- kind: busines\n  id: x\n", 4, "busines/x: Invalid value 'busines'", id="unknown kind"),
+        pytest.param(
+            SHOP + "- kind: busines\n  id: x\n",
+            4,
+            "busines/x: there is no such kind; did you mean `business`?",
+            id="unknown kind",
+        ),
         pytest.param(SHOP + "- kind: business\n  id: x\n", 4, "missing required field `name`", id="missing field"),
         pytest.param(SHOP.replace("name", "nmae"), 1, "field", id="unknown field"),
         pytest.param(SHOP + MAIN.replace('"+', '"'), 4, "sender/shop/main: number must be E.164", id="a rule"),
