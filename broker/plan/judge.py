@@ -97,12 +97,12 @@ def refused(entry: Planned, refusal: Refusal, notice: Notice) -> Planned:
 def _grant(
     notice: Notice, *, registry: Registry, policy: PlanPolicy, now_ms: int, owed_us: Callable[[str], int]
 ) -> _Grant | Refusal:
-    expires_ms = expiry_of(notice.event, policy.windows, now_ms)
-    if isinstance(expires_ms, Refusal):
-        return expires_ms
     parties = parties_of(notice, registry, policy.lane)
     if isinstance(parties, Refusal):
         return parties
+    expires_ms = expiry_of(notice.event, policy.windows, now_ms)
+    if isinstance(expires_ms, Refusal):
+        return expires_ms
     people = notice.content.people
     seal_keys = {kid: key for kid, key in registry.keys.items() if key.use == SEAL}
     filled = fill(parties.template, notice.content.body.params, people, seal_keys=seal_keys)

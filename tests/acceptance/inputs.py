@@ -137,6 +137,14 @@ _DATA: Final[Mapping[Lane, Callable[[], dict[str, Any]]]] = {
 }
 
 
+def _both(first: Callable[[Draft], object], second: Callable[[Draft], object]) -> Callable[[Draft], None]:
+    def spoil(draft: Draft) -> None:
+        first(draft)
+        second(draft)
+
+    return spoil
+
+
 def _replaced(old: bytes, new: bytes) -> Callable[[Draft], None]:
     """A change of the bytes."""
 
@@ -421,7 +429,7 @@ DATA: Final = (
     ),
     _refused(
         name="a version without facet",
-        spoil=lambda draft: (_attributes(subject="parcel/1")(draft), _data(version=2)(draft)),
+        spoil=_both(_attributes(subject="parcel/1"), _data(version=2)),
         reason="missing_field",
         says="data.facet is missing",
     ),
@@ -465,8 +473,10 @@ PARTIES: Final = (
         says="did you mean `parcel_delivered`?",
     ),
     _refused(
-        name="template of another lane",
-        spoil=_data(template="offer", params={"offer": CANARY, "until": "Sunday"}),
+        name="an offer beside updates, for a week",
+        spoil=_both(
+            _data(template="offer", params={"offer": CANARY, "until": "Sunday"}), _moved(lifetime_ms=7 * DAY_MS)
+        ),
         reason="wrong_lane",
         says="publish it to requests.campaign",
     ),
