@@ -94,7 +94,7 @@ async def terminal(*command: str, **variables: str) -> AsyncIterator[Terminal]:
     A Kafka that the surroundings name is left out of its environment.
     """
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, cwd=ROOT, env=_environment(variables), start_new_session=True
+        *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, cwd=ROOT, env=environment(variables), start_new_session=True
     )
     shown = Terminal(process)
     shown.listen()
@@ -128,7 +128,8 @@ def last_json(shown: Terminal) -> dict[str, Any]:
     return figures
 
 
-def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Our own environment with these variables, our commands on the path, and no Kafka named but by ``variables``."""
     surroundings = {name: held for name, held in child_environment().items() if name != BOOTSTRAP_VARIABLE}
     return {**surroundings, "PATH": f"{Path(sys.executable).parent}:{surroundings['PATH']}", **variables}
 
