@@ -87,6 +87,10 @@ class Settle:
         for run in body.runs:
             self._section(run, run.received_ms)
 
+    def behind(self, log: str) -> None:
+        """Records of ``outcomes`` or ``receipts`` may lie unread: no request ends, and nothing expires, by its silence."""
+        self._horizon.behind(log)
+
     # -- joins
 
     def _opened(self, opened: Opened) -> None:

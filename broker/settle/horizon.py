@@ -5,7 +5,8 @@ and a settle window: so far back a fold begins, reckoned from the oldest unfinis
 
 A request ends when its settle window is over *in the logs*: a receipt that came in time may still lie unread, behind an
 outage or a backlog, long after the clock has passed the window. Each log is read up to the time of its last record, or to
-now once nothing has come from it for a while.
+now once nothing has come from it for a while and nothing lies unread in it: silence alone may be that of a backlog, of
+the other log or of a broker that is away.
 """
 
 from collections.abc import Iterable
@@ -42,6 +43,10 @@ class Horizon:
         log = self._logs[name]
         log.last_ms = max(log.last_ms, at_ms)
         log.moved = True
+
+    def behind(self, name: str) -> None:
+        """Records may lie unread in a log: that nothing comes from it means nothing."""
+        self._logs[name].moved = True
 
     @property
     def low(self) -> int:

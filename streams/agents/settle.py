@@ -30,11 +30,19 @@ _BITE = 512
 class SettleShard:
     """One shard of one lane."""
 
-    def __init__(self, parts: LaneParts, shard: int, done: Callable[[Delivered], None]) -> None:
+    def __init__(
+        self,
+        parts: LaneParts,
+        shard: int,
+        *,
+        done: Callable[[Delivered], None],
+        read_to_end: Callable[[Place], bool],
+    ) -> None:
         self._parts = parts
         self._lane = parts.lane
         self._shard = shard
         self._done = done
+        self._read_to_end = read_to_end
         self._settle = self._fresh()
         self._since_ms = clock.now_ms()
         self._fold = Fold()
@@ -131,6 +139,9 @@ class SettleShard:
             self._settle.outcome(header, body)
 
     async def _effects(self) -> None:
+        for name, topic in (("outcomes", topics.outcomes(self._lane)), ("receipts", topics.receipts(self._lane))):
+            if not self._read_to_end((topic, self._shard)):
+                self._settle.behind(name)
         now_ms = clock.now_ms()
         effects = self._settle.due(now_ms)
         if not effects.charges and not effects.statuses:

@@ -20,6 +20,7 @@ from streams.agents.plan import PlanShard
 from streams.agents.settle import SettleShard
 from streams.gateway.port import GatewayError
 from streams.kafka.app import FanfareApp
+from streams.kafka.commits import Place
 from streams.kafka.committed import committed_offsets
 from streams.kafka.fatal import Exit, fatal
 from streams.kafka.hooks import Delivered
@@ -139,13 +140,17 @@ class LaneWorker:
             shard = self._shards[number] = Shard(
                 PlanShard(parts, number, done=done, committed=self._committed),
                 DeliverShard(parts, self._facts, number, done=done, fit_to_send=self._fit_to_send),
-                SettleShard(parts, number, done),
+                SettleShard(parts, number, done=done, read_to_end=self._read_to_end),
             )
         return shard
 
     def _committed(self, topic: str, partition: int) -> int | None:
         """How far the group knows us to be, as it has acknowledged."""
         return None if self.app is None else self.app.tracker.stored((topic, partition))
+
+    def _read_to_end(self, place: Place) -> bool:
+        """Whether nothing lies unread or unfinished in a partition."""
+        return self.app is not None and self.app.read_to_end(place)
 
     def _done(self, record: Delivered) -> None:
         assert self.app is not None

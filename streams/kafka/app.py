@@ -37,6 +37,8 @@ _STOP_PATIENCE_S = 3.0
 _START_PATIENCE_S = 30.0
 _LEAVE_PATIENCE_MS = 5_000
 """From the end of our own stopping to the exit: Faust's part, LeaveGroup included, takes 35 ms when nothing hangs."""
+_ANSWER_FRESH_MS = 2_000
+"""An idle partition is answered for each 50 ms; one that is held back, or whose leader is away, is not."""
 
 _log = log.get("kernel")
 
@@ -80,6 +82,15 @@ class FanfareApp(faust.App):
             if place[0] == topic and place in held
         }
         return sum(max(0, end - position) for end, position in ends.values() if end is not None)
+
+    def read_to_end(self, place: Place) -> bool:
+        """Whether all of a partition is taken over, as of an answer that the broker gave just now; False if unknown."""
+        if place not in self.consumer.assignment():
+            return False
+        end: int | None = self.consumer.highwater(TP(*place))
+        if end is None or clock.now_ms() - self.consumer.last_answer_ms(TP(*place)) > _ANSWER_FRESH_MS:
+            return False
+        return (self.tracker.position(place) or 0) >= end
 
     # What Faust calls.
 

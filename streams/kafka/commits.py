@@ -121,6 +121,11 @@ class CommitTracker:
         flow = self._flows.get(place)
         return None if flow is None else flow.committed
 
+    def position(self, place: Place) -> int | None:
+        """Below what everything of ``place`` is finished; ``None`` while that is not known."""
+        flow = self._flows.get(place)
+        return None if flow is None else flow.position()
+
     def positions(self) -> dict[Place, int]:
         """Below what everything is finished, for partitions where that is known: what lies above is lag."""
         found = {place: flow.position() for place, flow in self._flows.items()}

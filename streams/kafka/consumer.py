@@ -71,6 +71,11 @@ class LaneConsumer(Consumer):
         """The offset from which on the log held nothing readable before ``offset``: normally ``offset`` itself."""
         return self._skips.pop((place, offset), offset) if self._skips else offset
 
+    def last_answer_ms(self, tp: Place) -> int:
+        """When the end of an assigned partition was last heard of, wall time; 0 if it never was."""
+        seen_ms: int | None = self._thread._ensure_consumer().last_poll_timestamp(tp)  # noqa: SLF001
+        return seen_ms or 0
+
     async def _getmany(self, active_partitions: Any, timeout: float) -> Mapping[Any, list[Any]]:  # noqa: ASYNC109
         fetched: Mapping[Any, list[Any]] = await super()._getmany(active_partitions, timeout)
         for tp, records in fetched.items():

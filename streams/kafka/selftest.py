@@ -48,6 +48,7 @@ METHODS: Final[tuple[tuple[type, str, tuple[str, ...]], ...]] = (
     (Consumer, "seek_to_committed", ("self",)),
     (Consumer, "verify_event_path", ("self", "now", "tp")),
     (AIOKafkaConsumerThread, "_create_worker_consumer", ("self", "transport")),
+    (AIOKafkaConsumerThread, "_ensure_consumer", ("self",)),
     (AIOKafkaConsumerThread, "on_start", ("self",)),
     (AIOKafkaConsumerThread, "on_thread_stop", ("self",)),
     (GroupCoordinator, "_do_heartbeat", ("self",)),

@@ -484,6 +484,25 @@ def test_a_backlog_is_read_before_a_request_is_given_up() -> None:
     assert settle.counts.unknown == 0
 
 
+@pytest.mark.parametrize("log", ["outcomes", "receipts"])
+def test_silence_ends_nothing_while_records_lie_unread(log: str) -> None:
+    """A backlog that does not come, for its broker is away: what the other log said waits, however long."""
+    settle = settle_of()
+    if log == "outcomes":
+        feed(settle, receipt(DELIVERED, [0]))
+    else:
+        feed(settle, opened(people(1)), sent([0]), accepted([0]))
+    for now_ms in range(T0, LONG_AFTER_MS, 60_000):
+        settle.behind(log)
+        settle.due(now_ms)
+    if log == "outcomes":
+        feed(settle, opened(people(1)), sent([0]), accepted([0]))
+    else:
+        feed(settle, receipt(DELIVERED, [0]))
+    assert ranks_in(settle.due(LONG_AFTER_MS).charges) == {0}
+    assert (settle.counts.unknown, settle.quarantine.dropped) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("unfinished_ms", "begins_ms"),
     [

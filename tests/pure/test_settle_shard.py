@@ -77,7 +77,7 @@ async def _first_output(committed: dict[tuple[str, int], int]) -> str:
         outputs=outputs,
         settings=SimpleNamespace(shards=8),
     )
-    shard = SettleShard(cast(LaneParts, parts), SHARD, done.append)
+    shard = SettleShard(cast(LaneParts, parts), SHARD, done=done.append, read_to_end=lambda _place: True)
     for place, offset in committed.items():
         for record in logs.records[place][offset:]:
             shard.deliver(Delivered(*place, record.offset, record.timestamp_ms, None, record.value, (), 1))
