@@ -11,7 +11,7 @@ from schemas.wire.sealed import AddressBook
 from streams import log
 from streams.gateway.port import Gateway
 from streams.health import Health
-from streams.kafka.producer import ConfirmedProducer
+from streams.kafka.producer import REPEATABLE_DEADLINE_MS, ConfirmedProducer
 from streams.kafka.reader import LogReader
 from streams.settings import Settings, raw
 
@@ -38,7 +38,9 @@ class LaneParts:
             self.registry.add(entry)
         self.address_book = AddressBook(settings.address_book)
         self.journals = ConfirmedProducer(settings.bootstrap, f"{self.group}-journals")
-        self.outputs = ConfirmedProducer(settings.bootstrap, f"{self.group}-outputs")
+        self.outputs = ConfirmedProducer(
+            settings.bootstrap, f"{self.group}-outputs", deadline_ms=REPEATABLE_DEADLINE_MS
+        )
         self.gateway = Gateway(settings.gateway_url(lane))
         self.journal_reader = self._reader("journals", topics.plans, topics.outcomes)
         self.settle_reader = self._reader("settle", topics.outcomes, topics.receipts)

@@ -18,7 +18,13 @@ import msgspec
 from streams.kafka.fatal import Exit, fatal
 
 APPEND_DEADLINE_MS = 4_000
-"""Above a leader election on a quiet cluster, below the session time-out of the group."""
+"""Of a journal. No length of it is unsafe, because nothing is acted on before it is acknowledged and checked. It is above a
+leader election on a quiet cluster, and below the session time-out of the group: an owner that hears nothing is gone before
+its shards are given away."""
+REPEATABLE_DEADLINE_MS = 10_000
+"""Of what may be written again by anybody (work, charges, statuses, dead letters): no ownership hangs on it, so it outlasts
+the loss of a broker, which is its session and an election, and a backlog of the broker's. Far below the age at which a
+process counts as stuck."""
 _BATCH_BYTES = 256 * 1024
 """Only filled when appends are pipelined; a larger record gets a batch of its own."""
 
