@@ -10,11 +10,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from schemas.facts import AudienceChange
 from schemas.names import Lane, recipient_id, shard_of
 from schemas.request import Evidence, Member, Notification, Optin, Params, Recipient, To
+from schemas.topics import AUDIENCE
+from schemas.wire.header import body_of
 from streams.client.client import Client
 from streams.client.errors import NotPublishedError, UnknownPublishError
 from streams.client.events import Event, Head, notification, optin
+from streams.kafka.scan import scan
 from streams.sources.people import Person, person
 
 LISTS: Final = 8
@@ -37,6 +41,7 @@ class Load:
     """Publishes to a stack. ``asked`` counts recipients of acknowledged requests; ``repeated`` publishes that failed first."""
 
     client: Client
+    bootstrap: str
     run: str
     pepper: bytes
     shards: int
@@ -56,9 +61,12 @@ class Load:
         return OF_A_SHARD * self.shards
 
     async def opt_in(self) -> None:
-        """People join the first lists, and the one that comes next."""
+        """People join the first lists, and the one that comes next; returns when every shard has all of them."""
         for _ in range(LISTS + 1):
             await self._new_list()
+        async with asyncio.timeout(_PATIENCE_S):
+            while await self._listed() < len(self._lists) * self.shards:
+                await asyncio.sleep(_PAUSE_S)
 
     async def publish(self) -> None:
         """Until :meth:`stop`: so many times a second a list request in two lanes and a code to each shard."""
@@ -68,6 +76,13 @@ class Load:
     def stop(self) -> None:
         """Publish no more."""
         self._ended.set()
+
+    async def _listed(self) -> int:
+        """How many lists have people in how many shards, all in all."""
+        found: set[tuple[int, str]] = set()
+        async for bite in scan(self.bootstrap, AUDIENCE):
+            found |= {(record.partition, body_of(record.value or b"", AudienceChange).list) for record in bite}
+        return len(found)
 
     async def _repeat(self, ask: Callable[[], Awaitable[None]], pause_s: float) -> None:
         while not self._ended.is_set():

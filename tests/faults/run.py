@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--kinds", type=_kinds, default=(), help="only these kinds, commas between: twin,broker")
     parser.add_argument("--data", type=Path, help="keep everything here; else a temporary folder")
     asked = parser.parse_args()
-    log.configure(level="error", program="faults")
+    log.configure(level="critical", program="faults")
     with tempfile.TemporaryDirectory(prefix="fanfare-faults-") as folder:
         campaign = Campaign(
             seed=asked.seed,
