@@ -8,16 +8,20 @@ from tests.pure.schedules.deliver.mutants import MUTANTS as DELIVER_MUTANTS
 from tests.pure.schedules.deliver.schedule import deliver
 from tests.pure.schedules.plan.mutants import MUTANTS as PLAN_MUTANTS
 from tests.pure.schedules.plan.schedule import plan
+from tests.pure.schedules.settle.mutants import LEDGERS, OWNERS
+from tests.pure.schedules.settle.schedule import settle
 from tests.pure.schedules.stage import Schedule
 
 Kind = Callable[[int], Schedule[Any]]
 
-KINDS: Final[Mapping[str, Kind]] = {"plan": plan, "deliver": deliver}
+KINDS: Final[Mapping[str, Kind]] = {"plan": plan, "deliver": deliver, "settle": settle}
 """By name, in the order in which seeds take turns."""
 
 MUTANTS: Final[Mapping[str, Kind]] = {
     **{f"plan: {name}": partial(plan, owner=owner) for name, owner in PLAN_MUTANTS.items()},
     **{f"deliver: {name}": partial(deliver, owner=owner) for name, owner in DELIVER_MUTANTS.items()},
+    **{f"settle: {name}": partial(settle, owner=owner) for name, owner in OWNERS.items()},
+    **{f"ledger: {name}": partial(settle, ledger=ledger) for name, ledger in LEDGERS.items()},
 }
 """Every planted bug, as the kind of schedule that has to catch it."""
 
