@@ -1,7 +1,8 @@
 """Between which times settle has read its two logs: whence a new owner folds, and before when no request may be given up.
 
 What is not finished may lie in the logs for as long as an outage took, and is about messages that are older still by a life
-and a settle window: so far back a fold begins, reckoned from the oldest unfinished record and not from the clock.
+and a settle window: so far back a fold begins, reckoned from the oldest unfinished record and not from the clock. If all is
+finished, windows may have ended in the outage that nobody has spoken of: it is reckoned from the last record.
 
 A request ends when its settle window is over *in the logs*: a receipt that came in time may still lie unread, behind an
 outage or a backlog, long after the clock has passed the window. Each log is read up to the time of its last record, or to
@@ -18,9 +19,12 @@ QUIET_MS: Final = 30_000
 """A log from which nothing came for this long is read to its end: heartbeats cross every shard each 10 s."""
 
 
-def fold_from(now_ms: int, unfinished_ms: Iterable[int], fold_ms: int) -> int:
-    """The log time at which a fold begins. ``unfinished_ms``: of each log the time of its first record that is not committed."""
-    return min((now_ms, *unfinished_ms)) - fold_ms
+def fold_from(now_ms: int, reached_ms: Iterable[int], fold_ms: int) -> int:
+    """The log time at which a fold begins.
+
+    ``reached_ms``: of each log that has any, the time of its first record that is not committed, or of its last if all are.
+    """
+    return min((now_ms, *reached_ms)) - fold_ms
 
 
 class _Log(msgspec.Struct):

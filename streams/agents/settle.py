@@ -88,8 +88,9 @@ class SettleShard:
         self._settle, self._fold, self._since_ms = self._fresh(), Fold(), clock.now_ms()
         last_ms = 0
         places = [(topic, self._shard) for topic in (topics.outcomes(self._lane), topics.receipts(self._lane))]
-        unfinished_ms = [stamp for place in places for stamp in await self._unfinished_ms(place, committed)]
-        since_ms = fold_from(clock.now_ms(), unfinished_ms, self._parts.windows.settle_fold_ms)
+        reached_ms = [stamp for place in places for stamp in await self._reached_ms(place, committed)]
+        span_ms = self._parts.windows.settle_fold_ms + self._settle.policy.ending_ms
+        since_ms = fold_from(clock.now_ms(), reached_ms, span_ms)
         for place in places:
             last_ms = max(last_ms, await self._rebuild(place, committed, since_ms))
         self._settle.due(last_ms, effects=False)
@@ -101,13 +102,13 @@ class SettleShard:
             if not self._inbox:
                 await self.wake.wait(IDLE_S)
 
-    async def _unfinished_ms(self, place: Place, committed: Mapping[Place, int]) -> list[int]:
-        """When the first record that is not committed was written; empty if there is none."""
-        until = committed.get(place)
+    async def _reached_ms(self, place: Place, committed: Mapping[Place, int]) -> list[int]:
+        """When the first record that is not committed was written, or the last one if all are; empty if there is none."""
         begin, end = await self._parts.settle_reader.bounds(place)
-        if until is None or not begin <= until < end:
+        if begin == end:
             return []
-        return [(await self._parts.settle_reader.read_one(place, until)).timestamp_ms]
+        offset = max(begin, min(committed.get(place, begin), end - 1))
+        return [(await self._parts.settle_reader.read_one(place, offset)).timestamp_ms]
 
     async def _rebuild(self, place: Place, committed: Mapping[Place, int], since_ms: int) -> int:
         until = committed.get(place)

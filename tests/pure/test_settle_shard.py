@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, Sequence
 from types import SimpleNamespace
 from typing import cast
 
+import msgspec
+
 from schemas import topics
 from schemas.facts import Receipts
 from schemas.names import Lane
@@ -22,15 +24,15 @@ OUTCOMES, RECEIPTS = (topics.outcomes(LANE), SHARD), (topics.receipts(LANE), SHA
 
 
 class Logs:
-    """Two logs that were written at ``T0``, long before now."""
+    """Two logs that were written at ``T0``, long before now; one of the messages' receipts, or both."""
 
-    def __init__(self) -> None:
+    def __init__(self, receipts: int = 2) -> None:
         journal, reported = Header(Kind.OUTCOME, LANE, SHARD, 1, T0), Header(Kind.RECEIPT, LANE, SHARD, 0, T0)
         bodies = Outcome(opened=(opened(people(1)),)), Outcome(decided=(sent([0]),)), Outcome(answered=(accepted([0]),))
         runs = receipt(SENT, [0]), receipt(DELIVERED, [0])
         self.records = {
             OUTCOMES: _records([pack(journal, body) for body in bodies]),
-            RECEIPTS: _records([pack(reported, Receipts((run,))) for run in runs]),
+            RECEIPTS: _records([pack(reported, Receipts((run,))) for run in runs[:receipts]]),
         }
 
     async def bounds(self, place: tuple[str, int]) -> tuple[int, int]:
@@ -67,11 +69,13 @@ def _records(values: list[bytes]) -> list[LogRecord]:
     return [LogRecord(offset, T0 + offset, None, value) for offset, value in enumerate(values)]
 
 
-async def _first_output(committed: dict[tuple[str, int], int]) -> str:
-    logs, outputs, done = Logs(), Outputs(), list[Delivered]()
+async def _first_output(
+    committed: dict[tuple[str, int], int], windows: topics.Windows = topics.WINDOWS[LANE], receipts: int = 2
+) -> str:
+    logs, outputs, done = Logs(receipts), Outputs(), list[Delivered]()
     parts = SimpleNamespace(
         lane=LANE,
-        windows=topics.WINDOWS[LANE],
+        windows=windows,
         registry=SimpleNamespace(cards=CARDS),
         settle_reader=logs,
         outputs=outputs,
@@ -91,3 +95,9 @@ async def _first_output(committed: dict[tuple[str, int], int]) -> str:
 async def test_a_receipt_that_lay_unread_over_a_long_outage_is_charged() -> None:
     """What it is about was settled up to the receipt, and is older than a life and its window: it is folded all the same."""
     assert await _first_output({OUTCOMES: 3, RECEIPTS: 1}) == topics.CHARGES
+
+
+async def test_a_window_that_ended_in_an_outage_gets_its_last_word() -> None:
+    """Everything was settled before the outage, but that no receipt came is news: the request is folded, however old."""
+    short = msgspec.structs.replace(topics.WINDOWS[LANE], settle_ms=100)
+    assert await _first_output({OUTCOMES: 3, RECEIPTS: 1}, short, receipts=1) == topics.status("shop")
