@@ -75,7 +75,7 @@ def _opened(header: Header, opened: Opened) -> str:
 
 def _members(header: Header, members: Members) -> str:
     return (
-        f"members frozen in shard {header.shard}: {members.count:,} people, audience up to offset {members.audience_upto}, "
+        f"members frozen in shard {header.shard}: {people_text(members.count)}, audience up to offset {members.audience_upto}, "
         f"suppressions up to {members.suppressed_upto}"
     )
 

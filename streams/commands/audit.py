@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
+from broker.audit.invariants import Breach
 from broker.audit.report import OPEN_STATES, Audit
 from schemas.names import Lane
 from streams import clock
@@ -77,7 +78,7 @@ def page(found: Audit) -> Iterator[str]:
     yield from _columns((f"charged, {account}", money(sum_micro)) for account, sum_micro in found.charged_micro.items())
     yield ""
     if not found.total:
-        yield "No violation of any of the 20 invariants."
+        yield f"No violation of any of the {max(breach.invariant for breach in Breach)} invariants."
         return
     yield f"{found.total:,} violations:"
     for violation in found.violations:
@@ -94,7 +95,7 @@ def _states(found: Audit) -> Iterator[str]:
     ended = sorted(words - set(OPEN_STATES), key=found.in_state, reverse=True)
     rows = [("messages", lanes, "all")]
     rows += [_row(found, lanes, state) for state in [*ended, *(s for s in OPEN_STATES if s in words)]]
-    rows.append(("accepted", [f"{sum(found.states[lane].values()):,}" for lane in lanes], f"{found.accepted:,}"))
+    rows.append(("all states", [f"{sum(found.states[lane].values()):,}" for lane in lanes], f"{found.accepted:,}"))
     rows.append(("  ended", [], f"{found.terminal:,}"))
     rows.append(("  open", [], f"{found.open:,}"))
     width = max(len(name) for name, _, _ in rows)

@@ -14,8 +14,8 @@ from broker.audit.report import Audit
 from streams import clock, log
 from streams.auditing import audit_system
 from streams.client import Client
-from streams.commands.console import INTERRUPTED, BootstrapOption, refuse
-from streams.commands.stacks import STACK_FAULTS, FreePortsOption
+from streams.commands.console import INTERRUPTED, refuse
+from streams.commands.stacks import STACK_FAULTS, FreePortsOption, RunningKafkaOption
 from streams.demo import summary
 from streams.demo.story import Story
 from streams.endings import until_signalled
@@ -43,13 +43,13 @@ def demo(
         Path | None, typer.Option(metavar="DIR", help="Keep everything here; else a temporary folder.")
     ] = None,
     free_ports: FreePortsOption = False,
-    bootstrap: BootstrapOption = None,
+    bootstrap: RunningKafkaOption = None,
 ) -> None:
     """Start everything on loopback and replay the storm of 8 February 2013: 472 of 930 New York flights cancelled.
 
     Passengers opt in, airlines tell them what happened; a shop's parcels and a bank's codes go beside.
 
-    At the end: a summary, three phones, and the auditor's verdict, which is the exit status. The last line is JSON.
+    At the end: a summary, some phones, and the auditor's verdict, which is the exit status. The last line is JSON.
     """
     log.configure(level="error", program="demo")
     with ExitStack() as after:

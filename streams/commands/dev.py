@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streams import clock
-from streams.commands.console import BootstrapOption, refuse, say
+from streams.commands.console import refuse, say
 from streams.commands.stacks import (
     NOT_FOR_PRODUCTION,
     REGISTRY_DEFAULT,
@@ -17,6 +17,7 @@ from streams.commands.stacks import (
     Nodes,
     NodesOption,
     RegistryOption,
+    RunningKafkaOption,
     addresses,
     command_name,
     rows,
@@ -37,7 +38,7 @@ def main(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where everything is kept.", show_default=".data")
     ] = None,
-    bootstrap: BootstrapOption = None,
+    bootstrap: RunningKafkaOption = None,
     nodes: NodesOption = Nodes.ONE,
     slots: Annotated[int, typer.Option(min=1, max=4, help="Workers a lane; they share its shards.")] = 1,
     free_ports: FreePortsOption = False,

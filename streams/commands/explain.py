@@ -31,7 +31,7 @@ def main(
     recipient: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RECIPIENT]", help="Only this person: tel:+..., or the 26 letters of a status.", show_default=False
+            metavar="RECIPIENT", help="Only this person: tel:+..., or the 26 letters of a status.", show_default=False
         ),
     ] = None,
     lane: Annotated[

@@ -30,7 +30,7 @@ app = typer.Typer(
 @app.command("apply")
 def apply_command(
     *,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML files, each a list of entries.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="YAML files, each a list of entries.")],
     bootstrap: BootstrapOption = None,
     check: Annotated[bool, typer.Option("--check", help="Only look whether the files would be taken.")] = False,
 ) -> None:
@@ -47,7 +47,7 @@ def apply_command(
 @app.command("show")
 def show_command(
     *,
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="Only this kind, or KIND/ID.")] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="Only this kind, or KIND/ID.")] = None,
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Print what is registered, one JSON text a line."""

@@ -36,6 +36,15 @@ NodesOption = Annotated[Nodes, typer.Option("--nodes", help="Brokers of the Kafk
 FreePortsOption = Annotated[
     bool, typer.Option("--free-ports", help="Any free ports instead of the usual ones: beside another stack.")
 ]
+RunningKafkaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bootstrap",
+        metavar="HOST:PORT",
+        help="A Kafka that runs already; without it, one is started.",
+        show_default=False,
+    ),
+]
 RegistryOption = Annotated[
     Path, typer.Option("--registry", metavar="DIR", help="Folder of registry files.", show_default="deploy/dev")
 ]
