@@ -16,11 +16,13 @@ import aiokafka
 import aiokafka.errors
 import msgspec
 
+from broker.audit.report import Audit
 from schemas import topics
 from schemas.names import Lane, request_name, text_of
 from schemas.status import DeadLetter
 from schemas.wire.cloudevents import decode_status
 from streams import clock
+from streams.auditing import audit_system
 from streams.client import Client, InvalidEventError
 from streams.client.progress import PLAN
 from streams.kafka.scan import scan
@@ -55,6 +57,8 @@ class Outcome:
     """The state of the sound event that was published last."""
     restarts: int
     """Processes that ended meanwhile."""
+    audit: Audit
+    """The auditor's verdict on all of it."""
 
 
 class _Sent(NamedTuple):
@@ -81,7 +85,8 @@ async def outcome_of(stack: Stack) -> Outcome:
                 sent[row.name] = place
         heard |= await _answers(stack, sent)
         delivered = await _delivered(client)
-    return Outcome(heard, delivered, sum(process.starts - 1 for process in stack.processes.values()))
+    restarts = sum(process.starts - 1 for process in stack.processes.values())
+    return Outcome(heard, delivered, restarts, await audit_system(stack.settings))
 
 
 def table(outcome: Outcome) -> Iterator[str]:
@@ -95,6 +100,7 @@ def table(outcome: Outcome) -> Iterator[str]:
     for line in cells:
         yield "  ".join([*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[3]])
     yield f"{len(ROWS)} inputs; then a sound one: {outcome.delivered}; processes that ended: {outcome.restarts}"
+    yield f"violations found by the auditor: {outcome.audit.total}"
 
 
 def plan_of(folder: Path) -> StackPlan:

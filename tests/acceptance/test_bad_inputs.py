@@ -41,13 +41,15 @@ def test_no_sentence_repeats_what_was_sent(outcome: Outcome) -> None:
 
 
 def test_the_neighbours_are_unharmed(outcome: Outcome) -> None:
-    """After all of them a sound event reaches its phone, and no process has ended."""
+    """After all of them a sound event reaches its phone, no process has ended, and every account closes."""
     assert outcome.delivered in ("delivered", "read")
     assert outcome.restarts == 0
+    assert not outcome.audit.violations
+    assert outcome.audit.accepted > 0
 
 
 def test_the_table_is_wide_and_can_be_shown(outcome: Outcome) -> None:
     """Every way of being answered occurs; the printed table has a line for each row."""
     assert {heard.where for heard in outcome.heard.values()} == {"status", "dead letter", "client", "broker"}
-    assert len(list(table(outcome))) == len(ROWS) + 2
+    assert len(list(table(outcome))) == len(ROWS) + 3
     assert len({row.name for row in ROWS}) == len(ROWS)
