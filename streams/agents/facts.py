@@ -75,14 +75,13 @@ class LaneFacts:
             missing = [shard for shard in wanted if shard not in self._tails]
             if missing:
                 await self._follow_more(missing)
-        for tail in {tail for shard in wanted for tail in self._tails[shard]}:
-            await tail.caught_up(CATCH_UP_S)
+        followed = {tail for shard in wanted for tail in self._tails[shard]}
+        await asyncio.gather(*(tail.caught_up(CATCH_UP_S) for tail in followed))
 
     async def _follow_more(self, shards: list[int]) -> None:
         apply = {topics.SUPPRESSIONS: self._on_suppressions, topics.AUDIENCE: self._on_audience}
         tails = [Tail(self._bootstrap, topic, apply[topic], partitions=shards) for topic in self.followed]
-        for tail in tails:
-            await tail.start()
+        await asyncio.gather(*(tail.start() for tail in tails))
         self._tails.update(dict.fromkeys(shards, tuple(tails)))
 
     def of(self, shard: int) -> Facts:

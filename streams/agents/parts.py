@@ -1,5 +1,6 @@
 """What all shards of a worker share: connections, policies, the registry. Built once, started in order, stopped in reverse."""
 
+import asyncio
 from collections.abc import Callable
 
 from broker.heartbeat import entries
@@ -52,11 +53,9 @@ class LaneParts:
         return LogReader(self.settings.bootstrap, f"{self.group}-{name}", places)
 
     async def start(self) -> None:
-        """Connect."""
-        await self.journals.start()
-        await self.outputs.start()
-        await self.journal_reader.start()
-        await self.settle_reader.start()
+        """Connect, all at once: a restart waits for each."""
+        producers, readers = (self.journals, self.outputs), (self.journal_reader, self.settle_reader)
+        await asyncio.gather(*(each.start() for each in producers), *(each.start() for each in readers))
         if self.health is not None:
             await self.health.start()
 

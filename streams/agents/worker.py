@@ -18,6 +18,7 @@ from streams.agents.heartbeat import Heart
 from streams.agents.parts import LaneParts
 from streams.agents.plan import PlanShard
 from streams.agents.settle import SettleShard
+from streams.agents.shard import POLL_S
 from streams.gateway.port import GatewayError
 from streams.kafka.app import FanfareApp
 from streams.kafka.commits import Place
@@ -59,8 +60,7 @@ class LaneWorker:
 
     async def on_start(self) -> None:
         """Connect everything that a shard needs."""
-        await self._parts.start()
-        await self._facts.start()
+        await asyncio.gather(self._parts.start(), self._facts.start())
         self._spawn(Heart(self._parts, self._settles).beat())
 
     async def on_assigned(self, shards: frozenset[int], generation: int) -> None:
@@ -104,14 +104,25 @@ class LaneWorker:
     # -- opening
 
     async def _open(self, shards: list[int], generation: int) -> None:
-        committed = await committed_offsets(self._parts.settings.bootstrap, self._parts.group)
-        await self._facts.follow(shards)
+        committed, _ = await asyncio.gather(
+            committed_offsets(self._parts.settings.bootstrap, self._parts.group), self._facts.follow(shards)
+        )
         for number in shards:
             if not self._still(generation):
                 return
             shard = self._shards[number]
             shard.plan.start(self._terms(generation))
             shard.deliver.start(self._terms(generation, hello=self._hello(number)))
+        for number in shards:
+            await self._settle_after(self._shards[number], generation, committed)
+
+    async def _settle_after(self, shard: Shard, generation: int, committed: Mapping[Place, int]) -> None:
+        """Settle's long fold begins when hand-offs have: what was sent can wait for its bill, not the other way round."""
+        while not shard.deliver.is_open:
+            if not self._still(generation):
+                return
+            await asyncio.sleep(POLL_S)
+        if self._still(generation):
             shard.settle.start(committed)
 
     def _terms(
