@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from broker.audit.report import Audit
+from schemas.reasons import Reason
 from streams import clock
 from streams.auditing import audit_system
 from streams.client.client import Client
@@ -30,6 +31,8 @@ SETTLE_MS: Final = 5_000
 PHONES: Final = Profile(stops=200, stops_all=60, blocks=60)
 """Real people, but of a hundred three answer STOP or block: so that stops come all through the run."""
 _QUIET_S: Final = LIFETIME_MS / 1000 + 30
+_FORBIDDEN: Final = (Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED)
+"""States of messages that were not handed off because somebody had answered STOP or blocked."""
 _KEYS: Final = ("unfinished", "visible_twice", "charged_twice", "uncharged", "contradictions", "late_after_stop")
 
 
@@ -98,6 +101,7 @@ class Campaign:
             "doubles_by": dict(sorted(Counter(fault.kind for fault in self.done if fault.double).items())),
             "points": dict(sorted(Counter(fault.point for fault in self.done if fault.point).items())),
             "stops": self.witness.stops,
+            "withheld": sum(self.audit.in_state(reason.word) for reason in _FORBIDDEN),
             "published_again": self.repeated,
             "run_queue": {
                 "cores": os.cpu_count(),

@@ -1,5 +1,7 @@
-"""How long a fault silenced the shards that it hit: from the harm to the next hand-off that the gateway accepted, a shard.
+"""How long a fault silenced the shards that it hit, by the hand-offs that the gateway accepted.
 
+The figure of a shard is its longest silence from the harm until everything was back: mostly the time to its next hand-off, but a
+worker that learns of its end a little later, or a neighbour's coming and going, is not let off for a hand-off in between.
 A fault counts only if it was alone on its lanes: one that was followed by another before it was over, or came while another
 was not, is counted as *overlapped* and measured as part of no class. What the load itself leaves silent between two
 hand-offs of a shard is said beside it: no recovery can be seen sooner.
@@ -26,9 +28,6 @@ BOUNDS_S: Final = {
 }
 """By kind of fault: what recovery may last at most."""
 
-CREEPING: Final = frozenset({"guest"})
-"""Kinds that silence a shard at moments of their own choice, between their beginning and their end."""
-
 HandOffs = Mapping[Place, Sequence[int]]
 """Times of accepted hand-offs by shard, ascending."""
 
@@ -40,7 +39,7 @@ class Class(NamedTuple):
     faults: int
     overlapped: int
     unseen: int
-    """Faults after which a shard had nothing more to hand off before the end."""
+    """Faults after whose end a shard had nothing more to hand off."""
     times_s: list[float]
 
     def figures(self) -> dict[str, object]:
@@ -61,20 +60,8 @@ class Class(NamedTuple):
 class _Outage(NamedTuple):
     fault: Done
     nexts_ms: list[int]
+    """The first hand-off of each shard after everything was back; shards without one are left out."""
     over_ms: int
-
-    def times_s(self, handed: HandOffs) -> list[float]:
-        """For each shard, how long it was silent: the longest silence where the moment of harm is not known."""
-        if self.fault.kind not in CREEPING:
-            return [(at - self.fault.harmed_ms) / 1000 for at in self.nexts_ms]
-        return [
-            max((after - before) / 1000 for before, after in pairwise(times) if self._spans(before, after))
-            for place in sorted(self.fault.places)
-            if (times := handed.get(place, ()))
-        ]
-
-    def _spans(self, before_ms: int, after_ms: int) -> bool:
-        return before_ms <= self.over_ms and self.fault.began_ms <= after_ms
 
     def meets(self, other: "_Outage") -> bool:
         """Whether the two share a lane and a moment."""
@@ -98,7 +85,7 @@ def recovery(done: Sequence[Done], handed: HandOffs) -> dict[str, Class]:
         overlapped = any(other is not outage and outage.meets(other) for other in outages)
         unseen = not overlapped and len(outage.nexts_ms) < len(fault.places)
         counts = not overlapped and not unseen
-        times_s = outage.times_s(handed) if counts else []
+        times_s = [_silence_s(fault, handed[place]) for place in sorted(fault.places)] if counts else []
         found[name] = Class(
             fault.kind,
             known.faults + 1,
@@ -131,13 +118,19 @@ def gaps(done: Sequence[Done], handed: HandOffs) -> dict[str, dict[str, float]]:
 def _outages(done: Sequence[Done], handed: HandOffs) -> Iterator[_Outage]:
     for fault in done:
         if fault.places:
-            nexts = [at for place in sorted(fault.places) if (at := _next(handed.get(place, ()), fault.harmed_ms))]
+            nexts = [at for place in sorted(fault.places) if (at := _next(handed.get(place, ()), fault.ended_ms))]
             yield _Outage(fault, nexts, max([fault.ended_ms, *nexts]))
 
 
 def _next(times: Sequence[int], after_ms: int) -> int | None:
     at = bisect_right(times, after_ms)
     return times[at] if at < len(times) else None
+
+
+def _silence_s(fault: Done, times: Sequence[int]) -> float:
+    first, last = bisect_right(times, fault.harmed_ms), bisect_right(times, fault.ended_ms)
+    moments = [fault.harmed_ms, *times[first : last + 1]]
+    return max(after - before for before, after in pairwise(moments)) / 1000
 
 
 def _quantile(values: Sequence[float], share: float) -> float:

@@ -38,6 +38,7 @@ async def test_kills_pauses_and_doubles_lose_and_double_nothing(tmp_path: Path) 
     assert summary["messages"] >= 3_000  # type: ignore[operator]
     assert summary["doubles_by"] == {"claim": 1, "twin": 1, "void": 1}
     assert summary["stops"] >= 5  # type: ignore[operator]
+    assert summary["withheld"] > 0  # type: ignore[operator]
     assert "gateway.stored" in summary["points"]  # type: ignore[operator]
 
 
