@@ -131,6 +131,16 @@ def test_the_oldest_record_is_known_by_its_time() -> None:
     assert tracker.oldest_ms() == {}
 
 
+def test_the_position_is_the_oldest_unfinished_offset_once_anything_is_known() -> None:
+    """What is behind is told from what has never begun."""
+    tracker = tracker_at(10, delivered=2)
+    assert tracker.position(PLACE) == 10
+    tracker.done(PLACE, 10, GENERATION)
+    assert tracker.position(PLACE) == 11
+    assert tracker_at(None, delivered=0).position(PLACE) is None
+    assert tracker.position(("elsewhere", 0)) is None
+
+
 class CommitsUnderRebalances(RuleBasedStateMachine):
     """Deliveries, finishes in any order, commits, revocations: against a set of all offsets ever finished."""
 
