@@ -1,7 +1,9 @@
 """What follows from each reason, in one table: what the business reads and can do, and who else should know.
 
 A reason is a value; this is the only place that says what it leads to (PROTOCOL.md rule 9). A test demands a row for each.
-A reason is an end: nothing that has one is sent again, and it is billed only if receipts say that it was delivered.
+What all of them have in common needs no column: a reason is an end, so nothing that has one is sent again; it is billed only
+if receipts say that it was delivered; and the business is told of it, on its status topic. Whether it can be told depends on
+the record and not on the reason: one that names no event of a registered business goes to the dead letters.
 """
 
 from collections.abc import Mapping
@@ -19,10 +21,9 @@ class Consequence(msgspec.Struct, frozen=True):
     next_step: str
     """What it can do."""
     alert: bool = False
-    """Whether an operator should know."""
+    """Whether an operator should know: such reasons are counted once more, in a metric that one alert can watch."""
     suppress: bool = False
     """Whether the person must be left alone from now on (a stop told by the gateway)."""
-    business_told: bool = True
 
 
 _NOTHING = "Nothing: this is as it should be."
@@ -64,10 +65,10 @@ CONSEQUENCES: Mapping[Reason, Consequence] = {
         "No receipt came in the settle window.", "It is not billed; ask the person if it matters."
     ),
     Reason.NOT_A_CLOUD_EVENT: Consequence(
-        "The record is no CloudEvent.", "Send CloudEvents 1.0, structured or binary.", business_told=False
+        "The record is no CloudEvent.", "Send CloudEvents 1.0, structured or binary."
     ),
-    Reason.INVALID_JSON: Consequence("The value is not strict JSON in UTF-8.", _FIX, business_told=False),
-    Reason.TOO_LARGE: Consequence("The event is too large.", "Send fewer recipients an event.", business_told=False),
+    Reason.INVALID_JSON: Consequence("The value is not strict JSON in UTF-8.", _FIX),
+    Reason.TOO_LARGE: Consequence("The event is too large.", "Send fewer recipients an event."),
     Reason.UNKNOWN_FIELD: Consequence("A field is not known.", _FIX),
     Reason.MISSING_FIELD: Consequence("A required field is missing.", _FIX),
     Reason.INVALID_FIELD: Consequence("A field has a value that it may not have.", _FIX),
@@ -84,7 +85,7 @@ CONSEQUENCES: Mapping[Reason, Consequence] = {
     Reason.WRONG_TENANT: Consequence(
         "The event speaks for another business.", "Publish under your own source and key.", alert=True
     ),
-    Reason.UNKNOWN_BUSINESS: Consequence("The business is not registered.", "Register it.", business_told=False),
+    Reason.UNKNOWN_BUSINESS: Consequence("The business is not registered.", "Register it."),
     Reason.BUSINESS_SUSPENDED: Consequence("The business is suspended.", "Ask the platform's support."),
     Reason.UNKNOWN_SENDER: Consequence("The sender is not one of this business.", _FIX),
     Reason.SENDER_SUSPENDED: Consequence("The sender is suspended.", "Use another sender."),
@@ -107,10 +108,8 @@ CONSEQUENCES: Mapping[Reason, Consequence] = {
     Reason.BACKLOG_FULL: Consequence(
         "The sender's throughput is used up until after the expiry.", "Publish later, or ask for more throughput."
     ),
-    Reason.UNREADABLE: Consequence(
-        "A record of ours could not be read.", "Report it.", alert=True, business_told=False
-    ),
-    Reason.POISON: Consequence("A record crashed its worker twice.", "Report it.", alert=True, business_told=False),
+    Reason.UNREADABLE: Consequence("A record of ours could not be read.", "Report it.", alert=True),
+    Reason.POISON: Consequence("Judging the record raised an error of Fanfare's own, twice.", "Report it.", alert=True),
 }
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from schemas import topics
 from schemas.names import Lane
+from schemas.reasons import Reason
 from schemas.registry import Category
 from streams import metrics
 from streams.books import FILE, Books
@@ -91,3 +92,4 @@ def _count(posted: Posted) -> None:
         metrics.POSTED_CONFLICTS.of().inc(posted.conflicts)
     if posted.set_aside:
         metrics.CHARGES_SET_ASIDE.of().inc(posted.set_aside)
+        metrics.ALERTS.of(Reason.UNREADABLE.word).inc(posted.set_aside)

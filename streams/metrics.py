@@ -9,6 +9,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from broker.consequences import CONSEQUENCES
 from schemas.facts import ReceiptStatus, Scope
 from schemas.names import Lane
 from schemas.reasons import Reason, State
@@ -34,6 +35,7 @@ STATE: Final = Label(
     "state", [state.name.lower() for state in State] + [reason.word for reason in Reason if reason < 64]
 )
 REFUSAL: Final = Label("reason", [reason.word for reason in Reason if reason >= 100])
+ALERT: Final = Label("reason", [reason.word for reason, row in CONSEQUENCES.items() if row.alert])
 INPUT: Final = Label("topic", ("requests", "work", "outcomes", "receipts", "charges"))
 TAIL: Final = Label("topic", ("suppressions", "audience.changes", "registry", "controls"))
 ANSWER: Final = Label(
@@ -110,6 +112,12 @@ DEAD_LETTERS: Final = Counter(
 )
 MESSAGES: Final = Counter(
     REGISTRY, "fanfare_messages_total", "Messages that came into a state in deliver's journal.", LANE, STATE
+)
+ALERTS: Final = Counter(
+    REGISTRY,
+    "fanfare_alerts_total",
+    "Messages, requests and records with a reason that an operator should know; each is counted elsewhere, too.",
+    ALERT,
 )
 HANDOFF_AGE: Final = Histogram(
     REGISTRY,

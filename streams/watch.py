@@ -8,7 +8,7 @@ from pyroaring import BitMap
 from broker.deliver.engine import Append
 from broker.deliver.frame import Flight
 from broker.deliver.state import ShardState
-from broker.plan.engine import PlanStep
+from broker.plan.engine import Answer, PlanStep
 from schemas.facts import Charge
 from schemas.names import Lane
 from schemas.outcome import Outcome
@@ -57,11 +57,27 @@ def planned(lane: Lane, step: PlanStep) -> None:
         if entry.verdict == 0:
             metrics.ACCEPTED.of(lane.word).inc()
         else:
-            metrics.REFUSED.of(lane.word, Reason(entry.verdict).word).inc()
+            _refused(lane, Reason(entry.verdict).word)
     for one in step.direct:
-        if isinstance(one, DeadLetter):
-            metrics.DEAD_LETTERS.of(one.stage, one.reason).inc()
-            metrics.REFUSED.of(lane.word, one.reason).inc()
+        match one:
+            case DeadLetter():
+                metrics.DEAD_LETTERS.of(one.stage, one.reason).inc()
+                _refused(lane, one.reason)
+            case Answer(status=status) if status.state == "refused":
+                _refused(lane, status.reason)
+            case _:
+                pass
+
+
+def _refused(lane: Lane, reason: str) -> None:
+    metrics.REFUSED.of(lane.word, reason).inc()
+    _alert(reason, 1)
+
+
+def _alert(reason: str, count: int) -> None:
+    """Count a word once more if the table of consequences says that an operator should know."""
+    if reason in metrics.ALERT.values:
+        metrics.ALERTS.of(reason).inc(count)
 
 
 def appended(lane: Lane, append: Append) -> None:
@@ -76,6 +92,7 @@ def appended(lane: Lane, append: Append) -> None:
         states[State.ACCEPTED] += count_of(answer.ranks) - len(answer.except_statuses)
     for status, count in states.items():
         metrics.MESSAGES.of(lane.word, word_of(status)).inc(count)
+        _alert(word_of(status), count)
 
 
 def handed_off(lane: Lane, state: ShardState, flight: Flight, answer: FrameAnswer, seconds: float) -> None:

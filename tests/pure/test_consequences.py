@@ -3,7 +3,15 @@
 import pytest
 
 from broker.consequences import CONSEQUENCES, consequence_of
-from schemas.reasons import Reason
+from broker.deliver.engine import Append
+from broker.plan.engine import Answer, PlanStep
+from schemas.names import Lane
+from schemas.outcome import Decided, Outcome
+from schemas.reasons import MESSAGE_REASONS, Reason
+from schemas.status import DeadLetter, Status
+from schemas.wire.columns import intervals_of, runs_of
+from schemas.wire.header import Kind
+from streams import metrics, watch
 
 
 @pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.word)
@@ -17,3 +25,20 @@ def test_every_reason_has_its_row(reason: Reason) -> None:
 def test_no_row_is_left_of_a_reason_that_is_gone() -> None:
     """The table and the list are the same set."""
     assert set(CONSEQUENCES) == set(Reason)
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if consequence_of(reason).alert], ids=lambda r: r.word)
+def test_what_an_operator_should_know_is_counted_for_them(reason: Reason) -> None:
+    """Decided, answered, refused or dead-lettered: one metric moves for each of these reasons, and for no other."""
+    before = metrics.ALERTS.of(reason.word).value
+    if reason in MESSAGE_REASONS:
+        runs = runs_of(bytes((reason, reason, Reason.STOPPED)))
+        decided = Decided(bytes(16), intervals_of([0, 1, 2]), runs, runs, b"", 0)
+        watch.appended(Lane.UPDATE, Append(Kind.OUTCOME, 0, Outcome(decided=(decided,))))
+        assert metrics.ALERTS.of(reason.word).value == before + 2
+        return
+    told = Answer("shop", Status("r", "//shop/x", "1", "refused", 0, 0, reason=reason.word))
+    letter = DeadLetter("requests.update", 0, 0, reason.word, "", "plan", 0, "")
+    harmless = Answer("shop", Status("r", "//shop/x", "1", "refused", 0, 0, reason=Reason.STALE.word))
+    watch.planned(Lane.UPDATE, PlanStep(3, 0, (), (), (told, letter, harmless)))
+    assert metrics.ALERTS.of(reason.word).value == before + 2
