@@ -34,12 +34,16 @@ def kind_of(seed: int) -> str:
 def broken_by(seed: int) -> list[str]:
     """Every broken promise of the schedule of ``seed``, as a sentence; a fault of the code itself is one, too."""
     kind = kind_of(seed)
-    return [f"{kind}: {sentence}" for sentence in findings(KINDS[kind], seed)]
-
-
-def findings(kind: Kind, seed: int) -> list[str]:
-    """Every broken promise of one schedule of one kind."""
     try:
-        return kind(seed).run()
-    except Exception as error:  # noqa: BLE001 - a state that cannot be: the bug showed in the code itself
-        return [f"{type(error).__name__}: {error}"]
+        found = KINDS[kind](seed).run()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the seed that shows it is what is wanted
+        found = [f"{type(error).__name__}: {error}"]
+    return [f"{kind}: {sentence}" for sentence in found]
+
+
+def breaks_a_promise(mutant: Kind, seed: int) -> bool:
+    """Whether a planted bug shows in what was promised. A crash of the planted code shows nothing."""
+    try:
+        return bool(mutant(seed).run())
+    except (AssertionError, ArithmeticError, LookupError, ValueError):
+        return False

@@ -123,8 +123,7 @@ class Schedule(Generic[Outside]):
 
     def _death(self, role: Role[Outside], at: int) -> None:
         runner, _ = role.living.pop(at)
-        for task in runner.tasks:
-            task.close()
+        _kill(runner)
         if runner.landing is not None and self.world.rng.random() < 0.5:
             self.world.late.append((self.world.now, *runner.landing))
 
@@ -159,7 +158,8 @@ class Schedule(Generic[Outside]):
             world.now += 2
             self._move(self.roles[int(world.rng.random() * len(self.roles))])
         for role in self.roles:
-            role.living.clear()
+            while role.living:
+                _kill(role.living.pop()[0])
         for step in range(self.quiet_steps):
             world.now += world.quiet_step_ms
             role = self.roles[step % len(self.roles)]
@@ -168,3 +168,8 @@ class Schedule(Generic[Outside]):
             self._step(role, -1)
             if all(each.living and each.living[-1][1].idle for each in self.roles):
                 return
+
+
+def _kill(runner: Runner) -> None:
+    for task in runner.tasks:
+        task.close()

@@ -1,17 +1,22 @@
 """Planted bugs: owners that break one rule of the protocol each. The scheduler has to catch every one of them."""
 
+import contextlib
+import pickle
 from collections.abc import Generator, Mapping
 from typing import Final
 
+import msgspec
+
 from broker.audience.consent import Consent
 from broker.deliver.engine import Append, Engine
-from broker.deliver.frame import Flight
+from broker.deliver.frame import Flight, flight_of, frame_of
 from broker.deliver.hearing import members_of
 from broker.deliver.limits import PairStamps
+from broker.deliver.state import ShardState
 from schemas.facts import Suppression
 from schemas.outcome import Outcome, Restated
 from schemas.wire.frames import FrameAnswer
-from schemas.wire.header import Kind, pack
+from schemas.wire.header import Kind
 from tests.pure.schedules.deliver.gateway import FencedError, LostError
 from tests.pure.schedules.deliver.owner import Owner
 from tests.pure.schedules.deliver.world import DeliverWorld
@@ -46,18 +51,17 @@ class ActsFirst(Owner):
     """Row 7: the frame leaves before its decision is in the log."""
 
     def append(self, append: Append) -> Steps:
-        if isinstance(append.body, Outcome) and append.body.decided and self.engine is not None:
-            flight = self._early(append)
-            if flight is not None:
-                yield from self.send(self.engine, flight)
-        yield from super().append(append)
-
-    def _early(self, append: Append) -> Flight | None:
         assert self.engine is not None
-        engine = Engine(self.world.policy, self.state, epoch=self.engine.epoch, now_ms=self.clock())
-        self.take_in(self.next, pack(self.header(append.kind, append.at_ms), append.body))
-        engine.acked(append)
-        return engine.frame(self.clock(), self.facts())
+        if isinstance(append.body, Outcome):
+            flight = flight_of(append.body.decided)
+            if flight is not None:
+                ahead: ShardState = pickle.loads(pickle.dumps(self.state))
+                ahead.apply(self.header(append.kind, append.at_ms), append.body)
+                frame = frame_of(flight, ahead, self.engine._rules(self.facts()), self.engine.epoch)
+                yield
+                with contextlib.suppress(FencedError, LostError):
+                    self.world.gateway.take(frame, self.world.now)
+        yield from super().append(append)
 
 
 class ForgetsAnswers(Owner):
@@ -98,11 +102,11 @@ class NeverRestates(Owner):
 
 
 class _LastWriterWins(Consent):
+    __slots__ = ("_heard",)
+
     def apply(self, suppression: Suppression) -> None:
-        people = self._held.setdefault(suppression.business, {})
-        registers = list(people.get(suppression.recipient, (0, 0, 0)))
-        registers[suppression.scope - 1] = int(suppression.revoke)
-        people[suppression.recipient] = tuple(registers)
+        self._heard = getattr(self, "_heard", 0) + 1
+        super().apply(msgspec.structs.replace(suppression, evidence_ms=self._heard, received_ms=self._heard))
 
 
 class LogOrderConsent(Owner):

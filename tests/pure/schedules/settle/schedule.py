@@ -10,6 +10,8 @@ from tests.pure.schedules.settle.world import SettleWorld
 from tests.pure.schedules.stage import Role, Schedule
 
 MAX_OWNERS = 3
+STEPS = 240
+"""The evidence has come by then."""
 
 
 def settle(
@@ -20,4 +22,6 @@ def settle(
 ) -> Schedule[SettleWorld]:
     """Receipts repeated, reordered, skipped, late and forged; kills, pauses, several joiners, a ledger killed in mid-air."""
     world = SettleWorld(random.Random(seed), story)
-    return Schedule(world, violations, Role(owner, most=MAX_OWNERS), Role(ledger, most=1, grouped=False))
+    schedule = Schedule(world, violations, Role(owner, most=MAX_OWNERS), Role(ledger, most=1, grouped=False))
+    schedule.steps = schedule.traffic_steps = STEPS
+    return schedule

@@ -17,7 +17,7 @@ from tests.pure.schedules.settle.story import MARKETS, Author, Story
 from tests.pure.schedules.stage import World
 
 SETTLE_MS: Final = 3_000
-FOLD_MS: Final = 4_000 + 2 * SETTLE_MS + 500
+FOLD_MS: Final = 5_000 + SETTLE_MS + SettlePolicy(0, SETTLE_MS).ending_ms
 """A life, the settle window, and what may pass before a request whose window is over is given up."""
 PRICES: Final = {MARKETS[0]: 500, MARKETS[1]: 700}
 OUTCOMES: Final = "outcomes"
@@ -28,7 +28,7 @@ _BY_MARKET: Final = {str(market): price for market, price in PRICES.items()}
 class SettleWorld(World):
     """Everything outside of the joiners and the ledger."""
 
-    quiet_step_ms = 50
+    quiet_step_ms = 250
 
     def __init__(self, rng: random.Random, story: Story | None = None) -> None:
         super().__init__(rng)
