@@ -1,8 +1,9 @@
-"""What Ctrl-C means to a command that runs other programs: the work is cancelled once, and stops what it started, in order."""
+"""How work ends early: by Ctrl-C, which cancels it once, so that it stops what it started, in order; or by an error."""
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 
@@ -28,3 +29,15 @@ async def until_signalled(work: Coroutine[Any, Any, None]) -> bool:
         if not signalled.is_set():
             raise
     return signalled.is_set()
+
+
+@contextlib.contextmanager
+def first_error() -> Iterator[None]:
+    """Around a task group: raises the first error alone. The others are its companions, and a sentence tells one cause."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        error: Exception = group
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None

@@ -164,11 +164,6 @@ def _play(source: Callable[[Run], Iterator[Timed]], *, seed: int, way: Way) -> N
         stopped = asyncio.run(playing)
     except _FAULTS as error:
         _refuse(error)
-    except ExceptionGroup as errors:
-        known, others = errors.split(_FAULTS)
-        if known is None or others is not None:
-            raise
-        _refuse(known)
     if stopped:
         raise typer.Exit(_INTERRUPTED)
 
@@ -229,10 +224,8 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _refuse(error: BaseException) -> NoReturn:
-    """End with a sentence: of a group, that of its first member."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+def _refuse(error: Exception) -> NoReturn:
+    """End with a sentence."""
     if isinstance(error, BrokenPipeError):
         raise error  # `| head` had enough: typer ends such a program quietly
     _say(f"fanfare source: {error}")

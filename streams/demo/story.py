@@ -11,6 +11,7 @@ from typing import Final
 from schemas.names import Lane
 from streams import clock
 from streams.client import Client
+from streams.endings import first_error
 from streams.sources.feed import Feed
 from streams.sources.flights import Selection, flights
 from streams.sources.logins import Traffic, logins
@@ -49,10 +50,11 @@ class Story:
         ]
         telling = asyncio.create_task(self._progress())
         try:
-            async with asyncio.TaskGroup() as together:
-                for source in sources:
-                    feed = Feed(self._send, now_ms=clock.now_ms)
-                    together.create_task(_finish(feed, source, self.speed))
+            with first_error():
+                async with asyncio.TaskGroup() as together:
+                    for source in sources:
+                        feed = Feed(self._send, now_ms=clock.now_ms)
+                        together.create_task(_finish(feed, source, self.speed))
         finally:
             telling.cancel()
         self._tell()

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from streams.endings import first_error
 from streams.sources.pace import Clock
 from streams.sources.timed import Timed
 
@@ -56,14 +57,15 @@ class Feed:
         return self._stopping.is_set()
 
     async def run(self, replaying: AsyncIterator[Timed]) -> Tally:
-        """Publish everything of `replaying`, which `clock` paces; raises an `ExceptionGroup` if publishing fails."""
-        async with asyncio.TaskGroup() as tasks:
-            async for event in replaying:
-                await self._room.acquire()
-                if self.stopped:
-                    break
-                self.tally.late(self.clock.now_ms() - event.at_ms)
-                self._last[event.thread] = tasks.create_task(self._one(event, self._last.get(event.thread)))
+        """Publish everything of `replaying`, which `clock` paces; raises the first error of publishing."""
+        with first_error():
+            async with asyncio.TaskGroup() as tasks:
+                async for event in replaying:
+                    await self._room.acquire()
+                    if self.stopped:
+                        break
+                    self.tally.late(self.clock.now_ms() - event.at_ms)
+                    self._last[event.thread] = tasks.create_task(self._one(event, self._last.get(event.thread)))
         return self.tally
 
     async def _one(self, event: Timed, before: asyncio.Task[None] | None) -> None:

@@ -105,7 +105,6 @@ async def test_failure_is_loud() -> None:
         raise ConnectionError("no broker")
 
     feed = Feed(publish, now_ms=now_ms)
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(ConnectionError):
         await feed.run(replay(stream("a", "a"), speed=None, clock=feed.clock))
-    assert caught.group_contains(ConnectionError)
     assert seen == ["0"]
