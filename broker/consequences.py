@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from schemas.facts import Scope
 from schemas.reasons import Reason
 
 
@@ -22,8 +23,8 @@ class Consequence(msgspec.Struct, frozen=True):
     """What it can do."""
     alert: bool = False
     """Whether an operator should know: such reasons are counted once more, in a metric that one alert can watch."""
-    suppress: bool = False
-    """Whether the person must be left alone from now on (a stop told by the gateway)."""
+    suppress: Scope | None = None
+    """How far the person is to be let alone from now on, if the gateway's answer gave this reason."""
 
 
 _NOTHING = "Nothing: this is as it should be."
@@ -53,7 +54,7 @@ CONSEQUENCES: Mapping[Reason, Consequence] = {
         "The gateway restricted the sender.", "Ask the platform's support.", alert=True
     ),
     Reason.RECIPIENT_OPTED_OUT: Consequence(
-        "The person stopped marketing at the gateway.", "Leave them alone.", suppress=True
+        "The person stopped marketing in the platform's settings.", "Do not send them offers.", suppress=Scope.OFFERS
     ),
     Reason.GATEWAY_REFUSED: Consequence("The gateway refused the message for good.", "See the code."),
     Reason.ATTEMPTS_EXHAUSTED: Consequence(

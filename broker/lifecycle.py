@@ -7,6 +7,7 @@ from schemas.reasons import MESSAGE_REASONS, Reason, State, status_of
 Status = State | Reason
 
 DECIDED_REFUSALS = frozenset(reason for reason in MESSAGE_REASONS if reason < Reason.UNREACHABLE) | {
+    Reason.RECIPIENT_OPTED_OUT,
     Reason.ATTEMPTS_EXHAUSTED,
     Reason.CRASHED_WORKER,
 }

@@ -47,6 +47,8 @@ class Scope(IntEnum):
     """STOP ALL: everything of that business but one-time codes."""
     BLOCK = 3
     """Block: everything."""
+    OFFERS = 4
+    """Stopped marketing in the platform's own settings, as the gateway tells: campaigns of that business."""
 
 
 class Suppression(msgspec.Struct, frozen=True, array_like=True):

@@ -9,7 +9,7 @@ from broker.deliver.engine import Append
 from broker.deliver.frame import Flight
 from broker.deliver.state import ShardState
 from broker.plan.engine import Answer, PlanStep
-from schemas.facts import Charge
+from schemas.facts import Charge, Scope, Suppression
 from schemas.names import Lane
 from schemas.outcome import Outcome
 from schemas.reasons import Reason, State, word_of
@@ -93,6 +93,12 @@ def appended(lane: Lane, append: Append) -> None:
     for status, count in states.items():
         metrics.MESSAGES.of(lane.word, word_of(status)).inc(count)
         _alert(word_of(status), count)
+
+
+def suppressed(entries: Iterable[Suppression]) -> None:
+    """The gateway's answers told of people who opted out; the suppressions know them now."""
+    for entry in entries:
+        metrics.SUPPRESSED.of(Scope(entry.scope).name.lower(), "revoke").inc()
 
 
 def handed_off(lane: Lane, state: ShardState, flight: Flight, answer: FrameAnswer, seconds: float) -> None:

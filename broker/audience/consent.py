@@ -17,11 +17,12 @@ EVERY_BUSINESS: Final = "*"
 """The business of a suppression that holds against everybody."""
 
 _SCOPES: Final = {scope.value: scope - 1 for scope in Scope}
-_NOTHING: Final = (0, 0, 0)
+_NOTHING: Final = (0,) * len(Scope)
 _STRONGEST_FIRST: Final = (
     (Scope.BLOCK, Reason.BLOCKED),
     (Scope.ALL, Reason.STOPPED_ALL),
     (Scope.MARKETING, Reason.STOPPED),
+    (Scope.OFFERS, Reason.RECIPIENT_OPTED_OUT),
 )
 
 Registers = tuple[int, ...]
@@ -38,14 +39,16 @@ class Consent:
 
     def apply(self, suppression: Suppression) -> None:
         """Fold one suppression; ``ValueError`` for a scope that this release does not know."""
-        at = _SCOPES.get(suppression.scope)
-        if at is None:
-            raise ValueError(f"a suppression of an unknown scope: {suppression.scope}")
-        stamp = 2 * min(suppression.evidence_ms, suppression.received_ms) + suppression.revoke
+        at, stamp = _register(suppression)
         people = self._held.setdefault(suppression.business, {})
         registers = people.get(suppression.recipient, _NOTHING)
         if stamp > registers[at]:
             people[suppression.recipient] = (*registers[:at], stamp, *registers[at + 1 :])
+
+    def holds(self, suppression: Suppression) -> bool:
+        """Whether folding it would change nothing."""
+        at, stamp = _register(suppression)
+        return stamp <= self._registers(suppression.business, suppression.recipient)[at]
 
     def concerns(self, business: str) -> bool:
         """Whether anything at all is held about ``business`` or about every one. If not, every verdict is None."""
@@ -55,7 +58,7 @@ class Consent:
         """What forbids a message of ``business`` to ``recipient``, the strongest first; None if nothing does.
 
         A block stops everything, a stop of everything all but one-time codes, a plain stop the campaign lane and messages
-        to a list (``listed``) of any lane.
+        to a list (``listed``) of any lane, a stop of offers the campaign lane.
         """
         own = self._registers(business, recipient)
         common = self._registers(EVERY_BUSINESS, recipient)
@@ -72,6 +75,14 @@ class Consent:
         return _NOTHING if people is None else people.get(recipient, _NOTHING)
 
 
+def _register(suppression: Suppression) -> tuple[int, int]:
+    """Which register a suppression is about, and its stamp."""
+    at = _SCOPES.get(suppression.scope)
+    if at is None:
+        raise ValueError(f"a suppression of an unknown scope: {suppression.scope}")
+    return at, 2 * min(suppression.evidence_ms, suppression.received_ms) + suppression.revoke
+
+
 def _reaches(scope: Scope, lane: Lane, *, listed: bool) -> bool:
     match scope:
         case Scope.BLOCK:
@@ -80,3 +91,5 @@ def _reaches(scope: Scope, lane: Lane, *, listed: bool) -> bool:
             return lane is not Lane.OTP
         case Scope.MARKETING:
             return listed or lane is Lane.CAMPAIGN
+        case Scope.OFFERS:
+            return lane is Lane.CAMPAIGN

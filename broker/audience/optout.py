@@ -83,7 +83,7 @@ class Change(msgspec.Struct, frozen=True):
 
 _REVOKE_MARKETING: Final = (Change(Scope.MARKETING, revoke=True),)
 _REVOKE_ALL: Final = (Change(Scope.ALL, revoke=True),)
-_RESTORE: Final = (Change(Scope.MARKETING, revoke=False), Change(Scope.ALL, revoke=False))
+_RESTORE: Final = tuple(Change(scope, revoke=False) for scope in (Scope.MARKETING, Scope.ALL, Scope.OFFERS))
 _BLOCK: Final = (Change(Scope.BLOCK, revoke=True),)
 _UNBLOCK: Final = (Change(Scope.BLOCK, revoke=False),)
 
@@ -91,7 +91,8 @@ _UNBLOCK: Final = (Change(Scope.BLOCK, revoke=False),)
 def changes(kind: str, body: str) -> tuple[Change, ...]:
     """What a reply of ``kind`` (text, button, block, unblock) with ``body`` changes; empty for most.
 
-    "Start" takes back both kinds of stop, but no block: that is undone where it was made.
+    "Start" takes back every kind of stop, but no block: that is undone where it was made. If the platform still knows a stop of
+    offers, the gateway's next answer says so again.
     """
     match kind:
         case "block":

@@ -4,7 +4,7 @@ An illegal answer is reported and left out, so that one fault is told once.
 """
 
 from broker.audit.book import Book, Part
-from broker.audit.consent import forbids, upto_time
+from broker.audit.consent import forbids, knows_opt_out, upto_time
 from broker.audit.invariants import Breach
 from broker.audit.table import CONSENT, EXCEPTED, FIRST_TERMINAL, OPEN, SENT, Said
 from broker.audit.versions import Versions
@@ -12,8 +12,8 @@ from schemas.outcome import Answered
 from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import of_i64s, of_u32s, pairs, ranks_of
 
-_Exceptions = dict[int, tuple[int, int]]
-"""Rank -> status and due time."""
+_Exceptions = dict[int, tuple[int, int, int]]
+"""Rank -> status, due time and the gateway's code."""
 
 
 class Answers:
@@ -27,11 +27,12 @@ class Answers:
     def take(self, said: Said, part: Part, section: Answered) -> None:
         """One section: all accepted but the exceptions."""
         part.answered_ms = max(part.answered_ms, section.gateway_ms)
-        columns = (of_u32s(section.except_ranks), section.except_statuses, of_i64s(section.except_due_ms))
+        ranks, codes = of_u32s(section.except_ranks), of_u32s(section.except_codes)
+        columns = (ranks, section.except_statuses, of_i64s(section.except_due_ms), codes)
         if len({len(column) for column in columns}) > 1:
             self._book.findings.report(Breach.UNREADABLE, said.record.where, "exceptions of different length")
             return
-        exceptions = {rank: (status, due) for rank, status, due in zip(*columns, strict=True)}
+        exceptions = {rank: (status, due, code) for rank, status, due, code in zip(*columns, strict=True)}
         foreign = exceptions.keys() - set(ranks_of(section.ranks)) if exceptions else ()
         last = max((first + count for first, count in pairs(section.ranks)), default=0)
         if foreign or last > part.count:
@@ -40,8 +41,9 @@ class Answers:
             return
         for first, count in pairs(section.ranks):
             self._accept(said, part, range(first, first + count), exceptions)
-        for rank, (status, due_ms) in exceptions.items():
-            self._except(said, part, rank, status, due_ms)
+        told_ms = min(section.gateway_ms, said.header.at_ms)
+        for rank, exception in exceptions.items():
+            self._except(said, part, rank, exception, told_ms)
 
     def _accept(self, said: Said, part: Part, ranks: range, exceptions: _Exceptions) -> None:
         statuses, lo, hi = self._ranks.status, part.base + ranks.start, part.base + ranks.stop
@@ -53,7 +55,7 @@ class Answers:
             if before == State.SEND:
                 statuses[part.base + rank] = State.ACCEPTED
             else:
-                now, _ = exceptions.pop(rank, (State.ACCEPTED, 0))
+                now, _, _ = exceptions.pop(rank, (State.ACCEPTED, 0, 0))
                 self._not_under_way(said, f"{part}, rank {rank}", before, now)
 
     def _not_under_way(self, said: Said, message: str, before: int, now: int) -> None:
@@ -69,13 +71,28 @@ class Answers:
         detail = f"{message}: {word_of(before)}, then answered {word_of(now)}"
         self._book.findings.report(breach, said.record.where, detail)
 
-    def _except(self, said: Said, part: Part, rank: int, status: int, due_ms: int) -> None:
+    def _except(self, said: Said, part: Part, rank: int, exception: tuple[int, int, int], told_ms: int) -> None:
+        status, due_ms, code = exception
         ranks, at, report = self._ranks, part.base + rank, self._book.findings.report
         if status not in EXCEPTED:
             report(Breach.ILLEGAL_MOVE, said.record.where, f"{part}, rank {rank}, answered {status}")
             return
         ranks.status[at] = status
         ranks.due_ms[at] = due_ms
+        if status == Reason.RECIPIENT_OPTED_OUT and code:
+            self._opted_out(said, part, rank, told_ms)
+        else:
+            self._withheld(said, part, rank, status)
+
+    def _opted_out(self, said: Said, part: Part, rank: int, at_ms: int) -> None:
+        """The gateway said that a person had opted out of offers: the suppressions must know it soon."""
+        spoken = self._book.stops_of(part).get(rank, ())
+        known = knows_opt_out(spoken, part.request.business, at_ms)
+        if not known and self._book.rules.late(said.record.timestamp_ms):
+            self._book.findings.report(Breach.STOP_LOST, said.record.where, f"{part}, rank {rank}, answered")
+
+    def _withheld(self, said: Said, part: Part, rank: int, status: int) -> None:
+        report = self._book.findings.report
         if status in CONSENT:
             spoken = upto_time(self._book.stops_of(part).get(rank, ()), said.record.timestamp_ms)
             if forbids(spoken, said.lane, listed=part.listed) is None:

@@ -21,6 +21,7 @@ _STRONGEST_FIRST: Final = (
     (Scope.BLOCK, Reason.BLOCKED),
     (Scope.ALL, Reason.STOPPED_ALL),
     (Scope.MARKETING, Reason.STOPPED),
+    (Scope.OFFERS, Reason.RECIPIENT_OPTED_OUT),
 )
 
 
@@ -52,9 +53,17 @@ def forbids(stops: Iterable[Stop], lane: Lane, *, listed: bool) -> Reason | None
     return None
 
 
+def knows_opt_out(stops: Iterable[Stop], business: str, at_ms: int) -> bool:
+    """Whether a stop of this business's offers with evidence of ``at_ms`` or later is among these words."""
+    wanted = (business, Scope.OFFERS)
+    return any((stop.business, stop.scope) == wanted and stop.stamp >= (at_ms, True) for stop in stops)
+
+
 def _reaches(scope: Scope, lane: Lane, *, listed: bool) -> bool:
     if scope is Scope.MARKETING:
         return listed or lane is Lane.CAMPAIGN
+    if scope is Scope.OFFERS:
+        return lane is Lane.CAMPAIGN
     return scope is Scope.BLOCK or lane is not Lane.OTP
 
 

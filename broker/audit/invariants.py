@@ -24,7 +24,7 @@
 14. *Expiry.* Nothing is decided or accepted after ``expires_ms``, and nothing expires early.
 15. *Consent.* Each decision agrees with the suppressions and the list at the offsets that it names, and no hand-off is
     accepted later than the bound after a STOP in scope was acknowledged, nor after its frame's ``not_after_ms``; an opt-out
-    that the webhook confirmed is a suppression.
+    that the webhook confirmed, or that the gateway answered, is a suppression.
 16. *Tenants.* Source, sender, template, lane, status topic, charge and hand-off belong to one business.
 17. *Dead letters* name a record that is there, by topic, partition, offset and hash, once, and nothing that was accepted.
 18. *Order.* No older version of a fact is decided after a newer one was opened, or accepted after a newer one was handed to
@@ -112,7 +112,7 @@ class Breach(Enum):
 
     LATE_AFTER_STOP = (15, "handed off later than the bound after a STOP")
     PAST_NOT_AFTER = (15, "accepted after the frame's own end")
-    STOP_LOST = (15, "an opt-out that the webhook had confirmed is in no suppression")
+    STOP_LOST = (15, "an opt-out that the webhook had confirmed, or the gateway answered, is in no suppression")
     SENT_THOUGH_STOPPED = (15, "decided to be sent though the suppressions it names forbid it")
     REFUSED_THOUGH_ALLOWED = (15, "refused for a consent that was there")
     SENT_TO_LEAVER = (15, "decided to be sent to somebody who had left the list")

@@ -15,7 +15,7 @@ SENT: Final = bytes((State.SEND,))
 DECIDED: Final = bytes(
     (
         State.SEND, State.WAITING, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED, Reason.SUPERSEDED,
-        Reason.EXPIRED, Reason.CANCELLED, Reason.ATTEMPTS_EXHAUSTED, Reason.CRASHED_WORKER,
+        Reason.EXPIRED, Reason.CANCELLED, Reason.RECIPIENT_OPTED_OUT, Reason.ATTEMPTS_EXHAUSTED, Reason.CRASHED_WORKER,
     )
 )  # fmt: skip
 """What a decision may say."""
@@ -28,8 +28,8 @@ EXCEPTED: Final = bytes(
     )
 )  # fmt: skip
 """What an answer may say beside accepted: a refusal, later, in doubt, or withheld before it left."""
-CONSENT: Final = bytes((Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED))
-"""Refusals that suppressions must bear out."""
+CONSENT: Final = bytes((Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED, Reason.RECIPIENT_OPTED_OUT))
+"""Refusals that suppressions must bear out; the last one if it was the broker's and not the gateway's."""
 FIRST_TERMINAL: Final = min(Reason)
 """Status bytes from here on end a message."""
 

@@ -10,14 +10,17 @@ from broker.deliver.decide import Facts
 from broker.deliver.engine import Append, Engine
 from broker.deliver.frame import Flight
 from broker.deliver.hearing import MisshapenAnswerError
+from broker.deliver.optouts import opt_outs
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState, body_of_outcome
 from schemas import topics
+from schemas.facts import Suppression
 from schemas.outcome import Outcome
 from schemas.planned import Origin, Work
 from schemas.wire.header import Header, body_of, pack
 from streams import clock, faults, watch
 from streams.agents.facts import LaneFacts
+from streams.agents.outputs import suppression_records
 from streams.agents.parts import LaneParts
 from streams.agents.shard import IDLE_S, POLL_S, ShardTask, Wake
 from streams.gateway.port import Fenced, Throttled, Unknown
@@ -43,12 +46,15 @@ class DeliverShard:
         self.wake = Wake()
         self._facts = facts
         self._gateway = parts.gateway
+        self._outputs = parts.outputs
         self._done = done
         self._fit_to_send = fit_to_send
         self.state = ShardState(self.policy, facts.shard(shard).audience)
         place = JournalPlace(topics.outcomes(parts.lane), parts.lane, shard, parts.settings.accept_trimmed)
         self._journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
         self._engine: Engine | None = None
+        self._opted_out: list[Suppression] = []
+        """What answers in the journal say about consent; kept until the suppressions have it."""
         self._inbox: deque[Delivered] = deque()
         self._open_inputs: dict[Origin, Delivered] = {}
         self._parts: Counter[Origin] = Counter()
@@ -83,6 +89,7 @@ class DeliverShard:
         """Fold one valid record of the journal; the only way in which the state changes."""
         body = body_of_outcome(header, record.value)
         if body is not None:
+            self._opted_out += opt_outs(self.state, header, body, self._facts.shard(self.policy.shard).audience)
             self.state.apply(header, body)
 
     @property
@@ -112,6 +119,7 @@ class DeliverShard:
         )
         watch.opened("outcomes", self.policy.lane, shard, self._journal, _seconds_since(started_ms))
         while True:
+            await self._suppress()
             self._take_inputs(engine)
             moved = await self._append(engine)
             moved = self._launch(engine) or moved
@@ -144,6 +152,17 @@ class DeliverShard:
         watch.journaled("outcomes", self.policy.lane, self._journal, _seconds_since(started_ms), before)
         watch.appended(self.policy.lane, append)
         return True
+
+    async def _suppress(self) -> None:
+        """Let alone whom answers told to have opted out. A new owner folds the same answers, and says what nobody knows yet."""
+        if not self._opted_out:
+            return
+        consent = self._facts.shard(self.policy.shard).consent
+        news = [entry for entry in self._opted_out if not consent.holds(entry)]
+        if news:
+            await self._outputs.confirm(suppression_records(news, lane=self.policy.lane, shard=self.policy.shard))
+            watch.suppressed(news)
+        self._opted_out.clear()
 
     def _record(self, append: Append) -> bytes:
         header = Header(append.kind, self.policy.lane, self.policy.shard, self._journal.epoch, append.at_ms)

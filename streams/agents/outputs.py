@@ -10,7 +10,7 @@ import msgspec
 
 from broker.plan.engine import Answer, AudienceRecord, Direct, Rerouted
 from schemas import topics
-from schemas.facts import Charge
+from schemas.facts import Charge, Suppression, Suppressions
 from schemas.names import Lane, partition_of
 from schemas.status import DeadLetter, Status
 from schemas.wire.cloudevents import encode_status
@@ -18,6 +18,8 @@ from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import Outgoing
 
 _json = msgspec.json.Encoder()
+_ENTRIES = 1_000
+"""Suppressions a record: about 150 bytes each."""
 
 
 def dead_letter(letter: DeadLetter) -> Outgoing:
@@ -35,6 +37,19 @@ def charge_record(charge: Charge, *, lane: Lane, shard: int, shards: int, now_ms
     key = charge.business.encode()
     value = pack(Header(Kind.CHARGE, lane, shard, 0, now_ms), charge)
     return Outgoing(topics.CHARGES, value, key=key, partition=partition_of(key, shards))
+
+
+def suppression_records(entries: Sequence[Suppression], *, lane: Lane, shard: int) -> list[Outgoing]:
+    """What deliver learnt about consent; each entry carries its own times, so it is written the same by every owner."""
+    parts = [tuple(entries[at : at + _ENTRIES]) for at in range(0, len(entries), _ENTRIES)]
+    return [
+        Outgoing(
+            topics.SUPPRESSIONS,
+            pack(Header(Kind.SUPPRESSION, lane, shard, 0, part[-1].received_ms), Suppressions(part)),
+            partition=shard,
+        )
+        for part in parts
+    ]
 
 
 def direct_records(direct: Sequence[Direct], *, lane: Lane, now_ms: int) -> list[Outgoing]:

@@ -17,15 +17,16 @@ from schemas.facts import Receipts
 from schemas.names import Lane, text_of
 from schemas.outcome import Outcome
 from schemas.planned import PlannedBatch, Work
-from schemas.reasons import State
+from schemas.reasons import Reason, State
 from schemas.topics import WINDOWS
 from schemas.wire.header import Kind, head_of, pack
-from tests.pure import audit_plants_effects, audit_plants_messages, audit_plants_requests
+from tests.pure import audit_plants_effects, audit_plants_messages, audit_plants_optouts, audit_plants_requests
 from tests.pure.audit_log import MINUTE_MS, PEPPER, SHARDS, people_in
 from tests.pure.audit_plants import Plant, news
 from tests.pure.audit_story import Story
 
-PLANTS = [*audit_plants_requests.PLANTS, *audit_plants_messages.PLANTS, *audit_plants_effects.PLANTS]
+_TABLES = (audit_plants_requests, audit_plants_messages, audit_plants_optouts, audit_plants_effects)
+PLANTS = [row for table in _TABLES for row in table.PLANTS]
 _WINDOWS = {lane: msgspec.structs.replace(windows, settle_ms=MINUTE_MS) for lane, windows in WINDOWS.items()}
 _JOINS = (topics.CHARGES, topics.DEAD_LETTERS, topics.SUPPRESSIONS, topics.AUDIENCE)
 _EMPTY = {Kind.PLANNED: PlannedBatch(()), Kind.WORK: Work(()), Kind.OUTCOME: Outcome(), Kind.RECEIPT: Receipts(())}
@@ -92,6 +93,18 @@ def test_what_is_open_within_its_window_is_legal_and_counted() -> None:
     assert (found.counts["lag_plan"], found.counts["lag_deliver"]) == (1, 1)
     assert found.accepted - before.accepted == found.open - before.open == 5
     assert [found.in_state(state) for state in ("pending", "send", "waiting", "accepted")] == [2, 1, 1, 1]
+
+
+def test_an_opt_out_that_the_gateway_answers_is_legal_and_holds() -> None:
+    """Refused there, suppressed here; the next offer is refused by the broker, and news to the same person are not."""
+    story = Story()
+    audit_plants_optouts.opted_out(story, audit_plants_optouts.offer(story, "first"))
+    story.decide(audit_plants_optouts.offer(story, "second"), 1, {0: Reason.RECIPIENT_OPTED_OUT})
+    flight = story.ask(Lane.UPDATE, "news", "offers", business="shop")
+    for shard in range(SHARDS):
+        story.open(flight, shard)
+    story.send(flight, 1, [0])
+    assert audited(story, lag_ms=MINUTE_MS).violations == ()
 
 
 def test_a_violation_counts_the_messages_that_it_concerns() -> None:

@@ -47,6 +47,9 @@ REACH = (
     (Scope.ALL, Lane.UPDATE, False, Reason.STOPPED_ALL),
     (Scope.ALL, Lane.UPDATE, True, Reason.STOPPED_ALL),
     (Scope.ALL, Lane.CAMPAIGN, True, Reason.STOPPED_ALL),
+    (Scope.OFFERS, Lane.OTP, False, None),
+    (Scope.OFFERS, Lane.UPDATE, True, None),
+    (Scope.OFFERS, Lane.CAMPAIGN, True, Reason.RECIPIENT_OPTED_OUT),
     (Scope.BLOCK, Lane.OTP, False, Reason.BLOCKED),
     (Scope.BLOCK, Lane.UPDATE, False, Reason.BLOCKED),
     (Scope.BLOCK, Lane.CAMPAIGN, True, Reason.BLOCKED),
@@ -57,7 +60,7 @@ REACH = (
 def test_a_scope_stops_what_it_reaches_and_nothing_else(
     *, scope: Scope, lane: Lane, listed: bool, reason: Reason | None
 ) -> None:
-    """A stop stops offers and lists, a stop of everything all but codes, a block everything."""
+    """A stop stops offers and lists, one told by the gateway offers, a stop of everything all but codes, a block everything."""
     assert consent_of(said(scope)).verdict(ANNA, "air", lane=lane, listed=listed) is reason
 
 
@@ -101,6 +104,17 @@ def test_evidence_time_decides(*, row: str, change: Suppression, reason: Reason 
     if turned:
         entries.reverse()
     assert consent_of(*entries).verdict(ANNA, "air", lane=Lane.CAMPAIGN, listed=True) is reason
+
+
+def test_what_is_held_is_known() -> None:
+    """Only what would change something is news: a later stop, another scope, another person."""
+    consent = consent_of(said(Scope.OFFERS, at_ms=2_000))
+    assert consent.holds(said(Scope.OFFERS, at_ms=2_000))
+    assert consent.holds(said(Scope.OFFERS, at_ms=1_999))
+    assert consent.holds(said(Scope.OFFERS, at_ms=2_000, revoke=False))
+    assert not consent.holds(said(Scope.OFFERS, at_ms=2_001))
+    assert not consent.holds(said(Scope.MARKETING, at_ms=2_000))
+    assert not consent.holds(said(Scope.OFFERS, at_ms=2_000, recipient=BERT))
 
 
 def test_unblocking_does_not_take_back_a_stop() -> None:

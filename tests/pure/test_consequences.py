@@ -3,6 +3,7 @@
 import pytest
 
 from broker.consequences import CONSEQUENCES, consequence_of
+from broker.deliver.answer import PERMANENT
 from broker.deliver.engine import Append
 from broker.plan.engine import Answer, PlanStep
 from schemas.names import Lane
@@ -25,6 +26,12 @@ def test_every_reason_has_its_row(reason: Reason) -> None:
 def test_no_row_is_left_of_a_reason_that_is_gone() -> None:
     """The table and the list are the same set."""
     assert set(CONSEQUENCES) == set(Reason)
+
+
+def test_whom_a_reason_suppresses_the_gateway_has_answered_so() -> None:
+    """Only an answer of the gateway can tell of a person's wish; what deliver decides follows from one that is known."""
+    answered = set(PERMANENT.values())
+    assert {reason for reason, row in CONSEQUENCES.items() if row.suppress is not None} <= answered
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if consequence_of(reason).alert], ids=lambda r: r.word)

@@ -9,7 +9,7 @@ from schemas.facts import Scope
 
 STOP = (Change(Scope.MARKETING, revoke=True),)
 STOP_ALL = (Change(Scope.ALL, revoke=True),)
-START = (Change(Scope.MARKETING, revoke=False), Change(Scope.ALL, revoke=False))
+START = tuple(Change(scope, revoke=False) for scope in (Scope.MARKETING, Scope.ALL, Scope.OFFERS))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+# ruff: noqa: D103 - the name of a plant is its sentence
+"""Planted violations about opt-outs that the gateway answers: a suppression must follow, and hold."""
+
+from broker.audit.invariants import Breach
+from schemas import topics
+from schemas.facts import Scope, Suppression, Suppressions
+from schemas.names import Lane
+from schemas.outcome import Answered
+from schemas.reasons import Reason, State
+from schemas.wire.columns import i64s, intervals_of, u32s
+from schemas.wire.frames import Code
+from schemas.wire.header import Header, Kind, pack
+from tests.pure.audit_dump import Asked
+from tests.pure.audit_log import MINUTE_MS, SHARDS, person
+from tests.pure.audit_plants import Plants
+from tests.pure.audit_story import Story
+
+PLANTS = Plants()
+SHARD = 1
+_SOON = {"lag_ms": MINUTE_MS}
+
+
+def offer(story: Story, event_id: str) -> Asked:
+    """One more offer to the list, taken over."""
+    asked = story.ask(Lane.CAMPAIGN, event_id, "offers")
+    for shard in range(SHARDS):
+        story.open(asked, shard)
+    return asked
+
+
+def opted_out(story: Story, asked: Asked, *, behind_ms: int = 0, told: bool = True) -> None:
+    """The gateway refuses the first person for having stopped marketing; the suppressions are told so."""
+    story.decide(asked, SHARD, {0: State.SEND})
+    story.hand(asked, SHARD, [0], event="refused", code=Code.USER_STOPPED_MARKETING)
+    exception = (u32s([0]), bytes((Reason.RECIPIENT_OPTED_OUT,)), u32s([Code.USER_STOPPED_MARKETING]), i64s([0]))
+    at_ms = story.now
+    story.say(asked, SHARD, answered=(Answered(asked.name, intervals_of([0]), at_ms, *exception),))
+    if told:
+        who = person(asked.people[SHARD][0])
+        entry = Suppression(who, "shop", Scope.OFFERS, revoke=True, evidence_ms=at_ms - behind_ms, received_ms=at_ms)
+        head = Header(Kind.SUPPRESSION, Lane.CAMPAIGN, SHARD, 0, at_ms)
+        story.put(topics.SUPPRESSIONS, SHARD, pack(head, Suppressions((entry,))))
+
+
+@PLANTS.row(Breach.STOP_LOST, **_SOON)
+def an_answered_opt_out_is_in_no_suppression(story: Story) -> None:
+    opted_out(story, offer(story, "unheard"), told=False)
+
+
+@PLANTS.row(Breach.STOP_LOST, **_SOON)
+def an_answered_opt_out_is_told_as_older_than_it_is(story: Story) -> None:
+    opted_out(story, offer(story, "backdated"), behind_ms=1)
+
+
+@PLANTS.row(Breach.REFUSED_THOUGH_ALLOWED)
+def an_opt_out_that_no_gateway_answered(story: Story) -> None:
+    story.decide(offer(story, "invented"), SHARD, {0: Reason.RECIPIENT_OPTED_OUT})
+
+
+@PLANTS.row(Breach.REFUSED_THOUGH_ALLOWED)
+def a_row_is_withheld_for_an_opt_out_that_nobody_knows(story: Story) -> None:
+    asked = offer(story, "withheld")
+    story.decide(asked, SHARD, {0: State.SEND})
+    story.answer(asked, SHARD, [0], {0: Reason.RECIPIENT_OPTED_OUT})
+
+
+@PLANTS.row(Breach.SENT_THOUGH_STOPPED)
+def an_offer_to_somebody_who_had_opted_out(story: Story) -> None:
+    opted_out(story, offer(story, "first"))
+    story.send(offer(story, "second"), SHARD, [0])
