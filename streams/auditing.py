@@ -19,13 +19,13 @@ from schemas.topics import DEAD_LETTERS, STATUS_PREFIX, catalogue
 from schemas.wire.frames import GatewayEvent
 from streams import clock
 from streams.agents.parts import group_of
-from streams.books import whole_ledger
 from streams.kafka.bounds import Bounds, log_bounds
 from streams.kafka.commits import Place
 from streams.kafka.committed import committed_offsets
 from streams.kafka.readiness import describe
 from streams.kafka.scan import scan
-from streams.ledger import path_of
+from streams.ledger.books import whole_ledger
+from streams.ledger.program import path_of
 from streams.settings import Settings, raw
 from streams.simulator.eventlog import FILE_NAME, read
 from streams.simulator.program import log_folder

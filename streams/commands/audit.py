@@ -15,9 +15,9 @@ from broker.audit.report import OPEN_STATES, Audit
 from schemas.names import Lane
 from streams import clock
 from streams.auditing import audit_system
-from streams.books import BooksError
 from streams.commands.console import BootstrapOption, refuse, run
 from streams.commands.ledger import money
+from streams.ledger.books import BooksError
 from streams.settings import Settings, SettingsError, load
 
 _LOGS: Final = "logs"

@@ -19,9 +19,9 @@ from streams.commands.stacks import STACK_FAULTS, FreePortsOption, RunningKafkaO
 from streams.demo import summary
 from streams.demo.story import Story
 from streams.endings import until_signalled
+from streams.local.stack import Stack, StackPlan, running
 from streams.scraping import processes, scrape_all
 from streams.settings import kafka_bootstrap
-from streams.stack import Stack, StackPlan, running
 
 _CALM_S = 3
 _QUIET_S = 120

@@ -26,8 +26,8 @@ from streams.commands.stacks import (
     write_exports,
 )
 from streams.endings import until_signalled
+from streams.local.stack import Stack, StackPlan, running
 from streams.settings import kafka_bootstrap, load
-from streams.stack import Stack, StackPlan, running
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from streams import log
-from streams.books import Balance, BooksError, balances, oddities
 from streams.commands.console import refuse, say
 from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.readiness import demand_listener
-from streams.ledger import keep_books, path_of
+from streams.ledger.books import Balance, BooksError, balances, oddities
+from streams.ledger.program import keep_books, path_of
 from streams.settings import Settings, SettingsError, load
 
 _MICRO = 1_000_000

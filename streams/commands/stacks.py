@@ -13,11 +13,11 @@ import typer
 
 from schemas.names import Lane
 from streams.commands.console import FAULTS
-from streams.ledger import path_of
-from streams.placement import in_slot
-from streams.processes import ProcessError
+from streams.ledger.program import path_of
+from streams.local.placement import in_slot
+from streams.local.processes import ProcessError
+from streams.local.stack import REGISTRY, Stack
 from streams.settings import variable_of
-from streams.stack import REGISTRY, Stack
 
 STACK_FAULTS: Final = (*FAULTS, ProcessError)
 """What can be wrong with the surroundings when a stack is started."""

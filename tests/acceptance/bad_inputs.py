@@ -26,7 +26,7 @@ from streams.auditing import audit_system
 from streams.client import Client, InvalidEventError
 from streams.client.progress import PLAN
 from streams.kafka.scan import scan
-from streams.stack import Stack, StackPlan, running
+from streams.local.stack import Stack, StackPlan, running
 from tests.acceptance.inputs import BROKER, CLIENT, DEAD_LETTER, ROWS, STATUS, Draft, Row, draft_of, sound
 
 _PATIENCE_S: Final = 30

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streams.stack import running
+from streams.local.stack import running
 from tests.acceptance.bad_inputs import Outcome, outcome_of, plan_of, table
 from tests.acceptance.inputs import BROKER, CANARY, ROWS, STATUS, Row
 

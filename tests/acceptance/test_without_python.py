@@ -13,8 +13,8 @@ from schemas.wire.cloudevents import decode_status
 from streams.kafka.distribution import obtain_distribution
 from streams.kafka.jars import obtain_jars, read_lock
 from streams.kafka.scan import follow
+from streams.local.stack import StackPlan, running
 from streams.settings import cache_folder
-from streams.stack import StackPlan, running
 from tests.acceptance.terminal import ROOT, done
 
 EXAMPLES = ROOT / "deploy" / "dev" / "examples"

@@ -16,10 +16,10 @@ from schemas.reasons import Reason
 from streams import clock
 from streams.auditing import audit_system
 from streams.client.client import Client
+from streams.local.stack import Stack, StackPlan, running
 from streams.scraping import processes, scrape_all
 from streams.settings import raw
 from streams.simulator.devices import Profile
-from streams.stack import Stack, StackPlan, running
 from tests.faults.deck import Card, cards
 from tests.faults.harm import AFTERMATH_S, Harm, Order
 from tests.faults.load import LIFETIME_MS, Load

@@ -11,8 +11,8 @@ from typing import Final
 
 from schemas.names import Lane
 from streams import clock
-from streams.processes import Process
-from streams.stack import Stack
+from streams.local.processes import Process
+from streams.local.stack import Stack
 from tests.faults.brokers import NODES
 from tests.faults.deck import DELICATE, FAULTS, LONG, Card
 from tests.faults.points import POINTS, Deck

@@ -5,8 +5,8 @@ import dataclasses
 from typing import Final
 
 from streams import clock
-from streams.processes import Process, ProcessPlan
-from streams.stack import Stack
+from streams.local.processes import Process, ProcessPlan
+from streams.local.stack import Stack
 from tests.faults.scene import SESSION_MS, Scene, slot_of
 
 BACK_S: Final = 60

@@ -8,8 +8,8 @@ from typing import Final
 from schemas.names import Lane
 from streams import clock
 from streams.kafka.assignor import shard_runs
-from streams.processes import Process
-from streams.stack import Stack
+from streams.local.processes import Process
+from streams.local.stack import Stack
 
 SESSION_MS: Final = 6_000
 """After so much silence the group gives a worker's shards away."""

@@ -15,9 +15,9 @@ from schemas import topics
 from schemas.names import Lane
 from schemas.topics import CHARGES, catalogue
 from streams.auditing import audit_system
-from streams.books import FILE, Books
 from streams.kafka.cluster import some_kafka
 from streams.kafka.reader import LogRecord
+from streams.ledger.books import FILE, Books
 from streams.settings import Settings, child_environment, load
 from streams.simulator.eventlog import EventLog
 from streams.simulator.program import log_folder

@@ -20,9 +20,9 @@ from schemas.names import Lane, partition_of
 from schemas.registry import Category
 from schemas.topics import SHARDS, catalogue
 from schemas.wire.header import Header, Kind, pack
-from streams.books import FILE, balances
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.provision import provision
+from streams.ledger.books import FILE, balances
 from streams.settings import child_environment
 from tests.conftest import RealKafka
 from tests.programs import PATIENCE_S, Program, until

@@ -25,15 +25,15 @@ from schemas.wire.columns import i64s, u16s
 from schemas.wire.header import Header, Kind, pack
 from schemas.wire.sealed import AddressBook
 from streams import clock, log
-from streams.books import whole_ledger
 from streams.client import Client
 from streams.client.events import Head, notification
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.provision import provision
-from streams.ledger import path_of
+from streams.ledger.books import whole_ledger
+from streams.ledger.program import path_of
+from streams.local.stack import Stack, StackPlan, running
 from streams.scraping import processes, scrape_all
 from streams.settings import raw
-from streams.stack import Stack, StackPlan, running
 from tests.load.copy_loop import copy_rate
 
 _BUSINESS = "airline-ua"

@@ -15,9 +15,9 @@ from random import Random
 import msgspec
 
 from schemas.names import Lane
+from streams.local.stack import Stack
 from streams.simulator.eventlog import FILE_NAME, read
 from streams.simulator.program import log_folder
-from streams.stack import Stack
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _ASK_EVERY_S = 0.5

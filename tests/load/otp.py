@@ -17,8 +17,8 @@ from streams import clock, log
 from streams.client import Client
 from streams.client.events import Head, notification
 from streams.demo.summary import code_ages_ms, quantile
+from streams.local.stack import StackPlan, running
 from streams.sources.people import person
-from streams.stack import StackPlan, running
 
 _PEOPLE = 5_000
 

@@ -24,16 +24,16 @@ from schemas.status import DeadLetter
 from schemas.topics import HOUR_MS
 from schemas.wire.cloudevents import decode_status
 from streams import clock
-from streams.books import balances
 from streams.client.client import Client
 from streams.client.events import Head, notification
 from streams.client.progress import REFUSED
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Place, Publisher
 from streams.kafka.scan import scan
-from streams.ledger import path_of
+from streams.ledger.books import balances
+from streams.ledger.program import path_of
+from streams.local.stack import Stack, StackPlan, running
 from streams.sources.people import person
-from streams.stack import Stack, StackPlan, running
 from tests.load.gauges import ages, all_accepted, at_pace, cpu_by_process, cpu_seconds, end, quantile, say
 from tests.load.malformed import BUSINESS, bad
 

@@ -14,7 +14,8 @@ from schemas.facts import Charge
 from schemas.names import Lane
 from schemas.registry import Category
 from schemas.wire.header import Header, Kind, pack
-from streams.books import (
+from streams.kafka.reader import LogRecord
+from streams.ledger.books import (
     Balance,
     Books,
     BooksBrokenError,
@@ -24,7 +25,6 @@ from streams.books import (
     oddities,
     whole_ledger,
 )
-from streams.kafka.reader import LogRecord
 
 REQUEST = b"request-00000001"
 

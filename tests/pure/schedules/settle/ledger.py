@@ -1,9 +1,9 @@
-"""The ledger: ``streams/posting.py`` over a book in memory, killed anywhere in its transaction."""
+"""The ledger: ``streams/ledger/posting.py`` over a book in memory, killed anywhere in its transaction."""
 
 from collections.abc import Sequence
 
 from streams.kafka.reader import LogRecord
-from streams.posting import Batch
+from streams.ledger.posting import Batch
 from tests.pure.schedules.log import Stamped
 from tests.pure.schedules.runner import Runner, Steps
 from tests.pure.schedules.settle.world import SettleWorld

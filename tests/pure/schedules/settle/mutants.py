@@ -14,7 +14,7 @@ from schemas.names import text_of
 from schemas.wire.columns import count_of
 from schemas.wire.header import body_of, head_of
 from streams.kafka.reader import LogRecord
-from streams.posting import Batch, Part
+from streams.ledger.posting import Batch, Part
 from tests.pure.schedules.log import Stamped
 from tests.pure.schedules.runner import Runner, Steps
 from tests.pure.schedules.settle.ledger import LedgerOwner

@@ -11,7 +11,7 @@ from schemas.registry import Category, PriceCard
 from schemas.status import Status
 from schemas.wire.columns import interval
 from schemas.wire.header import Header, Kind, pack
-from streams.books import _SCHEMA
+from streams.ledger.books import _SCHEMA
 from tests.pure.schedules.log import Log
 from tests.pure.schedules.settle.story import MARKETS, Author, Story
 from tests.pure.schedules.stage import World

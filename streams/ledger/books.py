@@ -25,7 +25,7 @@ from typing import Final, NamedTuple, Self
 from broker.audit.dump import Ledger, LedgerEntry, LedgerRow
 from streams.faults import point
 from streams.kafka.reader import LogRecord
-from streams.posting import Batch, Posted
+from streams.ledger.posting import Batch, Posted
 
 
 class BooksError(Exception):

@@ -2,8 +2,7 @@
 
 Used by ``fanfare dev``, ``fanfare demo`` and the fault tests. A process that ends itself is meant to be started again in its
 place (PROTOCOL.md rule 14); a *brake* keeps one that cannot run from being started for ever. Children are tethered
-(``streams/tether.py``) and in sessions of their own: Ctrl-C in the terminal reaches the parent alone, which decides what stops
-when.
+(``tether.py``) and in sessions of their own: Ctrl-C in the terminal reaches the parent alone, which decides what stops when.
 """
 
 import asyncio
@@ -17,7 +16,8 @@ from typing import Final, NamedTuple
 
 import aiohttp
 
-from streams import clock, tether
+from streams import clock
+from streams.local import tether
 
 READY_S: Final = 60.0
 """Two seconds are usual; a loaded machine, or a long journal to fold, gets a minute."""

@@ -15,12 +15,12 @@ from schemas.names import Lane
 from schemas.reasons import Reason
 from schemas.registry import Category
 from streams import metrics
-from streams.books import FILE, Books
 from streams.health import Health
 from streams.kafka.reader import LogRecord
 from streams.kafka.tail import Tail
+from streams.ledger.books import FILE, Books
+from streams.ledger.posting import Posted
 from streams.log import Event, log
-from streams.posting import Posted
 from streams.settings import Settings
 
 WAIT_MS: Final = 250
@@ -70,7 +70,7 @@ class Ledger:
 
 
 async def keep_books(settings: Settings, stop: asyncio.Event) -> None:
-    """Keep the books of a deployment until ``stop`` is set; raises :class:`streams.books.BooksError`."""
+    """Keep the books of a deployment until ``stop`` is set; raises :class:`streams.ledger.books.BooksError`."""
     with Books(path_of(settings)) as books:
         ledger = Ledger(settings, books)
         async with Health(settings, "ledger", port=settings.ledger_metrics_port, ready={"complete": ledger.behind}):

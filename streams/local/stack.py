@@ -24,13 +24,13 @@ from streams.kafka.cluster_errors import PortTakenError
 from streams.kafka.ports import demand_free, free_ports
 from streams.kafka.provision import provision
 from streams.kafka.readiness import demand_listener, wait_ready
-from streams.placement import demand_places, free_places, in_slot
-from streams.processes import Process, ProcessPlan
+from streams.local.placement import demand_places, free_places, in_slot
+from streams.local.processes import Process, ProcessPlan
 from streams.registered import read_registry
 from streams.registration import RegistrationError, changes, read_files, write
 from streams.settings import Settings
 
-REGISTRY: Final = Path(__file__).parents[1] / "deploy" / "dev"
+REGISTRY: Final = Path(__file__).parents[2] / "deploy" / "dev"
 """The businesses, templates and prices of the development set-up, in the checkout that this module stands in."""
 
 KAFKA_PORTS: Final = (9092, 9093, 9094)

@@ -1,0 +1,1 @@
+"""The ledger: one process, one SQLite file, each charge posted once."""
