@@ -88,7 +88,7 @@ CONSEQUENCES: Mapping[Reason, Consequence] = {
     ),
     Reason.UNKNOWN_BUSINESS: Consequence("The business is not registered.", "Register it."),
     Reason.BUSINESS_SUSPENDED: Consequence("The business is suspended.", "Ask the platform's support."),
-    Reason.UNKNOWN_SENDER: Consequence("The sender is not one of this business.", _FIX),
+    Reason.UNKNOWN_SENDER: Consequence("The business has no such sender for this lane.", _FIX),
     Reason.SENDER_SUSPENDED: Consequence("The sender is suspended.", "Use another sender."),
     Reason.UNKNOWN_TEMPLATE: Consequence("The template is not known.", "Register it, or correct its name."),
     Reason.WRONG_LANE: Consequence(

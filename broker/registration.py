@@ -12,7 +12,7 @@ from typing import Final
 
 from broker.heartbeat import TEMPLATES, is_heartbeat
 from broker.registry import SEAL, Registry
-from schemas.names import HEARTBEAT_BUSINESS
+from schemas.names import HEARTBEAT_BUSINESS, Lane
 from schemas.registry import (
     Business,
     Category,
@@ -33,6 +33,8 @@ _LANGUAGE: Final = re.compile(r"[a-z]{2}")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _MARKET: Final = re.compile(r"\*|[1-9][0-9]{0,2}")
 _CATEGORIES: Final = tuple(category.word for category in Category)
+_LANES: Final = {lane.word for lane in Lane}
+_ALL_PERCENT: Final = 100
 _TEXT_CHARS: Final = 1_024
 _KEY_BYTES: Final = 32
 
@@ -90,6 +92,14 @@ def _sender(entry: Sender, registry: Registry) -> Iterator[str]:
         yield "number must be E.164, like +18005550101"
     if entry.rate_per_s < 1:
         yield "rate_per_s must be at least 1"
+    yield from _shares(entry)
+
+
+def _shares(entry: Sender) -> Iterator[str]:
+    if entry.shares and (not entry.shares.keys() <= _LANES or sum(entry.shares.values()) > _ALL_PERCENT):
+        yield f"shares gives each lane ({', '.join(sorted(_LANES))}) a percentage, 100 in all at most"
+    if any(entry.rate_per_s * percent < _ALL_PERCENT for percent in entry.shares.values()):
+        yield "shares must leave each lane that it names at least 1 a second"
 
 
 def _template(entry: Template, registry: Registry) -> Iterator[str]:

@@ -47,6 +47,8 @@ class Sender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     rate_per_s: int = 80
     active: bool = True
     default: bool = False
+    shares: dict[str, int] = {}
+    """Lane -> percent of the throughput that is its own; a lane without one has none. Empty: used in one lane, which has all."""
 
 
 class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from broker.plan.params import fill
 from broker.plan.parties import Parties, parties_of
 from broker.plan.policy import PlanPolicy
 from broker.plan.recipients import rows_of
-from broker.plan.reserve import Rate, Reservation, reserve
+from broker.plan.reserve import Rate, Reservation, reserve, share_of
 from broker.plan.window import expiry_of
 from broker.registry import SEAL, Registry
 from schemas.planned import Origin, Planned, Rows, Terms
@@ -124,7 +124,7 @@ def _reserve(
 ) -> Reservation:
     if not count or not policy.limits:
         return Reservation(now_ms, 0)
-    return reserve(owed_us(sender.id), now_ms, count, Rate.of(sender.rate_per_s, policy.share_percent))
+    return reserve(owed_us(sender.id), now_ms, count, Rate.of(share_of(sender, policy.lane)))
 
 
 def _too_late(reservation: Reservation, expires_ms: int, foldable_ms: int) -> Refusal | None:

@@ -8,6 +8,7 @@ import msgspec
 
 from broker.heartbeat import is_heartbeat
 from broker.plan.admit import Notice
+from broker.plan.reserve import share_of
 from broker.registry import Registry
 from schemas import topics
 from schemas.names import Lane
@@ -31,7 +32,7 @@ def parties_of(notice: Notice, registry: Registry, lane: Lane) -> Parties | Refu
     body, business = notice.content.body, notice.named.business
     if not registry.businesses[business].active:
         return suspended()
-    sender = _sender(registry, business, body.sender)
+    sender = _sender(registry, business, body.sender, lane)
     if isinstance(sender, Refusal):
         return sender
     template = _template(registry, business, body.template)
@@ -49,7 +50,7 @@ def suspended() -> Refusal:
     return Refusal(Reason.BUSINESS_SUSPENDED, "The business is suspended: ask the operator.")
 
 
-def _sender(registry: Registry, business: str, asked: str | None) -> Sender | Refusal:
+def _sender(registry: Registry, business: str, asked: str | None, lane: Lane) -> Sender | Refusal:
     sender = registry.sender_for(business, asked)
     if sender is None:
         if asked is None:
@@ -58,6 +59,9 @@ def _sender(registry: Registry, business: str, asked: str | None) -> Sender | Re
         return Refusal(Reason.UNKNOWN_SENDER, f"The business has no sender {echo(asked)}{rest}")
     if not sender.active:
         return Refusal(Reason.SENDER_SUSPENDED, f"Sender {echo(sender.id)} is suspended: ask the operator.")
+    if not share_of(sender, lane):
+        rest = "name another, or ask the operator for a share."
+        return Refusal(Reason.UNKNOWN_SENDER, f"Sender {echo(sender.id)} has no share of the {lane.word} lane: {rest}")
     return sender
 
 

@@ -28,8 +28,6 @@ class PlanPolicy(msgspec.Struct, frozen=True):
     shards: int = SHARDS
     limits: bool = True
     """False: sender throughput is not reserved (benchmarks)."""
-    share_percent: int = 100
-    """The lane's share of every sender's throughput (PROTOCOL.md section 5)."""
 
     @classmethod
     def of(cls, lane: Lane, shard: int, *, pepper: bytes, address_book: AddressBook) -> "PlanPolicy":

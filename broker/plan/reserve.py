@@ -12,10 +12,18 @@ from typing import Final
 
 import msgspec
 
+from schemas.names import Lane
+from schemas.registry import Sender
+
 _SECOND_US: Final = 1_000_000
 _BURSTS_PER_S: Final = 10
 """A burst is a tenth of a second's worth: enough that single messages seldom wait, and in any second at most a tenth
 above the rate."""
+
+
+def share_of(sender: Sender, lane: Lane) -> int:
+    """Recipients a second that a lane may be sent (PROTOCOL.md section 5); 0 if it has no share."""
+    return sender.rate_per_s * sender.shares.get(lane.word, 0) // 100 if sender.shares else sender.rate_per_s
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -25,10 +33,9 @@ class Rate(msgspec.Struct, frozen=True):
     burst: int
 
     @classmethod
-    def of(cls, per_s: int, share_percent: int = 100) -> "Rate":
-        """A lane's share of a sender's rate; at least one a second."""
-        share = max(1, per_s * share_percent // 100)
-        return cls(share, max(1, share // _BURSTS_PER_S))
+    def of(cls, per_s: int) -> "Rate":
+        """A rate with the burst that goes with it."""
+        return cls(per_s, max(1, per_s // _BURSTS_PER_S))
 
     def cost_us(self, count: int) -> int:
         """How long ``count`` recipients take, rounded up: an error is never in the sender's favour."""

@@ -31,12 +31,17 @@ class Registered:
         own = self._templates.get((business, template, version))
         return own or self._templates.get(("*", template, version))
 
-    def may_send(self, business: str, sender: str) -> bool:
-        """Whether the account and its number are in good standing."""
+    def throughput(self, sender: str, lane: str) -> int:
+        """Messages a second that a number may send through the listener of ``lane``; it has to be known."""
+        number = self.senders[sender]
+        return number.rate_per_s * number.shares.get(lane, 0) // 100 if number.shares else number.rate_per_s
+
+    def may_send(self, business: str, sender: str, lane: str) -> bool:
+        """Whether the account and its number are in good standing, and the number may be used through that listener."""
         account, number = self.businesses.get(business), self.senders.get(sender)
         if account is None or number is None:
             return False
-        return account.active and number.active and number.business == business
+        return account.active and number.active and number.business == business and self.throughput(sender, lane) > 0
 
 
 def read(paths: Iterable[Path]) -> Registered:

@@ -93,14 +93,15 @@ class Rules:
 
     def _account(self, asked: Asked) -> Refusals:
         section = asked.rows.section
-        allowed = self._registered.may_send(section.business, section.sender)
+        allowed = self._registered.may_send(section.business, section.sender, asked.frame.lane)
         return _NONE if allowed else _all(asked, Code.ACCOUNT_LOCKED)
 
     def _sender(self, asked: Asked) -> Refusals:
-        sender = self._registered.senders[asked.rows.section.sender]
-        granted = self._throughput.take(sender.id, sender.rate_per_s, len(asked.open), asked.now_ms)
+        sender = asked.rows.section.sender
+        rate_per_s = self._registered.throughput(sender, asked.frame.lane)
+        granted = self._throughput.take(sender, rate_per_s, len(asked.open), asked.now_ms)
         return {
-            at: Refused(at, Code.SENDER_THROTTLED, self._throughput.wait_ms(sender.id, place, asked.now_ms))
+            at: Refused(at, Code.SENDER_THROTTLED, self._throughput.wait_ms(sender, place, asked.now_ms))
             for place, at in enumerate(asked.open[granted:])
         }
 

@@ -1,7 +1,8 @@
 """The platform's own limits, kept apart from the broker's on purpose: the broker must respect what it does not compute.
 
 *Throughput*: a token bucket per sender that holds one second of its rate. *Pair*: one message per (sender, recipient) every
-6 s, where up to 45 may be borrowed from the future (WhatsApp's pair rate limit). Limits count within this process.
+6 s, where up to 45 may be borrowed from the future (WhatsApp's pair rate limit). Limits count within this process, so a number
+that several listeners serve has its throughput divided among them in the registry (``Sender.shares``).
 """
 
 from typing import Final

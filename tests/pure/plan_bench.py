@@ -38,6 +38,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Sender("airline/main", BUSINESS, "+12015550100", rate_per_s=100, default=True),
     Sender("airline/slow", BUSINESS, "+12015550101", rate_per_s=1),
     Sender("airline/off", BUSINESS, "+12015550102", active=False),
+    Sender("airline/codes", BUSINESS, "+12015550104", shares={"otp": 100}),
     Sender("sleeper/main", "sleeper", "+12015550103"),
     Template("code", "authentication", (Parameter("code", sealed=True),), {"en": "{code}"}),
     Template("delay", "utility", (Parameter("flight"),), {"en": "{flight}"}, default_language="es", version=3),

@@ -46,6 +46,12 @@ VERDICTS: dict[str, tuple[dict[str, Any], Lane, Reason, str]] = {
         Reason.UNKNOWN_SENDER,
         "no sender `sleeper/main`",
     ),
+    "a sender without a share of the lane": (
+        data(sender="airline/codes"),
+        Lane.UPDATE,
+        Reason.UNKNOWN_SENDER,
+        "no share of the update lane",
+    ),
     "a suspended sender": (data(sender="airline/off"), Lane.UPDATE, Reason.SENDER_SUSPENDED, "airline/off"),
     "an unknown template": (data(template="delays"), Lane.UPDATE, Reason.UNKNOWN_TEMPLATE, "did you mean `delay`?"),
     "somebody else's template": (data(template="private"), Lane.UPDATE, Reason.UNKNOWN_TEMPLATE, "no active template"),

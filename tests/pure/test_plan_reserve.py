@@ -8,11 +8,13 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from broker.plan.reserve import Rate, reserve
+from broker.plan.reserve import Rate, reserve, share_of
 from schemas.names import Lane
 from schemas.reasons import Reason
+from schemas.registry import Business, Sender
 from schemas.topics import MINUTE_MS
 from schemas.wire.instants import text_of
+from streams.simulator.registered import Registered
 from tests.pure.plan_bench import NOW_MS, Bench, event, facts, given
 
 
@@ -23,18 +25,28 @@ def slow(number: int, people: int = 1, minutes: int = 10) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("per_s", "share", "rate"),
+    ("per_s", "shares", "rate"),
     [
-        pytest.param(80, 100, Rate(80, 8), id="a number's default"),
-        pytest.param(1_000, 100, Rate(1_000, 100), id="a carrier's"),
-        pytest.param(80, 20, Rate(16, 1), id="a lane's share"),
-        pytest.param(1, 100, Rate(1, 1), id="one a second has no burst"),
-        pytest.param(1, 20, Rate(1, 1), id="never less than one a second"),
+        pytest.param(80, {}, Rate(80, 8), id="a number's default"),
+        pytest.param(1_000, {}, Rate(1_000, 100), id="a carrier's"),
+        pytest.param(80, {"otp": 50, "update": 20}, Rate(16, 1), id="a lane's share"),
+        pytest.param(1, {}, Rate(1, 1), id="one a second has no burst"),
     ],
 )
-def test_a_rate_is_a_share_of_the_senders(per_s: int, share: int, rate: Rate) -> None:
+def test_a_rate_is_a_share_of_the_senders(per_s: int, shares: dict[str, int], rate: Rate) -> None:
     """A burst is a tenth of a second's worth."""
-    assert Rate.of(per_s, share) == rate
+    sender = Sender("shop/main", "shop", "+18005550101", rate_per_s=per_s, shares=shares)
+    assert Rate.of(share_of(sender, Lane.UPDATE)) == rate
+
+
+@pytest.mark.parametrize("lane", Lane, ids=lambda lane: lane.word)
+def test_plan_and_gateway_divide_a_number_alike_though_each_by_itself(lane: Lane) -> None:
+    """Its lanes together have no more than all of it; a lane without a share may not use it."""
+    sender = Sender("shop/main", "shop", "+18005550101", rate_per_s=99, shares={"update": 33, "campaign": 67})
+    gateway = Registered([Business("shop", "Shop"), sender])
+    assert share_of(sender, lane) == gateway.throughput(sender.id, lane.word)
+    assert gateway.may_send("shop", sender.id, lane.word) is (lane is not Lane.OTP)
+    assert sum(share_of(sender, one) for one in Lane) <= sender.rate_per_s
 
 
 REQUESTS = st.lists(st.tuples(st.integers(0, 500), st.integers(1, 60)), min_size=1, max_size=40)
