@@ -18,12 +18,12 @@ from streams.auditing import audit_system
 from streams.client.client import Client
 from streams.client.events import Head, notification, optin, to_list
 from streams.kafka.scan import scan
+from streams.local.stack import Stack, StackPlan, running
 from streams.settings import raw
 from streams.simulator.devices import Profile
 from streams.simulator.eventlog import FILE_NAME, read
 from streams.simulator.program import log_folder
 from streams.sources.people import person
-from streams.stack import Stack, StackPlan, running
 from tests.kafka.test_sources import silent
 
 BUSINESS = "shop-parcelo"
