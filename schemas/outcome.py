@@ -115,6 +115,22 @@ class Restated(msgspec.Struct, frozen=True, array_like=True):
     newest: tuple[Newest, ...] = ()
 
 
+class Spent(msgspec.Struct, frozen=True, array_like=True):
+    """Until when the pair limit of one sender with some people is used up."""
+
+    sender: str
+    recipients: bytes
+    """16 bytes each."""
+    until_ms: bytes
+    """Packed i64, one a recipient: GCRA's theoretical arrival times."""
+
+
+class LimitsRestated(msgspec.Struct, frozen=True, array_like=True):
+    """The body of kind ``LIMITS_RESTATED``: pair limits in force, said again like what stands in ``Restated``."""
+
+    spent: tuple[Spent, ...]
+
+
 class Trying(msgspec.Struct, frozen=True, array_like=True):
     """The body of kind ``TRYING`` (poison breaker): this request is about to be worked on alone."""
 

@@ -20,7 +20,7 @@ from broker.deliver.item import Item
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.restate import restatement
 from broker.deliver.state import Body, ShardState
-from schemas.outcome import Answered, Decided, Members, Opened, Outcome, Restated, Trying
+from schemas.outcome import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
 from schemas.planned import Origin, WorkItem
 from schemas.reasons import Reason
 from schemas.wire.frames import FrameAnswer
@@ -142,7 +142,7 @@ class Engine:
                 self._reschedule(body)
             case Trying() as trying:
                 self._tried.add(trying.request)
-            case Restated():
+            case Restated() | LimitsRestated():
                 pass
         return append.taken
 
@@ -201,7 +201,8 @@ class Engine:
             return None
         body = restatement(self.state, self._claimed_ms, now)
         if body is not None:
-            return Append(Kind.OUTCOME_RESTATED, now, body)
+            kind = Kind.OUTCOME_RESTATED if isinstance(body, Restated) else Kind.LIMITS_RESTATED
+            return Append(kind, now, body)
         self.claim_due = True
         return None
 

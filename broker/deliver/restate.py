@@ -1,18 +1,19 @@
 """Restating: nothing open is ever older than half a fold, so every fold is bounded and needs no snapshot.
 
 Every quarter of F the owner re-appends what was last said whole before its previous claim: open items, closed names, newest
-versions (PROTOCOL.md section 1.2, 5; ``broker/journal.py`` on the floor). A closed name is kept until its
-``keep_ms``; a late duplicate of its work would otherwise re-open it.
+versions, and the pair limits in force (PROTOCOL.md section 1.2, 5; ``broker/journal.py`` on the floor). A closed name is kept
+until its ``keep_ms``; a late duplicate of its work would otherwise re-open it.
 """
 
 from collections.abc import Iterable, Iterator
 
 from broker.deliver.state import ShardState
-from schemas.outcome import ClosedName, Newest, OpenItem, Restated
+from schemas.outcome import ClosedName, LimitsRestated, Newest, OpenItem, Restated
 from schemas.wire.header import RECORD_LIMIT_BYTES
 
 _CLOSED_BYTES = 32
 _NEWEST_BYTES = 40
+_STAMP_BYTES = 32
 _ITEM_BYTES = 600
 _PART_BYTES = RECORD_LIMIT_BYTES // 2
 """One kind a record. A single larger item still fits: plan bounds a request far below the limit."""
@@ -49,7 +50,7 @@ def _some(entries: Iterable[OpenItem]) -> Iterator[OpenItem]:
         yield entry
 
 
-def restatement(state: ShardState, before_ms: int, now_ms: int) -> Restated | None:
+def restatement(state: ShardState, before_ms: int, now_ms: int) -> Restated | LimitsRestated | None:
     """What was last said until ``before_ms`` and must be said again, as much as one record holds; None if nothing is."""
     state.forget(now_ms)
     open_items = tuple(_some(item.stated() for item in state.items.values() if item.stated_ms <= before_ms))
@@ -59,4 +60,7 @@ def restatement(state: ShardState, before_ms: int, now_ms: int) -> Restated | No
     if closed:
         return Restated(closed=tuple(closed[: _PART_BYTES // _CLOSED_BYTES]))
     newest: list[Newest] = list(state.versions.stated_until(before_ms, now_ms))
-    return Restated(newest=tuple(newest[: _PART_BYTES // _NEWEST_BYTES])) if newest else None
+    if newest:
+        return Restated(newest=tuple(newest[: _PART_BYTES // _NEWEST_BYTES]))
+    spent = state.stamps.stated_until(before_ms, now_ms, _PART_BYTES // _STAMP_BYTES)
+    return LimitsRestated(spent) if spent else None

@@ -12,13 +12,18 @@ from broker.deliver.item import Item, recipients_of
 from broker.deliver.limits import PairStamps
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
-from schemas.outcome import Decided, Opened, OpenItem, Outcome, Restated, Trying
+from schemas.outcome import Decided, LimitsRestated, Opened, OpenItem, Outcome, Restated, Trying
 from schemas.reasons import State
 from schemas.wire.columns import ranks_of, values_of
 from schemas.wire.header import Header, Kind, body_of
 
-Body = Outcome | Restated | Trying
-_SHAPES: Mapping[Kind, type[Body]] = {Kind.OUTCOME: Outcome, Kind.OUTCOME_RESTATED: Restated, Kind.TRYING: Trying}
+Body = Outcome | Restated | LimitsRestated | Trying
+_SHAPES: Mapping[Kind, type[Body]] = {
+    Kind.OUTCOME: Outcome,
+    Kind.OUTCOME_RESTATED: Restated,
+    Kind.LIMITS_RESTATED: LimitsRestated,
+    Kind.TRYING: Trying,
+}
 
 
 def body_of_outcome(header: Header, record: bytes) -> Body | None:
@@ -56,6 +61,9 @@ class ShardState:
                 self._outcome(body, at_ms)
             case Restated():
                 self._restated(body, at_ms)
+            case LimitsRestated():
+                for spent in body.spent:
+                    self.stamps.restore(spent, at_ms)
             case Trying():
                 self.tries[body.request] += 1
 

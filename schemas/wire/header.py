@@ -39,6 +39,7 @@ class Kind(IntEnum):
     AUDIENCE = 10
     INBOUND = 11
     TRYING = 12
+    LIMITS_RESTATED = 13
 
 
 class UnreadableRecordError(Exception):

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from broker.deliver.engine import MAX_FLIGHTS
+from broker.deliver.policy import PairLimit
 from schemas.facts import Suppression
 from schemas.names import Lane
 from schemas.outcome import Outcome
@@ -346,6 +347,24 @@ def test_what_is_open_is_restated_and_a_fold_may_begin_there() -> None:
     bench.run()
     assert (2, 0) not in bench.sent[4:]
     assert decided(bench, 3) == [Reason.SUPERSEDED]
+
+
+def test_a_pair_limit_outlives_a_fold_that_begins_behind_the_opening() -> None:
+    """A decision does not say who it is about, so the limits in force are restated, and no new owner forgets a spent one."""
+    bench, quarter_ms = Bench(pair_limit=PairLimit(per_minute=1, burst=1)), WINDOWS[Lane.UPDATE].fold_ms // 4
+    late = NOW_MS + 47 * HOUR_MS
+    first = explicit(1, [5], expires_ms=late)
+    bench.take(msgspec.structs.replace(first, start_ms=NOW_MS + quarter_ms - 1_000))
+    bench.run()
+    opened = len(bench.log)
+    for wait_ms in (quarter_ms - 1_000, 1_001):
+        bench.now += wait_ms
+        bench.run()
+    bench.log = bench.log[opened:]
+    bench.restart()
+    bench.take(explicit(2, [5], expires_ms=late))
+    bench.run()
+    assert bench.sent == [(1, 0)]
 
 
 def test_poison_is_worked_on_alone_and_given_up_after_two_tries() -> None:

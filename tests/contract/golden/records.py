@@ -13,12 +13,14 @@ from schemas.outcome import (
     Answered,
     ClosedName,
     Decided,
+    LimitsRestated,
     Members,
     Newest,
     Opened,
     OpenItem,
     Outcome,
     Restated,
+    Spent,
     Trying,
 )
 from schemas.planned import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
@@ -119,6 +121,7 @@ RECORDS: Final[dict[Kind, object]] = {
     ),
     Kind.INBOUND: Inbound("m1", "airline", "airline/main", _NAME, "text", "STOP", _AT_MS, _OTHER, 4),
     Kind.TRYING: Trying(_NAME),
+    Kind.LIMITS_RESTATED: LimitsRestated((Spent("airline/main", _NAME, b"until---"),)),
 }
 """A body for every kind."""
 
