@@ -81,6 +81,10 @@ class Settle:
         for section in sections:
             self._section(section, header.at_ms)
 
+    def passed(self, header: Header) -> None:
+        """A valid record of deliver's journal that is about no message, a claim say, was read."""
+        self._horizon.read("outcomes", header.at_ms)
+
     def receipts(self, header: Header, body: Receipts) -> None:
         """Join one record of receipts."""
         self._horizon.read("receipts", header.at_ms)

@@ -1,8 +1,8 @@
 """Between which times settle has read its two logs: whence a new owner folds, and before when no request may be given up.
 
-What is not finished may lie in the logs for as long as an outage took, and is about messages that are older still by a life
-and a settle window: so far back a fold begins, reckoned from the oldest unfinished record and not from the clock. If all is
-finished, windows may have ended in the outage that nobody has spoken of: it is reckoned from the last record.
+What a new owner has to know reaches back a life and a settle window before the last finished record, and not before now: an
+outage may have been longer. What lay unread in it is about messages as old as that, and windows ended in it that nobody has
+spoken of. What ended before, in the times of both logs, was said before that record was finished.
 
 A request ends when its settle window is over *in the logs*: a receipt that came in time may still lie unread, behind an
 outage or a backlog, long after the clock has passed the window. Each log is read up to the time of its last record, or to
@@ -22,7 +22,7 @@ QUIET_MS: Final = 30_000
 def fold_from(now_ms: int, reached_ms: Iterable[int], fold_ms: int) -> int:
     """The log time at which a fold begins.
 
-    ``reached_ms``: of each log that has any, the time of its first record that is not committed, or of its last if all are.
+    ``reached_ms``: of each log that has any, the time of its last committed record, or of its first if none is.
     """
     return min((now_ms, *reached_ms)) - fold_ms
 

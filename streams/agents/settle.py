@@ -103,11 +103,11 @@ class SettleShard:
                 await self.wake.wait(IDLE_S)
 
     async def _reached_ms(self, place: Place, committed: Mapping[Place, int]) -> list[int]:
-        """When the first record that is not committed was written, or the last one if all are; empty if there is none."""
+        """When the last committed record was written; the first there is if none is committed; empty if there is none."""
         begin, end = await self._parts.settle_reader.bounds(place)
         if begin == end:
             return []
-        offset = max(begin, min(committed.get(place, begin), end - 1))
+        offset = max(begin, min(committed.get(place, begin), end) - 1)
         return [(await self._parts.settle_reader.read_one(place, offset)).timestamp_ms]
 
     async def _rebuild(self, place: Place, committed: Mapping[Place, int], since_ms: int) -> int:
@@ -136,8 +136,12 @@ class SettleShard:
             return
         header = self._fold.admit(value)
         body = None if header is None else body_of_outcome(header, value)
-        if header is not None and isinstance(body, Outcome | Restated):
+        if header is None:
+            return
+        if isinstance(body, Outcome | Restated):
             self._settle.outcome(header, body)
+        else:
+            self._settle.passed(header)
 
     async def _effects(self) -> None:
         for name, topic in (("outcomes", topics.outcomes(self._lane)), ("receipts", topics.receipts(self._lane))):

@@ -516,6 +516,20 @@ def test_a_fold_begins_a_life_before_what_is_not_finished(unfinished_ms: list[in
     assert fold_from(1_000, unfinished_ms, 100) == begins_ms
 
 
+def test_a_claim_shows_how_far_the_journal_was_read() -> None:
+    """What ended before a record was read is said before that record is finished; so a claim counts like any other."""
+    settle = settle_of()
+    feed(settle, opened(people(1)), sent([0]), accepted([0]))
+    settle.due(T0)
+    late_ms = EXPIRES_MS + 2 * SETTLE_MS
+    settle.receipts(Header(Kind.RECEIPT, Lane.UPDATE, 0, 0, late_ms), Receipts(()))
+    settle.behind("outcomes")
+    assert settle.due(late_ms).statuses == []
+    settle.passed(Header(Kind.CLAIM, Lane.UPDATE, 0, 2, late_ms))
+    ((_, status),) = settle.due(late_ms).statuses
+    assert status.counts == {"unknown": 1}
+
+
 # -- the shelf
 
 
