@@ -41,13 +41,17 @@ Section = Members | Decided | Answered | ReceiptRun
 
 
 class Settle:
-    """The join of one shard. ``cards`` maps price card ids to cards and may grow while this lives."""
+    """The join of one shard. ``cards`` maps price card ids to cards and may grow while this lives.
 
-    def __init__(self, policy: SettlePolicy, cards: Mapping[int, PriceCard]) -> None:
+    What was opened before ``since_ms`` is over; no restatement brings it back, for its receipts may be missing.
+    """
+
+    def __init__(self, policy: SettlePolicy, cards: Mapping[int, PriceCard], since_ms: int = 0) -> None:
         self.policy = policy
         self.counts = SettleCounts()
         self.quarantine: Quarantine[Section] = Quarantine(policy.quarantine_limit)
         self._cards = cards
+        self._since_ms = since_ms
         self._accounts: dict[bytes, Account] = {}
         self._changed: dict[bytes, Account] = {}
         self._words: list[tuple[int, bytes]] = []
@@ -106,6 +110,8 @@ class Settle:
             self._replay(request)
 
     def _restated(self, entry: OpenItem, at_ms: int) -> None:
+        if entry.opened.taken_ms < self._since_ms and self._find(entry.opened.item.request) is None:
+            return
         self._opened(entry.opened)
         if entry.members is not None:
             self._section(entry.members, at_ms)
@@ -251,7 +257,7 @@ class Settle:
                 continue
             account.over = True
             self.counts.unknown += tally.unknown
-            if tally.unknown and not account.heartbeat:
+            if (tally.unknown or account.word_due) and not account.heartbeat:
                 self._speak(account, now_ms, out)
             self._drop(account)
 

@@ -50,8 +50,8 @@ class SettleShard:
         self._task = ShardTask("settle", shard)
         self.wake = Wake()
 
-    def _fresh(self) -> Settle:
-        return Settle(SettlePolicy(self._shard, self._parts.windows.settle_ms), self._parts.registry.cards)
+    def _fresh(self, since_ms: int = 0) -> Settle:
+        return Settle(SettlePolicy(self._shard, self._parts.windows.settle_ms), self._parts.registry.cards, since_ms)
 
     def deliver(self, record: Delivered) -> None:
         """A record of ``outcomes`` or ``receipts``; kept until the rebuild is done."""
@@ -85,12 +85,13 @@ class SettleShard:
     # -- the task
 
     async def _serve(self, committed: Mapping[Place, int]) -> None:
-        self._settle, self._fold, self._since_ms = self._fresh(), Fold(), clock.now_ms()
+        self._fold, self._since_ms = Fold(), clock.now_ms()
         last_ms = 0
         places = [(topic, self._shard) for topic in (topics.outcomes(self._lane), topics.receipts(self._lane))]
         reached_ms = [stamp for place in places for stamp in await self._reached_ms(place, committed)]
-        span_ms = self._parts.windows.settle_fold_ms + self._settle.policy.ending_ms
+        span_ms = self._parts.windows.settle_fold_ms + topics.CLOCK_SLACK_MS + self._settle.policy.ending_ms
         since_ms = fold_from(clock.now_ms(), reached_ms, span_ms)
+        self._settle = self._fresh(since_ms)
         for place in places:
             last_ms = max(last_ms, await self._rebuild(place, committed, since_ms))
         self._settle.due(last_ms, effects=False)

@@ -530,6 +530,20 @@ def test_a_claim_shows_how_far_the_journal_was_read() -> None:
     assert status.counts == {"unknown": 1}
 
 
+def test_a_word_held_back_is_said_before_the_request_is_given_up() -> None:
+    """After an outage the logs are read in less time than lies between two words about a list."""
+    settle = settle_of()
+    feed(settle, opened(None), members(1), sent([0]), accepted([0]))
+    assert only(settle.due(LONG_AFTER_MS)).counts == {"accepted": 1}
+    feed(settle, receipt(DELIVERED, [0]), receipt(READ, [0]))
+    settle.due(LONG_AFTER_MS + 1)
+    feed(settle, receipt(FAILED, [0]))
+    settle.passed(Header(Kind.CLAIM, Lane.UPDATE, 3, 2, LONG_AFTER_MS))
+    settle.receipts(Header(Kind.RECEIPT, Lane.UPDATE, 3, 0, LONG_AFTER_MS), Receipts(()))
+    assert only(settle.due(LONG_AFTER_MS + 2)).counts == {"read": 1}
+    assert settle.open_count == 0
+
+
 # -- the shelf
 
 
@@ -587,7 +601,7 @@ def test_names_come_due_after_their_deadline_and_soon(added: list[tuple[int, byt
         must = Counter(name for deadline_ms, name in open_.elements() if deadline_ms <= before_ms - 100)
         may = Counter(name for deadline_ms, name in open_.elements() if deadline_ms < before_ms)
         assert must <= taken <= may
-        for key in [key for key in open_ if key[1] in taken and key[0] < before_ms]:
+        for key in [key for key in sorted(open_) if key[1] in taken and key[0] < before_ms]:
             gone = min(open_[key], taken[key[1]])
             open_[key] -= gone
             taken[key[1]] -= gone
@@ -655,6 +669,15 @@ def test_a_restatement_stands_for_all_that_was_said() -> None:
     effects = settle.due(T0)
     assert {(c.market, *BitMap.deserialize(c.ranks)) for c in effects.charges} == {(1, 0), (49, 1), (33, 3)}
     assert words(only(effects)) == [("delivered", ""), ("delivered", ""), ("refused", "stopped"), ("delivered", "")]
+
+
+def test_a_request_that_is_over_does_not_come_back_by_a_restatement() -> None:
+    """It was opened before the fold begins, so receipts may be missing: what is known of it now is less than was said."""
+    entry = OpenItem(opened(people(1)), None, runs_of(bytes([State.ACCEPTED])), runs_of(b"\1"), b"", u16s([1]))
+    for since_ms, known in ((T0, 1), (T0 + 1, 0)):
+        settle = Settle(SettlePolicy(3, SETTLE_MS), CARDS, since_ms)
+        feed(settle, Restated((entry,)))
+        assert settle.open_count == known
 
 
 # -- any order, any number of times
