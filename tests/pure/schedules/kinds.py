@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final, Protocol
 
 from tests.pure.schedules.deliver.mutants import MUTANTS as DELIVER_MUTANTS
 from tests.pure.schedules.deliver.schedule import deliver
@@ -10,11 +10,19 @@ from tests.pure.schedules.plan.mutants import MUTANTS as PLAN_MUTANTS
 from tests.pure.schedules.plan.schedule import plan
 from tests.pure.schedules.settle.mutants import LEDGERS, OWNERS
 from tests.pure.schedules.settle.schedule import settle
-from tests.pure.schedules.stage import Schedule
+from tests.pure.schedules.way import Way
 
-Kind = Callable[[int], Schedule[Any]]
 
-KINDS: Final[Mapping[str, Kind]] = {"plan": plan, "deliver": deliver, "settle": settle}
+class Run(Protocol):
+    """One schedule, ready to run."""
+
+    def run(self) -> list[str]:
+        """Every broken promise, as a sentence."""
+
+
+Kind = Callable[[int], Run]
+
+KINDS: Final[Mapping[str, Kind]] = {"plan": plan, "deliver": deliver, "settle": settle, "way": Way}
 """By name, in the order in which seeds take turns."""
 
 MUTANTS: Final[Mapping[str, Kind]] = {

@@ -67,6 +67,7 @@ class SettleOwner:
         """Rebuild with effects off; then join, write, commit, for ever."""
         yield
         since_ms = self.fold_from()
+        self.settle = Settle(self.world.policy, self.world.cards, since_ms)
         last_ms = max(self.rebuild(name, since_ms) for name in (OUTCOMES, RECEIPTS))
         self.settle.due(last_ms, effects=False)
         while True:
@@ -78,7 +79,7 @@ class SettleOwner:
     def fold_from(self) -> int:
         """The log time from which on everything is folded: a window before what came last, however long ago that is."""
         world = self.world
-        last = [log.whole[min(self.read[name], log.end - 1)].at_ms for name, log in world.logs.items() if log.end]
+        last = [log.whole[max(self.read[name] - 1, 0)].at_ms for name, log in world.logs.items() if log.end]
         return fold_from(self.clock(), last, FOLD_MS)
 
     def rebuild(self, name: str, since_ms: int) -> int:
@@ -109,6 +110,8 @@ class SettleOwner:
         body = outcome_in(one.record)
         if header is not None and body is not None:
             self.settle.outcome(header, body)
+        elif header is not None:
+            self.settle.passed(header)
 
     def effects(self) -> Steps:
         """What follows is written; only then are the inputs finished."""

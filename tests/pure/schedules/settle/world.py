@@ -111,7 +111,7 @@ class SettleWorld(World):
         end_ms = self._end_ms - 1
         handed = {(one.request, one.rank) for one in self.story.handed}
         for item in self.story.items:
-            stray = [(item.request, rank) for rank in range(9) if (item.request, rank) not in handed]
+            stray = [(item.request, rank) for rank in range(12) if (item.request, rank) not in handed]
             found += [(*rng.choice(stray), ReceiptStatus.DELIVERED, end_ms)] * (rng.random() < 0.5)
         found.append((b"never decided ..", 0, ReceiptStatus.DELIVERED, end_ms))
         rng.shuffle(found)
