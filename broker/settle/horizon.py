@@ -22,7 +22,7 @@ QUIET_MS: Final = 30_000
 def fold_from(now_ms: int, reached_ms: Iterable[int], fold_ms: int) -> int:
     """The log time at which a fold begins.
 
-    ``reached_ms``: of each log that has any, the time of its last committed record, or of its first if none is.
+    ``reached_ms``: of each log the time of its last committed record; 0 if there is none, for then no window has ended yet.
     """
     return min((now_ms, *reached_ms)) - fold_ms
 

@@ -19,7 +19,7 @@ from schemas.wire.header import body_of, head_of
 from streams import clock, faults, watch
 from streams.agents.outputs import charge_record, status_record
 from streams.agents.parts import LaneParts
-from streams.agents.shard import IDLE_S, ShardTask, Wake
+from streams.agents.shard import IDLE_S, SETTLING_BEAT_S, ShardTask, Wake
 from streams.kafka.commits import Place
 from streams.kafka.hooks import Delivered
 
@@ -48,7 +48,7 @@ class SettleShard:
         self._fold = Fold()
         self._inbox: deque[Delivered] = deque()
         self._task = ShardTask("settle", shard)
-        self.wake = Wake()
+        self.wake = Wake(SETTLING_BEAT_S)
 
     def _fresh(self, since_ms: int = 0) -> Settle:
         return Settle(SettlePolicy(self._shard, self._parts.windows.settle_ms), self._parts.registry.cards, since_ms)
@@ -88,7 +88,7 @@ class SettleShard:
         self._fold, self._since_ms = Fold(), clock.now_ms()
         last_ms = 0
         places = [(topic, self._shard) for topic in (topics.outcomes(self._lane), topics.receipts(self._lane))]
-        reached_ms = [stamp for place in places for stamp in await self._reached_ms(place, committed)]
+        reached_ms = [await self._reached_ms(place, committed) for place in places]
         span_ms = self._parts.windows.settle_fold_ms + topics.CLOCK_SLACK_MS + self._settle.policy.ending_ms
         since_ms = fold_from(clock.now_ms(), reached_ms, span_ms)
         self._settle = self._fresh(since_ms)
@@ -100,16 +100,18 @@ class SettleShard:
             await self._effects()
             for record in joined:
                 self._done(record)
-            if not self._inbox:
+            if self._inbox:
+                self.wake.set()
+            if len(self._inbox) < _BITE:
                 await self.wake.wait(IDLE_S)
 
-    async def _reached_ms(self, place: Place, committed: Mapping[Place, int]) -> list[int]:
-        """When the last committed record was written; the first there is if none is committed; empty if there is none."""
+    async def _reached_ms(self, place: Place, committed: Mapping[Place, int]) -> int:
+        """When the last committed record was written; 0 if there is none."""
         begin, end = await self._parts.settle_reader.bounds(place)
-        if begin == end:
-            return []
-        offset = max(begin, min(committed.get(place, begin), end) - 1)
-        return [(await self._parts.settle_reader.read_one(place, offset)).timestamp_ms]
+        offset = min(committed.get(place, begin), end) - 1
+        if offset < begin:
+            return 0
+        return (await self._parts.settle_reader.read_one(place, offset)).timestamp_ms
 
     async def _rebuild(self, place: Place, committed: Mapping[Place, int], since_ms: int) -> int:
         until = committed.get(place)
