@@ -79,7 +79,8 @@ class SettleOwner:
     def fold_from(self) -> int:
         """The log time from which on everything is folded: a window before what came last, however long ago that is."""
         world = self.world
-        last = [log.whole[max(self.read[name] - 1, 0)].at_ms for name, log in world.logs.items() if log.end]
+        logs = world.logs.items()
+        last = [log.whole[self.read[name] - 1].at_ms if self.read[name] else 0 for name, log in logs]
         return fold_from(self.clock(), last, FOLD_MS)
 
     def rebuild(self, name: str, since_ms: int) -> int:
