@@ -22,7 +22,7 @@ from streams import clock, faults, watch
 from streams.agents.facts import LaneFacts
 from streams.agents.outputs import suppression_records
 from streams.agents.parts import LaneParts
-from streams.agents.shard import IDLE_S, POLL_S, ShardTask, Wake
+from streams.agents.shard import DECIDING_BEAT_MS, IDLE_S, POLL_S, ShardTask, Wake
 from streams.gateway.port import Fenced, Throttled, Unknown
 from streams.kafka.fatal import Exit, fatal
 from streams.kafka.hooks import Delivered
@@ -43,7 +43,7 @@ class DeliverShard:
         fit_to_send: Callable[[], bool],
     ) -> None:
         self.policy = _policy(parts, shard)
-        self.wake = Wake()
+        self.wake = Wake(DECIDING_BEAT_MS[parts.lane])
         self._facts = facts
         self._gateway = parts.gateway
         self._outputs = parts.outputs

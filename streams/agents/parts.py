@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from broker.heartbeat import entries
 from broker.registry import Registry
@@ -15,6 +16,9 @@ from streams.health import Health
 from streams.kafka.producer import REPEATABLE_DEADLINE_MS, ConfirmedProducer
 from streams.kafka.reader import LogReader
 from streams.settings import Settings, raw
+
+_LINGER_MS: Final = {Lane.OTP: 0, Lane.UPDATE: 5, Lane.CAMPAIGN: 5}
+"""How long an append waits for others of the process: shards and stages then share a request. Nobody waits for a code."""
 
 
 def group_of(lane: Lane) -> str:
@@ -38,9 +42,10 @@ class LaneParts:
         for entry in entries(settings.shards):
             self.registry.add(entry)
         self.address_book = AddressBook(settings.address_book)
-        self.journals = ConfirmedProducer(settings.bootstrap, f"{self.group}-journals")
+        linger_ms = _LINGER_MS[lane]
+        self.journals = ConfirmedProducer(settings.bootstrap, f"{self.group}-journals", linger_ms=linger_ms)
         self.outputs = ConfirmedProducer(
-            settings.bootstrap, f"{self.group}-outputs", deadline_ms=REPEATABLE_DEADLINE_MS
+            settings.bootstrap, f"{self.group}-outputs", linger_ms=linger_ms, deadline_ms=REPEATABLE_DEADLINE_MS
         )
         self.gateway = Gateway(settings.gateway_url(lane))
         self.journal_reader = self._reader("journals", topics.plans, topics.outcomes)

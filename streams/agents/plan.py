@@ -13,7 +13,7 @@ from schemas.wire.header import Header, Kind, body_of, pack
 from streams import clock, faults, watch
 from streams.agents.judging import MAX_INPUTS, Judge
 from streams.agents.parts import LaneParts
-from streams.agents.shard import IDLE_S, ShardTask, Wake
+from streams.agents.shard import DECIDING_BEAT_MS, IDLE_S, ShardTask, Wake
 from streams.kafka.fatal import Exit, fatal
 from streams.kafka.hooks import Delivered
 from streams.kafka.journal import Journal, JournalPlace, JournalTerms
@@ -51,7 +51,7 @@ class PlanShard:
         self._claimed_ms = 0
         self._forgot_ms = 0
         self._task = ShardTask("plan", shard)
-        self.wake = Wake()
+        self.wake = Wake(DECIDING_BEAT_MS[parts.lane])
 
     def deliver(self, record: Delivered) -> None:
         """A record of ``requests``; kept until the journal is open."""

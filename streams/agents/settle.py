@@ -19,7 +19,7 @@ from schemas.wire.header import body_of, head_of
 from streams import clock, faults, watch
 from streams.agents.outputs import charge_record, status_record
 from streams.agents.parts import LaneParts
-from streams.agents.shard import IDLE_S, SETTLING_BEAT_S, ShardTask, Wake
+from streams.agents.shard import IDLE_S, SETTLING_BEAT_MS, ShardTask, Wake
 from streams.kafka.commits import Place
 from streams.kafka.hooks import Delivered
 
@@ -48,7 +48,7 @@ class SettleShard:
         self._fold = Fold()
         self._inbox: deque[Delivered] = deque()
         self._task = ShardTask("settle", shard)
-        self.wake = Wake(SETTLING_BEAT_S)
+        self.wake = Wake(SETTLING_BEAT_MS)
 
     def _fresh(self, since_ms: int = 0) -> Settle:
         return Settle(SettlePolicy(self._shard, self._parts.windows.settle_ms), self._parts.registry.cards, since_ms)

@@ -6,7 +6,10 @@ the process ends instead. Each wait is bounded.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
+from schemas.names import Lane
+from streams import clock
 from streams.kafka.fatal import Exit, fatal
 from streams.kafka.journal import NotAssignedError
 
@@ -16,11 +19,22 @@ POLL_S = 0.005
 """How soon it asks again for what should be there in a moment, a fresh tail mostly."""
 
 
-class Wake:
-    """An event that is waited for with a bound."""
+DECIDING_BEAT_MS: Final = {Lane.OTP: 0, Lane.UPDATE: 10, Lane.CAMPAIGN: 10}
+"""The beat of plan and deliver. Nobody waits for a code to be joined by another."""
+SETTLING_BEAT_MS: Final = 50
+"""The beat of settle, where nobody waits."""
 
-    def __init__(self) -> None:
+
+class Wake:
+    """An event that is waited for with a bound.
+
+    With a *beat*, whoever sleeps wakes at the next multiple of it: what comes within one is worked on
+    together, and the shards of a process append together, which a producer sends as one request. Who has work does not sleep.
+    """
+
+    def __init__(self, beat_ms: int = 0) -> None:
         self._event = asyncio.Event()
+        self._beat_ms = beat_ms
 
     def set(self) -> None:
         """Something happened."""
@@ -31,6 +45,8 @@ class Wake:
         try:
             async with asyncio.timeout(seconds):
                 await self._event.wait()
+            if self._beat_ms:
+                await asyncio.sleep((self._beat_ms - clock.monotonic_ms() % self._beat_ms) / 1000)
         except TimeoutError:
             return
         finally:
