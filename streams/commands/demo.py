@@ -59,6 +59,8 @@ def demo(
             asyncio.run(_play(playing, speed, limit))
         except STACK_FAULTS as error:
             refuse("demo", str(error))
+    if playing.figures:
+        print(json.dumps(playing.figures), flush=True)
     raise typer.Exit(INTERRUPTED if playing.audit is None else int(playing.audit.total > 0))
 
 
@@ -70,6 +72,8 @@ class Demo:
         self.hold = hold
         self.audit: Audit | None = None
         """The verdict; None until there is one."""
+        self.figures: dict[str, object] = {}
+        """The last line, once there is a verdict."""
         self._begun_ms = clock.now_ms()
 
     async def run(self, speed: float, limit: int | None) -> None:
@@ -119,8 +123,8 @@ class Demo:
             summary.verdict(audit),
             *(f"  {one.name} {one.where}: {one.sentence}" for one in audit.violations[:10]),
         ]
-        print("\n".join(lines))
-        figures = {
+        print("\n".join(lines), flush=True)
+        self.figures = {
             "seconds_to_first_message": round((first_ms - self._begun_ms) / 1000, 1),
             "seconds": round((clock.now_ms() - self._begun_ms) / 1000, 1),
             "messages": audit.accepted,
@@ -128,7 +132,6 @@ class Demo:
             "otp_p99_ms": p99,
             "violations": audit.total,
         }
-        print(json.dumps(figures), flush=True)
 
     def _say(self, line: str) -> None:
         print(f"{(clock.now_ms() - self._begun_ms) / 1000:6.1f} s  {line}", file=sys.stderr, flush=True)
