@@ -15,12 +15,12 @@ from tests.faults.deck import FAULTS, cards
 def main() -> int:
     """Run one campaign; 1 if a promise was broken. The last line is JSON."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.run", description=__doc__)
-    parser.add_argument("--faults", type=int, default=100, help="how many faults (100)")
-    parser.add_argument("--per-second", type=int, default=800, help="messages a second over three lanes (800)")
+    parser.add_argument("--faults", type=int, default=110, help="how many faults (110)")
+    parser.add_argument("--per-second", type=int, default=700, help="messages a second over three lanes (700)")
     parser.add_argument("--every", type=float, default=2.5, help="seconds between two faults (2.5)")
     parser.add_argument("--seed", type=int, default=1, help="decides which fault hits which process")
     parser.add_argument("--nodes", type=int, default=1, choices=(1, 3), help="Kafka nodes")
-    parser.add_argument("--slots", type=int, default=1, help="workers a lane (1)")
+    parser.add_argument("--slots", type=int, default=2, help="workers a lane (2)")
     parser.add_argument("--kinds", type=_kinds, default=(), help="only these kinds, commas between: twin,broker")
     parser.add_argument("--data", type=Path, help="keep everything here; else a temporary folder")
     asked = parser.parse_args()
