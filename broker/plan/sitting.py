@@ -139,15 +139,7 @@ class Sitting:
         self.journal.append(entry)
         self._size += size
         self._people += len(entry.rows) if entry.rows is not None else 0
-        self._names[entry.name] = Known(
-            offset=entry.origin.offset,
-            first=entry.first,
-            fingerprint=entry.fingerprint,
-            verdict=entry.verdict,
-            decided_ms=entry.decided_ms,
-            keep_ms=entry.keep_ms,
-            stated_ms=self.now_ms,
-        )
+        self._names[entry.name] = Known.of(entry, self.now_ms)
         if entry.free_us and entry.terms is not None:
             self._owed[entry.terms.sender] = entry.free_us
 

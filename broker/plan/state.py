@@ -12,6 +12,7 @@ forgetting is exact. What it cannot recognise is the same (source, id) with a *l
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Self
 
 import msgspec
 
@@ -30,6 +31,19 @@ class Known(msgspec.Struct, frozen=True):
     keep_ms: int
     stated_ms: int
     """When the journal said it last."""
+
+    @classmethod
+    def of(cls, entry: Planned, stated_ms: int) -> Self:
+        """What is remembered of ``entry``, said at ``stated_ms``."""
+        return cls(
+            offset=entry.origin.offset,
+            first=entry.first,
+            fingerprint=entry.fingerprint,
+            verdict=entry.verdict,
+            decided_ms=entry.decided_ms,
+            keep_ms=entry.keep_ms,
+            stated_ms=stated_ms,
+        )
 
 
 class Throughput(msgspec.Struct, frozen=True):
@@ -117,15 +131,7 @@ class PlanState:
         held = self.names.get(entry.name)
         if held is not None and held.verdict == 0 and entry.verdict != 0 and held.keep_ms > header.at_ms:
             return
-        self.names[entry.name] = Known(
-            offset=entry.origin.offset,
-            first=entry.first,
-            fingerprint=entry.fingerprint,
-            verdict=entry.verdict,
-            decided_ms=entry.decided_ms,
-            keep_ms=entry.keep_ms,
-            stated_ms=header.at_ms,
-        )
+        self.names[entry.name] = Known.of(entry, header.at_ms)
         self.names.move_to_end(entry.name)
 
     def _state_throughput(self, entry: Planned, header: Header) -> None:
