@@ -22,7 +22,8 @@ QUIET_MS: Final = 30_000
 def fold_from(now_ms: int, reached_ms: Iterable[int], fold_ms: int) -> int:
     """The log time at which a fold begins.
 
-    ``reached_ms``: of each log the time of its last committed record; 0 if there is none, for then no window has ended yet.
+    ``reached_ms``: of each log the time that its last committed record bears (not the log's own time of it, which may be far
+    later: an ending waits for the former); 0 if there is none, for then no window has ended yet.
     """
     return min((now_ms, *reached_ms)) - fold_ms
 

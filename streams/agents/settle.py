@@ -106,12 +106,12 @@ class SettleShard:
                 await self.wake.wait(IDLE_S)
 
     async def _reached_ms(self, place: Place, committed: Mapping[Place, int]) -> int:
-        """When the last committed record was written; 0 if there is none."""
+        """The time that the last committed record bears, which is what the horizon goes by; 0 if there is none."""
         begin, end = await self._parts.settle_reader.bounds(place)
         offset = min(committed.get(place, begin), end) - 1
         if offset < begin:
             return 0
-        return (await self._parts.settle_reader.read_one(place, offset)).timestamp_ms
+        return head_of((await self._parts.settle_reader.read_one(place, offset)).value).at_ms
 
     async def _rebuild(self, place: Place, committed: Mapping[Place, int], since_ms: int) -> int:
         until = committed.get(place)

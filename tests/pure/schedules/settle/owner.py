@@ -80,7 +80,7 @@ class SettleOwner:
         """The log time from which on everything is folded: a window before what came last, however long ago that is."""
         world = self.world
         logs = world.logs.items()
-        last = [log.whole[self.read[name] - 1].at_ms if self.read[name] else 0 for name, log in logs]
+        last = [head_of(log.whole[self.read[name] - 1].record).at_ms if self.read[name] else 0 for name, log in logs]
         return fold_from(self.clock(), last, FOLD_MS)
 
     def rebuild(self, name: str, since_ms: int) -> int:
