@@ -1,4 +1,6 @@
-"""``python -m streams.reference``: write the pages that follow from the catalogue of metrics, ``deploy/METRICS.md``.
+"""``python -m streams.reference``: write what follows from the catalogue of metrics.
+
+That is the page ``deploy/METRICS.md`` and the dashboard ``deploy/prometheus/dashboard.json``.
 
 Nobody edits them: a test demands that what is written is what the catalogue says. Works in a checkout only.
 """
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from streams import metrics
+from streams.dashboard import dashboard
 from streams.instruments import Family, Histogram, Label
 
 FOLDER: Final = Path(__file__).parents[1] / "deploy"
@@ -28,7 +31,11 @@ _ROW: Final = "| `{name}` | {kind} | {unit} | {labels} | {meaning} |"
 
 def documents() -> dict[str, str]:
     """Every page by its place below ``deploy``."""
-    return {"METRICS.md": "\n".join(metrics_page(metrics.catalogue())) + "\n"}
+    families = metrics.catalogue()
+    return {
+        "METRICS.md": "\n".join(metrics_page(families)) + "\n",
+        "prometheus/dashboard.json": dashboard(families),
+    }
 
 
 def metrics_page(families: Sequence[Family[Any]]) -> Iterator[str]:

@@ -1,5 +1,6 @@
-"""Rules, alerts and runbooks: each expression names what the catalogue has, each alert has its page, promtool agrees."""
+"""Rules, alerts, runbooks and dashboard: expressions name what the catalogue has, alerts have pages, promtool agrees."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -30,6 +31,8 @@ RULES = [rule for name in CONFIG["rule_files"] for group in _read(name)["groups"
 RECORDED = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 TESTED = _read("tests/alerts.test.yml")
+BOARD = json.loads((FOLDER / "dashboard.json").read_text("utf-8"))
+PANELS = [each for panel in BOARD["panels"] for each in panel.get("panels", [panel])]
 JOBS = tuple(each["job_name"] for each in CONFIG["scrape_configs"])
 
 
@@ -48,10 +51,10 @@ def catalogued() -> dict[str, dict[str, tuple[str, ...]]]:
 
 def complaints(expression: str) -> list[str]:
     """What an expression names that is not there: metrics, labels, values; recorded series have the labels they keep."""
-    parts, known = named(expression), catalogued()
+    parts = named(expression)
     found, present = [], set[str]()
     for selector in parts.selectors:
-        labels = known[selector.metric] if selector.metric in known else _kept(selector.metric, known)
+        labels = labels_of(selector.metric)
         if labels is None:
             found.append(f"no metric {selector.metric}")
             continue
@@ -60,11 +63,12 @@ def complaints(expression: str) -> list[str]:
     return found + [f"nothing has a label {label}" for label in sorted(parts.grouped - present)]
 
 
-def _kept(record: str, known: dict[str, dict[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]] | None:
-    if record not in RECORDED:
-        return None
-    parts = named(RECORDED[record])
-    every = {label: values for each in parts.selectors for label, values in known[each.metric].items()}
+def labels_of(metric: str) -> dict[str, tuple[str, ...]] | None:
+    """The labels of a series with their values: of the catalogue, or those that a recorded one keeps; else ``None``."""
+    if metric not in RECORDED:
+        return catalogued().get(metric)
+    parts = named(RECORDED[metric])
+    every = {label: values for each in parts.selectors for label, values in (labels_of(each.metric) or {}).items()}
     return {label: every[label] for label in parts.grouped - {"le"}}
 
 
@@ -81,6 +85,29 @@ def _unknown(selector: Selector, labels: dict[str, tuple[str, ...]]) -> list[str
 def test_every_expression_names_what_there_is(rule: dict[str, Any]) -> None:
     """Metrics of the catalogue or recorded ones, labels that these have, values of their closed sets."""
     assert complaints(rule["expr"]) == []
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+def test_every_panel_names_what_there_is(panel: dict[str, Any]) -> None:
+    """The same for the dashboard; a legend names labels that the expression keeps."""
+    for target in panel["targets"]:
+        assert complaints(target["expr"]) == []
+        legend = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+        parts = named(target["expr"])
+        assert legend <= parts.grouped.union(
+            *(named(RECORDED.get(each.metric, "1")).grouped for each in parts.selectors)
+        )
+
+
+def test_the_dashboard_shows_every_metric_once_and_every_recorded_series_that_alerts_look_at() -> None:
+    """Ids are each panel's own, places do not overlap, and nothing that wakes somebody is out of sight."""
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
+    assert len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in PANELS}) == len(PANELS)
+    titles = [panel["title"] for panel in PANELS]
+    assert titles[-len(metrics.catalogue()) :] == [family.name for family in metrics.catalogue()]
+    drawn = {each.metric for panel in PANELS for target in panel["targets"] for each in named(target["expr"]).selectors}
+    watched = {each.metric for rule in ALERTS.values() for each in named(rule["expr"]).selectors}
+    assert watched - {"up"} <= drawn
 
 
 @pytest.mark.parametrize(
