@@ -24,6 +24,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("ledger", "streams.commands.ledger", "keep the books of what was delivered, or show them"),
     ("publish", "streams.commands.publish", "publish events from a file and follow what becomes of them"),
     ("explain", "streams.commands.explain", "tell what was decided about one request, from the logs"),
+    ("dead-letters", "streams.commands.dead_letters", "see refused records that nobody was told of; send them again"),
     ("audit", "streams.commands.audit", "close every account from topics, ledger and gateway logs"),
     ("status", "streams.commands.status", "show processes, stages and lanes from their metrics"),
     ("source", "streams.commands.source", "publish a day of flights, parcels or sign-ins"),

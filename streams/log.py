@@ -58,6 +58,8 @@ class Event(StrEnum):
     RECORD_UNREADABLE = "record_unreadable"
     REROUTED = "rerouted"
     POISON = "poison"
+    REDRIVEN = "redriven"
+    """An operator sent the record of a dead letter again: where from, where to, which attempt."""
     CLOSED = "closed"
     HEARTBEAT_LATE = "heartbeat_late"
     REGISTRY_APPLIED = "registry_applied"

@@ -6,7 +6,7 @@ sentence. Workers read through ``reader`` and ``tail`` instead, which know deadl
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Final, NamedTuple
 
 import aiokafka
@@ -62,6 +62,29 @@ async def scan(
                 for record in records
                 if record.offset < ends[place]
             ]
+
+
+async def read_at(bootstrap: str, topic: str, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], Record]:
+    """The records that stand at these (partition, offset) of ``topic``; those that are gone, or not there yet, are left out.
+
+    Raises :class:`ScanError`.
+    """
+    found: dict[tuple[int, int], Record] = {}
+    async with _consumer(bootstrap, topic) as consumer:
+        for partition in sorted({partition for partition, _ in places}):
+            held = await _positioned(consumer, topic, partition=partition, since_ms=None)
+            starts, ends = await consumer.beginning_offsets(held), await consumer.end_offsets(held)
+            for place in held:
+                for offset in sorted(offset for each, offset in places if each == partition):
+                    if not starts[place] <= offset < ends[place]:
+                        continue
+                    consumer.seek(place, offset)
+                    with _translated(topic):
+                        fetched = await consumer.getmany(place, timeout_ms=_POLL_MS * _PATIENCE, max_records=1)
+                    first = next(iter(fetched.get(place, ())), None)
+                    if first is not None and first.offset == offset:
+                        found[partition, offset] = _record(first)
+    return found
 
 
 async def follow(

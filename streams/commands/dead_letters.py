@@ -1,0 +1,237 @@
+"""`fanfare dead-letters ls|show|redrive`: records that were refused and whose producer could not be told.
+
+Owns the pages: the table, one letter whole, and a line for each record that is sent again.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from broker.consequences import consequence_of
+from broker.letters import FIELDS, Letter, Wanted, attempt_of, wanted
+from schemas import topics
+from schemas.names import Lane
+from schemas.reasons import Reason
+from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
+from schemas.wire.instants import ms_of
+from schemas.wire.instants import text_of as instant
+from streams import clock, log
+from streams.commands.console import BootstrapOption, refuse, run, say
+from streams.kafka.readiness import describe
+from streams.kafka.scan import Record
+from streams.redriving import Outcome, Redriver, Told, is_original, read_letters, read_originals
+from streams.settings import Settings, SettingsError, load
+
+_ANSWER_S: Final = 10
+_SPAN: Final = re.compile(r"(\d{1,6})([mhd])")
+_UNITS_MS: Final = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
+_HEADS: Final = ("LETTER", "AT", "TOPIC", "PLACE", "BUSINESS", "REASON", "SENTENCE")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Look at records that were refused and whose producer could not be told, and send them again.",
+)
+
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="FIELD=VALUE",
+        help=f"Only letters with this value; fields: {', '.join(FIELDS)}. One field twice: either value.",
+        show_default=False,
+    ),
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHEN", help="Only later ones: 30m, 6h, 2d (ago), or an RFC 3339 instant.", show_default=False
+    ),
+]
+
+
+@app.command("ls")
+def ls_command(
+    *,
+    reason: Annotated[str | None, typer.Option(help="Only this reason.", show_default=False)] = None,
+    business: Annotated[str | None, typer.Option(help="Only this business.", show_default=False)] = None,
+    topic: Annotated[str | None, typer.Option(help="Only records of this topic.", show_default=False)] = None,
+    where: WhereOption = None,
+    since: SinceOption = None,
+    bootstrap: BootstrapOption = None,
+) -> None:
+    """List dead letters, oldest first: what each is called, where its record stands, and why it was refused."""
+    given = {"reason": reason, "business": business, "topic": topic}
+    conditions = [*(where or ()), *(f"{field}={value}" for field, value in given.items() if value is not None)]
+    settings, choice = _asked("ls", conditions, since, bootstrap)
+    letters = run("dead-letters ls", _letters(settings.bootstrap, choice))
+    if letters:
+        print(table(letters))
+    say(f"{len(letters):,} dead letter{'' if len(letters) == 1 else 's'}")
+
+
+@app.command("show")
+def show_command(
+    *,
+    letter: Annotated[
+        str, typer.Argument(metavar="LETTER", help="PARTITION@OFFSET as ls gives it; OFFSET if that is the only one.")
+    ],
+    bootstrap: BootstrapOption = None,
+) -> None:
+    """Show one dead letter whole, and the record that it is about if that is still in its log.
+
+    What was published to the otp lane is never shown, not even refused: its place, size and headers' names are.
+    """
+    if not re.fullmatch(r"(\d+@)?\d+", letter):
+        refuse("dead-letters show", f"{letter!r} is no PARTITION@OFFSET")
+    settings, everything = _asked("show", [], None, bootstrap)
+    found, record = run("dead-letters show", _one(settings.bootstrap, everything, letter))
+    if len(found) != 1:
+        named = ", ".join(one.place for one in found)
+        refuse("dead-letters show", f"say which: {named}" if named else f"there is no dead letter {letter}")
+    print(whole(found[0], record))
+
+
+@app.command("redrive")
+def redrive_command(
+    *,
+    where: WhereOption = None,
+    since: SinceOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
+    rate: Annotated[float, typer.Option(min=0.01, help="Records a second.")] = 50,
+    most: Annotated[int, typer.Option("--max", min=1, help="Stop after so many were sent.")] = 100,
+    bootstrap: BootstrapOption = None,
+) -> None:
+    """Send the records of dead letters again, oldest first, to the topic and partition where they stand.
+
+    The record itself is sent, unchanged, from its own log, with the headers redrive-attempt and redrive-origin. Left out, with
+    a line each: what plan would refuse again as things are now (time passes: most events become stale), what was sent again
+    before, what has left its log, and what was tried five times. Whether a name was accepted before is known to plan alone; its
+    answer then is duplicate, and nothing is done twice. Each record sent leaves a line of log, `redriven`, on standard error.
+    """
+    settings, choice = _asked("redrive", where or [], since, bootstrap)
+    log.configure(level=settings.log_level, program="dead-letters")
+    run("dead-letters redrive", _redrive(settings, choice, Redriver(settings, dry=dry_run, rate=rate, most=most)))
+
+
+def _asked(command: str, conditions: list[str], since: str | None, bootstrap: str | None) -> tuple[Settings, Wanted]:
+    try:
+        return load(bootstrap=bootstrap), wanted(conditions, since_ms=since_ms(since, clock.now_ms()))
+    except (SettingsError, ValueError) as error:
+        refuse(f"dead-letters {command}", str(error))
+
+
+def since_ms(text: str | None, now_ms: int) -> int:
+    """The instant that ``--since`` means; 0 without one. ``ValueError`` with a sentence."""
+    if text is None:
+        return 0
+    if span := _SPAN.fullmatch(text):
+        return now_ms - int(span[1]) * _UNITS_MS[span[2]]
+    try:
+        return ms_of(text)
+    except ValueError as error:
+        raise ValueError(f"--since {text}: give 30m, 6h, 2d, or an instant; {error}") from None
+
+
+async def _letters(bootstrap: str, choice: Wanted) -> list[Letter]:
+    await describe(bootstrap, deadline_s=_ANSWER_S)
+    return await read_letters(bootstrap, choice, unreadable=lambda place: say(f"{place} is no dead letter"))
+
+
+async def _one(bootstrap: str, everything: Wanted, name: str) -> tuple[list[Letter], Record | None]:
+    letters = await _letters(bootstrap, everything)
+    found = [one for one in letters if name in (one.place, str(one.offset))]
+    record = (await read_originals(bootstrap, found)).get(found[0].source) if len(found) == 1 else None
+    return found, record
+
+
+async def _redrive(settings: Settings, choice: Wanted, redriver: Redriver) -> None:
+    letters = await _letters(settings.bootstrap, choice)
+    counts: Counter[Outcome] = Counter()
+    async for told in redriver.run(letters):
+        counts[told.outcome] += 1
+        print(line(told), flush=True)
+    print(summary(counts, len(letters)))
+
+
+def table(letters: Sequence[Letter]) -> str:
+    """The letters as rows under heads."""
+    rows = [_HEADS, *(_cells(letter) for letter in letters)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
+    )
+
+
+def _cells(letter: Letter) -> tuple[str, ...]:
+    body = letter.body
+    at = instant(body.at_ms)
+    return (
+        letter.place,
+        at,
+        body.topic,
+        f"{body.partition}@{body.offset}",
+        body.business or "-",
+        body.reason,
+        body.detail,
+    )
+
+
+def line(told: Told) -> str:
+    """What became of one letter."""
+    return (
+        f"{told.outcome:<13}  {told.letter.place:<8}  attempt {told.attempt}  {told.letter.body.reason}  {told.detail}"
+    )
+
+
+def summary(counts: Counter[Outcome], letters: int) -> str:
+    """How many letters were wanted, and what became of them."""
+    parts = [f"{counts[outcome]:,} {outcome}" for outcome in Outcome if counts[outcome]]
+    if left := letters - counts.total():
+        parts.append(f"{left:,} not looked at (--max)")
+    return f"{letters:,} dead letter{'' if letters == 1 else 's'}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def whole(letter: Letter, record: Record | None) -> str:
+    """One letter as JSON, what to do about it, and its record; a payload of the otp lane is never in it."""
+    hidden = letter.body.topic == topics.requests(Lane.OTP)
+    body = msgspec.to_builtins(letter.body)
+    if hidden:
+        body.pop("payload", None)
+    parts = [f"dead letter {letter.place} of {instant(letter.body.at_ms)}", json.dumps(body, indent=2)]
+    reasons = {reason.word: reason for reason in Reason}
+    if letter.body.reason in reasons:
+        parts.append(f"next step: {consequence_of(reasons[letter.body.reason]).next_step}")
+    return "\n".join([*parts, *_record_lines(letter, record, hidden=hidden)])
+
+
+def _record_lines(letter: Letter, record: Record | None, *, hidden: bool) -> list[str]:
+    if record is None:
+        return [f"its record, {letter.source}, has left its log"]
+    value = record.value or b""
+    same = "the same bytes" if is_original(letter, record) else "NOT what was refused: its hash differs"
+    attempt = attempt_of(letter.source, record.headers)
+    head = (
+        f"its record, {letter.source}: {len(value):,} bytes, {same}, attempt {attempt.number}, first at {attempt.first}"
+    )
+    if hidden:
+        return [
+            head,
+            f"headers: {', '.join(name for name, _ in record.headers) or 'none'}; a payload of this lane is never shown",
+        ]
+    headers = [f"  {name}: {held.decode('utf-8', 'backslashreplace')}" for name, held in record.headers]
+    key = "none" if record.key is None else record.key.decode("utf-8", "backslashreplace")
+    return [
+        head,
+        f"key: {key}",
+        "headers:" if headers else "headers: none",
+        *headers,
+        value.decode("utf-8", "backslashreplace"),
+    ]

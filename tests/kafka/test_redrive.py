@@ -1,0 +1,157 @@
+"""Dead letters of a business that nobody knew, sent again once it is registered, on a real Kafka with a real worker."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from broker.registry import Registry
+from schemas import topics
+from schemas.names import Lane, partition_of
+from schemas.request import Notification, Recipient, To
+from schemas.status import DeadLetter, Status
+from schemas.topics import HOUR_MS, catalogue
+from streams.client.client import Client
+from streams.client.events import Event, Head, notification
+from streams.kafka.cluster import some_kafka
+from streams.kafka.producer import Outgoing
+from streams.kafka.provision import provision
+from streams.kafka.publisher import Publisher
+from streams.kafka.scan import scan
+from streams.registration import changes, read_files, write
+from streams.settings import child_environment
+from tests.kafka.test_sources import REGISTRY_FILES, SHARDS, silent
+
+LANE = Lane.UPDATE
+LATE = "acme"
+"""The business that is registered after it has published."""
+DEADLINE_S = 60
+
+REGISTRATION = """\
+- {kind: business, id: acme, name: Acme}
+- {kind: sender, id: acme/main, business: acme, number: "+12015550188", default: true}
+"""
+
+
+@pytest.fixture(scope="module")
+def bootstrap() -> Iterator[str]:
+    """A Kafka of this module's own, with the catalogue's topics and the development registry."""
+    with asyncio.Runner() as runner:
+        lent = some_kafka(None, say=silent)
+        address = runner.run(lent.__aenter__())
+        try:
+            runner.run(provision(address, catalogue(), shards=SHARDS, dev=True, say=silent))
+            runner.run(write(address, changes(read_files(REGISTRY_FILES), Registry())))
+            yield address
+        finally:
+            runner.run(lent.__aexit__(None, None, None))
+
+
+def parcel(number: int) -> Event:
+    """A sound event of the late business."""
+    to = To(recipients=(Recipient("tel:+12025550101", locale="en"),))
+    body = Notification("parcel_delivered", to, params={"parcel": str(number), "event_time": "noon"})
+    return notification(Head(source=f"//{LATE}/depot", id=f"{number}", lifetime_ms=HOUR_MS), body)
+
+
+@contextlib.asynccontextmanager
+async def working(bootstrap: str, folder: Path) -> AsyncIterator[None]:
+    """A worker of the lane, without a gateway."""
+    environment = child_environment(
+        bootstrap=bootstrap, shards=SHARDS, worker_metrics_port=0, gateway_update="http://127.0.0.1:1", data_dir=folder
+    )
+    with (folder / "worker.log").open("wb") as out:
+        command = ("-m", "streams.cli", "worker", "--lane", LANE.word)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *command, env=environment, stdout=out, stderr=out
+        )
+        try:
+            yield
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+async def letters(bootstrap: str, count: int) -> list[DeadLetter]:
+    """All dead letters, once there are so many."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            found = [record async for bite in scan(bootstrap, topics.DEAD_LETTERS) for record in bite]
+            if len(found) >= count:
+                return [msgspec.json.decode(record.value or b"", type=DeadLetter) for record in found]
+            await asyncio.sleep(0.2)
+
+
+async def verdicts(bootstrap: str, ids: set[str]) -> dict[str, str]:
+    """Id -> what the late business was told about each of ``ids`` by plan."""
+    told: dict[str, str] = {}
+    async with asyncio.timeout(DEADLINE_S):
+        while set(told) < ids:
+            async for bite in scan(bootstrap, topics.status(LATE)):
+                for record in bite:
+                    status = msgspec.convert(msgspec.json.decode(record.value or b"")["data"], Status)
+                    told.setdefault(status.id, f"{status.state} {status.reason}".strip())
+            await asyncio.sleep(0.2)
+    return told
+
+
+async def fanfare(bootstrap: str, *arguments: str) -> tuple[list[str], str]:
+    """A command run to its end: lines of its output, and its standard error."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "streams.cli", *arguments),
+        env=child_environment(bootstrap=bootstrap),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, said = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+    assert process.returncode == 0, said.decode()
+    return out.decode().splitlines(), said.decode()
+
+
+def outcomes(lines: list[str]) -> list[str]:
+    """The first words of each line but the summary."""
+    return sorted(line[:13].strip() for line in lines[:-1])
+
+
+async def test_what_nobody_could_be_told_of_is_accepted_once_its_business_is_known(
+    bootstrap: str, tmp_path: Path
+) -> None:
+    """Refused again while nothing has changed; then sent once, accepted, and not sent a second time. Junk stays."""
+    async with working(bootstrap, tmp_path):
+        async with Client(bootstrap) as client:
+            for number in range(3):
+                await client.publish(LANE, parcel(number))
+        publisher = Publisher(bootstrap)
+        await publisher.start()
+        home = partition_of(LATE.encode(), SHARDS)
+        await publisher.publish(Outgoing(topics.requests(LANE), b"{", key=LATE.encode(), partition=home))
+        await publisher.stop()
+        assert {one.reason for one in await letters(bootstrap, 4)} == {"unknown_business", "invalid_json"}
+
+        lines, _ = await fanfare(bootstrap, "dead-letters", "redrive")
+        assert outcomes(lines) == ["refused again"] * 4
+
+        (tmp_path / "acme.yaml").write_text(REGISTRATION)
+        await fanfare(bootstrap, "registry", "apply", str(tmp_path / "acme.yaml"))
+        chosen = ("--where", f"business={LATE}")
+        lines, _ = await fanfare(bootstrap, "dead-letters", "redrive", "--dry-run", *chosen)
+        assert outcomes(lines) == ["would send"] * 3
+        lines, said = await fanfare(bootstrap, "dead-letters", "redrive", "--max", "1", *chosen)
+        assert outcomes(lines) == ["sent"]
+        assert [msgspec.json.decode(line)["attempt"] for line in said.splitlines() if '"redriven"' in line] == [2]
+        lines, _ = await fanfare(bootstrap, "dead-letters", "redrive")
+        assert outcomes(lines) == ["refused again", "sent", "sent", "sent before"]
+        assert await verdicts(bootstrap, {"0", "1", "2"}) == dict.fromkeys("012", "accepted")
+
+        lines, _ = await fanfare(bootstrap, "dead-letters", "redrive", *chosen)
+        assert outcomes(lines) == ["sent before"] * 3
+        lines, _ = await fanfare(bootstrap, "dead-letters", "ls", "--reason", "unknown_business")
+        shown, _ = await fanfare(bootstrap, "dead-letters", "show", lines[1].split()[0])
+        assert "parcel_delivered" in shown[-1]
+        assert len(await letters(bootstrap, 4)) == 4
