@@ -91,7 +91,28 @@ class Client:
         ``codes`` are one-time codes in clear by parameter name; they are sealed for each explicit recipient first.
         Raises :class:`InvalidEventError` for an event without a usable name, and the errors of sealing and publishing.
         """
-        return await (await self._enqueue(lane, event, codes or {}))
+        return await (await self.enqueue(lane, event, codes=codes))
+
+    async def enqueue(
+        self, lane: Lane, event: Event, *, codes: Mapping[str, str] | None = None
+    ) -> Awaitable[Published]:
+        """Put one event into the queue of its partition, in the order of calls; await the result for its place.
+
+        Refuses as :meth:`publish` does; what happens on the way to Kafka is raised by the result.
+        """
+        name = _name_of(lane, event)
+        if codes:
+            event = await self.seal(lane, event, codes)
+        key = business_of(event["source"]).encode()
+        topic = topics.requests(lane)
+        try:
+            if lane not in self._partitions:
+                self._partitions[lane] = await self._publisher.partitions(topic)
+            place = partition_of(key, self._partitions[lane])
+            record = Outgoing(topic, _value_of(event), key=key, partition=place, headers=_HEADERS)
+            return _published(await self._publisher.enqueue(record), name)
+        except PublishError as error:
+            raise _translated(error) from error
 
     async def publish_many(
         self, events: Iterable[tuple[Lane, Event]], *, in_flight: int = IN_FLIGHT
@@ -104,7 +125,7 @@ class Client:
         for lane, event in events:
             while len(waiting) >= in_flight:
                 yield await waiting.popleft()
-            waiting.append(asyncio.ensure_future(await self._enqueue(lane, event, {})))
+            waiting.append(asyncio.ensure_future(await self.enqueue(lane, event)))
         while waiting:
             yield await waiting.popleft()
 
@@ -153,21 +174,6 @@ class Client:
                     yield merged
         except ScanError as error:
             raise StatusUnreadableError(str(error)) from error
-
-    async def _enqueue(self, lane: Lane, event: Event, codes: Mapping[str, str]) -> Awaitable[Published]:
-        name = _name_of(lane, event)
-        if codes:
-            event = await self.seal(lane, event, codes)
-        key = business_of(event["source"]).encode()
-        topic = topics.requests(lane)
-        try:
-            if lane not in self._partitions:
-                self._partitions[lane] = await self._publisher.partitions(topic)
-            place = partition_of(key, self._partitions[lane])
-            record = Outgoing(topic, _value_of(event), key=key, partition=place, headers=_HEADERS)
-            return _published(await self._publisher.enqueue(record), name)
-        except PublishError as error:
-            raise _translated(error) from error
 
     async def _registered_key(self) -> SealKey:
         try:
