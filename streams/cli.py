@@ -28,6 +28,8 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("audit", "streams.commands.audit", "close every account from topics, ledger and gateway logs"),
     ("status", "streams.commands.status", "show processes, stages and lanes from their metrics"),
     ("source", "streams.commands.source", "publish a day of flights, parcels or sign-ins"),
+    ("record", "streams.commands.record", "write down what businesses publish, without codes"),
+    ("replay", "streams.commands.replay", "publish a recording again, at a chosen pace, and measure"),
 )
 """(name, module, help), in the order in which a newcomer meets them."""
 

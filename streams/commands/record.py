@@ -1,0 +1,137 @@
+"""`fanfare record TOPIC...`: writes down what businesses publish, one line of JSON an event, for `fanfare replay`."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Annotated, Final, NamedTuple
+
+import typer
+
+from schemas.wire import instants
+from streams import clock
+from streams.commands.console import BootstrapOption, refuse, run, say
+from streams.endings import until_signalled
+from streams.recorded.entry import LANES
+from streams.recorded.files import STANDARD, Writer
+from streams.recorded.pseudonyms import Pseudonyms
+from streams.recorded.recorder import Recorder
+from streams.registered import read_registry
+from streams.settings import load
+
+_PROGRESS_S: Final = 2.0
+_AGO: Final = re.compile(r"([0-9]{1,6})([smhd])")
+_UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LANE_WORDS: Final = {lane.word: topic for topic, lane in LANES.items()}
+
+
+class _Span(NamedTuple):
+    since_ms: int
+    seconds: float | None
+
+
+class _Writing(NamedTuple):
+    out: str
+    seed: int | None
+    """Of the pseudonyms; None for the numbers as they are."""
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    *,
+    topics: Annotated[
+        list[str],
+        typer.Argument(metavar="TOPIC...", help="requests.otp, requests.update, requests.campaign; or just the lanes."),
+    ],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="A new file; .zst at its end compresses. - is standard output."
+        ),
+    ] = STANDARD,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Begin there, not now: 2026-11-22T06:40:00Z, or 30m ago (s, m, h, d)."),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="End after so long; 0: with what is there already. Otherwise on Ctrl-C.")
+    ] = None,
+    pseudonymise: Annotated[
+        bool, typer.Option("--pseudonymise", help="Invented numbers of the same country in place of people's.")
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Decides the invented numbers, and tells who knows it whose they are; else random."),
+    ] = None,
+    bootstrap: BootstrapOption = None,
+) -> None:
+    """Record the events that businesses publish.
+
+    One line of JSON an event: topic, partition, at_ms (Kafka's time), key, headers (the content type), value. What is no event
+    with a source and an id is left out and counted, and so are Fanfare's own heartbeats.
+
+    One-time codes are never written, neither sealed nor in clear: an empty seal stands in their place, and `fanfare replay` seals
+    invented ones. --pseudonymise replaces every number in E.164, wherever it stands; other texts (names in parameters,
+    ids, labels) stay as they are. Without it there are people in the file: only you may read it.
+
+    Exit status: 0, also after Ctrl-C, which writes what was read before it ends.
+    """
+    try:
+        chosen = [_topic(each) for each in dict.fromkeys(topics)]
+        since_ms = clock.now_ms() if since is None else _instant(since)
+    except ValueError as error:
+        refuse("record", str(error))
+    span, writing = (
+        _Span(since_ms, seconds),
+        _Writing(out, (secrets.randbits(128) if seed is None else seed) if pseudonymise else None),
+    )
+    run("record", _record(load(bootstrap=bootstrap).bootstrap, chosen, span, writing))
+
+
+async def _record(bootstrap: str, topics: Sequence[str], span: _Span, writing: _Writing) -> None:
+    registry = await read_registry(bootstrap)
+    with Writer(writing.out) as writer:
+        recorder = Recorder(writer, registry, None if writing.seed is None else Pseudonyms(writing.seed))
+        if span.seconds == 0:
+            work = recorder.history(bootstrap, topics, since_ms=span.since_ms)
+        else:
+            say(f"recording {', '.join(topics)} from {instants.text_of(span.since_ms)} on; Ctrl-C ends it")
+            work = recorder.live(bootstrap, topics, since_ms=span.since_ms, seconds=span.seconds)
+        telling = asyncio.create_task(_tell_progress(recorder))
+        try:
+            await until_signalled(work)
+        finally:
+            telling.cancel()
+            recorder.drain()
+    say(f"{_progress(recorder)}; {writing.out if writing.out != STANDARD else 'standard output'} is complete")
+
+
+async def _tell_progress(recorder: Recorder) -> None:
+    while True:
+        await asyncio.sleep(_PROGRESS_S)
+        say(_progress(recorder))
+
+
+def _progress(recorder: Recorder) -> str:
+    left_out = f", {recorder.left_out:,} records left out" if recorder.left_out else ""
+    return f"{recorder.written:,} events recorded{left_out}"
+
+
+def _topic(word: str) -> str:
+    topic = _LANE_WORDS.get(word, word)
+    if topic not in LANES:
+        raise ValueError(f"{word!r} is no topic that businesses publish to; there are: {', '.join(LANES)}")
+    return topic
+
+
+def _instant(text: str) -> int:
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return clock.now_ms() - int(ago[1]) * _UNITS_MS[ago[2]]
+    try:
+        return instants.ms_of(text)
+    except ValueError as error:
+        raise ValueError(f"--since: {error}, or like 30m") from error

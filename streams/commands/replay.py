@@ -1,0 +1,138 @@
+"""`fanfare replay FILE`: publishes a recording as events of now, at a chosen pace, and measures Kafka's acknowledgements."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from typing import Annotated, Final, NamedTuple
+
+import typer
+
+from schemas.names import Lane
+from streams import clock
+from streams.client import Client, Event
+from streams.commands.console import INTERRUPTED, BootstrapOption, refuse, run, say
+from streams.recorded.entry import Entry
+from streams.recorded.files import read_entries
+from streams.recorded.replay import Clock, Replay
+from streams.recorded.result import Result, json_of, sentence_of
+from streams.recorded.schedule import spaced, steady
+from streams.recorded.selection import Wanted, chosen, wanted_of
+from streams.settings import load
+
+_PROGRESS_S: Final = 2.0
+_SENTENCES: Final = 3
+_FAILED: Final = 1
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    *,
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="What `fanfare record` wrote; - is standard input.", show_default=False),
+    ],
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="N", help="So many times faster than it was recorded; 1 if no --rate."),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="N", help="N events a second instead, whatever their spacing was."),
+    ] = None,
+    loop: Annotated[int, typer.Option(min=1, metavar="N", help="Replay it N times, each as new requests.")] = 1,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="KEY=VALUE",
+            help="Only this lane, type or template. One key twice: either; two keys: both.",
+        ),
+    ] = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="Mark notifications as tests (data.test); opt-ins have no such mark.")
+    ] = False,
+    bootstrap: BootstrapOption = None,
+) -> None:
+    """Publish a recording again, as requests of now.
+
+    Each source gets a run id at its end (//business/system/RUN), so nothing is a duplicate of what was recorded; ids stay, and
+    what was repeated is repeated. Times move to when an event is due. The subject of a fact (data.version) gets the run
+    id as well, so that neither makes old news of the other. One-time codes are invented and sealed to the newest registered key.
+
+    Opt-ins and opt-outs are real ones: replay against a development deployment, or leave them out with
+    --filter type=fanfare.notification.v1.
+
+    The loop is open: what is due does not wait for Kafka, and latency runs from when an event was due to its acknowledgement.
+    The file is held in memory. Ctrl-C lets out nothing more, waits for what is in flight, and prints the figures.
+
+    Exit status: 0 all acknowledged, 1 some not, 130 after Ctrl-C.
+    """
+    try:
+        wanted = wanted_of(filters or ())
+    except ValueError as error:
+        refuse("replay", str(error))
+    if speed is not None and rate is not None:
+        refuse("replay", "--speed and --rate exclude each other")
+    result = run("replay", _replay(file, wanted, _Pace(speed or 1.0, rate, loop), test=test, bootstrap=bootstrap))
+    print(sentence_of(result))
+    print(json_of(result), flush=True)
+    if result.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    raise typer.Exit(_FAILED if result.errors else 0)
+
+
+class _Pace(NamedTuple):
+    speed: float
+    rate: float | None
+    loops: int
+
+    def schedule(self, entries: Sequence[Entry]) -> Iterator[tuple[int, int, int]]:
+        """When each entry of each loop is due."""
+        if self.rate is not None:
+            return steady(len(entries), rate=self.rate, loops=self.loops)
+        return spaced([entry.at_ms for entry in entries], speed=self.speed, loops=self.loops)
+
+
+async def _replay(file: str, wanted: Wanted, pace: _Pace, *, test: bool, bootstrap: str | None) -> Result:
+    # Each partition's records ascend in time already, so a stable sort keeps their order.
+    entries = sorted((entry for entry in read_entries(file) if chosen(entry, wanted)), key=lambda entry: entry.at_ms)
+    total = len(entries) * pace.loops
+    async with Client(load(bootstrap=bootstrap).bootstrap) as client:
+
+        async def enqueue(lane: Lane, event: Event, codes: Mapping[str, str]) -> Awaitable[object]:
+            return await client.enqueue(lane, event, codes=codes)
+
+        name = f"{clock.now_ms():x}"
+        say(f"{total:,} events, run {name}")
+        replay = Replay(enqueue, Clock(clock.now_ms, clock.monotonic_ms), name=name, test=test)
+        telling = asyncio.create_task(_tell_progress(replay, total))
+        _stop_on_interrupt(replay)
+        try:
+            result = await replay.run(entries, pace.schedule(entries))
+        finally:
+            telling.cancel()
+        for sentence, count in replay.errors.most_common(_SENTENCES):
+            say(f"{count:,} times: {sentence}")
+        return result
+
+
+def _stop_on_interrupt(replay: Replay) -> None:
+    """The first Ctrl-C ends it in order, the second at once."""
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        replay.stop()
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+
+
+async def _tell_progress(replay: Replay, total: int) -> None:
+    while True:
+        await asyncio.sleep(_PROGRESS_S)
+        say(
+            f"{replay.sent:,} of {total:,} sent, {replay.acknowledged:,} acknowledged, {replay.behind_ms} ms behind, "
+            f"{replay.errors.total():,} errors"
+        )

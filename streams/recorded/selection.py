@@ -1,0 +1,33 @@
+"""Which events of a recording are replayed: ``KEY=VALUE`` on lane, type or template."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from streams.recorded.entry import Entry
+
+KEYS: Final = ("lane", "type", "template")
+
+Wanted = Mapping[str, frozenset[str]]
+"""The values wanted of each key; a key that is not named wants them all."""
+
+
+def wanted_of(texts: Iterable[str]) -> Wanted:
+    """Several values of one key are alternatives, several keys are conditions; ``ValueError`` for what is no filter."""
+    found: dict[str, set[str]] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not value or key not in KEYS:
+            raise ValueError(f"a filter is KEY=VALUE with one of {', '.join(KEYS)}, not {text!r}")
+        found.setdefault(key, set()).add(value)
+    return {key: frozenset(values) for key, values in found.items()}
+
+
+def chosen(entry: Entry, wanted: Wanted) -> bool:
+    """Whether the entry meets every condition."""
+    body = entry.value.get("data")
+    held = {
+        "lane": entry.lane.word,
+        "type": entry.value.get("type"),
+        "template": body.get("template") if isinstance(body, dict) else None,
+    }
+    return all(held[key] in values for key, values in wanted.items())
