@@ -1,0 +1,47 @@
+"""`fanfare doctor`: what this machine and its Kafka have, what is weak, and what is missing and how to get it."""
+
+from collections import Counter
+from typing import Final
+
+import typer
+
+from streams.checkup import Finding, Grade
+from streams.commands.console import BootstrapOption, refuse, run
+from streams.examining import examine
+from streams.settings import Settings, SettingsError, load
+
+_GRADE_WIDTH: Final = max(len(grade) for grade in Grade)
+_WHAT_WIDTH: Final = len("packages")
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(*, bootstrap: BootstrapOption = None) -> None:
+    """Look at packages, secrets, disk, ports, Java, Kafka, clocks, topics and the registry; a line each.
+
+    ok: nothing to do. warning: it works, and the line says what is weak. missing: Fanfare cannot work so, and the line says
+    what to do. Exit status 1 if something is missing. Works without Kafka too; then what Kafka would be asked is left out.
+    Changes nothing, but for one topic, fanfare-doctor-..., that it makes and removes to read Kafka's clock.
+    """
+    try:
+        settings = load(bootstrap=bootstrap)
+    except SettingsError as error:
+        refuse("doctor", str(error))
+    counts = run("doctor", _told(settings))
+    print(f"{counts[Grade.OK]} ok, {counts[Grade.WARNING]} warnings, {counts[Grade.MISSING]} missing")
+    if counts[Grade.MISSING]:
+        raise typer.Exit(1)
+
+
+async def _told(settings: Settings) -> Counter[Grade]:
+    counts: Counter[Grade] = Counter()
+    async for finding in examine(settings):
+        counts[finding.grade] += 1
+        print(line(finding), flush=True)
+    return counts
+
+
+def line(finding: Finding) -> str:
+    """A finding in three columns."""
+    return f"{finding.grade:<{_GRADE_WIDTH}}  {finding.what:<{_WHAT_WIDTH}}  {finding.sentence}"

@@ -1,0 +1,73 @@
+"""`fanfare doctor` on a real Kafka: empty, made ready, and asked with settings that do not fit."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from broker.registry import Registry
+from schemas.topics import SHARDS, catalogue
+from streams.kafka.cluster import some_kafka
+from streams.kafka.provision import provision
+from streams.kafka.readiness import admin
+from streams.registration import changes, read_files, write
+from streams.settings import child_environment
+from tests.kafka.test_sources import REGISTRY_FILES, silent
+
+NO_PORTS = (
+    dict.fromkeys(("webhook_port", "worker_metrics_port", "webhook_metrics_port"), 0)
+    | dict.fromkeys(("ledger_metrics_port", "gateway_metrics_port"), 0)
+    | {f"gateway_{lane}": "http://gateway.example:80" for lane in ("otp", "update", "campaign")}
+)
+"""What else runs on this machine is not the matter of these tests."""
+
+
+@pytest.fixture(scope="module")
+def bootstrap() -> Iterator[str]:
+    """A Kafka of this module's own, without topics."""
+    with asyncio.Runner() as runner:
+        lent = some_kafka(None, say=silent)
+        try:
+            yield runner.run(lent.__aenter__())
+        finally:
+            runner.run(lent.__aexit__(None, None, None))
+
+
+def doctor(bootstrap: str, **settings: int) -> tuple[int, dict[str, list[str]]]:
+    """Its exit status, and what it said: subject -> grades."""
+    environment = child_environment(**(NO_PORTS | {"bootstrap": bootstrap} | settings))
+    command = [sys.executable, "-m", "streams.cli", "doctor"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    found: dict[str, list[str]] = {}
+    for line in done.stdout.splitlines()[:-1]:
+        grade, what, _ = line.split(maxsplit=2)
+        found.setdefault(what, []).append(grade)
+    return done.returncode, found
+
+
+async def topics_of(bootstrap: str) -> list[str]:
+    """Every topic that is there."""
+    async with admin(bootstrap) as client:
+        return list(await client.list_topics())
+
+
+async def test_it_says_what_is_missing_until_nothing_is(bootstrap: str) -> None:
+    """An empty Kafka lacks topics and registry; then nothing is missing; other shards fit neither. No topic is left behind."""
+    status, found = await asyncio.to_thread(doctor, bootstrap)
+    assert status == 1
+    assert (found["topics"], found["registry"]) == (["missing"], ["missing"])
+    assert (found["kafka"], found["clock"]) == (["warning"], ["ok"])
+
+    await provision(bootstrap, catalogue(), shards=SHARDS, dev=True, say=silent)
+    await write(bootstrap, changes(read_files(REGISTRY_FILES), Registry()))
+    status, found = await asyncio.to_thread(doctor, bootstrap)
+    assert status == 0
+    assert (found["topics"], found["registry"]) == (["ok"], ["ok"])
+
+    status, found = await asyncio.to_thread(doctor, bootstrap, shards=SHARDS // 2)
+    assert status == 1
+    assert set(found["topics"]) == {"missing"}
+    assert found["registry"] == ["missing"]
+    assert not [topic for topic in await topics_of(bootstrap) if topic.startswith("fanfare-doctor")]
