@@ -37,8 +37,6 @@ class Replay:
 
     def __init__(self, enqueue: Enqueue, clock: Clock, *, name: str, test: bool = False) -> None:
         self.sent = 0
-        self.behind_ms = 0
-        """How late the last event was let out."""
         self.errors: Counter[str] = Counter()
         """The sentences of what was not acknowledged."""
         self._enqueue = enqueue
@@ -50,6 +48,7 @@ class Replay:
         self._stopping = asyncio.Event()
         self._latencies_ms: list[int] = []
         self._begun_ms = 0
+        self._next_due_ms = 0
         self._due_ms = 0
         self._done_ms = 0
 
@@ -57,6 +56,11 @@ class Replay:
     def acknowledged(self) -> int:
         """How many events Kafka has acknowledged so far."""
         return len(self._latencies_ms)
+
+    @property
+    def behind_ms(self) -> int:
+        """How long the event that is next to be let out, or on its way into the queue, is overdue."""
+        return max(0, self._elapsed_ms() - self._next_due_ms)
 
     def stop(self) -> None:
         """Let out nothing more; ``run`` returns when what is in flight has been acknowledged."""
@@ -68,11 +72,12 @@ class Replay:
         wall_ms = self._clock.now_ms()
         async with asyncio.TaskGroup() as acknowledgements:
             for loop, index, due_ms in schedule:
+                self._next_due_ms = due_ms
                 await self._until(due_ms)
                 await self._room.acquire()
                 if self._stopping.is_set():
                     break
-                self._due_ms, self.behind_ms = due_ms, max(0, self._elapsed_ms() - due_ms)
+                self._due_ms = due_ms
                 self.sent += 1
                 acknowledgement = await self._let_out(entries[index], loop, wall_ms + due_ms)
                 if acknowledgement is not None:

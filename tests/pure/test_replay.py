@@ -71,6 +71,7 @@ async def test_latency_counts_from_when_it_was_due() -> None:
     """A pause of the taker makes all that was due in it late, not only the event that met it."""
     paused = asyncio.Event()
     sent: list[str] = []
+    behind: list[int] = []
 
     async def acknowledged() -> None:
         await paused.wait()
@@ -80,13 +81,15 @@ async def test_latency_counts_from_when_it_was_due() -> None:
         if event["id"] == "10":
             asyncio.get_running_loop().call_later(0.2, paused.set)
             await paused.wait()
+            behind.append(replay.behind_ms)
         return acknowledged()
 
-    taken = entries(50)
-    result = await Replay(enqueue, REAL, name="r").run(taken, spaced([each.at_ms for each in taken], speed=1))
+    taken, replay = entries(50), Replay(enqueue, REAL, name="r")
+    result = await replay.run(taken, spaced([each.at_ms for each in taken], speed=1))
     assert sent == [each.value["id"] for each in taken]
     assert (result.sent, result.acknowledged, result.errors) == (50, 50, 0)
     assert result.latency_ms["p50"] >= 150
+    assert behind[0] >= 190
 
 
 async def test_errors_are_counted_and_do_not_end_it() -> None:
