@@ -32,6 +32,9 @@ from streams.settings import Settings, raw
 _SLACK_MS: Final = 60_000
 """Logs are stamped by Kafka's clock, letters by ours."""
 
+_BITE: Final = 100
+"""Records that are read and held at a time."""
+
 _LANES: Final = {topics.requests(lane): lane for lane in Lane}
 _letter: Final = msgspec.json.Decoder(DeadLetter)
 
@@ -112,22 +115,24 @@ class Redriver:
         """What becomes of each letter, as it happens; ends when ``most`` were sent, whatever follows."""
         bootstrap = self._settings.bootstrap
         known = [letter for letter in letters if letter.body.topic in _LANES]
-        originals = await read_originals(bootstrap, known)
         registry = await read_registry(bootstrap)
         sent = await self._sent_before(known)
         publisher = Publisher(bootstrap, "fanfare-redrive")
         await publisher.start()
         try:
             self._shards = {topic: await publisher.partitions(topic) for topic in {one.body.topic for one in known}}
-            for letter in letters:
-                if self._left <= 0:
-                    return
-                found = self._considered(letter, originals.get(letter.source), registry=registry, sent=sent)
-                if isinstance(found, Told):
-                    yield found
-                    continue
-                self._left -= 1
-                yield await self._send(found, publisher)
+            for begin in range(0, len(letters), _BITE):
+                bite = letters[begin : begin + _BITE]
+                originals = await read_originals(bootstrap, [one for one in bite if one.body.topic in _LANES])
+                for letter in bite:
+                    if self._left <= 0:
+                        return
+                    found = self._considered(letter, originals.get(letter.source), registry=registry, sent=sent)
+                    if isinstance(found, Told):
+                        yield found
+                        continue
+                    self._left -= 1
+                    yield await self._send(found, publisher)
         finally:
             await publisher.stop()
 

@@ -155,3 +155,5 @@ async def test_what_nobody_could_be_told_of_is_accepted_once_its_business_is_kno
         shown, _ = await fanfare(bootstrap, "dead-letters", "show", lines[1].split()[0])
         assert "parcel_delivered" in shown[-1]
         assert len(await letters(bootstrap, 4)) == 4
+    closed, _ = await fanfare(bootstrap, "audit", "--data", str(tmp_path))
+    assert msgspec.json.decode(closed[-1])["violations"] == 0
