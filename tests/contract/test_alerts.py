@@ -154,9 +154,14 @@ def test_each_alert_can_be_acted_on(name: str) -> None:
 
 
 def test_there_are_few_alerts_and_no_page_without_one() -> None:
-    """Eight at most: whoever is woken reads what woke them."""
+    """Eight at most: whoever is woken reads what woke them. The folder's page lists them, and which of them wake."""
     assert len(ALERTS) <= 8
     assert {path.stem for path in RUNBOOKS.iterdir()} == set(ALERTS)
+    table_of_alerts = re.findall(
+        r"^\| \[(\w+)\].* \| (yes|no) \|$", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    wakes = {name: "yes" if rule["labels"]["severity"] == "page" else "no" for name, rule in ALERTS.items()}
+    assert dict(table_of_alerts) == wakes
 
 
 @pytest.mark.parametrize("path", sorted(RUNBOOKS.iterdir()), ids=lambda path: path.stem)
