@@ -9,7 +9,8 @@ import typer
 
 from schemas.names import Lane
 from streams import clock
-from streams.client import Client, Event
+from streams.client import Client, Event, SealingError, SealKey
+from streams.client.seal import seal_key_of
 from streams.commands.console import INTERRUPTED, BootstrapOption, refuse, run, say
 from streams.recorded.entry import Entry
 from streams.recorded.files import read_entries
@@ -17,6 +18,7 @@ from streams.recorded.replay import Clock, Replay
 from streams.recorded.result import Result, json_of, sentence_of
 from streams.recorded.schedule import spaced, steady
 from streams.recorded.selection import Wanted, chosen, wanted_of
+from streams.registered import read_registry
 from streams.settings import load
 
 _PROGRESS_S: Final = 2.0
@@ -99,7 +101,8 @@ async def _replay(file: str, wanted: Wanted, pace: _Pace, *, test: bool, bootstr
     # Each partition's records ascend in time already, so a stable sort keeps their order.
     entries = sorted((entry for entry in read_entries(file) if chosen(entry, wanted)), key=lambda entry: entry.at_ms)
     total = len(entries) * pace.loops
-    async with Client(load(bootstrap=bootstrap).bootstrap) as client:
+    address = load(bootstrap=bootstrap).bootstrap
+    async with Client(address, seal_key=await _seal_key(address)) as client:
 
         async def enqueue(lane: Lane, event: Event, codes: Mapping[str, str]) -> Awaitable[object]:
             return await client.enqueue(lane, event, codes=codes)
@@ -116,6 +119,14 @@ async def _replay(file: str, wanted: Wanted, pace: _Pace, *, test: bool, bootstr
         for sentence, count in replay.errors.most_common(_SENTENCES):
             say(f"{count:,} times: {sentence}")
         return result
+
+
+async def _seal_key(bootstrap: str) -> SealKey | None:
+    """The registered key, read before the begin: looked up for the first code, it would make all that is due then late."""
+    try:
+        return seal_key_of(await read_registry(bootstrap))
+    except SealingError:
+        return None
 
 
 def _stop_on_interrupt(replay: Replay) -> None:
