@@ -71,7 +71,8 @@ def main(
     """Record the events that businesses publish.
 
     One line of JSON an event: topic, partition, at_ms (Kafka's time), key, headers (the content type), value. What is no event
-    with a source and an id is left out and counted, and so are Fanfare's own heartbeats.
+    with a source and an id is left out and counted; so are Fanfare's own heartbeats, and in the otp lane what plan would refuse
+    by its form, because a code may stand anywhere in it.
 
     One-time codes are never written, neither sealed nor in clear: an empty seal stands in their place, and `fanfare replay` seals
     invented ones. --pseudonymise replaces every number in E.164, wherever it stands; other texts (names in parameters,
