@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from broker.forecast import forecast
-from broker.letters import MAX_ATTEMPTS, Letter, Wanted, attempt_of, next_headers, place_of
+from broker.letters import MAX_ATTEMPTS, Attempt, Letter, Wanted, attempt_of, next_headers, place_of
 from broker.plan.inputs import PlanInput
 from broker.plan.policy import PlanPolicy
 from broker.registry import Registry
@@ -68,6 +68,7 @@ class Told(msgspec.Struct, frozen=True):
 class _Sendable(msgspec.Struct, frozen=True):
     letter: Letter
     given: PlanInput
+    attempt: Attempt
 
 
 async def read_letters(bootstrap: str, wanted: Wanted, *, unreadable: Callable[[str], None]) -> list[Letter]:
@@ -132,6 +133,7 @@ class Redriver:
                         yield found
                         continue
                     self._left -= 1
+                    sent[found.attempt.first] = found.attempt.number + 1  # a second letter of the record may follow
                     yield await self._send(found, publisher)
         finally:
             await publisher.stop()
@@ -169,7 +171,7 @@ class Redriver:
         said = forecast(given, registry=registry, policy=policy, now_ms=now_ms)
         if said.reason:
             return Told(letter, Outcome.REFUSED_AGAIN, f"{said.reason}: {said.detail}", attempt.number)
-        return _Sendable(letter, given)
+        return _Sendable(letter, given, attempt)
 
     def _policy(self, topic: str, partition: int) -> PlanPolicy:
         settings, lane = self._settings, _LANES[topic]
@@ -184,8 +186,7 @@ class Redriver:
         )
 
     async def _send(self, found: _Sendable, publisher: Publisher) -> Told:
-        letter, given = found.letter, found.given
-        attempt = attempt_of(letter.source, given.headers)
+        letter, given, attempt = found.letter, found.given, found.attempt
         number = attempt.number + 1
         if self._dry:
             return Told(letter, Outcome.WOULD_SEND, f"to {letter.body.topic}[{letter.body.partition}]", number)
