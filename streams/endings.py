@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 
@@ -29,6 +29,17 @@ async def until_signalled(work: Coroutine[Any, Any, None]) -> bool:
         if not signalled.is_set():
             raise
     return signalled.is_set()
+
+
+def stop_on_interrupt(stop: Callable[[], None]) -> None:
+    """The first Ctrl-C calls ``stop``, which ends the work in order; the second ends the program at once."""
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        stop()
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
 
 
 @contextlib.contextmanager

@@ -17,19 +17,16 @@ from broker.letters import FIELDS, Letter, Wanted, attempt_of, wanted
 from schemas import topics
 from schemas.names import Lane
 from schemas.reasons import Reason
-from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
-from schemas.wire.instants import ms_of
 from schemas.wire.instants import text_of as instant
 from streams import clock, log
 from streams.commands.console import BootstrapOption, refuse, run, say
+from streams.commands.since import since_ms as instant_of
 from streams.kafka.readiness import describe
 from streams.kafka.scan import Record
 from streams.redriving import Outcome, Redriver, Told, is_original, read_letters, read_originals
 from streams.settings import Settings, SettingsError, load
 
 _ANSWER_S: Final = 10
-_SPAN: Final = re.compile(r"(\d{1,6})([mhd])")
-_UNITS_MS: Final = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 _HEADS: Final = ("LETTER", "AT", "TOPIC", "PLACE", "BUSINESS", "REASON", "SENTENCE")
 
 app = typer.Typer(
@@ -132,10 +129,8 @@ def since_ms(text: str | None, now_ms: int) -> int:
     """The instant that ``--since`` means; 0 without one. ``ValueError`` with a sentence."""
     if text is None:
         return 0
-    if span := _SPAN.fullmatch(text):
-        return now_ms - int(span[1]) * _UNITS_MS[span[2]]
     try:
-        return ms_of(text)
+        return instant_of(text, now_ms, units="mhd")
     except ValueError as error:
         raise ValueError(f"--since {text}: give 30m, 6h, 2d, or an instant; {error}") from None
 

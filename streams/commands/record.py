@@ -1,7 +1,6 @@
 """`fanfare record TOPIC...`: writes down what businesses publish, one line of JSON an event, for `fanfare replay`."""
 
 import asyncio
-import re
 import secrets
 from collections.abc import Sequence
 from typing import Annotated, Final, NamedTuple
@@ -11,6 +10,7 @@ import typer
 from schemas.wire import instants
 from streams import clock
 from streams.commands.console import BootstrapOption, refuse, run, say
+from streams.commands.since import since_ms
 from streams.endings import until_signalled
 from streams.recorded.entry import LANES
 from streams.recorded.files import STANDARD, Writer
@@ -20,8 +20,6 @@ from streams.registered import read_registry
 from streams.settings import load
 
 _PROGRESS_S: Final = 2.0
-_AGO: Final = re.compile(r"([0-9]{1,6})([smhd])")
-_UNITS_MS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _LANE_WORDS: Final = {lane.word: topic for topic, lane in LANES.items()}
 
 
@@ -82,11 +80,11 @@ def main(
     """
     try:
         chosen = [_topic(each) for each in dict.fromkeys(topics)]
-        since_ms = clock.now_ms() if since is None else _instant(since)
+        begin_ms = clock.now_ms() if since is None else _instant(since)
     except ValueError as error:
         refuse("record", str(error))
     span, writing = (
-        _Span(since_ms, seconds),
+        _Span(begin_ms, seconds),
         _Writing(out, (secrets.randbits(128) if seed is None else seed) if pseudonymise else None),
     )
     run("record", _record(load(bootstrap=bootstrap).bootstrap, chosen, span, writing))
@@ -129,10 +127,7 @@ def _topic(word: str) -> str:
 
 
 def _instant(text: str) -> int:
-    ago = _AGO.fullmatch(text)
-    if ago is not None:
-        return clock.now_ms() - int(ago[1]) * _UNITS_MS[ago[2]]
     try:
-        return instants.ms_of(text)
+        return since_ms(text, clock.now_ms())
     except ValueError as error:
         raise ValueError(f"--since: {error}, or like 30m") from error

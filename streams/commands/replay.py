@@ -1,7 +1,6 @@
 """`fanfare replay FILE`: publishes a recording as events of now, at a chosen pace, and measures Kafka's acknowledgements."""
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Annotated, Final, NamedTuple
 
@@ -12,6 +11,7 @@ from streams import clock
 from streams.client import Client, Event, SealingError, SealKey
 from streams.client.seal import seal_key_of
 from streams.commands.console import INTERRUPTED, BootstrapOption, refuse, run, say
+from streams.endings import stop_on_interrupt
 from streams.recorded.entry import Entry
 from streams.recorded.files import read_entries
 from streams.recorded.replay import Clock, Replay
@@ -111,7 +111,7 @@ async def _replay(file: str, wanted: Wanted, pace: _Pace, *, test: bool, bootstr
         say(f"{total:,} events, run {name}")
         replay = Replay(enqueue, Clock(clock.now_ms, clock.monotonic_ms), name=name, test=test)
         telling = asyncio.create_task(_tell_progress(replay, total))
-        _stop_on_interrupt(replay)
+        stop_on_interrupt(replay.stop)
         try:
             result = await replay.run(entries, pace.schedule(entries))
         finally:
@@ -127,17 +127,6 @@ async def _seal_key(bootstrap: str) -> SealKey | None:
         return seal_key_of(await read_registry(bootstrap))
     except SealingError:
         return None
-
-
-def _stop_on_interrupt(replay: Replay) -> None:
-    """The first Ctrl-C ends it in order, the second at once."""
-    loop = asyncio.get_running_loop()
-
-    def interrupted() -> None:
-        loop.remove_signal_handler(signal.SIGINT)
-        replay.stop()
-
-    loop.add_signal_handler(signal.SIGINT, interrupted)
 
 
 async def _tell_progress(replay: Replay, total: int) -> None:

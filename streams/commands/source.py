@@ -7,7 +7,6 @@ reaches Kafka in `streams/client`.
 import asyncio
 import contextlib
 import math
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import typer
 
 from streams import clock
 from streams.client import Client, ClientError
+from streams.endings import stop_on_interrupt
 from streams.settings import SettingsError, load
 from streams.sources.feed import Feed, Tally
 from streams.sources.flights import Selection, flights
@@ -195,13 +195,7 @@ async def _publish(stream: Iterator[Timed], factor: float | None, *, bootstrap: 
 
 async def _feed(feed: Feed, stream: Iterator[Timed], factor: float | None) -> Feed:
     """Run the feed; the first Ctrl-C ends it in order, the second at once."""
-    loop = asyncio.get_running_loop()
-
-    def interrupted() -> None:
-        loop.remove_signal_handler(signal.SIGINT)
-        feed.stop()
-
-    loop.add_signal_handler(signal.SIGINT, interrupted)
+    stop_on_interrupt(feed.stop)
     begun_ms = clock.monotonic_ms()
     await feed.run(replay(stream, speed=factor, clock=feed.clock))
     _say(f"{_summary(feed.tally)} in {(clock.monotonic_ms() - begun_ms) / 1000:.1f} s{' (interrupted)' * feed.stopped}")
