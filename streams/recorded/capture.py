@@ -21,7 +21,7 @@ from schemas.wire.cloudevents import CONTENT_TYPE
 from streams.client import Event
 from streams.client.validation import form_refusal
 from streams.kafka.scan import Record
-from streams.recorded.entry import LANES, Entry
+from streams.recorded.entry import LANES, Entry, each_holder
 
 SEALED: Final = "sealed"
 _PREFIX: Final = "ce_"
@@ -54,11 +54,7 @@ def _without_codes(event: Event, lane: Lane, business: str, registry: Registry) 
     if not isinstance(body, dict):
         return event
     clear = _clear_slots(str(body.get("template")), lane, business, registry)
-    emptied, to = _emptied(body, clear), body.get("to")
-    if isinstance(to, dict) and isinstance(to.get("recipients"), list):
-        people = [_emptied(person, clear) if isinstance(person, dict) else person for person in to["recipients"]]
-        emptied = {**emptied, "to": {**to, "recipients": people}}
-    return {**event, "data": emptied}
+    return {**event, "data": each_holder(body, lambda holder: _emptied(holder, clear))}
 
 
 def _clear_slots(template: str, lane: Lane, business: str, registry: Registry) -> AbstractSet[str] | None:

@@ -1,6 +1,7 @@
 """One line of a recording: an event that was published, and where and when it stood in its topic."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
@@ -31,6 +32,15 @@ LANES: Final = {requests(lane): lane for lane in Lane}
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(Entry)
+
+
+def each_holder(body: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """``body`` with ``change`` made to all that may have parameters: itself and each of its recipients."""
+    body, to = change(body), body.get("to")
+    if isinstance(to, dict) and isinstance(to.get("recipients"), list):
+        people = [change(person) if isinstance(person, dict) else person for person in to["recipients"]]
+        body = {**body, "to": {**to, "recipients": people}}
+    return body
 
 
 def line_of(entry: Entry) -> bytes:

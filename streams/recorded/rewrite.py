@@ -14,7 +14,7 @@ from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.wire import instants
 from streams.client import Event
 from streams.recorded.capture import SEALED
-from streams.recorded.entry import Entry
+from streams.recorded.entry import Entry, each_holder
 
 _MARKS: Final = ("time", "expirytime")
 _CODE_DIGITS: Final = 6
@@ -94,11 +94,7 @@ def _evidenced(member: dict[str, Any], by_ms: int) -> dict[str, Any]:
 def _open_for_sealing(body: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
     """``body`` without its sealed parameters, and their names."""
     names: set[str] = set()
-    body, to = _unsealed(body, names), body.get("to")
-    if isinstance(to, dict) and isinstance(to.get("recipients"), list):
-        people = [_unsealed(one, names) if isinstance(one, dict) else one for one in to["recipients"]]
-        body = {**body, "to": {**to, "recipients": people}}
-    return body, names
+    return each_holder(body, lambda holder: _unsealed(holder, names)), names
 
 
 def _unsealed(holder: dict[str, Any], names: set[str]) -> dict[str, Any]:
