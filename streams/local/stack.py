@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from schemas.names import Lane
-from schemas.registry import Business, Entry
+from schemas.registry import Business
 from schemas.topics import catalogue
 from streams import settings as environment
 from streams.kafka.cluster import READY_DEADLINE_S, Cluster, start_cluster
@@ -27,7 +27,7 @@ from streams.kafka.readiness import demand_listener, wait_ready
 from streams.local.placement import demand_places, free_places, in_slot
 from streams.local.processes import Process, ProcessPlan
 from streams.registered import read_registry
-from streams.registration import RegistrationError, changes, read_files, write
+from streams.registration import Located, RegistrationError, changes, read_files, write
 from streams.settings import Settings
 
 REGISTRY: Final = Path(__file__).parents[2] / "deploy" / "dev"
@@ -116,14 +116,14 @@ class Stack:
     async def _start(self) -> None:
         plan = self.plan
         data = plan.data.absolute()
-        entries = registered_entries(plan.registry)
+        located = read_files(registry_files(plan.registry))
         places = free_places(plan.slots) if plan.free_ports else {}
         self._overrides = {**places, **plan.fields, "data_dir": data}
         self._load()
         demand_places(self.settings, plan.slots)
         await self._kafka(data)
         self._load()
-        await self._prepare(entries)
+        await self._prepare(located)
         self.processes = {process.name: process for process in self._planned()}
         *takers, workers = self._groups()
         for wave in ([process for group in takers for process in group], workers):
@@ -146,12 +146,12 @@ class Stack:
         self.cluster = await start_cluster(nodes=plan.nodes, data=data / "kafka", ports=ports, say=self._say)
         self._overrides["bootstrap"] = self.cluster.bootstrap
 
-    async def _prepare(self, entries: list[Entry]) -> None:
+    async def _prepare(self, located: list[Located]) -> None:
         settings = self.settings
+        entries = [one.entry for one in located]
         self.businesses = tuple(entry.id for entry in entries if isinstance(entry, Business))
         wanted = catalogue(self.businesses)
         made = await provision(settings.bootstrap, wanted, shards=settings.shards, dev=settings.dev, say=_unsaid)
-        located = read_files(registry_files(self.plan.registry))
         new = changes(located, await read_registry(settings.bootstrap))
         await write(settings.bootstrap, new)
         self._say(f"{len(wanted)} topics ({len(made)} new), {len(entries)} registry entries ({len(new)} new)")
@@ -215,11 +215,6 @@ def registry_files(folder: Path) -> list[Path]:
     if not files:
         raise RegistrationError(f"{folder}: there is no registry file (*.yaml); name their folder with --registry")
     return files
-
-
-def registered_entries(folder: Path) -> list[Entry]:
-    """What stands in the registry files of ``folder``; :class:`RegistrationError` for what is wrong in them."""
-    return [located.entry for located in read_files(registry_files(folder))]
 
 
 def _usual_ports(nodes: int) -> list[int]:
