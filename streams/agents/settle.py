@@ -138,9 +138,9 @@ class SettleShard:
             self._settle.receipts(head_of(value), body_of(value, Receipts))
             return
         header = self._fold.admit(value)
-        body = None if header is None else body_of_outcome(header, value)
         if header is None:
             return
+        body = body_of_outcome(header, value)
         if isinstance(body, Outcome | Restated):
             self._settle.outcome(header, body)
         else:
