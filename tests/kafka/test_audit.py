@@ -1,6 +1,5 @@
 """`fanfare audit` on a real Kafka, a real ledger file and real gateway logs: the clean run of the pure tests, written down."""
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -15,12 +14,12 @@ from schemas import topics
 from schemas.names import Lane
 from schemas.topics import CHARGES, catalogue
 from streams.auditing import audit_system
-from streams.kafka.cluster import some_kafka
 from streams.kafka.reader import LogRecord
 from streams.ledger.books import FILE, Books
 from streams.settings import Settings, child_environment, load
 from streams.simulator.eventlog import EventLog
 from streams.simulator.program import log_folder
+from tests.kafka.registered import own_kafka
 from tests.pure.audit_log import PEPPER, SHARDS
 from tests.pure.audit_story import Story
 
@@ -32,14 +31,9 @@ _CONFIG = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.
 @pytest.fixture(scope="module")
 def written() -> Iterator[str]:
     """A Kafka of its own with the story in it: the catalogue's names are taken on the one that tests share."""
-    with asyncio.Runner() as runner:
-        lent = some_kafka(None, say=print)
-        bootstrap = runner.run(lent.__aenter__())
-        try:
-            runner.run(_write(bootstrap, Story()))
-            yield bootstrap
-        finally:
-            runner.run(lent.__aexit__(None, None, None))
+    with own_kafka() as (bootstrap, runner):
+        runner.run(_write(bootstrap, Story()))
+        yield bootstrap
 
 
 async def _write(bootstrap: str, story: Story) -> None:

@@ -9,12 +9,11 @@ import pytest
 
 from broker.registry import Registry
 from schemas.topics import SHARDS, catalogue
-from streams.kafka.cluster import some_kafka
 from streams.kafka.provision import provision
 from streams.kafka.readiness import admin
 from streams.registration import changes, read_files, write
 from streams.settings import child_environment
-from tests.kafka.test_sources import REGISTRY_FILES, silent
+from tests.kafka.registered import REGISTRY_FILES, own_kafka, silent
 
 NO_PORTS = (
     dict.fromkeys(("webhook_port", "worker_metrics_port", "webhook_metrics_port"), 0)
@@ -27,12 +26,8 @@ NO_PORTS = (
 @pytest.fixture(scope="module")
 def bootstrap() -> Iterator[str]:
     """A Kafka of this module's own, without topics."""
-    with asyncio.Runner() as runner:
-        lent = some_kafka(None, say=silent)
-        try:
-            yield runner.run(lent.__aenter__())
-        finally:
-            runner.run(lent.__aexit__(None, None, None))
+    with own_kafka() as (address, _):
+        yield address
 
 
 def doctor(bootstrap: str, **settings: int) -> tuple[int, dict[str, list[str]]]:

@@ -24,7 +24,7 @@ from streams.simulator.devices import Profile
 from streams.simulator.eventlog import FILE_NAME, read
 from streams.simulator.program import log_folder
 from streams.sources.people import person
-from tests.kafka.test_sources import silent
+from tests.kafka.registered import silent
 
 BUSINESS = "shop-parcelo"
 PEOPLE = [person(5, number) for number in range(12)]

@@ -9,22 +9,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker.registry import Registry
 from schemas import topics
 from schemas.names import Lane, partition_of
 from schemas.request import Notification, Recipient, To
 from schemas.status import DeadLetter, Status
-from schemas.topics import HOUR_MS, catalogue
+from schemas.topics import HOUR_MS
 from streams.client.client import Client
 from streams.client.events import Event, Head, notification
-from streams.kafka.cluster import some_kafka
 from streams.kafka.producer import Outgoing
-from streams.kafka.provision import provision
 from streams.kafka.publisher import Publisher
 from streams.kafka.scan import scan
-from streams.registration import changes, read_files, write
 from streams.settings import child_environment
-from tests.kafka.test_sources import REGISTRY_FILES, SHARDS, silent
+from tests.kafka.registered import SHARDS, registered_kafka
 
 LANE = Lane.UPDATE
 LATE = "acme"
@@ -40,15 +36,8 @@ REGISTRATION = """\
 @pytest.fixture(scope="module")
 def bootstrap() -> Iterator[str]:
     """A Kafka of this module's own, with the catalogue's topics and the development registry."""
-    with asyncio.Runner() as runner:
-        lent = some_kafka(None, say=silent)
-        address = runner.run(lent.__aenter__())
-        try:
-            runner.run(provision(address, catalogue(), shards=SHARDS, dev=True, say=silent))
-            runner.run(write(address, changes(read_files(REGISTRY_FILES), Registry())))
-            yield address
-        finally:
-            runner.run(lent.__aexit__(None, None, None))
+    with registered_kafka() as address:
+        yield address
 
 
 def parcel(number: int) -> Event:

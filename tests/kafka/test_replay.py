@@ -23,7 +23,7 @@ from streams.recorded.result import Result
 from streams.registered import read_registry
 from streams.settings import child_environment, load
 from tests.kafka.processes import until
-from tests.kafka.test_sources import SHARDS
+from tests.kafka.registered import SHARDS
 from tests.kafka.test_sources import bootstrap as bootstrap  # noqa: PLC0414 - the fixture, with a Kafka of this module's own
 
 RECORDED = 200

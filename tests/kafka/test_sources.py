@@ -3,45 +3,27 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from broker.registry import Registry
 from schemas.names import Lane, business_of, partition_of, request_name
-from schemas.topics import catalogue, requests
+from schemas.topics import requests
 from schemas.wire.cloudevents import RefusedEvent, decode
 from schemas.wire.sealed import open_code
 from streams.commands.source import app
-from streams.kafka.cluster import some_kafka
-from streams.kafka.provision import provision
 from streams.kafka.scan import Record, scan
-from streams.registration import changes, read_files, write
 from streams.settings import load
-
-SHARDS = 4
-REGISTRY_FILES = sorted((Path(__file__).parents[2] / "deploy" / "dev").glob("*.yaml"))
-
-
-def silent(sentence: str) -> None:
-    """Take what a test does not read."""
+from tests.kafka.registered import SHARDS, registered_kafka
 
 
 @pytest.fixture(scope="module")
 def bootstrap() -> Iterator[str]:
     """A Kafka of this module's own, with the catalogue's topics and the development registry."""
-    with asyncio.Runner() as runner:
-        lent = some_kafka(None, say=silent)
-        address = runner.run(lent.__aenter__())
-        try:
-            runner.run(provision(address, catalogue(), shards=SHARDS, dev=True, say=silent))
-            runner.run(write(address, changes(read_files(REGISTRY_FILES), Registry())))
-            yield address
-        finally:
-            runner.run(lent.__aexit__(None, None, None))
+    with registered_kafka() as address:
+        yield address
 
 
 def published(bootstrap: str, lane: Lane, *arguments: str) -> list[tuple[Record, dict[str, Any]]]:
