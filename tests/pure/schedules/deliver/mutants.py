@@ -20,7 +20,7 @@ from schemas.wire.header import Kind
 from tests.pure.schedules.deliver.gateway import FencedError, LostError
 from tests.pure.schedules.deliver.owner import Owner
 from tests.pure.schedules.deliver.world import DeliverWorld
-from tests.pure.schedules.runner import DiedError, Runner, Steps
+from tests.pure.schedules.runner import Runner, Steps
 
 
 class NoAdjacency(Owner):
@@ -151,17 +151,9 @@ class StaleConsent(Owner):
 class TakesLostForAccepted(Owner):
     """Rule 10: a lost answer counts as accepted."""
 
-    def send(self, engine: Engine, flight: Flight) -> Steps:
-        frame = flight.frame
-        assert frame is not None
-        yield
-        try:
-            answer = self.world.gateway.take(frame, self.world.now)
-        except FencedError:
-            raise DiedError("fenced at the gateway") from None
-        except LostError:
-            answer = FrameAnswer(self.world.now, tuple(() for _ in frame.sections))
-        yield
+    def unanswered(self, engine: Engine, flight: Flight) -> None:
+        assert flight.frame is not None
+        answer = FrameAnswer(self.world.now, tuple(() for _ in flight.frame.sections))
         engine.answered(flight, answer, self.clock())
 
 

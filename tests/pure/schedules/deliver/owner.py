@@ -181,7 +181,11 @@ class Owner(JournalOwner):
             raise DiedError("fenced at the gateway") from None
         except LostError:
             yield
-            engine.unknown(flight, self.clock())
+            self.unanswered(engine, flight)
             return
         yield
         engine.answered(flight, answer, self.clock())
+
+    def unanswered(self, engine: Engine, flight: Flight) -> None:
+        """No answer came."""
+        engine.unknown(flight, self.clock())
