@@ -116,11 +116,14 @@ class PlanState:
             del self.unfinished[finished]
         self._committed = offset
 
-    def forget(self, now_ms: int) -> None:
-        """Drop what no decision asks for any more: names past their window, debts that are paid."""
-        for name in [name for name, known in self.names.items() if known.keep_ms <= now_ms]:
+    def forget(self) -> None:
+        """Drop what no decision asks for any more: names past their window, debts that are paid.
+
+        As of ``last_ms``, which stands in the journal: whatever clock comes after, no decision goes back before it.
+        """
+        for name in [name for name, known in self.names.items() if known.keep_ms <= self.last_ms]:
             del self.names[name]
-        for sender in [sender for sender, owed in self.free.items() if owed.free_us <= now_ms * 1000]:
+        for sender in [sender for sender, owed in self.free.items() if owed.free_us <= self.last_ms * 1000]:
             del self.free[sender]
 
     def oldest_first(self) -> Iterator[tuple[bytes, Known]]:

@@ -149,12 +149,11 @@ class PlanShard:
         now_ms = max(clock.now_ms(), self.state.last_ms)
         if now_ms - self._claimed_ms < self.policy.windows.idempotency_ms // 4:
             return
-        self.state.forget(now_ms)
-        while True:
-            body = restatement(self.state, self._shard, now_ms=now_ms, after_ms=now_ms - self._claimed_ms)
-            if body is None:
-                break
+        body: PlannedBatch | None = PlannedBatch(())  # whatever is due, the first says how late it is: see forget()
+        while body is not None:
             await self._append(Kind.PLAN_RESTATED, now_ms, body.entries)
+            body = restatement(self.state, self._shard, now_ms=now_ms, after_ms=now_ms - self._claimed_ms)
+        self.state.forget()
         await self._journal.repeat_claim()
         self._claimed_ms = now_ms
 

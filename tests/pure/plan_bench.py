@@ -145,6 +145,11 @@ class Bench:
         self.log.append(pack(header, batch))
         self.state.apply(header, batch, len(self.log) - 1)
 
+    def forget(self) -> None:
+        """The end of a round: the journal says how late it is, and what is over is dropped."""
+        self.append(Kind.PLAN_RESTATED, PlannedBatch(()), max(self.now_ms, self.state.last_ms))
+        self.state.forget()
+
     def emit(self, entry: Planned) -> None:
         """Write the outputs of an entry."""
         made = outputs(entry, SHARDS)
@@ -182,7 +187,6 @@ def fold(log: Sequence[bytes], committed: int = 0) -> PlanState:
 
 def facts(state: PlanState, now_ms: int) -> object:
     """All that later decisions can see of a state."""
-    state.forget(now_ms)
     names = {name: held for name, held in state.names.items() if held.keep_ms > now_ms}
     owed = {sender: held.free_us for sender, held in state.free.items() if held.free_us > now_ms * 1000}
     known = {name: msgspec.structs.replace(held, stated_ms=0) for name, held in names.items()}

@@ -122,7 +122,7 @@ def test_a_name_is_forgotten_only_when_its_event_is_stale() -> None:
         bench.run(given(whole, 5))
         bench.state.committed(6)
         bench.now_ms = NOW_MS + moment
-        bench.state.forget(bench.now_ms)
+        bench.forget()
         step = bench.decide(given(whole, 6))
         words = [Reason(entry.verdict).word for entry in step.journal] + [told(direct).reason for direct in step.direct]
         assert words == ["duplicate" if moment < U.stale_ms else "stale"]

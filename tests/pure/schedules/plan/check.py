@@ -119,23 +119,31 @@ def _answers(
 
 
 def _answer(offset: int, notice: Notice, verdicts: Verdicts, words: set[tuple[str, str]]) -> Iterable[str]:
-    """Whether the answer to an event is what its verdict, or the one before it, says."""
-    entries = verdicts.at[offset]
-    earlier = [entry for entry in verdicts.accepted[notice.named.name] if entry.origin.offset < offset]
-    repeated = ("accepted", "duplicate")
-    if earlier and earlier[-1].fingerprint != notice.fingerprint:
-        repeated = ("refused", "conflict")
-    right = repeated
-    if entries:
-        verdict = entries[0][0].verdict
-        right = ("accepted", "") if verdict == 0 else ("refused", Reason(verdict).word)
-        if earlier and entries[0][0].decided_ms >= earlier[-1].keep_ms:
-            words.discard(repeated)  # told so while the name was known, and judged when it was not known any more
-    elif not earlier:
-        yield f"event at {offset} has no verdict"
+    """Whether the answers to an event are what its verdict, or those before it, say."""
+    own = verdicts.at[offset][:1]
+    known = [
+        (_repeated(entry, notice), entry.keep_ms)
+        for entry in verdicts.accepted[notice.named.name]
+        if entry.origin.offset < offset
+    ]
+    if not own:
+        right = {word for word, _ in known}
+        if not right:
+            yield f"event at {offset} has no verdict"
+        elif not words or not words <= right:
+            yield f"event at {offset} repeats what is {sorted(right)} and was answered {sorted(words)}"
         return
-    if words != {right}:
-        yield f"event at {offset} is {right} and was answered {sorted(words)}"
+    entry, _ = own[0]
+    verdict = ("accepted", "") if entry.verdict == 0 else ("refused", Reason(entry.verdict).word)
+    # Told so while the name was known, and judged when it was not known any more.
+    before = {word for word, keep_ms in known if entry.decided_ms >= keep_ms}
+    if verdict not in words or not words <= before | {verdict}:
+        yield f"event at {offset} is {verdict} and was answered {sorted(words)}"
+
+
+def _repeated(entry: Planned, notice: Notice) -> tuple[str, str]:
+    """What a repetition of an accepted event is told."""
+    return ("accepted", "duplicate") if entry.fingerprint == notice.fingerprint else ("refused", "conflict")
 
 
 def _throughput(verdicts: Verdicts) -> Iterable[str]:

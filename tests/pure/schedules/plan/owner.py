@@ -155,12 +155,11 @@ class PlanOwner(JournalOwner):
         now_ms = max(self.clock(), self.state.last_ms)
         if now_ms - self.claimed_ms < self.world.policy.windows.idempotency_ms // 4:
             return
-        self.state.forget(now_ms)
-        while True:
-            body = restatement(self.state, PARTITION, now_ms=now_ms, after_ms=now_ms - self.claimed_ms)
-            if body is None:
-                break
+        body: PlannedBatch | None = PlannedBatch(())
+        while body is not None:
             yield from self.append_record(pack(self.header(Kind.PLAN_RESTATED, now_ms), body))
+            body = restatement(self.state, PARTITION, now_ms=now_ms, after_ms=now_ms - self.claimed_ms)
+        self.state.forget()
         yield from self.repeat_claim()
         self.claimed_ms = now_ms
 
