@@ -1,8 +1,9 @@
-"""``python -m streams.reference``: write what follows from the catalogue of metrics.
+"""``python -m streams.reference``: write every page that follows from the program.
 
-That is the page ``deploy/METRICS.md`` and the dashboard ``deploy/prometheus/dashboard.json``.
+``deploy/METRICS.md`` and the dashboard ``deploy/prometheus/dashboard.json`` follow from the catalogue of metrics,
+``deploy/SETTINGS.md`` from the settings, ``deploy/CLI.md`` from the commands.
 
-Nobody edits them: a test demands that what is written is what the catalogue says. Works in a checkout only.
+Nobody edits them: a test demands that what is written is what the program says. Works in a checkout only.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from streams import metrics
+from streams.cli_page import cli_page
 from streams.dashboard import dashboard
 from streams.instruments import Family, Histogram, Label
+from streams.settings_page import settings_page
 
 FOLDER: Final = Path(__file__).parents[1] / "deploy"
 
@@ -34,6 +37,8 @@ def documents() -> dict[str, str]:
     families = metrics.catalogue()
     return {
         "METRICS.md": "\n".join(metrics_page(families)) + "\n",
+        "SETTINGS.md": "\n".join(settings_page()) + "\n",
+        "CLI.md": "\n".join(cli_page()) + "\n",
         "prometheus/dashboard.json": dashboard(families),
     }
 

@@ -1,19 +1,11 @@
-"""The page of metrics: no drift from the catalogue, and every link on it leads somewhere."""
+"""The page of metrics: the whole catalogue, in its order, and every label with its values."""
 
 import re
 
-import pytest
-
 from streams import metrics
-from streams.reference import FOLDER, documents
+from streams.reference import documents
 
 PAGE = documents()["METRICS.md"]
-
-
-@pytest.mark.parametrize("place", documents())
-def test_what_is_written_is_what_the_catalogue_says(place: str) -> None:
-    """Run ``python -m streams.reference`` after changing a metric."""
-    assert (FOLDER / place).read_text("utf-8") == documents()[place]
 
 
 def test_each_metric_has_one_row() -> None:
