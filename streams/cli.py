@@ -28,6 +28,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("dead-letters", "streams.commands.dead_letters", "see refused records that nobody was told of; send them again"),
     ("audit", "streams.commands.audit", "close every account from topics, ledger and gateway logs"),
     ("status", "streams.commands.status", "show processes, stages and lanes from their metrics"),
+    ("top", "streams.commands.top", "watch the whole system live: stages, lanes, refusals, charges, phones"),
     ("source", "streams.commands.source", "publish a day of flights, parcels or sign-ins"),
     ("record", "streams.commands.record", "write down what businesses publish, without codes"),
     ("replay", "streams.commands.replay", "publish a recording again, at a chosen pace, and measure"),

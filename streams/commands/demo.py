@@ -1,14 +1,17 @@
 """`fanfare demo`: everything up on this machine, a real storm day through it, and the auditor's verdict."""
 
 import asyncio
+import contextlib
 import json
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+from rich.console import Console
 
 from broker.audit.report import Audit
 from streams import clock, log
@@ -22,9 +25,15 @@ from streams.endings import until_signalled
 from streams.local.stack import Stack, StackPlan, running
 from streams.scraping import processes, scrape_all
 from streams.settings import kafka_bootstrap
+from streams.view.picture import Picture
+from streams.view.screen import Screen, shown, terminal, write_svg
+from streams.view.watcher import Watcher
 
 _CALM_S = 3
 _QUIET_S = 120
+_LOOK_S = 1.0
+
+VIEW_TITLE: Final = "fanfare demo"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -44,21 +53,30 @@ def demo(
     ] = None,
     free_ports: FreePortsOption = False,
     bootstrap: RunningKafkaOption = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of the live view, also on a terminal.")] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", metavar="FILE", help="Write the live view at its peak as an SVG picture."),
+    ] = None,
 ) -> None:
     """Start everything on loopback and replay the storm of 8 February 2013: 472 of 930 New York flights cancelled.
 
-    Passengers opt in, airlines tell them what happened; a shop's parcels and a bank's codes go beside.
+    Passengers opt in, airlines tell them what happened; a shop's parcels and a bank's codes go beside. On a terminal, the
+    view of `fanfare top` shows it happen.
 
     At the end: a summary, some phones, and the auditor's verdict, which is the exit status. The last line is JSON.
     """
     log.configure(level="error", program="demo")
     with ExitStack() as after:
         folder = data or Path(after.enter_context(tempfile.TemporaryDirectory(prefix="fanfare-demo-")))
-        playing = Demo(StackPlan(data=folder, bootstrap=bootstrap or kafka_bootstrap(), free_ports=free_ports), hold)
+        plan = StackPlan(data=folder, bootstrap=bootstrap or kafka_bootstrap(), free_ports=free_ports)
+        playing = Demo(plan, hold, console=None if plain else terminal(), watched=svg is not None)
         try:
             asyncio.run(_play(playing, speed, limit))
         except STACK_FAULTS as error:
             refuse("demo", str(error))
+    if svg is not None:
+        _draw(playing, svg)
     if playing.figures:
         print(json.dumps(playing.figures), flush=True)
     raise typer.Exit(INTERRUPTED if playing.audit is None else int(playing.audit.total > 0))
@@ -67,14 +85,19 @@ def demo(
 class Demo:
     """One demonstration."""
 
-    def __init__(self, plan: StackPlan, hold: bool) -> None:
+    def __init__(self, plan: StackPlan, hold: bool, *, console: Console | None, watched: bool) -> None:
         self.plan = plan
         self.hold = hold
+        self.peak: Picture | None = None
+        """The live view when most messages a second were handed off."""
         self.audit: Audit | None = None
         """The verdict; None until there is one."""
         self.figures: dict[str, object] = {}
         """The last line, once there is a verdict."""
         self._begun_ms = clock.now_ms()
+        self._console = console
+        self._watched = watched or console is not None
+        self._screen: Screen | None = None
 
     async def run(self, speed: float, limit: int | None) -> None:
         """Play it to the verdict, and on if it is to be held."""
@@ -86,16 +109,31 @@ class Demo:
 
     async def _tell(self, stack: Stack, speed: float, limit: int | None) -> None:
         self._say(f"everything is up; phones: {stack.settings.gateway_campaign}")
-        async with Client(stack.bootstrap) as client:
-            story = Story(client, speed, limit, self._say)
-            await story.tell()
-        self._say("waiting until everything is handed off and settled")
-        await self._quiet(stack)
+        async with self._shown(stack):
+            async with Client(stack.bootstrap) as client:
+                story = Story(client, speed, limit, self._say)
+                await story.tell()
+            self._say("waiting until everything is handed off and settled")
+            await self._quiet(stack)
         self.audit = await audit_system(stack.settings)
         await self._report(stack, story, self.audit)
         if self.hold:
             self._say("holding: everything goes on; Ctrl-C stops it")
             await asyncio.Event().wait()
+
+    @contextlib.asynccontextmanager
+    async def _shown(self, stack: Stack) -> AsyncIterator[None]:
+        """The live view meanwhile; without a terminal it is only watched for its peak, if that is wanted."""
+        if not self._watched:
+            yield
+            return
+        watcher = Watcher(stack.settings)
+        async with shown(Screen(watcher, self._console, title=VIEW_TITLE), watcher, interval_s=_LOOK_S) as screen:
+            self._screen = screen if self._console is not None else None
+            try:
+                yield
+            finally:
+                self._screen, self.peak = None, screen.peak
 
     async def _quiet(self, stack: Stack) -> None:
         calm, ends_ms = 0, clock.monotonic_ms() + _QUIET_S * 1000
@@ -134,8 +172,21 @@ class Demo:
         }
 
     def _say(self, line: str) -> None:
-        print(f"{(clock.now_ms() - self._begun_ms) / 1000:6.1f} s  {line}", file=sys.stderr, flush=True)
+        told = f"{(clock.now_ms() - self._begun_ms) / 1000:6.1f} s  {line}"
+        if self._screen is not None:
+            self._screen.note = told
+        else:
+            print(told, file=sys.stderr, flush=True)
 
 
 async def _play(playing: Demo, speed: float, limit: int | None) -> None:
     await until_signalled(playing.run(speed, limit))
+
+
+def _draw(playing: Demo, path: Path) -> None:
+    if playing.peak is None:
+        return
+    try:
+        write_svg(path, playing.peak, title=VIEW_TITLE)
+    except OSError as error:
+        refuse("demo", f"{path}: {error.strerror}")

@@ -1,0 +1,90 @@
+"""`fanfare top`: the live view of a deployment, from its metrics, phones and status topics; one frame as text or as a picture."""
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from streams.commands.console import INTERRUPTED, BootstrapOption, refuse, run, say
+from streams.endings import until_signalled
+from streams.settings import Settings, SettingsError, load
+from streams.view.frame import frame
+from streams.view.picture import Picture
+from streams.view.screen import Screen, write_svg
+from streams.view.watcher import Watcher
+
+_TITLE: Final = "fanfare top"
+_TALL: Final = 48
+"""Lines of a frame that goes to no terminal."""
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="Look twice, print one frame and end; also when stdout is no terminal.")
+    ] = False,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Look twice and write one frame as an SVG picture.")
+    ] = None,
+    interval: Annotated[float, typer.Option(min=0.2, metavar="SECONDS", help="From one look to the next.")] = 1.0,
+    bootstrap: BootstrapOption = None,
+) -> None:
+    """Watch a deployment on this machine live; Ctrl-C ends it.
+
+    All of it comes from /metrics of the processes, the phones' page of the simulated gateway and the status topics; ports are
+    those of the settings (FANFARE_*_METRICS_PORT), as for `fanfare status`. Processes that do not answer are shown as away.
+
+    Rates and ages (p50 and p99 from an event's time until the gateway accepted the message) are over the last 15 seconds. A
+    single frame has rates over one interval and ages since the processes began.
+
+    Exit status of a single frame: 1 if a process is away or not ready.
+
+    A terminal of 112 by 36 or more shows every stage of every lane.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        settings = load(bootstrap=bootstrap)
+    except SettingsError as error:
+        refuse("top", str(error))
+    console = Console()
+    if not once and svg is None and console.is_terminal:
+        if asyncio.run(until_signalled(_live(settings, console, interval))):
+            raise typer.Exit(INTERRUPTED)
+        return
+    seen = run("top", _once(settings, interval))
+    if svg is not None:
+        try:
+            write_svg(svg, seen, title=_TITLE)
+        except OSError as error:
+            refuse("top", f"{svg}: {error.strerror}")
+        say(f"{svg} is written")
+    else:
+        _print(seen, console)
+    if any(one.ready != "ok" for one in seen.health):
+        raise typer.Exit(1)
+
+
+def _print(seen: Picture, console: Console) -> None:
+    height = console.height if sys.stdout.isatty() else _TALL
+    console.print(frame(seen, console.width, height, title=_TITLE))
+
+
+async def _live(settings: Settings, console: Console, interval_s: float) -> None:
+    watcher = Watcher(settings)
+    async with watcher.followed():
+        await Screen(watcher, console, title=_TITLE).run(interval_s)
+
+
+async def _once(settings: Settings, interval_s: float) -> Picture:
+    watcher = Watcher(settings)
+    async with watcher.followed():
+        await watcher.look()
+        await asyncio.sleep(interval_s)
+        return await watcher.look(since_began=True)

@@ -1,0 +1,65 @@
+"""Follows what all businesses are told, for people who watch: every topic ``status.*``, from shortly before its end."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+import aiokafka
+import aiokafka.errors
+from aiokafka import TopicPartition
+
+from schemas.topics import STATUS_PREFIX
+from streams import clock
+from streams.kafka.scan import ScanError
+
+_BEFORE: Final = 20
+"""So many records of each topic are read that stand there already: the newest words of a quiet deployment."""
+_POLL_MS: Final = 500
+_LOOK_MS: Final = 15_000
+"""How often topics of businesses that have been registered meanwhile are looked for."""
+_REQUEST_TIMEOUT_MS: Final = 5_000
+
+
+async def follow_statuses(bootstrap: str) -> AsyncIterator[list[tuple[str, bytes | None]]]:
+    """(topic, value) of new statuses in bites, for ever, perhaps empty. Raises :class:`ScanError`."""
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        client_id="status-view",
+        group_id=None,
+        auto_offset_reset="latest",
+        enable_auto_commit=False,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+    )
+    try:
+        await consumer.start()
+        looked_ms = -_LOOK_MS
+        while True:
+            if clock.monotonic_ms() - looked_ms >= _LOOK_MS:
+                await _look(consumer)
+                looked_ms = clock.monotonic_ms()
+            if not consumer.assignment():
+                await asyncio.sleep(_POLL_MS / 1_000)
+                continue
+            fetched = await consumer.getmany(timeout_ms=_POLL_MS)
+            yield [(record.topic, record.value) for records in fetched.values() for record in records]
+    except aiokafka.errors.KafkaError as error:
+        raise ScanError(f"no Kafka answers at {bootstrap}") from error
+    finally:
+        with contextlib.suppress(aiokafka.errors.KafkaError):
+            await consumer.stop()
+
+
+async def _look(consumer: aiokafka.AIOKafkaConsumer) -> None:
+    """Go on where it stands in topics that are known, and begin in those that are new."""
+    wanted = {TopicPartition(topic, 0) for topic in await consumer.topics() if topic.startswith(STATUS_PREFIX)}
+    known = consumer.assignment()
+    if wanted <= known:
+        return
+    places = {place: await consumer.position(place) for place in known}
+    new = sorted(wanted - known)
+    starts, ends = await consumer.beginning_offsets(new), await consumer.end_offsets(new)
+    places |= {place: max(starts[place], ends[place] - _BEFORE) for place in new}
+    consumer.assign(list(places))
+    for place, offset in places.items():
+        consumer.seek(place, offset)

@@ -1,0 +1,110 @@
+"""One frame of the live view: a picture laid out for a terminal of some size. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.box import ROUNDED
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from schemas.names import Lane
+from streams.view import cells, parts
+from streams.view.picture import STAGES, Count, Picture
+
+WIDE: Final = (112, 36)
+"""Columns and lines from which there are panels; below them, lines without borders that fit 80 by 24."""
+_STAGES_HEIGHT: Final = len(STAGES) * len(Lane) + 3
+_WIDE_LINES: Final = 1 + 6 + _STAGES_HEIGHT + 3 + 2 + 2 + 1
+"""Lines of a frame with panels but for those of phones and words."""
+_NARROW_LINES: Final = 1 + 4 + (1 + len(STAGES)) + 5 + 2 + 1
+"""The same without panels."""
+_MOST: Final = 12
+
+
+def frame(picture: Picture, width: int, height: int, *, title: str = "fanfare top", note: str = "") -> RenderableType:
+    """The frame. ``note`` is a line of the program's own at its foot."""
+    wide = width >= WIDE[0] and height >= WIDE[1]
+    return _wide(picture, width, height, (title, note)) if wide else _narrow(picture, height, (title, note))
+
+
+def _head(picture: Picture, title: str) -> Table:
+    over = f"{picture.span_s:.0f} s"
+    ages = over if picture.recent else "all time"
+    grid = Table.grid(expand=True, padding=(0, 1))
+    grid.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
+    grid.add_column(justify="right", no_wrap=True)
+    left = Text.assemble((f"{title}  ", "bold"), parts.health(picture.health))
+    grid.add_row(left, Text(f"rates over {over}, ages over {ages}  {cells.instant(picture.at_ms)} UTC", parts.DIM))
+    return grid
+
+
+def _foot(picture: Picture, note: str) -> Text:
+    text = Text(no_wrap=True, overflow="ellipsis")
+    if note:
+        text.append(note, "bold")
+    elif picture.secrets:
+        text.append("development: NOT FOR PRODUCTION (dev secrets, unsigned: dev)", parts.DIM)
+    return text
+
+
+def _wide(picture: Picture, width: int, height: int, words: tuple[str, str]) -> Group:
+    aside = picture.aside
+    free = max(4, height - _WIDE_LINES)
+    lines = min(_MOST, free - free // 2)
+    told = min(_MOST, free // 2)
+    upper, lower = _STAGES_HEIGHT - _STAGES_HEIGHT // 2, _STAGES_HEIGHT // 2
+    counts = Table.grid(expand=True)
+    counts.add_column(ratio=1)
+    counts.add_column(ratio=1)
+    counts.add_row(
+        _panel("requests refused", picture.refused, height=upper),
+        _panel("gateway answers", picture.gateway, height=upper),
+    )
+    counts.add_row(
+        _panel("messages ended early", picture.ended, height=lower), _panel("receipts", picture.receipts, height=lower)
+    )
+    middle = Table.grid(expand=True)
+    middle.add_column()
+    middle.add_column(ratio=1)
+    middle.add_row(_boxed("stages", parts.stages(picture.stages, by_lane=True)), counts)
+    return Group(
+        _head(picture, words[0]),
+        _boxed("lanes", parts.lanes(picture.lanes, curve=max(8, min(40, width - 90)))),
+        middle,
+        _boxed("charges posted", parts.money(picture)),
+        _boxed("phones", Group(*parts.phones(aside.phones, aside.phones_note, most=lines))),
+        _boxed("told to businesses", Group(*parts.words(aside.words, aside.words_note, most=told))),
+        _foot(picture, words[1]),
+    )
+
+
+def _panel(title: str, rows: Sequence[Count], *, height: int) -> Panel:
+    body = parts.counts(rows, most=height - 3) if rows else Text("none", parts.DIM)
+    return _boxed(title, body, height=height)
+
+
+def _boxed(title: str, body: RenderableType, *, height: int | None = None) -> Panel:
+    return Panel(body, title=title, title_align="left", box=ROUNDED, border_style=parts.DIM, height=height)
+
+
+def _narrow(picture: Picture, height: int, words: tuple[str, str]) -> Group:
+    aside = picture.aside
+    free = min(2 * _MOST, max(2, height - _NARROW_LINES))
+    told = free // 2
+    return Group(
+        Text.assemble((f"{words[0]}  ", "bold"), parts.health(picture.health), no_wrap=True, overflow="ellipsis"),
+        parts.lanes(picture.lanes, curve=0),
+        parts.stages(picture.stages, by_lane=False),
+        parts.line("refused", picture.refused),
+        parts.line("ended", picture.ended),
+        parts.line("gateway", picture.gateway),
+        parts.line("receipts", picture.receipts),
+        Text.assemble(("charges  ", parts.DIM), parts.money(picture), no_wrap=True, overflow="ellipsis"),
+        Text("phones", parts.DIM),
+        *parts.phones(aside.phones, aside.phones_note, most=free - told),
+        Text("told to businesses", parts.DIM),
+        *parts.words(aside.words, aside.words_note, most=told),
+        _foot(picture, words[1]),
+    )

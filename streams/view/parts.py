@@ -1,0 +1,173 @@
+"""The parts of a frame: lanes, stages, counts, phones and words as rich tables and lines. Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich.table import Table
+from rich.text import Text
+
+from streams.view import cells
+from streams.view.picture import STAGES, Count, Health, LaneRow, Phone, Picture, StageRow, Word
+
+DIM: Final = "bright_black"
+BAD: Final = "bold red"
+COLOURS: Final = {"otp": "magenta", "update": "cyan", "campaign": "yellow"}
+_LATE_S: Final = 30.0
+"""A heartbeat is every ten seconds; an input that is older than this is stuck."""
+_REQUEST: Final = 24
+"""Characters of a request's id."""
+_TOLD: Final = {"refused": BAD, "closed": "green", "accepted": "cyan", "running": "blue"}
+
+
+def lanes(rows: Sequence[LaneRow], *, curve: int) -> Table:
+    """A row a lane; ``curve`` columns of messages a second, 0 for none."""
+    heads = ["lane", "requests", "handed off", "/s", "p50", "p99", "charged", "unread", "heartbeat"]
+    table = _table(heads, left=1)
+    if curve:
+        table.add_column(f"/s, last {curve} looks", justify="left", no_wrap=True)
+    for row in rows:
+        drawn = [Text(cells.curve(row.history, curve), COLOURS[row.lane])] if curve else []
+        table.add_row(
+            Text(row.lane, COLOURS[row.lane]),
+            cells.count(row.requests),
+            cells.count(row.messages),
+            Text(cells.rate(row.rate), "bold"),
+            Text(cells.age(row.p50_s), "bold"),
+            Text(cells.age(row.p99_s), "bold"),
+            cells.count(row.charged),
+            cells.count(row.lag),
+            _age(row.heartbeat_s),
+            *drawn,
+        )
+    return table
+
+
+def stages(rows: Sequence[StageRow], *, by_lane: bool) -> Table:
+    """A row for each stage of each lane, or for each stage."""
+    table = _table(
+        ["stage", *(["lane"] if by_lane else []), "in", "/s", "waiting", "out", "/s", "oldest"], left=1 + by_lane
+    )
+    shown = rows if by_lane else [_over_lanes(stage, rows) for stage in STAGES]
+    last = ""
+    for row in shown:
+        table.add_row(
+            "" if row.stage == last else row.stage,
+            *([Text(row.lane, COLOURS[row.lane])] if by_lane else []),
+            cells.count(row.taken),
+            cells.rate(row.taken_rate),
+            Text(cells.count(row.waiting), "bold" if row.waiting else DIM),
+            cells.count(row.finished),
+            cells.rate(row.finished_rate),
+            _age(row.oldest_s),
+        )
+        last = row.stage
+    return table
+
+
+def _over_lanes(stage: str, rows: Sequence[StageRow]) -> StageRow:
+    own = [row for row in rows if row.stage == stage]
+    waiting = [row.waiting for row in own if row.waiting is not None]
+    return StageRow(
+        stage=stage,
+        lane="",
+        taken=sum(row.taken for row in own),
+        taken_rate=sum(row.taken_rate for row in own),
+        waiting=sum(waiting) if waiting else None,
+        finished=sum(row.finished for row in own),
+        finished_rate=sum(row.finished_rate for row in own),
+        oldest_s=max((row.oldest_s for row in own if row.oldest_s is not None), default=None),
+    )
+
+
+def health(rows: Sequence[Health]) -> Text:
+    """How many processes are ready, and each that is not, with what it says."""
+    ready = sum(row.ready == "ok" for row in rows)
+    text = Text(f"● {ready} ready", "green" if ready else DIM)
+    verdicts: dict[str, list[str]] = {}
+    for row in rows:
+        if row.ready != "ok":
+            verdicts.setdefault(row.ready, []).append(row.name)
+    for verdict, names in verdicts.items():
+        text.append(f"  ○ {verdict}: {', '.join(names)}", BAD)
+    return text
+
+
+def counts(rows: Sequence[Count], *, most: int) -> Table:
+    """A row a count, the highest first; what there is no room for is added up in the last."""
+    table = _table(["", "all", "/s"], left=1)
+    kept = rows[: most if len(rows) <= most else most - 1]
+    rest = rows[len(kept) :]
+    others = [Count(f"{len(rest)} more", sum(row.count for row in rest), sum(row.rate for row in rest))] if rest else []
+    for row in (*kept, *others):
+        table.add_row(plain(row.word), cells.count(row.count), Text(cells.rate(row.rate), DIM))
+    return table
+
+
+def line(head: str, rows: Iterable[Count], none: str = "none") -> Text:
+    """The same in one line: ``refused  12 stale, 3 unknown template``."""
+    text = Text(f"{head:<9}", DIM, no_wrap=True, overflow="ellipsis")
+    text.append(", ".join(f"{cells.count(row.count)} {plain(row.word)}" for row in rows) or none, "default")
+    return text
+
+
+def money(picture: Picture) -> Text:
+    """What the ledger has posted: messages by category, amounts by currency."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for row in picture.charges:
+        text.append(f"{row.word} ", DIM)
+        text.append(f"{cells.amount(row.count)}  ", "bold")
+    text.append(", ".join(f"{cells.count(row.count)} {plain(row.word)}" for row in picture.posted) or "none")
+    return text
+
+
+def phones(rows: Sequence[Phone], note: str, *, most: int) -> list[Text]:
+    """A line a message: number, badge, sender, text."""
+    if note and not rows:
+        return [Text(note, BAD, no_wrap=True, overflow="ellipsis")]
+    return [_phone(row) for row in rows[:most]] or [Text("no messages yet", DIM)]
+
+
+def _phone(row: Phone) -> Text:
+    text = Text(f"{row.phone:<17} ", DIM, no_wrap=True, overflow="ellipsis")
+    text.append("✓ " if row.verified else "  ", "green")
+    text.append(f"{row.name}: ", "bold default")
+    text.append(" ".join(row.text.split()), "strike" if row.dropped else "default")
+    return text
+
+
+def words(rows: Sequence[Word], note: str, *, most: int) -> list[Text]:
+    """A line a business: when, who, about which request, what it was told last."""
+    if note and not rows:
+        return [Text(note, BAD, no_wrap=True, overflow="ellipsis")]
+    kept = rows[:most]
+    businesses = max((len(row.business) for row in kept), default=0)
+    requests = min(_REQUEST, max((len(row.request) for row in kept), default=0))
+    return [_word(row, businesses, requests) for row in kept] or [Text("nothing yet", DIM)]
+
+
+def _word(row: Word, businesses: int, requests: int) -> Text:
+    text = Text(f"{cells.instant(row.at_ms)} ", DIM, no_wrap=True, overflow="ellipsis")
+    text.append(f"{row.business:<{businesses}} ", "default")
+    text.append(f"{row.state:<8} ", _TOLD.get(row.state, "default"))
+    text.append(f"{row.request[:requests]:<{requests}} ", DIM)
+    text.append(row.said, "default")
+    return text
+
+
+def plain(word: str) -> str:
+    """A word of a label as people read it."""
+    return word.replace("_", " ")
+
+
+def _age(seconds: float | None) -> Text:
+    if seconds is not None and seconds >= _LATE_S:
+        return Text(cells.age(seconds), BAD)
+    return Text(cells.age(seconds) if seconds else cells.NOTHING, "default" if seconds else DIM)
+
+
+def _table(heads: Sequence[str], *, left: int) -> Table:
+    """Without borders; the first ``left`` columns are words, the others numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=DIM)
+    for place, head in enumerate(heads):
+        table.add_column(head, justify="left" if place < left else "right", no_wrap=True)
+    return table
