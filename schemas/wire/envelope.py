@@ -5,7 +5,6 @@ an attribute that two libraries read differently would make two events of one.
 """
 
 import base64
-import binascii
 import re
 from typing import Final
 
@@ -114,6 +113,6 @@ def _data(envelope: Envelope) -> msgspec.Raw | Refusal:
         return envelope.data
     try:
         raw = base64.b64decode(envelope.data_base64, validate=True)
-    except binascii.Error:
+    except ValueError:
         return Refusal(Reason.INVALID_FIELD, "data_base64 is not base64.")
     return wire_json.refusal(raw, MAX_REQUEST_BYTES) or msgspec.Raw(raw)

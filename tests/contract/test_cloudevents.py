@@ -177,6 +177,7 @@ REFUSED: dict[str, tuple[bytes | None, Headers, Reason, str]] = {
     "no data": (changed(data=None), (), Reason.MISSING_FIELD, "data"),
     "data twice": (changed(data_base64="e30="), (), Reason.MISSING_FIELD, "exactly one"),
     "base64 that is none": (changed(data=None, data_base64="{}"), (), Reason.INVALID_FIELD, "base64"),
+    "base64 that is not ASCII": (changed(data=None, data_base64="é"), (), Reason.INVALID_FIELD, "base64"),
     "base64 of what is no JSON": (
         changed(data=None, data_base64=base64.b64encode(b"hello").decode()),
         (),
