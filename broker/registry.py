@@ -63,6 +63,10 @@ class Registry:
             case Deployment():
                 self.deployment = entry
 
+    def entries(self) -> list[Entry]:
+        """Everything that is registered, in the order in which it was."""
+        return list(self._held.values())
+
     def newest_card(self) -> PriceCard | None:
         """The price card that requests accepted now are charged by: the one with the highest id."""
         return self.cards[max(self.cards)] if self.cards else None

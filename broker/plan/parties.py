@@ -45,6 +45,14 @@ def parties_of(notice: Notice, registry: Registry, lane: Lane) -> Parties | Refu
     return _unasked(notice, category) or Parties(sender, template, category, card)
 
 
+def unknown_business() -> Refusal:
+    """The refusal of a business that nobody has registered."""
+    return Refusal(
+        Reason.UNKNOWN_BUSINESS,
+        "The business in source is not registered: correct source, or have it registered (`fanfare registry apply`).",
+    )
+
+
 def suspended() -> Refusal:
     """The refusal of a business that is registered and switched off."""
     return Refusal(Reason.BUSINESS_SUSPENDED, "The business is suspended: ask the operator.")

@@ -11,7 +11,7 @@ from broker.plan.identity import New, Redelivered, Repeated, identify
 from broker.plan.inputs import PlanInput, origin_header
 from broker.plan.judge import judge, refused
 from broker.plan.optin import AudienceRecord, audience_records
-from broker.plan.parties import suspended
+from broker.plan.parties import suspended, unknown_business
 from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
 from broker.plan.state import Known, PlanState
 from broker.registry import Registry
@@ -116,7 +116,7 @@ class Sitting:
 
     def _judge(self, notice: Notice, given: PlanInput) -> bool:
         if notice.named.business not in self._registry.businesses:
-            self._refuse(_unknown_business(), notice.named, given)
+            self._refuse(unknown_business(), notice.named, given)
             return True
         entry = judge(
             notice,
@@ -146,7 +146,7 @@ class Sitting:
     def _membership(self, membership: Membership, given: PlanInput) -> None:
         business = self._registry.businesses.get(membership.named.business)
         if business is None:
-            self._refuse(_unknown_business(), membership.named, given)
+            self._refuse(unknown_business(), membership.named, given)
             return
         if not business.active:
             self._refuse(suspended(), membership.named, given)
@@ -188,10 +188,3 @@ class Sitting:
 
 def _size(entry: Planned) -> int:
     return len(_encoder.encode(entry))
-
-
-def _unknown_business() -> Refusal:
-    return Refusal(
-        Reason.UNKNOWN_BUSINESS,
-        "The business in source is not registered: correct source, or have it registered (`fanfare registry apply`).",
-    )

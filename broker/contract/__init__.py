@@ -1,0 +1,1 @@
+"""What a producer can ask before publishing: everything that plan would object to, at once."""
