@@ -26,6 +26,8 @@ from schemas.topics import WINDOWS
 _SENDER: Final = "validate"
 _FREE: Final = {category.word: {"*": 0} for category in Category}
 _TRIES: Final = 4
+_HOLDERS: Final = frozenset({"data", "params", "to", "recipients"})
+"""What holds parameters: where it was mended, they are not the event's."""
 
 
 def verdicts(
@@ -111,7 +113,7 @@ def _parameters(draft: Draft, notice: Notice, registry: Registry) -> Iterator[Fa
     if template is None or not template.active:
         return
     slots = Slots(content, template, registry)
-    stood_in = any(len(path) < 4 or isinstance(path[-1], int) for path in draft.mended if path[:1] == ("data",))
+    stood_in = any(isinstance(path[-1], int) or path[-1] in _HOLDERS for path in draft.mended)
     while (refusal := slots.refusal()) is not None:
         path = slots.mend(refusal)
         if path is None:

@@ -1,0 +1,142 @@
+"""`fanfare validate`: everything that is wrong with events, before they are published and without a Kafka."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+
+from broker.contract.fault import Fault
+from broker.registry import Registry
+from schemas.names import Lane
+from schemas.wire.text import unsafe
+from streams import clock
+from streams.client import SealingError
+from streams.client.seal import SealKey, seal_codes, seal_key_of
+from streams.client.validation import faults
+from streams.commands.console import refuse
+from streams.commands.event_file import freshened
+from streams.registration import RegistrationError, changes, read_files
+
+_FAULTY: Final = 1
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    *,
+    file: Annotated[str, typer.Option("--file", "-f", metavar="FILE", help="JSON event, or one a line; - is stdin.")],
+    lane: Annotated[str, typer.Option(metavar="LANE", help="otp, update or campaign.")],
+    registry: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Registry files (*.yaml): judge sender, template and parameters, too."),
+    ] = None,
+    seal: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=CODE", help="Seal a code into parameter NAME first, as publish does; needs --registry."
+        ),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Move its times to now first, as publish does.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a fault.")] = False,
+) -> None:
+    """Tell everything that plan would refuse in the events of FILE, each with its place as a JSON pointer.
+
+    Its form and its times; with --registry also who says it, with which template, and what is in its slots. What was published
+    before is not known here. Exit status: 0 all are sound, 1 some are not.
+    """
+    try:
+        chosen, codes = Lane.of(lane), _codes(seal)
+        registered = _registered(registry)
+        key = _key(registered, codes)
+        texts = list(_texts(_bytes(file)))
+    except KeyError:
+        refuse("validate", f"there is no lane {lane!r}; there are: {', '.join(each.word for each in Lane)}")
+    except (OSError, ValueError, RegistrationError, SealingError) as error:
+        refuse("validate", str(error))
+    say = _say_json if json else _say
+    faulty = 0
+    for number, text in enumerate(texts, start=1):
+        event = _event(text, chosen, codes=codes, key=key, fresh=fresh)
+        found = faults(chosen, event, registry=registered, now_ms=clock.now_ms())
+        faulty += bool(found)
+        say(number, text, found)
+    raise typer.Exit(_FAULTY if faulty else 0)
+
+
+def _texts(raw: bytes) -> Iterator[bytes]:
+    """One event, or one a line."""
+    lines = [line for line in raw.splitlines() if line.strip()]
+    several = len(lines) > 1 and all(line.startswith(b"{") and line.rstrip().endswith(b"}") for line in lines)
+    yield from lines if several else [raw]
+
+
+def _event(
+    text: bytes, lane: Lane, *, codes: Mapping[str, str], key: SealKey | None, fresh: bool
+) -> dict[str, Any] | bytes:
+    """The event as it would be published; its bytes where nothing is done to it, or nothing can be."""
+    try:
+        event = msgspec.json.decode(text, type=dict[str, Any])
+        changed = freshened(event) if fresh else event
+        changed = seal_codes(changed, lane, codes, key) if key is not None else changed
+    except (ValueError, SealingError):
+        return text
+    return text if changed is event else changed
+
+
+def _registered(folder: Path | None) -> Registry | None:
+    if folder is None:
+        return None
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise ValueError(f"there are no registry files (*.yaml) in {folder}")
+    registry = Registry()
+    changes(read_files(files), registry)
+    return registry
+
+
+def _key(registry: Registry | None, codes: Mapping[str, str]) -> SealKey | None:
+    if not codes:
+        return None
+    if registry is None:
+        raise ValueError("--seal needs --registry: the key to seal to is registered")
+    return seal_key_of(registry)
+
+
+def _bytes(file: str) -> bytes:
+    return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+
+
+def _codes(pairs: Sequence[str] | None) -> dict[str, str]:
+    found = [pair.partition("=") for pair in pairs or ()]
+    if not all(all(parts) for parts in found):
+        raise ValueError("--seal wants NAME=CODE")
+    return {name: code for name, _, code in found}
+
+
+def _name(text: bytes, number: int) -> str:
+    """What the event is called: its id, or its number in the file."""
+    try:
+        event_id = msgspec.json.decode(text, type=dict[str, Any]).get("id")
+    except msgspec.DecodeError:
+        event_id = None
+    return event_id if isinstance(event_id, str) and event_id and not unsafe(event_id) else f"event {number}"
+
+
+def _say(number: int, text: bytes, found: tuple[Fault, ...]) -> None:
+    name = _name(text, number)
+    if not found:
+        print(f"sound      {name}")
+        return
+    print(f"refused    {name}  {len(found)} {'fault' if len(found) == 1 else 'faults'}")
+    for fault in found:
+        print(f"           {fault.place or '(the event)'}  {fault.reason.word}: {fault.detail}")
+
+
+def _say_json(number: int, _: bytes, found: tuple[Fault, ...]) -> None:
+    for fault in found:
+        said = {"event": number, "place": fault.place, "reason": fault.reason.word, "detail": fault.detail}
+        print(msgspec.json.encode(said).decode())
