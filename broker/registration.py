@@ -14,6 +14,7 @@ from broker.heartbeat import TEMPLATES, is_heartbeat
 from broker.registry import SEAL, Registry
 from schemas.names import HEARTBEAT_BUSINESS, Lane
 from schemas.registry import (
+    ApiKey,
     Business,
     Category,
     Deployment,
@@ -37,6 +38,7 @@ _LANES: Final = {lane.word for lane in Lane}
 _ALL_PERCENT: Final = 100
 _TEXT_CHARS: Final = 1_024
 _KEY_BYTES: Final = 32
+_BYTES: Final = re.compile(rf"[0-9a-f]{{{2 * _KEY_BYTES}}}")
 
 
 def objections(entry: Entry, registry: Registry) -> list[str]:
@@ -52,6 +54,8 @@ def objections(entry: Entry, registry: Registry) -> list[str]:
             return [*_card(entry, registry), *_prices(entry)]
         case Key():
             return list(_key(entry))
+        case ApiKey():
+            return list(_api_key(entry, registry))
         case Deployment():
             return list(_deployment(entry, registry))
 
@@ -69,6 +73,8 @@ def held(entry: Entry, registry: Registry) -> Entry | None:
             return registry.cards.get(entry.id)
         case Key():
             return registry.keys.get(entry.id)
+        case ApiKey():
+            return registry.api_keys.get(entry.id)
         case Deployment():
             return registry.deployment
 
@@ -178,8 +184,19 @@ def _key(entry: Key) -> Iterator[str]:
         yield f"use must be {SEAL}"
     if not _NAME.fullmatch(entry.id):
         yield "id must be 1 to 64 of a-z, 0-9 and _"
-    if not re.fullmatch(rf"[0-9a-f]{{{2 * _KEY_BYTES}}}", entry.public):
+    if not _BYTES.fullmatch(entry.public):
         yield f"public must be {_KEY_BYTES} bytes, written as {2 * _KEY_BYTES} hexadecimal digits"
+
+
+def _api_key(entry: ApiKey, registry: Registry) -> Iterator[str]:
+    if entry.business not in registry.businesses:
+        yield f"there is no business {entry.business}; register it before its keys"
+    if not _NAME.fullmatch(entry.id):
+        yield "id must be 1 to 64 of a-z, 0-9 and _"
+    if not _BYTES.fullmatch(entry.sha256):
+        yield f"sha256 must be that of the key, written as {2 * _KEY_BYTES} hexadecimal digits"
+    if any(known.sha256 == entry.sha256 and known.id != entry.id for known in registry.api_keys.values()):
+        yield "the same key is registered under another id: make one of its own"
 
 
 def _deployment(entry: Deployment, registry: Registry) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.registry import Business, Category, Deployment, Entry, Key, PriceCard, Sender, Template, key_of
+from schemas.registry import ApiKey, Business, Category, Deployment, Entry, Key, PriceCard, Sender, Template, key_of
 
 _entries: Final = msgspec.json.Decoder(Entry)
 
@@ -29,6 +29,7 @@ class Registry:
         self.templates: dict[tuple[str, str], Template] = {}
         self.cards: dict[int, PriceCard] = {}
         self.keys: dict[str, Key] = {}
+        self.api_keys: dict[str, ApiKey] = {}
         self.deployment: Deployment | None = None
         self.upto = -1
         self._held: dict[str, Entry] = {}
@@ -60,6 +61,8 @@ class Registry:
                 self.cards[entry.id] = entry
             case Key():
                 self.keys[entry.id] = entry
+            case ApiKey():
+                self.api_keys[entry.id] = entry
             case Deployment():
                 self.deployment = entry
 
@@ -111,6 +114,8 @@ class Registry:
                 del self.cards[entry.id]
             case Key():
                 del self.keys[entry.id]
+            case ApiKey():
+                del self.api_keys[entry.id]
             case Deployment():
                 self.deployment = None
 

@@ -88,6 +88,15 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ki
     public: str
 
 
+class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="api_key"):
+    """What HTTP intake knows a business by. The key itself stands nowhere: ``sha256`` is its SHA-256, hex."""
+
+    id: str
+    business: str
+    sha256: str
+    active: bool = True
+
+
 class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="deployment"):
     """What is fixed at birth: the number of shards."""
 
@@ -95,7 +104,7 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     shards: int
 
 
-Entry = Business | Sender | Template | PriceCard | Key | Deployment
+Entry = Business | Sender | Template | PriceCard | Key | ApiKey | Deployment
 """Every kind of registry entry; ``kind`` tells which."""
 
 

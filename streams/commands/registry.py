@@ -69,6 +69,7 @@ def entries_of(registry: Registry) -> list[Entry]:
         *registry.templates.values(),
         *registry.cards.values(),
         *registry.keys.values(),
+        *registry.api_keys.values(),
     ]
     if registry.deployment is not None:
         found.append(registry.deployment)

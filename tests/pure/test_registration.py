@@ -7,7 +7,7 @@ import pytest
 
 from broker.registration import held, objections
 from broker.registry import Registry
-from schemas.registry import Business, Deployment, Entry, Key, Parameter, PriceCard, Sender, Template
+from schemas.registry import ApiKey, Business, Deployment, Entry, Key, Parameter, PriceCard, Sender, Template
 
 SHOP = Business("shop", "Shop")
 MAIN = Sender("shop/main", "shop", "+18005550101")
@@ -16,8 +16,9 @@ CODE = Template("code", "authentication", (Parameter("code", sealed=True),), {"e
 PRICES = {"authentication": {"*": 1}, "utility": {"*": 1, "49": 2}, "marketing": {"*": 3}}
 CARD = PriceCard(1, "EUR", PRICES)
 KEY = Key("k1", "seal", "ab" * 32)
+API_KEY = ApiKey("a1", "shop", "cd" * 32)
 BIRTH = Deployment("dev", 8)
-SOUND: tuple[Entry, ...] = (SHOP, MAIN, NEWS, CODE, CARD, KEY, BIRTH)
+SOUND: tuple[Entry, ...] = (SHOP, MAIN, NEWS, CODE, CARD, KEY, API_KEY, BIRTH)
 
 
 def registered(*entries: Entry) -> Registry:
@@ -87,6 +88,9 @@ def test_a_sound_entry_may_be_registered_and_again(entry: Entry) -> None:
         pytest.param(but(KEY, use="sign"), "use must be seal", id="use"),
         pytest.param(but(KEY, public="ab"), "32 bytes", id="short key"),
         pytest.param(but(KEY, public="zz" * 32), "32 bytes", id="no hex"),
+        pytest.param(but(API_KEY, business="nobody"), "no business nobody", id="api key of nobody"),
+        pytest.param(but(API_KEY, id="A"), "a-z, 0-9 and _", id="api key id"),
+        pytest.param(but(API_KEY, sha256="cd"), "sha256 must be that of the key", id="api key in clear"),
         pytest.param(but(BIRTH, shards=0), "at least 1", id="no shards"),
     ],
 )
@@ -101,6 +105,7 @@ def test_a_bad_entry_is_refused_with_a_sentence(entry: Entry, sentence: str) -> 
         pytest.param(but(CARD, currency="USD"), "a card never changes", id="currency of a card"),
         pytest.param(but(CARD, prices_micro=PRICES | {"utility": {"*": 9}}), "a card never changes", id="price"),
         pytest.param(but(BIRTH, shards=16), "born with 8 shards", id="another number of shards"),
+        pytest.param(but(API_KEY, id="a2"), "under another id", id="api key twice"),
         pytest.param(but(NEWS, texts={"en": "New: {what}"}), "version must rise above 1", id="text, same version"),
     ],
 )

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from broker.registry import Registry, UnreadableEntryError
-from schemas.registry import Business, Deployment, Entry, Key, PriceCard, Sender, Template, key_of
+from schemas.registry import ApiKey, Business, Deployment, Entry, Key, PriceCard, Sender, Template, key_of
 
 BUSINESS = Business("b", "B")
 MAIN = Sender("b/main", "b", "+1")
@@ -20,6 +20,7 @@ ENTRIES: tuple[Entry, ...] = (
     PriceCard(1, "USD", {}),
     PriceCard(3, "USD", {}),
     Key("k", "seal", "00"),
+    ApiKey("a", "b", "11"),
     Deployment("d", 8),
 )
 
@@ -46,6 +47,7 @@ def test_every_kind_is_found_where_it_belongs() -> None:
     assert set(registry.cards) == {1, 3}
     assert registry.newest_card() == PriceCard(3, "USD", {})
     assert registry.keys == {"k": Key("k", "seal", "00")}
+    assert registry.api_keys == {"a": ApiKey("a", "b", "11")}
     assert registry.deployment == Deployment("d", 8)
     assert registry.upto == len(ENTRIES) - 1
 
