@@ -28,13 +28,30 @@ def phones_of(body: bytes, lane: Lane) -> list[Phone]:
     return [msgspec.structs.replace(phone, text=_CODE.sub(_HIDDEN, phone.text)) for phone in shown]
 
 
-def chosen(phones: Iterable[Phone], most: int) -> tuple[Phone, ...]:
-    """Up to ``most`` of them, newest first: one of each (business, language) before a second of any."""
-    newest = sorted(phones, key=lambda phone: -phone.at_ms)
+def chosen(lanes: Sequence[Sequence[Phone]], most: int) -> tuple[Phone, ...]:
+    """Up to ``most`` of the phones of all lanes, newest first.
+
+    A third of the room is for each lane, as far as it has different kinds, which are (business, language). What is left goes to
+    other kinds, the newest first, and then to second messages of any.
+    """
+    of_lanes = [_kinds(phones) for phones in lanes]
+    kept = [phone for firsts, _ in of_lanes for phone in firsts[: most // len(lanes)]]
+    left = [phone for firsts, _ in of_lanes for phone in firsts[most // len(lanes) :]]
+    again = [phone for _, others in of_lanes for phone in others]
+    kept += [*_newest_first(left), *_newest_first(again)][: most - len(kept)]
+    return tuple(_newest_first(kept))
+
+
+def _kinds(phones: Iterable[Phone]) -> tuple[list[Phone], list[Phone]]:
+    """The newest of each kind, and the others; newest first."""
     firsts: dict[tuple[str, str], Phone] = {}
+    newest = _newest_first(phones)
     others = [phone for phone in newest if firsts.setdefault((phone.business, phone.language), phone) is not phone]
-    kept = [*firsts.values(), *others][:most]
-    return tuple(sorted(kept, key=lambda phone: -phone.at_ms))
+    return list(firsts.values()), others
+
+
+def _newest_first(phones: Iterable[Phone]) -> list[Phone]:
+    return sorted(phones, key=lambda phone: -phone.at_ms)
 
 
 class Heard:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from schemas.names import Lane
 from streams.view import cells, parts
+from streams.view.aside import chosen
 from streams.view.picture import STAGES, Count, Picture
 
 WIDE: Final = (112, 36)
@@ -74,7 +75,7 @@ def _wide(picture: Picture, width: int, height: int, words: tuple[str, str]) -> 
         _boxed("lanes", parts.lanes(picture.lanes, curve=max(8, min(40, width - 90)))),
         middle,
         _boxed("charges posted", parts.money(picture)),
-        _boxed("phones", Group(*parts.phones(aside.phones, aside.phones_note, most=lines))),
+        _boxed("phones", Group(*parts.phones(chosen(aside.phones, lines), aside.phones_note))),
         _boxed("told to businesses", Group(*parts.words(aside.words, aside.words_note, most=told))),
         _foot(picture, words[1]),
     )
@@ -103,7 +104,7 @@ def _narrow(picture: Picture, height: int, words: tuple[str, str]) -> Group:
         parts.line("receipts", picture.receipts),
         Text.assemble(("charges  ", parts.DIM), parts.money(picture), no_wrap=True, overflow="ellipsis"),
         Text("phones", parts.DIM),
-        *parts.phones(aside.phones, aside.phones_note, most=free - told),
+        *parts.phones(chosen(aside.phones, free - told), aside.phones_note),
         Text("told to businesses", parts.DIM),
         *parts.words(aside.words, aside.words_note, most=told),
         _foot(picture, words[1]),

@@ -120,11 +120,11 @@ def money(picture: Picture) -> Text:
     return text
 
 
-def phones(rows: Sequence[Phone], note: str, *, most: int) -> list[Text]:
+def phones(rows: Sequence[Phone], note: str) -> list[Text]:
     """A line a message: number, badge, sender, text."""
     if note and not rows:
         return [Text(note, BAD, no_wrap=True, overflow="ellipsis")]
-    return [_phone(row) for row in rows[:most]] or [Text("no messages yet", DIM)]
+    return [_phone(row) for row in rows] or [Text("no messages yet", DIM)]
 
 
 def _phone(row: Phone) -> Text:

@@ -87,7 +87,8 @@ class Word(msgspec.Struct, frozen=True):
 class Aside(msgspec.Struct, frozen=True):
     """What does not stand in metrics; a note instead of it where it could not be had."""
 
-    phones: tuple[Phone, ...] = ()
+    phones: tuple[tuple[Phone, ...], ...] = ()
+    """By lane."""
     phones_note: str = ""
     words: tuple[Word, ...] = ()
     words_note: str = ""

@@ -18,14 +18,13 @@ from streams.kafka.scan import ScanError
 from streams.kafka.statuses import follow_statuses
 from streams.scraping import processes, scrape_all
 from streams.settings import Settings
-from streams.view.aside import Heard, chosen, phones_of
+from streams.view.aside import Heard, phones_of
 from streams.view.picture import Aside, Phone, Picture, handed_off_rate, picture
 from streams.view.readings import Growth, Reading, growth, since_start, together
 
 WINDOW_S: Final = 15
 """Rates and ages are over so long, or over one look if that is longer."""
 _HISTORY: Final = 60
-_ASIDE: Final = 12
 _PHONES: Final = 100
 _AGAIN_S: Final = 5.0
 _ANSWER_S: Final = 2.0
@@ -52,7 +51,7 @@ class Watcher:
         self._last = now
         recent = together(list(self._steps))
         ages = recent if self._steps and not since_began else since_start(now)
-        aside = Aside(chosen(phones, _ASIDE), note, self._heard.newest()[:_ASIDE], self._words_note)
+        aside = Aside(phones, note, self._heard.newest(), self._words_note)
         history = {lane: tuple(values) for lane, values in self._history.items()}
         return picture(now, recent, ages, history, aside)
 
@@ -84,11 +83,12 @@ class Watcher:
                 self._words_note = str(error)
             await asyncio.sleep(_AGAIN_S)
 
-    async def _phones(self) -> tuple[list[Phone], str]:
+    async def _phones(self) -> tuple[tuple[tuple[Phone, ...], ...], str]:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ANSWER_S)) as session:
             answers = await asyncio.gather(*(self._phones_of(session, lane) for lane in Lane))
-        shown = [phone for answer in answers if answer is not None for phone in answer]
-        return shown, "" if any(answer is not None for answer in answers) else "no phones: no simulated gateway answers"
+        return tuple(tuple(answer or ()) for answer in answers), "" if any(
+            answer is not None for answer in answers
+        ) else "no phones: no simulated gateway answers"
 
     async def _phones_of(self, session: aiohttp.ClientSession, lane: Lane) -> list[Phone] | None:
         url = f"{self._settings.gateway_url(lane)}/v1/phones"

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+from tests.acceptance.screens import ENTERS, LEAVES, on_screen
 from tests.acceptance.terminal import FANFARE, gone, last_json, terminal
 
 KEYS = {"seconds_to_first_message", "seconds", "messages", "otp_p50_ms", "otp_p99_ms", "violations"}
 
 
 async def test_the_demonstration_ends_with_its_figures(tmp_path: Path) -> None:
-    """A day of sixty flights, a shop and a bank in ten seconds: every account closes, and every process is gone."""
-    options = ("--free-ports", "--data", str(tmp_path), "--limit", "60", "--speed", "8640")
+    """A day of sixty flights, a shop and a bank in ten seconds: accounts close, processes are gone, a picture is there."""
+    picture = tmp_path / "demo.svg"
+    options = ("--free-ports", "--data", str(tmp_path), "--limit", "60", "--speed", "8640", "--svg", str(picture))
     async with terminal(*FANFARE, "demo", *options) as demo:
         await demo.shows("everything is up")
         family = demo.family()
@@ -25,6 +27,9 @@ async def test_the_demonstration_ends_with_its_figures(tmp_path: Path) -> None:
     assert 0 < figures["otp_p50_ms"] <= figures["otp_p99_ms"]
     assert any(line.startswith("auditor: every account closes") for line in demo.results)
     assert any("Bank Meridian: " in line and "••••••" in line for line in demo.results)
+    drawn = picture.read_text("utf-8").replace("&#160;", " ")
+    assert all(text in drawn for text in ("8 ready", "Bank Meridian: ", "airline-", "USD"))
+    assert str(tmp_path) not in drawn
 
 
 async def test_ctrl_c_ends_the_demonstration(tmp_path: Path) -> None:
@@ -36,3 +41,17 @@ async def test_ctrl_c_ends_the_demonstration(tmp_path: Path) -> None:
         assert await demo.ended(deadline_s=15) == 130
     await gone(family)
     assert not any("Traceback" in line for line in demo.lines)
+
+
+async def test_a_terminal_shows_the_live_view(tmp_path: Path) -> None:
+    """Lines while everything starts, then the view of what happens until Ctrl-C, and lines again while it stops."""
+    options = ("--free-ports", "--data", str(tmp_path), "--limit", "60")
+    async with on_screen(*FANFARE, "demo", *options, columns=118, lines=42) as demo:
+        await demo.shows("told to businesses")
+        await demo.shows("published ")
+        await demo.shows("8 ready")
+        demo.press_ctrl_c()
+        assert await demo.ended(deadline_s=20) == 130
+    assert demo.drawn.index("everything is up") < demo.drawn.index(ENTERS)
+    assert demo.drawn.index(LEAVES) < demo.drawn.index("stopping, the workers first")
+    assert "Traceback" not in demo.text

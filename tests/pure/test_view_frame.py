@@ -31,7 +31,7 @@ PHONE = Phone(
     business="airline-b6",
 )
 WORD = Word(9_000, "airline-b6", "B6-185-3", "closed", "41 delivered, 2 unreachable")
-FULL = Aside((PHONE,), "", (WORD,), "")
+FULL = Aside(((PHONE,),), "", (WORD,), "")
 NARROW, WIDE = (80, 24), (118, 42)
 
 
@@ -111,7 +111,7 @@ def test_a_wide_frame_holds_it(must: str) -> None:
 @pytest.mark.parametrize("size", [NARROW, (80, 30), (100, 50), (112, 36), WIDE, (200, 60)])
 def test_a_frame_fits_its_terminal(size: tuple[int, int]) -> None:
     """However much there is to show."""
-    full = seen(Aside((PHONE,) * 40, "", (WORD,) * 40, ""))
+    full = seen(Aside(((PHONE,) * 40, (PHONE,) * 40), "", (WORD,) * 40, ""))
     lines = drawn(full, size)
     assert len(lines) <= size[1]
     assert all(len(line) <= size[0] for line in lines)
@@ -147,17 +147,22 @@ def shown(at_ms: int, business: str, language: str) -> Phone:
     return msgspec.structs.replace(PHONE, at_ms=at_ms, business=business, language=language)
 
 
-@given(
-    st.lists(st.builds(shown, st.integers(0, 99), st.sampled_from("abc"), st.sampled_from(["en", "hi"]))),
-    st.integers(0, 9),
+SHOWN = st.lists(
+    st.builds(shown, st.integers(0, 99), st.sampled_from("abc"), st.sampled_from(["en", "hi"])), max_size=12
 )
-def test_phones_are_the_newest_of_each_kind(phones: list[Phone], most: int) -> None:
-    """No more than there is room for, newest first, and no kind twice while another is left out."""
-    kept = chosen(phones, most)
-    assert len(kept) == min(most, len(phones))
+
+
+@given(SHOWN, SHOWN, st.integers(0, 9))
+def test_phones_are_of_every_lane_and_kind(codes: list[Phone], updates: list[Phone], most: int) -> None:
+    """As many as there is room for, newest first; half of it for each of two lanes, and no kind twice without need."""
+    kept = chosen([codes, [msgspec.structs.replace(one, name="update") for one in updates]], most)
+    assert len(kept) == min(most, len(codes) + len(updates))
     assert [one.at_ms for one in kept] == sorted((one.at_ms for one in kept), reverse=True)
-    kinds = {(one.business, one.language) for one in phones}
-    assert len({(one.business, one.language) for one in kept}) == min(most, len(kinds))
+    for lane, phones in (("JetBlue Airways", codes), ("update", updates)):
+        own = [(one.business, one.language) for one in kept if one.name == lane]
+        kinds = {(one.business, one.language) for one in phones}
+        assert len(set(own)) >= min(most // 2, len(kinds))
+        assert len(set(own)) == len(own) or kinds == set(own)
 
 
 def test_codes_are_hidden_and_tests_left_out() -> None:

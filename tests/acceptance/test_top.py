@@ -1,0 +1,53 @@
+"""`fanfare top` where nothing runs: on a terminal, in a pipe and into a file it says what is away, and it ends."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from streams.kafka.ports import free_ports
+from streams.local.placement import free_places
+from streams.settings import variable_of
+from tests.acceptance.screens import ENTERS, LEAVES, on_screen
+from tests.acceptance.terminal import FANFARE, terminal
+
+
+@pytest.fixture
+def nothing() -> dict[str, str]:
+    """The environment of a deployment of which nothing runs."""
+    (kafka,) = free_ports(1)
+    fields = {**free_places(1), "bootstrap": f"127.0.0.1:{kafka}"}
+    return {variable_of(name): str(value) for name, value in fields.items()}
+
+
+async def test_a_terminal_shows_it_until_ctrl_c(nothing: dict[str, str]) -> None:
+    """At 80 by 24; the screen is as it was afterwards, with the status that shells expect and no traceback."""
+    async with on_screen(*FANFARE, "top", "--interval", "0.2", columns=80, lines=24, **nothing) as top:
+        await top.shows("away: worker otp")
+        await top.shows("no Kafka answers at")
+        top.press_ctrl_c()
+        assert await top.ended(deadline_s=10) == 130
+    assert top.drawn.index(ENTERS) < top.drawn.index(LEAVES)
+    assert "Traceback" not in top.text
+
+
+async def test_a_pipe_gets_one_frame(nothing: dict[str, str]) -> None:
+    """Without a terminal it is one frame, and the status is that of `fanfare status`: 1, as processes are away."""
+    async with terminal(*FANFARE, "top", "--interval", "0.2", **nothing) as top:
+        assert await top.ended(deadline_s=20) == 1
+    assert any("away: worker otp" in line for line in top.results)
+    assert any(line.startswith("settle ") for line in top.results)
+    assert not any("\x1b" in line or "Traceback" in line for line in top.lines)
+
+
+async def test_a_frame_becomes_a_picture(nothing: dict[str, str], tmp_path: Path) -> None:
+    """An SVG that is well-formed; a folder that cannot be written is a sentence."""
+    path = tmp_path / "pictures" / "top.svg"
+    async with terminal(*FANFARE, "top", "--svg", str(path), "--interval", "0.2", **nothing) as top:
+        assert await top.ended(deadline_s=20) == 1
+    assert "handed" in "".join(ET.parse(path).getroot().itertext())
+    (tmp_path / "file").touch()
+    async with terminal(*FANFARE, "top", "--svg", str(tmp_path / "file" / "top.svg"), **nothing) as top:
+        assert await top.ended(deadline_s=20) == 1
+    assert top.lines[-1].startswith("fanfare top: ")
+    assert not any("Traceback" in line for line in top.lines)
