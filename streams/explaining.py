@@ -1,26 +1,39 @@
 """Reads the logs for one request and has its story told. What is told is ``broker/explain``'s.
 
 The order of reading follows the data: the business's statuses and plan's journal say whether and when the request was
-accepted; everything later is read from that time on. Deliver's journal is read from a quarter of its fold earlier, where the
-owner repeats its claim, so that the epoch rule holds for a reader who begins in the middle.
+accepted; everything later is read from that time on, of the shards that were asked alone. Deliver's journal is read from a
+quarter of its fold earlier, where the owner repeats its claim, so that the epoch rule holds for a reader who begins in the
+middle. What nobody could be told of stands among the dead letters, and is found by what it says of itself.
 """
 
-from collections.abc import AsyncIterator
-from typing import Final
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, NamedTuple
 
 from broker.audit.dump import Logged
 from broker.explain.line import Focus
-from broker.explain.story import Story, Telling
+from broker.explain.story import Story, Telling, letter_of
 from schemas import topics
 from schemas.facts import AudienceChange
 from schemas.names import NAME_BYTES, Lane, business_of, partition_of, request_name, shard_of, text_of
-from schemas.planned import Planned
+from schemas.planned import Planned, PlannedBatch
+from schemas.status import DeadLetter
+from schemas.wire import cloudevents
 from schemas.wire.columns import cells
-from schemas.wire.header import body_of
-from streams.kafka.scan import ScanError, scan
+from schemas.wire.header import Kind, body_of, head_of
+from streams.kafka.scan import ScanError, read_at, scan
+from streams.registered import read_registry
 
 _SLACK_MS: Final = 60_000
 """Topics are stamped by Kafka's clock, decisions by ours."""
+
+
+class Event(NamedTuple):
+    """What a producer called it."""
+
+    source: str
+    id: str
 
 
 class Explainer:
@@ -35,17 +48,33 @@ class Explainer:
         self._recipient = recipient
         self._since_ms = since_ms
 
-    async def story(self, lane: Lane, source: str, event_id: str) -> Story:
-        """The story of the event that ``source`` and ``event_id`` name in ``lane``; without lines if there is none."""
-        telling = Telling(lane, request_name(lane, source, event_id), business_of(source))
+    async def named(self, name: bytes, lanes: Sequence[Lane]) -> Event | None:
+        """The event that bears a request's name in one of the lanes; None if no log tells."""
+        found = await asyncio.gather(*(self._planned(name, lane) for lane in lanes))
+        businesses = (await read_registry(self._bootstrap)).businesses if not any(found) else ()
+        found += await asyncio.gather(*(self._answered(name, business) for business in businesses))
+        return next((event for event in found if event is not None), None)
+
+    async def stories(self, lanes: Sequence[Lane], event: Event) -> list[Story]:
+        """The stories of the event in these lanes, those without a line left out."""
+        told = await asyncio.gather(*(self.story(lane, event) for lane in lanes))
+        return [story for story in told if story.lines]
+
+    async def story(self, lane: Lane, event: Event) -> Story:
+        """The story of the event in ``lane``; without lines if there is none."""
+        telling = Telling(lane, request_name(lane, event.source, event.id), business_of(event.source))
         home = partition_of(telling.business.encode(), self._shards)
-        await self._statuses(telling)
-        async for record in self._records(topics.plans(lane), home, since_ms=self._since_ms):
-            telling.plan(record)
+        await asyncio.gather(self._statuses(telling), self._plans(telling, home))
         if telling.planned is not None:
             await self._later(telling, telling.planned, home)
-        telling.story.lines.sort(key=lambda line: line.at_ms)
-        return telling.story
+        story = telling.end()
+        if not story.lines:
+            await self._strays(telling, event)
+        return story
+
+    async def _plans(self, telling: Telling, home: int) -> None:
+        async for record in self._records(topics.plans(telling.story.lane), home, since_ms=self._since_ms):
+            telling.plan(record)
 
     async def _statuses(self, telling: Telling) -> None:
         topic, word = topics.status(telling.business), text_of(telling.request).encode()
@@ -55,26 +84,77 @@ class Explainer:
         except ScanError:
             return  # a business that is not registered has no such topic, and was told nothing
 
+    async def _strays(self, telling: Telling, event: Event) -> None:
+        """Dead letters that say themselves, or whose record says, that they are about the event."""
+        lane = telling.story.lane
+        records = [record async for record in self._records(topics.DEAD_LETTERS, None, since_ms=self._since_ms)]
+        letters = [(letter, record.where) for record in records if (letter := letter_of(record)) is not None]
+        letters = [one for one in letters if one[0].topic == topics.requests(lane)]
+        silent = [(letter.partition, letter.offset) for letter, _ in letters if letter.payload is None]
+        origins = await read_at(self._bootstrap, topics.requests(lane), silent) if silent else {}
+        for letter, where in letters:
+            origin = origins.get((letter.partition, letter.offset))
+            said = _said_by(letter) if origin is None else _event_of(origin.value, origin.headers)
+            if said == event:
+                telling.stray(letter, where)
+
+    # -- by name
+
+    async def _planned(self, name: bytes, lane: Lane) -> Event | None:
+        async for record in self._records(topics.plans(lane), None, since_ms=self._since_ms, word=name):
+            value = record.value or b""
+            if head_of(value).kind not in {Kind.PLANNED, Kind.PLAN_RESTATED}:
+                continue
+            for entry in body_of(value, PlannedBatch).entries:
+                if entry.name == name and entry.terms is not None:
+                    return Event(entry.terms.source, entry.terms.id)
+        return None
+
+    async def _answered(self, name: bytes, business: str) -> Event | None:
+        word = text_of(name)
+        try:
+            async for record in self._records(
+                topics.status(business), None, since_ms=self._since_ms, word=word.encode()
+            ):
+                told = cloudevents.decode_status(record.value or b"")
+                if told is not None and told.request == word:
+                    return Event(told.source, told.id)
+        except ScanError:
+            return None
+        return None
+
+    # -- after acceptance
+
     async def _later(self, telling: Telling, planned: Planned, home: int) -> None:
         lane, request = telling.story.lane, telling.request
         since_ms = planned.decided_ms - _SLACK_MS
         telling.focus = focus = self._focus(planned)
-        shard = None if focus.recipient is None else focus.shard
-        async for record in self._records(topics.work(lane), shard, since_ms=since_ms, word=request):
-            telling.work(record)
+        shards = await self._work(telling, since_ms)
         ordinal = await self._ordinal(focus) if planned.list else -1
         journal_ms = since_ms - topics.WINDOWS[lane].fold_ms // 4
-        async for record in self._records(topics.outcomes(lane), shard, since_ms=journal_ms):
-            telling.outcome(record, ordinal)
-        async for record in self._records(topics.receipts(lane), shard, since_ms=since_ms, word=request):
-            telling.receipts(record)
+        for shard in shards:
+            async for record in self._records(topics.outcomes(lane), shard, since_ms=journal_ms):
+                telling.outcome(record, ordinal)
+        for shard in shards:  # after the journal, which says at which rank a person stands
+            async for record in self._records(topics.receipts(lane), shard, since_ms=since_ms, word=request):
+                telling.receipts(record)
         async for record in self._records(topics.CHARGES, home, since_ms=since_ms, word=request):
             telling.charge(record)
         async for record in self._records(topics.DEAD_LETTERS, None, since_ms=since_ms):
-            telling.letter(record, planned)
+            telling.letter(record)
         if focus.recipient is not None:
             async for record in self._records(topics.SUPPRESSIONS, focus.shard, since_ms=0, word=focus.recipient):
                 telling.suppressions(record)
+
+    async def _work(self, telling: Telling, since_ms: int) -> list[int]:
+        """The shards that were asked and are part of the story."""
+        person = None if telling.focus.recipient is None else telling.focus.shard
+        asked: set[int] = set()
+        topic = topics.work(telling.story.lane)
+        async for record in self._records(topic, person, since_ms=since_ms, word=telling.request):
+            telling.work(record)
+            asked.add(record.partition)
+        return sorted(asked)
 
     def _focus(self, planned: Planned) -> Focus:
         if self._recipient is None:
@@ -100,3 +180,14 @@ class Explainer:
             for record in bite:
                 if record.value is not None and word in record.value:
                     yield Logged(*record)
+
+
+def _said_by(letter: DeadLetter) -> Event | None:
+    headers = [(name, held.encode()) for name, held in letter.headers.items()]
+    return _event_of(base64.b64decode(letter.payload or ""), headers)
+
+
+def _event_of(value: bytes | None, headers: cloudevents.Headers) -> Event | None:
+    """What a record calls its event, also one that is refused; None if that cannot be read."""
+    event = cloudevents.decode(value, headers)
+    return Event(event.source, event.id) if event.source and event.id else None

@@ -6,7 +6,7 @@ from itertools import repeat
 
 from pyroaring import BitMap
 
-from broker.explain.line import Focus, Line, count_text, people_text, status_text
+from broker.explain.line import Focus, Line, count_text, people_text, status_reason, status_text
 from schemas.names import NAME_BYTES
 from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
 from schemas.planned import WorkItem
@@ -95,7 +95,7 @@ def _decided(focus: Focus, header: Header, decided: Decided, place: str) -> Iter
             text += f", attempt {attempt}; {_barrier(decided.suppressed_upto)}"
         if status == State.WAITING:
             text += f" until {instant(min(due_at[position] for position in positions))}"
-        yield Line(header.at_ms, "deliver", text, place)
+        yield Line(header.at_ms, "deliver", text, place, status_reason(status))
 
 
 def _answered(focus: Focus, header: Header, answered: Answered, place: str) -> Iterator[Line]:
@@ -114,7 +114,7 @@ def _answered(focus: Focus, header: Header, answered: Answered, place: str) -> I
     for (status, code, due_ms), whom in groups.items():
         text = f"{count_text(whom)} of shard {header.shard}: {status_text(status)}{code_text(code)}"
         text += f" until {instant(due_ms)}" if status == State.WAITING and due_ms else ""
-        yield Line(header.at_ms, "gateway", text, place)
+        yield Line(header.at_ms, "gateway", text, place, status_reason(status))
 
 
 def _barrier(upto: int) -> str:
@@ -133,19 +133,21 @@ def code_text(code: int) -> str:
 def _restated(focus: Focus, header: Header, body: Restated, place: str) -> Iterator[Line]:
     for item in body.open:
         if item.opened.item.request == focus.request:
-            yield Line(
-                header.at_ms, "deliver", f"restated in shard {header.shard}: {_state(focus, header, item)}", place
-            )
+            yield from _states(focus, header, item, place)
     for closed in body.closed:
         if closed.request == focus.request:
             text = f"closed in shard {header.shard}; its name is remembered until {instant(closed.keep_ms)}"
             yield Line(header.at_ms, "deliver", text, place)
 
 
-def _state(focus: Focus, header: Header, item: OpenItem) -> str:
+def _states(focus: Focus, header: Header, item: OpenItem, place: str) -> Iterator[Line]:
     statuses = values_of(item.statuses)
+    where = f"restated in shard {header.shard}"
+    if not statuses:
+        yield Line(header.at_ms, "deliver", f"{where}: members not frozen yet", place)
     groups: dict[int, list[int]] = defaultdict(list)
     for position in focus.of(header.shard, range(len(statuses))):
         groups[statuses[position]].append(position)
-    told = [f"{count_text(ranks)} {status_text(status)}" for status, ranks in groups.items()]
-    return "; ".join(told) or "members not frozen yet"
+    for status, ranks in groups.items():
+        text = f"{where}: {count_text(ranks)} {status_text(status)}"
+        yield Line(header.at_ms, "deliver", text, place, status_reason(status))

@@ -1,11 +1,15 @@
 """A line of a story, and whose story it is."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 
 from broker.consequences import consequence_of
-from schemas.reasons import Reason, status_of
+from schemas.reasons import Reason, State, status_of
+
+_REASON_OF: Final = {reason.word: reason for reason in Reason}
+_IN_DOUBT: Final = "Perhaps handed off, so not sent again; a receipt or the end of the settle window resolves it."
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -15,6 +19,8 @@ class Line(msgspec.Struct, frozen=True):
     stage: str
     text: str
     place: str
+    reason: Reason | None = None
+    """Why, if it was not delivered or not accepted; what to do then is :func:`next_steps`."""
 
 
 class Focus(msgspec.Struct, frozen=True):
@@ -45,10 +51,29 @@ def reason_text(reason: Reason) -> str:
     return f"{reason.word}: {consequence_of(reason).sentence}"
 
 
+def reason_of(word: str) -> Reason | None:
+    """The reason that is called ``word`` on topics; None for a word of another release."""
+    return _REASON_OF.get(word)
+
+
+def next_steps(lines: Iterable[Line]) -> list[tuple[Reason, str]]:
+    """What can be done about each reason that the lines name, in the order in which it first comes up."""
+    reasons = dict.fromkeys(line.reason for line in lines if line.reason is not None)
+    return [(reason, consequence_of(reason).next_step) for reason in reasons]
+
+
 def status_text(status: int) -> str:
-    """A status byte in words, with the sentence if it is a reason."""
+    """A status byte in words, with the sentence if it is a reason or needs one."""
     found = status_of(status)
-    return reason_text(found) if isinstance(found, Reason) else found.name.lower()
+    if isinstance(found, Reason):
+        return reason_text(found)
+    return f"{found.name.lower()}: {_IN_DOUBT}" if found is State.IN_DOUBT else found.name.lower()
+
+
+def status_reason(status: int) -> Reason | None:
+    """The reason behind a status byte, if it is one."""
+    found = status_of(status)
+    return found if isinstance(found, Reason) else None
 
 
 def count_text(ranks: Iterable[int]) -> str:

@@ -14,12 +14,14 @@ def planned_lines(focus: Focus, batch: PlannedBatch, place: str) -> Iterator[Lin
     """What a valid record of ``plans.<lane>`` says about the request."""
     for entry in batch.entries:
         if entry.name == focus.request:
-            said = _accepted(entry) if entry.verdict == 0 else [_refused(entry)]
-            yield from (Line(entry.decided_ms, "plan", text, place) for text in said)
+            reason = None if entry.verdict == 0 else Reason(entry.verdict)
+            said = _accepted(entry) if reason is None else [_refused(entry, reason)]
+            yield from (Line(entry.decided_ms, "plan", text, place, reason) for text in said)
 
 
-def _refused(entry: Planned) -> str:
-    return f"refused {reason_text(Reason(entry.verdict))} {entry.detail}".rstrip()
+def _refused(entry: Planned, reason: Reason) -> str:
+    again = f" Not before {instant(entry.start_ms)}." if entry.start_ms else ""
+    return f"refused {reason_text(reason)} {entry.detail}".rstrip() + again
 
 
 def _accepted(entry: Planned) -> Iterator[str]:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pyroaring import BitMap
 
 from broker.explain.deliver import code_text
-from broker.explain.line import Focus, Line, count_text
+from broker.explain.line import Focus, Line, count_text, reason_of, reason_text
 from schemas.facts import Charge, Receipts, ReceiptStatus, Scope, Suppressions
 from schemas.names import text_of
+from schemas.reasons import Reason
 from schemas.registry import Category
 from schemas.status import DeadLetter, Status
 from schemas.wire.columns import ranks_of
@@ -44,14 +45,45 @@ def charge_lines(focus: Focus, header: Header, body: Charge, place: str) -> Iter
 
 
 def status_lines(focus: Focus, status: Status, place: str) -> Iterator[Line]:
-    """What the business was told, if the journals do not say it: a refusal by form, a duplicate, a conflict."""
-    if status.request == text_of(focus.request) and status.reason:
-        yield Line(status.at_ms, "plan", f"told the business {status.state}, {status.reason}: {status.detail}", place)
+    """What plan told the business that stands in no journal: a refusal by form, a duplicate, a conflict, an opt-in taken."""
+    if status.request != text_of(focus.request) or status.shard >= 0:
+        return
+    if status.reason:
+        reason = reason_of(status.reason)
+        text = f"told the business {status.state}, {status.reason}: {status.detail}"
+        yield Line(status.at_ms, "plan", text, place, reason)
+    elif status.counts:
+        yield Line(status.at_ms, "plan", f"told the business {status.state}: {_counted(status)}", place)
+
+
+def settled_lines(focus: Focus, status: Status, place: str) -> Iterator[Line]:
+    """The newest that settle told the business about one shard: how its messages stand, and what only settle decides."""
+    if not focus.concerns(status.shard):
+        return
+    if focus.recipient is None:
+        told = f"shard {status.shard} {status.state}: {_counted(status)}"
+        words = {word: f"{count:,} of shard {status.shard}" for word, count in status.counts.items()}
+    else:
+        person = text_of(focus.recipient)
+        own = [each for each in status.recipients if each.recipient == person]
+        words = {each.state: f"rank {each.rank} of shard {status.shard}" for each in own}
+        # Of the members of a list only counts are told.
+        told = ", ".join(f"{whom} {word}" for word, whom in words.items()) or f"shard {status.shard} {status.state}"
+    yield Line(status.at_ms, "settle", f"told the business: {told}", place)
+    for reason in (Reason.FAILED, Reason.UNKNOWN):
+        if reason.word in words:
+            yield Line(status.at_ms, "settle", f"{words[reason.word]}: {reason_text(reason)}", place, reason)
+
+
+def _counted(status: Status) -> str:
+    return ", ".join(f"{count:,} {word}" for word, count in status.counts.items())
 
 
 def letter_lines(letter: DeadLetter, place: str) -> Iterator[Line]:
     """A dead letter of the request's own record."""
-    yield Line(letter.at_ms, letter.stage, f"dead letter, {letter.reason}: {letter.detail}", place)
+    reason = reason_of(letter.reason)
+    why = letter.reason if reason is None else reason_text(reason)
+    yield Line(letter.at_ms, letter.stage, f"dead letter, {why} {letter.detail}".rstrip(), place, reason)
 
 
 def suppression_lines(focus: Focus, business: str, body: Suppressions, place: str) -> Iterator[Line]:

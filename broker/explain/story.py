@@ -14,14 +14,21 @@ from broker.deliver.state import body_of_outcome
 from broker.explain.deliver import outcome_lines, rank_said
 from broker.explain.line import Focus, Line
 from broker.explain.plan import planned_lines, work_lines
-from broker.explain.settle import charge_lines, letter_lines, receipt_lines, status_lines, suppression_lines
+from broker.explain.settle import (
+    charge_lines,
+    letter_lines,
+    receipt_lines,
+    settled_lines,
+    status_lines,
+    suppression_lines,
+)
 from broker.journal import Fold
 from schemas import topics
 from schemas.facts import Charge, Receipts, Suppressions
-from schemas.names import Lane
+from schemas.names import Lane, text_of
 from schemas.outcome import Outcome, Restated
 from schemas.planned import Planned, PlannedBatch, Work
-from schemas.status import DeadLetter
+from schemas.status import DeadLetter, Status
 from schemas.wire import cloudevents
 from schemas.wire.header import Kind, body_of, head_of
 
@@ -49,6 +56,7 @@ class Telling:
         self.planned: Planned | None = None
         self._plans = Fold()
         self._outcomes: dict[int, Fold] = {}
+        self._settled: dict[int, tuple[Status, str]] = {}
 
     def work(self, record: Logged) -> None:
         """A record of ``work.<lane>`` that holds the request's name."""
@@ -75,8 +83,20 @@ class Telling:
     def status(self, record: Logged) -> None:
         """A record of ``status.<business>`` that holds the request's name."""
         told = cloudevents.decode_status(_value(record))
-        if told is not None:
+        if told is None or told.request != text_of(self.request):
+            return
+        if told.shard < 0:
             self._tell(status_lines(self.focus, told, record.where))
+        elif told.shard not in self._settled or self._settled[told.shard][0].seq <= told.seq:
+            self._settled[told.shard] = told, record.where
+
+    def end(self) -> Story:
+        """The story, in order of time, once everything was heard: with the newest that settle told about each shard."""
+        for shard in sorted(self._settled):
+            told, where = self._settled[shard]
+            self._tell(settled_lines(self.focus, told, where))
+        self.story.lines.sort(key=lambda line: line.at_ms)
+        return self.story
 
     def plan(self, record: Logged) -> None:
         """The next record of the journal, every one."""
@@ -104,12 +124,17 @@ class Telling:
             self._find_rank(header.shard, body, ordinal)
             self._tell(outcome_lines(self.focus, header, body, record.where))
 
-    def letter(self, record: Logged, planned: Planned) -> None:
-        """Any record of ``dead-letters``."""
-        letter = _letters.decode(_value(record))
-        origin = (topics.requests(self.story.lane), planned.origin.partition, planned.origin.offset)
-        if (letter.topic, letter.partition, letter.offset) == origin:
-            self._tell(letter_lines(letter, record.where))
+    def letter(self, record: Logged) -> None:
+        """Any record of ``dead-letters``; told if it is about the request's input."""
+        letter = letter_of(record)
+        if self.planned is not None and letter is not None:
+            origin = (topics.requests(self.story.lane), self.planned.origin.partition, self.planned.origin.offset)
+            if (letter.topic, letter.partition, letter.offset) == origin:
+                self.stray(letter, record.where)
+
+    def stray(self, letter: DeadLetter, where: str) -> None:
+        """A dead letter that is about the request's input, whoever found that out."""
+        self._tell(letter_lines(letter, where))
 
     def _find_rank(self, shard: int, body: Outcome | Restated, ordinal: int) -> None:
         focus = self.focus
@@ -118,6 +143,14 @@ class Telling:
         rank = rank_said(focus, body, ordinal)
         if rank >= 0:
             self.focus = msgspec.structs.replace(focus, rank=rank)
+
+
+def letter_of(record: Logged) -> DeadLetter | None:
+    """The dead letter in a record; None if it is none."""
+    try:
+        return _letters.decode(_value(record))
+    except msgspec.MsgspecError:
+        return None
 
 
 def _value(record: Logged) -> bytes:

@@ -1,16 +1,17 @@
-"""`fanfare explain SOURCE ID [RECIPIENT]`: everything that was decided about one request, from the logs."""
+"""`fanfare explain SOURCE ID [RECIPIENT]`, or NAME [RECIPIENT]: everything that was decided about one request, from the logs."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
 
+from broker.explain.line import next_steps
 from broker.explain.story import Story
 from schemas.names import Lane, business_of, name_of, recipient_id, text_of
 from schemas.topics import DAY_MS
 from streams import clock
 from streams.commands.console import BootstrapOption, refuse, run, say
-from streams.explaining import Explainer
+from streams.explaining import Event, Explainer
 from streams.kafka.readiness import describe
 from streams.settings import Settings, SettingsError, load, raw
 
@@ -25,9 +26,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def main(
     *,
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="The event's source: //<business>/<system>.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="The event's source, //<business>/<system>; or, instead of SOURCE and ID, the 26 letters of a request.",
+            show_default=False,
+        ),
     ],
-    event_id: Annotated[str, typer.Argument(metavar="ID", help="The event's id.", show_default=False)],
+    event_id: Annotated[str | None, typer.Argument(metavar="ID", help="The event's id.", show_default=False)] = None,
     recipient: Annotated[
         str | None,
         typer.Argument(
@@ -40,45 +46,67 @@ def main(
     days: Annotated[float, typer.Option(min=0, help="How far back to look; 0: as far as the logs go.")] = 7,
     bootstrap: BootstrapOption = None,
 ) -> None:
-    """Tell what became of one request: each decision with reason, time and the record that holds it.
+    """Tell what became of one request: each decision with reason, time and the record that holds it; then what can be done.
 
-    It reads the logs themselves and nothing else: what it shows is what was decided, not what somebody noted down.
+    It reads the logs themselves and nothing else: what it shows is what was decided, not what somebody noted down. A request
+    is named by its event's SOURCE and ID, or by the 26 letters that statuses, logs and other stories call it.
     """
     try:
-        business_of(source)
+        asked, person = _asked(source, event_id, recipient)
         lanes = [Lane.of(lane)] if lane else list(Lane)
         settings = load(bootstrap=bootstrap)
-        person = None if recipient is None else _person(recipient, settings)
+        one = None if person is None else _person(person, settings)
     except KeyError:
         refuse("explain", f"there is no lane {lane!r}; there are: {', '.join(each.word for each in Lane)}")
     except (ValueError, SettingsError) as error:
         refuse("explain", str(error))
     since_ms = clock.now_ms() - int(days * DAY_MS) if days else 0
-    explainer = Explainer(settings.bootstrap, shards=settings.shards, recipient=person, since_ms=since_ms)
-    found = run("explain", _tell(explainer, lanes, (source, event_id), bootstrap=settings.bootstrap))
-    if not found:
+    explainer = Explainer(settings.bootstrap, shards=settings.shards, recipient=one, since_ms=since_ms)
+    stories = run("explain", _told(explainer, lanes, asked, bootstrap=settings.bootstrap))
+    for story in stories:
+        print("\n".join(page(story)))
+    if not stories:
         looked = f"the last {days:g} days" if days else "the logs"
-        say(f"fanfare explain: nothing in {looked} about {event_id} of {source}")
+        say(
+            f"fanfare explain: nothing in {looked} about {_called(asked)}; `fanfare dead-letters ls` lists the nameless"
+        )
         raise typer.Exit(_NOTHING_FOUND)
 
 
-async def _tell(explainer: Explainer, lanes: list[Lane], event: tuple[str, str], *, bootstrap: str) -> bool:
+def _asked(source: str, event_id: str | None, recipient: str | None) -> tuple[Event | bytes, str | None]:
+    """The event, or the request's name, and the person; ``ValueError`` for anything else."""
+    if not source.startswith("//") and len(source) == _NAME_CHARS:
+        if recipient is not None:
+            raise ValueError("a request's name stands for SOURCE and ID; only RECIPIENT may follow it")
+        return name_of(source), event_id
+    business_of(source)
+    if event_id is None:
+        raise ValueError(f"which event of {source}? Its id follows the source")
+    return Event(source, event_id), recipient
+
+
+def _called(asked: Event | bytes) -> str:
+    return f"request {text_of(asked)}" if isinstance(asked, bytes) else f"{asked.id} of {asked.source}"
+
+
+async def _told(explainer: Explainer, lanes: list[Lane], asked: Event | bytes, *, bootstrap: str) -> list[Story]:
     await describe(bootstrap, deadline_s=_ANSWER_S)
-    found = False
-    for lane in lanes:
-        story = await explainer.story(lane, *event)
-        if story.lines:
-            found = True
-            print("\n".join(_page(story)))
-    return found
+    if isinstance(asked, Event):
+        return await explainer.stories(lanes, asked)
+    event = await explainer.named(asked, lanes)
+    if event is None:
+        return []
+    return [story for story in await explainer.stories(lanes, event) if story.request == asked]
 
 
-def _page(story: Story) -> list[str]:
+def page(story: Story) -> list[str]:
+    """A story as lines: what happened, then what can be done about each reason that came up."""
     head = f"request {text_of(story.request)} in lane {story.lane.word}"
     stage_width = max(len(line.stage) for line in story.lines)
     rows = [f"{_time(line.at_ms)}  {line.stage:<{stage_width}}  {line.text}  [{line.place}]" for line in story.lines]
     if story.voids:
         rows.append(f"{story.voids} records of former owners are void and left out")
+    rows += [f"next step  {reason.word}: {step}" for reason, step in next_steps(story.lines)]
     return [head, *rows]
 
 
