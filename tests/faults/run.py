@@ -1,4 +1,8 @@
-"""`python -m tests.faults.run`: kills, pauses and doubles of every process under load, then the auditor; `make faults`."""
+"""`python -m tests.faults.run`: kills, pauses and doubles of every process under load, then the auditor; `make faults`.
+
+With --alerts, which takes the options of `python -m tests.faults.alerts` (--alerts --help), it shows each alert
+firing for its fault and clearing after it instead: a campaign's own faults follow one another too fast for that.
+"""
 
 import argparse
 import asyncio
@@ -8,12 +12,15 @@ import tempfile
 from pathlib import Path
 
 from streams import log
+from tests.faults import alerts
 from tests.faults.campaign import Campaign
 from tests.faults.deck import FAULTS, cards
 
 
 def main() -> int:
     """Run one campaign; 1 if a promise was broken. The last line is JSON."""
+    if "--alerts" in sys.argv[1:]:
+        return alerts.main([word for word in sys.argv[1:] if word != "--alerts"])
     parser = argparse.ArgumentParser(prog="python -m tests.faults.run", description=__doc__)
     parser.add_argument("--faults", type=int, default=110, help="how many faults (110)")
     parser.add_argument("--per-second", type=int, default=700, help="messages a second over three lanes (700)")

@@ -1,0 +1,171 @@
+"""What makes each alert fire: for each of them a fault that an operator may meet, done to a running stack and healed again.
+
+A fault is lent: it stands while its context is open and is healed when it closes. ``along`` names what may fire with it
+because it is true as well, and why.
+"""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from schemas import topics
+from schemas.names import Lane
+from streams.kafka.distribution import obtain_distribution
+from streams.kafka.producer import Outgoing
+from streams.kafka.publisher import Publisher
+from streams.local.stack import Stack
+from streams.simulator.faults import Fault, FaultKind
+from tests.faults.backlog import backlog
+from tests.faults.gateways import Lent, gateway_fault
+from tests.faults.kinds import back
+
+TAKE_OVERS: Final = 5
+"""One more than the alert lets pass."""
+_GARBAGE_A_SECOND: Final = 2
+_QUOTA_TOOL: Final = "kafka.admin.ConfigCommand"
+_TOOL_S: Final = 60
+_READER_OF_STOPS: Final = "tail-suppressions"
+"""The client id under which workers follow the STOPs (``streams/kafka/tail.py``)."""
+
+
+class PlantedError(Exception):
+    """A fault could not be planted: the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """One alert's fault, in words and in deed."""
+
+    alert: str
+    words: str
+    lent: Lent
+    along: Mapping[str, str] = field(default_factory=dict)
+    """Other alerts that may fire, and why that is right."""
+
+
+def stopped(name: str) -> Lent:
+    """A process is ended in order, nobody starts it again, and then somebody does."""
+
+    @contextlib.asynccontextmanager
+    async def lent(stack: Stack) -> AsyncIterator[None]:
+        process = stack.processes[name]
+        await process.stop()
+        try:
+            yield
+        finally:
+            await process.start()
+            await process.ready()
+
+    return lent
+
+
+def killed_often(name: str) -> Lent:
+    """A process is killed again and again, each time as soon as it is back; healed when it is left alone."""
+
+    @contextlib.asynccontextmanager
+    async def lent(stack: Stack) -> AsyncIterator[None]:
+        process = stack.processes[name]
+        for _ in range(TAKE_OVERS):
+            ends = len(process.ended)
+            process.kill()
+            await back(process, ends)
+        yield
+
+    return lent
+
+
+@contextlib.asynccontextmanager
+async def garbage(stack: Stack) -> AsyncIterator[None]:
+    """Somebody writes what is no event to ``requests.update``."""
+    publisher = Publisher(stack.bootstrap)
+    await publisher.start()
+    writing = asyncio.create_task(_write_garbage(publisher))
+    try:
+        yield
+    finally:
+        writing.cancel()
+        await asyncio.wait([writing])
+        await publisher.stop()
+
+
+async def _write_garbage(publisher: Publisher) -> None:
+    for number in itertools.count():
+        record = Outgoing(topics.requests(Lane.UPDATE), b"no event %d" % number)
+        await publisher.publish(record)
+        await asyncio.sleep(1 / _GARBAGE_A_SECOND)
+
+
+@contextlib.asynccontextmanager
+async def throttled_reader(stack: Stack) -> AsyncIterator[None]:
+    """A quota of Kafka's holds up whoever reads the STOPs, and is lifted again."""
+    await _quota(stack.bootstrap, "--add-config", "consumer_byte_rate=1,request_percentage=0.01")
+    try:
+        yield
+    finally:
+        await _quota(stack.bootstrap, "--delete-config", "consumer_byte_rate,request_percentage")
+
+
+async def _quota(bootstrap: str, *change: str) -> None:
+    distribution = await obtain_distribution(_unsaid)
+    who = ("--entity-type", "clients", "--entity-name", _READER_OF_STOPS)
+    command = distribution.command(_QUOTA_TOOL, "--bootstrap-server", bootstrap, "--alter", *who, *change)
+    tool = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    async with asyncio.timeout(_TOOL_S):
+        said, _ = await tool.communicate()
+    if tool.returncode:
+        raise PlantedError(f"Kafka's tool did not change the quota: {said.decode(errors='replace').strip()}")
+
+
+def _unsaid(_line: str) -> None:
+    """The jars are there: the stack runs on them."""
+
+
+_LATE: Final = "what has waited is handed off late"
+
+FAULTS: Final = (
+    Planted(
+        "FanfareGatewayRefusing",
+        "the gateway of updates answers every other frame with 500",
+        gateway_fault(Lane.UPDATE, Fault(FaultKind.ERROR, rate=0.5)),
+    ),
+    Planted(
+        "FanfareHandoffLate",
+        "the gateway of codes takes 1.8 s for a frame",
+        gateway_fault(Lane.OTP, Fault(FaultKind.LATENCY, ms=1_800)),
+    ),
+    Planted(
+        "FanfareInputStuck",
+        "the gateway throttles a shard of updates, and more than 10,000 requests to it come meanwhile",
+        backlog,
+        {"FanfareHandoffLate": _LATE, "FanfareHeartbeatLate": "the shard's heartbeats stand in the same queue"},
+    ),
+    Planted(
+        "FanfareStopUnread",
+        f"a quota in Kafka holds up the client {_READER_OF_STOPS}",
+        throttled_reader,
+        {
+            "FanfareHandoffLate": _LATE,
+            "FanfareHeartbeatLate": "nothing is decided meanwhile",
+            "FanfareInputStuck": "nothing is decided meanwhile",
+        },
+    ),
+    Planted("FanfareDeadLetters", f"{_GARBAGE_A_SECOND} records a second on requests.update are no event", garbage),
+    Planted("FanfareLedgerBehind", "the ledger is ended and not started again", stopped("ledger")),
+    Planted(
+        "FanfareFencedOften",
+        f"the worker of campaigns is killed {TAKE_OVERS} times, each time as soon as it is back",
+        killed_often("worker-campaign-0"),
+        {"FanfareHeartbeatLate": "with a shortened wait: starts and heartbeats take as long as ever"},
+    ),
+    Planted(
+        "FanfareHeartbeatLate",
+        "the worker of campaigns is ended and not started again",
+        stopped("worker-campaign-0"),
+    ),
+)
+"""One for each alert of ``deploy/prometheus/alerts.rules.yml``."""
