@@ -60,13 +60,18 @@ _BOUNDS: Final[Mapping[tuple[str, str], Schema]] = {
 """What the types do not say, by type and field."""
 
 
+DEAD_LETTER_TITLE: Final = "fanfare dead letter"
+WRITTEN_BY_FANFARE: Final = frozenset({STATUS_TYPE, DEAD_LETTER_TITLE})
+"""Titles of the schemas of what Fanfare writes and others read; all else is written by businesses and operators."""
+
+
 def documents() -> dict[str, bytes]:
     """Every generated document by its file name."""
     found = {
         "notification.v1.json": _event(NOTIFICATION_TYPE, Notification),
         "optin.v1.json": _event(OPTIN_TYPE, Optin),
         "status.v1.json": _plain(STATUS_TYPE, Status),
-        "dead-letter.json": _plain("fanfare dead letter", DeadLetter),
+        "dead-letter.json": _plain(DEAD_LETTER_TITLE, DeadLetter),
         "registry.json": _plain("fanfare registry entry", Entry),
         "vectors.json": _vectors(),
     }

@@ -23,6 +23,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("gateway", "streams.commands.gateway", "run the simulated gateway with its phones"),
     ("webhook", "streams.commands.webhook", "take what the gateway reports"),
     ("ledger", "streams.commands.ledger", "keep the books of what was delivered, or show them"),
+    ("schema", "streams.commands.schema", "print the contract as JSON Schema, and what a change of it breaks"),
     ("validate", "streams.commands.validate", "tell everything that is wrong with an event, without a Kafka"),
     ("publish", "streams.commands.publish", "publish events from a file and follow what becomes of them"),
     ("explain", "streams.commands.explain", "tell what was decided about one request, from the logs"),
