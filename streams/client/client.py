@@ -1,85 +1,74 @@
 """The producers' client: seal, publish, follow the status. Typed, one event loop, never Faust, never ends the process.
 
-    async with Client("kafka:9092") as client:
-        sent = await client.publish(Lane.OTP, event, codes={"code": "123456"})
-        async for status in client.follow("bank-meridian", since=sent.at_ms): ...
-
-A publish that fails unknown is repeated with the same event: the name (source, id) makes it count once. Codes are sealed
+A publish that fails unknown may be repeated with the same event: the name (source, id) makes it count once. Codes are sealed
 once for each name and the sealed bytes are kept for a while, because a repeat has to carry the same.
 """
 
-import asyncio
-import hashlib
-import hmac
-import secrets
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
-from typing import Final, NamedTuple, Self
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable, Mapping
+from contextlib import aclosing
+from typing import Final, Self, TypeAlias
 
 import msgspec
 
+from broker.contract.fault import Fault
+from broker.registry import Registry
 from schemas import topics
 from schemas.names import Lane, RequestName, business_of, partition_of, request_name
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import MAX_REQUEST_BYTES
 from schemas.status import Status
-from schemas.wire import cloudevents
 from schemas.wire.json import too_large
-from streams.client.errors import (
-    InvalidEventError,
-    NotPublishedError,
-    SealingError,
-    StatusUnreadableError,
-    UnknownPublishError,
-)
+from streams.client.errors import ClientError, InvalidEventError, RegistryUnreadableError
 from streams.client.events import Event
-from streams.client.progress import Progress
-from streams.client.seal import SealKey, seal_codes, seal_key_of
-from streams.client.validation import form_refusal
+from streams.client.following import Following, Position
+from streams.client.receipts import Failed, Outcome, Publication, Published
+from streams.client.seal import SealKey
+from streams.client.sealer import Sealer
+from streams.client.sending import Sending, not_published
+from streams.client.validation import faults
+from streams.client.waiting import Until, wait_for
+from streams.client.window import Window
 from streams.kafka.producer import Outgoing
-from streams.kafka.publisher import Place, Publisher, PublishError
-from streams.kafka.scan import ScanError, follow
+from streams.kafka.publisher import CONNECT_S, DEADLINE_S, Publisher, PublishError
+from streams.kafka.scan import ScanError
 from streams.registered import read_registry
 
 IN_FLIGHT: Final = 256
-_SEALED_KEPT: Final = 10_000
+WAIT_S: Final = 30.0
 _HEADERS: Final = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
 _encoder: Final = msgspec.json.Encoder()
 
-
-class Published(NamedTuple):
-    """Where an event stands and what its request is called from now on. An offset of -1: there, but not known where."""
-
-    topic: str
-    partition: int
-    offset: int
-    name: RequestName
-    at_ms: int
-    """Kafka's time of it."""
-
-
-class _Seal(NamedTuple):
-    event: Event
-    codes_mac: bytes
+ToPublish: TypeAlias = Publication | tuple[Lane, Event]
 
 
 class Client:
-    """A connection to Fanfare for one producer. ``seal_key`` defaults to the newest one in the registry topic."""
+    """A connection to Fanfare for one producer, in one event loop.
 
-    def __init__(self, bootstrap: str, *, seal_key: SealKey | None = None) -> None:
+    ``seal_key`` defaults to the newest one in the registry topic. ``patience_s`` is how long an event may take into Kafka, over
+    restarts of brokers and however many attempts; ``connect_s`` how long somebody is waited for at ``bootstrap``.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        seal_key: SealKey | None = None,
+        patience_s: float = DEADLINE_S,
+        connect_s: float = CONNECT_S,
+    ) -> None:
         self._bootstrap = bootstrap
-        self._publisher = Publisher(bootstrap)
+        self._publisher = Publisher(bootstrap, deadline_s=patience_s, connect_s=connect_s)
+        self._patience_ms = int(patience_s * 1000)
         self._partitions: dict[Lane, int] = {}
-        self._seal_key = seal_key
-        self._sealed: OrderedDict[bytes, _Seal] = OrderedDict()
-        self._mac_key = secrets.token_bytes(32)
+        self._sealer = Sealer(bootstrap, seal_key)
 
     async def __aenter__(self) -> Self:
+        """Connect; :class:`NoBrokerError` if nobody answers."""
         try:
             await self._publisher.start()
         except PublishError as error:
-            raise NotPublishedError(str(error)) from error
+            raise not_published(error) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -100,98 +89,132 @@ class Client:
 
         Refuses as :meth:`publish` does; what happens on the way to Kafka is raised by the result.
         """
-        name = _name_of(lane, event)
-        if codes:
-            event = await self.seal(lane, event, codes)
-        key = business_of(event["source"]).encode()
-        topic = topics.requests(lane)
-        try:
-            if lane not in self._partitions:
-                self._partitions[lane] = await self._publisher.partitions(topic)
-            place = partition_of(key, self._partitions[lane])
-            record = Outgoing(topic, _value_of(event), key=key, partition=place, headers=_HEADERS)
-            return _published(await self._publisher.enqueue(record), name)
-        except PublishError as error:
-            raise _translated(error) from error
+        window = self.window(1)
+        await window.put(await self._sending(lane, event, codes))
+        return _told(window)
 
     async def publish_many(
-        self, events: Iterable[tuple[Lane, Event]], *, in_flight: int = IN_FLIGHT
-    ) -> AsyncIterator[Published]:
-        """Publish all, in order within each partition, at most ``in_flight`` unacknowledged; yields in the order given.
+        self, events: Iterable[ToPublish] | AsyncIterable[ToPublish], *, in_flight: int = IN_FLIGHT
+    ) -> AsyncIterator[Outcome]:
+        """Publish all; yields a :class:`Published` or :class:`Failed` for each, in the order given.
 
-        ``events`` is drawn from no faster than Kafka acknowledges. The first error ends it; later events are not sent.
+        ``events`` is drawn from no faster than Kafka acknowledges: at most ``in_flight`` are held. Those of one business
+        stand in Kafka in the order given. What failed stops nothing; leaving the iteration sends nothing more.
         """
-        waiting: deque[Awaitable[Published]] = deque()
-        for lane, event in events:
-            while len(waiting) >= in_flight:
-                yield await waiting.popleft()
-            waiting.append(asyncio.ensure_future(await self.enqueue(lane, event)))
-        while waiting:
-            yield await waiting.popleft()
+        window = self.window(in_flight)
+        try:
+            async with aclosing(_drawn(events)) as drawn:
+                async for each in drawn:
+                    for outcome in await self.advance(window, each):
+                        yield outcome
+            while len(window):
+                yield await window.take()
+        finally:
+            window.give_up()
+
+    def window(self, in_flight: int) -> Window:
+        """An empty window of this client's patience, for :meth:`advance`."""
+        return Window(in_flight, self._patience_ms)
+
+    async def advance(self, window: Window, each: ToPublish) -> list[Outcome]:
+        """Put one more event under way once there is room for it; the outcomes that there are by then, oldest first."""
+        outcomes = [await window.take()] if window.full else []
+        publication = each if isinstance(each, Publication) else Publication(*each)
+        try:
+            await window.put(await self._sending(publication.lane, publication.event, publication.codes))
+        except ClientError as error:
+            await window.put(Failed(publication.lane, publication.event, error))
+        while window.ready:
+            outcomes.append(await window.take())
+        return outcomes
 
     async def seal(self, lane: Lane, event: Event, codes: Mapping[str, str]) -> Event:
         """``event`` with ``codes`` sealed; the same event for the same codes as long as this client remembers it.
 
+        To publish it after a restart of this process too, keep what this gives and publish that.
         Raises :class:`SealingError`; also for other codes under a name that was sealed before: a new code needs a new id.
         """
-        name = _name_of(lane, event)
-        mac = self._mac(event, codes)
-        known = self._sealed.get(name)
-        if known is not None:
-            if not hmac.compare_digest(known.codes_mac, mac):
-                raise SealingError("this id was sealed before with another code or content; a new code needs a new id")
-            return known.event
-        if self._seal_key is None:
-            self._seal_key = await self._registered_key()
-        sealed = seal_codes(event, lane, codes, self._seal_key)
-        self._sealed[name] = _Seal(sealed, mac)
-        if len(self._sealed) > _SEALED_KEPT:
-            self._sealed.popitem(last=False)
-        return sealed
+        return await self._sealer.seal(lane, _name_of(lane, event), event, codes)
 
-    def validate(self, lane: Lane, event: Event) -> None:
-        """Look at ``event`` as plan will, without the registry; :class:`InvalidEventError` says what is wrong.
+    def check(self, lane: Lane, event: Event, *, registry: Registry | None = None) -> tuple[Fault, ...]:
+        """All that is wrong with ``event`` at once, each with its place; nothing if it is sound. Sends nothing, asks nobody.
 
+        With a ``registry`` (:meth:`registry` reads it) also what only that knows: businesses, senders, templates, parameters.
         One-time codes have to be sealed already.
         """
-        _name_of(lane, event)
-        refusal = form_refusal(lane, business_of(event["source"]), _encoder.encode(event), _HEADERS)
-        if refusal is not None:
-            raise InvalidEventError(refusal)
+        return faults(lane, event, registry=registry)
 
-    async def follow(self, business: str, *, since: int | None = None) -> AsyncIterator[Status]:
-        """The business's statuses from Kafka time ``since`` (ms) on, or from now on; for ever.
+    def validate(self, lane: Lane, event: Event) -> None:
+        """:class:`InvalidEventError` with all that :meth:`check` finds."""
+        if found := self.check(lane, event):
+            raise InvalidEventError(*found)
+
+    async def registry(self) -> Registry:
+        """What is registered now; :class:`RegistryUnreadableError`."""
+        try:
+            return await read_registry(self._bootstrap)
+        except ScanError as error:
+            raise RegistryUnreadableError(str(error)) from error
+
+    def follow(self, business: str, *, since: int | None = None, position: str | Position | None = None) -> Following:
+        """The business's statuses from Kafka time ``since`` (ms) on, from a ``position``, or from now on; for ever.
 
         Each is merged over the shards of its request: counts are sums, ``closed`` means all of it. The first step waits
-        for the next status. Raises :class:`StatusUnreadableError`.
+        for the next status. Restarts of brokers are waited out. Raises :class:`StatusUnreadableError`.
         """
-        progress = Progress()
-        try:
-            async for record in follow(self._bootstrap, topics.status(business), since_ms=since):
-                told = cloudevents.decode_status(record.value or b"")
-                merged = None if told is None else progress.apply(told)
-                if merged is not None:
-                    yield merged
-        except ScanError as error:
-            raise StatusUnreadableError(str(error)) from error
+        return Following(self._bootstrap, business, since_ms=since, position=position)
 
-    async def _registered_key(self) -> SealKey:
-        try:
-            return seal_key_of(await read_registry(self._bootstrap))
-        except ScanError as error:
-            raise SealingError(f"the registry cannot be read for the key: {error}") from error
+    async def wait(
+        self, sent: Published, *, until: Until = "closed", timeout_s: float = WAIT_S, since: int | None = None
+    ) -> Status:
+        """The status of a published event once it is ``until``, or refused; :class:`StillOpenError` after ``timeout_s``.
 
-    def _mac(self, event: Event, codes: Mapping[str, str]) -> bytes:
-        said = _encoder.encode((event, sorted(codes.items())))
-        return hmac.digest(self._mac_key, said, hashlib.sha256)
+        A repeated event may have been finished before it was published again: say ``since`` when to look.
+        """
+        return (await self.wait_all([sent], until=until, timeout_s=timeout_s, since=since))[sent.request]
+
+    async def wait_all(
+        self,
+        sent: Iterable[Published],
+        *,
+        until: Until = "closed",
+        timeout_s: float = WAIT_S,
+        since: int | None = None,
+    ) -> Mapping[str, Status]:
+        """The same for many: request to status."""
+        return await wait_for(self._bootstrap, sent, until=until, timeout_s=timeout_s, since=since)
+
+    async def _sending(self, lane: Lane, event: Event, codes: Mapping[str, str] | None) -> Sending:
+        name = _name_of(lane, event)
+        if codes:
+            event = await self._sealer.seal(lane, name, event, codes)
+        key = business_of(event["source"]).encode()
+        topic = topics.requests(lane)
+        value = _value_of(event)
+        if lane not in self._partitions:
+            try:
+                self._partitions[lane] = await self._publisher.partitions(topic)
+            except PublishError as error:
+                raise not_published(error) from error
+        place = partition_of(key, self._partitions[lane])
+        record = Outgoing(topic, value, key=key, partition=place, headers=_HEADERS)
+        return Sending(self._publisher, record, name, lane=lane, event=event)
 
 
-async def _published(placing: Awaitable[Place], name: RequestName) -> Published:
-    try:
-        place = await placing
-    except PublishError as error:
-        raise _translated(error) from error
-    return Published(place.topic, place.partition, place.offset, name, place.timestamp_ms)
+async def _told(window: Window) -> Published:
+    outcome = await window.take()
+    if isinstance(outcome, Failed):
+        raise outcome.error
+    return outcome
+
+
+async def _drawn(events: Iterable[ToPublish] | AsyncIterable[ToPublish]) -> AsyncGenerator[ToPublish, None]:
+    if isinstance(events, AsyncIterable):
+        async for each in events:
+            yield each
+    else:
+        for each in events:
+            yield each
 
 
 def _value_of(event: Event) -> bytes:
@@ -200,10 +223,6 @@ def _value_of(event: Event) -> bytes:
     if len(value) > MAX_REQUEST_BYTES:
         raise InvalidEventError(too_large(len(value), MAX_REQUEST_BYTES))
     return value
-
-
-def _translated(error: PublishError) -> NotPublishedError | UnknownPublishError:
-    return (UnknownPublishError if error.unknown else NotPublishedError)(str(error))
 
 
 def _name_of(lane: Lane, event: Event) -> RequestName:

@@ -1,14 +1,21 @@
 """What can go wrong for a producer. Everything is a :class:`ClientError`; the message is a sentence without content.
 
 ClientError
- +-- InvalidEventError     the event would be refused; nothing was sent
- +-- SealingError          a one-time code cannot be sealed: no key, no place for it
- +-- NotPublishedError     surely not in Kafka
- +-- UnknownPublishError   perhaps in Kafka: publish the same event again, its id makes it count once
- +-- StatusUnreadableError the status topic cannot be followed
+ +-- InvalidEventError         the event would be refused; nothing was sent
+ +-- SealingError              a one-time code cannot be sealed: no key, no place for it
+ +-- NotPublishedError         surely not in Kafka
+ |    +-- NoBrokerError        nobody answers at the address
+ +-- UnknownPublishError       perhaps in Kafka: publish the same event again, its id makes it count once
+ +-- StatusUnreadableError     the status topic cannot be followed
+ +-- RegistryUnreadableError   what is registered cannot be read
+ +-- StillOpenError            not at its end when the time to wait was over
 """
 
+from collections.abc import Mapping
+
+from broker.contract.fault import Fault
 from schemas.refusal import Refusal
+from schemas.status import Status
 
 
 class ClientError(Exception):
@@ -16,11 +23,12 @@ class ClientError(Exception):
 
 
 class InvalidEventError(ClientError):
-    """The event would be refused. ``refusal`` has the reason of the closed list and the sentence."""
+    """The event would be refused, for all of ``faults``. ``refusal``, the first, has the reason of the closed list."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(f"{refusal.reason.word}: {refusal.detail}")
-        self.refusal = refusal
+    def __init__(self, *faults: Refusal | Fault) -> None:
+        super().__init__("\n".join(f"{each.reason.word}: {each.detail}" for each in faults))
+        self.faults = faults
+        self.refusal = faults[0]
 
 
 class SealingError(ClientError):
@@ -31,9 +39,28 @@ class NotPublishedError(ClientError):
     """The event is surely not in Kafka."""
 
 
+class NoBrokerError(NotPublishedError):
+    """Nobody answers at the address. The message names it, says how long was tried, and what to do."""
+
+
 class UnknownPublishError(ClientError):
     """The event may be in Kafka. Publish the same event again: its name (source, id) makes it count once."""
 
 
 class StatusUnreadableError(ClientError):
     """The status topic of the business cannot be followed."""
+
+
+class RegistryUnreadableError(ClientError):
+    """What is registered cannot be read."""
+
+
+class StillOpenError(ClientError):
+    """What was waited for did not come in time. Nothing is lost by it: wait again, or follow from ``position``."""
+
+    def __init__(self, sentence: str, newest: Mapping[str, Status], position: str | None) -> None:
+        super().__init__(sentence)
+        self.newest = newest
+        """Request to its newest status, of those that have one."""
+        self.position = position
+        """Where following can go on (``follow(..., position=...)``), if one business was waited for."""

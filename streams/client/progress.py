@@ -47,15 +47,35 @@ class Progress:
             return None
         words[status.shard] = status
         merged = _merged(status, words)
-        if merged.state == CLOSED:
+        if _is_end(merged, status):
             self._forget(status.request)
         return merged
+
+    def is_open(self, request: str) -> bool:
+        """Whether more is to come about a request that was heard of."""
+        return request in self._words
+
+    def drop_unjudged(self, before_ms: int) -> list[str]:
+        """Forget requests that have words of shards alone and none since ``before_ms``: their beginning was not read."""
+        dropped = [
+            request
+            for request, words in self._words.items()
+            if PLAN not in words and max(word.at_ms for word in words.values()) < before_ms
+        ]
+        for request in dropped:
+            del self._words[request]
+        return dropped
 
     def _forget(self, request: str) -> None:
         del self._words[request]
         self._finished[request] = None
         while len(self._finished) > _REMEMBERED:
             self._finished.popitem(last=False)
+
+
+def _is_end(merged: Status, word: Status) -> bool:
+    """Whether nothing more is to come. Plan's word about an opt-in event has counts, and is the only one."""
+    return merged.state == CLOSED or (word.shard == PLAN and bool(word.counts))
 
 
 def _merged(latest: Status, words: dict[int, Status]) -> Status:

@@ -3,9 +3,14 @@
 Unlike the kernel's confirmed producer this one never ends the process it runs in: it lives in other people's programs.
 An append whose fate is unknown may still happen later, which is harmless here, because a request has a name (source, id)
 and Fanfare accepts a name once: publish the same bytes again.
+
+While Kafka is away the library repeats by itself, in order and without doubles, for as long as the producer lives. A batch
+that fails for good leaves a gap in its producer's numbering, after which the broker takes nothing more from it: such a
+producer is replaced before the next append.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable
 from typing import Any, Final, NamedTuple
 
@@ -16,16 +21,46 @@ from streams.kafka.producer import Outgoing
 
 DEADLINE_S: Final = 15.0
 """Longer than a leader election; after it a publish is unknown."""
+CONNECT_S: Final = 5.0
+"""For so long somebody is waited for at the bootstrap address."""
+_ASK_AGAIN_S: Final = 0.2
 _BATCH_BYTES: Final = 256 * 1024
 _STOP_S: Final = 5.0
 
 
-class PublishError(Exception):
-    """A record could not be published as asked. ``unknown``: it may be in the log, or come into it later."""
+_REFUSED: Final = (
+    aiokafka.errors.MessageSizeTooLargeError,
+    aiokafka.errors.TopicAuthorizationFailedError,
+    aiokafka.errors.ClusterAuthorizationFailedError,
+    aiokafka.errors.InvalidTopicError,
+    aiokafka.errors.InvalidTimestampError,
+    aiokafka.errors.PolicyViolationError,
+)
+"""What a broker says of a record that it will not take, however often it is sent."""
 
-    def __init__(self, sentence: str, *, unknown: bool) -> None:
+
+class PublishError(Exception):
+    """A record could not be published as asked.
+
+    ``unknown``: it may be in the log, or come into it later. ``again``: the same record may be appended if it is sent again at
+    once; otherwise time or a person has to change something first.
+    """
+
+    def __init__(self, sentence: str, *, unknown: bool, again: bool = False) -> None:
         super().__init__(sentence)
         self.unknown = unknown
+        self.again = again
+
+
+class NoKafkaError(PublishError):
+    """Nobody answers at the bootstrap address."""
+
+    def __init__(self, bootstrap: str, tried_s: float) -> None:
+        super().__init__(
+            f"no Kafka answers at {bootstrap} (tried for {tried_s:g} s): is that the address? "
+            "`fanfare kafka up` starts one on this machine",
+            unknown=False,
+        )
 
 
 class Place(NamedTuple):
@@ -38,15 +73,42 @@ class Place(NamedTuple):
 
 
 class Publisher:
-    """An idempotent producer (acks=all) for programs that are not ours to end. One event loop; start, then stop."""
+    """An idempotent producer (acks=all) for programs that are not ours to end. One event loop; start, then stop.
 
-    def __init__(self, bootstrap: str, name: str = "fanfare-client") -> None:
+    ``deadline_s`` is how long an append may take until it counts as unknown; the library goes on with it all the same.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        name: str = "fanfare-client",
+        *,
+        deadline_s: float = DEADLINE_S,
+        connect_s: float = CONNECT_S,
+    ) -> None:
         self._bootstrap = bootstrap
         self._name = name
+        self._deadline_s = deadline_s
+        self._connect_s = connect_s
         self._producer: aiokafka.AIOKafkaProducer | None = None
+        self._broken: aiokafka.AIOKafkaProducer | None = None
+        self._replacing = asyncio.Lock()
 
     async def start(self) -> None:
-        """Connect; :class:`PublishError` when nobody answers at the bootstrap address."""
+        """Connect; :class:`NoKafkaError` when nobody has answered at the bootstrap address for ``connect_s``."""
+        self._producer = await self._connected()
+
+    async def _connected(self) -> aiokafka.AIOKafkaProducer:
+        try:
+            async with asyncio.timeout(self._connect_s):
+                while True:
+                    if (producer := await self._tried()) is not None:
+                        return producer
+                    await asyncio.sleep(_ASK_AGAIN_S)
+        except TimeoutError as error:
+            raise NoKafkaError(self._bootstrap, self._connect_s) from error
+
+    async def _tried(self) -> aiokafka.AIOKafkaProducer | None:
         producer = aiokafka.AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             client_id=self._name,
@@ -56,30 +118,45 @@ class Publisher:
             max_batch_size=_BATCH_BYTES,
             request_timeout_ms=int(DEADLINE_S * 1000),
         )
+        # A batch that waits for a leader would be dropped after the request's time-out, and those behind it sent.
+        producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001 - there is no option for it
         try:
             await producer.start()
-        except aiokafka.errors.KafkaError as error:
+        except aiokafka.errors.KafkaError:
             await producer.stop()
-            raise PublishError(f"no Kafka answers at {self._bootstrap}", unknown=False) from error
-        self._producer = producer
+            return None
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
 
     async def stop(self) -> None:
         """Send what is buffered, for at most five seconds, and close."""
-        if self._producer is not None:
-            producer, self._producer = self._producer, None
-            await asyncio.wait([asyncio.ensure_future(producer.stop())], timeout=_STOP_S)
+        producer, self._producer, self._broken = self._producer, None, None
+        if producer is not None:
+            await _close(producer)
 
     async def partitions(self, topic: str) -> int:
         """How many partitions ``topic`` has; :class:`PublishError` if it does not exist."""
         try:
             return len(await self._running().partitions_for(topic))
         except aiokafka.errors.KafkaError as error:
-            raise PublishError(f"there is no topic {topic}, or it may not be written", unknown=False) from error
+            raise PublishError(
+                f"there is no topic {topic} (`fanfare provision` makes it), or it may not be written", unknown=False
+            ) from error
+
+    @property
+    def broken(self) -> bool:
+        """Whether the next append gets a new producer, and with it overtakes what the old one did not place."""
+        return self._broken is not None
 
     async def enqueue(self, record: Outgoing) -> Awaitable[Place]:
         """Put ``record`` into the queue of its partition, in the order of calls; await the result for its place."""
+        if self._broken is not None:
+            await self._replace()
+        producer = self._running()
         try:
-            future = await self._running().send(
+            future = await producer.send(
                 record.topic,
                 value=record.value,
                 key=record.key,
@@ -87,22 +164,43 @@ class Publisher:
                 headers=list(record.headers),
             )
         except aiokafka.errors.KafkaError as error:
-            raise PublishError(f"{record.topic} does not take the record: {_name(error)}", unknown=False) from error
-        return self._placed(record, future)
+            again = not isinstance(error, _REFUSED)
+            if again and not isinstance(error, aiokafka.errors.KafkaTimeoutError):
+                self._broken = producer
+            raise PublishError(
+                f"{record.topic} does not take the record: {_name(error)}", unknown=False, again=again
+            ) from error
+        return self._placed(record, future, producer)
+
+    async def _replace(self) -> None:
+        """Once for all who wait: what the broken producer still holds is given five seconds."""
+        async with self._replacing:
+            if self._broken is None:
+                return
+            if self._broken is self._producer:
+                await _close(self._broken)
+                self._producer = None
+            if self._producer is None:
+                self._producer = await self._connected()
+            self._broken = None
 
     async def publish(self, record: Outgoing) -> Place:
         """Append one record; its place. Cancelling the caller does not take it back."""
         return await (await self.enqueue(record))
 
-    async def _placed(self, record: Outgoing, future: "asyncio.Future[Any]") -> Place:
+    async def _placed(
+        self, record: Outgoing, future: "asyncio.Future[Any]", producer: aiokafka.AIOKafkaProducer
+    ) -> Place:
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(self._deadline_s):
                 done = await asyncio.shield(future)
-        except (TimeoutError, aiokafka.errors.KafkaError) as error:
-            raise PublishError(
-                f"{record.topic} did not acknowledge the record ({_name(error)}); publish the same event again",
-                unknown=True,
-            ) from error
+        except TimeoutError as error:
+            raise PublishError(_silent(record, "Timeout"), unknown=True) from error
+        except aiokafka.errors.KafkaError as error:
+            self._broken = producer
+            if isinstance(error, _REFUSED):
+                raise PublishError(f"{record.topic} does not take the record: {_name(error)}", unknown=False) from error
+            raise PublishError(_silent(record, _name(error)), unknown=True, again=True) from error
         if done is None:
             return Place(record.topic, -1 if record.partition is None else record.partition, -1, 0)
         return Place(done.topic, done.partition, done.offset, done.timestamp or 0)
@@ -111,6 +209,14 @@ class Publisher:
         if self._producer is None:
             raise RuntimeError("the publisher is not started")
         return self._producer
+
+
+async def _close(producer: aiokafka.AIOKafkaProducer) -> None:
+    await asyncio.wait([asyncio.ensure_future(producer.stop())], timeout=_STOP_S)
+
+
+def _silent(record: Outgoing, why: str) -> str:
+    return f"{record.topic} did not acknowledge the record ({why}); publish the same event again"
 
 
 def _name(error: BaseException) -> str:

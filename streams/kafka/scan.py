@@ -6,7 +6,7 @@ sentence. Workers read through ``reader`` and ``tail`` instead, which know deadl
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
 from typing import Final, NamedTuple
 
 import aiokafka
@@ -89,11 +89,22 @@ async def read_at(bootstrap: str, topic: str, places: Collection[tuple[int, int]
 
 
 async def follow(
-    bootstrap: str, topic: str, *, partition: int | None = None, since_ms: int | None = None
-) -> AsyncIterator[Record]:
-    """``topic`` from ``since_ms`` on (``None``: from its end at the time of the first step), for ever."""
+    bootstrap: str,
+    topic: str,
+    *,
+    partition: int | None = None,
+    since_ms: int | None = None,
+    offset: int | None = None,
+) -> AsyncGenerator[Record, None]:
+    """``topic`` from ``since_ms`` on (``None``: from its end at the time of the first step), for ever.
+
+    With ``offset``, every partition from there on, or from its beginning if that is later.
+    """
     async with _consumer(bootstrap, topic) as consumer:
-        await _positioned(consumer, topic, partition=partition, since_ms=since_ms, end=since_ms is None)
+        places = await _positioned(consumer, topic, partition=partition, since_ms=since_ms, end=since_ms is None)
+        if offset is not None:
+            for place, start in (await consumer.beginning_offsets(places)).items():
+                consumer.seek(place, max(offset, start))
         while True:
             with _translated(topic):
                 record = await consumer.getone()

@@ -165,7 +165,15 @@ def test_what_plan_would_refuse_is_refused_before_it_is_sent(lane: Lane, event: 
     """With the reason of the closed list, and without Kafka."""
     with pytest.raises(InvalidEventError) as refused:
         Client("nowhere:1").validate(lane, event)
-    assert refused.value.refusal.reason is reason
+    assert reason in {fault.reason for fault in refused.value.faults}
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    """Each with its place; a sound event has nothing."""
+    client = Client("nowhere:1")
+    wrong = news(lifetime_ms=None) | {"time": "noon", "expirytme": "x"}
+    assert {fault.place for fault in client.check(Lane.UPDATE, wrong)} == {"/time", "/expirytme", "/expirytime"}
+    assert client.check(Lane.UPDATE, news(subject="flight/1")) == ()
 
 
 def test_recipients_may_differ_in_language_and_parameters() -> None:

@@ -1,0 +1,121 @@
+"""The statuses of one business as they come, merged, from a place that can be written down and come back to."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final, NamedTuple, Self
+
+from schemas import topics
+from schemas.status import Status
+from schemas.wire.cloudevents import decode_status
+from streams.client.errors import StatusUnreadableError
+from streams.client.progress import Progress
+from streams.kafka.scan import ScanError, follow
+
+_LATE_MS: Final = 3_600_000
+"""By so much plan's word may be written after those of shards."""
+
+_TIDY_EVERY: Final = 1_000
+"""Words."""
+
+
+class Position(NamedTuple):
+    """Where a reader of a status topic stands: offsets of its one partition."""
+
+    first: int
+    """Of the oldest word about a request that is still open: read again from here, sums are whole."""
+    next: int
+    """Of the first record that was not read."""
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """The inverse of ``str``; ``ValueError`` if it is no such text."""
+        first, _, after = text.partition("..")
+        if not (first.isdecimal() and after.isdecimal()) or not int(first) <= int(after):
+            raise ValueError("a position looks like 12..40: write down what a follower's position says, as it stands")
+        return cls(int(first), int(after))
+
+    def __str__(self) -> str:
+        return f"{self.first}..{self.next}"
+
+
+class Reading:
+    """Words in, merged statuses out; knows its position. Pure.
+
+    Who begins in the middle hears of requests whose beginning was not read. Those that ended before are forgotten after a
+    while; a word about one that is said again, after a crash, is told again.
+    """
+
+    def __init__(self, position: Position | None = None) -> None:
+        self._progress = Progress()
+        self._opened: dict[str, int] = {}
+        self._resumed = position
+        self._until_tidy = _TIDY_EVERY
+        self.position = position
+
+    def apply(self, offset: int, status: Status | None) -> Status | None:
+        """The merged status that the record at ``offset`` makes, ``None`` if it says nothing new.
+
+        What stands before the place that was come back to was told then, and counts only for the sums.
+        """
+        if self._resumed is not None and offset >= self._resumed.next:
+            self._resumed, self._until_tidy = None, 0
+        merged = None if status is None else self._heard(offset, status)
+        if self._resumed is not None:
+            return None
+        self.position = Position(next(iter(self._opened.values()), offset + 1), offset + 1)
+        return merged
+
+    def _heard(self, offset: int, status: Status) -> Status | None:
+        merged = self._progress.apply(status)
+        if self._progress.is_open(status.request):
+            self._opened.setdefault(status.request, offset)
+        else:
+            self._opened.pop(status.request, None)
+        self._until_tidy -= 1
+        if self._until_tidy < 0:
+            self._until_tidy = _TIDY_EVERY
+            for request in self._progress.drop_unjudged(status.at_ms - _LATE_MS):
+                del self._opened[request]
+        return merged
+
+
+class Following:
+    """An asynchronous iterator of merged statuses, for ever. Leave it by ``break``, or close it with ``aclose``.
+
+    ``position`` is where it stands after the status that was yielded last; ``None`` before anything was read.
+    """
+
+    def __init__(
+        self, bootstrap: str, business: str, *, since_ms: int | None = None, position: str | Position | None = None
+    ) -> None:
+        place = Position.of(position) if isinstance(position, str) else position
+        self._reading = Reading(place)
+        self._statuses = self._merged(bootstrap, topics.status(business), since_ms, place)
+
+    @property
+    def position(self) -> str | None:
+        """Where it stands, to be given to another follower of this business later."""
+        return None if self._reading.position is None else str(self._reading.position)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Status:
+        return await anext(self._statuses)
+
+    async def aclose(self) -> None:
+        """Leave the topic."""
+        await self._statuses.aclose()
+
+    async def _merged(
+        self, bootstrap: str, topic: str, since_ms: int | None, place: Position | None
+    ) -> AsyncGenerator[Status, None]:
+        offset = None if place is None else place.first
+        try:
+            async with aclosing(follow(bootstrap, topic, since_ms=since_ms, offset=offset)) as records:
+                async for record in records:
+                    merged = self._reading.apply(record.offset, decode_status(record.value or b""))
+                    if merged is not None:
+                        yield merged
+        except ScanError as error:
+            raise StatusUnreadableError(str(error)) from error
