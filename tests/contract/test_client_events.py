@@ -171,7 +171,7 @@ def test_what_plan_would_refuse_is_refused_before_it_is_sent(lane: Lane, event: 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     """Each with its place; a sound event has nothing."""
     client = Client("nowhere:1")
-    wrong = news(lifetime_ms=None) | {"time": "noon", "expirytme": "x"}
+    wrong = news(subject="flight/1", lifetime_ms=None) | {"time": "noon", "expirytme": "x"}
     assert {fault.place for fault in client.check(Lane.UPDATE, wrong)} == {"/time", "/expirytme", "/expirytime"}
     assert client.check(Lane.UPDATE, news(subject="flight/1")) == ()
 
