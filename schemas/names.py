@@ -20,6 +20,14 @@ NAME_BYTES = 16
 HEARTBEAT_BUSINESS = "fanfare"
 """The business that heartbeats belong to: it owns no sender that costs anything and is counted apart."""
 
+_NAME_LETTERS = 26
+_BASE32 = b"abcdefghijklmnopqrstuvwxyz234567"
+_DIGITS = bytes.maketrans(_BASE32 + _BASE32.upper(), 2 * b"0123456789abcdefghijklmnopqrstuv")
+_DIGITS = bytes(
+    digit if bytes((byte,)) in _BASE32 + _BASE32.upper() else ord("!") for byte, digit in enumerate(_DIGITS)
+)
+"""A letter of :func:`text_of` to Python's digit of base 32, everything else to what is no digit."""
+
 _MURMUR2_SEED = 0x9747B28C
 _MURMUR2_M = 0x5BD1E995
 _U32 = 0xFFFFFFFF
@@ -35,7 +43,7 @@ class Lane(IntEnum):
     @property
     def word(self) -> str:
         """The lane as it stands in topic names, labels and commands."""
-        return self.name.lower()
+        return _LANE_WORDS[self]
 
     @classmethod
     def of(cls, word: str) -> "Lane":
@@ -43,9 +51,12 @@ class Lane(IntEnum):
         return {lane.word: lane for lane in cls}[word]
 
 
+_LANE_WORDS = {lane: lane.name.lower() for lane in Lane}
+
+
 def request_name(lane: Lane, source: str, event_id: str) -> RequestName:
     """The 16 bytes that name a request: SHA-256 over lane, source and id, each ended by NUL, cut to 16."""
-    digest = hashlib.sha256(b"\0".join((lane.word.encode(), source.encode(), event_id.encode())) + b"\0").digest()
+    digest = hashlib.sha256(f"{_LANE_WORDS[lane]}\0{source}\0{event_id}\0".encode()).digest()
     return RequestName(digest[:NAME_BYTES])
 
 
@@ -61,10 +72,13 @@ def text_of(name: bytes) -> str:
 
 def name_of(text: str) -> bytes:
     """The inverse of :func:`text_of`; ``ValueError`` if it is no such text."""
-    raw = base64.b32decode(text.upper() + "=" * (-len(text) % 8))
-    if len(raw) != NAME_BYTES:
-        raise ValueError(f"a name has {NAME_BYTES} bytes, this one {len(raw)}")
-    return raw
+    if len(text) != _NAME_LETTERS:
+        raise ValueError(f"a name has {_NAME_LETTERS} letters of base32, this one {len(text)}")
+    try:
+        number = int(text.encode("ascii").translate(_DIGITS), 32)
+    except ValueError as error:
+        raise ValueError("a name has no letters but those of base32") from error
+    return (number >> 2).to_bytes(NAME_BYTES)  # five bits a letter are 130: the last two are nothing
 
 
 def murmur2(key: bytes) -> int:

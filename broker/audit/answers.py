@@ -6,14 +6,26 @@ An illegal answer is reported and left out, so that one fault is told once.
 from broker.audit.book import Book, Part
 from broker.audit.consent import forbids, knows_opt_out, upto_time
 from broker.audit.invariants import Breach
+from broker.audit.ranks import ColumnsError, spans
 from broker.audit.table import CONSENT, EXCEPTED, FIRST_TERMINAL, OPEN, SENT, Said
 from broker.audit.versions import Versions
 from schemas.outcome import Answered
 from schemas.reasons import Reason, State, word_of
-from schemas.wire.columns import of_i64s, of_u32s, pairs, ranks_of
+from schemas.wire.columns import of_i64s, of_u32s, ranks_of
 
 _Exceptions = dict[int, tuple[int, int, int]]
 """Rank -> status, due time and the gateway's code."""
+
+
+def _exceptions(section: Answered) -> _Exceptions:
+    """Those of a section, mostly none; :class:`ColumnsError` if the columns differ in length."""
+    packed = (section.except_ranks, section.except_statuses, section.except_due_ms, section.except_codes)
+    if not any(packed):
+        return {}
+    ranks, statuses, dues, codes = of_u32s(packed[0]), packed[1], of_i64s(packed[2]), of_u32s(packed[3])
+    if not len(ranks) == len(statuses) == len(dues) == len(codes):
+        raise ColumnsError("exceptions of different length")
+    return dict(zip(ranks, zip(statuses, dues, codes, strict=True), strict=True))
 
 
 class Answers:
@@ -27,19 +39,18 @@ class Answers:
     def take(self, said: Said, part: Part, section: Answered) -> None:
         """One section: all accepted but the exceptions."""
         part.answered_ms = max(part.answered_ms, section.gateway_ms)
-        ranks, codes = of_u32s(section.except_ranks), of_u32s(section.except_codes)
-        columns = (ranks, section.except_statuses, of_i64s(section.except_due_ms), codes)
-        if len({len(column) for column in columns}) > 1:
-            self._book.findings.report(Breach.UNREADABLE, said.record.where, "exceptions of different length")
+        try:
+            exceptions = _exceptions(section)
+        except ColumnsError as error:
+            self._book.findings.report(Breach.UNREADABLE, said.record.where, str(error))
             return
-        exceptions = {rank: (status, due, code) for rank, status, due, code in zip(*columns, strict=True)}
         foreign = exceptions.keys() - set(ranks_of(section.ranks)) if exceptions else ()
-        last = max((first + count for first, count in pairs(section.ranks)), default=0)
+        last = max([first + count for first, count in spans(section.ranks)], default=0)
         if foreign or last > part.count:
             detail = f"{part}: {part.count} members, answers about {max(last - 1, *foreign, 0)}"
             self._book.findings.report(Breach.RANK_UNKNOWN, said.record.where, detail)
             return
-        for first, count in pairs(section.ranks):
+        for first, count in spans(section.ranks):
             self._accept(said, part, range(first, first + count), exceptions)
         told_ms = min(section.gateway_ms, said.header.at_ms)
         for rank, exception in exceptions.items():
@@ -47,6 +58,9 @@ class Answers:
 
     def _accept(self, said: Said, part: Part, ranks: range, exceptions: _Exceptions) -> None:
         statuses, lo, hi = self._ranks.status, part.base + ranks.start, part.base + ranks.stop
+        if hi - lo == 1 and statuses[lo] == State.SEND:
+            statuses[lo] = State.ACCEPTED
+            return
         if not statuses[lo:hi].translate(None, SENT):
             statuses[lo:hi] = bytes((State.ACCEPTED,)) * len(ranks)
             return

@@ -10,7 +10,8 @@ read has its parents among what is read.
 
 import struct
 from collections.abc import Callable, Iterable
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
 
 import msgspec
 
@@ -51,6 +52,10 @@ _DAMAGED: Final = (
 _Take = Callable[[Logged], None]
 
 
+class _TakeLane(Protocol):
+    def __call__(self, record: Logged, lane: Lane) -> None: ...
+
+
 def order_of(topics: Iterable[str]) -> tuple[list[str], list[str]]:
     """In which order to read topics: those before the gateway's logs, and those after."""
     known = set(topics)
@@ -81,19 +86,25 @@ class Auditor:
 
     def take(self, topic: str, records: Iterable[Logged]) -> None:
         """Records of one topic, each partition in the order of its offsets; may be called again with the next ones."""
-        take = self._reader_of(topic)
-        dense = topic not in _COMPACTED
+        take, look, ends = self._reader_of(topic), self._secrets.looker(topic), self._order.ends(topic)
         for record in records:
-            missing = self._order.missing_before(record)
-            if missing and dense:
-                self._book.findings.report(Breach.OFFSET_MISSING, record.where, f"{missing} missing before it")
-            self._secrets.record(record)
+            if record.offset != ends.get(record.partition):
+                self._not_next(record)
+            ends[record.partition] = record.offset + 1
+            if look is not None:
+                look(record)
             if take is None:
                 continue
             try:
                 take(record)
             except _DAMAGED as error:
                 self._book.findings.report(Breach.UNREADABLE, record.where, str(error))
+
+    def _not_next(self, record: Logged) -> None:
+        """A record that is the first of its log, or does not follow the one before."""
+        missing = self._order.missing_before(record)
+        if missing and record.topic not in _COMPACTED:
+            self._book.findings.report(Breach.OFFSET_MISSING, record.where, f"{missing} missing before it")
 
     def _reader_of(self, topic: str) -> _Take | None:
         stage, _, word = topic.partition(".")
@@ -104,12 +115,12 @@ class Auditor:
             AUDIENCE: facts.audience,
         }
         if topic in plain:
-            return lambda record: plain[topic](self._book, record)
+            return partial(plain[topic], self._book)
         if topic.startswith(STATUS_PREFIX):
-            return lambda record: status(self._book, record)
+            return partial(status, self._book)
         if topic == CHARGES:
             return self._charges.take
-        lanes: dict[str, Callable[[Logged, Lane], None]] = {
+        lanes: dict[str, _TakeLane] = {
             "requests": self._inputs.take,
             "plans": self._verdicts.take,
             "work": self._work.take,
@@ -119,16 +130,17 @@ class Auditor:
         if stage not in lanes:
             return None
         take, lane = lanes[stage], Lane.of(word)
-        return lambda record: take(record, lane)
+        return partial(take, lane=lane)
 
     def gateway(self, events: Iterable[GatewayEvent], log: int) -> None:
         """The log of one listener, oldest event first; after ``outcomes`` and before ``receipts``."""
         for line, event in enumerate(events, start=1):
-            self._secrets.event(event, f"gateway/{log}:{line}")
+            where = f"gateway/{log}:{line}"
+            self._secrets.event(event, where)
             try:
-                self._delivery.take(event, log, line)
+                self._delivery.take(event, log, where)
             except (*_DAMAGED, KeyError) as error:
-                self._book.findings.report(Breach.UNREADABLE, f"gateway/{log}:{line}", str(error))
+                self._book.findings.report(Breach.UNREADABLE, where, str(error))
 
     def text(self, where: str, lines: Iterable[bytes]) -> None:
         """Any other text, in which the canary must not be either."""

@@ -2,8 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -12,11 +13,9 @@ from broker.audit.dump import Logged, Place, Rules
 from broker.audit.findings import Findings
 from broker.audit.people import ShardPeople
 from broker.audit.ranks import Ranks
-from schemas.names import HEARTBEAT_BUSINESS, Lane, shard_of, text_of
+from schemas.names import HEARTBEAT_BUSINESS, NAME_BYTES, Lane, shard_of, text_of
 from schemas.registry import PriceCard, Sender, Template
 from schemas.topics import plans
-
-NOT_FROZEN: Final = -1
 
 
 class Fact(NamedTuple):
@@ -28,31 +27,35 @@ class Fact(NamedTuple):
     time_ms: int
 
 
-class Request:
+class Request(msgspec.Struct, eq=False, gc=False):
     """One name with its first valid verdict. What is not needed of a refused one stays at its default."""
 
-    __slots__ = (
-        "business", "card", "category", "expires_ms", "fact", "fingerprint", "keep_ms", "lane", "list", "name", "origin",
-        "parts", "sender", "start_ms", "test", "told", "verdict", "verdict_ms", "where",
-    )  # fmt: skip
+    name: bytes
+    lane: Lane
+    verdict: int
+    place: tuple[int, int]
+    """Partition and offset of the verdict."""
+    verdict_ms: int
+    """Log time of the verdict."""
+    origin: tuple[int, int]
+    """Partition and offset of the input."""
+    fingerprint: bytes
+    keep_ms: int
+    told: bool = False
+    business: str = ""
+    sender: str = ""
+    list: str = ""
+    card: int = 0
+    category: int = 0
+    start_ms: int = 0
+    expires_ms: int = 0
+    test: bool = False
+    fact: Fact | None = None
 
-    def __init__(self, name: bytes, lane: Lane, verdict: int, where: str) -> None:
-        self.name = name
-        self.lane = lane
-        self.verdict = verdict
-        self.where = where
-        self.origin = (-1, -1)
-        """Partition and offset of the input."""
-        self.fingerprint = b""
-        self.keep_ms = 0
-        self.verdict_ms = 0
-        """Log time of the verdict."""
-        self.told = False
-        self.business = self.sender = self.list = ""
-        self.card = self.category = self.start_ms = self.expires_ms = 0
-        self.test = False
-        self.fact: Fact | None = None
-        self.parts: tuple[Part, ...] = ()
+    @property
+    def where(self) -> str:
+        """Where the verdict stands, as it is printed."""
+        return f"{plans(self.lane)}/{self.place[0]}@{self.place[1]}"
 
     @property
     def accepted(self) -> bool:
@@ -68,44 +71,38 @@ class Request:
         return text_of(self.name)
 
 
-class Part:
+class Part(msgspec.Struct, eq=False, gc=False):
     """What one request asks of one shard: a run of places from ``base``."""
 
-    __slots__ = (
-        "answered_ms", "asked", "base", "count", "digest", "evidence_ms", "heard_ms", "markets", "opened", "ordinals",
-        "recipients", "request", "shard", "stops", "told", "told_at", "told_seq",
-    )  # fmt: skip
+    request: Request
+    shard: int
+    digest: int
+    """Of the work item that the verdict makes."""
+    base: int = 0
+    count: int = 0
+    frozen: bool = False
+    """Whether its ranks are known: ``base`` and ``count`` hold."""
+    recipients: bytes = b""
+    ordinals: npt.NDArray[np.uint32] | None = None
+    asked: tuple[int, ...] = ()
+    """Offsets of ``work`` at which it stands."""
+    opened: bool = False
+    answered_ms: int = 0
+    """The gateway's latest word in the journal."""
+    heard_ms: int = 0
+    """Log time of the latest decision or answer."""
+    evidence_ms: int = 0
+    """Log time of the latest receipt."""
+    told: tuple[tuple[int, int], ...] | None = None
+    """The newest status of settle: how many came to what (:mod:`broker.audit.told`)."""
+    told_seq: int = -1
+    told_at: int = -1
+    stops: Mapping[int, Stops] | None = None
+    """By rank, everybody who ever said something; None: not looked up yet."""
 
-    def __init__(self, request: Request, shard: int, digest: bytes) -> None:
-        self.request = request
-        self.shard = shard
-        self.digest = digest
-        """Of the work item that the verdict makes."""
-        self.base = NOT_FROZEN
-        self.count = 0
-        self.recipients = b""
-        self.markets = b""
-        """Packed u16 of explicit recipients."""
-        self.ordinals: npt.NDArray[np.uint32] | None = None
-        self.asked: tuple[int, ...] = ()
-        """Offsets of ``work`` at which it stands."""
-        self.opened = False
-        self.answered_ms = 0
-        """The gateway's latest word in the journal."""
-        self.heard_ms = 0
-        """Log time of the latest decision or answer."""
-        self.evidence_ms = 0
-        """Log time of the latest receipt."""
-        self.told: tuple[tuple[int, int], ...] | None = None
-        """The newest status of settle: how many came to what (:mod:`broker.audit.told`)."""
-        self.told_seq = self.told_at = -1
-        self.stops: Mapping[int, Stops] | None = None
-        """By rank, everybody who ever said something; None: not looked up yet."""
-
-    @property
-    def frozen(self) -> bool:
-        """Whether its ranks are known."""
-        return self.base != NOT_FROZEN
+    def freeze(self, recipients: bytes, base: int) -> None:
+        """Its ranks are these people, at the places from ``base``."""
+        self.recipients, self.count, self.base, self.frozen = recipients, len(recipients) // NAME_BYTES, base, True
 
     @property
     def listed(self) -> bool:
@@ -123,10 +120,17 @@ class Registered:
         self.senders: dict[str, list[Sender]] = defaultdict(list)
         self.templates: dict[str, list[Template]] = defaultdict(list)
         self.cards: dict[int, PriceCard] = {}
+        self._sealed: dict[str, tuple[int, frozenset[str]]] = {}
+        """Template -> how many versions were looked at, and what was found."""
 
     def sealed_parameters(self, template: str) -> frozenset[str]:
         """The slots of a template that hold secrets."""
-        return frozenset(p.name for entry in self.templates.get(template, ()) for p in entry.parameters if p.sealed)
+        versions = self.templates.get(template, ())
+        looked_at, found = self._sealed.get(template, (0, frozenset()))
+        if looked_at != len(versions):
+            found = frozenset(p.name for entry in versions for p in entry.parameters if p.sealed)
+            self._sealed[template] = (len(versions), found)
+        return found
 
 
 class Book:
@@ -201,18 +205,21 @@ class LogOrder:
 
     def __init__(self, begun: dict[Place, tuple[int, int]]) -> None:
         self._begun = begun
-        self._next: dict[Place, int] = {}
+        self._next: dict[str, dict[int, int]] = defaultdict(dict)
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """By partition, which offset comes next. Who reads a record raises it, and asks about one that is not next."""
+        return self._next[topic]
 
     def missing_before(self, record: Logged) -> int:
         """How many records are missing between the one before and this one; negative if they are out of order."""
-        place = (record.topic, record.partition)
-        expected = self._next.get(place)
-        self._next[place] = record.offset + 1
+        ends = self._next[record.topic]
+        expected = ends.get(record.partition)
         if expected is None:
-            self._begun[place] = (record.offset, record.timestamp_ms)
+            self._begun[record.topic, record.partition] = (record.offset, record.timestamp_ms)
             return 0
         return record.offset - expected
 
     def covers(self, place: Place, offset: int, begin: int) -> bool:
         """Whether a log holds, or once held, a record at ``offset``."""
-        return offset < begin or offset < self._next.get(place, 0)
+        return offset < begin or offset < self._next[place[0]].get(place[1], 0)

@@ -16,6 +16,7 @@ from schemas.names import NAME_BYTES, Lane
 from schemas.reasons import Reason
 
 _FEW: Final = 8
+_NOBODY: Final[Mapping[int, "Stops"]] = {}
 _EVERY_BUSINESS: Final = "*"
 _STRONGEST_FIRST: Final = (
     (Scope.BLOCK, Reason.BLOCKED),
@@ -96,14 +97,14 @@ class ShardStops:
     def concerning(self, recipients: bytes, business: str) -> Mapping[int, Stops]:
         """Places in a column of ids whose people ever said something about ``business``, with what they said."""
         if not self._people:
-            return {}
+            return _NOBODY
         found: dict[int, Stops] = {}
         for place in self._candidates(recipients):
             said = self._people.get(recipients[place * NAME_BYTES : (place + 1) * NAME_BYTES], ())
             stops = tuple(stop for stop in said if stop.business in {business, _EVERY_BUSINESS})
             if stops:
                 found[place] = stops
-        return found
+        return found or _NOBODY
 
     def _candidates(self, recipients: bytes) -> Iterable[int]:
         count = len(recipients) // NAME_BYTES

@@ -5,12 +5,13 @@ An illegal decision is reported and left out, so that one fault is told once.
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from broker.audit.book import Book, Part
-from broker.audit.consent import Stops, forbids, upto_offset
+from broker.audit.consent import forbids, upto_offset
 from broker.audit.invariants import Breach
-from broker.audit.ranks import ColumnsError, Mark, fill, segments
+from broker.audit.ranks import ColumnsError, Mark, fill, paint, segments
 from broker.audit.table import CONSENT, DECIDED, FIRST_TERMINAL, OPEN, Said
 from broker.audit.versions import Versions
 from schemas.outcome import Decided
@@ -18,8 +19,7 @@ from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import of_i64s, of_u16s
 
 
-@dataclass(slots=True)
-class _Decision:
+class _Decision(msgspec.Struct, eq=False, gc=False):
     """A run of ranks that one decision treats alike, as places ``lo`` to ``hi``."""
 
     part: Part
@@ -28,11 +28,8 @@ class _Decision:
     attempt: int
     lo: int
     hi: int
-
-    @property
-    def count(self) -> int:
-        """How many messages."""
-        return self.hi - self.lo
+    count: int
+    """How many messages."""
 
     @property
     def first(self) -> int:
@@ -54,7 +51,8 @@ class Decisions:
 
     def take(self, said: Said, part: Part, section: Decided) -> None:
         """One section."""
-        markets, dues = iter(of_u16s(section.markets)), iter(of_i64s(section.due_ms))
+        markets = iter(of_u16s(section.markets) if section.markets else ())
+        dues = iter(of_i64s(section.due_ms) if section.due_ms else ())
         try:
             for first, count, status, attempt in segments(section.ranks, section.statuses, section.attempts):
                 if first + count > part.count:
@@ -62,7 +60,7 @@ class Decisions:
                     self._book.findings.report(Breach.RANK_UNKNOWN, said.record.where, detail)
                     return
                 lo = part.base + first
-                decision = _Decision(part, section, status, attempt, lo, lo + count)
+                decision = _Decision(part, section, status, attempt, lo, lo + count, count)
                 its_markets = _next(markets, count) if section.markets and status == State.SEND else ()
                 its_dues = _next(dues, count) if status == State.WAITING else ()
                 if self._legal(said, decision):
@@ -94,7 +92,7 @@ class Decisions:
             case State.SEND:
                 self._judge_send(said, decision)
                 self.sent(said, lo, hi, decision.attempt)
-                ranks.attempt[lo:hi] = bytes((decision.attempt,)) * decision.count
+                paint(ranks.attempt, lo, hi, decision.attempt)
                 if markets:
                     ranks.market[lo:hi] = array("H", markets)
                 else:
@@ -103,7 +101,7 @@ class Decisions:
                 ranks.due_ms[lo:hi] = array("q", dues)
             case _:
                 self._judge_refusal(said, decision)
-        ranks.status[lo:hi] = bytes((decision.status,)) * decision.count
+        paint(ranks.status, lo, hi, decision.status)
 
     def sent(self, said: Said, lo: int, hi: int, attempt: int) -> None:
         """A valid record says that these places were decided to be sent as ``attempt``."""
@@ -170,14 +168,11 @@ class Decisions:
     def _forbidden(self, said: Said, decision: _Decision) -> int:
         """How many of these people forbid it, by the suppressions that the decision names."""
         part, upto = decision.part, decision.section.suppressed_upto
-        return sum(
-            forbids(upto_offset(stops, upto), said.lane, listed=part.listed) is not None
-            for stops in self._spoken(decision)
-        )
-
-    def _spoken(self, decision: _Decision) -> Iterator[Stops]:
-        spoken, base = self._book.stops_of(decision.part), decision.part.base
-        return (stops for rank, stops in spoken.items() if decision.lo <= base + rank < decision.hi)
+        spoken = self._book.stops_of(part)
+        if not spoken:
+            return 0
+        here = (stops for rank, stops in spoken.items() if decision.lo <= part.base + rank < decision.hi)
+        return sum(forbids(upto_offset(stops, upto), said.lane, listed=part.listed) is not None for stops in here)
 
     def _leavers(self, decision: _Decision) -> int:
         """How many of these members are not on the list any more, by the offset that the decision names."""

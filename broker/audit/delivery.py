@@ -1,14 +1,15 @@
 """The gateway's own logs against the journals: every acceptance was decided, in time, once, and to the right person."""
 
 import base64
-from dataclasses import dataclass
+
+import msgspec
 
 from broker.audit.book import Book, Part
 from broker.audit.consent import forbids, upto_time
 from broker.audit.dump import Limits
 from broker.audit.invariants import Breach
 from broker.audit.limits import LimitsKept
-from broker.audit.ranks import Mark
+from broker.audit.ranks import Mark, highest
 from broker.audit.versions import Versions
 from schemas.facts import ReceiptStatus
 from schemas.names import NAME_BYTES, Lane, name_of, shard_of
@@ -18,8 +19,7 @@ _LANES = {lane.word: lane for lane in Lane}
 _REPORTED = {status.name.lower(): status for status in ReceiptStatus}
 
 
-@dataclass(slots=True)
-class _Accepted:
+class _Accepted(msgspec.Struct, eq=False, gc=False):
     """A run of ranks of one acceptance, as places ``lo`` to ``hi``."""
 
     event: GatewayEvent
@@ -52,21 +52,21 @@ class Delivery:
         self._epochs: dict[tuple[str, int], int] = {}
         self.limits = LimitsKept(book.rules.limits or Limits())
 
-    def take(self, event: GatewayEvent, log: int, line: int) -> None:
-        """The next event of one log."""
+    def take(self, event: GatewayEvent, log: int, where: str) -> None:
+        """The next event of one log, which stands at ``where``."""
         match event.event:
             case "accepted":
-                self._accepted(event, log, f"gateway/{log}:{line}")
+                self._accepted(event, log, where)
             case "hello":
                 self._raise_epoch(event)
             case "report":
                 self._reported(event)
             case "reply":
-                self._replied(event, f"gateway/{log}:{line}")
+                self._replied(event, where)
             case "repeated":
-                self._book.counts["hand_offs_repeated"] += sum(count for _, count in event.ranks)
+                self._book.counts["hand_offs_repeated"] += _count(event)
             case "refused":
-                self._book.counts["hand_offs_refused"] += sum(count for _, count in event.ranks)
+                self._book.counts["hand_offs_refused"] += _count(event)
             case "fenced":
                 self._book.counts["frames_fenced"] += 1
             case _:
@@ -74,7 +74,7 @@ class Delivery:
 
     def _accepted(self, event: GatewayEvent, log: int, where: str) -> None:
         book = self._book
-        count = sum(count for _, count in event.ranks)
+        count = _count(event)
         book.counts["hand_offs"] += count
         if event.epoch < self._epochs.get((event.lane, event.shard), 0):
             detail = f"epoch {event.epoch} of {event.lane}/{event.shard}"
@@ -88,9 +88,10 @@ class Delivery:
             self._undecided(event, where, (lane, event.shard, name), list(event.ranks))
         else:
             self._judge(event, where, part, count)
-            self._people(event, where, part, base64.b64decode(event.recipients))
+            recipients = base64.b64decode(event.recipients)
+            self._people(event, where, part, recipients)
             if book.rules.limits is not None and not part.request.heartbeat:
-                self.limits.handed(event.sender, base64.b64decode(event.recipients), event.at_ms, log)
+                self.limits.handed(event.sender, recipients, event.at_ms, log)
 
     def _people(self, event: GatewayEvent, where: str, part: Part, recipients: bytes) -> None:
         """Judge each run of ranks, and that the people of ``recipients`` are theirs."""
@@ -110,7 +111,8 @@ class Delivery:
 
     def _raise_epoch(self, event: GatewayEvent) -> None:
         place = (event.lane, event.shard)
-        self._epochs[place] = max(self._epochs.get(place, 0), event.epoch)
+        if event.epoch > self._epochs.get(place, 0):
+            self._epochs[place] = event.epoch
 
     def _reported(self, event: GatewayEvent) -> None:
         """The webhook has confirmed a report: its receipt must be in the log."""
@@ -174,8 +176,8 @@ class Delivery:
         return (
             event.attempt == 1
             and ranks.marked(lo, hi, Mark.SENT) == run.count
-            and max(ranks.sent_ms[lo:hi]) <= event.at_ms + self._book.rules.skew_ms
-            and max(ranks.epoch[lo:hi]) <= event.epoch
+            and highest(ranks.sent_ms, lo, hi) <= event.at_ms + self._book.rules.skew_ms
+            and highest(ranks.epoch, lo, hi) <= event.epoch
         )
 
     def _decided(self, run: _Accepted, at: int) -> bool:
@@ -191,12 +193,20 @@ class Delivery:
 
     def _after_stop(self, run: _Accepted) -> None:
         part, at_ms = run.part, run.event.at_ms
+        spoken = self._book.stops_of(part)
+        if not spoken:
+            return
         lane = part.request.lane
         bound_ms = self._book.rules.stop_bound_ms(lane)
-        for rank, stops in self._book.stops_of(part).items():
+        for rank, stops in spoken.items():
             if not run.lo <= part.base + rank < run.hi:
                 continue
             known = forbids(upto_time(stops, at_ms - bound_ms), lane, listed=part.listed)
             if known is not None and forbids(upto_time(stops, at_ms), lane, listed=part.listed) is not None:
                 detail = f"{part}, rank {rank}, {known.word}, more than {bound_ms} ms before"
                 self._book.findings.report(Breach.LATE_AFTER_STOP, run.where, detail)
+
+
+def _count(event: GatewayEvent) -> int:
+    """How many messages an event is about."""
+    return event.ranks[0][1] if len(event.ranks) == 1 else sum(count for _, count in event.ranks)

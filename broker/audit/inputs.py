@@ -88,7 +88,7 @@ class Inputs:
         elif pepper is not None and body.to is not None and body.to.recipients:
             people = digest_of([recipient_id(pepper, one.address) for one in body.to.recipients])
         self._book.counts["inputs"] += 1
-        self._moved.update((record.topic, *first) for first in _first_places(record))
+        self._moved.update(_first_places(record))
         entry = Input(name, people, record.timestamp_ms, died(self._book, record))
         self.open[record.topic, record.partition][record.offset] = entry
 
@@ -138,16 +138,16 @@ class Inputs:
             book.counts["lag_plan"] += 1
 
 
-def _first_places(record: Logged) -> Iterator[tuple[int, int]]:
+def _first_places(record: Logged) -> Iterator[tuple[str, int, int]]:
     """Where a record that plan moved stood first, by its own header."""
     for key, value in record.headers:
         partition, _, offset = value.partition(b":")
         if key.lower() == _MOVED_HEADER and partition.isdigit() and offset.isdigit():
-            yield int(partition), int(offset)
+            yield record.topic, int(partition), int(offset)
 
 
 def _decoded(record: Logged) -> tuple[_Head | None, _Body]:
-    headers = {key.lower(): value for key, value in record.headers}
+    headers = {key.lower(): value for key, value in record.headers} if record.headers else {}
     value = record.value or b""
     try:
         if "ce_id" in headers:

@@ -5,22 +5,32 @@ Charges are a union of ranks, whatever records they came in (PROTOCOL.md section
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from pyroaring import BitMap
 
 from broker.audit.book import Book, Part
-from broker.audit.dump import Ledger, Logged
+from broker.audit.dump import Ledger, LedgerRow, Logged
 from broker.audit.invariants import Breach
-from broker.audit.ranks import Mark
+from broker.audit.ranks import ColumnsError, Mark, spans
 from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
 from schemas.names import Lane, partition_of, text_of
 from schemas.registry import Category
-from schemas.wire.columns import pairs
 from schemas.wire.header import body_of, head_of
 
 Account = tuple[str, str]
 """Business and currency."""
+_STATUSES: Final = {status.value: status for status in ReceiptStatus}
+_SHORT_BYTES: Final = 64
+"""A bitmap of few ranks: what single messages are charged by, and always the same."""
+
+
+@lru_cache(maxsize=4_096)
+def _home(business: str, shards: int) -> int:
+    """The partition of a business's charges."""
+    return partition_of(business.encode(), shards)
 
 
 class ReceiptLog:
@@ -31,14 +41,16 @@ class ReceiptLog:
 
     def take(self, record: Logged, lane: Lane) -> None:
         """The next record."""
-        for run in body_of(record.value or b"", Receipts).runs:
-            self._book.counts["receipts"] += 1
-            part = self._book.parts[lane, record.partition].get(run.request)
+        parts, settle_ms = self._book.parts[lane, record.partition], self._book.rules.windows[lane].settle_ms
+        runs = body_of(record.value or b"", Receipts).runs
+        self._book.counts["receipts"] += len(runs)
+        for run in runs:
+            part = parts.get(run.request)
             if part is None or not part.frozen:
                 self._book.counts["receipts_quarantined"] += 1
-            elif run.received_ms > part.request.expires_ms + self._book.rules.windows[lane].settle_ms:
+            elif run.received_ms > part.request.expires_ms + settle_ms:
                 self._book.counts["receipts_late"] += 1
-                for first, count in pairs(run.ranks):
+                for first, count in spans(run.ranks):
                     lo, hi = part.base + first, part.base + min(first + count, part.count)
                     self._book.ranks.mark(lo, hi, Mark.LATE)
             else:
@@ -46,8 +58,10 @@ class ReceiptLog:
                 self._join(part, run)
 
     def _join(self, part: Part, run: ReceiptRun) -> None:
-        ranks, status = self._book.ranks, ReceiptStatus(run.status)
-        for first, count in pairs(run.ranks):
+        ranks, status = self._book.ranks, _STATUSES.get(run.status)
+        if status is None:
+            raise ColumnsError(f"no receipt has the status {run.status}")
+        for first, count in spans(run.ranks):
             lo, hi = part.base + first, part.base + min(first + count, part.count)
             if ranks.marked(lo, hi, Mark.SENT) == count:
                 ranks.heard(lo, hi, status)
@@ -68,6 +82,7 @@ class Charges:
         self.charged_micro: Counter[Account] = Counter()
         self.due_micro: Counter[Account] = Counter()
         """Of what the ledger has read."""
+        self._prices: dict[tuple[int, int, int], tuple[int | None, str]] = {}
         self._unknown: dict[tuple[bytes, int], BitMap] = defaultdict(BitMap)
         """Ranks of requests whose verdict retention has taken: they are paid for all the same."""
 
@@ -75,7 +90,7 @@ class Charges:
         """The next record."""
         header, charge = head_of(record.value or b""), body_of(record.value or b"", Charge)
         report = self._book.findings.report
-        if record.partition != partition_of(charge.business.encode(), self._book.rules.shards):
+        if record.partition != _home(charge.business, self._book.rules.shards):
             report(Breach.WRONG_SHARD, record.where, f"business {charge.business}")
         part = self._book.parts[header.lane, header.shard].get(charge.request)
         if part is None and self._book.excused(header.lane, record.timestamp_ms):
@@ -120,27 +135,35 @@ class Charges:
         if (charge.card, charge.category) != (request.card, request.category):
             report(Breach.PRICE_CLASS_DIFFERS, record.where, f"{part}: card {charge.card}, category {charge.category}")
             return
-        card = self._book.registered.cards.get(charge.card)
-        prices = card.prices_micro.get(Category(charge.category).word, {}) if card is not None else {}
-        unit_micro = prices.get(str(charge.market), prices.get("*"))
-        currency = card.currency if card is not None else ""
+        unit_micro, currency = self._listed(charge.card, charge.category, charge.market)
         if (unit_micro, currency) != (charge.unit_micro, charge.currency):
             detail = f"{part}: {charge.unit_micro} {charge.currency}, the card says {unit_micro} {currency}"
             report(Breach.PRICE_DIFFERS, record.where, detail)
 
+    def _listed(self, number: int, category: int, market: int) -> tuple[int | None, str]:
+        """Unit price and currency by the card; cards never change once they are registered."""
+        price = self._prices.get((number, category, market))
+        if price is None:
+            card = self._book.registered.cards.get(number)
+            prices = card.prices_micro.get(Category(category).word, {}) if card is not None else {}
+            unit_micro = prices.get(str(market), prices.get("*"))
+            price = self._prices[number, category, market] = (unit_micro, card.currency if card is not None else "")
+        return price
+
     def _post(self, record: Logged, part: Part, charge: Charge, places: range) -> None:
         ranks, lo, hi = self._book.ranks, places.start, places.stop
-        other = len(places) - ranks.market[lo:hi].count(charge.market)
+        count = hi - lo
+        other = count - (ranks.market[lo:hi].count(charge.market) if count > 1 else ranks.market[lo] == charge.market)
         if other:
             detail = f"{part}, rank {lo - part.base}: market {charge.market}"
             self._book.findings.report(Breach.PRICE_CLASS_DIFFERS, record.where, detail, messages=other)
         account = (charge.business, charge.currency)
         again = ranks.marked(lo, hi, Mark.CHARGED)
         self._book.counts["charges_repeated"] += again
-        self.charged_micro[account] += (len(places) - again) * charge.unit_micro
+        self.charged_micro[account] += (count - again) * charge.unit_micro
         ranks.mark(lo, hi, Mark.CHARGED)
         if record.offset < self._upto.get(record.partition, 0):
-            self.due_micro[account] += (len(places) - ranks.marked(lo, hi, Mark.DUE)) * charge.unit_micro
+            self.due_micro[account] += (count - ranks.marked(lo, hi, Mark.DUE)) * charge.unit_micro
             ranks.mark(lo, hi, Mark.DUE)
 
 
@@ -149,19 +172,22 @@ def close_ledger(book: Book, ledger: Ledger, due_micro: Counter[Account]) -> Non
     for row in ledger.rows:
         request = book.requests.get(row.request)
         part = None if request is None else book.parts[request.lane, row.shard].get(row.request)
-        where = f"ledger/{text_of(row.request)}/{row.shard}"
         if part is None and any(book.excused(lane, 0) for lane in Lane):
             book.counts["beyond_retention"] += 1
             continue
         if part is None or not part.frozen:
-            book.findings.report(Breach.LEDGER_RANKS_DIFFER, where, "no such message")
+            book.findings.report(Breach.LEDGER_RANKS_DIFFER, _row(row), "no such message")
             continue
         for first, count in _intervals(row.ranks):
             if first + count > part.count:
-                book.findings.report(Breach.LEDGER_RANKS_DIFFER, where, f"rank {first + count - 1} is nobody's")
+                book.findings.report(Breach.LEDGER_RANKS_DIFFER, _row(row), f"rank {first + count - 1} is nobody's")
                 break
             book.ranks.mark(part.base + first, part.base + first + count, Mark.BOOKED)
     _entries(book, ledger, due_micro)
+
+
+def _row(row: LedgerRow) -> str:
+    return f"ledger/{text_of(row.request)}/{row.shard}"
 
 
 def _entries(book: Book, ledger: Ledger, due_micro: Counter[Account]) -> None:
@@ -181,8 +207,17 @@ def _entries(book: Book, ledger: Ledger, due_micro: Counter[Account]) -> None:
             book.findings.report(breach, "ledger", detail)
 
 
-def _intervals(bitmap: bytes) -> Iterator[tuple[int, int]]:
+def _intervals(bitmap: bytes) -> Iterable[tuple[int, int]]:
     """The (first, count) runs of a serialised roaring bitmap."""
+    return _short_runs(bitmap) if len(bitmap) <= _SHORT_BYTES else _runs(bitmap)
+
+
+@lru_cache(maxsize=4_096)
+def _short_runs(bitmap: bytes) -> tuple[tuple[int, int], ...]:
+    return tuple(_runs(bitmap))
+
+
+def _runs(bitmap: bytes) -> Iterator[tuple[int, int]]:
     ranks = BitMap.deserialize(bitmap)
     if not ranks:
         return

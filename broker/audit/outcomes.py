@@ -70,7 +70,7 @@ class Outcomes:
         valid = self._epochs[lane, record.partition].valid(record, header, self._book.findings)
         if not valid:
             self._book.counts["voids"] += 1
-        said = Said(record, header, lane)
+        said = Said(record, header, lane, record.partition)
         match header.kind:
             case Kind.OUTCOME if valid:
                 self._outcome(said, body_of(record.value or b"", _Outcome))
@@ -156,9 +156,8 @@ class Outcomes:
             book.findings.report(
                 Breach.MEMBERS_WRONG, said.record.where, detail, messages=abs(len(wanted) - len(ordinals))
             )
-        part.ordinals, part.count = ordinals, len(ordinals)
-        part.recipients = book.people[part.shard].ids(ordinals)
-        part.base = book.ranks.allot(part.count)
+        part.ordinals = ordinals
+        part.freeze(book.people[part.shard].ids(ordinals), book.ranks.allot(len(ordinals)))
 
     def _excused(self, said: Said) -> bool:
         excused = self._book.excused(said.lane, said.record.timestamp_ms)

@@ -1,21 +1,22 @@
 """Every message of the audit as one place in a few byte columns.
 
 A (request, shard) is given a run of places, so that a chunk of ranks is a slice: what a slice may hold is asked with
-``bytes.translate`` and ``count``, which cost microseconds for four thousand messages and a fraction of one for a single
-message. About 30 bytes a message.
+``bytes.translate`` and ``count``, which cost microseconds for four thousand messages. A single message, which most requests
+are, is an index instead: a million of them are a million times everything. About 30 bytes a message.
 """
 
 from array import array
-from collections.abc import Iterator
-from enum import IntFlag
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 from schemas.facts import ReceiptStatus
 from schemas.wire.columns import pairs
 
 
-class Mark(IntFlag):
-    """What is known of one message beside its status."""
+class Mark(IntEnum):
+    """What is known of one message beside its status: a bit each."""
 
     SENT = 1
     """A valid decision to send it."""
@@ -29,6 +30,9 @@ class Mark(IntFlag):
     LATE = 32
     """Proof of its delivery came after its window."""
 
+
+_PAIR_BYTES: Final = 8
+_RUN_BYTES: Final = 5
 
 PROGRESS: Final = 3
 """The bits of ``progress`` that say how far: sent, delivered, read."""
@@ -51,6 +55,9 @@ class Ranks:
     """The columns. ``lo`` and ``hi`` are places."""
 
     __slots__ = (
+        "_bytes",
+        "_columns",
+        "_numbers",
         "attempt",
         "due_ms",
         "epoch",
@@ -79,6 +86,9 @@ class Ranks:
         self.sent_again_ms: dict[tuple[int, int], int] = {}
         """(place, attempt) -> log time, for attempts from the second on."""
         self.due_ms = array("q")
+        self._bytes = (self.status, self.attempt, self.marks, self.progress, self.reported)
+        self._numbers = (self.market, self.epoch, self.sent_ms, self.due_ms)
+        self._columns = (*self._bytes, *self._numbers)
 
     def __len__(self) -> int:
         return len(self.status)
@@ -86,27 +96,56 @@ class Ranks:
     def allot(self, count: int) -> int:
         """Places for ``count`` messages; returns the first."""
         base = len(self.status)
-        for column in (self.status, self.attempt, self.marks, self.progress, self.reported):
+        if count == 1:
+            for each in self._columns:
+                each.append(0)
+            return base
+        for column in self._bytes:
             column.extend(bytes(count))
-        for numbers in (self.market, self.epoch, self.sent_ms, self.due_ms):
+        for numbers in self._numbers:
             numbers.frombytes(bytes(numbers.itemsize * count))
         return base
 
     def mark(self, lo: int, hi: int, mark: Mark) -> None:
         """Set a mark on all of a slice."""
-        self.marks[lo:hi] = self.marks[lo:hi].translate(_SET[mark])
+        if hi - lo == 1:
+            self.marks[lo] |= mark
+        else:
+            self.marks[lo:hi] = self.marks[lo:hi].translate(_SET[mark])
 
     def marked(self, lo: int, hi: int, mark: Mark) -> int:
         """How many of a slice have the mark."""
+        if hi - lo == 1:
+            return 1 if self.marks[lo] & mark else 0
         return hi - lo - len(self.marks[lo:hi].translate(None, _WITH[mark]))
 
     def heard(self, lo: int, hi: int, status: ReceiptStatus) -> None:
         """Join a receipt into a slice."""
-        self.progress[lo:hi] = self.progress[lo:hi].translate(_JOIN[status])
+        _join(self.progress, lo, hi, status)
 
     def confirmed(self, lo: int, hi: int, status: ReceiptStatus) -> None:
         """Join a report that the webhook confirmed into a slice."""
-        self.reported[lo:hi] = self.reported[lo:hi].translate(_JOIN[status])
+        _join(self.reported, lo, hi, status)
+
+
+def _join(column: bytearray, lo: int, hi: int, status: ReceiptStatus) -> None:
+    if hi - lo == 1:
+        column[lo] = _JOIN[status][column[lo]]
+    else:
+        column[lo:hi] = column[lo:hi].translate(_JOIN[status])
+
+
+def highest(column: "array[int]", lo: int, hi: int) -> int:
+    """The greatest value of a slice that holds at least one."""
+    return column[lo] if hi - lo == 1 else max(column[lo:hi])
+
+
+def paint(column: bytearray, lo: int, hi: int, value: int) -> None:
+    """One byte all over a slice."""
+    if hi - lo == 1:
+        column[lo] = value
+    else:
+        column[lo:hi] = bytes((value,)) * (hi - lo)
 
 
 def fill(column: "array[int]", lo: int, hi: int, value: int) -> None:
@@ -117,15 +156,41 @@ def fill(column: "array[int]", lo: int, hi: int, value: int) -> None:
         column[lo:hi] = array(column.typecode, (value,)) * (hi - lo)
 
 
+@lru_cache(maxsize=4_096)
+def _only(interval: bytes) -> tuple[tuple[int, int], ...]:
+    return tuple(pairs(interval))
+
+
+def spans(intervals: bytes) -> Iterable[tuple[int, int]]:
+    """The (first, count) pairs of packed intervals; of one interval, which is mostly one of few, without unpacking."""
+    return _only(intervals) if len(intervals) == _PAIR_BYTES else pairs(intervals)
+
+
 Segment = tuple[int, int, int, int]
 
 
-def segments(intervals: bytes, statuses: bytes, attempts: bytes) -> Iterator[Segment]:
+def segments(intervals: bytes, statuses: bytes, attempts: bytes) -> Iterable[Segment]:
     """(first rank, count, status, attempt) of runs in which status and attempt are the same.
 
     ``intervals`` are packed (first, count) pairs, the others packed runs; raises :class:`ColumnsError` if they differ in
     length.
     """
+    if len(intervals) == _PAIR_BYTES and len(statuses) == len(attempts) == _RUN_BYTES:
+        alike = _alike(intervals, statuses, attempts)
+        if alike:
+            return alike
+    return _mixed(intervals, statuses, attempts)
+
+
+@lru_cache(maxsize=4_096)
+def _alike(interval: bytes, status: bytes, attempt: bytes) -> tuple[Segment, ...]:
+    """One segment if one run of each column covers one interval, else nothing. Single messages say the same for ever."""
+    first, count = next(pairs(interval))
+    covered = count and interval[4:] == status[1:] == attempt[1:]
+    return ((first, count, status[0], attempt[0]),) if covered else ()
+
+
+def _mixed(intervals: bytes, statuses: bytes, attempts: bytes) -> Iterator[Segment]:
     status_runs, attempt_runs = _runs(statuses), _runs(attempts)
     status = attempt = status_left = attempt_left = 0
     for first, count in pairs(intervals):

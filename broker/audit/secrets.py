@@ -1,6 +1,7 @@
 """What must stand nowhere: a canary, an address in clear after plan. Bytes are searched, not meanings."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -29,15 +30,25 @@ class Secrets:
         self._found: dict[bytes, str] = {}
         """Addresses in clear, and where the first one stood. A text may hold a number that is nobody's here."""
 
-    def record(self, record: Logged) -> None:
-        """One record of any topic."""
-        value = record.value or b""
-        if _SCHEME in value and not record.topic.startswith(_MAY_BE_CLEAR):
+    def looker(self, topic: str) -> Callable[[Logged], None] | None:
+        """What looks at each record of a topic; None: nothing has to."""
+        clear = topic.startswith(_MAY_BE_CLEAR)
+        if self._canary:
+            return self._canary_in if clear else self._either_in
+        return None if clear else self._address_in
+
+    def _either_in(self, record: Logged) -> None:
+        self._address_in(record)
+        self._canary_in(record)
+
+    def _address_in(self, record: Logged) -> None:
+        value = record.value
+        if value and _SCHEME in value:
             for address in _ADDRESS.findall(value):
                 self._found.setdefault(address, record.where)
-        if not self._canary:
-            return
-        places = [value, record.key or b"", *(text for _, text in record.headers)]
+
+    def _canary_in(self, record: Logged) -> None:
+        places = (record.value or b"", record.key or b"", *(text for _, text in record.headers))
         if any(self._canary in place for place in places):
             self._book.findings.report(Breach.CANARY, record.where)
 

@@ -1,7 +1,8 @@
 """The table of moves, written a second time (first: ``broker/lifecycle.py``; the tests hold the two against each other)."""
 
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from broker.audit.dump import Logged
 from schemas.names import Lane
@@ -34,14 +35,10 @@ FIRST_TERMINAL: Final = min(Reason)
 """Status bytes from here on end a message."""
 
 
-@dataclass(slots=True)
-class Said:
+class Said(msgspec.Struct, eq=False, gc=False):
     """A record of deliver's journal, and where it stands."""
 
     record: Logged
     header: Header
     lane: Lane
-    shard: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.shard = self.record.partition
+    shard: int

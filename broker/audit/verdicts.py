@@ -3,7 +3,6 @@
 Work is recomputed here from the verdict and kept as a digest, so that a million work items need no second copy.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -26,11 +25,13 @@ from schemas.wire.sealed import looks_sealed
 _encoder = msgspec.msgpack.Encoder()
 _WHOLE_FACET = "*"
 _MARKET_WIDTH = 2
+_REMEMBERED = 10_000
+"""Combinations that are judged once only; sources are the producers' own, and may be without end."""
 
 
-def digest_of_work(encoded: bytes | msgspec.Raw) -> bytes:
-    """What two encodings of a work item are compared by."""
-    return hashlib.blake2b(bytes(encoded), digest_size=8).digest()
+def digest_of_work(encoded: bytes | msgspec.Raw) -> int:
+    """What two encodings of a work item are compared by: 64 bits, keyed by chance, good within this process."""
+    return hash(bytes(encoded))
 
 
 class Verdicts:
@@ -40,6 +41,7 @@ class Verdicts:
         self._book = book
         self._inputs = inputs
         self._epochs: dict[tuple[Lane, int], Epochs] = defaultdict(Epochs)
+        self._in_order: set[tuple[Lane, str, str, str, str, int]] = set()
 
     def take(self, record: Logged, lane: Lane) -> None:
         """The next record of ``plans.<lane>``."""
@@ -68,11 +70,10 @@ class Verdicts:
             self._book.findings.report(Breach.TWO_VERDICTS, record.where, f"request {old}, first {old.where}")
 
     def _first(self, record: Logged, header: Header, entry: Planned, lane: Lane) -> None:
-        request = Request(entry.name, lane, entry.verdict, record.where)
-        request.origin = _origin(entry)
-        request.fingerprint = entry.fingerprint
-        request.keep_ms = entry.keep_ms
-        request.verdict_ms = record.timestamp_ms
+        place, at_ms = (record.partition, record.offset), record.timestamp_ms
+        request = Request(
+            entry.name, lane, entry.verdict, place, at_ms, _origin(entry), entry.fingerprint, entry.keep_ms
+        )
         self._book.requests[entry.name] = request
         if entry.terms is not None:
             request.business = entry.terms.business
@@ -115,11 +116,20 @@ class Verdicts:
             request.fact = Fact(own, whole, terms.version, terms.time_ms)
         self._tenant(record, request, terms)
         self._sealed(record, terms, entry.rows)
-        request.parts = tuple(self._parts(record, request, entry, terms))
-        for part in request.parts:
+        for part in self._parts(record, request, entry, terms):
             self._book.parts[request.lane, part.shard][request.name] = part
 
     def _tenant(self, record: Logged, request: Request, terms: Terms) -> None:
+        """Judge each combination of source, sender, template and category once, if it is in order."""
+        claimed = (request.lane, terms.business, terms.source, terms.sender, terms.template, terms.category)
+        if claimed in self._in_order:
+            return
+        found = self._book.findings.total
+        self._own(record, request, terms)
+        if self._book.findings.total == found and len(self._in_order) < _REMEMBERED:
+            self._in_order.add(claimed)
+
+    def _own(self, record: Logged, request: Request, terms: Terms) -> None:
         report, registered = self._book.findings.report, self._book.registered
         try:
             owner = business_of(terms.source)
@@ -154,10 +164,13 @@ class Verdicts:
             item = WorkItem(entry.name, terms, None, entry.list, entry.start_ms)
             digest = digest_of_work(_encoder.encode(item))
             return [Part(request, shard, digest) for shard in range(self._book.rules.shards)]
-        if len(set(cells(rows.recipients, NAME_BYTES))) < len(rows):
+        if len(rows) > 1 and len(set(cells(rows.recipients, NAME_BYTES))) < len(rows):
             self._book.findings.report(Breach.RECIPIENT_TWICE, record.where, f"request {request}")
+        shards = shards_of(rows.recipients, self._book.rules.shards)
+        if len(shards) == 1:
+            return [self._explicit(request, entry, shards[0], rows)]
         held: dict[int, list[int]] = defaultdict(list)
-        for place, shard in enumerate(shards_of(rows.recipients, self._book.rules.shards)):
+        for place, shard in enumerate(shards):
             held[shard].append(place)
         return [self._explicit(request, entry, shard, _some(rows, places)) for shard, places in held.items()]
 
@@ -165,8 +178,7 @@ class Verdicts:
         assert entry.terms is not None
         item = WorkItem(entry.name, entry.terms, rows, "", entry.start_ms)
         part = Part(request, shard, digest_of_work(_encoder.encode(item)))
-        part.count, part.recipients, part.markets = len(rows), rows.recipients, rows.markets
-        part.base = self._book.ranks.allot(part.count)
+        part.freeze(rows.recipients, self._book.ranks.allot(len(rows)))
         return part
 
     @property

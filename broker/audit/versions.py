@@ -46,16 +46,20 @@ class Versions:
 
     def newer_opened(self, part: Part) -> bool:
         """Whether the shard had opened something that supersedes ``part``."""
-        return _superseded(self._opened[part.request.lane, part.shard], part.request.fact)
+        fact = part.request.fact
+        return fact is not None and _superseded(self._opened[part.request.lane, part.shard], fact)
 
     def newer_planned(self, part: Part) -> bool:
         """Whether anything at all that was ever asked of the shard supersedes ``part``."""
+        fact = part.request.fact
+        if fact is None:
+            return False
         if not self._read_plans:
             self._read_plans = True
             for other in self._book.all_parts():
                 if other.request.fact is not None:
                     _see(self._planned[other.request.lane, other.shard], other.request.fact)
-        return _superseded(self._planned[part.request.lane, part.shard], part.request.fact)
+        return _superseded(self._planned[part.request.lane, part.shard], fact)
 
     # -- the gateway
 
@@ -87,9 +91,7 @@ def _see(newest: _Newest, fact: Fact) -> None:
     newest[fact.own] = max(newest.get(fact.own, _NOTHING), (fact.version, fact.time_ms))
 
 
-def _superseded(newest: _Newest, fact: Fact | None) -> bool:
-    if fact is None:
-        return False
+def _superseded(newest: _Newest, fact: Fact) -> bool:
     if newest.get(fact.own, _NOTHING)[0] > fact.version:
         return True
     return fact.own != fact.whole and newest.get(fact.whole, _NOTHING)[1] >= fact.time_ms

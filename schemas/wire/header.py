@@ -46,7 +46,7 @@ class UnreadableRecordError(Exception):
     """An internal record that this release cannot read: foreign bytes, an unknown kind or format, a broken body."""
 
 
-class Header(msgspec.Struct, frozen=True):
+class Header(msgspec.Struct, frozen=True, gc=False):
     """The head of an internal record. ``epoch`` is 0 where no journal is meant."""
 
     kind: Kind
@@ -55,6 +55,9 @@ class Header(msgspec.Struct, frozen=True):
     epoch: int
     at_ms: int
 
+
+_KINDS = {kind.value: kind for kind in Kind}
+_LANES = {lane.value: lane for lane in Lane}
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {}
@@ -72,9 +75,11 @@ def head_of(record: bytes) -> Header:
         version, kind, lane, shard, epoch, at_ms = _HEAD.unpack_from(record)
         if version not in READABLE_FORMATS:
             raise UnreadableRecordError(f"format {version} is not readable by this release")
-        return Header(Kind(kind), Lane(lane), shard, epoch, at_ms)
-    except (struct.error, ValueError) as error:
+        return Header(_KINDS[kind], _LANES[lane], shard, epoch, at_ms)
+    except struct.error as error:
         raise UnreadableRecordError(str(error)) from error
+    except KeyError as error:
+        raise UnreadableRecordError(f"there is no kind or lane of number {error}") from error
 
 
 def body_of(record: bytes, shape: type[_T]) -> _T:
@@ -83,7 +88,7 @@ def body_of(record: bytes, shape: type[_T]) -> _T:
     if decoder is None:
         decoder = _decoders[shape] = msgspec.msgpack.Decoder(shape)
     try:
-        body: _T = decoder.decode(memoryview(record)[_HEAD.size :])
+        body: _T = decoder.decode(record[_HEAD.size :])
     except msgspec.MsgspecError as error:
         raise UnreadableRecordError(str(error)) from error
     return body
