@@ -22,13 +22,14 @@ def sections(page: str) -> dict[str, str]:
 
 
 def leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every command that does something, by the words that call it."""
+    """Every command that does something and is shown, by the words that call it."""
     within = getattr(command, "commands", None)
     if within is None:
         yield path, command
         return
     for name, each in within.items():
-        yield from leaves(each, f"{path} {name}")
+        if not each.hidden:
+            yield from leaves(each, f"{path} {name}")
 
 
 CALLED = [
