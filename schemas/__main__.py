@@ -1,16 +1,34 @@
-"""``python -m schemas``: write the generated documents beside the types."""
+"""``python -m schemas``: write the generated documents beside the types. Works in a checkout: examples stand under ``deploy``."""
 
 from pathlib import Path
+from typing import Any, Final
 
-from schemas.documents import documents
+import msgspec
 
-FOLDER = Path(__file__).parent / "generated"
+from schemas.asyncapi import asyncapi
+from schemas.documents import documents, text_of
+from schemas.page import page
+
+FOLDER: Final = Path(__file__).parent / "generated"
+EXAMPLES: Final = Path(__file__).parents[1] / "deploy" / "dev" / "examples"
+
+
+def written() -> dict[str, bytes]:
+    """Every generated file by its name: the schemas, the vectors, and AsyncAPI as a document and as a page."""
+    found = documents()
+    schemas = {name: _object(text) for name, text in found.items()}
+    contract = asyncapi(schemas, {path.stem: _object(path.read_bytes()) for path in EXAMPLES.glob("*.json")})
+    return {**found, "asyncapi.json": text_of(contract), "asyncapi.html": page(contract).encode()}
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    return msgspec.json.decode(text, type=dict[str, Any])
 
 
 def main() -> None:
     """Write every document to ``schemas/generated``."""
     FOLDER.mkdir(exist_ok=True)
-    for name, text in documents().items():
+    for name, text in written().items():
         (FOLDER / name).write_bytes(text)
 
 

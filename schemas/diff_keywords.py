@@ -57,10 +57,14 @@ def values(place: str, old: Schema, new: Schema) -> Iterator[Change]:
     elif before is not None and after is None:
         yield reader(place, f"may be anything now, not only {_said(before)}")
     elif before is not None and after is not None:
-        if gone := [value for value in before if value not in after]:
-            yield writer(place, f"may not be {_said(gone)} any more")
-        if came := [value for value in after if value not in before]:
-            yield reader(place, f"may be {_said(came)} now")
+        yield from _members(place, before, after)
+
+
+def _members(place: str, before: list[Any], after: list[Any]) -> Iterator[Change]:
+    if gone := [value for value in before if value not in after]:
+        yield writer(place, f"may not be {_said(gone)} any more")
+    if came := [value for value in after if value not in before]:
+        yield reader(place, f"may be {_said(came)} now")
 
 
 def limits(place: str, old: Schema, new: Schema) -> Iterator[Change]:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas import topics
+from schemas import names, topics
+from schemas.descriptions import DESCRIPTIONS
 from schemas.names import (
     Lane,
     fact_key,
@@ -19,7 +20,6 @@ from schemas.names import (
     recipient_id,
     request_name,
     shard_of,
-    text_of,
 )
 from schemas.registry import Entry
 from schemas.request import (
@@ -75,7 +75,7 @@ def documents() -> dict[str, bytes]:
         "registry.json": _plain("fanfare registry entry", Entry),
         "vectors.json": _vectors(),
     }
-    return {name: _text(document) for name, document in found.items()}
+    return {name: text_of(document) for name, document in found.items()}
 
 
 def _event(kind: str, body: type) -> Schema:
@@ -98,16 +98,21 @@ def _finished(title: str, whole: Schema, parts: Schema) -> Schema:
     for (part, field), bounds in _BOUNDS.items():
         if part in parts:
             parts[part]["properties"][field].update(bounds)
+    for part, sentences in DESCRIPTIONS.items():
+        for field in parts.get(part, {}).get("properties", {}).keys() & sentences.keys():
+            parts[part]["properties"][field]["description"] = sentences[field]
     for part, field in (("Notification", "params"), ("Recipient", "params")):
         if part in parts:
             parts[part]["properties"][field]["additionalProperties"]["anyOf"][0]["maxLength"] = MAX_PARAM_CHARS
     if "To" in parts:
-        parts["To"]["properties"]["list"] = {"type": "string", "minLength": 1}
+        parts["To"]["properties"]["list"] |= {"type": "string", "minLength": 1}
+        del parts["To"]["properties"]["list"]["anyOf"], parts["To"]["properties"]["list"]["default"]
         parts["To"]["oneOf"] = [{"required": ["recipients"]}, {"required": ["list"]}]
     return {"$schema": _DIALECT, "title": title, **whole, "$defs": parts}
 
 
-def _text(document: Schema) -> bytes:
+def text_of(document: Schema) -> bytes:
+    """A document as it is written: keys in order, two spaces."""
     compact = msgspec.json.encode(document, order="deterministic")
     return msgspec.json.format(compact, indent=2) + b"\n"
 
@@ -135,7 +140,7 @@ def _vectors() -> Schema:
             "rows": [{"key": key, "partition": partition_of(key.encode(), topics.SHARDS)} for key in _KEYS],
         },
         "request_name": [
-            {"lane": lane.word, "source": source, "id": id_, "name": text_of(request_name(lane, source, id_))}
+            {"lane": lane.word, "source": source, "id": id_, "name": names.text_of(request_name(lane, source, id_))}
             for lane, source, id_ in _NAMES
         ],
         "recipient_id": {
@@ -152,4 +157,4 @@ def _vectors() -> Schema:
 
 def _person(address: str) -> Schema:
     recipient = recipient_id(_PEPPER, address)
-    return {"address": address, "recipient": text_of(recipient), "shard": shard_of(recipient, topics.SHARDS)}
+    return {"address": address, "recipient": names.text_of(recipient), "shard": shard_of(recipient, topics.SHARDS)}

@@ -1,5 +1,6 @@
 """`fanfare schema`: the contract as JSON Schema, and what a change of a schema breaks."""
 
+import webbrowser
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +16,7 @@ from schemas.documents import WRITTEN_BY_FANFARE
 from streams.commands.console import refuse, say
 
 FOLDER: Final = Path(__file__).parents[2] / "schemas" / "generated"
+_PAGE: Final = FOLDER / "asyncapi.html"
 
 _BREAK: Final = 1
 _UNUSABLE: Final = 2
@@ -85,6 +87,28 @@ def diff_command(
         print(line)
     say(f"{len(changes)} changes, {len(breaks)} of them a break" if changes else "no change")
     raise typer.Exit(_BREAK if breaks else 0)
+
+
+@app.command("page")
+def page_command(
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write it there instead of opening it.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Open the contract as a page to browse: topics, messages, fields and examples. It needs neither scripts nor a network."""
+    if output is None:
+        say(f"opening {_PAGE}")
+        if not webbrowser.open(_PAGE.as_uri()):
+            refuse("schema page", f"no browser can be opened here; -o FILE writes the page, or open {_PAGE}")
+        return
+    try:
+        output.write_bytes(_PAGE.read_bytes())
+    except OSError as error:
+        refuse("schema page", f"{output} cannot be written: {error.strerror}")
 
 
 def _lines(changes: Sequence[Change], breaks: Sequence[Change], side: Side) -> Iterator[str]:

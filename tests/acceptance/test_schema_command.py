@@ -66,6 +66,15 @@ def test_what_fanfare_writes_breaks_its_readers(tmp_path: Path) -> None:
     assert schema("diff", "status", str(file), "--written-by", "business").returncode == 1
 
 
+def test_the_page_is_written(tmp_path: Path) -> None:
+    """One file to send around; a place that cannot be written is said."""
+    file = tmp_path / "contract.html"
+    assert schema("page", "-o", str(file)).returncode == 0
+    assert file.read_bytes() == (GENERATED / "asyncapi.html").read_bytes()
+    done = schema("page", "-o", str(tmp_path / "no" / "folder"))
+    assert (done.returncode, "cannot be written: No such file" in done.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [

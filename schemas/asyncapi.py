@@ -1,0 +1,287 @@
+"""The contract as an AsyncAPI 3.1 document: the topics that others than Fanfare read or write, their messages, and examples.
+
+Made from the catalogue of topics and the JSON Schemas. It describes Fanfare as the application: it *receives* what businesses
+publish and *sends* statuses and dead letters. Topics between Fanfare's own stages are binary and nobody else's concern.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from schemas import topics
+from schemas.documents import DEAD_LETTER_TITLE
+from schemas.names import Lane, request_name, text_of
+from schemas.registry import Business, Parameter, Template
+from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, STATUS_TYPE
+from schemas.status import DeadLetter, Status
+from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS, WINDOWS, Topic
+from schemas.wire import instants
+from schemas.wire.cloudevents import encode_status
+
+Document = dict[str, Any]
+
+_HALF: Final = b'{"id'
+VERSION: Final = "3.1.0"
+_BINDING: Final = "0.5.0"
+_STRUCTURED: Final = "application/cloudevents+json"
+_AT_MS: Final = instants.ms_of(instants.EXAMPLE)
+
+_ABOUT: Final = """\
+Fanfare is a notification broker: businesses publish *what happened* to `requests.<lane>`, and Fanfare decides who may be told,
+fans out, keeps the limits, delivers, follows receipts and charges once. Answers come on `status.<business>`; what cannot be
+answered goes to `dead-letters`.
+
+Events are CloudEvents 1.0, in structured mode as shown here or in binary mode. The record's key is the business, hashed as Java
+clients do (murmur2); with another key it is refused, without one it is moved. Ingress is closed: an unknown field is refused with
+the nearest known name. Egress is open: ignore what you do not know. The same (`source`, `id`) with the same content counts once.
+"""
+
+_LANES: Final = {
+    Lane.OTP: "One-time codes. Codes are sealed to the gateway's key before they are published; a code in clear is refused.",
+    Lane.UPDATE: "What happened to something people asked to be told about: flights, parcels, accounts.",
+    Lane.CAMPAIGN: "Offers to people who opted in. Opt-in events are published here, or beside updates.",
+}
+_PARTS: Final = {"Envelope": {NOTIFICATION_TYPE: "NotificationEvent", OPTIN_TYPE: "OptinEvent"}}
+_EXAMPLES: Final = {
+    "notification": ("flight-delay", "parcel-delivered", "login-code", "offer"),
+    "optin": ("flight-optin",),
+}
+
+
+def asyncapi(schemas: Mapping[str, Document], examples: Mapping[str, Document]) -> Document:
+    """The document. ``schemas`` are the generated ones by file name, ``examples`` are events by name."""
+    parts = _components(schemas)
+    return {
+        "asyncapi": VERSION,
+        "info": {
+            "title": "Fanfare",
+            "version": "1",
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "defaultContentType": _STRUCTURED,
+        "servers": {
+            "development": {
+                "host": "127.0.0.1:9092",
+                "protocol": "kafka",
+                "description": "What `fanfare dev` runs on this machine.",
+            }
+        },
+        "channels": dict(_channels()),
+        "operations": dict(_operations()),
+        "components": {"messages": _messages(examples), "schemas": parts},
+    }
+
+
+def _channels() -> Iterator[tuple[str, Document]]:
+    for lane in Lane:
+        topic = topics.lane_topics(lane)[0]
+        messages = ["notification"] if lane is Lane.OTP else ["notification", "optin"]
+        yield topic.name, _channel(topic, f"{_LANES[lane]} {_windows(lane)}", messages)
+    answers = _channel(
+        topics.status_topic("{business}"), "What became of a business's requests. " + _STATUS_ORDER, ["status"]
+    )
+    answers["parameters"] = {"business": {"description": "The business, as in source.", "examples": ["shop-parcelo"]}}
+    yield "status", answers
+    shared = {topic.name: topic for topic in topics.SHARED}
+    yield topics.DEAD_LETTERS, _channel(shared[topics.DEAD_LETTERS], _OPERATORS, ["deadLetter"])
+    yield topics.REGISTRY, _channel(shared[topics.REGISTRY], _REGISTERED, ["registryEntry"])
+
+
+_STATUS_ORDER: Final = "Of two with the same request and shard, the higher seq is the newer word."
+_OPERATORS: Final = (
+    "For operators: records that were refused before they had a name, and poison. `fanfare dead-letters ls` reads it."
+)
+_REGISTERED: Final = "For operators: who may send what. `fanfare registry apply` writes it."
+
+
+def _windows(lane: Lane) -> str:
+    windows = WINDOWS[lane]
+    return (
+        f"A message lives at most {_span(windows.lifetime_max_ms)}; an event is known by its name for "
+        f"{_span(windows.idempotency_ms)} and refused as stale when it is older."
+    )
+
+
+def _span(span_ms: int) -> str:
+    for unit_ms, unit in ((DAY_MS, "days"), (HOUR_MS, "h"), (MINUTE_MS, "min")):
+        if span_ms >= 2 * unit_ms or span_ms == unit_ms:
+            return f"{span_ms // unit_ms} {unit}"
+    return f"{span_ms} ms"
+
+
+def _channel(topic: Topic, about: str, messages: list[str]) -> Document:
+    config = topic.config()
+    return {
+        "address": topic.name,
+        "title": topic.name,
+        "description": about,
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+        "bindings": {
+            "kafka": {
+                "topic": topic.name,
+                "partitions": topic.partitions or topics.SHARDS,
+                "topicConfiguration": {
+                    "cleanup.policy": [config["cleanup.policy"]],
+                    "retention.ms": topic.retention_ms,
+                    "max.message.bytes": int(config["max.message.bytes"]),
+                },
+                "bindingVersion": _BINDING,
+            }
+        },
+    }
+
+
+def _operations() -> Iterator[tuple[str, Document]]:
+    for lane in Lane:
+        yield f"publish-{lane.word}", _operation("receive", topics.requests(lane), f"Publish to the lane {lane.word}.")
+    yield "follow-status", _operation("send", "status", "Read what became of your requests.")
+    yield "read-dead-letters", _operation("send", topics.DEAD_LETTERS, "See what nobody could be told of.")
+    yield (
+        "register",
+        _operation("receive", topics.REGISTRY, "Register businesses, senders, templates, prices and keys."),
+    )
+
+
+def _operation(action: str, channel: str, summary: str) -> Document:
+    return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
+
+
+def _messages(examples: Mapping[str, Document]) -> Document:
+    events = {kind: [{"name": name, "payload": examples[name]} for name in names] for kind, names in _EXAMPLES.items()}
+    return {
+        "notification": _message(
+            NOTIFICATION_TYPE, "NotificationEvent", "Tell people something.", "business", events["notification"]
+        ),
+        "optin": _message(
+            OPTIN_TYPE, "OptinEvent", "People join or leave a list, with proof.", "business", events["optin"]
+        ),
+        "status": _message(STATUS_TYPE, "StatusEvent", "What became of a request.", "request", list(_statuses())),
+        "deadLetter": _message(
+            DEAD_LETTER_TITLE,
+            "DeadLetter",
+            "A record that was set aside.",
+            "source",
+            [_letter()],
+            kind="application/json",
+        ),
+        "registryEntry": _message(
+            "fanfare registry entry",
+            "RegistryEntry",
+            "Who may send what.",
+            "kind/id",
+            list(_entries()),
+            kind="application/json",
+        ),
+    }
+
+
+_KEYS: Final = {
+    "business": "The business in source; partitions are Java's murmur2 of it.",
+    "request": "The request's name.",
+    "source": "The source of the record: `<topic>-<partition>`.",
+    "kind/id": "The kind of entry and its id.",
+}
+
+
+def _message(
+    title: str, schema: str, summary: str, key: str, examples: list[Document], *, kind: str = _STRUCTURED
+) -> Document:
+    return {
+        "name": title,
+        "title": title,
+        "summary": summary,
+        "contentType": kind,
+        "payload": {"$ref": f"#/components/schemas/{schema}"},
+        "bindings": {"kafka": {"key": {"type": "string", "description": _KEYS[key]}, "bindingVersion": _BINDING}},
+        "examples": examples,
+    }
+
+
+def _statuses() -> Iterator[Document]:
+    source, event_id = "//shop-parcelo/parcels", "delivered-1"
+    name = text_of(request_name(Lane.UPDATE, source, event_id))
+    accepted = Status(request=name, source=source, id=event_id, state="accepted", seq=41, at_ms=_AT_MS, shards=1)
+    closed = msgspec.structs.replace(
+        accepted, state="closed", seq=97, at_ms=_AT_MS + MINUTE_MS, shard=3, counts={"read": 1, "delivered": 1}
+    )
+    refused = msgspec.structs.replace(
+        accepted, state="refused", shards=0, reason="missing_field", detail="time is missing: it is required."
+    )
+    for told in (accepted, closed, refused):
+        yield {"name": told.state, "payload": msgspec.json.decode(encode_status(told))}
+
+
+def _letter() -> Document:
+    letter = DeadLetter(
+        topic=topics.requests(Lane.UPDATE),
+        partition=5,
+        offset=17,
+        reason="invalid_json",
+        detail="This is not JSON that can be read: it breaks off at character 4; send strict JSON in UTF-8.",
+        stage="plan",
+        at_ms=_AT_MS,
+        payload_sha256=hashlib.sha256(_HALF).hexdigest(),
+        payload=base64.b64encode(_HALF).decode(),
+    )
+    return {"name": "half-an-event", "payload": msgspec.json.decode(msgspec.json.encode(letter))}
+
+
+def _entries() -> Iterator[Document]:
+    template = Template("parcel_delivered", "utility", (Parameter("parcel"),), {"en": "Parcel {parcel} was delivered."})
+    for entry in (Business("shop-parcelo", "Parcelo"), template):
+        yield {"name": entry.id, "payload": msgspec.json.decode(msgspec.json.encode(entry))}
+
+
+def _components(schemas: Mapping[str, Document]) -> Document:
+    """The definitions of all schemas under one roof, and the whole of those that are more than one definition."""
+    found: Document = {}
+    for name in ("notification.v1.json", "optin.v1.json", "status.v1.json", "dead-letter.json", "registry.json"):
+        schema = schemas[name]
+        for part, definition in schema["$defs"].items():
+            component = _component(part, schema["title"])
+            placed = _placed(definition, schema["title"])
+            if found.setdefault(component, placed) != placed:
+                raise ValueError(f"two schemas define {component} differently")
+    registry = schemas["registry.json"]
+    found["RegistryEntry"] = {"title": "RegistryEntry", "anyOf": _placed(registry["anyOf"], registry["title"])}
+    found["StatusEvent"] = _STATUS_EVENT
+    return found
+
+
+_STATUS_EVENT: Final[Document] = {
+    "title": "StatusEvent",
+    "type": "object",
+    "description": "A status as a CloudEvent in structured mode.",
+    "properties": {
+        "specversion": {"const": "1.0", "description": "The version of CloudEvents."},
+        "type": {"const": STATUS_TYPE, "description": "What kind of event this is."},
+        "source": {"const": "//fanfare/status", "description": "Fanfare itself."},
+        "id": {"type": "string", "description": "Request, shard and seq."},
+        "time": {"type": "string", "format": "date-time", "description": "When this was found."},
+        "subject": {"type": "string", "description": "The request's name."},
+        "datacontenttype": {"const": "application/json", "description": "What data is."},
+        "data": {"$ref": "#/components/schemas/Status"},
+    },
+    "required": ["specversion", "type", "source", "id", "time", "subject", "data"],
+}
+
+
+def _component(part: str, title: str) -> str:
+    return _PARTS.get(part, {}).get(title, part)
+
+
+def _placed(value: Any, title: str) -> Any:
+    """The same with references to where the definitions stand now, and without what is OpenAPI's alone."""
+    match value:
+        case {"$ref": str(ref)}:
+            return {"$ref": f"#/components/schemas/{_component(ref.removeprefix('#/$defs/'), title)}"}
+        case dict():
+            return {key: _placed(held, title) for key, held in value.items() if key != "discriminator"}
+        case list():
+            return [_placed(held, title) for held in value]
+        case _:
+            return value

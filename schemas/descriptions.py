@@ -1,0 +1,152 @@
+"""What each field of the contract means, a sentence each: it stands in the JSON Schemas and on the page made of them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+Sentences = Mapping[str, str]
+
+_ENVELOPE: Final[Sentences] = {
+    "specversion": "The version of CloudEvents.",
+    "id": "Your own id of this event. With source it names the request: a retry uses the same, another request another.",
+    "source": "`//<business>/<system>`: who says it. The business is also the record's key.",
+    "type": "What kind of event this is; `data` follows from it.",
+    "time": "When the fact happened, RFC 3339 with an offset. An event that is older than the lane's window is stale.",
+    "subject": "What it is about: `flight/UA1545/2013-02-08`. With facet and version it names a fact.",
+    "expirytime": "Until when it is worth telling, RFC 3339. Required in the lanes otp and update; nothing is handed off later.",
+    "traceparent": "W3C Trace Context, kept with the request. A broken one is dropped.",
+    "tracestate": "Taken and not used.",
+    "partitionkey": "Taken and not used.",
+    "datacontenttype": "`application/json`, or left out.",
+    "dataschema": "Taken and not used.",
+    "data": "What is to be done.",
+}
+_NOTIFICATION: Final[Sentences] = {
+    "template": "The id of a registered template. Its category decides the lane: codes otp, updates update, offers campaign.",
+    "to": "Who is told: up to 1,000 recipients by address, or everybody on a list.",
+    "sender": "The number that speaks, as registered; the business's default if it is left out.",
+    "params": "What goes into the template's slots, for all recipients alike.",
+    "facet": "The side of the subject that this is about: `departure`. `*` is all of it. Lane update only.",
+    "version": "Rises with each word about (subject, facet): an older one is never told after a newer one.",
+    "labels": "Your own words for reports; they decide nothing.",
+    "test": "Marks a rehearsal: it travels like any other, and the gateway is told.",
+}
+_PEOPLE: Final[Mapping[str, Sentences]] = {
+    "To": {
+        "recipients": "People by address. Not together with list.",
+        "list": "A list of the business that people have opted in to. Not together with recipients, and never for codes.",
+    },
+    "Recipient": {
+        "address": "E.164 with its scheme, like `tel:+491701234567`.",
+        "params": "Slots for this person, on top of the common ones; a sealed code always stands here.",
+        "locale": "The language to speak, like `en` or `en-GB`; the template's default if it is left out.",
+    },
+    "Sealed": {
+        "sealed": "`<key id>.<base64url of HPKE enc and ciphertext>`, bound to request, address, template and slot."
+    },
+    "Optin": {
+        "list": "The list that people join or leave.",
+        "op": "`join` or `leave`.",
+        "members": "Who does; 1 to 4,096 people.",
+        "evidence": "The proof of consent. Required to join.",
+    },
+    "Member": {
+        "address": "E.164 with its scheme, like `tel:+491701234567`.",
+        "locale": "The language that this person reads.",
+        "evidence_ms": "When consent was given or withdrawn, ms since 1970; by default the event's time. The newest counts.",
+    },
+    "Evidence": {
+        "method": "How consent was given: `web form`.",
+        "wording": "The text that was shown.",
+        "source": "Where that was.",
+    },
+}
+_ANSWERS: Final[Mapping[str, Sentences]] = {
+    "Status": {
+        "request": "The request's name: computed from lane, source and id, so you know it before you publish.",
+        "source": "The event's source.",
+        "id": "The event's id.",
+        "state": "`accepted`, `refused`, `running` or `closed`.",
+        "seq": "Rises for each (request, shard): drop what has a lower one than you have seen.",
+        "at_ms": "When this was found, ms since 1970.",
+        "shard": "Which shard reports; -1 is the word of plan about the whole request.",
+        "shards": "How many shards will report: the request's counts are the sum over the newest word of each.",
+        "reason": "Why it was refused: a word of a closed list.",
+        "detail": "What is wrong and what to do, without content.",
+        "retry_at_ms": "When the same may be asked again with success, ms since 1970; 0 where time does not help.",
+        "counts": "How many messages are in which state or ended for which reason.",
+        "recipients": "What became of each explicit recipient.",
+    },
+    "RecipientStatus": {
+        "recipient": "The id of the person: a keyed hash of the address.",
+        "rank": "The person's place among the recipients of the shard.",
+        "state": "Where the message stands.",
+        "at_ms": "Since when, ms since 1970.",
+        "reason": "Why it ended, if it was not delivered.",
+        "code": "The gateway's own code, 0 for none.",
+    },
+    "DeadLetter": {
+        "topic": "Where the record stands.",
+        "partition": "The same.",
+        "offset": "The same.",
+        "reason": "Why it was refused: a word of a closed list.",
+        "detail": "What is wrong and what to do, without content.",
+        "stage": "Which stage refused it.",
+        "at_ms": "When, ms since 1970.",
+        "payload_sha256": "SHA-256 of the record's value, in hex.",
+        "payload": "The record's value in base64; never for the lane otp, nor for what is too large.",
+        "business": "Whose it is, as far as that could be read.",
+        "attempts": "How often it has been judged.",
+        "headers": "Those of its headers that cannot hold content.",
+    },
+}
+_REGISTRY: Final[Mapping[str, Sentences]] = {
+    "Business": {
+        "id": "As it stands in source: `//<id>/...`.",
+        "name": "As people read it.",
+        "verified": "Whether somebody has looked at who they are.",
+        "plan": "What they pay for.",
+        "active": "Switched off, every event of theirs is refused.",
+    },
+    "Sender": {
+        "id": "`<business>/<name>`.",
+        "business": "Whose number it is.",
+        "number": "E.164.",
+        "rate_per_s": "How many messages a second the gateway takes from this number.",
+        "active": "Switched off, it may not be used.",
+        "default": "Whether it speaks for events that name no sender.",
+        "shares": "Lane to percent of the throughput; empty if it is used in one lane, which has all.",
+    },
+    "Parameter": {"name": "What stands in braces in the text.", "sealed": "Takes sealed values only: one-time codes."},
+    "Template": {
+        "id": "As events name it.",
+        "category": "`authentication`, `utility` or `marketing`; price, consent and lane follow from it.",
+        "parameters": "Its slots. Every one must be filled.",
+        "texts": "Language (two letters) to text with `{named}` slots.",
+        "default_language": "For people whose language it does not speak.",
+        "business": "Who may use it; `*` is everybody.",
+        "version": "Of the text; fixed for a request when it is accepted.",
+        "active": "Switched off, it may not be used.",
+    },
+    "PriceCard": {
+        "id": "The highest is in force for what is accepted now.",
+        "currency": "ISO 4217.",
+        "prices_micro": "Category to market (country calling code, `*` for the rest) to millionths of the currency.",
+    },
+    "Key": {"id": "As it stands before the dot of a value.", "use": "What it is for.", "public": "Hex."},
+    "ApiKey": {
+        "id": "Its name.",
+        "business": "Whose key it is.",
+        "sha256": "SHA-256 of the key, hex.",
+        "active": "Switched off, it opens nothing.",
+    },
+    "Deployment": {"id": "Its name.", "shards": "S, the number of shards: fixed at birth."},
+}
+
+DESCRIPTIONS: Final[Mapping[str, Sentences]] = {
+    "Envelope": _ENVELOPE,
+    "Notification": _NOTIFICATION,
+    **_PEOPLE,
+    **_ANSWERS,
+    **_REGISTRY,
+}
+"""By type and field."""
