@@ -15,12 +15,13 @@ from streams.kafka.cluster_errors import ClusterError, PortTakenError
 from streams.kafka.java import find_java, java_version
 from streams.kafka.offset_clock import measure
 from streams.kafka.ports import demand_free
-from streams.kafka.provision import ProvisionError, verify
+from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import PublishError
 from streams.kafka.readiness import describe
 from streams.kafka.scan import ScanError
 from streams.kafka.selftest import VERSIONS, KernelMismatchError
 from streams.kafka.selftest import verify as verify_kernel
+from streams.kafka.start_check import safe
 from streams.registered import read_registry
 from streams.scraping import processes, scrape_all
 from streams.settings import Settings, java_home, variable_of
@@ -122,7 +123,7 @@ async def _topics(settings: Settings) -> AsyncIterator[Finding]:
     weak: list[str] = []
     wanted = catalogue()
     try:
-        await verify(settings.bootstrap, wanted, shards=settings.shards, dev=settings.dev, say=weak.append)
+        await safe(settings, say=weak.append)
     except (ProvisionError, ClusterError) as error:
         for sentence in str(error).splitlines():
             yield Finding(Grade.MISSING, "topics", sentence)

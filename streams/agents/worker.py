@@ -26,6 +26,7 @@ from streams.kafka.committed import committed_offsets
 from streams.kafka.fatal import Exit, fatal
 from streams.kafka.hooks import Delivered
 from streams.kafka.journal import HELLO_DEADLINE_S, JournalTerms
+from streams.kafka.start_check import safe_or_exit
 
 STUCK_S = 30.0
 """An input that is not taken over for so long means that this process should be restarted."""
@@ -59,8 +60,14 @@ class LaneWorker:
     # -- the kernel's hooks
 
     async def on_start(self) -> None:
-        """Connect everything that a shard needs."""
-        await asyncio.gather(self._parts.start(), self._facts.start())
+        """Connect everything that a shard needs, and look whether this Kafka may be written to."""
+        looking = asyncio.ensure_future(safe_or_exit(self._parts.settings))
+        try:
+            await asyncio.gather(self._parts.start(), self._facts.start())
+        except Exception:
+            await looking
+            raise
+        await looking
         self._spawn(Heart(self._parts, self._settles).beat())
 
     async def on_assigned(self, shards: frozenset[int], generation: int) -> None:

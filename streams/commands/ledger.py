@@ -12,7 +12,9 @@ from rich.table import Table
 from streams import log
 from streams.commands.console import refuse, say
 from streams.kafka.cluster_errors import ClusterError
+from streams.kafka.provision import ProvisionError
 from streams.kafka.readiness import demand_listener
+from streams.kafka.start_check import demand_safe
 from streams.ledger.books import Balance, BooksError, balances, oddities
 from streams.ledger.program import keep_books, path_of
 from streams.settings import Settings, SettingsError, load
@@ -43,7 +45,7 @@ def ledger(
         demand_listener(settings.bootstrap)
         log.configure(level=settings.log_level, program="ledger")
         uvloop.run(_keep(settings))
-    except (BooksError, ClusterError, SettingsError) as error:
+    except (BooksError, ClusterError, ProvisionError, SettingsError) as error:
         refuse("ledger", str(error))
     except OSError as error:
         refuse("ledger", error.strerror or str(error))
@@ -53,6 +55,7 @@ async def _keep(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await demand_safe(settings)
     await keep_books(settings, stop)
 
 

@@ -13,7 +13,9 @@ from streams import clock, log
 from streams.health import Health
 from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.producer import ConfirmedProducer
+from streams.kafka.provision import ProvisionError
 from streams.kafka.readiness import demand_listener
+from streams.kafka.start_check import demand_safe
 from streams.log import Event
 from streams.settings import Settings, SettingsError, load, raw
 from streams.webhook import KEEP_ALIVE_S, Webhook
@@ -38,11 +40,14 @@ def webhook(
     log.configure(level=settings.log_level, program="webhook")
     try:
         uvloop.run(_serve(settings))
+    except ProvisionError as error:
+        _refuse(str(error))
     except OSError as error:
         _refuse(f"port {settings.webhook_port} or the metrics port: {error.strerror or error}")
 
 
 async def _serve(settings: Settings) -> None:
+    await demand_safe(settings)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -1,19 +1,28 @@
 """Topics as the catalogue wants them: missing ones made and led, existing ones checked, unsafe ones refused.
 
 Nothing here changes an existing topic: what a person configured, a person changes. Run by `fanfare provision`, by the
-development set-up, and, without making anything, by every process at its start.
+development set-up, and, without making anything, by `fanfare doctor` and by every process that writes, at its start.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from schemas.topics import Topic
+from schemas.topics import STATUS_PREFIX, Topic, status_topic
 from streams.kafka.readiness import admin, wait_leaders
-from streams.kafka.topic_check import SAFE_COPIES, SAFE_IN_SYNC, TopicFacts, TopicPlan, misfit, objections
+from streams.kafka.topic_check import (
+    SAFE_COPIES,
+    SAFE_IN_SYNC,
+    TopicFacts,
+    TopicPlan,
+    barriers,
+    misfit,
+    objections,
+    weaknesses,
+)
 
 _LEADERS_DEADLINE_S: Final = 30
 _CREATE_TIMEOUT_MS: Final = 30_000
@@ -33,29 +42,53 @@ async def provision(
     a KafkaError when Kafka does not answer.
     """
     async with admin(bootstrap) as client:
-        plans = await _plans(client, topics, shards=shards, dev=dev)
+        plans = await _plans(client, bootstrap, topics, shards=shards, dev=dev)
         made = await _create(client, await _missing(client, plans))
         await wait_leaders(client, [plan.name for plan in plans], deadline_s=_LEADERS_DEADLINE_S)
-        await _check(client, plans, dev=dev, say=say)
+        await _check(client, plans, _Found([], []), dev=dev, say=say)
     return made
 
 
 async def verify(
-    bootstrap: str, topics: Sequence[Topic], *, shards: int, dev: bool, say: Callable[[str], None]
+    bootstrap: str, topics: Sequence[Topic], *, shards: int, dev: bool, session_ms: int, say: Callable[[str], None]
 ) -> None:
-    """Check without making anything: as `provision`, but a missing topic is refused too."""
+    """Check without making anything: as `provision`, but a missing topic is refused too, and brokers are looked at.
+
+    The topics of businesses that are there are checked as well. Brokers that are down meanwhile are no reason to refuse.
+    """
     async with admin(bootstrap) as client:
-        plans = await _plans(client, topics, shards=shards, dev=dev)
-        missing = await _missing(client, plans)
-        if missing:
-            names = ", ".join(plan.name for plan in missing)
-            raise ProvisionError(f"Topics are missing: {names}. `fanfare provision` makes them.")
-        await wait_leaders(client, [plan.name for plan in plans], deadline_s=_LEADERS_DEADLINE_S)
-        await _check(client, plans, dev=dev, say=say)
+        known = set(await client.list_topics())
+        wanted = (*topics, *(status_topic(name.removeprefix(STATUS_PREFIX)) for name in _statuses(known, topics)))
+        few = dev and len((await client.describe_cluster())["brokers"]) < SAFE_COPIES
+        copies, in_sync = (1, 1) if few else (SAFE_COPIES, SAFE_IN_SYNC)
+        plans = _planned(bootstrap, wanted, shards, copies, in_sync)
+        if missing := [plan.name for plan in plans if plan.name not in known]:
+            raise ProvisionError(f"Topics are missing: {', '.join(missing)}. `fanfare provision` makes them.")
+        refused, unsafe = await _brokers(client, bootstrap, session_ms=session_ms)
+        await _check(client, plans, _Found(refused, unsafe), dev=dev, say=say)
+
+
+def _statuses(known: Collection[str], topics: Sequence[Topic]) -> list[str]:
+    named = {topic.name for topic in topics}
+    return sorted(name for name in known if name.startswith(STATUS_PREFIX) and name not in named)
+
+
+async def _brokers(client: AIOKafkaAdminClient, bootstrap: str, *, session_ms: int) -> tuple[list[str], list[str]]:
+    """What is wrong with the brokers that are up: what stands in the way at all, and what may lose something."""
+    names = [str(broker["node_id"]) for broker in (await client.describe_cluster())["brokers"]]
+    configs = await _configs(client, ConfigResourceType.BROKER, names)
+    record_bytes = int(status_topic("").config()["max.message.bytes"])
+    refused = [said for name in names for said in barriers(name, configs[name], session_ms=session_ms)]
+    unsafe = [
+        said
+        for name in names
+        for said in weaknesses(name, configs[name], record_bytes=record_bytes, bootstrap=bootstrap)
+    ]
+    return refused, unsafe
 
 
 async def _plans(
-    client: AIOKafkaAdminClient, topics: Sequence[Topic], *, shards: int, dev: bool
+    client: AIOKafkaAdminClient, bootstrap: str, topics: Sequence[Topic], *, shards: int, dev: bool
 ) -> tuple[TopicPlan, ...]:
     brokers = len((await client.describe_cluster())["brokers"])
     if brokers < SAFE_COPIES and not dev:
@@ -65,7 +98,14 @@ async def _plans(
         )
     safe = brokers >= SAFE_COPIES
     copies, in_sync = (SAFE_COPIES, SAFE_IN_SYNC) if safe else (1, 1)
-    return tuple(TopicPlan(topic.name, topic.partitions or shards, copies, in_sync, topic.config()) for topic in topics)
+    return _planned(bootstrap, topics, shards, copies, in_sync)
+
+
+def _planned(bootstrap: str, topics: Sequence[Topic], shards: int, copies: int, in_sync: int) -> tuple[TopicPlan, ...]:
+    return tuple(
+        TopicPlan(topic.name, topic.partitions or shards, copies, in_sync, topic.config(), bootstrap)
+        for topic in topics
+    )
 
 
 async def _missing(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> list[TopicPlan]:
@@ -91,14 +131,20 @@ async def _create(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> tu
     return tuple(plan.name for plan in plans if plan.name not in failed)
 
 
+class _Found(NamedTuple):
+    """Objections that were found already: those that hold in development too, and the others."""
+
+    refused: list[str]
+    unsafe: list[str]
+
+
 async def _check(
-    client: AIOKafkaAdminClient, plans: Sequence[TopicPlan], *, dev: bool, say: Callable[[str], None]
+    client: AIOKafkaAdminClient, plans: Sequence[TopicPlan], found: _Found, *, dev: bool, say: Callable[[str], None]
 ) -> None:
     facts = await topic_facts(client, [plan.name for plan in plans])
-    refused = [reason for plan in plans if (reason := misfit(plan, facts[plan.name])) is not None]
-    unsafe = [reason for plan in plans for reason in objections(plan, facts[plan.name])]
-    if not dev:
-        refused += unsafe
+    misfits = [reason for plan in plans if (reason := misfit(plan, facts[plan.name])) is not None]
+    unsafe = [*found.unsafe, *(reason for plan in plans for reason in objections(plan, facts[plan.name]))]
+    refused = [*found.refused, *misfits, *([] if dev else unsafe)]
     if refused:
         raise ProvisionError("\n".join(refused))
     for reason in unsafe:
@@ -108,14 +154,21 @@ async def _check(
 async def topic_facts(client: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[str, TopicFacts]:
     """Describe existing topics: partitions, copies and effective configuration, by name."""
     described = {topic["topic"]: topic["partitions"] for topic in await client.describe_topics(list(names))}
-    responses = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
-    configs: dict[str, dict[str, str]] = {}
-    for response in responses:
-        for code, message, _, name, entries in response.resources:
-            if code:
-                raise for_code(code)(message)
-            configs[name] = {entry[0]: entry[1] for entry in entries}
+    configs = await _configs(client, ConfigResourceType.TOPIC, names)
     return {
         name: TopicFacts(len(parts), min(len(part["replicas"]) for part in parts), configs[name])
         for name, parts in described.items()
     }
+
+
+async def _configs(
+    client: AIOKafkaAdminClient, kind: ConfigResourceType, names: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """Effective configuration of topics or brokers, by name."""
+    configs: dict[str, dict[str, str]] = {}
+    for response in await client.describe_configs([ConfigResource(kind, name) for name in names]):
+        for code, message, _, name, entries in response.resources:
+            if code:
+                raise for_code(code)(message)
+            configs[name] = {entry[0]: entry[1] for entry in entries}
+    return configs

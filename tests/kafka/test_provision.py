@@ -34,14 +34,14 @@ async def test_the_whole_catalogue_can_be_made_and_found_again(kafka: RealKafka)
         assert found.partitions == (topic.partitions or 8), topic.name
         assert topic.config().items() <= found.config.items(), topic.name
     assert await provision(kafka.bootstrap, topics, shards=8, dev=True, say=silent) == ()
-    await verify(kafka.bootstrap, topics, shards=8, dev=True, say=silent)
+    await verify(kafka.bootstrap, topics, shards=8, dev=True, session_ms=6_000, say=silent)
 
 
 async def test_what_is_missing_is_named_when_nothing_may_be_made(kafka: RealKafka) -> None:
     """A process that only checks refuses to start, and says which command helps."""
     topic = fresh()
     with pytest.raises(ProvisionError, match=f"Topics are missing: {topic.name}. `fanfare provision` makes them."):
-        await verify(kafka.bootstrap, [topic], shards=2, dev=True, say=silent)
+        await verify(kafka.bootstrap, [topic], shards=2, dev=True, session_ms=6_000, say=silent)
 
 
 async def test_only_the_missing_are_made(kafka: RealKafka) -> None:

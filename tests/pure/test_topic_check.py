@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.kafka.topic_check import TopicFacts, TopicPlan, misfit, objections
+from streams.kafka.topic_check import OFFSETS_KEPT_MIN, TopicFacts, TopicPlan, barriers, misfit, objections, weaknesses
 
 PLAN = TopicPlan(
     name="requests.otp",
@@ -76,7 +76,7 @@ def test_what_would_lose_records_is_refused(facts: TopicFacts, sentence: str) ->
 def test_a_log_kept_for_ever_may_not_be_trimmed() -> None:
     """Where the catalogue says for ever, any span is too short."""
     for_ever = TopicPlan("charges", 8, 3, 2, {**PLAN.config, "retention.ms": "-1"})
-    assert [reason.split(", ")[1] for reason in objections(for_ever, found())] == [
+    assert [reason.split(", ")[1].split(" Mend it")[0] for reason in objections(for_ever, found())] == [
         "must be -1 (for ever): records would be gone before their window is."
     ]
 
@@ -91,3 +91,34 @@ def test_another_partition_count_does_not_fit() -> None:
     """More partitions are as wrong as fewer."""
     assert "has 9 partitions, not 8" in (misfit(PLAN, found(partitions=9)) or "")
     assert "has 7 partitions, not 8" in (misfit(PLAN, found(partitions=7)) or "")
+
+
+BROKER = {
+    "message.max.bytes": "1048588",
+    "offsets.retention.minutes": "10080",
+    "group.min.session.timeout.ms": "6000",
+    "group.max.session.timeout.ms": "1800000",
+}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "sentence"),
+    [
+        ("message.max.bytes", "1048587", "must be at least 1048588"),
+        ("offsets.retention.minutes", "10079", f"must be at least {OFFSETS_KEPT_MIN}"),
+    ],
+)
+def test_a_broker_is_held_to_its_own_limits(setting: str, value: str, sentence: str) -> None:
+    """Kafka's own defaults pass; one less does not, and the sentence says what to set."""
+    assert list(weaknesses("1", BROKER, record_bytes=1_048_588, bootstrap="a:1")) == []
+    (said,) = weaknesses("1", BROKER | {setting: value}, record_bytes=1_048_588, bootstrap="a:1")
+    assert said.startswith(f"broker 1 has {setting} = {value}, {sentence}")
+    assert f"{setting}=" in said
+
+
+@pytest.mark.parametrize(
+    ("session_ms", "taken"), [(5_999, False), (6_000, True), (1_800_000, True), (1_800_001, False)]
+)
+def test_a_broker_takes_session_timeouts_of_a_range(session_ms: int, *, taken: bool) -> None:
+    """Kafka refuses a member outside it, each time anew."""
+    assert (list(barriers("1", BROKER, session_ms=session_ms)) == []) == taken

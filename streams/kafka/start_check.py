@@ -1,0 +1,54 @@
+"""Before a process writes: would this Kafka lose what it acknowledges? A Kafka that would is refused, with the mending commands.
+
+Outside development everything of ``topic_check`` is a reason to refuse. In development what only may lose records is said in
+one line of log, and what can never work is refused there too. Who looks must not make a recovery longer than it is: a broker
+that is down is no objection, and nothing is waited for but the answers.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from aiokafka.errors import KafkaError
+
+from schemas.topics import catalogue
+from streams.kafka.fatal import Exit, fatal
+from streams.kafka.provision import ProvisionError, verify
+from streams.log import Event, log
+from streams.settings import Settings
+
+_AGAIN_S: Final = 0.25
+
+
+async def safe(settings: Settings, *, say: Callable[[str], None]) -> None:
+    """Look once; raises ProvisionError with a line for each objection, and a KafkaError when Kafka does not answer."""
+    await verify(
+        settings.bootstrap,
+        catalogue(),
+        shards=settings.shards,
+        dev=settings.dev,
+        session_ms=settings.session_timeout_ms,
+        say=say,
+    )
+
+
+async def demand_safe(settings: Settings) -> None:
+    """Return when the Kafka was found safe; raises ProvisionError. Asks again until Kafka answers: the caller has a deadline."""
+    weak: list[str] = []
+    while True:
+        try:
+            await safe(settings, say=weak.append)
+        except (KafkaError, TimeoutError):
+            await asyncio.sleep(_AGAIN_S)
+            continue
+        break
+    if weak:
+        log(Event.UNSAFE_TOPIC, objections=len(weak), first=weak[0])
+
+
+async def safe_or_exit(settings: Settings) -> None:
+    """:func:`demand_safe` for a process that ends itself by :class:`Exit`."""
+    try:
+        await demand_safe(settings)
+    except ProvisionError as refused:
+        fatal(Exit.REFUSED_START, detail=str(refused))

@@ -1,0 +1,180 @@
+"""A Kafka of three that would lose records is refused by every process that writes: each weakness planted, told, and mended.
+
+What mends it is the command that the sentence ends with.
+"""
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from schemas.topics import CHARGES, REGISTRY, SUPPRESSIONS, Topic, catalogue
+from streams.kafka.cluster import some_kafka
+from streams.kafka.fatal import Exit
+from streams.kafka.provision import ProvisionError, provision, verify
+from streams.kafka.readiness import admin, wait_leaders
+from streams.kafka.topic_check import SAFE_COPIES, SAFE_IN_SYNC, TopicPlan
+from streams.settings import child_environment
+from tests.kafka.registered import silent
+
+SHARDS = 2
+SESSION_MS = 6_000
+HEX = "ab" * 32
+PRODUCTION = {
+    **dict.fromkeys(("pepper", "ref_secret", "webhook_secret"), HEX),
+    **dict.fromkeys(("webhook_port", "worker_metrics_port", "webhook_metrics_port", "ledger_metrics_port"), 0),
+    "dev": False,
+    "address_keys": f'{{"7": "{HEX}"}}',
+    "seal_keys": "{}",
+    "shards": SHARDS,
+}
+TOPICS: Mapping[str, Topic] = {topic.name: topic for topic in catalogue()}
+PROCESSES = {
+    "worker --lane otp": Exit.REFUSED_START,
+    "webhook": 1,
+    "ledger": 1,
+}
+"""What writes or keeps books, and its exit status when it refuses."""
+
+
+@pytest.fixture(scope="module")
+def bootstrap() -> Iterator[str]:
+    """Three nodes with every topic, as production wants them."""
+    with asyncio.Runner() as runner:
+        lent = some_kafka(None, nodes=3, say=silent)
+        address = runner.run(lent.__aenter__())
+        try:
+            runner.run(provision(address, catalogue(), shards=SHARDS, dev=False, say=silent))
+            yield address
+        finally:
+            runner.run(lent.__aexit__(None, None, None))
+
+
+async def objections(bootstrap: str, *, dev: bool = False, session_ms: int = SESSION_MS) -> list[str]:
+    """Why it is refused, a sentence each."""
+    try:
+        await verify(bootstrap, catalogue(), shards=SHARDS, dev=dev, session_ms=session_ms, say=silent)
+    except ProvisionError as error:
+        return str(error).splitlines()
+    return []
+
+
+async def configure(client: AIOKafkaAdminClient, topic: str, **changed: str) -> None:
+    """Give a topic its configuration, but for what is changed (dots of Kafka's settings as underscores)."""
+    planned = TopicPlan(topic, SHARDS, SAFE_COPIES, SAFE_IN_SYNC, TOPICS[topic].config()).full_config()
+    config = planned | {name.replace("_", "."): value for name, value in changed.items()}
+    answers = await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=config)])
+    assert not any(code for answer in answers for code, *_ in answer.resources)
+
+
+@asynccontextmanager
+async def made(bootstrap: str, topic: str, *, partitions: int, copies: int) -> AsyncIterator[None]:
+    """A topic of a business that somebody made by hand."""
+    async with admin(bootstrap) as client:
+        config = TopicPlan(topic, 1, copies, 1, TOPICS[CHARGES].config()).full_config()
+        await client.create_topics([NewTopic(topic, partitions, copies, topic_configs=config)])
+        await wait_leaders(client, [topic], deadline_s=20)
+        yield
+        await client.delete_topics([topic])
+
+
+async def test_what_provision_makes_is_safe(bootstrap: str) -> None:
+    """Production starts on it, and so does development."""
+    assert await objections(bootstrap) == []
+    assert await objections(bootstrap, dev=True) == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "setting", "value", "sentence"),
+    [
+        ("requests.otp", "min.insync.replicas", "1", "must be at least 2: records would be acknowledged on one broker"),
+        (SUPPRESSIONS, "unclean.leader.election.enable", "true", "must be false: a late copy could replace"),
+        ("plans.update", "cleanup.policy", "compact", "must be delete: inputs must be dense"),
+        (REGISTRY, "cleanup.policy", "delete", "must be compact"),
+        ("outcomes.campaign", "retention.ms", "3600000", "must be at least 1209600000: records would be gone"),
+        (CHARGES, "retention.ms", "86400000", "must be -1 (for ever)"),
+        ("receipts.update", "retention.bytes", "1000000", "must be -1: a busy day would trim"),
+        ("work.otp", "message.timestamp.type", "CreateTime", "must be LogAppendTime: retention and folds"),
+        ("audience.changes", "max.message.bytes", "1000", "must be at least 1048588: larger records"),
+    ],
+)
+async def test_a_topic_that_would_lose_records_is_refused(
+    bootstrap: str, topic: str, setting: str, value: str, sentence: str
+) -> None:
+    """By name; development goes on; the command of the sentence mends it."""
+    async with admin(bootstrap) as client:
+        try:
+            await configure(client, topic, **{setting.replace(".", "_"): value})
+            told = await objections(bootstrap)
+            assert await objections(bootstrap, dev=True) == []
+            said = next(line for line in told if setting in line)
+            assert said.startswith(f"{topic} has {setting} = {value}, {sentence}")
+            command = re.search(r"`kafka-configs.sh .* --topic (\S+) --add-config (\S+)=(\S+)`", said)
+            assert command is not None
+            assert command[1] == topic
+            await configure(
+                client, topic, **{setting.replace(".", "_"): value} | {command[2].replace(".", "_"): command[3]}
+            )
+            assert await objections(bootstrap) == []
+        finally:
+            await configure(client, topic)
+
+
+async def test_a_topic_of_a_business_is_looked_at_too(bootstrap: str) -> None:
+    """One copy may be lost with its broker; two partitions have two orders, which development cannot live with either."""
+    async with made(bootstrap, "status.thin", partitions=1, copies=1):
+        told = await objections(bootstrap)
+        assert told[0].startswith(
+            "status.thin has 1 copy, needs 3: the loss of a broker could lose records. Mend it: `kafka-"
+        )
+        assert await objections(bootstrap, dev=True) == []
+    async with made(bootstrap, "status.wide", partitions=2, copies=3):
+        (refused,) = await objections(bootstrap, dev=True)
+        assert refused.startswith("status.wide has 2 partitions, not 1: shards would not match.")
+
+
+async def test_a_broker_that_takes_too_little_is_refused(bootstrap: str) -> None:
+    """Its own limits count too: the size of a record, and how long a worker may be silent."""
+    async with admin(bootstrap) as client:
+        small = ConfigResource(ConfigResourceType.BROKER, "2", configs={"message.max.bytes": "1000"})
+        await client.alter_configs([small])
+        try:
+            (said,) = await objections(bootstrap)
+        finally:
+            await client.alter_configs([ConfigResource(ConfigResourceType.BROKER, "2", configs={})])
+    assert said.startswith("broker 2 has message.max.bytes = 1000, must be at least 1048588: larger records")
+    assert "`kafka-configs.sh --bootstrap-server" in said
+    told = await objections(bootstrap, dev=True, session_ms=500)
+    assert len(told) == 3
+    assert all("takes session time-outs from 1000 to 1800000 ms, not 500" in line for line in told)
+
+
+def refusing(bootstrap: str, folder: Path, command: str) -> tuple[int, str]:
+    """Exit status and last words of a process of ours that starts outside development."""
+    environment = child_environment(**PRODUCTION | {"bootstrap": bootstrap, "data_dir": folder})  # type: ignore[arg-type]
+    started = [sys.executable, "-m", "streams.cli", *command.split()]
+    ended = subprocess.run(started, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return ended.returncode, ended.stderr
+
+
+async def test_every_process_that_writes_refuses(bootstrap: str, tmp_path: Path) -> None:
+    """Before it takes anything: with the sentence, and a status that says so."""
+    async with admin(bootstrap) as client:
+        await configure(client, CHARGES, retention_ms="3600000")
+        try:
+            ends = await asyncio.gather(
+                *(asyncio.to_thread(refusing, bootstrap, tmp_path, command) for command in PROCESSES)
+            )
+        finally:
+            await configure(client, CHARGES)
+    for (status, said), (command, wanted) in zip(ends, PROCESSES.items(), strict=True):
+        assert status == wanted, f"{command}: {said}"
+        assert "charges has retention.ms = 3600000, must be -1 (for ever)" in said, command
+        assert "--add-config retention.ms=-1`" in said, command
