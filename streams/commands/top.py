@@ -67,7 +67,7 @@ def main(
         say(f"{svg} is written")
     else:
         _print(seen, console)
-    if any(one.ready != "ok" for one in seen.health):
+    if not seen.good:
         raise typer.Exit(1)
 
 

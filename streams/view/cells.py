@@ -26,10 +26,14 @@ def count(number: int | None) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Whole from ten on, with one decimal below; a dash for none."""
+    """``<0.1``, ``0.4``, ``42``, ``1.8k``, ``23k``: never more than five characters below a million; a dash for none."""
     if per_second <= 0:
         return NOTHING
-    return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.1f}"
+    if per_second < 0.05:
+        return "<0.1"
+    if per_second >= 999.5:
+        return f"{per_second / 1_000:.1f}k" if per_second < 9_950 else f"{per_second / 1_000:,.0f}k"
+    return f"{per_second:.0f}" if per_second >= 9.95 else f"{per_second:.1f}"
 
 
 def amount(micro: float) -> str:

@@ -94,7 +94,10 @@ def health(rows: Sequence[Health]) -> Text:
 
 def counts(rows: Sequence[Count], *, most: int) -> Table:
     """A row a count, the highest first; what there is no room for is added up in the last."""
-    table = _table(["", "all", "/s"], left=1)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style=DIM, expand=True)
+    table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
+    for head in ("all", "/s"):
+        table.add_column(head, justify="right", no_wrap=True)
     kept = rows[: most if len(rows) <= most else most - 1]
     rest = rows[len(kept) :]
     others = [Count(f"{len(rest)} more", sum(row.count for row in rest), sum(row.rate for row in rest))] if rest else []
@@ -124,11 +127,12 @@ def phones(rows: Sequence[Phone], note: str) -> list[Text]:
     """A line a message: number, badge, sender, text."""
     if note and not rows:
         return [Text(note, BAD, no_wrap=True, overflow="ellipsis")]
-    return [_phone(row) for row in rows] or [Text("no messages yet", DIM)]
+    numbers = max((len(row.phone) for row in rows), default=0)
+    return [_phone(row, numbers) for row in rows] or [Text("no messages yet", DIM)]
 
 
-def _phone(row: Phone) -> Text:
-    text = Text(f"{row.phone:<17} ", DIM, no_wrap=True, overflow="ellipsis")
+def _phone(row: Phone, numbers: int) -> Text:
+    text = Text(f"{row.phone:<{numbers}} ", DIM, no_wrap=True, overflow="ellipsis")
     text.append("✓ " if row.verified else "  ", "green")
     text.append(f"{row.name}: ", "bold default")
     text.append(" ".join(row.text.split()), "strike" if row.dropped else "default")

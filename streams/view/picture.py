@@ -6,9 +6,11 @@ from typing import Final
 import msgspec
 
 from schemas.names import Lane
+from schemas.wire.frames import Code
 from streams.view.readings import Growth, Reading
 
 STAGES: Final = ("plan", "deliver", "settle", "ledger")
+_CODES: Final = {str(code.value): code.name.lower() for code in Code}
 _STEPS: Final = frozenset({"pending", "send", "waiting", "accepted"})
 """States of a message that are no end of it."""
 
@@ -110,7 +112,7 @@ class Picture(msgspec.Struct, frozen=True):
     ended: tuple[Count, ...]
     """Messages that ended without being handed off, by reason."""
     gateway: tuple[Count, ...]
-    """Frames by how the call ended, and refused messages by code."""
+    """Frames by how the call ended, then messages that were not taken by the name of the gateway's code."""
     receipts: tuple[Count, ...]
     charges: tuple[Count, ...]
     """Micro-units by currency."""
@@ -119,6 +121,11 @@ class Picture(msgspec.Struct, frozen=True):
     secrets: tuple[str, ...]
     """Secrets that have their development value."""
     aside: Aside = Aside()
+
+    @property
+    def good(self) -> bool:
+        """Whether every process is ready."""
+        return all(one.ready == "ok" for one in self.health)
 
     @property
     def rate(self) -> float:
@@ -148,9 +155,9 @@ def picture(
         ended=tuple(one for one in _counts(now, recent, "fanfare_messages_total", "state") if one.word not in _STEPS),
         gateway=_counts(now, recent, "fanfare_gateway_answers_total", "answer")
         + tuple(
-            msgspec.structs.replace(one, word=f"code {one.word}")
+            msgspec.structs.replace(one, word=_CODES.get(one.word, one.word))
             for one in _counts(now, recent, "fanfare_gateway_codes_total", "code")
-            if one.word != "0"
+            if one.word != str(Code.ACCEPTED.value)
         ),
         receipts=_counts(now, recent, "fanfare_receipts_total", "status"),
         charges=_counts(now, recent, "fanfare_ledger_posted_micro_total", "currency"),

@@ -21,7 +21,7 @@ _FONT_FACE: Final = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 
 
 class Screen:
-    """What is shown: the newest picture, and the one with most messages a second."""
+    """What is shown: the newest picture, and the one with most messages a second, all being well."""
 
     def __init__(self, watcher: Watcher, console: Console | None, *, title: str) -> None:
         self.note = ""
@@ -39,7 +39,7 @@ class Screen:
                 live = stack.enter_context(Live(console=self.console, screen=True, auto_refresh=False))
             while True:
                 seen = await self._watcher.look()
-                if self.peak is None or seen.rate >= self.peak.rate:
+                if self.peak is None or (seen.good, seen.rate) >= (self.peak.good, self.peak.rate):
                     self.peak = seen
                 if live is not None and self.console is not None:
                     shown = frame(seen, *self.console.size, title=self._title, note=self.note)

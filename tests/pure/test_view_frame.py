@@ -82,7 +82,7 @@ def drawn(shown: Picture, size: tuple[int, int], *, note: str = "") -> list[str]
 
 MUST = [
     *("1,234", "50,300", "150", "50 ms", "99 ms", "7,001", "6,989", "12", "250 ms"),
-    *("19 unknown template", "65 stopped all", "31 throttled", "8 code 131026", "40,404 delivered"),
+    *("19 unknown template", "65 stopped all", "31 throttled", "8 undeliverable", "40,404 delivered"),
     *("USD 106.18", "19,584 utility", "1 ready", "failed: shards: worker otp", "away: ledger"),
     *(
         "+140••••••402",
@@ -118,12 +118,18 @@ def test_a_frame_fits_its_terminal(size: tuple[int, int]) -> None:
 
 
 def test_what_is_away_is_said() -> None:
-    """Notes stand where phones and words would; a further slot is not missed."""
+    """Notes stand where phones and words would."""
     for size in (NARROW, WIDE):
         text = "\n".join(drawn(seen(Aside((), "no phones: nobody answers", (), "no Kafka answers")), size))
         assert "no phones: nobody answers" in text
         assert "no Kafka answers" in text
-        assert "slot 1" not in text
+
+
+def test_only_what_belongs_there_is_counted() -> None:
+    """A further slot is not missed; a message that is on its way has not ended."""
+    assert [one.name for one in seen().health] == ["worker update", "worker otp", "ledger"]
+    assert [one.word for one in seen().ended] == ["stopped_all"]
+    assert not seen().good
 
 
 def test_a_note_stands_at_the_foot() -> None:
@@ -201,6 +207,24 @@ def test_the_newest_word_of_each_business_is_heard() -> None:
 def test_ages_are_short(seconds: float | None, text: str) -> None:
     """In the unit that fits."""
     assert cells.age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("per_second", "text"),
+    [
+        (0, "-"),
+        (0.04, "<0.1"),
+        (9.96, "10"),
+        (42.4, "42"),
+        (999.7, "1.0k"),
+        (9_949, "9.9k"),
+        (9_951, "10k"),
+        (23_456, "23k"),
+    ],
+)
+def test_rates_are_short(per_second: float, text: str) -> None:
+    """At their edges, too."""
+    assert cells.rate(per_second) == text
 
 
 @given(st.lists(st.floats(0, 1e6)), st.integers(1, 40))
