@@ -22,6 +22,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("worker", "streams.commands.worker", "work for one lane: plan, deliver, settle"),
     ("gateway", "streams.commands.gateway", "run the simulated gateway with its phones"),
     ("webhook", "streams.commands.webhook", "take what the gateway reports"),
+    ("intake", "streams.commands.intake", "take events over HTTP, from businesses without Kafka"),
     ("ledger", "streams.commands.ledger", "keep the books of what was delivered, or show them"),
     ("schema", "streams.commands.schema", "print the contract as JSON Schema, and what a change of it breaks"),
     ("validate", "streams.commands.validate", "tell everything that is wrong with an event, without a Kafka"),

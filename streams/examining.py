@@ -97,6 +97,8 @@ def listeners_of(settings: Settings) -> Iterator[Listener]:
     yield from _listener(settings.webhook_port, "webhook_port", "webhook")
     yield from _listener(settings.webhook_metrics_port, "webhook_metrics_port", "webhook")
     yield from _listener(settings.ledger_metrics_port, "ledger_metrics_port", "ledger")
+    yield from _listener(settings.intake_port, "intake_port", "intake")
+    yield from _listener(settings.intake_metrics_port, "intake_metrics_port", "intake")
 
 
 def _listener(port: int, field: str, owner: str) -> Iterator[Listener]:

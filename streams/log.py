@@ -71,6 +71,15 @@ class Event(StrEnum):
     SIGNATURE_REFUSED = "signature_refused"
     RECEIPT_FOREIGN = "receipt_foreign"
     REPORTS_TAKEN = "reports_taken"
+    KEY_REFUSED = "key_refused"
+    """Intake did not know the key of a request; at most once a second, with how often."""
+    INTAKE_FULL = "intake_full"
+    """Intake had no room for a request; at most once a second, with how often."""
+    REQUEST_FAILED = "request_failed"
+    """Intake failed at one request: a defect."""
+    KAFKA_AWAY = "kafka_away"
+    """The first event in a row that Kafka did not acknowledge."""
+    KAFKA_BACK = "kafka_back"
     POSTED = "posted"
     FAULT_SET = "fault_set"
     REPORTS_OWED = "reports_owed"
@@ -109,6 +118,10 @@ WARNINGS: Final = frozenset(
         Event.SIGNATURE_REFUSED,
         Event.RECEIPT_FOREIGN,
         Event.WEBHOOK_AWAY,
+        Event.KEY_REFUSED,
+        Event.REQUEST_FAILED,
+        Event.INTAKE_FULL,
+        Event.KAFKA_AWAY,
     }
 )
 """Events that somebody should look at; :func:`log` gives them level ``warning``, the others ``info``."""

@@ -16,6 +16,7 @@ from schemas.reasons import Reason, State
 from schemas.registry import Category
 from schemas.wire.frames import Code
 from streams.instruments import OTHER, Counter, Family, Gauge, Histogram, Label
+from streams.intake.problem import Outcome
 
 REGISTRY: Final = CollectorRegistry(auto_describe=False)
 """What this process exposes; not the library's global one, so that nothing of a library's slips in."""
@@ -26,7 +27,7 @@ GCCollector(registry=REGISTRY)
 
 MAX_SHARDS: Final = 1_024
 
-PROGRAM: Final = Label("program", ("worker", "webhook", "ledger", "gateway"))
+PROGRAM: Final = Label("program", ("worker", "webhook", "ledger", "gateway", "intake"))
 LANE: Final = Label("lane", [lane.word for lane in Lane])
 STAGE: Final = Label("stage", ("plan", "deliver", "settle", "webhook", "ledger"))
 JOURNAL: Final = Label("journal", ("plans", "outcomes"))
@@ -45,6 +46,7 @@ ANSWER: Final = Label(
 CODE: Final = Label("code", [str(code.value) for code in Code] + [OTHER])
 STATUS: Final = Label("status", [status.name.lower() for status in ReceiptStatus])
 POST: Final = Label("answer", ("taken", "bad_signature", "too_old", "unreadable", "failed"))
+INTAKE: Final = Label("outcome", [outcome.value for outcome in Outcome])
 REPLY: Final = Label("kind", ("text", "button", "block", "unblock", OTHER))
 SCOPE: Final = Label("scope", [scope.name.lower() for scope in Scope])
 OP: Final = Label("op", ("revoke", "restore"))
@@ -168,6 +170,20 @@ FRAME_MESSAGES: Final = Histogram(REGISTRY, "fanfare_frame_messages", "Messages 
 
 POSTS: Final = Counter(
     REGISTRY, "fanfare_webhook_posts_total", "Batches that the gateway reported, by our answer.", POST
+)
+INTAKE_REQUESTS: Final = Counter(
+    REGISTRY, "fanfare_intake_requests_total", "HTTP requests to intake, by our answer.", INTAKE
+)
+INTAKE_EVENTS: Final = Counter(REGISTRY, "fanfare_intake_events_total", "Events that intake put into Kafka.", LANE)
+INTAKE_SECONDS: Final = Histogram(
+    REGISTRY,
+    "fanfare_intake_seconds",
+    "From a request's head to our answer, by outcome.",
+    INTAKE,
+    bounds=FAST_S,
+)
+INTAKE_IN_FLIGHT: Final = Gauge(
+    REGISTRY, "fanfare_intake_in_flight", "Requests that intake has let in and not answered yet."
 )
 RECEIPTS: Final = Counter(REGISTRY, "fanfare_receipts_total", "Receipts by what they say, in messages.", LANE, STATUS)
 FOREIGN: Final = Counter(REGISTRY, "fanfare_receipts_foreign_total", "Receipts whose reference is not ours; set aside.")

@@ -68,6 +68,7 @@ def processes(settings: Settings) -> list[Process]:
     ]
     found += [Process("webhook", settings.webhook_metrics_port), Process("ledger", settings.ledger_metrics_port)]
     found += [Process(f"gateway {lane.word}", settings.gateway_metrics(lane)) for lane in Lane]
+    found += [Process("intake", settings.intake_metrics_port)]
     return found
 
 

@@ -42,6 +42,11 @@ def _dev_secret(name: str) -> SecretStr:
     return SecretStr(hashlib.sha256(f"fanfare development {name}".encode()).hexdigest())
 
 
+def dev_intake_key(business: str) -> str:
+    """The API key under which ``deploy/dev`` knows a business; anybody can compute it."""
+    return _dev_secret(f"intake key {business}").get_secret_value()
+
+
 def _demand_hex(secret: SecretStr) -> SecretStr:
     try:
         raw = bytes.fromhex(secret.get_secret_value())
@@ -135,11 +140,14 @@ class Settings(BaseSettings):
     )
     webhook_port: Port = Field(8820, description="Port on loopback that the webhook listens on.")
     metrics_host: str = Field("127.0.0.1", description="Interface of /metrics, /livez and /readyz.")
+    intake_host: str = Field("127.0.0.1", description="Interface that HTTP intake listens on.")
+    intake_port: Port = Field(8830, description="Port that HTTP intake listens on.")
     worker_metrics_port: Port = Field(
         9810, description="Metrics of a worker: + 0 otp, + 1 update, + 2 campaign, + 100 a slot."
     )
     webhook_metrics_port: Port = Field(9820, description="Metrics of the webhook.")
     ledger_metrics_port: Port = Field(9830, description="Metrics of the ledger.")
+    intake_metrics_port: Port = Field(9850, description="Metrics of HTTP intake.")
     gateway_metrics_port: Port = Field(9840, description="Metrics of the gateway: + 0 campaign, + 1 otp, + 2 update.")
 
     @model_validator(mode="after")

@@ -64,6 +64,7 @@ def addresses(stack: Stack) -> Iterator[tuple[str, str]]:
     for lane in Lane:
         yield f"Gateway {lane.word}", f"{settings.gateway_url(lane)}/   the phones, as a page"
     yield "Webhook", settings.webhook_url
+    yield "Intake", f"http://{settings.intake_host}:{settings.intake_port}/v1/events?lane=LANE   events without Kafka"
     ports = [
         *(
             (f"worker {lane.word}" + (f" {slot}" if slot else ""), in_slot(settings, slot).worker_metrics(lane))
@@ -73,6 +74,7 @@ def addresses(stack: Stack) -> Iterator[tuple[str, str]]:
         ("webhook", settings.webhook_metrics_port),
         ("ledger", settings.ledger_metrics_port),
         *((f"gateway {lane.word}", settings.gateway_metrics(lane)) for lane in Lane),
+        ("intake", settings.intake_metrics_port),
     ]
     for name, port in ports:
         yield "Metrics", f"http://{host}:{port}/metrics   {name}"

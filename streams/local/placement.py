@@ -18,7 +18,7 @@ _HOST: Final = "127.0.0.1"
 
 def free_places(slots: int) -> dict[str, Any]:
     """Fields of :class:`Settings` that put every listener of a stack on a port that is free now."""
-    webhook, metrics_webhook, metrics_ledger, *gateways = free_ports(3 + len(Lane))
+    webhook, metrics_webhook, metrics_ledger, intake, metrics_intake, *gateways = free_ports(5 + len(Lane))
     urls = {f"gateway_{lane.word}": f"http://{_HOST}:{port}" for lane, port in zip(Lane, gateways, strict=True)}
     return {
         **urls,
@@ -26,6 +26,8 @@ def free_places(slots: int) -> dict[str, Any]:
         "webhook_url": f"http://{_HOST}:{webhook}/v1/reports",
         "webhook_metrics_port": metrics_webhook,
         "ledger_metrics_port": metrics_ledger,
+        "intake_port": intake,
+        "intake_metrics_port": metrics_intake,
         "worker_metrics_port": _free_base([lane + 100 * slot for lane in Lane for slot in range(slots)]),
         "gateway_metrics_port": _free_base([int(lane) for lane in Lane]),
     }
@@ -47,6 +49,8 @@ def ports_of(settings: Settings, slots: int) -> list[int]:
         settings.webhook_port,
         settings.webhook_metrics_port,
         settings.ledger_metrics_port,
+        settings.intake_port,
+        settings.intake_metrics_port,
         *(settings.gateway_metrics(lane) for lane in Lane),
         *(in_slot(settings, slot).worker_metrics(lane) for lane in Lane for slot in range(slots)),
     ]

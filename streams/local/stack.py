@@ -1,8 +1,9 @@
-"""Everything on one machine: Kafka, topics, registry, gateway, webhook, ledger, workers. Started in order, stopped in reverse.
+"""Everything on one machine: Kafka, topics, registry, gateway, webhook, ledger, workers, intake. Started in order, stopped in reverse.
 
 What ``fanfare dev``, ``fanfare demo`` and the fault tests run on. Processes are called
 
     ledger   webhook   gateway-campaign  gateway-otp  gateway-update   worker-otp-0  worker-update-0  worker-campaign-0
+    intake
 
 (with -1, -2 ... for further slots). Each starts after those that take what it gives, so that a stop in reverse leaves
 nothing without a taker.
@@ -125,8 +126,8 @@ class Stack:
         self._load()
         await self._prepare(located)
         self.processes = {process.name: process for process in self._planned()}
-        *takers, workers = self._groups()
-        for wave in ([process for group in takers for process in group], workers):
+        *takers, workers, intake = self._groups()
+        for wave in ([process for group in takers for process in group], [*workers, *intake]):
             self._say("starting " + ", ".join(process.name for process in wave))
             for process in wave:
                 await process.start()
@@ -178,6 +179,7 @@ class Stack:
             for slot in range(self.plan.slots)
             for lane in Lane
         ]
+        rows.append(("intake", ("intake",), settings.intake_metrics_port))
         return [self._process(name, arguments, port) for name, arguments, port in rows]
 
     def _process(self, name: str, arguments: tuple[str, ...], port: int) -> Process:
@@ -194,7 +196,7 @@ class Stack:
 
     def _groups(self) -> list[list[Process]]:
         """Those that take before those that give."""
-        kinds = ("ledger", "webhook", "gateway", "worker")
+        kinds = ("ledger", "webhook", "gateway", "worker", "intake")
         return [[each for each in self.processes.values() if each.name.startswith(kind)] for kind in kinds]
 
 

@@ -47,7 +47,7 @@ async def _addresses_answer(dev: Terminal) -> None:
     """Each /metrics has a /readyz beside it that says ok, and each gateway shows its phones."""
     metrics = re.findall(r"(http://\S+)/metrics", "\n".join(dev.lines))
     pages = re.findall(r"(http://\S+/)   the phones", "\n".join(dev.lines))
-    assert (len(metrics), len(pages)) == (8, 3)
+    assert (len(metrics), len(pages)) == (9, 3)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
         for url in metrics:
             async with session.get(f"{url}/readyz") as answer:

@@ -96,7 +96,7 @@ async def test_scraping_tells_the_living_from_those_who_are_away(
 
 
 def test_every_process_of_the_development_set_up_is_looked_for(settings: Settings) -> None:
-    """A worker a lane, webhook, ledger, a gateway listener a lane; further slots are not missed when they are not there."""
+    """A worker a lane, webhook, ledger, a gateway listener a lane, intake; further slots are not missed when they are not there."""
     wanted = [process.name for process in processes(settings) if not process.optional]
     lanes = ["otp", "update", "campaign"]
     assert wanted == [
@@ -104,6 +104,7 @@ def test_every_process_of_the_development_set_up_is_looked_for(settings: Setting
         "webhook",
         "ledger",
         *(f"gateway {lane}" for lane in lanes),
+        "intake",
     ]
 
 

@@ -83,10 +83,10 @@ def test_the_ports_of_the_development_settings_are_all_different() -> None:
     """Each names a setting that exists; a gateway elsewhere has no port here, nor has a port of 0."""
     listeners = list(listeners_of(load()))
     known = {variable for variable, _, _ in table()}
-    assert len({one.port for one in listeners}) == len(listeners) == 12
+    assert len({one.port for one in listeners}) == len(listeners) == 14
     assert {one.setting for one in listeners} <= known
     elsewhere = load(gateway_otp="https://gateway.example:443", webhook_metrics_port=0)
-    assert len(list(listeners_of(elsewhere))) == 10
+    assert len(list(listeners_of(elsewhere))) == 12
 
 
 def test_without_a_kafka_it_says_so_and_exits_1() -> None:

@@ -1,0 +1,109 @@
+"""`fanfare intake`: takes events over HTTP, from businesses without Kafka."""
+
+import asyncio
+import signal
+import sys
+from typing import Annotated, Final, NoReturn
+
+import typer
+import uvloop
+from aiohttp import web
+
+from schemas import topics
+from streams import clock, log
+from streams.health import Health
+from streams.intake.directory import Directory
+from streams.intake.room import Room
+from streams.intake.server import Intake
+from streams.kafka.cluster_errors import ClusterError
+from streams.kafka.publisher import Publisher, PublishError
+from streams.kafka.readiness import demand_listener
+from streams.kafka.tail import Tail
+from streams.log import Event
+from streams.settings import Settings, SettingsError, load
+
+_REGISTRY_WAIT_MS: Final = 500
+_CATCH_UP_S: Final = 30.0
+_STALE_MS: Final = 30_000
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def intake(
+    bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT,...", help="Kafka to append to.")] = None,
+    host: Annotated[str | None, typer.Option(help="Interface to listen on; loopback if not given.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Take CloudEvents at POST /v1/events?lane=otp|update|campaign and append them to Kafka; Ctrl-C stops it.
+
+    Content types: application/cloudevents+json (one event), application/cloudevents-batch+json (up to 256 in 1 MB, all or none),
+    or application/json with ce-* headers. Authorization: Bearer KEY says whose they are; the registry holds the SHA-256 of KEY
+    (kind api_key: id, business, sha256, active). Make one: openssl rand -hex 32; printf %s KEY | sha256sum.
+
+    202 with name, lane and status_topic comes once Kafka has acknowledged, for a batch in its order; anything else is
+    application/problem+json with every error (place, reason, detail) and nothing was taken, but for 503, where that is not known.
+    429, 503 and no answer: send the same again after Retry-After; an id is accepted once. TLS is a proxy's to add.
+    """
+    try:
+        settings = load(bootstrap=bootstrap, intake_host=host, intake_port=port)
+        demand_listener(settings.bootstrap)
+    except (ClusterError, SettingsError) as error:
+        _refuse(str(error))
+    log.configure(level=settings.log_level, program="intake")
+    try:
+        uvloop.run(_run(settings))
+    except OSError as error:
+        _refuse(f"port {settings.intake_port} or the metrics port: {error.strerror or error}")
+    except PublishError as error:
+        _refuse(str(error))
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    directory = Directory(dev=settings.dev)
+    registry = Tail(settings.bootstrap, topics.REGISTRY, directory.apply, wait_ms=_REGISTRY_WAIT_MS)
+    publisher = Publisher(settings.bootstrap, "intake")
+    await publisher.start()
+    try:
+        await registry.start()
+        await registry.caught_up(_CATCH_UP_S)
+        _demand_own_keys(settings, directory)
+        await _serve(
+            settings,
+            Intake(publisher, directory, shards=settings.shards, now_ms=clock.now_ms, room=Room()),
+            registry,
+            stop,
+        )
+    finally:
+        await registry.stop()
+        await publisher.stop()
+    log.log(Event.STOPPED, component="intake")
+
+
+async def _serve(settings: Settings, server: Intake, registry: Tail, stop: asyncio.Event) -> None:
+    runner = server.runner()
+    ready = {"registry": lambda: _stale(registry)}
+    async with Health(settings, "intake", port=settings.intake_metrics_port, ready=ready):
+        await runner.setup()
+        await web.TCPSite(runner, settings.intake_host, settings.intake_port).start()
+        log.log(Event.SERVING, component="intake", port=runner.addresses[0][1])
+        await stop.wait()
+        await runner.cleanup()
+
+
+def _stale(registry: Tail) -> str | None:
+    age_ms = registry.fresh_ms(0)
+    return None if age_ms < _STALE_MS else f"was last read to its end {age_ms // 1000} s ago"
+
+
+def _demand_own_keys(settings: Settings, directory: Directory) -> None:
+    if not settings.dev and (known := directory.dev_keys()):
+        _refuse(f"FANFARE_DEV is off but anybody can compute these registered API keys: {', '.join(known)}")
+
+
+def _refuse(sentence: str) -> NoReturn:
+    print(f"fanfare intake: {sentence}", file=sys.stderr)
+    raise typer.Exit(1)

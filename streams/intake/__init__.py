@@ -1,0 +1,1 @@
+"""HTTP intake: CloudEvents over HTTP into ``requests.<lane>``, for businesses without Kafka."""

@@ -1,0 +1,190 @@
+"""HTTP intake as a process on real Kafka: what stands in the log when it answers 202, who is let in, what outages cost."""
+
+import asyncio
+import contextlib
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+
+import aiohttp
+import msgspec
+import pytest
+
+from broker.registry import Registry
+from schemas import topics
+from schemas.names import Lane, partition_of, request_name, text_of
+from schemas.registry import ApiKey
+from schemas.topics import catalogue
+from streams import clock
+from streams.intake.directory import digest_of
+from streams.intake.room import MAX_OF_ONE
+from streams.kafka.cluster import Cluster, start_cluster
+from streams.kafka.provision import provision
+from streams.kafka.scan import Record, scan
+from streams.registration import changes, read_files, write
+from tests.acceptance.http_inputs import SHOP, Answer, Call, call_of, send
+from tests.kafka.registered import REGISTRY_FILES, SHARDS, silent
+from tests.programs import PATIENCE_S, Program
+
+_ids = count()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Kafka of this module's own, which may be paused, with the catalogue's topics and the development registry."""
+    with asyncio.Runner() as runner:
+        started = runner.run(start_cluster(data=tmp_path_factory.mktemp("kafka"), say=silent))
+        try:
+            runner.run(provision(started.bootstrap, catalogue((SHOP,)), shards=SHARDS, dev=True, say=silent))
+            runner.run(write(started.bootstrap, changes(read_files(REGISTRY_FILES), Registry())))
+            yield started
+        finally:
+            runner.run(started.stop())
+
+
+class Running:
+    """`fanfare intake`, and a client of it."""
+
+    def __init__(self, cluster: Cluster, session: aiohttp.ClientSession) -> None:
+        self.cluster = cluster
+        self.program = Program("intake")
+        self._session = session
+
+    async def send(self, call: Call) -> Answer:
+        """The answer to a request."""
+        return await send(self._session, self.program.url, call)
+
+    async def records(self, lane: Lane, event_id: str) -> list[Record]:
+        """The records of an event, as they stand in its lane."""
+        found = [record async for bite in scan(self.cluster.bootstrap, topics.requests(lane)) for record in bite]
+        return [record for record in found if msgspec.json.decode(record.value or b"{}").get("id") == event_id]
+
+
+@contextlib.asynccontextmanager
+async def running(cluster: Cluster, **settings: object) -> AsyncIterator[Running]:
+    """An intake that listens."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        intake = Running(cluster, session)
+        fields = {"bootstrap": cluster.bootstrap, "shards": SHARDS, "intake_metrics_port": 0, **settings}
+        try:
+            await intake.program.start("intake", **fields)
+            yield intake
+        finally:
+            await intake.program.kill()
+
+
+@pytest.fixture
+async def intake(cluster: Cluster) -> AsyncIterator[Running]:
+    """A running intake."""
+    async with running(cluster) as started:
+        yield started
+
+
+def new_call(*, lane: Lane = Lane.UPDATE, business: str = SHOP) -> Call:
+    """A sound request with an id of its own."""
+    return call_of(f"event-{next(_ids)}", clock.now_ms(), lane=lane, business=business)
+
+
+async def test_what_is_answered_202_stands_in_kafka(intake: Running) -> None:
+    """Byte for byte, under the business's key in its partition; the answer names the request and where its statuses come."""
+    for lane, business in ((Lane.OTP, "bank-meridian"), (Lane.UPDATE, SHOP), (Lane.CAMPAIGN, "airline-ua")):
+        call = new_call(lane=lane, business=business)
+        answer = await intake.send(call)
+        name = text_of(request_name(lane, call.event["source"], call.event["id"]))
+        assert answer.status == 202
+        assert answer.headers["Content-Type"].startswith("application/json")
+        assert answer.told == {"name": name, "lane": lane.word, "status_topic": f"status.{business}"}
+        (record,) = await intake.records(lane, call.event["id"])
+        assert (record.key, record.value) == (business.encode(), call.body)
+        assert record.partition == partition_of(business.encode(), SHARDS)
+        assert record.headers == (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
+
+
+async def test_binary_mode_becomes_the_same_bytes_each_time(intake: Running) -> None:
+    """Attributes from headers, percent-encoded ones too; in Kafka it is one event in structured mode."""
+    call = new_call()
+    sent = dict(call.event)
+    call.binary(subject="%E2%82%AC%205", time=f'"{sent["time"]}"')
+    first, again = await intake.send(call), await intake.send(call)
+    assert (first.status, again.told) == (202, first.told)
+    one, two = await intake.records(Lane.UPDATE, sent["id"])
+    assert one.value == two.value
+    assert msgspec.json.decode(one.value or b"") == {**sent, "subject": "€ 5"}
+
+
+async def test_a_batch_is_taken_whole_and_in_order(intake: Running) -> None:
+    """One answer an event, in the batch's order; with one that is wrong, none is taken."""
+    calls = [new_call() for _ in range(20)]
+    batch = new_call()
+    batch.batch(*(call.event for call in calls))
+    answer = await intake.send(batch)
+    names = [text_of(request_name(Lane.UPDATE, call.event["source"], call.event["id"])) for call in calls]
+    assert (answer.status, [told["name"] for told in answer.told]) == (202, names)
+    places = [(await intake.records(Lane.UPDATE, call.event["id"]))[0].offset for call in calls]
+    assert places == sorted(places)
+    sound, wrong = new_call(), new_call()
+    wrong.event["data"]["template"] = "none"
+    batch.batch(sound.event, wrong.event)
+    assert [error["place"] for error in (await intake.send(batch)).errors] == ["/1/data/template"]
+    assert await intake.records(Lane.UPDATE, sound.event["id"]) == []
+
+
+async def test_a_key_works_from_its_registration_until_it_is_switched_off(intake: Running) -> None:
+    """Without a restart; a second key of the business goes on."""
+    entry = ApiKey("rotated", SHOP, digest_of("a key of the shop"))
+    call = new_call()
+    call.head("Authorization", "Bearer a key of the shop")
+    assert (await intake.send(call)).status == 401
+    for active, wanted in ((True, 202), (False, 401)):
+        await write(intake.cluster.bootstrap, [msgspec.structs.replace(entry, active=active)])
+        async with asyncio.timeout(PATIENCE_S):
+            while (await intake.send(call)).status != wanted:
+                await asyncio.sleep(0.05)
+    assert (await intake.send(call)).headers["WWW-Authenticate"].startswith("Bearer")
+    assert (await intake.send(new_call())).status == 202
+
+
+async def test_without_kafka_nothing_is_lost_and_nothing_is_doubled(intake: Running) -> None:
+    """As many as there is room for wait and get 503, more get 429; sent again when Kafka is back, each is 202, with its bytes."""
+    calls = [new_call() for _ in range(MAX_OF_ONE + 3)]
+    assert (await intake.send(new_call())).status == 202
+    intake.cluster.pause_node(1)
+    try:
+        answers = await asyncio.gather(*(intake.send(call) for call in calls))
+    finally:
+        intake.cluster.resume_node(1)
+    told = Counter((answer.status, answer.headers["Retry-After"], answer.errors[0]["reason"]) for answer in answers)
+    assert told == {(503, "2", "kafka_away"): MAX_OF_ONE, (429, "1", "too_many_in_flight"): 3}
+    async with asyncio.timeout(PATIENCE_S):
+        while (await intake.send(calls[0])).status != 202:
+            await asyncio.sleep(0.1)
+    assert {(await intake.send(call)).status for call in calls[1:]} == {202}
+    for call in calls:
+        assert {record.value for record in await intake.records(Lane.UPDATE, call.event["id"])} == {call.body}
+
+
+async def test_a_kill_costs_an_answer_and_no_event(intake: Running) -> None:
+    """Every 202 stands in Kafka after ``kill -9``; whoever got none repeats, and it is taken."""
+    calls = [new_call() for _ in range(50)]
+    sent = [asyncio.ensure_future(intake.send(call)) for call in calls]
+    await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+    await intake.program.kill()
+    ended = await asyncio.gather(*sent, return_exceptions=True)
+    await intake.program.start("intake", bootstrap=intake.cluster.bootstrap, shards=SHARDS, intake_metrics_port=0)
+    for call, answer in zip(calls, ended, strict=True):
+        if isinstance(answer, Answer):
+            assert answer.status == 202
+            assert await intake.records(Lane.UPDATE, call.event["id"])
+        else:
+            assert (await intake.send(call)).status == 202
+
+
+async def test_outside_development_it_refuses_keys_that_anybody_can_compute(cluster: Cluster) -> None:
+    """It does not start beside those of ``deploy/dev``, and says which."""
+    secret = os.urandom(32).hex()
+    own = {"pepper": secret, "ref_secret": secret, "webhook_secret": secret, "seal_keys": "{}"}
+    own["address_keys"] = f'{{"7": "{secret}"}}'
+    with pytest.raises(AssertionError, match="anybody can compute these registered API keys: dev_airline_ua"):
+        async with running(cluster, dev=False, **own):
+            pass
