@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 import aiokafka
@@ -16,13 +16,17 @@ from streams.kafka.scan import ScanError
 _BEFORE: Final = 20
 """So many records of each topic are read that stand there already: the newest words of a quiet deployment."""
 _POLL_MS: Final = 500
-_LOOK_MS: Final = 15_000
-"""How often topics of businesses that have been registered meanwhile are looked for."""
+_LOOK_S: Final = 15.0
 _REQUEST_TIMEOUT_MS: Final = 5_000
 
 
-async def follow_statuses(bootstrap: str) -> AsyncIterator[list[tuple[str, bytes | None]]]:
-    """(topic, value) of new statuses in bites, for ever, perhaps empty. Raises :class:`ScanError`."""
+async def follow_statuses(
+    bootstrap: str, *, look_s: float = _LOOK_S
+) -> AsyncGenerator[list[tuple[str, bytes | None]], None]:
+    """(topic, value) of new statuses in bites, for ever, perhaps empty. Raises :class:`ScanError`.
+
+    Topics of businesses that have been registered meanwhile, and whether Kafka is there, are looked for every ``look_s``.
+    """
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         client_id="status-view",
@@ -33,9 +37,9 @@ async def follow_statuses(bootstrap: str) -> AsyncIterator[list[tuple[str, bytes
     )
     try:
         await consumer.start()
-        looked_ms = -_LOOK_MS
+        looked_ms: int | None = None
         while True:
-            if clock.monotonic_ms() - looked_ms >= _LOOK_MS:
+            if looked_ms is None or clock.monotonic_ms() - looked_ms >= look_s * 1_000:
                 await _look(consumer)
                 looked_ms = clock.monotonic_ms()
             if not consumer.assignment():
