@@ -7,6 +7,7 @@ are passed on as event ``library`` from WARNING up with the bare template and th
 hold content.
 """
 
+import contextlib
 import json
 import logging
 import re
@@ -100,6 +101,7 @@ class Event(StrEnum):
     EXIT_REFUSED_START = "exit_refused_start"
     EXIT_GROUP_LOST = "exit_group_lost"
     EXIT_OVERSIZE = "exit_oversize"
+    EXIT_DISK_REFUSED = "exit_disk_refused"
 
 
 WARNINGS: Final = frozenset(
@@ -145,7 +147,7 @@ def configure(*, level: str = "info", to: BinaryIO | None = None, **context: str
             structlog.processors.JSONRenderer(serializer=_serialize),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer if to is None else to),
+        logger_factory=structlog.BytesLoggerFactory(_Lossy(sys.stderr.buffer if to is None else to)),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -163,6 +165,21 @@ def get(component: str) -> structlog.typing.FilteringBoundLogger:
     """The logger of one component: ``log.info("slot_joined", generation=3)``; names from :class:`Event`."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=component)
     return logger
+
+
+class _Lossy:
+    """A stream that loses a line which the disk or the reader does not take: no reason to stop what the line is about."""
+
+    def __init__(self, to: BinaryIO) -> None:
+        self._to = to
+
+    def write(self, line: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._to.write(line)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._to.flush()
 
 
 class _LibraryHandler(logging.Handler):

@@ -28,6 +28,7 @@ class Exit(IntEnum):
     REFUSED_START = 80
     GROUP_LOST = 81
     OVERSIZE = 82
+    DISK_REFUSED = 83
 
 
 _MEANINGS: Final = {
@@ -44,6 +45,7 @@ _MEANINGS: Final = {
     Exit.REFUSED_START: "This process must not start as it is configured or installed; the fields say why.",
     Exit.GROUP_LOST: "The consumer group can no longer be followed: its coordinator gave an error that does not heal.",
     Exit.OVERSIZE: "A record was built larger than Kafka takes; records must be bounded before they are sent.",
+    Exit.DISK_REFUSED: "The disk took no more: it is full, or fails. Nothing is lost; make room, and start again.",
 }
 
 

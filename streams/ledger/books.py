@@ -40,11 +40,17 @@ class BooksBrokenError(BooksError):
     """The file does not add up: it was changed by something else, or the disk is failing."""
 
 
+class BooksDiskError(BooksError):
+    """The disk took no more: it is full, or fails. What was committed stands; the rest is in ``charges``."""
+
+
 class BooksForeignError(BooksError):
     """There is no such file, or another release wrote it."""
 
 
 FILE: Final = "ledger.sqlite3"
+_PRIMARY: Final = 0xFF
+"""SQLite's extended result codes have the plain one in their last byte."""
 _LAYOUT: Final = 1
 """Written to ``user_version``; another one is refused, for the file can be rebuilt."""
 
@@ -127,15 +133,19 @@ class Books:
         return _upto(self._db)
 
     def post(self, partition: int, records: Sequence[LogRecord]) -> Posted:
-        """Post the next ``records`` of a partition of ``charges`` and move its offset, in one transaction."""
+        """Post the next ``records`` of a partition of ``charges`` and move its offset, in one transaction.
+
+        Raises :class:`BooksDiskError`, after which these books are of no more use: open them again.
+        """
         point("ledger.charge")
-        self._db.execute("BEGIN IMMEDIATE")
-        batch = Batch(self._db, partition)
-        for record in records:
-            batch.add(record)
-        posted = batch.write(records[-1].offset + 1)
-        point("ledger.posted")
-        self._db.execute("COMMIT")
+        with _disk_named():
+            self._db.execute("BEGIN IMMEDIATE")
+            batch = Batch(self._db, partition)
+            for record in records:
+                batch.add(record)
+            posted = batch.write(records[-1].offset + 1)
+            point("ledger.posted")
+            self._db.execute("COMMIT")
         point("ledger.committed")
         return posted
 
@@ -181,13 +191,27 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         yield db
 
 
+@contextmanager
+def _disk_named() -> Iterator[None]:
+    """What SQLite says of a disk that takes no more is told apart from all else that it may say."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & _PRIMARY in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise BooksDiskError(
+                f"the disk of the ledger takes no more ({error}); make room, and start again"
+            ) from error
+        raise
+
+
 def _opened(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
     try:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        _lay_out(db, path)
-        _check(db, path)
+        with _disk_named():
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            _lay_out(db, path)
+            _check(db, path)
     except sqlite3.DatabaseError as error:
         db.close()
         raise BooksBrokenError(f"{path} cannot be read ({error}); move it away, and the books are rebuilt") from error

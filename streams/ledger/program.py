@@ -16,9 +16,10 @@ from schemas.reasons import Reason
 from schemas.registry import Category
 from streams import metrics
 from streams.health import Health
+from streams.kafka.fatal import Exit, fatal
 from streams.kafka.reader import LogRecord
 from streams.kafka.tail import Tail
-from streams.ledger.books import FILE, Books
+from streams.ledger.books import FILE, Books, BooksDiskError
 from streams.ledger.posting import Posted
 from streams.log import Event, log
 from streams.settings import Settings
@@ -62,7 +63,10 @@ class Ledger:
             await self._tail.stop()
 
     def _post(self, partition: int, records: Sequence[LogRecord]) -> None:
-        posted = self._books.post(partition, records)
+        try:
+            posted = self._books.post(partition, records)
+        except BooksDiskError:
+            fatal(Exit.DISK_REFUSED, component="ledger", partition=partition, upto=records[0].offset)
         _count(posted)
         if posted.set_aside:
             log(Event.RECORD_UNREADABLE, component="ledger", partition=partition, records=posted.set_aside)
@@ -71,11 +75,18 @@ class Ledger:
 
 async def keep_books(settings: Settings, stop: asyncio.Event) -> None:
     """Keep the books of a deployment until ``stop`` is set; raises :class:`streams.ledger.books.BooksError`."""
-    with Books(path_of(settings)) as books:
+    with _opened(path_of(settings)) as books:
         ledger = Ledger(settings, books)
         async with Health(settings, "ledger", port=settings.ledger_metrics_port, ready={"complete": ledger.behind}):
             await ledger.run(stop)
     log(Event.STOPPED, component="ledger")
+
+
+def _opened(path: Path) -> Books:
+    try:
+        return Books(path)
+    except BooksDiskError:
+        fatal(Exit.DISK_REFUSED, component="ledger")
 
 
 def _count(posted: Posted) -> None:

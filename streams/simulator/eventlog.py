@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from schemas.wire.frames import GatewayEvent
+from streams.kafka.fatal import Exit, fatal
 
 FILE_NAME: Final = "events.jsonl"
 _TAIL_BLOCK: Final = 1 << 16
@@ -22,7 +23,7 @@ _Shape = TypeVar("_Shape")
 
 
 class EventLog:
-    """The log in ``folder``, opened for one writer. Failing to write is fatal to the process: let it raise."""
+    """The log in ``folder``, opened for one writer."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -31,13 +32,16 @@ class EventLog:
         self.size = _cut_torn_line(self._file)
 
     def append(self, events: Iterable[GatewayEvent]) -> None:
-        """Append ``events`` in one write; they are with the operating system when this returns. ``OSError`` if not."""
+        """Append ``events`` in one write; they are with the operating system when this returns, or the process ends."""
         block = _encoder.encode_lines(list(events))
         if not block:
             return
-        written = os.write(self._file, block)
-        if written != len(block):
-            raise OSError(f"only {written} of {len(block)} bytes of the log were written")
+        try:
+            written = os.write(self._file, block)
+        except OSError as error:
+            fatal(Exit.DISK_REFUSED, component="gateway", error=error.strerror)
+        if written != len(block):  # what was not answered is cut off, or told again, at the next start
+            fatal(Exit.DISK_REFUSED, component="gateway", written=written, wanted=len(block))
         self.size += written
 
     def close(self) -> None:

@@ -11,7 +11,6 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Final
@@ -20,6 +19,7 @@ import msgspec
 from aiohttp import web
 
 from schemas.wire.frames import Epoch, Frame, Hello
+from streams.kafka.fatal import Exit, fatal
 from streams.log import Event, log
 from streams.simulator.faults import parse
 from streams.simulator.mishaps import after, before
@@ -32,8 +32,6 @@ KEEP_ALIVE_S: Final = 120
 
 _FULL_RETRY_S: Final = 1
 _JSON: Final = "application/json"
-_EXIT_LOG_LOST: Final = 74
-"""``EX_IOERR`` of sysexits(3)."""
 _PAGE: Final = files("streams.simulator").joinpath("phone.html").read_bytes()
 
 _frames = msgspec.json.Decoder(Frame)
@@ -147,8 +145,7 @@ def _log_or_exit() -> Iterator[None]:
     except FormError:
         raise  # before anything was taken
     except Exception as error:  # noqa: BLE001 -- the one exit of a listener that may not go on
-        log(Event.EXIT_CRASHED, component="gateway", error=type(error).__name__)
-        os._exit(_EXIT_LOG_LOST)
+        fatal(Exit.CRASHED, component="gateway", error=type(error).__name__)
 
 
 def _json(value: object, status: int = 200) -> web.Response:

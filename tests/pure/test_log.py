@@ -152,3 +152,11 @@ def test_every_name_in_the_program_is_listed() -> None:
     found = list(literal_events())
     assert found
     assert not [(place, name) for place, name in found if name not in set(log.Event)]
+
+
+def test_a_full_disk_loses_the_line_and_nothing_else(lines: Lines) -> None:
+    """What the line is about goes on: a worker needs no disk."""
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        log.configure(to=full, program="test")
+        log.log(log.Event.STARTED)
+    assert lines() == []
