@@ -1,14 +1,17 @@
-"""One Kafka broker of three is killed under load, missed for longer than its session, and brought back."""
+"""A Kafka broker under load: killed, missed for longer than its session and brought back; or it stands still for a while."""
 
 import asyncio
 from typing import Final
 
-from streams.kafka.cluster import BROKER_SESSION_MS
+from streams.kafka.cluster import BROKER_SESSION_MS, Cluster
 from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.readiness import admin
 from tests.faults.scene import Scene
 
-NODES: Final = (1, 2, 3)
+STALL_S: Final = 3.0
+"""Below the deadline of an append: everybody waits, nobody has to end."""
+FREEZE_S: Final = 10.0
+"""Beyond every deadline and every session: of three brokers another takes over, of one everybody begins again."""
 _AWAY_S: Final = BROKER_SESSION_MS / 1000 + 6
 """So long that everything has to be served by the two others before it is back."""
 _IN_SYNC_S: Final = 60
@@ -16,13 +19,44 @@ _IN_SYNC_S: Final = 60
 
 async def broker(scene: Scene) -> None:
     """SIGKILL of the node that the fault names; over when it is back, its copies are in sync and every process is ready."""
-    cluster, node = scene.stack.cluster, int(scene.done.name.rpartition("-")[2])
-    if cluster is None:
-        raise ClusterError("A broker of somebody else's Kafka is not killed.")
+    cluster, node = _node(scene)
     scene.harm()
     await cluster.kill_node(node)
     await asyncio.sleep(_AWAY_S)
     await cluster.start_node(node)
+    await _whole(scene)
+
+
+async def stall(scene: Scene) -> None:
+    """SIGSTOP, SIGCONT after :data:`STALL_S`."""
+    await _paused(scene, STALL_S)
+
+
+async def freeze(scene: Scene) -> None:
+    """SIGSTOP, SIGCONT after :data:`FREEZE_S`."""
+    await _paused(scene, FREEZE_S)
+
+
+async def _paused(scene: Scene, pause_s: float) -> None:
+    cluster, node = _node(scene)
+    scene.harm()
+    cluster.pause_node(node)
+    try:
+        await asyncio.sleep(pause_s)
+    finally:
+        cluster.resume_node(node)
+    await _whole(scene)
+
+
+def _node(scene: Scene) -> tuple[Cluster, int]:
+    """The broker that the fault names."""
+    if scene.stack.cluster is None:
+        raise ClusterError("A broker of somebody else's Kafka is left alone.")
+    return scene.stack.cluster, int(scene.done.name.rpartition("-")[2])
+
+
+async def _whole(scene: Scene) -> None:
+    """Return when all copies are in sync and every process is ready."""
     async with asyncio.timeout(_IN_SYNC_S):
         while await _out_of_sync(scene.stack.bootstrap):
             await asyncio.sleep(0.5)

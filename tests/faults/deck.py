@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from tests.faults import brokers, journals, kinds
+from tests.faults import brokers, disks, journals, kinds
 from tests.faults.scene import Fault
 
 FAULTS: Final[Mapping[str, Fault]] = {
@@ -15,10 +15,13 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "guest": kinds.guest,
     "claim": journals.claim,
     "void": journals.void,
+    "disk": disks.disk,
+    "stall": brokers.stall,
+    "freeze": brokers.freeze,
     "broker": brokers.broker,
 }
 
-LONG: Final = frozenset({"sigstop", "broker"})
+LONG: Final = frozenset({"sigstop", "stall", "freeze", "broker"})
 """Kinds that outlast the time between two faults: two of three are made alone, or none of them could be measured."""
 DELICATE: Final = frozenset({"claim", "void"})
 """Kinds that look into Kafka themselves and so are not mixed with faults of brokers."""
@@ -31,8 +34,10 @@ class Card(NamedTuple):
     target: str
 
 
+BROKER: Final = "kafka"
+"""The target of faults that hit no process of ours."""
 _OTHERS: Final = ("gateway", "webhook", "ledger")
-_OF_PROCESSES: Final = (
+_OF_ANY: Final = (
     *[Card("kill", "worker")] * 4,
     *[Card("point", "worker")] * 6,
     *[Card("sigterm", "worker")] * 3,
@@ -43,10 +48,12 @@ _OF_PROCESSES: Final = (
     Card("guest", "worker"),
     *[Card(kind, target) for kind in ("kill", "point") for target in _OTHERS],
     Card("point", "gateway"),
+    *[Card("disk", target) for target in ("gateway", "ledger")],
+    *[Card(kind, BROKER) for kind in ("stall", "freeze")],
 )
 
 
 def cards(nodes: int) -> tuple[Card, ...]:
     """One pass of the deck; with three nodes every sixth fault is a broker's."""
-    others = len(_OF_PROCESSES) // 5 if nodes == 3 else 0
-    return _OF_PROCESSES + (Card("broker", "kafka"),) * others
+    others = len(_OF_ANY) // 5 if nodes == 3 else 0
+    return _OF_ANY + (Card("broker", BROKER),) * others

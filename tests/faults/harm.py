@@ -13,8 +13,7 @@ from schemas.names import Lane
 from streams import clock
 from streams.local.processes import Process
 from streams.local.stack import Stack
-from tests.faults.brokers import NODES
-from tests.faults.deck import DELICATE, FAULTS, LONG, Card
+from tests.faults.deck import BROKER, DELICATE, FAULTS, LONG, Card
 from tests.faults.points import POINTS, Deck
 from tests.faults.scene import Done, Fault, Place, Scene, lane_of, places_of
 
@@ -64,7 +63,7 @@ class Harm:
         await self._until(lambda: not self._under_way)
 
     def _start(self, card: Card, process: Process | None) -> None:
-        name = process.name if process is not None else f"kafka-{self._rng.choice(NODES)}"
+        name = process.name if process is not None else f"{BROKER}-{self._rng.randint(1, self._stack.plan.nodes)}"
         done = Done(card.kind, name, self._places(process), began_ms=clock.now_ms(), harmed_ms=clock.now_ms())
         self.done.append(done)
         self.run_queue.append(round(os.getloadavg()[0], 1))
@@ -81,11 +80,12 @@ class Harm:
     def _may(self, card: Card, *, alone: bool) -> bool:
         """Whether a fault may begin now."""
         kinds = {done.kind for done in self._under_way.values()}
+        of_broker = any(done.name.startswith(BROKER) for done in self._under_way.values())
         if alone:
             return not kinds
-        if card.kind == "broker":
-            return not kinds & {"broker", *DELICATE}
-        return bool(self._free(card)) and not (card.kind in DELICATE and "broker" in kinds)
+        if card.target == BROKER:
+            return not of_broker and not kinds & DELICATE
+        return bool(self._free(card)) and not (card.kind in DELICATE and of_broker)
 
     def _chosen(self, card: Card) -> Process | None:
         """Whom to hit, None for a broker: every other time one in a lane that is in no trouble, if there is any."""

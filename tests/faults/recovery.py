@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 
 from schemas.names import Lane
 from streams.kafka.cluster import BROKER_SESSION_MS
+from tests.faults.brokers import FREEZE_S, STALL_S
+from tests.faults.disks import FULL_S
 from tests.faults.scene import SESSION_MS, Done, Place
 
 BOUNDS_S: Final = {
@@ -24,6 +26,9 @@ BOUNDS_S: Final = {
     "claim": 5.0,
     "sigterm": 3.0,
     "sigstop": SESSION_MS / 1000 + 3,
+    "disk": FULL_S + 5,
+    "stall": STALL_S + 3,
+    "freeze": FREEZE_S + 5,
     "broker": BROKER_SESSION_MS / 1000 + 5,
 }
 """By kind of fault: what recovery may last at most."""

@@ -16,6 +16,9 @@ SHORT = (
     Card("sigterm", "worker"),
     Card("kill", "worker"),
     Card("kill", "ledger"),
+    Card("disk", "gateway"),
+    Card("disk", "ledger"),
+    Card("stall", "kafka"),
 )
 
 
@@ -33,8 +36,10 @@ async def audited(campaign: Campaign) -> dict[str, object]:
 
 @pytest.mark.slow
 async def test_kills_pauses_and_doubles_lose_and_double_nothing(tmp_path: Path) -> None:
-    """Every kind of process is hit under load in three lanes; two owners live at once; people answer STOP meanwhile."""
-    summary = await audited(Campaign(seed=11, faults=8, per_second=400, every_s=2.0, data=tmp_path, deck=SHORT))
+    """Every kind of process is hit under load in three lanes; two owners live at once; disks are full; people answer STOP."""
+    summary = await audited(
+        Campaign(seed=11, faults=len(SHORT), per_second=400, every_s=2.0, data=tmp_path, deck=SHORT)
+    )
     assert summary["messages"] >= 3_000  # type: ignore[operator]
     assert summary["doubles_by"] == {"claim": 1, "twin": 1, "void": 1}
     assert summary["stops"] >= 5  # type: ignore[operator]

@@ -83,9 +83,9 @@ def test_a_worker_silences_its_own_shards_and_a_gateway_the_lane() -> None:
 
 @pytest.mark.parametrize("nodes", [1, 3])
 def test_a_long_run_has_its_share_of_each_kind(nodes: int) -> None:
-    """Of 110 faults at least 20 force two owners; brokers are hit only if there are three, and every sixth time."""
+    """Of 110 faults at least 20 force two owners; brokers are killed only if there are three, and every sixth time."""
     deck: Deck[Card] = Deck(cards(nodes), random.Random(1))
     dealt = [deck.deal().kind for _ in range(110)]
     assert sum(kind in {"twin", "claim", "void"} for kind in dealt) >= 20
     assert set(dealt) == set(FAULTS) - (set() if nodes == 3 else {"broker"})
-    assert nodes == 1 or 15 <= dealt.count("broker") <= 20
+    assert nodes == 1 or 13 <= dealt.count("broker") <= 20
