@@ -26,7 +26,7 @@ from streams.local.stack import Stack, StackPlan, running
 from streams.scraping import processes, scrape_all
 from streams.settings import kafka_bootstrap
 from streams.view.picture import Picture
-from streams.view.screen import Screen, shown, terminal, write_svg
+from streams.view.screen import Screen, drawable, shown, write_svg
 from streams.view.watcher import Watcher
 
 _CALM_S = 3
@@ -70,7 +70,9 @@ def demo(
     with ExitStack() as after:
         folder = data or Path(after.enter_context(tempfile.TemporaryDirectory(prefix="fanfare-demo-")))
         plan = StackPlan(data=folder, bootstrap=bootstrap or kafka_bootstrap(), free_ports=free_ports)
-        playing = Demo(plan, hold, console=None if plain else terminal(), watched=svg is not None)
+        console = Console(stderr=True)
+        live = console if drawable(console) and not plain else None
+        playing = Demo(plan, hold, console=live, watched=svg is not None)
         try:
             asyncio.run(_play(playing, speed, limit))
         except STACK_FAULTS as error:

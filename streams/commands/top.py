@@ -14,7 +14,7 @@ from streams.endings import until_signalled
 from streams.settings import Settings, SettingsError, load
 from streams.view.frame import frame
 from streams.view.picture import Picture
-from streams.view.screen import Screen, write_svg
+from streams.view.screen import Screen, drawable, write_svg
 from streams.view.watcher import Watcher
 
 _TITLE: Final = "fanfare top"
@@ -28,7 +28,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def main(
     *,
     once: Annotated[
-        bool, typer.Option("--once", help="Look twice, print one frame and end; also when stdout is no terminal.")
+        bool,
+        typer.Option("--once", help="Look twice, print one frame and end; also when stdout is no terminal."),
     ] = False,
     svg: Annotated[
         Path | None, typer.Option("--svg", metavar="FILE", help="Look twice and write one frame as an SVG picture.")
@@ -54,7 +55,7 @@ def main(
     except SettingsError as error:
         refuse("top", str(error))
     console = Console()
-    if not once and svg is None and console.is_terminal:
+    if not once and svg is None and drawable(console):
         if asyncio.run(until_signalled(_live(settings, console, interval))):
             raise typer.Exit(INTERRUPTED)
         return

@@ -61,10 +61,9 @@ async def shown(screen: Screen, watcher: Watcher, *, interval_s: float) -> Async
             running.result()
 
 
-def terminal() -> Console | None:
-    """Standard error, if a live view can be drawn there."""
-    console = Console(stderr=True)
-    return console if console.is_terminal and not console.is_dumb_terminal else None
+def drawable(console: Console) -> bool:
+    """Whether a live view can be drawn there: a terminal that can move its cursor."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def svg(picture: Picture, *, title: str) -> str:

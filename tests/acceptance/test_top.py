@@ -40,6 +40,15 @@ async def test_a_pipe_gets_one_frame(nothing: dict[str, str]) -> None:
     assert not any("\x1b" in line or "Traceback" in line for line in top.lines)
 
 
+async def test_a_terminal_without_a_cursor_gets_one_frame(nothing: dict[str, str]) -> None:
+    """As a pipe does."""
+    command = (*FANFARE, "top", "--interval", "0.2")
+    async with on_screen(*command, columns=80, lines=24, **nothing, TERM="dumb") as top:
+        assert await top.ended(deadline_s=20) == 1
+    assert "away: worker otp" in top.drawn
+    assert "\x1b" not in top.drawn
+
+
 async def test_a_frame_becomes_a_picture(nothing: dict[str, str], tmp_path: Path) -> None:
     """An SVG that is well-formed; a folder that cannot be written is a sentence."""
     path = tmp_path / "pictures" / "top.svg"
