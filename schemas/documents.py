@@ -1,4 +1,4 @@
-"""What producers in other languages read: JSON Schema 2020-12 of every JSON that crosses the border, and test vectors of ids.
+"""What producers in other languages read: JSON Schema 2020-12 of every JSON that crosses the border, and test vectors.
 
 Generated from the types that decode and encode, so that they cannot say something else; ``python -m schemas`` writes them to
 ``schemas/generated`` and a test refuses drift. A schema is what to *write*: whatever it admits has a sound form for plan,
@@ -10,17 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas import names, topics
 from schemas.descriptions import DESCRIPTIONS
-from schemas.names import (
-    Lane,
-    fact_key,
-    murmur2,
-    partition_of,
-    recipient_id,
-    request_name,
-    shard_of,
-)
 from schemas.registry import Entry
 from schemas.request import (
     MAX_LABELS,
@@ -34,6 +24,7 @@ from schemas.request import (
     Optin,
 )
 from schemas.status import DeadLetter, Status
+from schemas.vectors import vectors
 from schemas.wire.envelope import MAX_ATTRIBUTE_CHARS, Envelope
 
 Schema = dict[str, Any]
@@ -73,7 +64,7 @@ def documents() -> dict[str, bytes]:
         "status.v1.json": _plain(STATUS_TYPE, Status),
         "dead-letter.json": _plain(DEAD_LETTER_TITLE, DeadLetter),
         "registry.json": _plain("fanfare registry entry", Entry),
-        "vectors.json": _vectors(),
+        "vectors.json": vectors(),
     }
     return {name: text_of(document) for name, document in found.items()}
 
@@ -115,46 +106,3 @@ def text_of(document: Schema) -> bytes:
     """A document as it is written: keys in order, two spaces."""
     compact = msgspec.json.encode(document, order="deterministic")
     return msgspec.json.format(compact, indent=2) + b"\n"
-
-
-_PEPPER: Final = bytes(range(32))
-_KEYS: Final = ("21", "foobar", "abc", "airline-ua", "bank-meridian", "shop-kiste", "köln", "")
-_NAMES: Final = (
-    (Lane.OTP, "//bank-meridian/sign-in", "code-0000001"),
-    (Lane.UPDATE, "//airline-ua/ops", "UA1545-2013-02-08-v3"),
-    (Lane.CAMPAIGN, "//shop-kiste/crm/€", "ünïcode id"),
-)
-_ADDRESSES: Final = ("tel:+12015550100", "tel:+447100000000", "tel:+919800000000", "tel:+390612345678")
-_FACTS: Final = (
-    ("airline-ua", "flight/UA1545/2013-02-08/EWR", "departure"),
-    ("airline-ua", "flight/UA1545/2013-02-08/EWR", "*"),
-)
-
-
-def _vectors() -> Schema:
-    """Inputs and results for every id that a producer or a port may have to compute."""
-    return {
-        "murmur2": [{"key": key, "hash": murmur2(key.encode())} for key in _KEYS],
-        "partition": {
-            "partitions": topics.SHARDS,
-            "rows": [{"key": key, "partition": partition_of(key.encode(), topics.SHARDS)} for key in _KEYS],
-        },
-        "request_name": [
-            {"lane": lane.word, "source": source, "id": id_, "name": names.text_of(request_name(lane, source, id_))}
-            for lane, source, id_ in _NAMES
-        ],
-        "recipient_id": {
-            "pepper": _PEPPER.hex(),
-            "shards": topics.SHARDS,
-            "rows": [_person(address) for address in _ADDRESSES],
-        },
-        "fact_key": [
-            {"business": business, "entity": entity, "facet": facet, "key": fact_key(business, entity, facet).hex()}
-            for business, entity, facet in _FACTS
-        ],
-    }
-
-
-def _person(address: str) -> Schema:
-    recipient = recipient_id(_PEPPER, address)
-    return {"address": address, "recipient": names.text_of(recipient), "shard": shard_of(recipient, topics.SHARDS)}

@@ -53,7 +53,8 @@ class AddressBook:
         return _SCHEME + plain.rstrip(b"\0").decode()
 
 
-def _info(request: bytes, address: str, template: str, parameter: str) -> bytes:
+def info_of(request: bytes, address: str, template: str, parameter: str) -> bytes:
+    """What a code is bound to, as HPKE's ``info``."""
     return b"\0".join((b"fanfare-otp-1", request, address.encode(), template.encode(), parameter.encode()))
 
 
@@ -63,7 +64,7 @@ def seal_code(
     """``<kid>.<base64url>`` of ``code`` for the holder of ``key_of`` (its id; X25519, 32 bytes), bound to its place."""
     kid, public = key_of
     key = X25519PublicKey.from_public_bytes(public)
-    blob = _SUITE.encrypt(code.encode(), key, info=_info(request, address, template, parameter))
+    blob = _SUITE.encrypt(code.encode(), key, info=info_of(request, address, template, parameter))
     return f"{kid}.{base64.urlsafe_b64encode(blob).decode().rstrip('=')}"
 
 
@@ -77,7 +78,7 @@ def open_code(
     try:
         blob = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         key = X25519PrivateKey.from_private_bytes(private[kid])
-        return _SUITE.decrypt(blob, key, info=_info(request, address, template, parameter)).decode()
+        return _SUITE.decrypt(blob, key, info=info_of(request, address, template, parameter)).decode()
     except (InvalidTag, binascii.Error, ValueError) as error:
         raise SealError("the code does not open here") from error
 
