@@ -15,6 +15,7 @@ from tests.faults.load import Load
 from tests.faults.planted import Planted
 from tests.faults.prometheus import Prometheus, watching
 from tests.faults.scene import SESSION_MS
+from tests.load.panels import write_page
 
 LOOK_S: Final = 0.25
 FIRES_S: Final = 180
@@ -78,6 +79,11 @@ class Watch:
         self.seen = Sightings()
         self._prometheus = prometheus
 
+    @property
+    def address(self) -> str:
+        """Where this Prometheus answers."""
+        return self._prometheus.address
+
     async def look(self) -> None:
         """Until cancelled."""
         while True:
@@ -106,6 +112,8 @@ class Alerting:
     factor: float
     shipped: Collection[str] = ()
     """Alerts that are shown by the rules as they are shipped, too."""
+    page: Path | None = None
+    """Where the dashboard is drawn at the end, from the rules that were looked at last: the shipped ones if there are any."""
     shown: list[Shown] = field(default_factory=list)
 
     async def run(self, say: Callable[[str], None]) -> None:
@@ -118,11 +126,16 @@ class Alerting:
             restarts_a_minute=60,
         )
         async with running(plan, say=say) as stack, _loaded(stack), self._watches(stack) as watches:
+            began_ms = clock.monotonic_ms()
             await asyncio.sleep(WARM_S)
             for planted in self.planted:
                 await _calm(watches, say)
                 chosen = [watch for watch in watches if watch.rules == "scaled" or planted.alert in self.shipped]
                 self.shown += await show(planted, stack, chosen, say)
+            if self.page is not None:
+                minutes = (clock.monotonic_ms() - began_ms) / 60_000
+                empty = await write_page(watches[-1].address, self.page, minutes=minutes)
+                say(f"{self.page}: no data in {', '.join(empty) or 'no panel'}")
 
     @contextlib.asynccontextmanager
     async def _watches(self, stack: Stack) -> AsyncIterator[list[Watch]]:

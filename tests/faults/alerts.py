@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="show this alert by the rules as they are, too (FanfareHeartbeatLate needs some two minutes)",
     )
     parser.add_argument("--prometheus", type=Path, help="the program, if it is not on the path")
+    parser.add_argument(
+        "--panels", type=Path, metavar="FILE", help="draw the dashboard of the run into this page of HTML"
+    )
     parser.add_argument("--data", type=Path, help="keep everything here; else a temporary folder")
     asked = parser.parse_args(arguments)
     log.configure(level="critical", program="alerts")
@@ -52,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="fanfare-alerts-") as folder:
         chosen = [planted for planted in FAULTS if not asked.only or planted.alert in asked.only]
-        alerting = Alerting(program, asked.data or Path(folder), chosen, asked.factor, asked.shipped or ())
+        alerting = Alerting(
+            program, asked.data or Path(folder), chosen, asked.factor, asked.shipped or (), asked.panels
+        )
         asyncio.run(alerting.run(lambda line: print(line, file=sys.stderr, flush=True)))
     print(table(alerting.shown, asked.factor))
     print(json.dumps({"factor": asked.factor, "alerts": [dataclasses.asdict(shown) for shown in alerting.shown]}))
