@@ -13,13 +13,14 @@ import typer
 
 from schemas.names import Lane
 from streams.commands.console import FAULTS
+from streams.kept import KeptError
 from streams.ledger.program import path_of
 from streams.local.placement import in_slot
 from streams.local.processes import ProcessError
 from streams.local.stack import REGISTRY, Stack
 from streams.settings import variable_of
 
-STACK_FAULTS: Final = (*FAULTS, ProcessError)
+STACK_FAULTS: Final = (*FAULTS, KeptError, ProcessError)
 """What can be wrong with the surroundings when a stack is started."""
 
 NOT_FOR_PRODUCTION: Final = "development: NOT FOR PRODUCTION (one machine, dev secrets, unsigned: dev)"

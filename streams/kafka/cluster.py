@@ -124,7 +124,7 @@ async def start_cluster(
     folder = _folder(data)
     cluster = Cluster(folder, lock=lock_folder(folder), temporary=data is None)
     try:
-        cluster_id, plans = settle_identity(folder, nodes=nodes, ports=ports)
+        cluster_id, plans = settle_identity(folder, nodes=nodes, ports=ports, kafka=distribution.version)
         for plan in plans:
             write_properties(plan, plans, broker_session_ms=broker_session_ms)
         await format_storage(distribution, plans, cluster_id)

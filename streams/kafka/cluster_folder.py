@@ -1,15 +1,16 @@
 """The folder of a cluster: its lasting identity, and a lock while a process runs it.
 
-DIR/cluster.json    cluster id, number of nodes, broker and controller ports (kept over restarts)
+DIR/cluster.json    format, cluster id, number of nodes, broker and controller ports, release of Kafka (kept over restarts)
 DIR/lock            held with flock(2) while the cluster runs, so it cannot be stale
 DIR/n1, n2, n3/     server.properties, server.log, log/ (Kafka's own)
 """
 
 import fcntl
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
+
+import msgspec
 
 from streams.kafka.cluster_errors import PortTakenError, WrongFolderError
 from streams.kafka.ports import demand_free, free_ports
@@ -17,6 +18,25 @@ from streams.kafka.properties import NodePlan, new_cluster_id
 
 _IDENTITY: Final = "cluster.json"
 _LOCK: Final = "lock"
+_FORMAT: Final = 1
+"""Files without a number are of format 1."""
+
+
+class _Format(msgspec.Struct):
+    """What can be read of any format."""
+
+    format: int = 1
+
+
+class _Identity(msgspec.Struct):
+    """Format 1. ``kafka`` is the release that wrote last; files of earlier releases do not say."""
+
+    cluster_id: str
+    nodes: int
+    ports: list[int]
+    """Of the brokers, then of the controllers."""
+    format: int = _FORMAT
+    kafka: str = "0"
 
 
 def lock_folder(folder: Path) -> IO[bytes]:
@@ -36,37 +56,57 @@ def lock_folder(folder: Path) -> IO[bytes]:
     return lock
 
 
-def settle_identity(folder: Path, *, nodes: int, ports: Sequence[int] | None) -> tuple[str, tuple[NodePlan, ...]]:
+def settle_identity(
+    folder: Path, *, nodes: int, ports: Sequence[int] | None, kafka: str
+) -> tuple[str, tuple[NodePlan, ...]]:
     """The cluster id and node plans of `folder`: those of its last run, or new ones, recorded at once.
 
-    `ports` asks for broker ports. Without it, ports of the last run are used again if they are free.
-    Raises WrongFolderError when `folder` holds a cluster of another size, PortTakenError for `ports`.
+    `ports` asks for broker ports. Without it, ports of the last run are used again if they are free. `kafka` is the release
+    that will run. Raises WrongFolderError when `folder` holds a cluster of another size, or one that a later release of ours
+    or of Kafka wrote; PortTakenError for `ports`.
     """
     if ports is not None:
         if len(ports) != nodes:
             raise WrongFolderError(f"{nodes} nodes need {nodes} ports, not {len(ports)}.")
         demand_free(ports)
     known = _read(folder / _IDENTITY)
-    if known is not None and known["nodes"] != nodes:
+    if known is not None and known.nodes != nodes:
         raise WrongFolderError(
-            f"{folder} holds a cluster of {known['nodes']} nodes; start it with --nodes {known['nodes']}, "
-            "or name another folder."
+            f"{folder} holds a cluster of {known.nodes} nodes; start it with --nodes {known.nodes}, or name another folder."
         )
-    cluster_id = known["cluster_id"] if known else new_cluster_id()
+    if known is not None and _release(known.kafka) > _release(kafka):
+        raise WrongFolderError(
+            f"{folder} holds records of Kafka {known.kafka}, and this release runs {kafka}, which may not read them; "
+            "start the release that wrote them, or name another folder."
+        )
+    cluster_id = known.cluster_id if known else new_cluster_id()
     chosen = _choose(ports, known, nodes)
     plans = tuple(NodePlan(i + 1, folder / f"n{i + 1}", chosen[i], chosen[nodes + i]) for i in range(nodes))
-    record = {"cluster_id": cluster_id, "nodes": nodes, "ports": chosen}
-    (folder / _IDENTITY).write_text(json.dumps(record) + "\n", "utf-8")
+    record = _Identity(cluster_id, nodes, chosen, kafka=kafka)
+    (folder / _IDENTITY).write_bytes(msgspec.json.encode(record) + b"\n")
     return cluster_id, plans
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> _Identity | None:
     try:
-        return dict(json.loads(path.read_text("utf-8")))
+        raw = path.read_bytes()
+        found = msgspec.json.decode(raw, type=_Format).format
+        if found > _FORMAT:
+            raise WrongFolderError(
+                f"{path} is of format {found}, written by a later release; this one reads {_FORMAT}. Start the release that "
+                "wrote it, or name another folder."
+            )
+        known = msgspec.json.decode(raw, type=_Identity)
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except msgspec.MsgspecError as error:
         raise WrongFolderError(f"{path} is damaged ({error}); delete it together with its folder.") from error
+    return known
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Major and minor: within a minor release, Kafka reads what a later patch wrote."""
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
 
 def _all_free(ports: Sequence[int]) -> bool:
@@ -77,10 +117,10 @@ def _all_free(ports: Sequence[int]) -> bool:
     return True
 
 
-def _choose(ports: Sequence[int] | None, known: dict[str, Any] | None, nodes: int) -> list[int]:
+def _choose(ports: Sequence[int] | None, known: _Identity | None, nodes: int) -> list[int]:
     """Broker ports, then controller ports."""
     if ports is not None:
         return [*ports, *free_ports(nodes)]
-    if known is not None and _all_free(known["ports"]):
-        return list(known["ports"])
+    if known is not None and len(known.ports) == 2 * nodes and _all_free(known.ports):
+        return list(known.ports)
     return free_ports(2 * nodes)

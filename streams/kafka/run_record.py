@@ -66,13 +66,17 @@ def write_record(home: Path, record: RunRecord) -> None:
 
 
 def read_record(home: Path) -> RunRecord | None:
-    """The cluster that runs in `home`; None if none does, or if it is not ready yet."""
+    """The cluster that runs in `home`; None if none does, or it is not ready yet. WrongFolderError if another release does."""
     if not is_held(home):
         return None
     try:
         return msgspec.json.decode((home / _RECORD).read_bytes(), type=RunRecord)
     except FileNotFoundError:
         return None
+    except msgspec.MsgspecError as error:
+        raise WrongFolderError(
+            f"Another release runs the Kafka of {home}; stop it with that release's `fanfare kafka down`."
+        ) from error
 
 
 def is_held(home: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Everything on one machine: Kafka, topics, registry, gateway, webhook, ledger, workers, intake. Started in order, stopped in reverse.
+"""Everything on one machine: Kafka, topics, registry, gateway, webhook, ledger, workers, intake. Stopped in reverse order.
 
 What ``fanfare dev``, ``fanfare demo`` and the fault tests run on. Processes are called
 
@@ -25,6 +25,7 @@ from streams.kafka.cluster_errors import PortTakenError
 from streams.kafka.ports import demand_free, free_ports
 from streams.kafka.provision import provision
 from streams.kafka.readiness import demand_listener, wait_ready
+from streams.kept import STACK, open_kept
 from streams.local.placement import demand_places, free_places, in_slot
 from streams.local.processes import Process, ProcessPlan
 from streams.registered import read_registry
@@ -121,6 +122,7 @@ class Stack:
         places = free_places(plan.slots) if plan.free_ports else {}
         self._overrides = {**places, **plan.fields, "data_dir": data}
         self._load()
+        open_kept(data, STACK)
         demand_places(self.settings, plan.slots)
         await self._kafka(data)
         self._load()

@@ -17,6 +17,7 @@ import msgspec
 from schemas.names import Lane
 from streams import clock
 from streams.health import Health
+from streams.kept import GATEWAY_LOG, KeptError, open_kept
 from streams.log import Event, log
 from streams.settings import Settings, raw
 from streams.simulator.devices import PROFILES, Profile
@@ -36,10 +37,18 @@ def log_folder(data_dir: Path, lane: Lane) -> Path:
 
 
 def plan_of(settings: Settings, lane: Lane, *, seed: int, profile: str = "real", faults: Path | None = None) -> Plan:
-    """What the listener of ``lane`` is to be; raises :class:`OptionError`. ``profile`` is a name or a JSON file."""
+    """What the listener of ``lane`` is to be; raises :class:`OptionError`. ``profile`` is a name or a JSON file.
+
+    Its folder is marked with the format of its log, and refused if that is another release's.
+    """
+    folder = log_folder(settings.data_dir, lane)
+    try:
+        open_kept(folder, GATEWAY_LOG)
+    except KeptError as error:
+        raise OptionError(str(error)) from error
     return Plan(
         name=lane.word,
-        folder=log_folder(settings.data_dir, lane),
+        folder=folder,
         seed=seed,
         profile=_profile(profile),
         limits=settings.limits,
