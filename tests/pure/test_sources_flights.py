@@ -19,8 +19,9 @@ from schemas.topics import HOUR_MS, MINUTE_MS, WINDOWS
 from streams.sources.announcements import EVERYTHING
 from streams.sources.flights import Selection, flights
 from streams.sources.passengers import Sizes
+from streams.sources.records import TimetableError
 from streams.sources.timed import Run, Timed
-from streams.sources.timetable import STORM_DAY, TimetableError, flights_of
+from streams.sources.timetable import STORM_DAY, flights_of
 
 START_MS = 1_760_000_000_000
 RUN = Run("r1", START_MS, seed=1)
