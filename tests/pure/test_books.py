@@ -1,7 +1,9 @@
 """The ledger's file: one owner, balanced in every committed state, the same after a rebuild, refused when it does not add up."""
 
+import resource
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from streams.ledger.books import (
     Balance,
     Books,
     BooksBrokenError,
+    BooksDiskError,
     BooksForeignError,
     BooksTakenError,
     balances,
@@ -90,6 +93,32 @@ def test_what_was_charged_before_a_restart_is_not_charged_after_it(path: Path) -
         assert books.upto() == {0: 1}
         assert books.post(0, [record(1, [2, 3])]).repeated == 1
     assert owed(path) == {"shop": 15}
+
+
+@contextmanager
+def no_room(size: int) -> Iterator[None]:
+    """No file may grow beyond ``size`` bytes, as on a full disk; of this whole process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_told_from_a_broken_file_and_costs_nothing(path: Path) -> None:
+    """Nobody is told to move sound books away; what did not fit is posted when there is room, once."""
+    batch = [record(offset, range(offset, offset + 3), request=b"request-%08d" % offset) for offset in range(200)]
+    with Books(path) as books:
+        books.post(0, batch[:1])
+    with Books(path) as books, no_room(path.stat().st_size), pytest.raises(BooksDiskError, match="make room"):
+        books.post(0, batch[1:])
+    with no_room(0), pytest.raises(BooksDiskError, match="make room"):
+        Books(path.with_name("other.sqlite3"))
+    with Books(path) as books:
+        assert books.upto() == {0: 1}
+        books.post(0, batch[1:])
+    assert owed(path) == {"shop": 200 * 3 * 5}
 
 
 def test_a_conflict_is_written_down_and_not_posted(path: Path) -> None:
