@@ -8,7 +8,7 @@ A cookbook; the examples go on from one another. An event, and what would be ref
 
     def parcel(number):
         params = {"parcel": f"PX-{number}", "event_time": "6:38 pm"}
-        content = Notification("parcel_delivered", to_people("tel:+12125550123"), params=params)
+        content = Notification("parcel_delivered", to_people(f"tel:+1212555{number:04}"), params=params)
         return notification(Head(source="//shop-parcelo/parcels", id=f"px-{number}", lifetime_ms=3_600_000), content)
 
     client = Client("127.0.0.1:9092")

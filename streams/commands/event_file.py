@@ -1,9 +1,11 @@
-"""Events from a file: one JSON text, or one a line; and the same events again as new ones."""
+"""Events from a file: one JSON text, an array of them, or one a line; and the same events again as new ones."""
 
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import msgspec
 
@@ -14,36 +16,58 @@ from streams.client import Event
 _MARKS: Final = ("time", "expirytime")
 
 
-def read_events(file: str) -> list[Event]:
-    """The events of ``file`` (``-``: standard input): one JSON text, or one a line; ``ValueError`` if it holds neither."""
-    raw = _bytes(file)
-    file = "standard input" if file == "-" else file
-    try:
-        events = [_object(raw)]
-    except msgspec.DecodeError:
-        lines = [line for line in raw.splitlines() if line.strip()]
-        if len(lines) < 2:
-            raise ValueError(f"{file} holds no JSON object") from None
-        events = [_numbered(file, number, line) for number, line in enumerate(lines, start=1)]
-    return events
+def read_events(file: str) -> Iterator[Event]:
+    """The events of ``file`` (``-``: standard input): one JSON text, an array of them, or one a line.
+
+    Lines are read as they are asked for, so there may be any number of them. ``ValueError`` for what is none of these, with the
+    line where it begins.
+    """
+    named = "standard input" if file == "-" else file
+    with _opened(file) as stream:
+        numbered = ((number, line) for number, line in enumerate(stream, start=1) if line.strip())
+        number, first = next(numbered, (1, b""))
+        try:
+            event = _object(first)
+        except msgspec.DecodeError as error:
+            yield from _whole(named, first + stream.read(), error)
+            return
+        yield event
+        for number, line in numbered:
+            try:
+                event = _object(line)
+            except msgspec.DecodeError as error:
+                raise ValueError(f"{named}:{number}: {error}") from error
+            yield event
 
 
-def _bytes(file: str) -> bytes:
+@contextmanager
+def _opened(file: str) -> Iterator[IO[bytes]]:
     try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        if file == "-":
+            yield sys.stdin.buffer
+            return
+        with Path(file).open("rb") as stream:
+            yield stream
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from error
 
 
+def _whole(named: str, raw: bytes, first_error: msgspec.DecodeError) -> list[Event]:
+    """The events of a text over several lines; what looks as if it should have had one a line is told by its first line."""
+    try:
+        if raw.lstrip().startswith(b"["):
+            return msgspec.json.decode(raw, type=list[dict[str, Any]])
+        return [_object(raw)]
+    except msgspec.DecodeError as error:
+        lines = [line for line in raw.splitlines() if line.strip()]
+        one_text = raw.lstrip().startswith((b"{", b"[")) and sum(line.startswith(b"{") for line in lines) <= 1
+        if len(lines) > 1 and not one_text:
+            raise ValueError(f"{named}:1: {first_error}") from error
+        raise ValueError(f"{named} holds no JSON object, and no array of them: {error}") from error
+
+
 def _object(raw: bytes) -> Event:
     return msgspec.json.decode(raw, type=dict[str, Any])
-
-
-def _numbered(file: str, number: int, line: bytes) -> Event:
-    try:
-        return _object(line)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"{file}:{number}: {error}") from error
 
 
 def freshened(event: Event) -> Event:

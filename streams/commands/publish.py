@@ -1,153 +1,203 @@
 """`fanfare publish`: one event, or a file of them, to its lane; then what becomes of it, until it is finished."""
 
-import asyncio
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from broker.consequences import consequence_of
-from schemas.names import Lane, business_of, text_of
-from schemas.reasons import Reason
-from schemas.request import OPTIN_TYPE
-from schemas.status import Status
+from schemas.names import Lane
 from streams import clock
-from streams.client import Client, Event, Published
+from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published
 from streams.commands.console import BootstrapOption, refuse, run, say
 from streams.commands.event_file import freshened, read_events
+from streams.commands.published import ACCEPTED, REFUSED_STATUS, Follower
 from streams.settings import load
 
-_EARLIER_MS: Final = 5_000
-"""Statuses are looked for from so long before the publish on: brokers' clocks differ."""
-_REFUSED: Final = 1
-_UNANSWERED: Final = 3
+_FEW: Final = 20
+"""So many events are followed without being asked to."""
+_WAIT_S: Final = 15.0
+_PATIENCE_S: Final = 30.0
+"""How long Kafka may be away in the middle."""
+_PROGRESS_MS: Final = 2_000
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+class Choice(NamedTuple):
+    """What was asked for. ``wait_s``: None if nothing was said."""
+
+    lane: Lane
+    codes: Mapping[str, str]
+    fresh: bool
+    follow: bool
+    wait_s: float | None
 
 
 @app.command()
 def main(
     *,
-    file: Annotated[str, typer.Option("--file", "-f", metavar="FILE", help="JSON event, or one a line; - is stdin.")],
+    file: Annotated[
+        str,
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="One JSON event, an array of them, or one a line (any number); - is stdin.",
+        ),
+    ],
     lane: Annotated[str, typer.Option(metavar="LANE", help="otp, update or campaign.")],
     seal: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=CODE", help="Seal a one-time code into parameter NAME of each recipient."),
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Give it a new id, and move its times to now.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Only look at its form and publish nothing.")] = False,
-    wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to follow the status; 0: not.")] = 15,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Give each a new id, and move its times to now.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say all that is wrong with each, as the registry stands, and publish nothing."),
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Print statuses until every event is at its end, however long it takes.")
+    ] = False,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="How long to print statuses; 0: not.",
+            show_default=f"{_WAIT_S:g} for up to {_FEW} events, 0 for more",
+        ),
+    ] = None,
     bootstrap: BootstrapOption = None,
 ) -> None:
-    """Publish events and print what becomes of them.
+    """Publish events, print the name of each, and what becomes of them.
 
-    Exit status: 0 accepted, 1 refused, 3 no answer in time. A code given with --seal stands in this machine's process
-    list for a moment; programs seal with streams.client instead.
+    Events of one business stand in Kafka in the order of the file. What may not have arrived is sent again under its name, so it
+    counts once. Refused events are answered on the business's status topic, as they are here.
+
+    Exit status: 0 accepted, 1 refused or not published, 3 no answer in time. A code given with --seal stands in this machine's
+    process list for a moment; programs seal with streams.client instead.
     """
     try:
-        chosen, codes = Lane.of(lane), dict(_pair(each) for each in seal or ())
-        events = [freshened(event) if fresh else event for event in read_events(file)]
+        codes = dict(_pair(each) for each in seal or ())
+        events = _Events(file, Choice(Lane.of(lane), codes, fresh, follow, wait))
     except KeyError:
         refuse("publish", f"there is no lane {lane!r}; there are: {', '.join(each.word for each in Lane)}")
     except ValueError as error:
         refuse("publish", str(error))
-    raise typer.Exit(run("publish", _publish(chosen, events, codes, check=check, wait_s=wait, bootstrap=bootstrap)))
+    address = load(bootstrap=bootstrap).bootstrap
+    raise typer.Exit(run("publish", _check(address, events) if dry_run else _publish(address, events)))
 
 
-async def _publish(
-    lane: Lane, events: Sequence[Event], codes: dict[str, str], *, check: bool, wait_s: float, bootstrap: str | None
-) -> int:
-    async with Client(load(bootstrap=bootstrap).bootstrap) as client:
-        waiting: dict[str, Event] = {}
-        first_ms = 0
-        for event in events:
-            sealed = await client.seal(lane, event, codes) if codes else event
-            if check:
-                client.validate(lane, sealed)
-                print(f"sound      {event['id']}")
-                continue
-            sent = await client.publish(lane, sealed)
-            first_ms = first_ms or sent.at_ms
-            waiting[text_of(sent.name)] = event
-            print(_place(event, sent))
-        if check or not wait_s:
-            return 0
-        return await _Waiting(client, waiting, first_ms - _EARLIER_MS).run(wait_s)
+class _Events:
+    """The events of the file, as far as it can be read; ``ValueError`` if not even the first can."""
+
+    def __init__(self, file: str, choice: Choice) -> None:
+        self.choice = choice
+        self.drawn = 0
+        self.fault = ""
+        """What ended the reading."""
+        self._rest = (self._publication(event) for event in read_events(file))
+        self._first = next(self._rest, None)
+
+    def __iter__(self) -> Iterator[Publication]:
+        try:
+            for each in chain([] if self._first is None else [self._first], self._rest):
+                self.drawn += 1
+                yield each
+        except ValueError as error:
+            self.fault = str(error)
+
+    def _publication(self, event: Event) -> Publication:
+        return Publication(self.choice.lane, freshened(event) if self.choice.fresh else event, self.choice.codes)
 
 
-class _Waiting:
-    """Follows the statuses of published events until each is finished."""
+async def _check(address: str, events: _Events) -> int:
+    """Say what plan would refuse; nothing is sent."""
+    faulty = 0
+    async with Client(address) as client:
+        registry = await client.registry()
+        for lane, event, codes in ((each.lane, each.event, each.codes) for each in events):
+            try:
+                sealed = await client.seal(lane, event, codes) if codes else event
+                found = client.check(lane, sealed, registry=registry)
+                told = [f"           {fault.place or '/'}  {fault.reason.word}: {fault.detail}" for fault in found]
+            except ClientError as error:
+                told = [f"           {error}"]
+            faulty += bool(told)
+            print("\n".join([f"{'faulty' if told else 'sound':<10} {event.get('id')}", *told]))
+    say(f"{events.drawn:,} events looked at, {faulty:,} of them faulty; nothing was published")
+    return _faulted(events) or (REFUSED_STATUS if faulty else ACCEPTED)
 
-    def __init__(self, client: Client, events: dict[str, Event], since_ms: int) -> None:
-        self._client = client
-        self._events = events
-        self._since_ms = since_ms
+
+async def _publish(address: str, events: _Events) -> int:
+    choice = events.choice
+    kept: list[Published] = []
+    counted = _Count()
+    async with Client(address, patience_s=_PATIENCE_S) as client:
+        async for outcome in client.publish_many(events):
+            print(_line(outcome))
+            counted.take(outcome)
+            if isinstance(outcome, Published) and (choice.follow or choice.wait_s or counted.all <= _FEW):
+                kept.append(outcome)
+        counted.say_end()
+        followed = bool(kept) and (choice.follow or choice.wait_s != 0) and len(kept) == counted.published
+        status = ACCEPTED
+        if followed:
+            limit = choice.wait_s if choice.wait_s is not None or choice.follow else _WAIT_S
+            status = await Follower(client, kept).run(limit)
+    return _faulted(events) or (REFUSED_STATUS if counted.failed else status)
+
+
+class _Count:
+    """How far it is; says so now and then where there are many."""
+
+    def __init__(self) -> None:
+        self.published = 0
+        self.failed = 0
         self._begun_ms = clock.monotonic_ms()
-        self._unanswered = set(events)
-        self._unfinished = set(events)
-        self._refused = False
-        self._said: dict[str, object] = {}
-        self._finished = asyncio.Event()
+        self._said_ms = self._begun_ms
 
-    async def run(self, wait_s: float) -> int:
-        """The exit status, once all are finished or ``wait_s`` is over."""
-        businesses = {business_of(event["source"]) for event in self._events.values()}
-        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._follow(business)) for business in businesses]
-        tasks.append(asyncio.ensure_future(self._finished.wait()))
-        done, _ = await asyncio.wait(tasks, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
-        self._say_what_is_open(wait_s)
-        return _UNANSWERED if self._unanswered else _REFUSED if self._refused else 0
+    @property
+    def all(self) -> int:
+        """Published or not."""
+        return self.published + self.failed
 
-    async def _follow(self, business: str) -> None:
-        async for status in self._client.follow(business, since=self._since_ms):
-            if status.request in self._unfinished:
-                self._hear(status)
+    def take(self, outcome: Outcome) -> None:
+        """One more."""
+        if isinstance(outcome, Failed):
+            self.failed += 1
+        else:
+            self.published += 1
+        now_ms = clock.monotonic_ms()
+        if self.all > _FEW and now_ms - self._said_ms >= _PROGRESS_MS:
+            self._said_ms = now_ms
+            say(self._sentence(now_ms))
 
-    def _hear(self, status: Status) -> None:
-        self._unanswered.discard(status.request)
-        said = (status.state, status.reason, status.counts, [(one.state, one.reason) for one in status.recipients])
-        if self._said.get(status.request) != said:
-            self._said[status.request] = said
-            print("\n".join(_lines(status, (clock.monotonic_ms() - self._begun_ms) / 1000)), flush=True)
-        joins = self._events[status.request].get("type") == OPTIN_TYPE
-        self._refused |= status.state == "refused"
-        if status.state in ("refused", "closed") or (joins and status.state == "accepted"):
-            self._unfinished.discard(status.request)
-        if not self._unfinished:
-            self._finished.set()
+    def say_end(self) -> None:
+        """The sum, where there are many or where something failed."""
+        if self.all > _FEW or self.failed:
+            say(self._sentence(clock.monotonic_ms()))
 
-    def _say_what_is_open(self, wait_s: float) -> None:
-        if self._unanswered:
-            say(
-                f"fanfare publish: no answer to {len(self._unanswered)} after {wait_s:g} s; is that lane's worker running?"
-            )
-        elif self._unfinished:
-            event = self._events[min(self._unfinished)]
-            say(
-                f"{len(self._unfinished)} not finished after {wait_s:g} s; "
-                f"`fanfare explain {event['source']} {event['id']}` says what happened so far"
-            )
+    def _sentence(self, now_ms: int) -> str:
+        seconds = max(now_ms - self._begun_ms, 1) / 1000
+        failed = f", {self.failed:,} not published" if self.failed else ""
+        return f"{self.published:,} published in {seconds:.1f} s ({self.published / seconds:,.0f}/s){failed}"
 
 
-def _lines(status: Status, after_s: float) -> Iterator[str]:
-    counts = ", ".join(f"{count:,} {state}" for state, count in status.counts.items())
-    told = counts or status.reason or ("nobody is on the list" if status.state == "closed" else "")
-    yield f"{status.state:<10} +{after_s:.3f} s  {status.id}  {told}".rstrip()
-    if status.reason:
-        yield f"           {status.detail}".rstrip()
-        yield f"           {consequence_of(Reason[status.reason.upper()]).next_step}"
-    for person in status.recipients:
-        code = f" code {person.code}" if person.code else ""
-        yield f"           {person.recipient}  {person.state} {person.reason}{code}".rstrip()
+def _faulted(events: _Events) -> int:
+    """The status of a file that could not be read to its end, once that is said."""
+    if not events.fault:
+        return ACCEPTED
+    say(f"fanfare publish: {events.fault}")
+    return REFUSED_STATUS
 
 
-def _place(event: Event, sent: Published) -> str:
-    return f"published  {sent.topic}[{sent.partition}]@{sent.offset}  {event['id']}  request {text_of(sent.name)}"
+def _line(outcome: Outcome) -> str:
+    if isinstance(outcome, Failed):
+        return f"failed     {outcome.event.get('id')}  {outcome.error}"
+    place = f"{outcome.topic}[{outcome.partition}]@{outcome.offset}"
+    return f"published  {place}  {outcome.id}  request {outcome.request}"
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -98,14 +98,49 @@ def test_without_python_a_shell_makes_key_and_event_of_one_line() -> None:
     Client("nowhere:1").validate(Lane.UPDATE, event)
 
 
-def test_a_file_may_hold_one_event_a_line(tmp_path: Path) -> None:
-    """Also what ``fanfare source --print`` writes; a broken line is said with its number."""
-    file = tmp_path / "events.jsonl"
-    file.write_bytes(b'{"id":"1"}\n\n{"id":"2"}\n')
+ONE, TWO = b'{"id":"1"}', b'{"id":"2"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(ONE + b"\n\n" + TWO + b"\n", id="one a line, as fanfare source --print writes"),
+        pytest.param(b"[" + ONE + b", " + TWO + b"]", id="an array on one line"),
+        pytest.param(b"[\n  " + ONE + b",\n" + TWO + b"\n]\n", id="an array over several lines"),
+    ],
+)
+def test_a_file_may_hold_many_events(tmp_path: Path, text: bytes) -> None:
+    """However they stand there."""
+    file = tmp_path / "events"
+    file.write_bytes(text)
     assert [event["id"] for event in read_events(str(file))] == ["1", "2"]
-    file.write_bytes(b'{"id":"1"}\n{"id"\n')
-    with pytest.raises(ValueError, match=r"events\.jsonl:2: "):
-        read_events(str(file))
-    file.write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="no JSON object"):
-        read_events(str(file))
+
+
+def test_an_event_may_stand_over_several_lines(tmp_path: Path) -> None:
+    """As people write JSON."""
+    file = tmp_path / "event.json"
+    file.write_bytes(b'{\n  "id": "1",\n  "data": {\n  }\n}\n')
+    assert [event["id"] for event in read_events(str(file))] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "events", "sentence"),
+    [
+        pytest.param(
+            ONE + b'\n{"id"\n', 1, r"events:2: ", id="a broken line is said with its number, once it is reached"
+        ),
+        pytest.param(b'{"id"\n' + TWO + b"\n", 0, r"events:1: ", id="also the first"),
+        pytest.param(b"nothing", 0, "no JSON object, and no array", id="no JSON"),
+        pytest.param(b"", 0, "no JSON object, and no array", id="nothing"),
+        pytest.param(b"[1, 2]", 0, "no JSON object, and no array", id="an array of something else"),
+        pytest.param(b'{\n  "id": 1,\n  "data": \n}\n', 0, "no JSON object, and no array", id="one broken event"),
+    ],
+)
+def test_what_is_no_event_is_said(tmp_path: Path, text: bytes, events: int, sentence: str) -> None:
+    """What stood before it was given: a long file is read as it is asked for."""
+    file = tmp_path / "events"
+    file.write_bytes(text)
+    reading = read_events(str(file))
+    assert [next(reading)["id"] for _ in range(events)] == ["1"] * events
+    with pytest.raises(ValueError, match=sentence):
+        next(reading)
