@@ -16,8 +16,8 @@ EXAMPLES: Final = Path(__file__).parents[1] / "deploy" / "dev" / "examples"
 def written() -> dict[str, bytes]:
     """Every generated file by its name: the schemas, the vectors, and AsyncAPI as a document and as a page."""
     found = documents()
-    schemas = {name: _object(text) for name, text in found.items()}
-    contract = asyncapi(schemas, {path.stem: _object(path.read_bytes()) for path in EXAMPLES.glob("*.json")})
+    generated = {name: _object(text) for name, text in found.items()}
+    contract = asyncapi(generated, {path.stem: _object(path.read_bytes()) for path in EXAMPLES.glob("*.json")})
     return {**found, "asyncapi.json": text_of(contract), "asyncapi.html": page(contract).encode()}
 
 

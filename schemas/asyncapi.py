@@ -4,30 +4,21 @@ Made from the catalogue of topics and the JSON Schemas. It describes Fanfare as 
 publish and *sends* statuses and dead letters. Topics between Fanfare's own stages are binary and nobody else's concern.
 """
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from schemas import topics
+from schemas.asyncapi_examples import examples_of
 from schemas.documents import DEAD_LETTER_TITLE
-from schemas.names import Lane, request_name, text_of
-from schemas.registry import Business, Parameter, Template
+from schemas.names import Lane
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, STATUS_TYPE
-from schemas.status import DeadLetter, Status
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS, WINDOWS, Topic
-from schemas.wire import instants
-from schemas.wire.cloudevents import encode_status
 
 Document = dict[str, Any]
 
-_HALF: Final = b'{"id'
 VERSION: Final = "3.1.0"
 _BINDING: Final = "0.5.0"
 _STRUCTURED: Final = "application/cloudevents+json"
-_AT_MS: Final = instants.ms_of(instants.EXAMPLE)
 
 _ABOUT: Final = """\
 Fanfare is a notification broker: businesses publish *what happened* to `requests.<lane>`, and Fanfare decides who may be told,
@@ -37,6 +28,8 @@ answered goes to `dead-letters`.
 Events are CloudEvents 1.0, in structured mode as shown here or in binary mode. The record's key is the business, hashed as Java
 clients do (murmur2); with another key it is refused, without one it is moved. Ingress is closed: an unknown field is refused with
 the nearest known name. Egress is open: ignore what you do not know. The same (`source`, `id`) with the same content counts once.
+
+Without Kafka the same events go to `POST /v1/events?lane=<lane>` of `fanfare intake`, by CloudEvents over HTTP.
 """
 
 _LANES: Final = {
@@ -45,15 +38,12 @@ _LANES: Final = {
     Lane.CAMPAIGN: "Offers to people who opted in. Opt-in events are published here, or beside updates.",
 }
 _PARTS: Final = {"Envelope": {NOTIFICATION_TYPE: "NotificationEvent", OPTIN_TYPE: "OptinEvent"}}
-_EXAMPLES: Final = {
-    "notification": ("flight-delay", "parcel-delivered", "login-code", "offer"),
-    "optin": ("flight-optin",),
-}
 
 
-def asyncapi(schemas: Mapping[str, Document], examples: Mapping[str, Document]) -> Document:
-    """The document. ``schemas`` are the generated ones by file name, ``examples`` are events by name."""
-    parts = _components(schemas)
+def asyncapi(generated: Mapping[str, Document], events: Mapping[str, Document]) -> Document:
+    """The document. ``generated`` are schemas and vectors by file name, ``events`` are examples to publish by name."""
+    examples = examples_of(events, generated["vectors.json"]["seal"])
+    parts = _components(generated)
     return {
         "asyncapi": VERSION,
         "info": {
@@ -150,32 +140,25 @@ def _operation(action: str, channel: str, summary: str) -> Document:
     return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
 
 
-def _messages(examples: Mapping[str, Document]) -> Document:
-    events = {kind: [{"name": name, "payload": examples[name]} for name in names] for kind, names in _EXAMPLES.items()}
+def _messages(examples: Mapping[str, list[Document]]) -> Document:
+    rows = (
+        ("notification", NOTIFICATION_TYPE, "NotificationEvent", "Tell people something.", "business"),
+        ("optin", OPTIN_TYPE, "OptinEvent", "People join or leave a list, with proof.", "business"),
+        ("status", STATUS_TYPE, "StatusEvent", "What became of a request.", "request"),
+        ("deadLetter", DEAD_LETTER_TITLE, "DeadLetter", "A record that was set aside.", "source"),
+        ("registryEntry", "fanfare registry entry", "RegistryEntry", "Who may send what.", "kind/id"),
+    )
     return {
-        "notification": _message(
-            NOTIFICATION_TYPE, "NotificationEvent", "Tell people something.", "business", events["notification"]
-        ),
-        "optin": _message(
-            OPTIN_TYPE, "OptinEvent", "People join or leave a list, with proof.", "business", events["optin"]
-        ),
-        "status": _message(STATUS_TYPE, "StatusEvent", "What became of a request.", "request", list(_statuses())),
-        "deadLetter": _message(
-            DEAD_LETTER_TITLE,
-            "DeadLetter",
-            "A record that was set aside.",
-            "source",
-            [_letter()],
-            kind="application/json",
-        ),
-        "registryEntry": _message(
-            "fanfare registry entry",
-            "RegistryEntry",
-            "Who may send what.",
-            "kind/id",
-            list(_entries()),
-            kind="application/json",
-        ),
+        name: {
+            "name": title,
+            "title": title,
+            "summary": summary,
+            "contentType": _STRUCTURED if schema.endswith("Event") else "application/json",
+            "payload": {"$ref": f"#/components/schemas/{schema}"},
+            "bindings": {"kafka": {"key": {"type": "string", "description": _KEYS[key]}, "bindingVersion": _BINDING}},
+            "examples": examples[name],
+        }
+        for name, title, schema, summary, key in rows
     }
 
 
@@ -185,55 +168,6 @@ _KEYS: Final = {
     "source": "The source of the record: `<topic>-<partition>`.",
     "kind/id": "The kind of entry and its id.",
 }
-
-
-def _message(
-    title: str, schema: str, summary: str, key: str, examples: list[Document], *, kind: str = _STRUCTURED
-) -> Document:
-    return {
-        "name": title,
-        "title": title,
-        "summary": summary,
-        "contentType": kind,
-        "payload": {"$ref": f"#/components/schemas/{schema}"},
-        "bindings": {"kafka": {"key": {"type": "string", "description": _KEYS[key]}, "bindingVersion": _BINDING}},
-        "examples": examples,
-    }
-
-
-def _statuses() -> Iterator[Document]:
-    source, event_id = "//shop-parcelo/parcels", "delivered-1"
-    name = text_of(request_name(Lane.UPDATE, source, event_id))
-    accepted = Status(request=name, source=source, id=event_id, state="accepted", seq=41, at_ms=_AT_MS, shards=1)
-    closed = msgspec.structs.replace(
-        accepted, state="closed", seq=97, at_ms=_AT_MS + MINUTE_MS, shard=3, counts={"read": 1, "delivered": 1}
-    )
-    refused = msgspec.structs.replace(
-        accepted, state="refused", shards=0, reason="missing_field", detail="time is missing: it is required."
-    )
-    for told in (accepted, closed, refused):
-        yield {"name": told.state, "payload": msgspec.json.decode(encode_status(told))}
-
-
-def _letter() -> Document:
-    letter = DeadLetter(
-        topic=topics.requests(Lane.UPDATE),
-        partition=5,
-        offset=17,
-        reason="invalid_json",
-        detail="This is not JSON that can be read: it breaks off at character 4; send strict JSON in UTF-8.",
-        stage="plan",
-        at_ms=_AT_MS,
-        payload_sha256=hashlib.sha256(_HALF).hexdigest(),
-        payload=base64.b64encode(_HALF).decode(),
-    )
-    return {"name": "half-an-event", "payload": msgspec.json.decode(msgspec.json.encode(letter))}
-
-
-def _entries() -> Iterator[Document]:
-    template = Template("parcel_delivered", "utility", (Parameter("parcel"),), {"en": "Parcel {parcel} was delivered."})
-    for entry in (Business("shop-parcelo", "Parcelo"), template):
-        yield {"name": entry.id, "payload": msgspec.json.decode(msgspec.json.encode(entry))}
 
 
 def _components(schemas: Mapping[str, Document]) -> Document:

@@ -91,7 +91,7 @@ def _table(rows: list[Field]) -> Iterator[str]:
         limits = "".join(f"<small>{_text(limit)}</small>" for limit in row.limits)
         yield f"<tr><td><code>{_text(row.path)}</code>{must}</td><td>{_text(row.type)}{limits}</td>"
         yield f"<td>{_prose(row.about)}</td></tr>"
-    yield "</tbody></table>"
+    yield '</tbody></table><p><small><b class="must">*</b> must be there</small></p>'
 
 
 def _json(value: Any) -> str:

@@ -1,9 +1,11 @@
 """The fields of a JSON Schema as rows of a table: path, type, limits, and what it means."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
+
+from schemas.descriptions import DESCRIPTIONS
 
 Document = dict[str, Any]
 
@@ -30,7 +32,7 @@ class Field(msgspec.Struct, frozen=True):
 
 
 def fields(schema: Document, root: Document) -> Iterator[Field]:
-    """Every field below ``schema``, those that are required first. References point into ``root``."""
+    """Every field below ``schema``, in the order of the types. References point into ``root``."""
     yield from _below(schema, root, "", frozenset())
 
 
@@ -50,11 +52,17 @@ def _below(schema: Document, root: Document, path: str, inside: frozenset[str]) 
 def _named(schema: Document, root: Document, path: str, inside: frozenset[str]) -> Iterator[Field]:
     required = set(schema.get("required", ()))
     properties = schema.get("properties", {})
-    for name in sorted(properties, key=lambda name: (name not in required, name)):
+    for name in sorted(properties, key=_order(schema)):
         held, here = properties[name], f"{path}.{name}".removeprefix(".")
         limits = tuple(_limits(held, root))
         yield Field(here, type_of(held, root), name in required, limits, _about(held, root))
         yield from _below(held, root, here, inside)
+
+
+def _order(schema: Document) -> Callable[[str], tuple[int, str]]:
+    """As the type has its fields: the schemas have theirs by the alphabet."""
+    known = list(DESCRIPTIONS.get(schema.get("title", ""), ()))
+    return lambda name: (known.index(name) if name in known else -1, name)
 
 
 def _about(schema: Document, root: Document) -> str:
@@ -83,9 +91,13 @@ def _limits(schema: Document, root: Document) -> Iterator[str]:
             yield f"always {_said(each['const'])}"
         if "enum" in each:
             yield "one of " + ", ".join(map(_said, each["enum"]))
-        yield from (text.format(each[keyword]) for keyword, text in _LIMITS.items() if keyword in each)
+        yield from (_plural(text, each[keyword]) for keyword, text in _LIMITS.items() if keyword in each)
     if schema.get("default") not in (None, "", {}, []):
         yield f"{_said(schema['default'])} if left out"
+
+
+def _plural(text: str, count: Any) -> str:
+    return text.format(count).removesuffix("s" if count == 1 else "")
 
 
 def _alternatives(schema: Document, root: Document) -> Iterator[Document]:

@@ -1,5 +1,6 @@
 """The AsyncAPI document and its page: they say what the types, the catalogue and the examples say, and hang together."""
 
+import copy
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ import pytest
 
 from schemas import topics
 from schemas.__main__ import EXAMPLES, written
+from schemas.asyncapi_examples import SEALED, examples_of
 from schemas.descriptions import DESCRIPTIONS
 from schemas.names import Lane
 from schemas.page_fields import fields
@@ -56,13 +58,21 @@ def test_each_example_is_one(name: str, example: dict[str, Any]) -> None:
 
 
 def test_the_examples_to_publish_are_all_shown() -> None:
-    """Those under ``deploy/dev/examples``, as they are."""
-    shown = {
-        example["name"]: example["payload"]
-        for name in ("notification", "optin")
-        for example in MESSAGES[name]["examples"]
-    }
+    """Those under ``deploy/dev/examples``, as they are; the code in one is sealed as it has to be."""
+    examples = [*MESSAGES["notification"]["examples"], *MESSAGES["optin"]["examples"]]
+    shown = {example["name"]: copy.deepcopy(example["payload"]) for example in examples}
+    code = shown[SEALED]["data"]["to"]["recipients"][0].pop("params")
     assert shown == {path.stem: msgspec.json.decode(path.read_bytes()) for path in EXAMPLES.glob("*.json")}
+    assert code["code"]["sealed"] == msgspec.json.decode(FILES["vectors.json"])["seal"]["rows"][0]["sealed"]
+
+
+def test_a_code_of_another_place_is_not_shown() -> None:
+    """The seal in the example is bound to it."""
+    events = {path.stem: msgspec.json.decode(path.read_bytes()) for path in EXAMPLES.glob("*.json")}
+    seal = msgspec.json.decode(FILES["vectors.json"])["seal"]
+    events[SEALED]["id"] = "login-2"
+    with pytest.raises(ValueError, match="not of the example's request"):
+        examples_of(events, seal)
 
 
 def test_each_topic_is_as_the_catalogue_has_it() -> None:
@@ -165,6 +175,13 @@ def test_the_page_stands_alone_and_every_link_on_it_leads_somewhere() -> None:
             assert field.path in tags.code
 
 
+def test_fields_stand_in_the_order_of_the_types() -> None:
+    """Who reads from the top meets the envelope first."""
+    top = [field.path for field in fields(MESSAGES["optin"]["payload"], CONTRACT) if "." not in field.path]
+    assert top[:7] == ["specversion", "id", "source", "type", "time", "subject", "expirytime"]
+    assert top[-1] == "data"
+
+
 def test_nothing_on_the_page_is_taken_for_a_tag() -> None:
     """``<business>`` is text."""
     assert "//&lt;business&gt;/&lt;system&gt;" in PAGE
@@ -175,7 +192,7 @@ def test_nothing_on_the_page_is_taken_for_a_tag() -> None:
     ("path", "wanted"),
     [
         ("data.to.recipients[].address", ("string", True, ("matches ^tel:\\+[1-9][0-9]{6,14}$",))),
-        ("data.to.recipients", ("array of object", False, ("at least 1 items", "at most 1000 items"))),
+        ("data.to.recipients", ("array of object", False, ("at least 1 item", "at most 1000 items"))),
         ("data.params", ("object of string or object", False, ("at most 32 fields",))),
         ("data.params.*.sealed", ("string", True, ())),
         ("subject", ("string or null", False, ())),
