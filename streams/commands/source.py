@@ -167,7 +167,7 @@ def parcels_command(
     bootstrap: BootstrapOption = None,
     printed: PrintOption = False,
 ) -> None:
-    """A shop's day: parcels out for delivery, delivered, missed."""
+    """A shop's day: parcels announced for a time, the time moved, out for delivery, delivered, missed."""
     _play(lambda run: parcels(run, day=day.date(), count=limit), seed=seed, way=Way(speed, bootstrap, printed))
 
 
