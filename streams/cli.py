@@ -15,6 +15,7 @@ from typing import Final
 COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("demo", "streams.commands.demo", "a real storm day through the whole system, with the auditor's verdict"),
     ("dev", "streams.commands.dev", "run everything on this machine until Ctrl-C"),
+    ("restart", "streams.commands.restart", "restart what `dev` runs, slot by slot, without losing anything"),
     ("kafka", "streams.commands.kafka", "run a real Apache Kafka on this machine: up, down, status"),
     ("doctor", "streams.commands.doctor", "say what this machine and its Kafka lack, and how to get it"),
     ("provision", "streams.commands.provision", "make and check the topics"),

@@ -62,13 +62,17 @@ class Process:
     ``starts`` say what became of it so far.
     """
 
-    def __init__(self, plan: ProcessPlan, *, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, plan: ProcessPlan, *, say: Callable[[str], None], changed: Callable[[], None] = lambda: None
+    ) -> None:
+        """``changed`` is called when a process has started or ended."""
         self.plan = plan
         self.ended: list[Ended] = []
         self.starts = 0
         self.given_up = False
         """Whether the brake holds it down: it ended too often within a minute."""
         self._say = say
+        self._changed = changed
         self._child: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._stopping = False
@@ -164,6 +168,7 @@ class Process:
         while True:
             status = await self._child.wait()
             self.ended.append(Ended(clock.monotonic_ms(), status))
+            self._changed()
             if self._stopping:
                 return
             if self._too_often():
@@ -193,6 +198,7 @@ class Process:
                 start_new_session=True,
             )
         self.starts += 1
+        self._changed()
         if self._stopping:
             self.kill()
 

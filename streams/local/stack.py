@@ -28,6 +28,7 @@ from streams.kafka.readiness import demand_listener, wait_ready
 from streams.kept import STACK, open_kept
 from streams.local.placement import demand_places, free_places, in_slot
 from streams.local.processes import Process, ProcessPlan
+from streams.local.register import Register
 from streams.registered import read_registry
 from streams.registration import Located, RegistrationError, changes, read_files, write
 from streams.settings import Settings
@@ -70,6 +71,7 @@ class Stack:
         """By name, in the order of starting."""
         self.businesses: tuple[str, ...] = ()
         self._overrides: dict[str, Any] = {}
+        self._register: Register | None = None
         self._say = say
 
     @property
@@ -92,6 +94,9 @@ class Stack:
         if self.cluster is not None:
             cluster, self.cluster = self.cluster, None
             await cluster.stop()
+        if self._register is not None:
+            register, self._register = self._register, None
+            register.close()
 
     def environment(self, **fields: str | int | bool | Path) -> dict[str, str]:
         """The environment of any command that is to work on this stack. Holds secrets."""
@@ -123,6 +128,7 @@ class Stack:
         self._overrides = {**places, **plan.fields, "data_dir": data}
         self._load()
         open_kept(data, STACK)
+        self._register = Register(data)
         demand_places(self.settings, plan.slots)
         await self._kafka(data)
         self._load()
@@ -194,7 +200,11 @@ class Stack:
             log_path=self.settings.data_dir / "logs" / f"{name}.log",
             restarts_a_minute=self.plan.restarts_a_minute,
         )
-        return Process(plan, say=self._say)
+        return Process(plan, say=self._say, changed=self._changed)
+
+    def _changed(self) -> None:
+        if self._register is not None:
+            self._register.write(self.processes.values())
 
     def _groups(self) -> list[list[Process]]:
         """Those that take before those that give."""

@@ -33,7 +33,7 @@ PHONES: Final = Profile(stops=200, stops_all=60, blocks=60)
 _QUIET_S: Final = LIFETIME_MS / 1000 + 30
 _FORBIDDEN: Final = (Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED)
 """States of messages that were not handed off because somebody had answered STOP or blocked."""
-_KEYS: Final = ("unfinished", "visible_twice", "charged_twice", "uncharged", "contradictions", "late_after_stop")
+KEYS: Final = ("unfinished", "visible_twice", "charged_twice", "uncharged", "contradictions", "late_after_stop")
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Campaign:
                 await publishing
             say(f"{len(self.done)} faults done, {load.asked:,} messages asked for; waiting for quiet")
             self.repeated = load.repeated
-            await _quiet(stack)
+            await quiet(stack)
             self.audit = await audit_system(stack.settings)
             self.witness = Witness(stack.settings.data_dir)
 
@@ -93,7 +93,7 @@ class Campaign:
         figures: dict[str, object] = {"faults": len(self.done), "messages": counts["accepted"]}
         return {
             **figures,
-            **{key: counts[key] for key in _KEYS},
+            **{key: counts[key] for key in KEYS},
             "violations": counts["violations"],
             "recovery_s": {name: each.figures() for name, each in recovery(self.done, self.witness.handed).items()},
             "gap_s": gaps(self.done, self.witness.handed),
@@ -125,7 +125,7 @@ class Campaign:
         )
 
 
-async def _quiet(stack: Stack) -> None:
+async def quiet(stack: Stack) -> None:
     """Until nothing waits in any worker and receipts have come, at most a message's life and the settle window."""
     ends_ms = clock.monotonic_ms() + int(_QUIET_S * 1000)
     calm = 0

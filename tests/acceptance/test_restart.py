@@ -1,0 +1,34 @@
+"""`fanfare restart` beside a running `fanfare dev`: in order, each ready before the next, and nothing is left over."""
+
+import re
+from pathlib import Path
+
+from tests.acceptance.terminal import FANFARE, done, gone, terminal
+
+
+async def test_a_slot_is_restarted_worker_by_worker(tmp_path: Path) -> None:
+    """Each comes back as another process, having ended in order; what was not named stays as it is."""
+    async with terminal(*FANFARE, "dev", "--free-ports", "--data", str(tmp_path)) as dev:
+        await dev.shows("Ctrl-C stops all of it")
+        family = dev.family()
+        shown = await done(*FANFARE, "restart", "--slot", "0", "webhook", "--data", str(tmp_path), deadline_s=120)
+        found = [
+            re.match(r"(\S+) +ready again after [\d.]+ s \(process (\d+), now (\d+)\)", line) for line in shown.results
+        ]
+        names = [match[1] for match in found[:-1] if match]
+        assert names == ["worker-campaign-0", "worker-otp-0", "worker-update-0", "webhook"]
+        assert all(match[2] != match[3] for match in found[:-1] if match)
+        assert shown.results[-1].startswith("4 restarted in ")
+        ends = [line for line in dev.lines if "ended (" in line]
+        assert sorted(ends) == sorted(f"{name} ended (status 0); started again" for name in names)
+        family |= dev.family()
+        dev.interrupt()
+        assert await dev.ended(deadline_s=20) == 0
+    await gone(family)
+
+
+async def test_without_a_stack_it_says_what_to_do(tmp_path: Path) -> None:
+    """Nothing is ended by a guess."""
+    async with terminal(*FANFARE, "restart", "--all", "--data", str(tmp_path)) as shown:
+        await shown.shows("no `fanfare dev` runs in")
+        assert await shown.ended(deadline_s=10) == 1
