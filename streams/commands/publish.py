@@ -131,22 +131,33 @@ async def _check(address: str, events: _Events) -> int:
 
 
 async def _publish(address: str, events: _Events) -> int:
-    choice = events.choice
-    kept: list[Published] = []
-    counted = _Count()
+    counted, kept = _Count(), _Kept(events.choice)
     async with Client(address, patience_s=_PATIENCE_S) as client:
         async for outcome in client.publish_many(events):
             print(_line(outcome))
             counted.take(outcome)
-            if isinstance(outcome, Published) and (choice.follow or choice.wait_s or counted.all <= _FEW):
-                kept.append(outcome)
+            kept.take(outcome)
         counted.say_end()
-        followed = bool(kept) and (choice.follow or choice.wait_s != 0) and len(kept) == counted.published
-        status = ACCEPTED
-        if followed:
-            limit = choice.wait_s if choice.wait_s is not None or choice.follow else _WAIT_S
-            status = await Follower(client, kept).run(limit)
+        status = await Follower(client, kept.sent).run(kept.wait_s) if kept.sent else ACCEPTED
     return _faulted(events) or (REFUSED_STATUS if counted.failed else status)
+
+
+class _Kept:
+    """What is to be followed: all that was published if that was asked for, or if nothing was said and it is little."""
+
+    def __init__(self, choice: Choice) -> None:
+        self._asked = choice.follow or choice.wait_s is not None
+        self.wait_s = _WAIT_S if not self._asked else choice.wait_s
+        self._wanted = choice.follow or choice.wait_s != 0
+        self.sent: list[Published] = []
+
+    def take(self, outcome: Outcome) -> None:
+        """One more."""
+        if self._wanted and isinstance(outcome, Published):
+            self.sent.append(outcome)
+        if len(self.sent) > _FEW and not self._asked:
+            self._wanted = False
+            self.sent.clear()
 
 
 class _Count:

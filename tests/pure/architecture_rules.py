@@ -10,7 +10,8 @@ from tests.pure.source_tree import Module, Sources, body_lines, complexity, in_c
 Rule = Callable[[Sources], Iterator[str]]
 
 PRODUCT: Final = ("broker/", "streams/", "schemas/")
-LAYERS: Final = ("schemas", "broker", "streams", "tests")
+LAYERS: Final = ("schemas", "broker", "streams", "deploy", "tests")
+"""What lies in deploy are examples of programs of others."""
 
 CLOCK: Final = "streams/clock.py"
 ENVIRONMENT: Final = "streams/settings.py"
@@ -52,7 +53,7 @@ _PARAMETERS: Final = 6
 
 
 def arrows_point_one_way(sources: Sources) -> Iterator[str]:
-    """Imports point one way: schemas <- broker <- streams <- tests."""
+    """Imports point one way: schemas <- broker <- streams <- deploy <- tests."""
     for module in sources.modules.values():
         later = LAYERS[LAYERS.index(module.layer) + 1 :]
         for name, node in module.imports():
