@@ -5,6 +5,7 @@ until it has nothing to say. So an event has a fault here if and only if plan re
 follows from a mended place (the parameters of a recipient who is none) is not said.
 """
 
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +28,9 @@ from schemas.wire.sealed import AddressBook
 MAX_FAULTS: Final = 100
 """More are not looked for: whoever has a hundred has one mistake a hundred times."""
 
+_MAX_BYTES: Final = 4 * 1024 * 1024
+"""Of JSON that is judged for one event: somebody's large event with many faults holds nobody up for more than half a second."""
+
 _HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
 _BOOK: Final = AddressBook({0: bytes(32)})
 """Form is checked without any secret; nothing is sealed with this."""
@@ -44,10 +48,14 @@ def faults_of(
     draft = Draft(lane, event)
     found: list[Fault] = []
     stuck: set[tuple[Path | None, Refusal]] = set()
-    while len(found) < MAX_FAULTS:
-        admitted = _admitted(draft)
+    judged = 0
+    while len(found) < MAX_FAULTS and judged < _MAX_BYTES:
+        value = _encoder.encode(draft.event)
+        judged += len(value)
+        admitted = _admitted(draft, value)
         if not isinstance(admitted, Malformed):
-            found.extend(verdicts(draft, admitted, registry=registry, now_ms=now_ms))
+            rest = verdicts(draft, admitted, registry=registry, now_ms=now_ms)
+            found.extend(islice(rest, MAX_FAULTS - len(found)))
             break
         before = frozenset(draft.mended)
         path = mend_form(draft, admitted.refusal)
@@ -56,7 +64,7 @@ def faults_of(
         if path is None or (path, admitted.refusal) in stuck:
             break
         stuck.add((path, admitted.refusal))
-    return tuple(dict.fromkeys(found[:MAX_FAULTS]))
+    return tuple(dict.fromkeys(found))
 
 
 def faults_of_bytes(
@@ -78,13 +86,13 @@ def _unreadable(lane: Lane, value: bytes) -> Refusal | None:
     return None if value.lstrip().startswith(b"{") else admitted.refusal
 
 
-def _admitted(draft: Draft) -> Admitted:
+def _admitted(draft: Draft, value: bytes) -> Admitted:
     source = draft.event.get("source")
     try:
         business = business_of(source) if isinstance(source, str) else ""
     except ValueError:
         business = ""
-    return _admit(draft.lane, business, _encoder.encode(draft.event))
+    return _admit(draft.lane, business, value)
 
 
 def _admit(lane: Lane, business: str, value: bytes) -> Admitted:
