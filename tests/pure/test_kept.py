@@ -102,10 +102,10 @@ def test_a_cluster_that_this_release_cannot_run_is_refused(identity: object, sen
     assert (tmp_path / "cluster.json").read_bytes() == raw
 
 
-@pytest.mark.parametrize("kafka", ["4.1.0", "4.1.9", "4.0.2", "3.9.1"])
-def test_records_of_an_earlier_kafka_are_gone_on_with(kafka: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("release", ["4.1.0", "4.1.9", "4.0.2", "3.9.1"])
+def test_records_of_an_earlier_kafka_are_gone_on_with(release: str, tmp_path: Path) -> None:
     """And of a later patch of the same release."""
-    planted(tmp_path, "cluster.json", EARLIER | {"kafka": kafka})
+    planted(tmp_path, "cluster.json", EARLIER | {"kafka": release})
     assert settle_identity(tmp_path, nodes=1, ports=None, kafka=KAFKA)[0] == EARLIER["cluster_id"]
 
 
