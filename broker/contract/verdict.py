@@ -38,9 +38,9 @@ def verdicts(
     if registry is not None and not isinstance(admitted, Misrouted) and ("source",) not in draft.mended:
         yield from _known(admitted.named.business, registry)
         if isinstance(admitted, Notice):
-            copy = _with(registry, admitted.named.business)
-            lane = yield from _parties(draft, admitted, copy)
-            yield from _parameters(draft, admitted, copy)
+            if not _sound(admitted, registry, lane):
+                lane = yield from _parties(draft, admitted, _with(registry, admitted.named.business))
+            yield from _parameters(draft, admitted, registry)
     if isinstance(admitted, Notice) and now_ms is not None and not {("time",), ("expirytime",)} & draft.mended:
         yield from _times(admitted.event, lane, now_ms)
 
@@ -49,6 +49,11 @@ def _known(business: str, registry: Registry) -> Iterator[Fault]:
     known = registry.businesses.get(business)
     if known is None or not known.active:
         yield _fault(("source",), unknown_business() if known is None else suspended())
+
+
+def _sound(notice: Notice, registry: Registry, lane: Lane) -> bool:
+    """Whether nobody has to be added to a copy of the registry, which costs as much as it is large."""
+    return notice.named.business in registry.businesses and not isinstance(parties_of(notice, registry, lane), Refusal)
 
 
 def _times(event: CloudEvent, lane: Lane, now_ms: int) -> Iterator[Fault]:
