@@ -7,6 +7,7 @@ are taken or none. Whoever gets no answer, 429 or 503 sends the same again; an i
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NoReturn
 
 import msgspec
@@ -41,7 +42,7 @@ KEEP_ALIVE_S: Final = 30
 """For so long a connection may be without a whole request head, the first one as well."""
 LINGER_S: Final = 2
 _SMALL_BYTES: Final = 16 * 1024
-"""Larger bodies are checked in a thread, so that nobody waits for them."""
+"""Larger bodies are checked in a thread, one after another, so that small ones do not wait for them."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -60,6 +61,7 @@ class Intake:
         self._unknown_keys = Seldom(Event.KEY_REFUSED)
         self._full = Seldom(Event.INTAKE_FULL)
         self._away = False
+        self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="check")
         metrics.INTAKE_IN_FLIGHT.of().follow(lambda: room.in_flight)
         self.app = web.Application(middlewares=[self._answered], client_max_size=MAX_BODY_BYTES)
         self.app.add_routes([web.post(PATH, self._take)])
@@ -143,7 +145,10 @@ class Intake:
                 return events
             return taken(lane, events, caller, shards=self._shards, now_ms=now_ms)
 
-        found = check() if len(body) <= _SMALL_BYTES else await asyncio.to_thread(check)
+        if len(body) <= _SMALL_BYTES:
+            found = check()
+        else:
+            found = await asyncio.get_running_loop().run_in_executor(self._aside, check)
         if isinstance(found, Problem):
             _refuse(found)
         return found

@@ -1,4 +1,6 @@
-"""What each wrong input gets, on a real Kafka with every process: ``python -m tests.acceptance.bad_inputs`` prints it.
+"""What each wrong input gets, into Kafka and over HTTP, on a real Kafka with every process.
+
+``python -m tests.acceptance.bad_inputs`` prints it.
 
 The test of the same name demands it row by row. After all of them a sound event must reach its phone: that neighbours are
 unharmed is part of the answer.
@@ -8,10 +10,12 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import aiohttp
 import aiokafka
 import aiokafka.errors
 import msgspec
@@ -27,6 +31,7 @@ from streams.client import Client, InvalidEventError
 from streams.client.progress import PLAN
 from streams.kafka.scan import scan
 from streams.local.stack import Stack, StackPlan, running
+from tests.acceptance.http_inputs import HTTP_ROWS, Answer, call_of, send
 from tests.acceptance.inputs import BROKER, CLIENT, DEAD_LETTER, ROWS, STATUS, Draft, Row, draft_of, sound
 
 _PATIENCE_S: Final = 30
@@ -53,6 +58,8 @@ class Outcome:
 
     heard: dict[str, Heard]
     """Row to answer."""
+    http: dict[str, Answer]
+    """The same for requests to HTTP intake."""
     delivered: str
     """The state of the sound event that was published last."""
     restarts: int
@@ -84,9 +91,10 @@ async def outcome_of(stack: Stack) -> Outcome:
             else:
                 sent[row.name] = place
         heard |= await _answers(stack, sent)
+        http = await _by_http(stack)
         delivered = await _delivered(client)
     restarts = sum(process.starts - 1 for process in stack.processes.values())
-    return Outcome(heard, delivered, restarts, await audit_system(stack.settings))
+    return Outcome(heard, http, delivered, restarts, await audit_system(stack.settings))
 
 
 def table(outcome: Outcome) -> Iterator[str]:
@@ -96,16 +104,31 @@ def table(outcome: Outcome) -> Iterator[str]:
         heard = outcome.heard.get(row.name, NOTHING)
         where = f"{heard.where}: {heard.state}" if heard.state else heard.where
         cells.append((row.name, where, heard.reason or "-", heard.sentence or "-"))
+    for name, answer in outcome.http.items():
+        cells += [(name, f"HTTP {answer.status}", error["reason"], error["detail"]) for error in answer.errors]
     widths = [max(len(line[column]) for line in cells) for column in range(3)]
     for line in cells:
         yield "  ".join([*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[3]])
-    yield f"{len(ROWS)} inputs; then a sound one: {outcome.delivered}; processes that ended: {outcome.restarts}"
+    asked = f"{len(ROWS)} inputs and {len(HTTP_ROWS)} requests over HTTP"
+    yield f"{asked}; then a sound one: {outcome.delivered}; processes that ended: {outcome.restarts}"
     yield f"violations found by the auditor: {outcome.audit.total}"
 
 
 def plan_of(folder: Path) -> StackPlan:
     """The stack that answers: every process, phones that are at hand."""
     return StackPlan(data=folder, free_ports=True, gateway_options=("--profile", "online"))
+
+
+async def _by_http(stack: Stack) -> dict[str, Answer]:
+    """Send every request to the stack's intake."""
+    url = f"http://{stack.settings.intake_host}:{stack.settings.intake_port}"
+    answers: dict[str, Answer] = {}
+    async with aiohttp.ClientSession() as session:
+        for row in HTTP_ROWS:
+            call = call_of(row.name, clock.now_ms())
+            row.spoil(call)
+            answers[row.name] = await send(session, url, call)
+    return answers
 
 
 def _producer(bootstrap: str) -> aiokafka.AIOKafkaProducer:
@@ -183,8 +206,9 @@ async def _delivered(client: Client) -> str:
     sent = await client.publish(Lane.UPDATE, draft.event)
     state = "not answered"
     try:
-        async with asyncio.timeout(_PATIENCE_S):
-            async for status in client.follow("shop-parcelo", since=sent.at_ms - 1_000):
+        following = client.follow("shop-parcelo", since=sent.at_ms - 1_000)
+        async with asyncio.timeout(_PATIENCE_S), aclosing(following):
+            async for status in following:
                 if status.request == text_of(sent.name):
                     state = status.recipients[0].state if status.recipients else status.state
                     if state in ("delivered", "read"):

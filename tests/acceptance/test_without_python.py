@@ -5,6 +5,7 @@ import dataclasses
 import re
 import shlex
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -33,12 +34,27 @@ async def install_console_producer(folder: Path) -> None:
     script.chmod(0o755)
 
 
-def script_of(bootstrap: str, tools: Path) -> tuple[str, int]:
-    """The README's shell lines for a Kafka that is elsewhere, and how many of them publish; kcat's only where there is one."""
+def install_curl(folder: Path) -> None:
+    """Put a ``curl`` into ``folder`` that does as much as the README asks of it."""
+    script = folder / "curl"
+    script.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m tests.acceptance.curl "$@"\n')
+    script.chmod(0o755)
+
+
+def script_of(bootstrap: str, intake: str, tools: Path) -> tuple[str, int]:
+    """The README's shell lines for a stack that is elsewhere, and how many events they publish; kcat's only where it is."""
     chosen = [command for command in COMMANDS if "kcat" not in command or shutil.which("kcat")]
-    chosen = [command for command in chosen if "fanfare " not in command and "-C " not in command]
+    chosen = [command for command in chosen if not command.startswith("fanfare ") and "-C " not in command]
     lines = [f"cd {EXAMPLES}", f"PATH={tools}:$PATH", *chosen]
-    return "\n".join(lines).replace("127.0.0.1:9092", bootstrap), sum("requests.update" in line for line in chosen)
+    script = "\n".join(lines).replace("127.0.0.1:9092", bootstrap).replace("127.0.0.1:8830", intake)
+    return script, sum(map(_events, chosen))
+
+
+def _events(command: str) -> int:
+    """How many events one of the README's commands publishes."""
+    if command.startswith("post -H"):
+        return 1
+    return 2 if command.startswith("(event; event)") else int(command.startswith("event |"))
 
 
 async def accepted(bootstrap: str, wanted: int) -> Counter[str]:
@@ -55,11 +71,13 @@ async def accepted(bootstrap: str, wanted: int) -> Counter[str]:
 
 
 async def test_a_shell_is_enough(tmp_path: Path) -> None:
-    """Every line publishes an event that is accepted, with a content type and without, whatever hashes the key."""
+    """Every line publishes events that are accepted: into Kafka, whatever hashes the key, and over HTTP in each mode."""
     await install_console_producer(tmp_path)
+    if not shutil.which("curl"):
+        install_curl(tmp_path)
     plan = StackPlan(data=tmp_path / "data", free_ports=True, gateway_options=("--profile", "online"))
     async with running(plan, say=print) as stack:
-        script, published = script_of(stack.bootstrap, tmp_path)
-        assert published == (4 if shutil.which("kcat") else 2)
+        script, published = script_of(stack.bootstrap, f"127.0.0.1:{stack.settings.intake_port}", tmp_path)
+        assert published == 4 + (4 if shutil.which("kcat") else 2)
         await done("bash", "-euo", "pipefail", "-c", script)
         assert await accepted(stack.bootstrap, published) == {"accepted": published}
