@@ -47,11 +47,11 @@ async def test_a_terminal_shows_the_live_view(tmp_path: Path) -> None:
     """Lines while everything starts, then the view of what happens until Ctrl-C, and lines again while it stops."""
     options = ("--free-ports", "--data", str(tmp_path), "--limit", "60")
     async with on_screen(*FANFARE, "demo", *options, columns=118, lines=42) as demo:
-        await demo.shows("told to businesses")
+        await demo.shows("told to businesses", deadline_s=120)
         await demo.shows("published ")
         await demo.shows(" ready")
         demo.press_ctrl_c()
-        assert await demo.ended(deadline_s=20) == 130
+        assert await demo.ended(deadline_s=40) == 130
     assert demo.drawn.index("everything is up") < demo.drawn.index(ENTERS)
     assert demo.drawn.index(LEAVES) < demo.drawn.index("stopping, the workers first")
     assert "Traceback" not in demo.text
