@@ -4,8 +4,8 @@ A publish that fails unknown may be repeated with the same event: the name (sour
 once for each name and the sealed bytes are kept for a while, because a repeat has to carry the same.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable, Mapping
-from contextlib import aclosing
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Mapping
 from typing import Final, Self, TypeAlias
 
 import msgspec
@@ -99,18 +99,40 @@ class Client:
         """Publish all; yields a :class:`Published` or :class:`Failed` for each, in the order given.
 
         ``events`` is drawn from no faster than Kafka acknowledges: at most ``in_flight`` are held. Those of one business
-        stand in Kafka in the order given. What failed stops nothing; leaving the iteration sends nothing more.
+        stand in Kafka in the order given. What failed stops nothing; leaving the iteration sends nothing more. An iterable
+        whose events have to be waited for should be asynchronous: a plain one holds up the loop, and with it what is under way.
         """
         window = self.window(in_flight)
         try:
-            async with aclosing(_drawn(events)) as drawn:
-                async for each in drawn:
+            if isinstance(events, AsyncIterable):
+                async for outcome in self._as_they_come(window, events):
+                    yield outcome
+            else:
+                for each in events:
                     for outcome in await self.advance(window, each):
                         yield outcome
             while len(window):
                 yield await window.take()
         finally:
             window.give_up()
+
+    async def _as_they_come(self, window: Window, events: AsyncIterable[ToPublish]) -> AsyncIterator[Outcome]:
+        """Outcomes are given while the next event is waited for."""
+        source = aiter(events)
+        while True:
+            drawing = asyncio.ensure_future(_next(source))
+            try:
+                while not drawing.done():
+                    await window.changes(drawing)
+                    while window.ready:
+                        yield await window.take()
+            finally:
+                drawing.cancel()
+            each = drawing.result()
+            if each is None:
+                return
+            for outcome in await self.advance(window, each):
+                yield outcome
 
     def window(self, in_flight: int) -> Window:
         """An empty window of this client's patience, for :meth:`advance`."""
@@ -208,13 +230,11 @@ async def _told(window: Window) -> Published:
     return outcome
 
 
-async def _drawn(events: Iterable[ToPublish] | AsyncIterable[ToPublish]) -> AsyncGenerator[ToPublish, None]:
-    if isinstance(events, AsyncIterable):
-        async for each in events:
-            yield each
-    else:
-        for each in events:
-            yield each
+async def _next(source: AsyncIterator[ToPublish]) -> ToPublish | None:
+    try:
+        return await anext(source)
+    except StopAsyncIteration:
+        return None
 
 
 def _value_of(event: Event) -> bytes:

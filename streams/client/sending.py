@@ -28,6 +28,11 @@ class Sending:
         self._failed: Callable[[], None] = _nothing
 
     @property
+    def placing(self) -> "asyncio.Future[Place] | None":
+        """What this attempt waits for; ``None`` if it has ended."""
+        return self._placing
+
+    @property
     def has_ended(self) -> bool:
         """Whether this attempt has ended."""
         return self._placing is None or self._placing.done()

@@ -8,7 +8,7 @@ failed ones have been sent again in their order. What was acknowledged in betwee
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from streams import clock
 from streams.client.receipts import Failed, Outcome
@@ -45,6 +45,12 @@ class Window:
             return False
         first, _ = self._under_way[0]
         return isinstance(first, Failed) or first.has_ended
+
+    async def changes(self, other: "asyncio.Future[Any]") -> None:
+        """Return when the oldest event is at its end, or ``other`` is."""
+        first = self._under_way[0][0] if self._under_way else None
+        placing = first.placing if isinstance(first, Sending) else None
+        await asyncio.wait([other] if placing is None else [other, placing], return_when=asyncio.FIRST_COMPLETED)
 
     async def put(self, each: Sending | Failed) -> None:
         """Send one more; what failed before it was sent takes its turn all the same."""

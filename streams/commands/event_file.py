@@ -1,17 +1,22 @@
 """Events from a file: one JSON text, an array of them, or one a line; and the same events again as new ones."""
 
-import sys
+import asyncio
+import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 import msgspec
 
 from schemas.wire import instants
 from streams import clock
 from streams.client import Event
+
+_T = TypeVar("_T")
+_AHEAD: Final = 16
+"""So many are drawn before they are asked for."""
 
 _MARKS: Final = ("time", "expirytime")
 
@@ -43,13 +48,30 @@ def read_events(file: str) -> Iterator[Event]:
 @contextmanager
 def _opened(file: str) -> Iterator[IO[bytes]]:
     try:
-        if file == "-":
-            yield sys.stdin.buffer
-            return
-        with Path(file).open("rb") as stream:
+        # A reader of our own: a thread that still waits in Python's own one would break the end of the process.
+        with open(0, "rb", closefd=False) if file == "-" else Path(file).open("rb") as stream:
             yield stream
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from error
+
+
+async def drawn_apart(each_of: Iterable[_T]) -> AsyncIterator[_T]:
+    """The same, drawn in a thread of its own: while one is waited for, the loop goes on. Nobody waits for the thread's end."""
+    loop = asyncio.get_running_loop()
+    drawn: asyncio.Queue[_T | None] = asyncio.Queue(_AHEAD)
+
+    def put(each: _T | None) -> None:
+        asyncio.run_coroutine_threadsafe(drawn.put(each), loop).result()
+
+    def draw() -> None:
+        with suppress(RuntimeError, asyncio.CancelledError):  # the loop has ended, and with it whoever asked
+            for each in each_of:
+                put(each)
+            put(None)
+
+    threading.Thread(target=draw, daemon=True).start()
+    while (each := await drawn.get()) is not None:
+        yield each
 
 
 def _whole(named: str, raw: bytes, first_error: msgspec.DecodeError) -> list[Event]:

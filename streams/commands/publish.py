@@ -10,7 +10,7 @@ from schemas.names import Lane
 from streams import clock
 from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published
 from streams.commands.console import BootstrapOption, refuse, run, say
-from streams.commands.event_file import freshened, read_events
+from streams.commands.event_file import drawn_apart, freshened, read_events
 from streams.commands.published import ACCEPTED, REFUSED_STATUS, Follower
 from streams.settings import load
 
@@ -32,6 +32,7 @@ class Choice(NamedTuple):
     fresh: bool
     follow: bool
     wait_s: float | None
+    piped: bool
 
 
 @app.command()
@@ -80,7 +81,7 @@ def main(
     """
     try:
         codes = dict(_pair(each) for each in seal or ())
-        events = _Events(file, Choice(Lane.of(lane), codes, fresh, follow, wait))
+        events = _Events(file, Choice(Lane.of(lane), codes, fresh, follow, wait, piped=file == "-"))
     except KeyError:
         refuse("publish", f"there is no lane {lane!r}; there are: {', '.join(each.word for each in Lane)}")
     except ValueError as error:
@@ -133,7 +134,7 @@ async def _check(address: str, events: _Events) -> int:
 async def _publish(address: str, events: _Events) -> int:
     counted, kept = _Count(), _Kept(events.choice)
     async with Client(address, patience_s=_PATIENCE_S) as client:
-        async for outcome in client.publish_many(events):
+        async for outcome in client.publish_many(drawn_apart(events) if events.choice.piped else events):
             print(_line(outcome))
             counted.take(outcome)
             kept.take(outcome)

@@ -5,6 +5,7 @@ import asyncio
 import inspect
 import json
 import re
+import signal
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import streams.client
 from schemas.names import Lane
 from schemas.request import Notification
 from streams.client import Event, Head, Position, notification, to_people
+from streams.commands.console import INTERRUPTED
 from streams.local.stack import running
 from tests.acceptance.bad_inputs import plan_of
 from tests.acceptance.terminal import FANFARE, Terminal, done, terminal
@@ -126,6 +128,28 @@ async def test_a_dry_run_says_all_and_sends_nothing(bootstrap: str, tmp_path: Pa
     assert "2 events looked at, 1 of them faulty; nothing was published" in said
     status, shown, _ = await ended((*command, "--follow"))
     assert (status, [line for line in shown if "duplicate" in line]) == (1, [])
+
+
+async def test_a_pipe_that_stays_open_is_published_as_it_comes(bootstrap: str) -> None:
+    """An event is sent, and its name shown, before the next line is there; Ctrl-C ends the waiting for it."""
+    pipe = asyncio.subprocess.PIPE
+    command = (*FANFARE, "publish", "-f", "-", "--lane", "update", "--bootstrap", bootstrap)
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            for number in range(2):
+                process.stdin.write(json.dumps(parcel("slow", number)).encode() + b"\n")
+                assert f"slow-{number}".encode() in await process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == INTERRUPTED
+            assert process.stderr is not None
+            assert await process.stderr.read() == b""
+    finally:
+        if process.returncode is None:
+            process.kill()
+        process.stdin.close()
 
 
 async def test_an_interrupted_follower_ends(bootstrap: str) -> None:

@@ -1,7 +1,7 @@
 """Events on their way: outcomes in turn, order kept and nothing left out, however often a producer breaks; and what is held."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from itertools import chain, repeat
 
 import pytest
@@ -153,3 +153,25 @@ async def test_events_are_drawn_no_faster_than_they_are_acknowledged() -> None:
         if len(outcomes) == 20:
             break
     assert [isinstance(outcome, Failed) for outcome in outcomes] == [number == 1 for number in range(20)]
+
+
+async def test_outcomes_come_while_the_next_event_is_waited_for() -> None:
+    """Of a source that gives one only when the one before is told."""
+    told = asyncio.Semaphore(1)
+
+    async def events() -> AsyncIterator[tuple[Lane, dict[str, str]]]:
+        for number in range(5):
+            await told.acquire()
+            yield Lane.UPDATE, {"source": "//shop/x", "id": str(number)}
+
+    client = Client("nowhere:1")
+    client._publisher = BreakingLog(chain([OK, LOST, DOUBTED], repeat(OK)))
+    client._partitions[Lane.UPDATE] = 4
+    outcomes = []
+    async with asyncio.timeout(20):
+        async for outcome in client.publish_many(events(), in_flight=3):
+            outcomes.append(outcome)
+            told.release()
+    assert [outcome.id for outcome in outcomes if isinstance(outcome, Published)] == [
+        str(number) for number in range(5)
+    ]
