@@ -183,15 +183,29 @@ def logins_command(
         ),
     ] = datetime.combine(STORM_DAY, DAY_BEGINS),
     per_hour: Annotated[
-        float, typer.Option(min=0.001, help="Sign-ins an hour, on the day's average.")
+        float, typer.Option(min=0.001, metavar="N", help="Sign-ins an hour, on the day's average.")
     ] = Traffic().per_hour,
+    peak: Annotated[
+        float | None,
+        typer.Option(
+            "--peak",
+            min=0.001,
+            metavar="N",
+            help="Sign-ins a second at the top of the morning, from 8 to 9, instead of --per-hour.",
+        ),
+    ] = None,
     seed: SeedOption = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="End after so many codes.")] = None,
     bootstrap: BootstrapOption = None,
     printed: PrintOption = False,
 ) -> None:
-    """A bank's one-time codes, sealed: a Poisson process that follows the day. Printed events carry no code."""
-    traffic = Traffic(day.date(), begin.time(), per_hour, limit)
+    """A bank's one-time codes, sealed: a Poisson process that follows the day. Printed events carry no code.
+
+    The day in New York, hour by hour: 0.04 of the peak at three in the morning, 0.34 at six, 0.68 at seven, the peak from
+    eight to nine (2.6 times the mean), 0.74 at nine, about 0.45 through the day, 0.58 at seven in the evening. Six in a
+    hundred ask for another code within a minute or so, which comes on top.
+    """
+    traffic = Traffic(day.date(), begin.time(), per_hour, limit, peak)
     _play(lambda run: logins(run, traffic), seed=seed, way=Way(speed, bootstrap, printed))
 
 

@@ -8,7 +8,7 @@ beside it in `Timed.codes` until whoever publishes seals it to the gateway's key
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, datetime, time
 from random import Random
 from typing import Final
 
@@ -27,11 +27,14 @@ CODE_LIFETIME_MS: Final = 5 * MINUTE_MS
 """A code and its message live equally long: a code that arrives dead costs money and trust."""
 
 DAILY_CURVE: Final = (
-    *(0.25, 0.15, 0.10, 0.10, 0.15, 0.30, 0.60, 1.00, 1.45, 1.65, 1.60, 1.50),
-    *(1.55, 1.45, 1.35, 1.30, 1.35, 1.45, 1.55, 1.60, 1.45, 1.10, 0.65, 0.35),
+    *(0.25, 0.15, 0.10, 0.10, 0.15, 0.35, 0.85, 1.70, 2.50, 1.85, 1.40, 1.20),
+    *(1.25, 1.15, 1.05, 1.00, 1.05, 1.20, 1.40, 1.45, 1.25, 0.90, 0.50, 0.30),
 )
-"""Sign-ins in each hour of the day, relative to the day's mean: quiet at night, a peak in the morning, one in the
-evening."""
+"""Sign-ins in each hour of New York's day, relative to one another: quiet at night, a peak from eight to nine in the morning,
+2.6 times the mean, and a low one in the evening. Within an hour the rate is even."""
+
+TOP: Final = max(DAILY_CURVE)
+MEAN: Final = sum(DAILY_CURVE) / len(DAILY_CURVE)
 
 _ASKS_AGAIN: Final = 0.06
 _ASKS_AGAIN_AFTER_MS: Final = (35_000, 75_000)
@@ -41,17 +44,24 @@ _ASKS_AGAIN_AFTER_MS: Final = (35_000, 75_000)
 class Traffic:
     """How many people sign in, and when: `per_hour` on the day's average, from `begin` on the clock, for 24 hours.
 
-    `limit` ends the stream after so many codes.
+    `peak_per_s` is the rate of the busiest hour instead. Who asks again for a code comes on top of either. `limit` ends the
+    stream after so many codes.
     """
 
     day: date = STORM_DAY
     begin: time = DAY_BEGINS
     per_hour: float = 200.0
     limit: int | None = None
+    peak_per_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.per_hour <= 0:
-            raise ValueError("per_hour is a rate above 0")
+        if self.top_per_ms <= 0:
+            raise ValueError("a rate is above 0")
+
+    @property
+    def top_per_ms(self) -> float:
+        """Sign-ins a millisecond in the busiest hour."""
+        return self.per_hour * TOP / MEAN / HOUR_MS if self.peak_per_s is None else self.peak_per_s / 1_000
 
 
 def logins(run: Run, traffic: Traffic | None = None) -> Iterator[Timed]:
@@ -81,16 +91,13 @@ def _asked(traffic: Traffic, dice: Random) -> Iterator[tuple[int, int]]:
 def _arrivals(traffic: Traffic, dice: Random) -> Iterator[int]:
     """Instants of an inhomogeneous Poisson process over one day, by thinning (Lewis and Shedler, 1979)."""
     begins_ms = instant_ms(traffic.day, traffic.begin, NEW_YORK)
-    midnight_ms = instant_ms(traffic.day, 0, NEW_YORK)
-    mean = sum(DAILY_CURVE) / len(DAILY_CURVE)
-    peak = max(DAILY_CURVE)
     at_ms = float(begins_ms)
     while True:
-        at_ms += dice.expovariate(traffic.per_hour * peak / mean / HOUR_MS)
+        at_ms += dice.expovariate(traffic.top_per_ms)
         if at_ms >= begins_ms + DAY_MS:
             return
-        hour = int((at_ms - midnight_ms) // HOUR_MS) % len(DAILY_CURVE)
-        if dice.random() < DAILY_CURVE[hour] / peak:
+        hour = datetime.fromtimestamp(at_ms / 1_000, NEW_YORK).hour
+        if dice.random() < DAILY_CURVE[hour] / TOP:
             yield int(at_ms)
 
 
