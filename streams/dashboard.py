@@ -16,6 +16,8 @@ from streams.instruments import Family, Kind
 WIDTH: Final = 24
 _PANEL_W: Final = 8
 _PANEL_H: Final = 8
+_AT_START: Final = frozenset({metrics.JOURNAL_FOLD.name})
+"""Histograms that hold what happened as a process began to serve."""
 _SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 
 
@@ -114,7 +116,10 @@ def dashboard(families: Sequence[Family[Any]]) -> str:
 
 
 def panel_of(family: Family[Any]) -> Panel:
-    """A counter is drawn as its rate, a gauge by its highest value, a histogram by its median and its 99 %."""
+    """A counter is drawn as its rate, a gauge by its highest value, a histogram by its median and its 99 % of five minutes.
+
+    What a process observes at its start alone has no rate by the time of its first scrape: it is drawn since that start.
+    """
     labels = [label.name for label in family.labels if label is not metrics.SHARD]
     by, legend = f" by ({', '.join(labels)})" if labels else "", " ".join(f"{{{{{label}}}}}" for label in labels)
     name, unit = family.name, {"seconds": "s"}.get(family.unit, "short")
@@ -128,7 +133,8 @@ def panel_of(family: Family[Any]) -> Panel:
 def _quantiles(name: str, labels: Sequence[str], legend: str) -> Iterator[tuple[str, str]]:
     for share, word in ((0.5, "p50"), (0.99, "p99")):
         grouped = ", ".join([*labels, "le"])
-        yield f"histogram_quantile({share}, sum by ({grouped}) (rate({name}_bucket[5m])))", f"{legend} {word}".strip()
+        observed = f"{name}_bucket" if name in _AT_START else f"rate({name}_bucket[5m])"
+        yield f"histogram_quantile({share}, sum by ({grouped}) ({observed}))", f"{legend} {word}".strip()
 
 
 def _placed(panels: Sequence[Panel], *, first_id: int, top: int) -> list[dict[str, Any]]:

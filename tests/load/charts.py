@@ -18,6 +18,8 @@ _COLOURS: Final = ("#3266cc", "#d9480f", "#2b8a3e", "#862e9c", "#b08900", "#0b72
 _TICKS: Final = 4
 _GAP_STEPS: Final = 2.5
 """A line is broken where so many steps have no value."""
+_MINUTES_FROM: Final = 120
+"""So many seconds and more are written, and divided, as minutes."""
 _SCALES: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 Point = tuple[float, float]
@@ -44,7 +46,8 @@ def chart(lines: Sequence[Line], span: Span, unit: str) -> str:
     drawn = [line for line in lines if line.points]
     if not drawn:
         return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}"><text x="{WIDTH // 2}" y="{HEIGHT // 2}" class="none">no data</text></svg>'
-    top = nice_top(max(value for line in drawn for _, value in line.points))
+    highest = max(value for line in drawn for _, value in line.points)
+    top = nice_top(highest / 60) * 60 if unit == "s" and highest > _MINUTES_FROM else nice_top(highest)
     parts = [*_grid(span, top, unit)]
     for place, line in enumerate(drawn):
         for stretch in stretches(line.points, span.step * _GAP_STEPS):
@@ -99,7 +102,7 @@ def written(value: float, unit: str) -> str:
 
 def _seconds(value: float) -> str:
     if value == 0 or value >= 1:
-        return f"{_plain(value)} s" if value < 120 else f"{_plain(value / 60)} min"
+        return f"{_plain(value)} s" if value < _MINUTES_FROM else f"{_plain(value / 60)} min"
     return f"{_plain(value * 1_000)} ms" if value >= 0.001 else f"{_plain(value * 1_000_000)} µs"
 
 
