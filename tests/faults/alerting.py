@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,8 @@ class Shown:
     along: list[str] = field(default_factory=list)
     """Others that fired meanwhile, and are true as well."""
     unexpected: list[str] = field(default_factory=list)
+    run_queue: float = 0.0
+    """The machine's, its mean over a minute, at the end: far above its cores, codes are late, and rightly said so."""
 
     @property
     def good(self) -> bool:
@@ -181,6 +184,7 @@ def _shown(planted: Planted, watch: Watch, *, began_ms: int, healed_ms: int, cle
         return None if at_ms is None else (at_ms - began_ms) / 1000
 
     shown = Shown(planted.alert, planted.words, watch.rules, since("pending"), since("firing"))
+    shown.run_queue = round(os.getloadavg()[0], 1)
     shown.clear_s = None if clear_ms is None or shown.firing_s is None else (clear_ms - healed_ms) / 1000
     others = [name for name in watch.seen.fired if name != planted.alert]
     shown.along = [name for name in others if name in planted.along]

@@ -66,12 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def table(shown: Sequence[Shown], factor: float) -> str:
     """What was shown, a line for each alert; seconds."""
-    rows: list[tuple[str, ...]] = [("alert", "rules", "pending", "firing", "clear", "fired along", "fault")]
+    rows: list[tuple[str, ...]] = [
+        ("alert", "rules", "pending", "firing", "clear", "run queue", "fired along", "fault")
+    ]
     rows += [
         (
             each.alert,
             each.rules,
             *(_seconds(value) for value in (each.pending_s, each.firing_s, each.clear_s)),
+            f"{each.run_queue:.1f}",
             ", ".join([*each.along, *(f"UNEXPECTED {name}" for name in each.unexpected)]) or "-",
             each.fault,
         )
@@ -83,6 +86,7 @@ def table(shown: Sequence[Shown], factor: float) -> str:
         [
             f"Rules `scaled`: windows and for: {factor:g} times shorter, scraped every second; thresholds as shipped.",
             "Seconds from the fault to pending and firing, from its healing to clear.",
+            "A run queue far above the cores makes codes late: FanfareHandoffLate then fires rightly.",
             *lines,
         ]
     )
