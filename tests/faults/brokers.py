@@ -1,10 +1,12 @@
-"""A Kafka broker under load: killed, missed for longer than its session and brought back; or it stands still for a while."""
+"""A Kafka broker under load: killed and missed for longer than its session, held up for a while, or out of disk."""
 
 import asyncio
+import contextlib
+import resource
 from typing import Final
 
 from streams.kafka.cluster import BROKER_SESSION_MS, Cluster
-from streams.kafka.cluster_errors import ClusterError
+from streams.kafka.cluster_errors import ClusterError, NodeFailedError
 from streams.kafka.readiness import admin
 from tests.faults.scene import Scene
 
@@ -12,6 +14,9 @@ STALL_S: Final = 3.0
 """Below the deadline of an append: everybody waits, nobody has to end."""
 FREEZE_S: Final = 10.0
 """Beyond every deadline and every session: of three brokers another takes over, of one everybody begins again."""
+_NO_ROOM_BYTES: Final = 16_384
+"""No file of a broker whose disk is full grows beyond this: its next appends fail, and it ends itself."""
+_ENDS_S: Final = 60
 _AWAY_S: Final = BROKER_SESSION_MS / 1000 + 6
 """So long that everything has to be served by the two others before it is back."""
 _IN_SYNC_S: Final = 60
@@ -35,6 +40,23 @@ async def stall(scene: Scene) -> None:
 async def freeze(scene: Scene) -> None:
     """SIGSTOP, SIGCONT after :data:`FREEZE_S`."""
     await _paused(scene, FREEZE_S)
+
+
+async def logdir(scene: Scene) -> None:
+    """RLIMIT_FSIZE on a broker: it ends itself, as Kafka does when its log folder fails, and is started when there is room."""
+    cluster, node = _node(scene)
+    pid = cluster.java_pids[node - 1]
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    scene.harm()
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (_NO_ROOM_BYTES, hard))
+    async with asyncio.timeout(_ENDS_S):
+        while pid in cluster.java_pids:
+            await asyncio.sleep(0.1)
+    await cluster.kill_node(node)
+    with contextlib.suppress(NodeFailedError):  # all that is started again beside it makes it slow
+        await cluster.start_node(node)
+    await cluster.wait_ready()
+    await _whole(scene)
 
 
 async def _paused(scene: Scene, pause_s: float) -> None:

@@ -16,12 +16,13 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "claim": journals.claim,
     "void": journals.void,
     "disk": disks.disk,
+    "logdir": brokers.logdir,
     "stall": brokers.stall,
     "freeze": brokers.freeze,
     "broker": brokers.broker,
 }
 
-LONG: Final = frozenset({"sigstop", "stall", "freeze", "broker"})
+LONG: Final = frozenset({"sigstop", "logdir", "stall", "freeze", "broker"})
 """Kinds that outlast the time between two faults: two of three are made alone, or none of them could be measured."""
 DELICATE: Final = frozenset({"claim", "void"})
 """Kinds that look into Kafka themselves and so are not mixed with faults of brokers."""
@@ -49,7 +50,7 @@ _OF_ANY: Final = (
     *[Card(kind, target) for kind in ("kill", "point") for target in _OTHERS],
     Card("point", "gateway"),
     *[Card("disk", target) for target in ("gateway", "ledger")],
-    *[Card(kind, BROKER) for kind in ("stall", "freeze")],
+    *[Card(kind, BROKER) for kind in ("stall", "freeze", "logdir")],
 )
 
 
