@@ -20,7 +20,7 @@ from schemas.wire.instants import text_of
 from streams.registration import changes, read_files
 from tests.acceptance.inputs import CONTENT_TYPE, ROWS, Row, draft_of
 from tests.pure import plan_bench
-from tests.pure.plan_bench import NOW_MS, address, event, policy, registry
+from tests.pure.plan_bench import LANE_PARAMS, NOW_MS, address, event, policy, registry
 
 DEV: Final = Path(__file__).parents[2] / "deploy" / "dev"
 ALONE: Final = [
@@ -30,6 +30,9 @@ ALONE: Final = [
     if draft_of(row, 0, NOW_MS).headers == [CONTENT_TYPE] and draft_of(row, 0, NOW_MS).value
 ]
 """What a look at the bytes can find: not who published them, with which headers, and what was accepted before."""
+
+WHOLE: Final = {"invalid_json", "not_a_cloud_event", "too_large", "not_supported"}
+"""Reasons that are about the whole event."""
 
 Spoil = Callable[[dict[str, Any]], object]
 
@@ -50,6 +53,7 @@ def test_one_mistake_is_one_fault(row: Row, dev: Registry) -> None:
     first, *rest = faults_of_bytes(row.lane, value, registry=dev, now_ms=NOW_MS)
     assert (first.reason.word, row.says in first.detail) == (row.reason, True)
     assert not rest or "beside" in row.name
+    assert bool(first.place) == (row.reason not in WHOLE or row.name == "reserved field")
 
 
 def put(*path: str | int, value: Any) -> Spoil:
@@ -194,6 +198,13 @@ VERDICTS: Final[dict[str, tuple[Lane, dict[str, Any], dict[str, str]]]] = {
         Lane.UPDATE,
         event(Lane.CAMPAIGN, data={"sender": "codes"}),
         {"/data/sender": "unknown_sender", "/data/template": "wrong_lane"},
+    ),
+    "an offer to people beside updates, for three days": (
+        Lane.UPDATE,
+        event(
+            data={"template": "offer", "params": LANE_PARAMS[Lane.CAMPAIGN]}, expirytime=text_of(NOW_MS + 3 * DAY_MS)
+        ),
+        {"/data/template": "wrong_lane", "/data/to/recipients": "invalid_field"},
     ),
     "both times": (
         Lane.UPDATE,
