@@ -38,9 +38,16 @@ def main(
     ] = "",
     also: Annotated[
         list[Path] | None,
-        typer.Option(exists=True, help="A file or folder that must not hold the canary either.", show_default=False),
+        typer.Option(
+            exists=True,
+            metavar="PATH",
+            help="A file or folder that must not hold the canary either.",
+            show_default=False,
+        ),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the ledger and the gateway's logs.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the ledger and the gateway's logs.")
+    ] = None,
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Close every account: each accepted message ends once, each delivered one is charged once, none comes after a STOP.

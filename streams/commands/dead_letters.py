@@ -57,9 +57,13 @@ SinceOption = Annotated[
 @app.command("ls")
 def ls_command(
     *,
-    reason: Annotated[str | None, typer.Option(help="Only this reason.", show_default=False)] = None,
-    business: Annotated[str | None, typer.Option(help="Only this business.", show_default=False)] = None,
-    topic: Annotated[str | None, typer.Option(help="Only records of this topic.", show_default=False)] = None,
+    reason: Annotated[str | None, typer.Option(metavar="REASON", help="Only this reason.", show_default=False)] = None,
+    business: Annotated[
+        str | None, typer.Option(metavar="BUSINESS", help="Only this business.", show_default=False)
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="Only records of this topic.", show_default=False)
+    ] = None,
     where: WhereOption = None,
     since: SinceOption = None,
     bootstrap: BootstrapOption = None,
@@ -102,8 +106,8 @@ def redrive_command(
     where: WhereOption = None,
     since: SinceOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
-    rate: Annotated[float, typer.Option(min=0.01, help="Records a second.")] = 50,
-    most: Annotated[int, typer.Option("--max", min=1, help="Stop after so many were sent.")] = 100,
+    rate: Annotated[float, typer.Option(min=0.01, metavar="N", help="Records a second.")] = 50,
+    most: Annotated[int, typer.Option("--max", min=1, metavar="N", help="Stop after so many were sent.")] = 100,
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Send the records of dead letters again, oldest first, to the topic and partition where they stand.

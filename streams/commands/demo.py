@@ -46,7 +46,8 @@ def demo(
         float, typer.Option(min=1, metavar="N", help="How many times faster than the day; 1350: about a minute.")
     ] = 1350.0,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only so many of the 930 flights, and of the rest in proportion.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Only so many of the 930 flights, and of the rest in proportion."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep everything here; else a temporary folder.")

@@ -40,7 +40,7 @@ def main(
     ] = None,
     bootstrap: RunningKafkaOption = None,
     nodes: NodesOption = Nodes.ONE,
-    slots: Annotated[int, typer.Option(min=1, max=4, help="Workers a lane; they share its shards.")] = 1,
+    slots: Annotated[int, typer.Option(min=1, max=4, metavar="N", help="Workers a lane; they share its shards.")] = 1,
     free_ports: FreePortsOption = False,
     registry: RegistryOption = REGISTRY_DEFAULT,
 ) -> None:

@@ -43,7 +43,9 @@ def main(
     lane: Annotated[
         str | None, typer.Option(metavar="LANE", help="otp, update or campaign; all three are looked in otherwise.")
     ] = None,
-    days: Annotated[float, typer.Option(min=0, help="How far back to look; 0: as far as the logs go.")] = 7,
+    days: Annotated[
+        float, typer.Option(min=0, metavar="N", help="How far back to look; 0: as far as the logs go.")
+    ] = 7,
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Tell what became of one request: each decision with reason, time and the record that holds it; then what can be done.

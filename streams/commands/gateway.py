@@ -27,17 +27,23 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def gateway(
     *,
-    lanes: Annotated[str, typer.Option(help="Lanes to serve, each in a process of its own.")] = "campaign,otp,update",
-    lane: Annotated[str | None, typer.Option(help="Serve this lane alone, in this process.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port with --lane; else those of FANFARE_GATEWAY_<LANE>.")] = None,
+    lanes: Annotated[
+        str, typer.Option(metavar="LANE,...", help="Lanes to serve, each in a process of its own.")
+    ] = "campaign,otp,update",
+    lane: Annotated[str | None, typer.Option(metavar="LANE", help="Serve this lane alone, in this process.")] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Port with --lane; else those of FANFARE_GATEWAY_<LANE>.")
+    ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Where gateway/<lane> keeps its log.")
     ] = None,
     registry: Annotated[
         list[Path] | None, typer.Option(metavar="PATH", help="Registry files or folders that say what is approved.")
     ] = None,
-    profile: Annotated[str, typer.Option(help="How people behave: real, online, or a JSON file.")] = "real",
-    seed: Annotated[int, typer.Option(help="Whose phones these are: the same seed, the same people.")] = 1,
+    profile: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="How people behave: real, online, or a JSON file.")
+    ] = "real",
+    seed: Annotated[int, typer.Option(metavar="N", help="Whose phones these are: the same seed, the same people.")] = 1,
     faults: Annotated[Path | None, typer.Option(metavar="FILE", help="Faults from the start, a JSON list.")] = None,
     webhook: Annotated[str | None, typer.Option(metavar="URL", help="Where reports are posted.")] = None,
     no_limits: Annotated[bool, typer.Option("--no-limits", help="Neither throughput nor pair limits.")] = False,

@@ -28,9 +28,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def ledger(
     *,
     show: Annotated[bool, typer.Option("--show", help="Print the balances as they stand and end.")] = False,
-    business: Annotated[str | None, typer.Option(help="With --show: only this business.", show_default=False)] = None,
+    business: Annotated[
+        str | None, typer.Option(metavar="BUSINESS", help="With --show: only this business.", show_default=False)
+    ] = None,
     bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT,...", help="Kafka to read.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port on loopback for its metrics.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", help="Port on loopback for its metrics; that of the settings otherwise."),
+    ] = None,
 ) -> None:
     """Keep the books: post every charge once, into one file; Ctrl-C stops it.
 

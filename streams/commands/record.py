@@ -42,7 +42,7 @@ def main(
     *,
     topics: Annotated[
         list[str],
-        typer.Argument(metavar="TOPIC...", help="requests.otp, requests.update, requests.campaign; or just the lanes."),
+        typer.Argument(metavar="TOPIC", help="requests.otp, requests.update, requests.campaign; or just the lanes."),
     ],
     out: Annotated[
         str,
@@ -55,14 +55,19 @@ def main(
         typer.Option(metavar="TIME", help="Begin there, not now: 2026-11-22T06:40:00Z, or 30m ago (s, m, h, d)."),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0, help="End after so long; 0: with what is there already. Otherwise on Ctrl-C.")
+        float | None,
+        typer.Option(min=0, metavar="N", help="End after so long; 0: with what is there already. Otherwise on Ctrl-C."),
     ] = None,
     pseudonymise: Annotated[
         bool, typer.Option("--pseudonymise", help="Invented numbers of the same country in place of people's.")
     ] = False,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Decides the invented numbers, and tells who knows it whose they are; else random."),
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Decides the invented numbers. Who knows it can tell whose they are; random if not given.",
+        ),
     ] = None,
     bootstrap: BootstrapOption = None,
 ) -> None:

@@ -21,7 +21,7 @@ def main(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NAME", help="worker-otp-0, webhook, ledger, gateway-update ...", show_default=False
+            metavar="NAME", help="Such as worker-otp-0, webhook, ledger, gateway-update.", show_default=False
         ),
     ] = None,
     slot: Annotated[

@@ -54,7 +54,9 @@ def listing(ctx: typer.Context) -> None:
 
 
 @app.command("show", hidden=True)
-def show_command(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+def show_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="One of those that `fanfare schema` lists.")],
+) -> None:
     """Print the document NAME; the beginning of its name is enough."""
     path = _named(name)
     if path is None:

@@ -54,7 +54,9 @@ SpeedOption = Annotated[
         "--speed", metavar="N|max", help="How many times faster than the day itself: 600, or max when printing."
     ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Decides people, and all that the records do not tell.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, metavar="N", help="Decides people, and all that the records do not tell.")
+]
 BootstrapOption = Annotated[
     str | None, typer.Option("--bootstrap", metavar="HOST:PORT", help="Kafka to publish to.", show_default=False)
 ]
@@ -123,9 +125,15 @@ def flights_command(
         typer.Option(metavar="FILE", help="Time zones of their airports (faa,name,tzone), where ours lack them."),
     ] = None,
     seed: SeedOption = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="A sample of at most so many flights of each day.")] = None,
-    smallest: Annotated[int, typer.Option(min=1, help="Fewest people who follow a flight.")] = Sizes().smallest,
-    largest: Annotated[int, typer.Option(min=1, help="Most people who follow a flight.")] = Sizes().largest,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="A sample of at most so many flights of each day.")
+    ] = None,
+    smallest: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Fewest people who follow a flight.")
+    ] = Sizes().smallest,
+    largest: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Most people who follow a flight.")
+    ] = Sizes().largest,
     bootstrap: BootstrapOption = None,
     printed: PrintOption = False,
 ) -> None:
@@ -163,7 +171,7 @@ def parcels_command(
     speed: SpeedOption = None,
     day: DayOption = _STORM,
     seed: SeedOption = 1,
-    limit: Annotated[int, typer.Option(min=1, help="How many parcels there are.")] = PARCELS_A_DAY,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many parcels there are.")] = PARCELS_A_DAY,
     bootstrap: BootstrapOption = None,
     printed: PrintOption = False,
 ) -> None:
@@ -195,7 +203,7 @@ def logins_command(
         ),
     ] = None,
     seed: SeedOption = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="End after so many codes.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after so many codes.")] = None,
     bootstrap: BootstrapOption = None,
     printed: PrintOption = False,
 ) -> None:

@@ -23,7 +23,10 @@ def worker(
         typer.Option(metavar="LANE", help="otp, update or campaign: three urgencies that never wait for one another."),
     ],
     slot: Annotated[
-        int | None, typer.Option(help="Which of the lane's places this process takes; one process each.")
+        int | None,
+        typer.Option(
+            metavar="N", help="Which of the lane's places this process takes, 0 if not given; one process each."
+        ),
     ] = None,
     bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT,...", help="Kafka to work on.")] = None,
 ) -> None:
