@@ -7,14 +7,14 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 import uvloop
-from aiohttp import web
 
 from schemas import topics
 from streams import clock, log
 from streams.health import Health
 from streams.intake.directory import Directory
+from streams.intake.door import Door
 from streams.intake.room import Room
-from streams.intake.server import Intake
+from streams.intake.server import ACKNOWLEDGE_S, Intake
 from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.publisher import Publisher, PublishError
 from streams.kafka.readiness import demand_listener
@@ -32,8 +32,12 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 @app.command()
 def intake(
     bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT,...", help="Kafka to append to.")] = None,
-    host: Annotated[str | None, typer.Option(help="Interface to listen on; loopback if not given.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Interface to listen on; loopback if not given.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Port to listen on; that of the settings otherwise.")
+    ] = None,
 ) -> None:
     """Take CloudEvents at POST /v1/events?lane=otp|update|campaign and append them to Kafka; Ctrl-C stops it.
 
@@ -84,14 +88,13 @@ async def _run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, server: Intake, registry: Tail, stop: asyncio.Event) -> None:
-    runner = server.runner()
     ready = {"registry": lambda: _stale(registry)}
-    async with Health(settings, "intake", port=settings.intake_metrics_port, ready=ready):
-        await runner.setup()
-        await web.TCPSite(runner, settings.intake_host, settings.intake_port).start()
-        log.log(Event.SERVING, component="intake", port=runner.addresses[0][1])
+    async with (
+        Health(settings, "intake", port=settings.intake_metrics_port, ready=ready),
+        Door(server.app, settings.intake_host, settings.intake_port, stop_s=ACKNOWLEDGE_S) as door,
+    ):
+        log.log(Event.SERVING, component="intake", port=door.port)
         await stop.wait()
-        await runner.cleanup()
 
 
 def _stale(registry: Tail) -> str | None:

@@ -38,9 +38,6 @@ BODY_S: Final = 10.0
 """For so long a body may come in."""
 ACKNOWLEDGE_S: Final = 10.0
 """For so long Kafka may take: longer than a leader election, shorter than most clients wait."""
-KEEP_ALIVE_S: Final = 30
-"""For so long a connection may be without a whole request head, the first one as well."""
-LINGER_S: Final = 2
 _SMALL_BYTES: Final = 16 * 1024
 """Larger bodies are checked in a thread, one after another, so that small ones do not wait for them."""
 
@@ -64,18 +61,7 @@ class Intake:
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="check")
         metrics.INTAKE_IN_FLIGHT.of().follow(lambda: room.in_flight)
         self.app = web.Application(middlewares=[self._answered], client_max_size=MAX_BODY_BYTES)
-        self.app.add_routes([web.post(PATH, self._take)])
-
-    def runner(self) -> web.AppRunner:
-        """What serves the application, with bounds on slow and half-open connections."""
-        return web.AppRunner(
-            self.app,
-            access_log=None,
-            keepalive_timeout=KEEP_ALIVE_S,
-            lingering_time=LINGER_S,
-            auto_decompress=False,
-            shutdown_timeout=ACKNOWLEDGE_S,
-        )
+        self.app.add_routes([web.post(PATH, self._take, expect_handler=_wait)])
 
     @web.middleware
     async def _answered(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -187,8 +173,15 @@ def _head(request: web.Request) -> tuple[Lane, Mode]:
     return lane, mode
 
 
+async def _wait(_request: web.Request) -> None:
+    """Whoever asks whether to send a body is told to by :func:`_body`, after the head was judged."""
+
+
 async def _body(request: web.Request) -> bytes:
     try:
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
         async with asyncio.timeout(BODY_S):
             return await request.read()
     except TimeoutError as error:

@@ -23,7 +23,9 @@ from streams.kafka.cluster import Cluster, start_cluster
 from streams.kafka.provision import provision
 from streams.kafka.scan import Record, scan
 from streams.registration import changes, read_files, write
+from streams.settings import dev_intake_key
 from tests.acceptance.http_inputs import SHOP, Answer, Call, call_of, send
+from tests.acceptance.inputs import CANARY
 from tests.kafka.registered import REGISTRY_FILES, SHARDS, silent
 from tests.programs import PATIENCE_S, Program
 
@@ -145,15 +147,62 @@ async def test_a_key_works_from_its_registration_until_it_is_switched_off(intake
     assert (await intake.send(new_call())).status == 202
 
 
+HEAD = (
+    "POST /v1/events?lane=update HTTP/1.1\r\nHost: intake\r\nContent-Type: application/cloudevents+json\r\nConnection: close\r\n"
+    f"Authorization: Bearer {dev_intake_key('bank-meridian')}\r\n"
+).encode()
+
+
+async def raw(intake: Running, sent: bytes) -> bytes:
+    """What comes back for these bytes until the connection ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", intake.program.port)
+    try:
+        writer.write(sent)
+        async with asyncio.timeout(PATIENCE_S):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+UNREADABLE = {
+    "a long header": HEAD + b"X: " + CANARY.encode() * 2_000 + b"\r\n\r\n",
+    "200 headers": HEAD + b"".join(b"X-%d: kanarie\r\n" % n for n in range(200)) + b"\r\n",
+    "a long target": b"POST /v1/events?lane=" + CANARY.encode() * 2_000 + b" HTTP/1.1\r\n\r\n",
+    "two lengths": HEAD + b"Content-Length: 2\r\nContent-Length: 9\r\n\r\n{}kanarie",
+    "length and chunks": HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n0\r\n\r\n",
+    "no chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\nkanarie\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00kanarie\r\n\r\n",
+}
+
+
+async def test_a_head_that_cannot_be_read_is_a_problem_too(intake: Running) -> None:
+    """400 and the end of the connection; nothing of it is repeated."""
+    for name, sent in UNREADABLE.items():
+        head, _, body = (await raw(intake, sent)).partition(b"\r\n\r\n")
+        assert b" 400 Bad Request" in head, name
+        assert b"application/problem+json" in head, name
+        assert msgspec.json.decode(body)["errors"][0]["reason"] == "bad_head", name
+        assert CANARY.encode() not in body, name
+
+
+async def test_a_body_is_only_asked_for_if_its_head_is_in_order(intake: Running) -> None:
+    """``Expect: 100-continue``, which curl sends before a large body."""
+    asking = b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    assert (await raw(intake, HEAD + asking + b"{}")).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400")
+    assert (await raw(intake, HEAD.replace(b"Bearer", b"Basic") + asking)).startswith(b"HTTP/1.1 401")
+
+
 async def test_without_kafka_nothing_is_lost_and_nothing_is_doubled(intake: Running) -> None:
     """As many as there is room for wait and get 503, more get 429; sent again when Kafka is back, each is 202, with its bytes."""
     calls = [new_call() for _ in range(MAX_OF_ONE + 3)]
     assert (await intake.send(new_call())).status == 202
     intake.cluster.pause_node(1)
     try:
+        slow = asyncio.ensure_future(raw(intake, HEAD + b"Content-Length: 20\r\n\r\n{"))
         answers = await asyncio.gather(*(intake.send(call) for call in calls))
     finally:
         intake.cluster.resume_node(1)
+    assert (await slow).startswith(b"HTTP/1.1 408")
     told = Counter((answer.status, answer.headers["Retry-After"], answer.errors[0]["reason"]) for answer in answers)
     assert told == {(503, "2", "kafka_away"): MAX_OF_ONE, (429, "1", "too_many_in_flight"): 3}
     async with asyncio.timeout(PATIENCE_S):
