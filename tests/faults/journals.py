@@ -18,7 +18,7 @@ from streams.kafka.publisher import Publisher
 from streams.kafka.scan import scan
 from streams.scraping import Process as Scraped
 from streams.scraping import Scrape, scrape_all
-from tests.faults.kinds import back
+from tests.faults.kinds import BACK_S, back
 from tests.faults.load import BUSINESS_OF
 from tests.faults.scene import Scene, lane_of
 
@@ -47,13 +47,21 @@ class _Seen(NamedTuple):
 
 
 async def claim(scene: Scene) -> None:
-    """A valid claim of nobody's, one epoch above a living owner: at its next append it must end itself, and come back above."""
+    """A valid claim of nobody's, one epoch above a living owner: at its next append it must end itself, and come back above.
+
+    If the group moves the shard just then, another owner claims above it instead, and nobody has to end.
+    """
     process, ends = scene.target, len(scene.target.ended)
     journal = _chosen(scene)
     seen = await _read(scene, journal)
     epoch = seen.fold.epoch + 1
     foreign = Claim(f"nobody-{secrets.token_hex(4)}", floor=seen.fold.floor)
     await _append(scene, journal, pack(Header(Kind.CLAIM, journal.lane, journal.shard, epoch, clock.now_ms()), foreign))
+    async with asyncio.timeout(BACK_S):
+        while len(process.ended) == ends:
+            if (await _read(scene, journal)).fold.epoch > epoch:
+                return
+            await asyncio.sleep(_ASK_S)
     await back(process, ends)
     status = process.ended[ends].status
     after = await _read(scene, journal)
