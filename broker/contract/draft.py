@@ -27,6 +27,7 @@ SOUND: Final[dict[str, Any]] = {
     "data.template": "template",
     "data.facet": "facet",
     "data.version": 0,
+    "data.to.list": "list",
     "data.list": "list",
     "data.op": "leave",
     "data.evidence": _EVIDENCE,

@@ -1,5 +1,6 @@
 """Every fault at once: the list and plan's verdict agree, on inputs that are known to be wrong, on sums of them, and on noise."""
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -251,6 +252,55 @@ def test_the_registry_and_the_clock_are_asked_too(row: tuple[Lane, dict[str, Any
     lane, whole, wanted = row
     faults = faults_of(lane, whole, registry=registry(), now_ms=NOW_MS)
     assert {fault.place: fault.reason.word for fault in faults} == wanted
+
+
+def joining(**changed: Any) -> dict[str, Any]:
+    """An opt-in whose evidence lacks a method, which plan looks at last."""
+    data = JOIN | {"evidence": {"method": "", "wording": "w", "source": "s"}} | changed
+    return event(type=OPTIN_TYPE) | {"data": data}
+
+
+STRANGER: Final = {"address": address(1), "locale": "English"}
+"""A recipient with a language that is none, which plan looks at last."""
+
+GOES_ON: Final[dict[str, tuple[dict[str, Any], list[str]]]] = {
+    "no data": (event(specversion="1") | {"data": None}, ["/specversion", "/data"]),
+    "data and data_base64": (
+        event(data_base64="e30=", data={"to": {"recipients": [STRANGER]}}),
+        ["/data", "/data/to/recipients/0/locale"],
+    ),
+    "data_base64 that is none": (event(data_base64="{}", id="") | {"data": None}, ["/id", "/data_base64"]),
+    "faults inside data_base64": (
+        event(data_base64=base64.b64encode(b'{"to":{"list":"?"}}').decode()) | {"data": None},
+        ["/data/template", "/data/to/list"],
+    ),
+    "people and a list": (
+        event(data={"to": {"list": "l", "recipients": [STRANGER]}}),
+        ["/data/to", "/data/to/recipients/0/locale"],
+    ),
+    "labels": (
+        event(data={"labels": {"": "x"}, "to": {"recipients": [STRANGER]}}),
+        ["/data/labels", "/data/to/recipients/0/locale"],
+    ),
+    "nobody joins": (joining(members=[]), ["/data/members", "/data/evidence/method"]),
+    "too many join": (
+        joining(members=[{"address": address(1)}] * 4097),
+        ["/data/members", "/data/evidence/method"],
+    ),
+    "consent before 1970": (
+        joining(members=[{"address": address(1)}, {"address": address(2), "evidence_ms": -1}]),
+        ["/data/members/1/evidence_ms", "/data/evidence/method"],
+    ),
+    "neither joins nor leaves": (joining(op="add"), ["/data/op", "/data/evidence/method"]),
+}
+
+
+@pytest.mark.parametrize("row", GOES_ON.values(), ids=GOES_ON.keys())
+def test_the_search_goes_on_behind_each(row: tuple[dict[str, Any], list[str]]) -> None:
+    """One fault does not hide another that plan comes to later."""
+    whole, places = row
+    whole = {name: held for name, held in whole.items() if held is not None}
+    assert [fault.place for fault in faults_of(Lane.UPDATE, whole)] == places
 
 
 def test_a_hundred_are_enough() -> None:
