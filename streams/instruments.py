@@ -7,6 +7,7 @@ writes; a scrape from it reads. Rules: Prometheus' naming and instrumentation gu
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from itertools import product
 from typing import Final, Generic, TypeVar
 
 from prometheus_client.core import (
@@ -138,6 +139,12 @@ class Family(Collector, Generic[_Child]):
                     raise ValueError(f"{self.name}: {label.name} has no value {value!r}")
             child = self.children[values] = self._born()
         return child
+
+    def begin(self, *values: str | None) -> None:
+        """Have a child for these label values, ``None`` for all of a label: a rate needs what is absent at first."""
+        known = [label.values if value is None else (value,) for label, value in zip(self.labels, values, strict=True)]
+        for each in product(*known):
+            self.of(*each)
 
     def drop(self, *values: str) -> None:
         """Forget a child, so that a shard that has gone is not shown as it was."""

@@ -66,9 +66,10 @@ class Event(StrEnum):
     REGISTRY_APPLIED = "registry_applied"
 
     # -- gateway, webhook, ledger
-    GATEWAY_FENCED = "gateway_fenced"
     GATEWAY_THROTTLED = "gateway_throttled"
+    """The first frame in a row that the gateway had no room for."""
     GATEWAY_UNKNOWN = "gateway_unknown"
+    """The first frame in a row without an answer that can be read; ``how`` is the label of the metric."""
     SIGNATURE_REFUSED = "signature_refused"
     RECEIPT_FOREIGN = "receipt_foreign"
     REPORTS_TAKEN = "reports_taken"
@@ -115,7 +116,6 @@ WARNINGS: Final = frozenset(
         Event.RECORD_UNREADABLE,
         Event.POISON,
         Event.HEARTBEAT_LATE,
-        Event.GATEWAY_FENCED,
         Event.GATEWAY_UNKNOWN,
         Event.SIGNATURE_REFUSED,
         Event.RECEIPT_FOREIGN,

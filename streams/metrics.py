@@ -29,6 +29,9 @@ MAX_SHARDS: Final = 1_024
 
 PROGRAM: Final = Label("program", ("worker", "webhook", "ledger", "gateway", "intake"))
 LANE: Final = Label("lane", [lane.word for lane in Lane])
+ALL: Final = "all"
+"""The lane of what is not parted by lanes: records of ``charges`` that the ledger has not read yet."""
+LANE_OR_ALL: Final = Label("lane", [*LANE.values, ALL])
 STAGE: Final = Label("stage", ("plan", "deliver", "settle", "webhook", "ledger"))
 JOURNAL: Final = Label("journal", ("plans", "outcomes"))
 SHARD: Final = Label("shard", [str(shard) for shard in range(MAX_SHARDS)])
@@ -87,14 +90,14 @@ DEV_SECRET: Final = Gauge(REGISTRY, "fanfare_dev_secret", "1 if this secret stil
 STAGE_IN: Final = Counter(REGISTRY, "fanfare_stage_in_total", "Records taken in.", STAGE, LANE)
 STAGE_OUT: Final = Counter(REGISTRY, "fanfare_stage_out_total", "Records finished: taken over or joined.", STAGE, LANE)
 STAGE_WAITING: Final = Gauge(
-    REGISTRY, "fanfare_stage_waiting", "Items that have come in and are not finished.", STAGE, LANE
+    REGISTRY, "fanfare_stage_waiting", "Items that have come in and are not finished.", STAGE, LANE_OR_ALL
 )
 STAGE_OLDEST: Final = Gauge(
     REGISTRY,
     "fanfare_stage_oldest_seconds",
     "Age of the oldest unfinished item that is due; 0 if there is none.",
     STAGE,
-    LANE,
+    LANE_OR_ALL,
 )
 STAGE_SECONDS: Final = Histogram(
     REGISTRY,
@@ -151,7 +154,11 @@ JOURNAL_FOLD: Final = Histogram(
 )
 
 LAG: Final = Gauge(
-    REGISTRY, "fanfare_lag_records", "Records behind the end of an input, over the shards held here.", INPUT, LANE
+    REGISTRY,
+    "fanfare_lag_records",
+    "Records behind the end of an input, over the shards held here.",
+    INPUT,
+    LANE_OR_ALL,
 )
 TAIL_AGE: Final = Gauge(
     REGISTRY, "fanfare_tail_age_seconds", "How old the view of a followed topic is, the oldest shard.", TAIL, LANE

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from schemas import topics
 from schemas.names import Lane
-from streams import metrics
+from streams import metrics, zeroes
 from streams.agents.parts import LaneParts, group_of
 from streams.agents.worker import LaneWorker
 from streams.health import Health
@@ -59,6 +59,7 @@ def assembled(parts: LaneParts) -> FanfareApp:
         heartbeat_ms=min(1_000, settings.session_timeout_ms // 3),
     )
     hooks.app = build_app(spec, hooks)
+    zeroes.worker(lane)
     _follow(hooks, lane)
     return hooks.app
 

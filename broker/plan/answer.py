@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from broker.letters import attempt_of
 from broker.plan.inputs import PlanInput
 from broker.plan.policy import PlanPolicy
 from schemas import topics
@@ -134,6 +135,7 @@ def dead_letter(
         payload_sha256=hashlib.sha256(value).hexdigest(),
         payload=base64.b64encode(value).decode() if keep else None,
         business=business,
+        attempts=attempt_of("", given.headers).number,
         headers={
             name.lower(): held.decode("utf-8", "replace")[:_HEADER_CHARS]
             for name, held in given.headers

@@ -28,6 +28,7 @@ from streams.kafka.fatal import Exit, fatal
 from streams.kafka.hooks import Delivered
 from streams.kafka.journal import Journal, JournalPlace, JournalTerms
 from streams.kafka.reader import LogRecord
+from streams.log import Event, log
 
 
 class DeliverShard:
@@ -44,6 +45,8 @@ class DeliverShard:
     ) -> None:
         self.policy = _policy(parts, shard)
         self.wake = Wake(DECIDING_BEAT_MS[parts.lane])
+        self._last_answer = "taken"
+        """How the last frame ended, in the word of the metric."""
         self._facts = facts
         self._gateway = parts.gateway
         self._outputs = parts.outputs
@@ -196,19 +199,28 @@ class DeliverShard:
             answer = await self._gateway.send(flight.frame, timeout_ms=self.policy.windows.gateway_timeout_ms)
             faults.point("deliver.frame")
             engine.answered(flight, answer, clock.now_ms())
+            self._last_answer = "taken"
             watch.handed_off(self.policy.lane, self.state, flight, answer, _seconds_since(started_ms))
         except Fenced:
             fatal(Exit.FENCED, step="frame", shard=self.policy.shard, epoch=engine.epoch)
         except Throttled as throttled:
             engine.throttled(flight, throttled.retry_after_ms, clock.now_ms())
-            watch.unanswered(self.policy.lane, "throttled")
+            self._unanswered("throttled")
         except Unknown as unknown:
             engine.unknown(flight, clock.now_ms(), maybe_sent=not unknown.surely_not_taken)
-            watch.unanswered(self.policy.lane, unknown.kind.value)
+            self._unanswered(unknown.kind.value)
         except MisshapenAnswerError:
             engine.unknown(flight, clock.now_ms(), maybe_sent=True)
-            watch.unanswered(self.policy.lane, "unreadable")
+            self._unanswered("unreadable")
         self.wake.set()
+
+    def _unanswered(self, how: str) -> None:
+        """Count a frame that ended without an answer; a line of log for the first in a row that ended so."""
+        watch.unanswered(self.policy.lane, how)
+        if how != self._last_answer:
+            event = Event.GATEWAY_THROTTLED if how == "throttled" else Event.GATEWAY_UNKNOWN
+            log(event, component="deliver", shard=self.policy.shard, how=how)
+        self._last_answer = how
 
     def _sent(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

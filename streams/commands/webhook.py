@@ -9,7 +9,7 @@ import typer
 import uvloop
 from aiohttp import web
 
-from streams import clock, log
+from streams import clock, log, zeroes
 from streams.health import Health
 from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.producer import ConfirmedProducer
@@ -26,7 +26,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 @app.command()
 def webhook(
     bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT,...", help="Kafka to append to.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port on loopback to listen on.")] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Port on loopback to listen on; that of the settings otherwise.")
+    ] = None,
 ) -> None:
     """Take the gateway's reports on loopback and append them to Kafka; Ctrl-C stops it.
 
@@ -48,6 +50,7 @@ def webhook(
 
 async def _serve(settings: Settings) -> None:
     await demand_safe(settings)
+    zeroes.webhook()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

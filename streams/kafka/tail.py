@@ -97,6 +97,10 @@ class Tail:
         """The offset of ``partition`` up to which (exclusive) everything has been applied."""
         return self._applied.get(partition, 0)
 
+    def lag(self) -> int:
+        """Records between what was applied and the end of the topic, as of the last answer for each partition."""
+        return sum(max(0, end - self._applied[partition]) for partition, (_, end) in self._asked.items())
+
     async def caught_up(self, deadline_s: float) -> None:
         """Return when everything that stood in the topic at the time of the call has been applied, or exit."""
         assert self._consumer is not None

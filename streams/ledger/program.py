@@ -14,7 +14,7 @@ from schemas import topics
 from schemas.names import Lane
 from schemas.reasons import Reason
 from schemas.registry import Category
-from streams import metrics
+from streams import clock, metrics, zeroes
 from streams.health import Health
 from streams.kafka.fatal import Exit, fatal
 from streams.kafka.reader import LogRecord
@@ -40,14 +40,26 @@ class Ledger:
 
     def __init__(self, settings: Settings, books: Books) -> None:
         self._books = books
+        self._partitions = settings.shards
         upto = books.upto()
         start = {partition: upto.get(partition, 0) for partition in range(settings.shards)}
         self._tail = Tail(settings.bootstrap, topics.CHARGES, self._post, start=start, wait_ms=WAIT_MS)
         self._complete = False
+        self._begun_ms = clock.monotonic_ms()
+        metrics.LAG.of(topics.CHARGES, metrics.ALL).follow(self._tail.lag)
+        metrics.STAGE_WAITING.of("ledger", metrics.ALL).follow(self._tail.lag)
+        metrics.STAGE_OLDEST.of("ledger", metrics.ALL).follow(self.oldest_s)
 
     def behind(self) -> str | None:
         """Why the books are not complete yet; None once they have been."""
         return None if self._complete else "reading charges"
+
+    def oldest_s(self) -> float:
+        """How long a charge may have waited that is not posted yet; 0 if none is known of."""
+        if not self._tail.lag():
+            return 0.0
+        stalest_ms = max(self._tail.fresh_ms(partition) for partition in range(self._partitions))
+        return min(stalest_ms, clock.monotonic_ms() - self._begun_ms) / 1000
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until ``stop`` is set; a batch under way is finished first."""
@@ -77,6 +89,7 @@ async def keep_books(settings: Settings, stop: asyncio.Event) -> None:
     """Keep the books of a deployment until ``stop`` is set; raises :class:`streams.ledger.books.BooksError`."""
     with _opened(path_of(settings)) as books:
         ledger = Ledger(settings, books)
+        zeroes.ledger()
         async with Health(settings, "ledger", port=settings.ledger_metrics_port, ready={"complete": ledger.behind}):
             await ledger.run(stop)
     log(Event.STOPPED, component="ledger")

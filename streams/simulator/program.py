@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from schemas.names import Lane
-from streams import clock
+from streams import clock, zeroes
 from streams.health import Health
 from streams.kept import GATEWAY_LOG, KeptError, open_kept
 from streams.log import Event, log
@@ -65,6 +65,7 @@ async def serve(
 ) -> None:
     """Run until told to stop. Raises ``OSError`` if a port is taken or the log cannot be written."""
     station = Station(plan, registered, clock.now_ms)
+    zeroes.gateway(lane)
     # What was recalled lives as long as the process: keep the collector from walking over it.
     gc.collect()
     gc.freeze()

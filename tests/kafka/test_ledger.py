@@ -23,6 +23,7 @@ from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.provision import provision
 from streams.ledger.books import FILE, balances
+from streams.scraping import samples_of
 from streams.settings import child_environment
 from tests.conftest import RealKafka
 from tests.programs import PATIENCE_S, Program, until
@@ -166,6 +167,22 @@ async def test_killed_at_each_point_it_comes_to_the_same_books(charges: Charges,
     await rebuilt.complete()
     assert await rebuilt.program.stop() == 0
     assert rebuilt.contents() == ledger.contents()
+
+
+async def test_it_says_how_far_behind_it_is(charges: Charges, ledger: RunningLedger) -> None:
+    """Its lag and the age of what waits are there from the beginning, and nought once all is posted."""
+    await charges.write(range(500))
+    await ledger.start()
+    await ledger.complete()
+    async with aiohttp.ClientSession(ledger.program.url) as session:
+        samples = samples_of(await (await session.get("/metrics")).text())
+    for name, labels in (
+        ("fanfare_lag_records", {"topic": "charges", "lane": "all"}),
+        ("fanfare_stage_waiting", {"stage": "ledger", "lane": "all"}),
+        ("fanfare_stage_oldest_seconds", {"stage": "ledger", "lane": "all"}),
+        ("fanfare_ledger_conflicts_total", {}),
+    ):
+        assert samples[name, frozenset(labels.items())] == 0, name
 
 
 async def test_a_second_ledger_is_refused(charges: Charges, ledger: RunningLedger) -> None:

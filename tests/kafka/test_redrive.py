@@ -99,7 +99,7 @@ async def fanfare(bootstrap: str, *arguments: str) -> tuple[list[str], str]:
         stderr=asyncio.subprocess.PIPE,
     )
     out, said = await asyncio.wait_for(process.communicate(), DEADLINE_S)
-    assert process.returncode == 0, said.decode()
+    assert process.returncode == 0, (out + said).decode()
     return out.decode().splitlines(), said.decode()
 
 

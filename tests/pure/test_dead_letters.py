@@ -18,12 +18,15 @@ from broker.letters import (
     next_headers,
     wanted,
 )
+from broker.plan.answer import dead_letter
 from broker.plan.engine import PlanInput
 from broker.plan.inputs import origin_header
 from broker.registry import Registry
 from schemas import topics
 from schemas.names import Lane
 from schemas.planned import Origin
+from schemas.reasons import Reason
+from schemas.refusal import Refusal
 from schemas.registry import Business
 from schemas.status import DeadLetter
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
@@ -171,6 +174,16 @@ def test_the_mark_of_a_moved_record_does_not_travel_on() -> None:
     assert [name for name, _ in next_headers(moved, Attempt("p", 1))] == ["a", ATTEMPT_HEADER, FIRST_PLACE_HEADER]
     steered = given(event(), headers=(("fanfare-origin", b"no place"),))
     assert ("fanfare-origin", b"no place") in next_headers(steered, Attempt("p", 1))
+
+
+def test_a_letter_says_which_attempt_was_refused() -> None:
+    """The producer's own is the first; what was sent again and refused again counts on."""
+    refusal = Refusal(Reason.UNKNOWN_BUSINESS, "nobody is not registered")
+    one = given(event())
+    for number in (1, 2, 3):
+        letter = dead_letter(one, refusal, policy=policy(), now_ms=NOW_MS)
+        assert letter.attempts == number
+        one = given(event(), headers=next_headers(one, attempt_of("requests.update[2]@17", one.headers)))
 
 
 def later(now_ms: int, one: PlanInput, held: Registry) -> str:

@@ -1,0 +1,56 @@
+"""Counters that are there before anything was counted: ``rate()`` over a counter that appears with its first increment sees none.
+
+Only what a program counts is begun in it, and only closed sets of labels, a few hundred in a worker.
+"""
+
+from schemas.names import Lane
+from schemas.reasons import Reason
+from streams import metrics
+
+_STAGES = ("plan", "deliver", "settle")
+_JOURNALS = ("plans", "outcomes")
+
+
+def worker(lane: Lane) -> None:
+    """What a worker of ``lane`` counts."""
+    word = lane.word
+    for family in (metrics.STAGE_IN, metrics.STAGE_OUT):
+        for stage in _STAGES:
+            family.begin(stage, word)
+    for family in (metrics.ACCEPTED, metrics.CHARGED):
+        family.begin(word)
+    for family in (metrics.REFUSED, metrics.MESSAGES, metrics.GATEWAY_ANSWERS, metrics.GATEWAY_CODES):
+        family.begin(word, None)
+    for journal in _JOURNALS:
+        metrics.JOURNAL_VOIDS.begin(journal, word)
+        metrics.JOURNAL_GAPS.begin(journal, word)
+    metrics.DEAD_LETTERS.begin("plan", None)
+    metrics.ALERTS.begin(None)
+    metrics.SUPPRESSED.begin(None, "revoke")
+
+
+def webhook() -> None:
+    """What the webhook counts."""
+    metrics.RECEIPTS.begin(None, None)
+    metrics.SUPPRESSED.begin(None, None)
+    metrics.POSTS.begin(None)
+    metrics.REPLIES.begin(None)
+    metrics.FOREIGN.begin()
+
+
+def ledger() -> None:
+    """What the ledger counts."""
+    metrics.STAGE_IN.begin("ledger", None)
+    metrics.STAGE_OUT.begin("ledger", None)
+    metrics.POSTED.begin(None)
+    metrics.POSTED_MICRO.begin(None)
+    metrics.POSTED_AGAIN.begin()
+    metrics.POSTED_CONFLICTS.begin()
+    metrics.CHARGES_SET_ASIDE.begin()
+    metrics.ALERTS.begin(Reason.UNREADABLE.word)
+
+
+def gateway(lane: Lane) -> None:
+    """What a listener of the simulated gateway counts."""
+    metrics.PHONES_MESSAGES.begin(lane.word, None)
+    metrics.PHONES_REPORTS.begin(None)
