@@ -28,7 +28,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 @app.command()
 def main(
     *,
-    file: Annotated[str, typer.Option("--file", "-f", metavar="FILE", help="JSON event, or one a line; - is stdin.")],
+    file: Annotated[
+        str, typer.Option("--file", "-f", metavar="FILE", help="A JSON event, an array, or one a line; - is stdin.")
+    ],
     lane: Annotated[str, typer.Option(metavar="LANE", help="otp, update or campaign.")],
     registry: Annotated[
         Path | None,
@@ -68,10 +70,23 @@ def main(
 
 
 def _texts(raw: bytes) -> Iterator[bytes]:
-    """One event, or one a line."""
+    """One event, an array of them, or one a line: then the first line is an object, and the others should be."""
     lines = [line for line in raw.splitlines() if line.strip()]
-    several = len(lines) > 1 and all(line.startswith(b"{") and line.rstrip().endswith(b"}") for line in lines)
-    yield from lines if several else [raw]
+    if len(lines) > 1 and _is_object(lines[0]):
+        yield from lines
+        return
+    try:
+        yield from map(bytes, msgspec.json.decode(raw, type=list[msgspec.Raw]))
+    except msgspec.DecodeError:
+        yield raw
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _event(

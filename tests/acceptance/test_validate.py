@@ -41,6 +41,7 @@ def test_a_fresh_example_is_sound(name: str) -> None:
 def test_every_mistake_is_told_with_its_place() -> None:
     """Form, parties, slots and times in one go; the same as JSON for programs."""
     event = example("parcel-delivered")
+    event |= {"time": "2020-01-01T06:40:00.000Z", "expirytime": "2020-01-02T06:40:00.000Z"}
     event["subjekt"] = event.pop("subject")
     event["data"] |= {"template": "parcel_delivered", "params": {"parcel": 7, "event_tim": "noon"}, "labels": "winter"}
     event["data"]["to"]["recipients"][1]["address"] = "0170 1234567"
@@ -70,10 +71,20 @@ def test_every_mistake_is_told_with_its_place() -> None:
 def test_each_line_may_be_an_event() -> None:
     """One verdict a line; a broken one does not end it."""
     sound = msgspec.json.encode(example("parcel-delivered"))
-    done = validate("-f", "-", "--lane", "update", "--fresh", stdin=sound + b'\n{"id" "x"}\n\n' + sound)
+    done = validate("-f", "-", "--lane", "update", "--fresh", stdin=sound + b'\n{"id" "x\n\n' + sound)
     assert done.returncode == 1
     words = [line.split()[:2] for line in done.stdout.decode().splitlines() if not line.startswith(" ")]
     assert words == [["sound", "delivered-1"], ["refused", "event"], ["sound", "delivered-1"]]
+
+
+def test_a_file_may_hold_an_array(tmp_path: Path) -> None:
+    """Written over lines as people do, too."""
+    file = tmp_path / "events.json"
+    events = [example("parcel-delivered"), example("flight-delay") | {"id": ""}]
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(events), indent=2))
+    done = validate("-f", str(file), "--lane", "update", "--json")
+    told = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+    assert [(one["event"], one["place"]) for one in told] == [(1, "/time"), (2, "/id"), (2, "/time")]
 
 
 @pytest.mark.parametrize(
