@@ -26,6 +26,7 @@ class Outcome(StrEnum):
     NOT_FOUND = "not_found"
     WRONG_METHOD = "wrong_method"
     TOO_SLOW = "too_slow"
+    GONE = "gone"
     TOO_LARGE = "too_large"
     UNSUPPORTED = "unsupported"
     TOO_MANY = "too_many"
@@ -41,6 +42,7 @@ STATUS: Final = {
     Outcome.NOT_FOUND: HTTPStatus.NOT_FOUND,
     Outcome.WRONG_METHOD: HTTPStatus.METHOD_NOT_ALLOWED,
     Outcome.TOO_SLOW: HTTPStatus.REQUEST_TIMEOUT,
+    Outcome.GONE: HTTPStatus.BAD_REQUEST,
     Outcome.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     Outcome.UNSUPPORTED: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     Outcome.TOO_MANY: HTTPStatus.TOO_MANY_REQUESTS,

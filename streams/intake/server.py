@@ -21,6 +21,7 @@ from streams.intake.forms import MAX_BODY_BYTES, Mode, events_of, lane_of, mode_
 from streams.intake.problem import (
     CONTENT_TYPE,
     RETRY_AFTER_S,
+    STATUS,
     Outcome,
     Problem,
     RefusedError,
@@ -77,7 +78,7 @@ class Intake:
             outcome, answer = problem.outcome, _answer(problem)
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         except ConnectionError:
-            outcome, answer = Outcome.TOO_SLOW, web.Response(status=499)
+            outcome, answer = Outcome.GONE, web.Response(status=STATUS[Outcome.GONE])
         except Exception:  # noqa: BLE001 - one request must not end those of others
             log(Event.REQUEST_FAILED, component="intake", exc_info=True)
             sentence = "Intake has failed at this request; nothing is known to be taken. Send it again, or report it."

@@ -20,10 +20,12 @@ from streams import clock
 from streams.intake.directory import digest_of
 from streams.intake.room import MAX_OF_ONE
 from streams.kafka.cluster import Cluster, start_cluster
+from streams.kafka.ports import free_ports
 from streams.kafka.provision import provision
 from streams.kafka.scan import Record, scan
 from streams.registration import changes, read_files, write
-from streams.settings import dev_intake_key
+from streams.scraping import Process, scrape_all
+from streams.settings import dev_intake_key, load
 from tests.acceptance.http_inputs import SHOP, Answer, Call, call_of, send
 from tests.acceptance.inputs import CANARY
 from tests.kafka.registered import REGISTRY_FILES, SHARDS, silent
@@ -227,6 +229,23 @@ async def test_a_kill_costs_an_answer_and_no_event(intake: Running) -> None:
             assert await intake.records(Lane.UPDATE, call.event["id"])
         else:
             assert (await intake.send(call)).status == 202
+
+
+async def test_it_counts_its_answers_and_says_that_it_is_ready(cluster: Cluster) -> None:
+    """By outcome, and events by lane; nobody's key or source is among the labels."""
+    (port,) = free_ports(1)
+    async with running(cluster, intake_metrics_port=port) as intake:
+        batch, unknown = new_call(), new_call()
+        batch.batch(*(new_call().event for _ in range(3)))
+        unknown.head("Authorization", "Bearer nobody's")
+        assert [(await intake.send(call)).status for call in (batch, new_call(), unknown)] == [202, 202, 401]
+        (found,) = await scrape_all(load(), [Process("intake", port)])
+    assert found.ready == "ok"
+    assert found.total("fanfare_intake_requests_total", outcome="accepted") == 2
+    assert found.total("fanfare_intake_requests_total", outcome="no_key") == 1
+    assert found.total("fanfare_intake_events_total", lane="update") == 4
+    assert found.total("fanfare_intake_seconds_count") == 3
+    assert found.highest("fanfare_intake_in_flight") == 0
 
 
 async def test_outside_development_it_refuses_keys_that_anybody_can_compute(cluster: Cluster) -> None:
