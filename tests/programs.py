@@ -36,6 +36,12 @@ class Program:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int:
+        """The number of its process, once started."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """Whether its process lives."""
         return self._process is not None and self._process.returncode is None
