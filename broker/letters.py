@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from broker.conditions import conditions_of
 from broker.plan.inputs import ORIGIN_HEADER, PlanInput, reserved_header
 from schemas.status import DeadLetter
 
@@ -64,13 +65,7 @@ class Attempt(NamedTuple):
 
 def wanted(conditions: list[str], *, since_ms: int = 0) -> Wanted:
     """``field=value`` texts as one wish: values of one field are alternatives. ``ValueError`` with a sentence."""
-    values: dict[str, frozenset[str]] = {}
-    for condition in conditions:
-        field, equals, value = condition.partition("=")
-        if not equals or field not in FIELDS:
-            raise ValueError(f"{condition!r} is no FIELD=VALUE with one of the fields {', '.join(FIELDS)}")
-        values[field] = values.get(field, frozenset()) | {value}
-    return Wanted(values, since_ms)
+    return Wanted(conditions_of(conditions, FIELDS), since_ms)
 
 
 def place_of(topic: str, partition: int, offset: int) -> str:

@@ -23,6 +23,7 @@ from streams.demo import summary
 from streams.demo.story import Story
 from streams.endings import until_signalled
 from streams.local.stack import Stack, StackPlan, running
+from streams.quantiles import quantile
 from streams.scraping import processes, scrape_all
 from streams.settings import kafka_bootstrap
 from streams.view.picture import Picture
@@ -149,7 +150,7 @@ class Demo:
         settings = stack.settings
         ages = summary.code_ages_ms(settings, story.sent_ms)
         first_ms = summary.first_hand_off_ms(settings) or clock.now_ms()
-        p50, p99 = summary.quantile(ages, 0.5), summary.quantile(ages, 0.99)
+        p50, p99 = quantile(ages, 0.5) or 0, quantile(ages, 0.99) or 0
         lines = [
             "",
             f"requests    {audit.requests:,} accepted, heartbeats among them",

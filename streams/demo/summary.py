@@ -27,11 +27,6 @@ def code_ages_ms(settings: Settings, sent_ms: Mapping[bytes, int]) -> list[int]:
     return sorted(at_ms - sent_ms[name] for name, at_ms in handed if name in sent_ms)
 
 
-def quantile(values: list[int], share: float) -> int:
-    """The ``share`` quantile of ascending values; 0 of none."""
-    return values[min(len(values) - 1, int(len(values) * share))] if values else 0
-
-
 def _accepted(settings: Settings, lane: Lane) -> Iterator[GatewayEvent]:
     path = log_folder(settings.data_dir, lane) / FILE_NAME
     if path.exists():

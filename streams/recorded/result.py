@@ -3,11 +3,12 @@
 Latency runs from when an event was due to Kafka's acknowledgement, in milliseconds.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+
+from streams.quantiles import quantile
 
 QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 
@@ -24,11 +25,6 @@ class Result(msgspec.Struct, frozen=True):
     interrupted: bool
 
 
-def quantile(ascending: Sequence[int], share: float) -> int:
-    """The smallest value that at least ``share`` of the values do not exceed (nearest rank)."""
-    return ascending[max(0, math.ceil(share * len(ascending)) - 1)]
-
-
 def result_of(latencies_ms: Sequence[int], *, sent: int, due_ms: int, done_ms: int, interrupted: bool) -> Result:
     """Figures of ``sent`` events: the last was due after ``due_ms``, the last acknowledgement came after ``done_ms``."""
     ascending = sorted(latencies_ms)
@@ -37,7 +33,9 @@ def result_of(latencies_ms: Sequence[int], *, sent: int, due_ms: int, done_ms: i
         acknowledged=len(ascending),
         offered_per_s=round(sent * 1000 / max(due_ms, 1), 1),
         achieved_per_s=round(len(ascending) * 1000 / max(done_ms, 1), 1),
-        latency_ms={name: quantile(ascending, share) for name, share in QUANTILES.items()} if ascending else {},
+        latency_ms={
+            name: found for name, share in QUANTILES.items() if (found := quantile(ascending, share)) is not None
+        },
         errors=sent - len(ascending),
         interrupted=interrupted,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from broker.conditions import conditions_of
 from streams.recorded.entry import Entry
 
 KEYS: Final = ("lane", "type", "template")
@@ -13,13 +14,7 @@ Wanted = Mapping[str, frozenset[str]]
 
 def wanted_of(texts: Iterable[str]) -> Wanted:
     """Several values of one key are alternatives, several keys are conditions; ``ValueError`` for what is no filter."""
-    found: dict[str, set[str]] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not value or key not in KEYS:
-            raise ValueError(f"a filter is KEY=VALUE with one of {', '.join(KEYS)}, not {text!r}")
-        found.setdefault(key, set()).add(value)
-    return {key: frozenset(values) for key, values in found.items()}
+    return conditions_of(texts, KEYS)
 
 
 def chosen(entry: Entry, wanted: Wanted) -> bool:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from schemas.names import Lane
 from streams.kafka.cluster import BROKER_SESSION_MS
+from streams.quantiles import quantile
 from tests.faults.brokers import FREEZE_S, STALL_S
 from tests.faults.disks import FULL_S
 from tests.faults.scene import SESSION_MS, Done, Place
@@ -113,7 +114,7 @@ def gaps(done: Sequence[Done], handed: HandOffs) -> dict[str, dict[str, float]]:
     return {
         lane.word: {
             "p50": round(statistics.median(times), 2),
-            "p99": _quantile(times, 0.99),
+            "p99": round(quantile(sorted(times), 0.99) or 0, 2),
             "max": round(max(times), 2),
         }
         for lane, times in sorted(found.items())
@@ -136,7 +137,3 @@ def _silence_s(fault: Done, times: Sequence[int]) -> float:
     first, last = bisect_right(times, fault.harmed_ms), bisect_right(times, fault.ended_ms)
     moments = [fault.harmed_ms, *times[first : last + 1]]
     return max(after - before for before, after in pairwise(moments)) / 1000
-
-
-def _quantile(values: Sequence[float], share: float) -> float:
-    return round(sorted(values)[min(len(values) - 1, int(share * len(values)))], 2)

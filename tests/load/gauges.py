@@ -1,4 +1,4 @@
-"""What the load programs measure with: CPU of processes, what the gateway accepted and when, quantiles, a steady pace.
+"""What the load programs measure with: CPU of processes, what the gateway accepted and when, a steady pace.
 
 A message's way is timed from its event's ``time`` (set as it is published) to ``at_ms`` of the ``accepted`` line in the
 gateway's own log: two readings of one machine's clock in whole milliseconds, so a single figure is off by at most one.
@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
 
@@ -83,13 +83,6 @@ async def all_accepted(stack: Stack, lane: Lane, wanted: Iterable[str], *, deadl
 def ages(sent: Mapping[str, int], taken: Mapping[str, int]) -> list[int]:
     """From each request's publish to its acceptance, ascending, milliseconds; what was not taken is left out."""
     return sorted(taken[name] - at_ms for name, at_ms in sent.items() if name in taken)
-
-
-def quantile(ascending: Sequence[int], share: float) -> int | None:
-    """The smallest value that at least ``share`` of the values do not exceed."""
-    if not ascending:
-        return None
-    return ascending[max(0, -int(-share * len(ascending) // 1) - 1)]
 
 
 async def at_pace(act: Callable[[int], Awaitable[None]], *, per_s: float, count: int, seed: int) -> None:

@@ -16,14 +16,15 @@ from schemas.request import Notification, Recipient, To
 from streams import clock, log
 from streams.client import Client
 from streams.client.events import Head, notification
-from streams.demo.summary import code_ages_ms, quantile
+from streams.demo.summary import code_ages_ms
 from streams.local.stack import StackPlan, running
+from streams.quantiles import quantile
 from streams.sources.people import person
 
 _PEOPLE = 5_000
 
 
-async def measure(folder: Path, *, per_second: int, seconds: int) -> dict[str, int]:
+async def measure(folder: Path, *, per_second: int, seconds: int) -> dict[str, int | None]:
     """Publish for ``seconds``; samples and percentiles in milliseconds."""
     sent: dict[bytes, int] = {}
     async with running(

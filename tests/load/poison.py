@@ -33,8 +33,9 @@ from streams.kafka.scan import scan
 from streams.ledger.books import balances
 from streams.ledger.program import path_of
 from streams.local.stack import Stack, StackPlan, running
+from streams.quantiles import quantile
 from streams.sources.people import person
-from tests.load.gauges import ages, all_accepted, at_pace, cpu_by_process, cpu_seconds, end, quantile, say
+from tests.load.gauges import ages, all_accepted, at_pace, cpu_by_process, cpu_seconds, end, say
 from tests.load.malformed import BUSINESS, bad
 
 _SEED = 2

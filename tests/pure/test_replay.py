@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from schemas.names import Lane
 from streams import clock
 from streams.client import Event, NotPublishedError
+from streams.quantiles import quantile
 from streams.recorded.entry import Entry
 from streams.recorded.replay import Clock, Replay
-from streams.recorded.result import QUANTILES, json_of, quantile, result_of, sentence_of
+from streams.recorded.result import QUANTILES, json_of, result_of, sentence_of
 from streams.recorded.schedule import spaced, steady
 
 instants = st.lists(st.integers(0, 10**6), min_size=1, max_size=30).map(sorted)
@@ -44,6 +45,7 @@ def test_a_rate_is_steady(count: int, rate: float, loops: int) -> None:
 def test_a_quantile_is_a_value_that_so_many_do_not_exceed(values: list[int], share: float) -> None:
     """Nearest rank: the smallest one of them that will do."""
     found = quantile(sorted(values), share)
+    assert found is not None
     assert found in values
     assert sum(value <= found for value in values) >= share * len(values)
     assert sum(value < found for value in values) < share * len(values)
