@@ -94,7 +94,7 @@ async def fanfare(bootstrap: str, *arguments: str) -> tuple[list[str], str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "streams.cli", *arguments),
-        env=child_environment(bootstrap=bootstrap),
+        env=child_environment(bootstrap=bootstrap, shards=SHARDS),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
