@@ -25,7 +25,7 @@ from broker.audit.invariants import Breach
 from broker.audit.money import Charges, ReceiptLog, close_ledger
 from broker.audit.outcomes import Outcomes
 from broker.audit.report import Audit
-from broker.audit.secrets import Secrets
+from broker.audit.secrets import SCHEME, Secrets
 from broker.audit.statuses import status
 from broker.audit.verdicts import Verdicts
 from broker.audit.versions import Versions
@@ -86,13 +86,16 @@ class Auditor:
 
     def take(self, topic: str, records: Iterable[Logged]) -> None:
         """Records of one topic, each partition in the order of its offsets; may be called again with the next ones."""
-        take, look, ends = self._reader_of(topic), self._secrets.looker(topic), self._order.ends(topic)
+        take, secrets, ends = self._reader_of(topic), self._secrets, self._order.ends(topic)
+        sealed, canary = not secrets.may_be_clear(topic), secrets.seeks_canary
         for record in records:
             if record.offset != ends.get(record.partition):
                 self._not_next(record)
             ends[record.partition] = record.offset + 1
-            if look is not None:
-                look(record)
+            if sealed and record.value and SCHEME in record.value:
+                secrets.address(record)
+            if canary:
+                secrets.canary(record)
             if take is None:
                 continue
             try:

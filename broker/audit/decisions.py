@@ -129,7 +129,7 @@ class Decisions:
         if stopped:
             detail = f"{decision}, suppressions up to {decision.section.suppressed_upto}"
             report(Breach.SENT_THOUGH_STOPPED, where, detail, messages=stopped)
-        left = self._leavers(decision)
+        left = self._leavers(decision) if part.listed else 0
         if left:
             report(Breach.SENT_TO_LEAVER, where, str(decision), messages=left)
 

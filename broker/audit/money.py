@@ -62,7 +62,11 @@ class ReceiptLog:
         if status is None:
             raise ColumnsError(f"no receipt has the status {run.status}")
         for first, count in spans(run.ranks):
-            lo, hi = part.base + first, part.base + min(first + count, part.count)
+            lo = part.base + first
+            if count == 1 and first < part.count and ranks.marks[lo] & Mark.SENT:
+                ranks.heard(lo, lo + 1, status)
+                continue
+            hi = part.base + min(first + count, part.count)
             if ranks.marked(lo, hi, Mark.SENT) == count:
                 ranks.heard(lo, hi, status)
                 continue

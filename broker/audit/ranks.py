@@ -121,18 +121,14 @@ class Ranks:
 
     def heard(self, lo: int, hi: int, status: ReceiptStatus) -> None:
         """Join a receipt into a slice."""
-        _join(self.progress, lo, hi, status)
+        if hi - lo == 1:
+            self.progress[lo] = _JOIN[status][self.progress[lo]]
+        else:
+            self.progress[lo:hi] = self.progress[lo:hi].translate(_JOIN[status])
 
     def confirmed(self, lo: int, hi: int, status: ReceiptStatus) -> None:
         """Join a report that the webhook confirmed into a slice."""
-        _join(self.reported, lo, hi, status)
-
-
-def _join(column: bytearray, lo: int, hi: int, status: ReceiptStatus) -> None:
-    if hi - lo == 1:
-        column[lo] = _JOIN[status][column[lo]]
-    else:
-        column[lo:hi] = column[lo:hi].translate(_JOIN[status])
+        self.reported[lo:hi] = self.reported[lo:hi].translate(_JOIN[status])
 
 
 def highest(column: "array[int]", lo: int, hi: int) -> int:

@@ -1,7 +1,6 @@
 """What must stand nowhere: a canary, an address in clear after plan. Bytes are searched, not meanings."""
 
 import re
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -13,7 +12,8 @@ from schemas.names import recipient_id
 from schemas.topics import INBOUND, REGISTRY
 from schemas.wire.frames import GatewayEvent
 
-_SCHEME: Final = b"tel:+"
+SCHEME: Final = b"tel:+"
+"""How an address in clear begins."""
 _ADDRESS: Final = re.compile(rb"tel:\+[0-9]{7,15}")
 _MAY_BE_CLEAR: Final = ("requests.", INBOUND, REGISTRY)
 """Topics that hold what people and businesses wrote themselves."""
@@ -30,24 +30,23 @@ class Secrets:
         self._found: dict[bytes, str] = {}
         """Addresses in clear, and where the first one stood. A text may hold a number that is nobody's here."""
 
-    def looker(self, topic: str) -> Callable[[Logged], None] | None:
-        """What looks at each record of a topic; None: nothing has to."""
-        clear = topic.startswith(_MAY_BE_CLEAR)
-        if self._canary:
-            return self._canary_in if clear else self._either_in
-        return None if clear else self._address_in
+    @property
+    def seeks_canary(self) -> bool:
+        """Whether there is one to be looked for: :meth:`canary` in each record."""
+        return bool(self._canary)
 
-    def _either_in(self, record: Logged) -> None:
-        self._address_in(record)
-        self._canary_in(record)
+    @staticmethod
+    def may_be_clear(topic: str) -> bool:
+        """Whether addresses may stand in clear in a topic; else :meth:`address` looks at records that hold ``SCHEME``."""
+        return topic.startswith(_MAY_BE_CLEAR)
 
-    def _address_in(self, record: Logged) -> None:
-        value = record.value
-        if value and _SCHEME in value:
-            for address in _ADDRESS.findall(value):
-                self._found.setdefault(address, record.where)
+    def address(self, record: Logged) -> None:
+        """A record that may hold addresses in clear, where none may be."""
+        for address in _ADDRESS.findall(record.value or b""):
+            self._found.setdefault(address, record.where)
 
-    def _canary_in(self, record: Logged) -> None:
+    def canary(self, record: Logged) -> None:
+        """One record of any topic."""
         places = (record.value or b"", record.key or b"", *(text for _, text in record.headers))
         if any(self._canary in place for place in places):
             self._book.findings.report(Breach.CANARY, record.where)
