@@ -18,6 +18,7 @@ from schemas.names import Lane, partition_of
 from schemas.request import Notification
 from schemas.status import Status
 from schemas.topics import HOUR_MS, catalogue
+from schemas.wire.cloudevents import encode_status
 from streams.client import (
     Client,
     Event,
@@ -138,24 +139,20 @@ async def test_statuses_go_on_from_a_position(bootstrap: str) -> None:
     async with Client(bootstrap) as client:
         sent = [await client.publish(Lane.UPDATE, parcel(run, 2 * number)) for number in range(20)]
         await client.wait_all(sent, until="answered", timeout_s=DEADLINE_S)
-        alone = await told(client.follow(SHOPS[0], since=sent[0].at_ms), 20)
+        async with aclosing(client.follow(SHOPS[0], since=sent[0].at_ms)) as following:
+            alone = await heard(following, 20)
         position, in_turns = None, list[Status]()
         while len(in_turns) < len(alone):
-            following = client.follow(SHOPS[0], since=sent[0].at_ms, position=position)
-            in_turns += await told(following, min(7, len(alone) - len(in_turns)))
-            position = following.position
+            async with aclosing(client.follow(SHOPS[0], since=sent[0].at_ms, position=position)) as following:
+                in_turns += await heard(following, min(7, len(alone) - len(in_turns)))
+                position = following.position
     assert in_turns == alone
 
 
-async def told(following: Following, count: int) -> list[Status]:
+async def heard(following: Following, count: int) -> list[Status]:
     """The next statuses."""
-    found: list[Status] = []
-    async with asyncio.timeout(DEADLINE_S), aclosing(following):
-        async for status in following:
-            found.append(status)
-            if len(found) == count:
-                break
-    return found
+    async with asyncio.timeout(DEADLINE_S):
+        return [await anext(following) for _ in range(count)]
 
 
 class Doubting(Publisher):
@@ -252,7 +249,7 @@ async def test_nobody_at_the_address_is_said_with_what_to_do() -> None:
 
 
 async def test_a_restart_of_the_broker_loses_and_doubles_nothing(cluster: Cluster) -> None:
-    """Killed in the middle of a stream and started again: every event is acknowledged, once, in order."""
+    """Killed in the middle of a stream and started again: every event is acknowledged, once, in order; a follower goes on."""
     count, run = 4_000, "restarted"
     outcomes: list[Outcome] = []
     halfway = asyncio.Event()
@@ -263,11 +260,26 @@ async def test_a_restart_of_the_broker_loses_and_doubles_nothing(cluster: Cluste
             if len(outcomes) == count // 2:
                 halfway.set()
 
+    await _say(cluster.bootstrap, "before")
     async with Client(cluster.bootstrap, patience_s=DEADLINE_S) as client:
+        following = client.follow(QUIET, since=0)
+        assert [status.id for status in await heard(following, 1)] == ["before"]
         publishing = asyncio.create_task(publish(client))
         await halfway.wait()
         await cluster.kill_node(1)
         await cluster.start_node(1)
         await publishing
+        await _say(cluster.bootstrap, "after")
+        assert [status.id for status in await heard(following, 1)] == ["after"]
+        await following.aclose()
     assert [outcome.id for outcome in outcomes if isinstance(outcome, Published)] == [str(n) for n in range(count)]
     in_order_once(await records(cluster.bootstrap, Lane.UPDATE, run), count)
+
+
+async def _say(bootstrap: str, event_id: str) -> None:
+    """Answer the business that nobody answers."""
+    publisher = Publisher(bootstrap)
+    await publisher.start()
+    status = Status(f"request-{event_id}", f"//{QUIET}/x", event_id, "accepted", 1, 1, shards=1)
+    await publisher.publish(Outgoing(topics.status(QUIET), encode_status(status), partition=0))
+    await publisher.stop()

@@ -1,8 +1,8 @@
 """Events on their way: outcomes in turn, order kept and nothing left out, however often a producer breaks; and what is held."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from itertools import chain, repeat
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
+from itertools import chain, cycle, repeat
 
 import pytest
 from hypothesis import given
@@ -15,15 +15,17 @@ from streams.client.window import Window
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Place, Publisher, PublishError
 
-OK, LOST, DOUBTED, REFUSED, SILENT = "ok", "lost", "doubted", "refused", "silent"
-"""What becomes of an attempt. Doubted: appended, but nobody says so. Silent: the deadline is over, appended later."""
+OK, LOST, DOUBTED, REFUSED, SILENT, AWAY = "ok", "lost", "doubted", "refused", "silent", "away"
+"""What becomes of an attempt. Doubted: appended, but nobody says so. Silent: the deadline is over, appended later. Away: surely
+not taken, this time."""
 
 
 class BreakingLog(Publisher):
     """A log that appends in turn. After a lost or doubted record its producer takes nothing until it is replaced."""
 
-    def __init__(self, fates: Iterator[str]) -> None:
+    def __init__(self, fates: Iterator[str], prompt: Iterable[bool] = ()) -> None:
         super().__init__("nowhere:1")
+        self._prompt = iter(prompt)
         self.values: list[bytes] = []
         self.most_waiting = 0
         self._fates = fates
@@ -43,14 +45,16 @@ class BreakingLog(Publisher):
         self.most_waiting = max(self.most_waiting, self._waiting)
         future: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(self._decide, record, future, self._generation)
+        if next(self._prompt, False):
+            await asyncio.sleep(0)  # it is decided before whoever sends goes on
         return future
 
     def _decide(self, record: Outgoing, future: "asyncio.Future[Place]", generation: int) -> None:
         self._waiting -= 1
-        fate = LOST if generation <= self._broken_generation else next(self._fates)
+        fate = AWAY if generation <= self._broken_generation else next(self._fates)
         if fate in (OK, DOUBTED, SILENT):
             self.values.append(record.value or b"")
-        if fate in (LOST, DOUBTED):
+        if fate in (LOST, DOUBTED, AWAY):
             self._broken_generation = generation
         if not future.cancelled():
             self._tell(fate, future)
@@ -63,6 +67,8 @@ class BreakingLog(Publisher):
                 future.set_exception(PublishError("it is too large", unknown=False))
             case "silent":
                 future.set_exception(PublishError("nobody answered", unknown=True))
+            case "away":
+                future.set_exception(PublishError("it is full", unknown=False, again=True))
             case _:
                 future.set_exception(PublishError("the producer is broken", unknown=True, again=True))
 
@@ -89,10 +95,15 @@ async def published(log: BreakingLog, count: int, *, size: int, patience_ms: int
     return outcomes
 
 
-@given(st.lists(st.sampled_from([OK, OK, LOST, DOUBTED]), max_size=40), st.integers(1, 7), st.integers(0, 20))
-def test_whatever_breaks_all_arrive_in_order(fates: list[str], size: int, count: int) -> None:
+@given(
+    st.lists(st.sampled_from([OK, OK, LOST, DOUBTED, AWAY]), max_size=40),
+    st.integers(1, 7),
+    st.integers(0, 20),
+    st.lists(st.booleans(), min_size=1, max_size=30),
+)
+def test_whatever_breaks_all_arrive_in_order(fates: list[str], size: int, count: int, prompt: list[bool]) -> None:
     """Each is acknowledged in its turn; first appearances in the log have the order given; no more than allowed are held."""
-    log = BreakingLog(chain(fates, repeat(OK)))
+    log = BreakingLog(chain(fates, repeat(OK)), cycle(prompt))
     outcomes = asyncio.run(published(log, count, size=size))
     assert [outcome.id for outcome in outcomes if isinstance(outcome, Published)] == [str(n) for n in range(count)]
     assert list(dict.fromkeys(log.values)) == [b"%d" % number for number in range(count)]
@@ -112,11 +123,12 @@ def test_what_cannot_be_mended_is_told_in_its_turn_and_stops_nothing(fates: list
 
 def test_patience_ends() -> None:
     """A producer that breaks for ever is given up; that it was in doubt once stays said."""
-    log = BreakingLog(chain([DOUBTED], repeat(LOST)))
-    (outcome,) = asyncio.run(published(log, 1, size=1, patience_ms=50))
-    assert isinstance(outcome, Failed)
-    assert isinstance(outcome.error, UnknownPublishError)
-    assert outcome.event["id"] == "0"
+    for first, error in ((DOUBTED, UnknownPublishError), (AWAY, NotPublishedError)):
+        log = BreakingLog(chain([first], repeat(AWAY)))
+        (outcome,) = asyncio.run(published(log, 1, size=1, patience_ms=50))
+        assert isinstance(outcome, Failed)
+        assert type(outcome.error) is error
+        assert outcome.event["id"] == "0"
 
 
 async def test_a_full_window_takes_no_more() -> None:
