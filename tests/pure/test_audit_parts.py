@@ -1,6 +1,9 @@
 """The auditor's second folds against the first ones: it shares no code with the workers, so the two must be held together."""
 
+from typing import Any
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,15 +14,15 @@ from broker.audit.dump import Logged
 from broker.audit.epochs import Epochs
 from broker.audit.findings import Findings
 from broker.audit.people import ShardPeople, shards_of
-from broker.audit.ranks import ColumnsError, segments
+from broker.audit.ranks import ColumnsError, Mark, Ranks, segments, spans
 from broker.audit.table import DECIDED, EXCEPTED, OPEN, SENT
 from broker.journal import Fold
 from broker.lifecycle import MOVES, may_follow
-from schemas.facts import AudienceChange, Scope, Suppression
+from schemas.facts import AudienceChange, ReceiptStatus, Scope, Suppression
 from schemas.names import Lane, shard_of
 from schemas.planned import Claim
 from schemas.reasons import MESSAGE_REASONS, State
-from schemas.wire.columns import i64s, intervals_of, ranks_of, runs_of, values_of
+from schemas.wire.columns import i64s, interval, intervals_of, ranks_of, runs_of, values_of
 from schemas.wire.header import Header, Kind, head_of, pack
 
 _TIMES = st.integers(1, 6)
@@ -142,3 +145,39 @@ def test_columns_of_different_length_are_refused(ranks: int, statuses: int) -> N
     except ColumnsError:
         assert ranks != statuses
     assert ranks_of(columns[0]) == list(range(ranks)), values_of(columns[1])
+
+
+_DEEDS = st.one_of(
+    st.tuples(st.just("mark"), st.sampled_from(Mark)),
+    st.tuples(st.just("heard"), st.sampled_from(ReceiptStatus)),
+    st.tuples(st.just("confirmed"), st.sampled_from(ReceiptStatus)),
+)
+
+
+@given(st.lists(st.tuples(_DEEDS, st.integers(0, 5), st.integers(0, 5)), max_size=20), st.integers(0, 2))
+def test_one_message_is_treated_as_many_are(deeds: list[tuple[tuple[str, Any], int, int]], before: int) -> None:
+    """Single messages are indices and others slices of the columns: both come to the same."""
+    whole, apart = Ranks(), Ranks()
+    assert whole.allot(before + 6) == 0
+    assert [apart.allot(1) for _ in range(before + 6)] == list(range(before + 6))
+    for (deed, what), lo, count in deeds:
+        hi = min(lo + count, 6)
+        getattr(whole, deed)(lo, hi, what)
+        for at in range(lo, hi):
+            getattr(apart, deed)(at, at + 1, what)
+        if deed == "mark":
+            assert whole.marked(lo, hi, what) == sum(apart.marked(at, at + 1, what) for at in range(lo, hi)) == hi - lo
+    for column in ("status", "attempt", "marks", "progress", "reported", "market", "epoch", "sent_ms", "due_ms"):
+        assert getattr(whole, column) == getattr(apart, column)
+
+
+@given(st.integers(1, 4), st.integers(0, 300), st.integers(1, 4), st.integers(1, 4))
+def test_a_single_interval_is_told_as_it_stands(count: int, first: int, statuses: int, attempts: int) -> None:
+    """The short way of one run of each column, and the long way of all others, say the same or refuse the same."""
+    columns = (interval(first, count), runs_of(bytes((7,)) * statuses), runs_of(bytes((1,)) * attempts))
+    assert list(spans(columns[0])) == [(first, count)]
+    if count == statuses == attempts:
+        assert list(segments(*columns)) == [(first, count, 7, 1)]
+    elif statuses != count or attempts < count:
+        with pytest.raises(ColumnsError):
+            list(segments(*columns))
