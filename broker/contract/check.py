@@ -6,7 +6,7 @@ follows from a mended place (the parameters of a recipient who is none) is not s
 """
 
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -31,7 +31,9 @@ MAX_FAULTS: Final = 100
 _MAX_BYTES: Final = 4 * 1024 * 1024
 """Of JSON that is judged for one event: somebody's large event with many faults holds nobody up for more than half a second."""
 
-_HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
+Headers: TypeAlias = tuple[tuple[str, bytes], ...]
+
+_HEADERS: Final[Headers] = (("content-type", b"application/cloudevents+json"),)
 _BOOK: Final = AddressBook({0: bytes(32)})
 """Form is checked without any secret; nothing is sealed with this."""
 _encoder: Final = msgspec.json.Encoder()
@@ -52,18 +54,18 @@ def faults_of(
     while len(found) < MAX_FAULTS and judged < _MAX_BYTES:
         value = _encoder.encode(draft.event)
         judged += len(value)
-        admitted = _admitted(draft, value)
-        if not isinstance(admitted, Malformed):
-            rest = verdicts(draft, admitted, registry=registry, now_ms=now_ms)
+        judgement = _admitted(draft, value)
+        if not isinstance(judgement, Malformed):
+            rest = verdicts(draft, judgement, registry=registry, now_ms=now_ms)
             found.extend(islice(rest, MAX_FAULTS - len(found)))
             break
         before = frozenset(draft.mended)
-        path = mend_form(draft, admitted.refusal)
+        path = mend_form(draft, judgement.refusal)
         if path is None or not _follows(path, before):
-            found.append(_fault(path, admitted.refusal))
-        if path is None or (path, admitted.refusal) in stuck:
+            found.append(_fault(path, judgement.refusal))
+        if path is None or (path, judgement.refusal) in stuck:
             break
-        stuck.add((path, admitted.refusal))
+        stuck.add((path, judgement.refusal))
     return tuple(dict.fromkeys(found))
 
 
@@ -78,12 +80,12 @@ def faults_of_bytes(
 
 def _unreadable(lane: Lane, value: bytes) -> Refusal | None:
     """Why these bytes have no places that could be pointed to."""
-    admitted = _admit(lane, "", value)
-    if not isinstance(admitted, Malformed):
+    found = admitted(lane, "", value)
+    if not isinstance(found, Malformed):
         return None
-    if admitted.refusal.reason in (Reason.INVALID_JSON, Reason.TOO_LARGE):
-        return admitted.refusal
-    return None if value.lstrip().startswith(b"{") else admitted.refusal
+    if found.refusal.reason in (Reason.INVALID_JSON, Reason.TOO_LARGE):
+        return found.refusal
+    return None if value.lstrip().startswith(b"{") else found.refusal
 
 
 def _admitted(draft: Draft, value: bytes) -> Admitted:
@@ -92,13 +94,14 @@ def _admitted(draft: Draft, value: bytes) -> Admitted:
         business = business_of(source) if isinstance(source, str) else ""
     except ValueError:
         business = ""
-    return _admit(draft.lane, business, value)
+    return admitted(draft.lane, business, value)
 
 
-def _admit(lane: Lane, business: str, value: bytes) -> Admitted:
+def admitted(lane: Lane, business: str, value: bytes, headers: Headers = _HEADERS) -> Admitted:
+    """What plan takes a record for that ``business`` published to its partition of ``lane``."""
     key = business.encode()
     policy = PlanPolicy.of(lane, partition_of(key, SHARDS), pepper=b"", address_book=_BOOK)
-    return admit(PlanInput(Origin(0, 0), key, value, _HEADERS, timestamp_ms=0), policy)
+    return admit(PlanInput(Origin(0, 0), key, value, headers, timestamp_ms=0), policy)
 
 
 def _follows(path: Path, mended: frozenset[Path]) -> bool:

@@ -4,30 +4,18 @@
 it at once, each with its place. Neither knows what was accepted before.
 """
 
-from typing import Final
-
-from broker.contract.check import faults_of, faults_of_bytes
+from broker.contract.check import Headers, admitted, faults_of, faults_of_bytes
 from broker.contract.fault import Fault
-from broker.plan.admit import Malformed, admit
-from broker.plan.inputs import PlanInput
-from broker.plan.policy import PlanPolicy
+from broker.plan.admit import Malformed
 from broker.registry import Registry
-from schemas.names import Lane, partition_of
-from schemas.planned import Origin
+from schemas.names import Lane
 from schemas.refusal import Refusal
-from schemas.topics import SHARDS
-from schemas.wire.sealed import AddressBook
 from streams.client.events import Event
 
-_BOOK: Final = AddressBook({0: bytes(32)})
-"""Form is checked without any secret; nothing is sealed with this."""
 
-
-def form_refusal(lane: Lane, business: str, value: bytes, headers: tuple[tuple[str, bytes], ...]) -> Refusal | None:
+def form_refusal(lane: Lane, business: str, value: bytes, headers: Headers) -> Refusal | None:
     """Why plan would refuse these bytes by their form, or ``None``."""
-    key = business.encode()
-    policy = PlanPolicy.of(lane, partition_of(key, SHARDS), pepper=b"", address_book=_BOOK)
-    found = admit(PlanInput(Origin(0, 0), key, value, headers, timestamp_ms=0), policy)
+    found = admitted(lane, business, value, headers)
     return found.refusal if isinstance(found, Malformed) else None
 
 
