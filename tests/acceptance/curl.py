@@ -13,6 +13,7 @@ def main() -> int:
     parser = ArgumentParser()
     parser.add_argument("-sS", dest="quiet", action="store_true")
     parser.add_argument("--fail-with-body", action="store_true")
+    parser.add_argument("-w", dest="after", default="")
     parser.add_argument("-H", dest="headers", action="append", default=[])
     parser.add_argument("--data-binary", required=True)
     parser.add_argument("url")
@@ -21,11 +22,11 @@ def main() -> int:
     headers = dict(line.split(": ", 1) for line in asked.headers)
     try:
         with urlopen(Request(asked.url, data=body, headers=headers)) as answer:
-            sys.stdout.write(answer.read().decode())
+            told, status = answer.read().decode(), 0
     except HTTPError as error:
-        sys.stdout.write(error.read().decode())
-        return _HTTP_ERROR
-    return 0
+        told, status = error.read().decode(), _HTTP_ERROR
+    sys.stdout.write(told + asked.after.replace("\\n", "\n"))
+    return status
 
 
 if __name__ == "__main__":

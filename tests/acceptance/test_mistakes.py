@@ -36,6 +36,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], int, str]] = {
     ),
     "worker without Kafka": (("worker", "--lane", "otp", *NOWHERE), 1, NO_KAFKA),
     "webhook without Kafka": (("webhook", *NOWHERE), 1, NO_KAFKA),
+    "intake without Kafka": (("intake", *NOWHERE), 1, NO_KAFKA),
     "ledger without Kafka": (("ledger", *NOWHERE), 1, NO_KAFKA),
     "dev on a Kafka that is not there": (("dev", "--free-ports", *NOWHERE), 1, NO_KAFKA),
     "demo on a Kafka that is not there": (("demo", "--free-ports", *NOWHERE), 1, NO_KAFKA),
