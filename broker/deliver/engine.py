@@ -187,6 +187,11 @@ class Engine:
         """Items taken or open."""
         return len(self.state.items) + len(self._inbox)
 
+    @property
+    def unsaid(self) -> bool:
+        """Whether a frame is in the air, or an answer was heard that the journal does not hold yet."""
+        return self._flying is not None or bool(self._heard)
+
     # -- within a step
 
     def _clock(self, now_ms: int) -> int:

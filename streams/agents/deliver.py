@@ -45,6 +45,7 @@ class DeliverShard:
     ) -> None:
         self.policy = _policy(parts, shard)
         self.wake = Wake(DECIDING_BEAT_MS[parts.lane])
+        self._finishing = False
         self._last_answer = "taken"
         """How the last frame ended, in the word of the metric."""
         self._facts = facts
@@ -74,6 +75,13 @@ class DeliverShard:
     def start(self, terms: JournalTerms) -> None:
         """The shard is ours."""
         self._task.start(lambda: self._serve(terms))
+
+    async def finish(self, within_s: float) -> None:
+        """Before an orderly stop: take and send nothing more, and have the answer to the frame in the air in the journal."""
+        self._finishing = True
+        ends_ms = clock.monotonic_ms() + int(within_s * 1000)
+        while self._engine is not None and self._engine.unsaid and clock.monotonic_ms() < ends_ms:
+            await asyncio.sleep(POLL_S)
 
     async def stop(self) -> None:
         """The shard is not ours any more: decide and send nothing, wait for the append in flight, forget the inputs."""
@@ -123,7 +131,8 @@ class DeliverShard:
         watch.opened("outcomes", self.policy.lane, shard, self._journal, _seconds_since(started_ms))
         while True:
             await self._suppress()
-            self._take_inputs(engine)
+            if not self._finishing:
+                self._take_inputs(engine)
             moved = await self._append(engine)
             moved = self._launch(engine) or moved
             if not moved:
@@ -183,7 +192,7 @@ class DeliverShard:
     # -- the gateway
 
     def _launch(self, engine: Engine) -> bool:
-        flight = engine.frame(clock.now_ms(), self._now_facts())
+        flight = None if self._finishing else engine.frame(clock.now_ms(), self._now_facts())
         if flight is None:
             return False
         if not self._fit_to_send():

@@ -32,6 +32,10 @@ STUCK_S = 30.0
 """An input that is not taken over for so long means that this process should be restarted."""
 
 
+FINISH_S = 0.8
+"""How long an orderly stop waits for the gateway's answer. The kernel gives the whole of it three seconds."""
+
+
 class Shard(msgspec.Struct, frozen=True):
     """The three stages of one shard."""
 
@@ -83,7 +87,8 @@ class LaneWorker:
         await asyncio.gather(*(_stop(shard) for shard in shards.values()))
 
     async def on_stop(self) -> None:
-        """The process ends in order."""
+        """The process ends in order: what is in the air is answered first, if that does not take long."""
+        await asyncio.gather(*(shard.deliver.finish(FINISH_S) for shard in self.serving.values()))
         await self.on_revoked()
         for task in self._tasks:
             task.cancel()
