@@ -57,7 +57,8 @@ Without an event loop, and from as many threads as you like. A position, kept, i
             print(status.id, status.state, status.counts)
 
 When something is wrong, a :class:`ClientError` says what and what to do (``streams/client/errors.py``). After
-:class:`UnknownPublishError` publish the same event again: its source and id make it count once.
+:class:`UnknownPublishError` publish the same event again: its source and id make it count once. The same, not one made anew:
+that expires at another moment, and other content under a known id is refused as a conflict.
 """
 
 from streams.client.client import Client

@@ -191,7 +191,8 @@ class Client:
     ) -> Status:
         """The status of a published event once it is ``until``, or refused; :class:`StillOpenError` after ``timeout_s``.
 
-        A repeated event may have been finished before it was published again: say ``since`` when to look.
+        A repeated event may have been finished before it was published again: the hour before is looked at as well; say
+        ``since`` (Kafka's time, ms) to look further back.
         """
         return (await self.wait_all([sent], until=until, timeout_s=timeout_s, since=since))[sent.request]
 

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing
 from typing import Literal, TypeAlias
 
+from schemas.reasons import Reason
 from schemas.status import Status
 from streams.client.errors import StillOpenError
 from streams.client.following import Following
@@ -15,6 +17,8 @@ Until: TypeAlias = Literal["answered", "closed"] | Callable[[Status], bool]
 
 _EARLIER_MS = 5_000
 """Statuses are looked for from so long before the publish on: brokers' clocks differ."""
+_REPEATED_WITHIN_MS = 3_600_000
+_DUPLICATE = Reason.DUPLICATE.word
 
 
 class Waiting:
@@ -65,33 +69,51 @@ async def wait_for(
     waiting = Waiting(sent, until)
     from_ms: dict[str, int] = {}
     for each in waiting.open.values():
-        from_ms[each.business] = min(each.at_ms, from_ms.get(each.business, each.at_ms))
-    followings = {
-        business: Following(bootstrap, business, since_ms=at_ms - _EARLIER_MS if since is None else since)
+        from_ms[each.business] = min(each.at_ms - _EARLIER_MS, from_ms.get(each.business, each.at_ms))
+    listeners = [
+        _Listener(bootstrap, business, waiting, at_ms if since is None else since)
         for business, at_ms in from_ms.items()
-    }
-    listening = [
-        asyncio.ensure_future(_listen(following, waiting, business)) for business, following in followings.items()
     ]
-    if not listening:
-        return {}
+    listening = [asyncio.ensure_future(listener.listen()) for listener in listeners]
     try:
-        done, _ = await asyncio.wait(listening, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
+        if listening:
+            done, _ = await asyncio.wait(listening, timeout=timeout_s, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
     finally:
         for task in listening:
             task.cancel()
         await asyncio.gather(*listening, return_exceptions=True)
     if waiting.open:
-        position = next(iter(followings.values())).position if len(followings) == 1 else None
+        position = listeners[0].position if len(listeners) == 1 else None
         raise StillOpenError(waiting.sentence(timeout_s), waiting.newest, position)
     return waiting.newest
 
 
-async def _listen(following: Following, waiting: Waiting, business: str) -> None:
-    async for status in following:
-        waiting.hear(status)
-        if not waiting.open_of(business):
-            break
-    await following.aclose()
+class _Listener:
+    """Hears one business for a waiting. A request that turns out to be a repeat is looked for in the hour before."""
+
+    def __init__(self, bootstrap: str, business: str, waiting: Waiting, since_ms: int) -> None:
+        self._bootstrap = bootstrap
+        self._business = business
+        self._waiting = waiting
+        self._since_ms = since_ms
+        self._went_back = False
+        self.position: str | None = None
+
+    async def listen(self) -> None:
+        """Return once nothing of the business is waited for."""
+        while self._waiting.open_of(self._business):
+            async with aclosing(Following(self._bootstrap, self._business, since_ms=self._since_ms)) as following:
+                await self._hear(following)
+
+    async def _hear(self, following: Following) -> None:
+        async for status in following:
+            self.position = following.position
+            self._waiting.hear(status)
+            if not self._waiting.open_of(self._business):
+                return
+            if not self._went_back and status.reason == _DUPLICATE and status.request in self._waiting.open:
+                self._went_back = True
+                self._since_ms -= _REPEATED_WITHIN_MS
+                return

@@ -17,7 +17,7 @@ import pytest
 import streams.client
 from schemas.names import Lane
 from schemas.request import Notification
-from streams.client import Event, Head, Position, notification, to_people
+from streams.client import Client, Event, Head, Position, notification, to_people
 from streams.commands.console import INTERRUPTED
 from streams.local.stack import running
 from tests.acceptance.bad_inputs import plan_of
@@ -78,6 +78,18 @@ async def test_the_cookbook_is_true(bootstrap: str, capsys: pytest.CaptureFixtur
     assert re.search(r"^\w{26} (accepted|running) $", shown, re.MULTILINE)
     assert "not_" not in shown
     assert Position.of(names["kept"]).next > 0
+
+
+async def test_a_repeated_event_is_waited_for_although_it_ended_before(bootstrap: str) -> None:
+    """Its end was told before it was published again."""
+    event = parcel("again", 7)
+    async with Client(bootstrap) as client:
+        first = await client.wait(await client.publish(Lane.UPDATE, event), timeout_s=60)
+        assert (first.state, first.reason) == ("closed", "")
+        again = await client.publish(Lane.UPDATE, event)
+        assert await client.wait(again, timeout_s=60, since=again.at_ms) == first
+        answer = await client.wait(again, until="answered", timeout_s=60, since=again.at_ms)
+        assert (answer.state, answer.reason) == ("accepted", "duplicate")
 
 
 @pytest.mark.parametrize("name", ["publish_async.py", "publish_sync.py"])
