@@ -18,6 +18,9 @@ from streams.commands.console import refuse, say
 FOLDER: Final = Path(__file__).parents[2] / "schemas" / "generated"
 _PAGE: Final = FOLDER / "asyncapi.html"
 
+_SCHEMATIC: Final = frozenset({"$schema", "$ref", "type", "properties", "enum", "const", "anyOf", "oneOf", "allOf"})
+"""A schema has one of these at its top."""
+
 _BREAK: Final = 1
 _UNUSABLE: Final = 2
 
@@ -125,9 +128,12 @@ def _schema(word: str) -> dict[str, Any]:
     if path is None:
         _unusable(f"{word} is neither a file nor one of {', '.join(path.stem for path in _paths())}")
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.DecodeError) as error:
         _unusable(f"{path} holds no JSON Schema: {error}")
+    if not _SCHEMATIC & found.keys():
+        _unusable(f"{path} holds no JSON Schema: none of {', '.join(sorted(_SCHEMATIC))} stands in it")
+    return found
 
 
 def _named(word: str) -> Path | None:

@@ -83,6 +83,7 @@ def test_the_page_is_written(tmp_path: Path) -> None:
         (("statues",), 1, "there is no schema 'statues'; there are: "),
         (("diff", "status", "nothing"), 2, "nothing is neither a file nor one of "),
         (("diff", "status", __file__), 2, "holds no JSON Schema"),
+        (("diff", "vectors", "status"), 2, "holds no JSON Schema: none of "),
     ],
 )
 def test_each_end_has_its_status(arguments: tuple[str, ...], status: int, says: str) -> None:
