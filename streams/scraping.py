@@ -85,6 +85,7 @@ async def _scrape(session: aiohttp.ClientSession, host: str, process: Process) -
         async with session.get(f"{base}/readyz") as answer:
             ready = (await answer.text()).strip()
         async with session.get(f"{base}/metrics") as answer:
+            answer.raise_for_status()  # a port of a slot that is not there may be somebody else's
             return Scrape(process, ready, samples_of(await answer.text()))
     except (aiohttp.ClientError, TimeoutError, OSError):
         return Scrape(process, "away")

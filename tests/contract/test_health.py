@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from streams import metrics
 from streams.commands.status import facts_of, page
@@ -95,8 +96,20 @@ async def test_scraping_tells_the_living_from_those_who_are_away(
     assert not away.samples
 
 
+async def test_a_stranger_on_a_port_is_nobody_of_ours(settings: Settings) -> None:
+    """A further slot's port may be another program's, which knows of no metrics."""
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        (stranger,) = await scrape_all(settings, [Process("worker otp slot 1", runner.addresses[0][1])])
+    finally:
+        await runner.cleanup()
+    assert (stranger.ready, stranger.samples) == ("away", {})
+
+
 def test_every_process_of_the_development_set_up_is_looked_for(settings: Settings) -> None:
-    """A worker a lane, webhook, ledger, a gateway listener a lane, intake; further slots are not missed when they are not there."""
+    """A worker a lane, webhook, ledger, a gateway listener a lane, intake; further slots may be missing."""
     wanted = [process.name for process in processes(settings) if not process.optional]
     lanes = ["otp", "update", "campaign"]
     assert wanted == [
