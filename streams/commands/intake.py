@@ -11,7 +11,7 @@ import uvloop
 from schemas import topics
 from streams import clock, log
 from streams.health import Health
-from streams.intake.directory import Directory
+from streams.intake.directory import DevKeysError, Directory
 from streams.intake.door import Door
 from streams.intake.room import Room
 from streams.intake.server import ACKNOWLEDGE_S, Intake
@@ -59,7 +59,7 @@ def intake(
         uvloop.run(_run(settings))
     except OSError as error:
         _refuse(f"port {settings.intake_port} or the metrics port: {error.strerror or error}")
-    except PublishError as error:
+    except (DevKeysError, PublishError) as error:
         _refuse(str(error))
 
 
@@ -74,7 +74,7 @@ async def _run(settings: Settings) -> None:
     try:
         await registry.start()
         await registry.caught_up(_CATCH_UP_S)
-        _demand_own_keys(settings, directory)
+        directory.demand_own_keys()
         await _serve(
             settings,
             Intake(publisher, directory, shards=settings.shards, now_ms=clock.now_ms, room=Room()),
@@ -100,11 +100,6 @@ async def _serve(settings: Settings, server: Intake, registry: Tail, stop: async
 def _stale(registry: Tail) -> str | None:
     age_ms = registry.fresh_ms(0)
     return None if age_ms < _STALE_MS else f"was last read to its end {age_ms // 1000} s ago"
-
-
-def _demand_own_keys(settings: Settings, directory: Directory) -> None:
-    if not settings.dev and (known := directory.dev_keys()):
-        _refuse(f"FANFARE_DEV is off but anybody can compute these registered API keys: {', '.join(known)}")
 
 
 def _refuse(sentence: str) -> NoReturn:

@@ -15,6 +15,10 @@ from streams.log import Event, log
 from streams.settings import dev_intake_key
 
 
+class DevKeysError(Exception):
+    """Outside development, keys are registered that anybody can compute; the message names them."""
+
+
 class Caller(NamedTuple):
     """A business that showed its key, and what the registry holds for it."""
 
@@ -50,9 +54,14 @@ class Directory:
             self._views[business] = _view(business, self._registry.entries())
         return Caller(business, self._views[business])
 
-    def dev_keys(self) -> list[str]:
-        """The ids of registered keys that anybody can compute."""
-        return sorted(held.id for held in self._registry.api_keys.values() if _is_dev(held))
+    def demand_own_keys(self) -> None:
+        """Raise :class:`DevKeysError` outside development if anybody can compute a registered key."""
+        known = sorted(held.id for held in self._registry.api_keys.values() if _is_dev(held))
+        if known and not self._dev:
+            raise DevKeysError(
+                f"FANFARE_DEV is off but anybody can compute these registered API keys: {', '.join(known)}; "
+                "register others in their place"
+            )
 
 
 def digest_of(key: str) -> str:

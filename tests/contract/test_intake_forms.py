@@ -11,7 +11,7 @@ from schemas.registry import ApiKey
 from schemas.topics import SHARDS
 from schemas.wire.cloudevents import STRUCTURED, RefusedEvent, decode
 from streams.intake.check import Taken, taken
-from streams.intake.directory import Caller, Directory, digest_of
+from streams.intake.directory import Caller, DevKeysError, Directory, digest_of
 from streams.intake.forms import BATCH, MAX_BODY_BYTES, Mode, Posted, events_of, lane_of, mode_of
 from streams.intake.problem import Outcome, Problem, together
 from streams.intake.room import Room
@@ -189,14 +189,19 @@ def test_a_key_is_known_by_its_digest_while_it_is_active() -> None:
 
 
 def test_a_development_key_opens_nothing_outside_development() -> None:
-    """It may be registered by mistake while intake runs."""
+    """Intake does not start beside one, and knows nobody by one that is registered while it runs; its own keys do no harm."""
     key = dev_intake_key(SHOP)
-    entry = ApiKey("dev", SHOP, digest_of(key))
-    for dev in (True, False):
-        directory = Directory(dev=dev)
-        directory.apply(0, [record(0, entry)])
-        assert (directory.caller(key) is not None) is dev
-        assert directory.dev_keys() == ["dev"]
+    own, dev = ApiKey("own", SHOP, digest_of("own key")), ApiKey("dev", SHOP, digest_of(key))
+    inside, outside = Directory(dev=True), Directory(dev=False)
+    for directory in (inside, outside):
+        directory.apply(0, [record(0, own)])
+        directory.demand_own_keys()
+        directory.apply(0, [record(1, dev)])
+    inside.demand_own_keys()
+    with pytest.raises(DevKeysError, match=r"FANFARE_DEV is off .* API keys: dev;"):
+        outside.demand_own_keys()
+    assert [directory.caller(key) is not None for directory in (inside, outside)] == [True, False]
+    assert outside.caller("own key") is not None
 
 
 def test_one_business_leaves_room_for_another() -> None:
