@@ -143,7 +143,8 @@ async def test_statuses_go_on_from_a_position(bootstrap: str) -> None:
             alone = await heard(following, 20)
         position, in_turns = None, list[Status]()
         while len(in_turns) < len(alone):
-            async with aclosing(client.follow(SHOPS[0], since=sent[0].at_ms, position=position)) as following:
+            since = sent[0].at_ms if position is None else None
+            async with aclosing(client.follow(SHOPS[0], since=since, position=position)) as following:
                 in_turns += await heard(following, min(7, len(alone) - len(in_turns)))
                 position = following.position
     assert in_turns == alone
