@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="decides which fault hits which process")
     parser.add_argument("--nodes", type=int, default=1, choices=(1, 3), help="Kafka nodes")
     parser.add_argument("--slots", type=int, default=2, help="workers a lane (2)")
-    parser.add_argument("--kinds", type=_kinds, default=(), help="only these kinds, commas between: twin,broker")
+    parser.add_argument("--kinds", type=_kinds, default=(), help=f"only these, commas between: {', '.join(FAULTS)}")
     parser.add_argument("--data", type=Path, help="keep everything here; else a temporary folder")
     asked = parser.parse_args()
     log.configure(level="critical", program="faults")
