@@ -16,8 +16,10 @@ from streams.intake.door import Door
 from streams.intake.room import Room
 from streams.intake.server import ACKNOWLEDGE_S, Intake
 from streams.kafka.cluster_errors import ClusterError
+from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import Publisher, PublishError
 from streams.kafka.readiness import demand_listener
+from streams.kafka.start_check import demand_safe
 from streams.kafka.tail import Tail
 from streams.log import Event
 from streams.settings import Settings, SettingsError, load
@@ -59,7 +61,7 @@ def intake(
         uvloop.run(_run(settings))
     except OSError as error:
         _refuse(f"port {settings.intake_port} or the metrics port: {error.strerror or error}")
-    except (DevKeysError, PublishError) as error:
+    except (DevKeysError, ProvisionError, PublishError) as error:
         _refuse(str(error))
 
 
@@ -75,6 +77,7 @@ async def _run(settings: Settings) -> None:
         await registry.start()
         await registry.caught_up(_CATCH_UP_S)
         directory.demand_own_keys()
+        await demand_safe(settings)
         await _serve(
             settings,
             Intake(publisher, directory, shards=settings.shards, now_ms=clock.now_ms, room=Room()),

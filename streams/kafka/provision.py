@@ -156,7 +156,7 @@ async def topic_facts(client: AIOKafkaAdminClient, names: Sequence[str]) -> Mapp
     described = {topic["topic"]: topic["partitions"] for topic in await client.describe_topics(list(names))}
     configs = await _configs(client, ConfigResourceType.TOPIC, names)
     return {
-        name: TopicFacts(len(parts), min(len(part["replicas"]) for part in parts), configs[name])
+        name: TopicFacts(len(parts), min((len(part["replicas"]) for part in parts), default=0), configs[name])
         for name, parts in described.items()
     }
 

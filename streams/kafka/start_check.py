@@ -18,6 +18,8 @@ from streams.log import Event, log
 from streams.settings import Settings
 
 _AGAIN_S: Final = 0.25
+_TOLD: Final = 6
+"""So many objections fit on a screen; a Kafka of one broker has two for each topic."""
 
 
 async def safe(settings: Settings, *, say: Callable[[str], None]) -> None:
@@ -33,7 +35,7 @@ async def safe(settings: Settings, *, say: Callable[[str], None]) -> None:
 
 
 async def demand_safe(settings: Settings) -> None:
-    """Return when the Kafka was found safe; raises ProvisionError. Asks again until Kafka answers: the caller has a deadline."""
+    """Return when the Kafka was found safe; raises ProvisionError, shortened. Asks until Kafka answers."""
     weak: list[str] = []
     while True:
         try:
@@ -41,9 +43,18 @@ async def demand_safe(settings: Settings) -> None:
         except (KafkaError, TimeoutError):
             await asyncio.sleep(_AGAIN_S)
             continue
+        except ProvisionError as refused:
+            raise ProvisionError(_short(str(refused))) from refused
         break
     if weak:
         log(Event.UNSAFE_TOPIC, objections=len(weak), first=weak[0])
+
+
+def _short(sentences: str) -> str:
+    """The first few of them, and where the others are told."""
+    lines = sentences.splitlines()
+    more = [f"{len(lines) - _TOLD} more; `fanfare doctor` tells all of them."] if len(lines) > _TOLD else []
+    return "\n".join([*lines[:_TOLD], *more])
 
 
 async def safe_or_exit(settings: Settings) -> None:

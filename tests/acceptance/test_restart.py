@@ -5,20 +5,23 @@ from pathlib import Path
 
 from tests.acceptance.terminal import FANFARE, done, gone, terminal
 
+OTHERS = ("webhook", "ledger", "gateway-otp", "intake")
+"""One of each kind: all of them end in order, with status 0."""
+
 
 async def test_a_slot_is_restarted_worker_by_worker(tmp_path: Path) -> None:
     """Each comes back as another process, having ended in order; what was not named stays as it is."""
     async with terminal(*FANFARE, "dev", "--free-ports", "--data", str(tmp_path)) as dev:
         await dev.shows("Ctrl-C stops all of it")
         family = dev.family()
-        shown = await done(*FANFARE, "restart", "--slot", "0", "webhook", "--data", str(tmp_path), deadline_s=120)
+        shown = await done(*FANFARE, "restart", "--slot", "0", *OTHERS, "--data", str(tmp_path), deadline_s=120)
         found = [
             re.match(r"(\S+) +ready again after [\d.]+ s \(process (\d+), now (\d+)\)", line) for line in shown.results
         ]
         names = [match[1] for match in found[:-1] if match]
-        assert names == ["worker-campaign-0", "worker-otp-0", "worker-update-0", "webhook"]
+        assert names == ["worker-campaign-0", "worker-otp-0", "worker-update-0", *OTHERS]
         assert all(match[2] != match[3] for match in found[:-1] if match)
-        assert shown.results[-1].startswith("4 restarted in ")
+        assert shown.results[-1].startswith(f"{len(names)} restarted in ")
         ends = [line for line in dev.lines if "ended (" in line]
         assert sorted(ends) == sorted(f"{name} ended (status 0); started again" for name in names)
         family |= dev.family()
