@@ -58,6 +58,13 @@ def disk(folder: str, free_bytes: int, *, writable: bool) -> Finding:
     return Finding(Grade.OK, "disk", room)
 
 
+def kept(folder: str, refusal: str | None) -> Finding:
+    """Whether this release can open what the data folder holds."""
+    if refusal is not None:
+        return Finding(Grade.MISSING, "data", refusal)
+    return Finding(Grade.OK, "data", f"{folder} can be opened by this release")
+
+
 def secrets(settings: Settings) -> Finding:
     """Whether anybody can compute our secrets."""
     if not settings.dev_secrets:

@@ -22,9 +22,11 @@ from streams.kafka.scan import ScanError
 from streams.kafka.selftest import VERSIONS, KernelMismatchError
 from streams.kafka.selftest import verify as verify_kernel
 from streams.kafka.start_check import safe
+from streams.kept import GATEWAY_LOG, STACK, KeptError, look_at
 from streams.registered import read_registry
 from streams.scraping import processes, scrape_all
 from streams.settings import Settings, java_home, variable_of
+from streams.simulator.program import log_folder
 
 _ANSWER_S: Final = 5
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
@@ -35,6 +37,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     yield versions()
     yield checkup.secrets(settings)
     yield _disk(settings.data_dir)
+    yield _kept(settings.data_dir)
     for finding in await _ports(settings):
         yield finding
     try:
@@ -76,6 +79,16 @@ def _disk(folder: Path) -> Finding:
     there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     return checkup.disk(str(folder), shutil.disk_usage(there).free, writable=writable)
+
+
+def _kept(folder: Path) -> Finding:
+    try:
+        look_at(folder, STACK)
+        for lane in Lane:
+            look_at(log_folder(folder, lane), GATEWAY_LOG)
+    except KeptError as error:
+        return checkup.kept(str(folder), str(error))
+    return checkup.kept(str(folder), None)
 
 
 async def _ports(settings: Settings) -> list[Finding]:

@@ -45,6 +45,12 @@ GATEWAY_LOG: Final = Kept("the log of a simulated gateway", 1, 1, "move the fold
 
 def open_kept(folder: Path, kept: Kept) -> None:
     """Make sure that ``folder`` can be opened as ``kept``, and mark it; :class:`KeptError` if not, with nothing changed."""
+    look_at(folder, kept)
+    _write(folder, _Mark(kept.format, RECORD_FORMAT, f"fanfare {importlib.metadata.version('fanfare')}"))
+
+
+def look_at(folder: Path, kept: Kept) -> None:
+    """The same without marking it."""
     mark = _read(folder / MARK, kept)
     if mark.format > kept.format or mark.records > max(READABLE_FORMATS):
         raise KeptError(
@@ -56,7 +62,6 @@ def open_kept(folder: Path, kept: Kept) -> None:
             f"{folder} holds {kept.what} of {mark.by} (format {mark.format}.{mark.records}); this release reads from "
             f"{kept.oldest}.{min(READABLE_FORMATS)} on. Open it once with a release between the two; or {kept.afresh}."
         )
-    _write(folder, _Mark(kept.format, RECORD_FORMAT, f"fanfare {importlib.metadata.version('fanfare')}"))
 
 
 def _read(path: Path, kept: Kept) -> _Mark:

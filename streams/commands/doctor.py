@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 @app.command()
 def main(*, bootstrap: BootstrapOption = None) -> None:
-    """Look at packages, secrets, disk, ports, Java, Kafka, clocks, topics and the registry; a line each.
+    """Look at packages, secrets, disk and data folder, ports, Java, Kafka, clocks, topics and the registry; a line each.
 
     ok: nothing to do. warning: it works, and the line says what is weak. missing: Fanfare cannot work so, and the line says
     what to do. Exit status 1 if something is missing. Works without Kafka too; then what Kafka would be asked is left out.

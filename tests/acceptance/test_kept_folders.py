@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.kept import MARK
+from streams.settings import child_environment
 from tests.acceptance.terminal import FANFARE
 
 LATER = b'{"format":2,"records":1,"by":"fanfare 9.0"}\n'
@@ -77,3 +78,28 @@ def test_books_of_a_later_release_are_not_shown(tmp_path: Path) -> None:
     )
     assert ended.returncode == 1
     assert "is no ledger of this release" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("plant", "line"),
+    [
+        (marked, "missing  data      {} holds a deployment on one machine of a later release"),
+        (logged, "missing  data      {}/gateway/otp holds the log of a simulated gateway of a later release"),
+        (booked, "ok       data      {} can be opened by this release"),
+    ],
+    ids=["stack", "gateway", "books, which the ledger looks at"],
+)
+def test_the_doctor_looks_at_the_folder(plant: Callable[[Path], None], line: str, tmp_path: Path) -> None:
+    """Without opening or marking anything."""
+    plant(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    ended = subprocess.run(
+        [*FANFARE, "doctor", "--bootstrap", "127.0.0.1:1"],
+        env=child_environment(data_dir=tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert line.format(tmp_path) in ended.stdout
+    assert sorted(tmp_path.rglob("*")) == before

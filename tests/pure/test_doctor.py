@@ -95,7 +95,7 @@ def test_without_a_kafka_it_says_so_and_exits_1() -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     lines = result.stdout.splitlines()
     assert result.returncode == 1
-    assert {line.split()[1] for line in lines[:-1]} == {"packages", "secrets", "disk", "ports", "java", "kafka"}
+    assert {line.split()[1] for line in lines[:-1]} == {"packages", "secrets", "disk", "data", "ports", "java", "kafka"}
     assert any(
         line.startswith("missing  kafka     No Kafka answers at 127.0.0.1:1. `fanfare kafka up`") for line in lines
     )
