@@ -95,5 +95,6 @@ def page(stack: Stack, *, seconds: float) -> Iterator[str]:
     yield f"    {fanfare} publish -f {examples}/parcel-delivered.json --lane update --fresh"
     yield f"    {fanfare} publish -f {examples}/login-code.json --lane otp --fresh --seal code=123456"
     yield f"    {fanfare} source flights --limit 50"
+    yield f"    {fanfare} top"
     yield f"    {fanfare} status;  {fanfare} ledger --show;  {fanfare} audit"
     yield "  Ctrl-C stops all of it and loses nothing."
