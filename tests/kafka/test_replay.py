@@ -144,7 +144,7 @@ async def test_ctrl_c_ends_a_replay_in_order(bootstrap: str, tmp_path: Path) -> 
         (("record", "plans.update"), "no topic that businesses publish to"),
         (("record", "otp", "--since", "yesterday"), "--since: an instant looks like"),
         (("replay", "nowhere.jsonl"), "nowhere.jsonl cannot be read"),
-        (("replay", "nowhere.jsonl", "--filter", "a=b"), "a filter is KEY=VALUE"),
+        (("replay", "nowhere.jsonl", "--filter", "a=b"), "is no FIELD=VALUE with one of the fields"),
         (("replay", "nowhere.jsonl", "--speed", "2", "--rate", "2"), "exclude each other"),
     ],
 )
