@@ -16,7 +16,6 @@ from schemas.reasons import Reason, State
 from schemas.registry import Category
 from schemas.wire.frames import Code
 from streams.instruments import OTHER, Counter, Family, Gauge, Histogram, Label
-from streams.intake.problem import Outcome
 
 REGISTRY: Final = CollectorRegistry(auto_describe=False)
 """What this process exposes; not the library's global one, so that nothing of a library's slips in."""
@@ -49,7 +48,13 @@ ANSWER: Final = Label(
 CODE: Final = Label("code", [str(code.value) for code in Code] + [OTHER])
 STATUS: Final = Label("status", [status.name.lower() for status in ReceiptStatus])
 POST: Final = Label("answer", ("taken", "bad_signature", "too_old", "unreadable", "failed"))
-INTAKE: Final = Label("outcome", [outcome.value for outcome in Outcome])
+INTAKE: Final = Label(
+    "outcome",
+    (
+        *("accepted", "invalid", "no_key", "not_yours", "not_found", "wrong_method", "too_slow", "gone", "too_large"),
+        *("unsupported", "too_many", "kafka_away", "failed"),
+    ),
+)
 REPLY: Final = Label("kind", ("text", "button", "block", "unblock", OTHER))
 SCOPE: Final = Label("scope", [scope.name.lower() for scope in Scope])
 OP: Final = Label("op", ("revoke", "restore"))

@@ -10,6 +10,7 @@ from schemas.names import Lane, partition_of, request_name, text_of
 from schemas.registry import ApiKey
 from schemas.topics import SHARDS
 from schemas.wire.cloudevents import STRUCTURED, RefusedEvent, decode
+from streams import metrics
 from streams.intake.check import Taken, taken
 from streams.intake.directory import Caller, DevKeysError, Directory, digest_of
 from streams.intake.forms import BATCH, MAX_BODY_BYTES, Mode, Posted, events_of, lane_of, mode_of
@@ -222,3 +223,8 @@ def test_problems_of_one_request_are_told_together() -> None:
     assert both is not None
     assert (both.outcome, both.errors) == (Outcome.UNSUPPORTED, one.errors + two.errors)
     assert together([]) is None
+
+
+def test_every_outcome_is_counted_under_its_name() -> None:
+    """The catalogue of metrics knows how a request can end."""
+    assert metrics.INTAKE.values == tuple(outcome.value for outcome in Outcome)

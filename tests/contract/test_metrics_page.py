@@ -3,7 +3,7 @@
 import re
 
 from streams import metrics
-from streams.reference import documents
+from streams.reference.pages import documents
 
 PAGE = documents()["METRICS.md"]
 

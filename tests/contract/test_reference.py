@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from streams.cli import COMMANDS
-from streams.reference import FOLDER, documents
+from streams.reference.pages import FOLDER, documents
 from streams.settings import Settings, variable_of
 
 PAGES = documents()

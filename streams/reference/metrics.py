@@ -1,22 +1,10 @@
-"""``python -m streams.reference``: write every page that follows from the program.
-
-``deploy/METRICS.md`` and the dashboard ``deploy/prometheus/dashboard.json`` follow from the catalogue of metrics,
-``deploy/SETTINGS.md`` from the settings, ``deploy/CLI.md`` from the commands.
-
-Nobody edits them: a test demands that what is written is what the program says. Works in a checkout only.
-"""
+"""The page ``deploy/METRICS.md``: every metric, its labels with their values, and buckets, as ``streams/metrics.py`` has them."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from streams import metrics
-from streams.cli_page import cli_page
-from streams.dashboard import dashboard
 from streams.instruments import Family, Histogram, Label
-from streams.settings_page import settings_page
-
-FOLDER: Final = Path(__file__).parents[1] / "deploy"
 
 _HEAD: Final = """\
 # Metrics
@@ -30,17 +18,6 @@ rule that subtracts or divides needs `or vector(0)`. Counters begin at 0 when a 
 """
 
 _ROW: Final = "| `{name}` | {kind} | {unit} | {labels} | {meaning} |"
-
-
-def documents() -> dict[str, str]:
-    """Every page by its place below ``deploy``."""
-    families = metrics.catalogue()
-    return {
-        "METRICS.md": "\n".join(metrics_page(families)) + "\n",
-        "SETTINGS.md": "\n".join(settings_page()) + "\n",
-        "CLI.md": "\n".join(cli_page()) + "\n",
-        "prometheus/dashboard.json": dashboard(families),
-    }
 
 
 def metrics_page(families: Sequence[Family[Any]]) -> Iterator[str]:
@@ -85,13 +62,3 @@ def _values(label: Label) -> str:
     if label is metrics.SHARD:
         return f"`0` to `{len(label.values) - 1}`, as many as the deployment has."
     return ", ".join(f"`{value}`" for value in label.values)
-
-
-def main() -> None:
-    """Write every page to ``deploy``."""
-    for place, text in documents().items():
-        (FOLDER / place).write_text(text, "utf-8")
-
-
-if __name__ == "__main__":
-    main()

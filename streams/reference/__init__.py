@@ -1,0 +1,1 @@
+"""What the program says of itself: commands, settings, metrics and a dashboard, as pages below ``deploy``."""
