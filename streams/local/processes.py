@@ -1,11 +1,12 @@
 """One program of ours as a child process: started, watched, brought back when it ends unasked, stopped in order.
 
 Used by ``fanfare dev``, ``fanfare demo`` and the fault tests. A process that ends itself is meant to be started again in its
-place (PROTOCOL.md rule 14); a *brake* keeps one that cannot run from being started for ever. Children are tethered
+place (PROTOCOL.md rule 14); a *brake* keeps one that cannot run now from being started without a pause. Children are tethered
 (``tether.py``) and in sessions of their own: Ctrl-C in the terminal reaches the parent alone, which decides what stops when.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -53,6 +54,9 @@ class ProcessPlan:
     """Of /readyz."""
     log_path: Path
     restarts_a_minute: int = 6
+    """Restarts without a pause."""
+    brake_s: float = 15.0
+    """How long the next one waits after more."""
 
 
 class Process:
@@ -69,13 +73,13 @@ class Process:
         self.plan = plan
         self.ended: list[Ended] = []
         self.starts = 0
-        self.given_up = False
-        """Whether the brake holds it down: it ended too often within a minute."""
+        self.braked = False
+        """Whether it ended too often within a minute and has to wait before it is started again."""
         self._say = say
         self._changed = changed
         self._child: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -120,13 +124,14 @@ class Process:
         """
         if self._keeping is not None:
             return
-        self._stopping = self.given_up = False
+        self._stopping.clear()
+        self.braked = False
         await self._spawn(once)
         self._keeping = asyncio.create_task(self._keep(), name=f"keep {self.name}")
 
     async def stop(self, *, grace_s: float = STOP_GRACE_S) -> None:
         """SIGTERM, SIGKILL after ``grace_s``; it stays down. May be called twice."""
-        self._stopping = True
+        self._stopping.set()
         keeping, self._keeping = self._keeping, None
         if keeping is None:
             return
@@ -145,13 +150,13 @@ class Process:
         await self.start(**once)
 
     async def ready(self, *, deadline_s: float = READY_S) -> None:
-        """Return when it answers ``ok`` to /readyz; :class:`ProcessError` at the deadline or when it was given up."""
+        """Return when it answers ``ok`` to /readyz; :class:`ProcessError` at the deadline or when it ends too often."""
         complaint = "does not answer"
         url = f"http://{self.plan.host}:{self.plan.port}/readyz"
         try:
             async with asyncio.timeout(deadline_s), aiohttp.ClientSession() as session:
                 while complaint := await self._complaint(session, url):
-                    if self.given_up or self._keeping is None:
+                    if self.braked or self._keeping is None:
                         raise self.failure("is not running")
                     await asyncio.sleep(_ASK_EVERY_S)
         except TimeoutError:
@@ -169,17 +174,26 @@ class Process:
             status = await self._child.wait()
             self.ended.append(Ended(clock.monotonic_ms(), status))
             self._changed()
-            if self._stopping:
+            if not self._stopping.is_set():
+                await self._brake(status)
+            if self._stopping.is_set():
                 return
-            if self._too_often():
-                self.given_up = True
-                self._say(
-                    f"{self.name} ended {self.plan.restarts_a_minute + 1} times within a minute and is left down; "
-                    f"the last line of {self.plan.log_path}: {self._last_line()}"
-                )
-                return
-            self._say(f"{self.name} ended ({_how(status)}); started again")
             await self._spawn({})
+
+    async def _brake(self, status: int) -> None:
+        """Say how it ended; wait if it does that too often, unless it is to stop."""
+        if not self._too_often():
+            self.braked = False
+            self._say(f"{self.name} ended ({_how(status)}); started again")
+            return
+        if not self.braked:
+            self.braked = True
+            self._say(
+                f"{self.name} ended {self.plan.restarts_a_minute + 1} times within a minute and is tried every "
+                f"{self.plan.brake_s:.0f} s; the last line of {self.plan.log_path}: {self._last_line()}"
+            )
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), self.plan.brake_s)
 
     def _too_often(self) -> bool:
         since_ms = clock.monotonic_ms() - _MINUTE_MS
@@ -199,7 +213,7 @@ class Process:
             )
         self.starts += 1
         self._changed()
-        if self._stopping:
+        if self._stopping.is_set():
             self.kill()
 
     async def _complaint(self, session: aiohttp.ClientSession, url: str) -> str:

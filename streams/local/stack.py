@@ -113,11 +113,6 @@ class Stack:
             and not (isinstance(now, Path) and now == then.absolute())
         }
 
-    @property
-    def given_up(self) -> list[str]:
-        """Processes that ended too often and are down."""
-        return [name for name, process in self.processes.items() if process.given_up]
-
     # -- starting
 
     async def _start(self) -> None:

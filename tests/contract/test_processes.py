@@ -1,0 +1,43 @@
+"""The keeper of one process: what ends is started again; what ends at once waits between attempts, and is never left down."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from streams.local.processes import Process, ProcessError, ProcessPlan
+
+
+def broken(folder: Path, *, brake_s: float) -> tuple[Process, list[str]]:
+    """A process that cannot run, as there is no such command; and what is said of it."""
+    said: list[str] = []
+    plan = ProcessPlan("worker", ("no-such-command",), {}, "127.0.0.1", 1, folder / "log", 1, brake_s)
+    return Process(plan, say=said.append), said
+
+
+async def test_what_ends_at_once_is_tried_again_after_a_pause(tmp_path: Path) -> None:
+    """Kafka may come back: a process that could not run a minute ago may run now."""
+    process, said = broken(tmp_path, brake_s=0.1)
+    await process.start()
+    with pytest.raises(ProcessError, match="no command .no-such-command"):
+        await process.ready(deadline_s=30)
+    async with asyncio.timeout(30):
+        while process.starts < 4:
+            await asyncio.sleep(0.05)
+    await process.stop()
+    assert process.braked
+    assert len(said) == 2
+    assert said[0] == "worker ended (status 2); started again"
+    assert said[1].startswith("worker ended 2 times within a minute and is tried every 0 s; the last line of ")
+
+
+async def test_a_pause_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """Ctrl-C while one waits to be tried again ends at once."""
+    process, _ = broken(tmp_path, brake_s=1_000)
+    await process.start()
+    async with asyncio.timeout(30):
+        while not process.braked:
+            await asyncio.sleep(0.05)
+    async with asyncio.timeout(1):
+        await process.stop()
+    assert (process.starts, process.running) == (2, False)
