@@ -28,6 +28,7 @@ class Consequence(msgspec.Struct, frozen=True):
 
 
 _NOTHING = "Nothing: this is as it should be."
+_LOOK_UP = "Look its code up in the platform's list of errors."
 _FIX = "Correct the event and publish it under a new id."
 
 CONSEQUENCES: Mapping[Reason, Consequence] = {
@@ -56,12 +57,12 @@ CONSEQUENCES: Mapping[Reason, Consequence] = {
     Reason.RECIPIENT_OPTED_OUT: Consequence(
         "The person stopped marketing in the platform's settings.", "Do not send them offers.", suppress=Scope.OFFERS
     ),
-    Reason.GATEWAY_REFUSED: Consequence("The gateway refused the message for good.", "Look its code up in the platform's list of errors."),
+    Reason.GATEWAY_REFUSED: Consequence("The gateway refused the message for good.", _LOOK_UP),
     Reason.ATTEMPTS_EXHAUSTED: Consequence(
         "The gateway could not take it in the attempts allowed.", "Publish again if it matters."
     ),
     Reason.CRASHED_WORKER: Consequence("Working on the message crashed a worker twice.", "Report it.", alert=True),
-    Reason.FAILED: Consequence("The gateway accepted it and later reported a failure.", "Look its code up in the platform's list of errors."),
+    Reason.FAILED: Consequence("The gateway accepted it and later reported a failure.", _LOOK_UP),
     Reason.UNKNOWN: Consequence(
         "No receipt came in the settle window.", "It is not billed; ask the person if it matters."
     ),

@@ -19,7 +19,7 @@ async def test_what_ends_at_once_is_tried_again_after_a_pause(tmp_path: Path) ->
     """Kafka may come back: a process that could not run a minute ago may run now."""
     process, said = broken(tmp_path, brake_s=0.1)
     await process.start()
-    with pytest.raises(ProcessError, match="no command .no-such-command"):
+    with pytest.raises(ProcessError, match=r"no command .no-such-command"):
         await process.ready(deadline_s=30)
     async with asyncio.timeout(30):
         while process.starts < 4:
