@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Iterator
 from contextlib import aclosing
 
+import aiokafka
 import msgspec
 import pytest
 from aiokafka.errors import OutOfOrderSequenceNumber
@@ -208,6 +209,13 @@ async def test_a_producer_that_breaks_is_replaced_in_the_middle(bootstrap: str) 
     found = await records(bootstrap, Lane.UPDATE, "broken")
     first = {(record.key, record.value): record for record in reversed(found)}
     in_order_once(sorted(first.values(), key=lambda record: (record.partition, record.offset)), count)
+
+
+async def test_the_expiry_of_batches_is_where_it_is_switched_off(bootstrap: str) -> None:
+    """The publisher sets a name of the library's own; a release that renames it would drop what waits for a leader."""
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=bootstrap, request_timeout_ms=15_000)
+    assert producer._message_accumulator._batch_ttl == 15
+    await producer.stop()
 
 
 def test_several_threads_share_a_client(bootstrap: str) -> None:
