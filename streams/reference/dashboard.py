@@ -78,7 +78,10 @@ OVERVIEW: Final = (
         "Dead letters",
         "Records set aside because nobody could be told, a second.",
         "cps",
-        (("stage_reason:fanfare_dead_letters:rate5m", "{{stage}} {{reason}}"),),
+        (
+            ("sum by (stage) (stage_reason:fanfare_dead_letters:rate5m)", "{{stage}}, all"),
+            ("stage_reason:fanfare_dead_letters:rate5m > 0", "{{stage}} {{reason}}"),
+        ),
     ),
     Panel(
         "Charged and posted",
