@@ -51,6 +51,8 @@ class Reading:
         self._resumed = position
         self._until_tidy = _TIDY_EVERY
         self.position = position
+        self.word: Status | None = None
+        """What was said last, by plan or by one shard."""
 
     def apply(self, offset: int, status: Status | None) -> Status | None:
         """The merged status that the record at ``offset`` makes, ``None`` if it says nothing new.
@@ -59,6 +61,7 @@ class Reading:
         """
         if self._resumed is not None and offset >= self._resumed.next:
             self._resumed, self._until_tidy = None, 0
+        self.word = status
         merged = None if status is None else self._heard(offset, status)
         if self._resumed is not None:
             return None
@@ -90,7 +93,8 @@ class Following:
     ) -> None:
         place = Position.of(position) if isinstance(position, str) else position
         self._reading = Reading(place)
-        self._statuses = self._merged(bootstrap, topics.status(business), since_ms, place)
+        # The generator must not refer to this object: a ring would leave it, and its connection, to the garbage collector.
+        self._statuses = _merged(heard(self._reading, bootstrap, business, since_ms=since_ms, place=place))
 
     @property
     def position(self) -> str | None:
@@ -107,15 +111,22 @@ class Following:
         """Leave the topic."""
         await self._statuses.aclose()
 
-    async def _merged(
-        self, bootstrap: str, topic: str, since_ms: int | None, place: Position | None
-    ) -> AsyncGenerator[Status, None]:
-        offset = None if place is None else place.first
-        try:
-            async with aclosing(follow(bootstrap, topic, since_ms=since_ms, offset=offset)) as records:
-                async for record in records:
-                    merged = self._reading.apply(record.offset, decode_status(record.value or b""))
-                    if merged is not None:
-                        yield merged
-        except ScanError as error:
-            raise StatusUnreadableError(str(error)) from error
+
+async def _merged(statuses: AsyncGenerator[Status | None, None]) -> AsyncGenerator[Status, None]:
+    async with aclosing(statuses):
+        async for merged in statuses:
+            if merged is not None:
+                yield merged
+
+
+async def heard(
+    reading: Reading, bootstrap: str, business: str, *, since_ms: int | None = None, place: Position | None = None
+) -> AsyncGenerator[Status | None, None]:
+    """Read on for ever: for each word the merged status that it makes, ``None`` if it says nothing new."""
+    offset = None if place is None else place.first
+    try:
+        async with aclosing(follow(bootstrap, topics.status(business), since_ms=since_ms, offset=offset)) as records:
+            async for record in records:
+                yield reading.apply(record.offset, decode_status(record.value or b""))
+    except ScanError as error:
+        raise StatusUnreadableError(str(error)) from error

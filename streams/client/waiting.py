@@ -1,15 +1,15 @@
 """Waiting for requests: until they are answered, until nothing more becomes of them, or until what the caller says."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Literal, TypeAlias
 
 from schemas.reasons import Reason
 from schemas.status import Status
 from streams.client.errors import StillOpenError
-from streams.client.following import Following
-from streams.client.progress import CLOSED, REFUSED
+from streams.client.following import Reading, heard
+from streams.client.progress import CLOSED, PLAN, REFUSED
 from streams.client.receipts import Published
 
 Until: TypeAlias = Literal["answered", "closed"] | Callable[[Status], bool]
@@ -22,21 +22,45 @@ _DUPLICATE = Reason.DUPLICATE.word
 
 
 class Waiting:
-    """Which requests are waited for. A refusal ends a request, whatever was waited for, and so does accepting an opt-in. Pure."""
+    """Which requests are waited for. A refusal ends a request, whatever was waited for, and so does accepting an opt-in. Pure.
+
+    A name may have been published before: what was said about that is no answer to this. Plan's word about an event bears the
+    event's offset; nothing ends before it is heard.
+    """
 
     def __init__(self, sent: Iterable[Published], until: Until) -> None:
         self._until = until
         self.open = {each.request: each for each in sent}
         self.newest: dict[str, Status] = {}
+        self._answered = {request for request, each in self.open.items() if each.offset < 0}
+        """Whose answer was heard; where an offset is not known, any word may be the answer."""
+        self._ends: dict[str, Status] = {}
 
-    def hear(self, status: Status) -> None:
-        """Take a merged status of any request."""
-        sent = self.open.get(status.request)
+    def hear(self, word: Status, merged: Status | None) -> bool:
+        """Take what plan or a shard said about any request, and the merged status that it makes, if that is new.
+
+        Whether ``merged`` is news about something that is waited for.
+        """
+        request = word.request
+        sent = self.open.get(request)
         if sent is None:
-            return
-        self.newest[status.request] = status
-        if self._is_end(sent, status):
-            del self.open[status.request]
+            return False
+        if word.shard == PLAN and not self._is_own(sent, word):
+            return False
+        if merged is not None:
+            self.newest[request] = merged
+            if self._is_end(sent, merged):
+                self._ends[request] = merged
+        if request in self._answered and request in self._ends:
+            self.newest[request] = self._ends[request]
+            del self.open[request]
+        return merged is not None
+
+    def _is_own(self, sent: Published, word: Status) -> bool:
+        """Whether plan's word is for this one: not a refusal of another with the same name."""
+        if word.seq == sent.offset:
+            self._answered.add(word.request)
+        return word.seq == sent.offset or word.state != REFUSED or sent.offset < 0
 
     def open_of(self, business: str) -> bool:
         """Whether a request of this business is still waited for."""
@@ -51,8 +75,9 @@ class Waiting:
                 "is that lane's worker running? `fanfare status` shows it"
             )
         first = next(iter(self.open.values()))
+        count = "1 request is" if len(self.open) == 1 else f"{len(self.open)} requests are"
         return (
-            f"{len(self.open)} requests are not finished after {after_s:g} s; "
+            f"{count} not finished after {after_s:g} s; "
             f"`fanfare explain {first.source} {first.id}` says what happened so far"
         )
 
@@ -104,16 +129,19 @@ class _Listener:
     async def listen(self) -> None:
         """Return once nothing of the business is waited for."""
         while self._waiting.open_of(self._business):
-            async with aclosing(Following(self._bootstrap, self._business, since_ms=self._since_ms)) as following:
-                await self._hear(following)
+            reading = Reading()
+            async with aclosing(heard(reading, self._bootstrap, self._business, since_ms=self._since_ms)) as statuses:
+                await self._hear(reading, statuses)
 
-    async def _hear(self, following: Following) -> None:
-        async for status in following:
-            self.position = following.position
-            self._waiting.hear(status)
+    async def _hear(self, reading: Reading, statuses: AsyncIterator[Status | None]) -> None:
+        async for merged in statuses:
+            self.position = None if reading.position is None else str(reading.position)
+            if reading.word is None:
+                continue
+            self._waiting.hear(reading.word, merged)
             if not self._waiting.open_of(self._business):
                 return
-            if not self._went_back and status.reason == _DUPLICATE and status.request in self._waiting.open:
+            if not self._went_back and reading.word.reason == _DUPLICATE and reading.word.request in self._waiting.open:
                 self._went_back = True
                 self._since_ms -= _REPEATED_WITHIN_MS
                 return

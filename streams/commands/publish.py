@@ -139,7 +139,7 @@ async def _publish(address: str, events: _Events) -> int:
             counted.take(outcome)
             kept.take(outcome)
         counted.say_end()
-        status = await Follower(client, kept.sent).run(kept.wait_s) if kept.sent else ACCEPTED
+        status = await Follower(address, kept.sent).run(kept.wait_s) if kept.sent else ACCEPTED
     return _faulted(events) or (REFUSED_STATUS if counted.failed else status)
 
 

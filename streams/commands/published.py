@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 from broker.consequences import consequence_of
 from schemas.reasons import Reason
 from schemas.status import Status
 from streams import clock
-from streams.client import Client, Published
+from streams.client import Published
+from streams.client.following import Reading, heard
 from streams.client.progress import REFUSED
 from streams.client.waiting import Waiting
 from streams.commands.console import say
@@ -23,8 +25,8 @@ _EARLIER_MS: Final = 5_000
 class Follower:
     """Prints the statuses of published events until each is finished."""
 
-    def __init__(self, client: Client, sent: Sequence[Published]) -> None:
-        self._client = client
+    def __init__(self, bootstrap: str, sent: Sequence[Published]) -> None:
+        self._bootstrap = bootstrap
         self._waiting = Waiting(sent, "closed")
         self._since_ms = min(each.at_ms for each in sent) - _EARLIER_MS
         self._businesses = {each.business for each in sent}
@@ -51,21 +53,22 @@ class Follower:
         return UNANSWERED if unanswered else REFUSED_STATUS if self._refused else ACCEPTED
 
     async def _follow(self, business: str) -> None:
-        async for status in self._client.follow(business, since=self._since_ms):
-            if status.request in self._waiting.open:
-                self._hear(status)
+        reading = Reading()
+        async with aclosing(heard(reading, self._bootstrap, business, since_ms=self._since_ms)) as statuses:
+            async for merged in statuses:
+                if reading.word is not None and self._waiting.hear(reading.word, merged) and merged is not None:
+                    self._show(merged)
+                if not self._waiting.open:
+                    self._finished.set()
 
-    def _hear(self, status: Status) -> None:
+    def _show(self, status: Status) -> None:
         said = (status.state, status.reason, status.counts, [(one.state, one.reason) for one in status.recipients])
         if self._said.get(status.request) != said:
             self._said[status.request] = said
             print("\n".join(lines_of(status, (clock.monotonic_ms() - self._begun_ms) / 1000)), flush=True)
         self._refused |= status.state == REFUSED
-        self._waiting.hear(status)
         if status.request not in self._waiting.open:
             del self._said[status.request]
-        if not self._waiting.open:
-            self._finished.set()
 
 
 def lines_of(status: Status, after_s: float) -> Iterator[str]:

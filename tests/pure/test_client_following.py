@@ -113,9 +113,14 @@ def receipt(number: int, kind: str = NOTIFICATION_TYPE) -> Published:
     return Published("requests.update", 0, number, RequestName(b"%016d" % number), 1, "//shop/x", str(number), kind)
 
 
-def heard(sent: Published, state: str, **fields: object) -> Status:
-    """A merged status of it."""
-    return Status(sent.request, sent.source, sent.id, state, 1, 1, **fields)  # type: ignore[arg-type]
+def said(sent: Published, state: str, seq: int = 1, **fields: object) -> Status:
+    """A word about it, or what is merged of several."""
+    return Status(sent.request, sent.source, sent.id, state, seq, 1, **fields)  # type: ignore[arg-type]
+
+
+def hear(waiting: Waiting, word: Status) -> None:
+    """What is merged is the word itself."""
+    waiting.hear(word, word)
 
 
 @pytest.mark.parametrize(
@@ -134,9 +139,9 @@ def heard(sent: Published, state: str, **fields: object) -> Status:
 def test_what_ends_the_waiting(until: Until, kind: str, state: str, *, ends: bool) -> None:
     """By what is waited for, by what was published, and by what is told."""
     waiting = Waiting([receipt(1, kind)], until)
-    waiting.hear(heard(receipt(2), "closed"))
+    hear(waiting, said(receipt(2), "closed", 2))
     assert waiting.open_of("shop")
-    waiting.hear(heard(receipt(1), state))
+    hear(waiting, said(receipt(1), state))
     assert waiting.open_of("shop") != ends
     assert waiting.newest[text_of(b"%016d" % 1)].state == state
 
@@ -146,5 +151,41 @@ def test_what_is_open_is_told_with_what_to_do() -> None:
     waiting = Waiting([receipt(1), receipt(2)], "closed")
     assert "no answer to 2 of 2 open requests after 5 s: is that lane's worker running?" in waiting.sentence(5)
     for number in (1, 2):
-        waiting.hear(heard(receipt(number), "accepted"))
+        hear(waiting, said(receipt(number), "accepted", number))
     assert waiting.sentence(5).startswith("2 requests are not finished after 5 s; `fanfare explain //shop/x 1`")
+    hear(waiting, said(receipt(1), "closed", 9, shard=0))
+    assert waiting.sentence(5).startswith("1 request is not finished after 5 s; `fanfare explain //shop/x 2`")
+
+
+AGAIN = receipt(7)
+"""Published a second time: its name was accepted from offset 3 before."""
+
+
+@pytest.mark.parametrize(
+    ("until", "own", "state"),
+    [
+        pytest.param("answered", said(AGAIN, "refused", 7, reason="conflict"), "refused", id="other content"),
+        pytest.param("closed", said(AGAIN, "refused", 7, reason="conflict"), "refused", id="though the first is over"),
+        pytest.param("answered", said(AGAIN, "accepted", 7, reason="duplicate"), "accepted", id="the same, answered"),
+        pytest.param("closed", said(AGAIN, "accepted", 7, reason="duplicate"), "closed", id="the same, and its end"),
+    ],
+)
+def test_what_was_said_to_the_first_is_no_answer_to_the_second(until: Until, own: Status, state: str) -> None:
+    """Neither its acceptance nor its end, and not what a third was told; then the own answer decides."""
+    waiting = Waiting([AGAIN], until)
+    hear(waiting, said(AGAIN, "accepted", 3))
+    hear(waiting, said(AGAIN, "closed", 2, shard=0))
+    hear(waiting, said(AGAIN, "refused", 5, reason="conflict"))
+    assert waiting.open_of("shop")
+    hear(waiting, own)
+    assert not waiting.open_of("shop")
+    assert waiting.newest[AGAIN.request].state == state
+
+
+def test_an_answer_may_come_after_the_end() -> None:
+    """Plan died before it had told: its word says nothing new then, and is the one that was waited for."""
+    waiting, sent = Waiting([AGAIN], "closed"), said(AGAIN, "closed", 2, shard=0)
+    hear(waiting, sent)
+    assert waiting.open_of("shop")
+    waiting.hear(said(AGAIN, "accepted", 7), None)
+    assert waiting.newest == {AGAIN.request: sent}
