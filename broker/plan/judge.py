@@ -100,14 +100,15 @@ def _grant(
     parties = parties_of(notice, registry, policy.lane)
     if isinstance(parties, Refusal):
         return parties
-    expires_ms = expiry_of(notice.event, policy.windows, now_ms)
-    if isinstance(expires_ms, Refusal):
-        return expires_ms
     people = notice.content.people
     seal_keys = {kid: key for kid, key in registry.keys.items() if key.use == SEAL}
+    # Before time is looked at: whoever sent a code in clear must hear that it is burnt, however long it was to live.
     filled = fill(parties.template, notice.content.body.params, people, seal_keys=seal_keys)
     if isinstance(filled, Refusal):
         return filled
+    expires_ms = expiry_of(notice.event, policy.windows, now_ms)
+    if isinstance(expires_ms, Refusal):
+        return expires_ms
     reservation = _reserve(parties.sender, len(people), policy=policy, now_ms=now_ms, owed_us=owed_us)
     if refusal := _too_late(reservation, expires_ms, now_ms + policy.windows.idempotency_ms):
         return refusal

@@ -93,6 +93,12 @@ VERDICTS: dict[str, tuple[dict[str, Any], Lane, Reason, str]] = {
         Reason.NOT_SEALED,
         "sealed values only",
     ),
+    "a code in clear that lives too long": (
+        event(Lane.OTP, data={"params": {"code": "1"}}, expirytime=text_of(NOW_MS + HOUR_MS)),
+        Lane.OTP,
+        Reason.NOT_SEALED,
+        "burnt",
+    ),
     "sealed to an unknown key": (
         event(Lane.OTP, data={"params": {"code": {"sealed": "k9." + "A" * 80}}}),
         Lane.OTP,
