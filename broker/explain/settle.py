@@ -76,7 +76,7 @@ def settled_lines(focus: Focus, status: Status, place: str) -> Iterator[Line]:
 
 
 def _counted(status: Status) -> str:
-    return ", ".join(f"{count:,} {word}" for word, count in status.counts.items())
+    return ", ".join(f"{count:,} {word}" for word, count in status.counts.items()) or "nobody"
 
 
 def letter_lines(letter: DeadLetter, place: str) -> Iterator[Line]:

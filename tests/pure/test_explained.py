@@ -147,6 +147,13 @@ def test_what_settle_decides_is_explained(reason: Reason, telling: Telling) -> N
     assert "read" not in shown(one)
 
 
+def test_a_shard_without_anybody_is_explained(telling: Telling) -> None:
+    """A list on which nobody of the shard is: it closes, and says of whom it told nothing."""
+    told = Status(text_of(NAME), SOURCE, "1", "closed", 1, NOW_MS, shard=4)
+    telling.status(Logged("status.shop", 0, 7, NOW_MS, None, cloudevents.encode_status(told)))
+    assert "told the business: shard 4 closed: nobody" in shown(telling)
+
+
 def test_a_message_in_doubt_says_what_that_means(telling: Telling) -> None:
     """It is no end, so nothing can be done but wait, and the line says for what."""
     telling.outcome(decided(State.IN_DOUBT))
