@@ -10,6 +10,7 @@ producer is replaced before the next append.
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable
 from typing import Any, Final, NamedTuple
@@ -27,6 +28,8 @@ _ASK_AGAIN_S: Final = 0.2
 _BATCH_BYTES: Final = 256 * 1024
 _STOP_S: Final = 5.0
 
+# The exceptions say it. A program that has set up no logging would otherwise get aiokafka's warnings on its standard error.
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())
 
 _REFUSED: Final = (
     aiokafka.errors.MessageSizeTooLargeError,

@@ -257,6 +257,23 @@ async def test_nobody_at_the_address_is_said_with_what_to_do() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "fanfare-client"]
 
 
+@pytest.mark.parametrize(("logging", "heard"), [("", False), ("import logging; logging.basicConfig()", True)])
+def test_a_plain_program_reads_the_sentence_and_no_noise(logging: str, *, heard: bool) -> None:
+    """Kafka's library is silent in a program that has set up no logging, and is heard in one that has."""
+    program = f"""{logging}
+from streams.client import SyncClient
+with SyncClient("127.0.0.1:1", connect_s=0.3):
+    pass
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+    said = done.stderr.splitlines()
+    assert said[-1].startswith("streams.client.errors.NoBrokerError: no Kafka answers at 127.0.0.1:1")
+    assert ("Unable connect" in done.stderr) == heard
+    assert heard or said[0] == "Traceback (most recent call last):"
+
+
 async def test_a_restart_of_the_broker_loses_and_doubles_nothing(cluster: Cluster) -> None:
     """Killed in the middle of a stream and started again: every event is acknowledged, once, in order; a follower goes on."""
     count, run = 4_000, "restarted"
