@@ -44,17 +44,17 @@ def install_curl(folder: Path) -> None:
 def script_of(bootstrap: str, intake: str, tools: Path) -> tuple[str, int]:
     """The README's shell lines for a stack that is elsewhere, and how many events they publish; kcat's only where it is."""
     chosen = [command for command in COMMANDS if "kcat" not in command or shutil.which("kcat")]
-    chosen = [command for command in chosen if not command.startswith("fanfare ") and "-C " not in command]
-    lines = [f"cd {EXAMPLES}", f"PATH={tools}:$PATH", *chosen]
+    chosen = [command for command in chosen if not command.startswith(("fanfare ", "PATH=")) and "-C " not in command]
+    lines = [f"cd {ROOT}", f"PATH={tools}:$PATH", *chosen]
     script = "\n".join(lines).replace("127.0.0.1:9092", bootstrap).replace("127.0.0.1:8830", intake)
     return script, sum(map(_events, chosen))
 
 
 def _events(command: str) -> int:
-    """How many events one of the README's commands publishes."""
+    """How many events of the shop one of the README's commands publishes."""
     if command.startswith("post -H"):
         return 1
-    return 2 if command.startswith("(event; event)") else int(command.startswith("event |"))
+    return command.count("event parcel-delivered ")
 
 
 async def accepted(bootstrap: str, wanted: int) -> Counter[str]:
