@@ -42,8 +42,9 @@ def install_curl(folder: Path) -> None:
 
 
 def script_of(bootstrap: str, intake: str, tools: Path) -> tuple[str, int]:
-    """The README's shell lines for a stack that is elsewhere, and how many events they publish; kcat's only where it is."""
-    chosen = [command for command in COMMANDS if "kcat" not in command or shutil.which("kcat")]
+    """The README's shell lines for a stack that is elsewhere, and how many events they publish; less those of absent tools."""
+    absent = [tool for tool in ("kcat ", "java ") if not shutil.which(tool.strip())]
+    chosen = [command for command in COMMANDS if not any(tool in command for tool in absent)]
     chosen = [command for command in chosen if not command.startswith(("fanfare ", "PATH=")) and "-C " not in command]
     lines = [f"cd {ROOT}", f"PATH={tools}:$PATH", *chosen]
     script = "\n".join(lines).replace("127.0.0.1:9092", bootstrap).replace("127.0.0.1:8830", intake)
@@ -57,11 +58,11 @@ def _events(command: str) -> int:
     return command.count("event parcel-delivered ")
 
 
-async def accepted(bootstrap: str, wanted: int) -> Counter[str]:
+async def accepted(bootstrap: str, wanted: int, business: str = "shop-parcelo") -> Counter[str]:
     """What plan said about events published by hand, once it has spoken about ``wanted`` of them."""
     found: Counter[str] = Counter()
     async with asyncio.timeout(20):
-        async for record in follow(bootstrap, topics.status("shop-parcelo"), since_ms=0):
+        async for record in follow(bootstrap, topics.status(business), since_ms=0):
             told = decode_status(record.value or b"")
             if told is not None and told.id.startswith("by-hand-") and told.state in ("accepted", "refused"):
                 found[told.reason or told.state] += 1
@@ -81,3 +82,7 @@ async def test_a_shell_is_enough(tmp_path: Path) -> None:
         assert published == 4 + (4 if shutil.which("kcat") else 2)
         await done("bash", "-euo", "pipefail", "-c", script)
         assert await accepted(stack.bootstrap, published) == {"accepted": published}
+        if shutil.which("kcat"):
+            assert await accepted(stack.bootstrap, 2, "airline-ua") == {"accepted": 2}
+        if shutil.which("kcat") and shutil.which("java"):
+            assert await accepted(stack.bootstrap, 1, "bank-meridian") == {"accepted": 1}
