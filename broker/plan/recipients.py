@@ -20,7 +20,8 @@ from schemas.refusal import Refusal
 from schemas.request import MAX_RECIPIENTS, Member, Params, Recipient
 from schemas.wire.columns import u16s
 
-EXAMPLE: Final = "tel:+491701234567"
+EXAMPLE: Final = "tel:+447700900123"
+"""Kept free by Ofcom for such uses: nobody's, so no auditor takes a sentence with it for a person's address in clear."""
 
 _E164: Final = re.compile(r"tel:\+([1-9][0-9]{6,14})")
 _LANGUAGE: Final = re.compile(r"([a-z]{2})(?:[-_][A-Za-z0-9]{2,8})*")

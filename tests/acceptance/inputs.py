@@ -395,7 +395,7 @@ DATA: Final = (
         name="a number without tel:",
         spoil=_to(recipients=[_person(address="+447100000001")]),
         reason="invalid_recipient",
-        says="like tel:+491701234567",
+        says="like tel:+447700900123",
     ),
     _refused(
         name="a locale that is none",
