@@ -1,8 +1,8 @@
 """Restarting the processes of a running stack one after the other, in order: each is ready again before the next one ends.
 
 SIGTERM: a worker takes nothing more, finishes what is in flight within 3 s, commits, leaves its group and exits 0; whoever keeps
-the stack starts it again in its place. Meanwhile the lane's other slots have its shards. Whoever is not ready again ends the
-round: what still runs is left running.
+the stack starts it again in its place. Who does not end in time is killed, which loses nothing. Meanwhile the lane's other slots
+have its shards. Whoever is not ready again ends the round: what still runs is left running.
 """
 
 import asyncio
@@ -58,14 +58,19 @@ async def roll(folder: Path, names: Sequence[str]) -> AsyncIterator[Restarted]:
             told_ms = clock.now_ms()
             if before.pid:
                 os.kill(before.pid, signal.SIGTERM)
+                os.kill(before.pid, signal.SIGCONT)  # a stopped process takes SIGTERM only when it is continued
             yield await _back(session, folder, before, told_ms=told_ms)
 
 
 async def _back(session: aiohttp.ClientSession, folder: Path, before: Entry, *, told_ms: int) -> Restarted:
+    killed = False
     try:
         async with asyncio.timeout(STOP_GRACE_S + READY_S):
             while True:
                 now = _entry(folder, before.name)
+                if now == before and now.pid and not killed and clock.now_ms() - told_ms > STOP_GRACE_S * 1000:
+                    killed = True
+                    os.kill(now.pid, signal.SIGKILL)
                 if now.pid and now.starts > before.starts and await _ready(session, now):
                     return Restarted(now.name, before.pid, now.pid, told_ms, clock.now_ms())
                 await asyncio.sleep(_ASK_S)

@@ -1,6 +1,8 @@
 """`fanfare restart` beside a running `fanfare dev`: in order, each ready before the next, and nothing is left over."""
 
+import os
 import re
+import signal
 from pathlib import Path
 
 from tests.acceptance.terminal import FANFARE, done, gone, terminal
@@ -10,7 +12,7 @@ OTHERS = ("webhook", "ledger", "gateway-otp", "intake")
 
 
 async def test_a_slot_is_restarted_worker_by_worker(tmp_path: Path) -> None:
-    """Each comes back as another process, having ended in order; what was not named stays as it is."""
+    """Each comes back as another process, having ended in order, and so does one that was stopped; others stay as they are."""
     async with terminal(*FANFARE, "dev", "--free-ports", "--data", str(tmp_path)) as dev:
         await dev.shows("Ctrl-C stops all of it")
         family = dev.family()
@@ -24,6 +26,10 @@ async def test_a_slot_is_restarted_worker_by_worker(tmp_path: Path) -> None:
         assert shown.results[-1].startswith(f"{len(names)} restarted in ")
         ends = [line for line in dev.lines if "ended (" in line]
         assert sorted(ends) == sorted(f"{name} ended (status 0); started again" for name in names)
+        stopped = next(int(match[3]) for match in found if match and match[1] == "ledger")
+        os.kill(stopped, signal.SIGSTOP)
+        shown = await done(*FANFARE, "restart", "ledger", "--data", str(tmp_path), deadline_s=60)
+        assert f"(process {stopped}, now " in shown.results[0]
         family |= dev.family()
         dev.interrupt()
         assert await dev.ended(deadline_s=20) == 0
