@@ -83,7 +83,7 @@ def shell_line() -> bytes:
     block = re.search(r"\$ (now=.*?) \|\n\s+kafka-console-producer", README, re.DOTALL)
     assert block is not None
     script = re.sub(r"^\$ ", "", block[1], flags=re.MULTILINE)
-    done = subprocess.run(["bash", "-c", script], cwd=DEV / "examples", capture_output=True, timeout=20, check=True)
+    done = subprocess.run(["bash", "-c", script], cwd=DEV.parents[1], capture_output=True, timeout=20, check=True)
     return done.stdout
 
 
