@@ -62,6 +62,13 @@ class Waiting:
             self._answered.add(word.request)
         return word.seq == sent.offset or word.state != REFUSED or sent.offset < 0
 
+    def published_ms(self) -> dict[str, int]:
+        """Each business that is waited for, and when the first of its requests was published."""
+        first_ms: dict[str, int] = {}
+        for each in self.open.values():
+            first_ms[each.business] = min(each.at_ms, first_ms.get(each.business, each.at_ms))
+        return first_ms
+
     def open_of(self, business: str) -> bool:
         """Whether a request of this business is still waited for."""
         return any(each.business == business for each in self.open.values())
@@ -88,16 +95,22 @@ class Waiting:
 
 
 async def wait_for(
-    bootstrap: str, sent: Iterable[Published], *, until: Until, timeout_s: float, since: int | None
+    bootstrap: str,
+    sent: Iterable[Published],
+    *,
+    until: Until,
+    timeout_s: float | None,
+    since: int | None,
+    told: Callable[[Status], None] | None = None,
 ) -> Mapping[str, Status]:
-    """Request to the status that ended the waiting for it; :class:`StillOpenError` after ``timeout_s``."""
+    """Request to the status that ended the waiting for it; :class:`StillOpenError` after ``timeout_s``.
+
+    ``told`` is called with each merged status of a request that is waited for.
+    """
     waiting = Waiting(sent, until)
-    from_ms: dict[str, int] = {}
-    for each in waiting.open.values():
-        from_ms[each.business] = min(each.at_ms - _EARLIER_MS, from_ms.get(each.business, each.at_ms))
     listeners = [
-        _Listener(bootstrap, business, waiting, at_ms if since is None else since)
-        for business, at_ms in from_ms.items()
+        _Listener(bootstrap, business, waiting, at_ms - _EARLIER_MS if since is None else since, told)
+        for business, at_ms in waiting.published_ms().items()
     ]
     listening = [asyncio.ensure_future(listener.listen()) for listener in listeners]
     try:
@@ -111,37 +124,52 @@ async def wait_for(
         await asyncio.gather(*listening, return_exceptions=True)
     if waiting.open:
         position = listeners[0].position if len(listeners) == 1 else None
-        raise StillOpenError(waiting.sentence(timeout_s), waiting.newest, position)
+        raise StillOpenError(waiting.sentence(timeout_s or 0), waiting.newest, position)
     return waiting.newest
 
 
 class _Listener:
     """Hears one business for a waiting. A request that turns out to be a repeat is looked for in the hour before."""
 
-    def __init__(self, bootstrap: str, business: str, waiting: Waiting, since_ms: int) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        business: str,
+        waiting: Waiting,
+        since_ms: int,
+        told: Callable[[Status], None] | None,
+    ) -> None:
         self._bootstrap = bootstrap
         self._business = business
         self._waiting = waiting
         self._since_ms = since_ms
+        self._told = told
         self._went_back = False
-        self.position: str | None = None
+        self._reading = Reading()
+
+    @property
+    def position(self) -> str | None:
+        """Where it stands."""
+        return None if self._reading.position is None else str(self._reading.position)
 
     async def listen(self) -> None:
         """Return once nothing of the business is waited for."""
         while self._waiting.open_of(self._business):
-            reading = Reading()
-            async with aclosing(heard(reading, self._bootstrap, self._business, since_ms=self._since_ms)) as statuses:
-                await self._hear(reading, statuses)
+            self._reading = Reading()
+            words = heard(self._reading, self._bootstrap, self._business, since_ms=self._since_ms)
+            async with aclosing(words) as statuses:
+                await self._hear(statuses)
 
-    async def _hear(self, reading: Reading, statuses: AsyncIterator[Status | None]) -> None:
+    async def _hear(self, statuses: AsyncIterator[Status | None]) -> None:
         async for merged in statuses:
-            self.position = None if reading.position is None else str(reading.position)
-            if reading.word is None:
+            word = self._reading.word
+            if word is None:
                 continue
-            self._waiting.hear(reading.word, merged)
+            if self._waiting.hear(word, merged) and merged is not None and self._told is not None:
+                self._told(merged)
             if not self._waiting.open_of(self._business):
                 return
-            if not self._went_back and reading.word.reason == _DUPLICATE and reading.word.request in self._waiting.open:
+            if not self._went_back and word.reason == _DUPLICATE and word.request in self._waiting.open:
                 self._went_back = True
                 self._since_ms -= _REPEATED_WITHIN_MS
                 return

@@ -1,25 +1,20 @@
 """What becomes of published events, as lines for a person: each step of each request, until all are at their end."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import aclosing
-from typing import Any, Final
+from typing import Final
 
 from broker.consequences import consequence_of
 from schemas.reasons import Reason
 from schemas.status import Status
 from streams import clock
-from streams.client import Published
-from streams.client.following import Reading, heard
+from streams.client import Published, StillOpenError
 from streams.client.progress import REFUSED
-from streams.client.waiting import Waiting
+from streams.client.waiting import wait_for
 from streams.commands.console import say
 
 ACCEPTED: Final = 0
 REFUSED_STATUS: Final = 1
 UNANSWERED: Final = 3
-_EARLIER_MS: Final = 5_000
-"""Statuses are looked for from so long before the publish on: brokers' clocks differ."""
 
 
 class Follower:
@@ -27,39 +22,20 @@ class Follower:
 
     def __init__(self, bootstrap: str, sent: Sequence[Published]) -> None:
         self._bootstrap = bootstrap
-        self._waiting = Waiting(sent, "closed")
-        self._since_ms = min(each.at_ms for each in sent) - _EARLIER_MS
-        self._businesses = {each.business for each in sent}
+        self._sent = sent
         self._begun_ms = clock.monotonic_ms()
         self._refused = False
         self._said: dict[str, object] = {}
-        self._finished = asyncio.Event()
 
     async def run(self, wait_s: float | None) -> int:
         """The exit status, once all are finished or ``wait_s`` is over."""
-        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._follow(each)) for each in self._businesses]
-        tasks.append(asyncio.ensure_future(self._finished.wait()))
         try:
-            done, _ = await asyncio.wait(tasks, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
-        if self._waiting.open:
-            say(f"fanfare publish: {self._waiting.sentence(wait_s or 0)}")
-        unanswered = self._waiting.open.keys() - self._waiting.newest.keys()
-        return UNANSWERED if unanswered else REFUSED_STATUS if self._refused else ACCEPTED
-
-    async def _follow(self, business: str) -> None:
-        reading = Reading()
-        async with aclosing(heard(reading, self._bootstrap, business, since_ms=self._since_ms)) as statuses:
-            async for merged in statuses:
-                if reading.word is not None and self._waiting.hear(reading.word, merged) and merged is not None:
-                    self._show(merged)
-                if not self._waiting.open:
-                    self._finished.set()
+            await wait_for(self._bootstrap, self._sent, until="closed", timeout_s=wait_s, since=None, told=self._show)
+        except StillOpenError as error:
+            say(f"fanfare publish: {error}")
+            if any(each.request not in error.newest for each in self._sent):
+                return UNANSWERED
+        return REFUSED_STATUS if self._refused else ACCEPTED
 
     def _show(self, status: Status) -> None:
         said = (status.state, status.reason, status.counts, [(one.state, one.reason) for one in status.recipients])
@@ -67,8 +43,6 @@ class Follower:
             self._said[status.request] = said
             print("\n".join(lines_of(status, (clock.monotonic_ms() - self._begun_ms) / 1000)), flush=True)
         self._refused |= status.state == REFUSED
-        if status.request not in self._waiting.open:
-            del self._said[status.request]
 
 
 def lines_of(status: Status, after_s: float) -> Iterator[str]:
