@@ -31,6 +31,14 @@ async def until_signalled(work: Coroutine[Any, Any, None]) -> bool:
     return signalled.is_set()
 
 
+def stop_asked() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set, for what ends in its own order."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
 def stop_on_interrupt(stop: Callable[[], None]) -> None:
     """The first Ctrl-C calls ``stop``, which ends the work in order; the second ends the program at once."""
     loop = asyncio.get_running_loop()

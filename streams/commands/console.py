@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
+from schemas.names import Lane
 from streams.client import ClientError
 from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.provision import ProvisionError
@@ -63,3 +64,8 @@ def refuse(command: str, sentence: str) -> NoReturn:
     """End with status 1, after ``sentence``; each further line stands on its own."""
     say(f"fanfare {command}: {sentence}")
     raise typer.Exit(1)
+
+
+def no_lane(word: object) -> str:
+    """The sentence for a lane that is none."""
+    return f"there is no lane {word!r}; there are: {', '.join(each.word for each in Lane)}"

@@ -74,6 +74,14 @@ async def drawn_apart(each_of: Iterable[_T]) -> AsyncIterator[_T]:
         yield each
 
 
+def codes_of(pairs: Iterable[str] | None) -> dict[str, str]:
+    """One-time codes by the parameters they are for, as ``--seal NAME=CODE`` gives them; ``ValueError`` for what is none."""
+    found = [pair.partition("=") for pair in pairs or ()]
+    if not all(all(parts) for parts in found):
+        raise ValueError("--seal wants NAME=CODE")
+    return {name: code for name, _, code in found}
+
+
 def _whole(named: str, raw: bytes, first_error: msgspec.DecodeError) -> list[Event]:
     """The events of a text over several lines; what looks as if it should have had one a line is told by its first line."""
     try:

@@ -10,7 +10,7 @@ from broker.explain.story import Story
 from schemas.names import Lane, business_of, name_of, recipient_id, text_of
 from schemas.topics import DAY_MS
 from streams import clock
-from streams.commands.console import BootstrapOption, refuse, run, say
+from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
 from streams.explaining import Event, Explainer
 from streams.kafka.readiness import describe
 from streams.settings import Settings, SettingsError, load, raw
@@ -59,7 +59,7 @@ def main(
         settings = load(bootstrap=bootstrap)
         one = None if person is None else _person(person, settings)
     except KeyError:
-        refuse("explain", f"there is no lane {lane!r}; there are: {', '.join(each.word for each in Lane)}")
+        refuse("explain", no_lane(lane))
     except (ValueError, SettingsError) as error:
         refuse("explain", str(error))
     since_ms = clock.now_ms() - int(days * DAY_MS) if days else 0

@@ -1,15 +1,15 @@
 """`fanfare intake`: takes events over HTTP, from businesses without Kafka."""
 
 import asyncio
-import signal
-import sys
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
 import typer
 import uvloop
 
 from schemas import topics
 from streams import clock, log
+from streams.commands.console import refuse
+from streams.endings import stop_asked
 from streams.health import Health
 from streams.intake.directory import DevKeysError, Directory
 from streams.intake.door import Door
@@ -55,20 +55,18 @@ def intake(
         settings = load(bootstrap=bootstrap, intake_host=host, intake_port=port)
         demand_listener(settings.bootstrap)
     except (ClusterError, SettingsError) as error:
-        _refuse(str(error))
+        refuse("intake", str(error))
     log.configure(level=settings.log_level, program="intake")
     try:
         uvloop.run(_run(settings))
     except OSError as error:
-        _refuse(f"port {settings.intake_port} or the metrics port: {error.strerror or error}")
+        refuse("intake", f"port {settings.intake_port} or the metrics port: {error.strerror or error}")
     except (DevKeysError, ProvisionError, PublishError) as error:
-        _refuse(str(error))
+        refuse("intake", str(error))
 
 
 async def _run(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_asked()
     directory = Directory(dev=settings.dev)
     registry = Tail(settings.bootstrap, topics.REGISTRY, directory.apply, wait_ms=_REGISTRY_WAIT_MS)
     publisher = Publisher(settings.bootstrap, "intake")
@@ -103,8 +101,3 @@ async def _serve(settings: Settings, server: Intake, registry: Tail, stop: async
 def _stale(registry: Tail) -> str | None:
     age_ms = registry.fresh_ms(0)
     return None if age_ms < _STALE_MS else f"was last read to its end {age_ms // 1000} s ago"
-
-
-def _refuse(sentence: str) -> NoReturn:
-    print(f"fanfare intake: {sentence}", file=sys.stderr)
-    raise typer.Exit(1)

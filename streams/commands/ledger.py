@@ -1,7 +1,5 @@
 """`fanfare ledger`: keeps the books from the topic ``charges``; with ``--show`` prints them."""
 
-import asyncio
-import signal
 from typing import Annotated
 
 import typer
@@ -11,6 +9,7 @@ from rich.table import Table
 
 from streams import log
 from streams.commands.console import refuse, say
+from streams.endings import stop_asked
 from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.provision import ProvisionError
 from streams.kafka.readiness import demand_listener
@@ -57,9 +56,7 @@ def ledger(
 
 
 async def _keep(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_asked()
     await demand_safe(settings)
     await keep_books(settings, stop)
 

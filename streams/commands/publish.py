@@ -9,8 +9,8 @@ import typer
 from schemas.names import Lane
 from streams import clock
 from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published
-from streams.commands.console import BootstrapOption, refuse, run, say
-from streams.commands.event_file import drawn_apart, freshened, read_events
+from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
+from streams.commands.event_file import codes_of, drawn_apart, freshened, read_events
 from streams.commands.published import ACCEPTED, REFUSED_STATUS, Follower
 from streams.settings import load
 
@@ -80,10 +80,9 @@ def main(
     process list for a moment; programs seal with streams.client instead.
     """
     try:
-        codes = dict(_pair(each) for each in seal or ())
-        events = _Events(file, Choice(Lane.of(lane), codes, fresh, follow, wait, piped=file == "-"))
+        events = _Events(file, Choice(Lane.of(lane), codes_of(seal), fresh, follow, wait, piped=file == "-"))
     except KeyError:
-        refuse("publish", f"there is no lane {lane!r}; there are: {', '.join(each.word for each in Lane)}")
+        refuse("publish", no_lane(lane))
     except ValueError as error:
         refuse("publish", str(error))
     address = load(bootstrap=bootstrap).bootstrap
@@ -210,10 +209,3 @@ def _line(outcome: Outcome) -> str:
         return f"failed     {outcome.event.get('id')}  {outcome.error}"
     place = f"{outcome.topic}[{outcome.partition}]@{outcome.offset}"
     return f"published  {place}  {outcome.id}  request {outcome.request}"
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, code = text.partition("=")
-    if not name or not equals or not code:
-        raise ValueError("--seal wants NAME=CODE")
-    return name, code

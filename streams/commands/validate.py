@@ -1,7 +1,7 @@
 """`fanfare validate`: everything that is wrong with events, before they are published and without a Kafka."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,8 +16,8 @@ from streams import clock
 from streams.client import SealingError
 from streams.client.seal import SealKey, seal_codes, seal_key_of
 from streams.client.validation import faults
-from streams.commands.console import refuse
-from streams.commands.event_file import freshened
+from streams.commands.console import no_lane, refuse
+from streams.commands.event_file import codes_of, freshened
 from streams.registration import RegistrationError, changes, read_files
 
 _FAULTY: Final = 1
@@ -51,12 +51,12 @@ def main(
     before is not known here. Exit status: 0 all are sound, 1 some are not.
     """
     try:
-        chosen, codes = Lane.of(lane), _codes(seal)
+        chosen, codes = Lane.of(lane), codes_of(seal)
         registered = _registered(registry)
         key = _key(registered, codes)
         texts = list(_texts(_bytes(file)))
     except KeyError:
-        refuse("validate", f"there is no lane {lane!r}; there are: {', '.join(each.word for each in Lane)}")
+        refuse("validate", no_lane(lane))
     except (OSError, ValueError, RegistrationError, SealingError) as error:
         refuse("validate", str(error))
     say = _say_json if json else _say
@@ -123,13 +123,6 @@ def _key(registry: Registry | None, codes: Mapping[str, str]) -> SealKey | None:
 
 def _bytes(file: str) -> bytes:
     return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-
-
-def _codes(pairs: Sequence[str] | None) -> dict[str, str]:
-    found = [pair.partition("=") for pair in pairs or ()]
-    if not all(all(parts) for parts in found):
-        raise ValueError("--seal wants NAME=CODE")
-    return {name: code for name, _, code in found}
 
 
 def _name(text: bytes, number: int) -> str:

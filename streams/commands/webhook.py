@@ -1,7 +1,5 @@
 """`fanfare webhook`: takes what the gateway reports."""
 
-import asyncio
-import signal
 import sys
 from typing import Annotated, NoReturn
 
@@ -10,6 +8,7 @@ import uvloop
 from aiohttp import web
 
 from streams import clock, log, zeroes
+from streams.endings import stop_asked
 from streams.health import Health
 from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.producer import ConfirmedProducer
@@ -51,9 +50,7 @@ def webhook(
 async def _serve(settings: Settings) -> None:
     await demand_safe(settings)
     zeroes.webhook()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_asked()
     producer = ConfirmedProducer(settings.bootstrap, "webhook")
     server = Webhook(
         producer,

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import msgspec
 
 from schemas.names import Lane
 from streams import clock, zeroes
+from streams.endings import stop_asked
 from streams.health import Health
 from streams.kept import GATEWAY_LOG, KeptError, open_kept
 from streams.log import Event, log
@@ -91,10 +91,7 @@ async def serve(
 
 
 def _stop_signal(*, with_parent: bool) -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop, loop = stop_asked(), asyncio.get_running_loop()
     if with_parent:
 
         def ended() -> None:

@@ -6,10 +6,11 @@ child stops by it.
 
 import asyncio
 import contextlib
-import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
 from typing import Final
+
+from streams.endings import stop_asked
 
 _AGAIN_AFTER_S: Final = 0.5
 _STOP_S: Final = 5
@@ -19,10 +20,7 @@ _REFUSED: Final = frozenset({0, 1, 2})
 
 async def keep_alive(commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> int:
     """Run ``commands`` until SIGINT or SIGTERM, or until one of them refuses to start; returns the exit status."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_asked()
     statuses = await asyncio.gather(*(_keep(command, environment, stop) for command in commands))
     return max(statuses)
 
