@@ -1,7 +1,7 @@
 """Reads what processes say about themselves: their metrics and whether they are ready, from their fixed ports."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import aiohttp
@@ -16,6 +16,8 @@ SLOTS: Final = 4
 """How many slots of a lane are looked for."""
 
 Labels = frozenset[tuple[str, str]]
+Samples = Mapping[tuple[str, Labels], float]
+"""By name and labels."""
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -33,28 +35,19 @@ class Scrape(msgspec.Struct, frozen=True):
     process: Process
     ready: str
     """``ok``, or the verdict of ``/readyz``, or ``away`` if nobody answers."""
-    samples: Mapping[tuple[str, Labels], float] = {}
+    samples: Samples = {}
 
     def total(self, name: str, **labels: str) -> float:
         """The sum of all samples called ``name`` that have ``labels``; 0 if there are none."""
-        wanted = set(labels.items())
-        return sum(value for (known, held), value in self.samples.items() if known == name and wanted <= held)
+        return sum(value for _, value in matching(self.samples, name, labels))
 
     def highest(self, name: str, **labels: str) -> float | None:
         """The highest sample called ``name`` that has ``labels``; ``None`` if there is none."""
-        wanted = set(labels.items())
-        found = [value for (known, held), value in self.samples.items() if known == name and wanted <= held]
-        return max(found, default=None)
+        return max((value for _, value in matching(self.samples, name, labels)), default=None)
 
     def buckets(self, name: str, **labels: str) -> dict[float, float]:
         """The cumulative buckets of a histogram: upper bound to count."""
-        wanted = set(labels.items())
-        found: dict[float, float] = {}
-        for (known, held), value in self.samples.items():
-            if known == f"{name}_bucket" and wanted <= held:
-                bound = float(dict(held)["le"])
-                found[bound] = found.get(bound, 0) + value
-        return found
+        return buckets_in(self.samples, name, labels)
 
 
 def processes(settings: Settings) -> list[Process]:
@@ -99,6 +92,21 @@ def samples_of(exposition: str) -> dict[tuple[str, Labels], float]:
         for family in families
         for sample in family.samples
     }
+
+
+def matching(samples: Samples, name: str, labels: Mapping[str, str]) -> Iterator[tuple[Labels, float]]:
+    """The samples called ``name`` that have ``labels``."""
+    wanted = labels.items()
+    return ((held, value) for (known, held), value in samples.items() if known == name and wanted <= held)
+
+
+def buckets_in(samples: Samples, name: str, labels: Mapping[str, str]) -> dict[float, float]:
+    """The cumulative buckets of the histogram ``name``, added up over all that have ``labels``: upper bound to count."""
+    found: dict[float, float] = {}
+    for held, count in matching(samples, f"{name}_bucket", labels):
+        bound = float(dict(held)["le"])
+        found[bound] = found.get(bound, 0) + count
+    return found
 
 
 def quantile(buckets: Mapping[float, float], share: float) -> float | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from streams.scraping import Labels, Scrape, quantile
+from streams.scraping import Labels, Scrape, buckets_in, matching, quantile
 
 Key = tuple[str, Labels]
 """A sample's name and labels."""
@@ -47,8 +47,7 @@ class Growth(msgspec.Struct, frozen=True):
 
     def rate(self, name: str, **labels: str) -> float:
         """Counts a second of ``name``, over all samples that have ``labels``; 0 within no time."""
-        wanted = set(labels.items())
-        grown = sum(count for (known, held), count in self.counts.items() if known == name and wanted <= held)
+        grown = sum(count for _, count in matching(self.counts, name, labels))
         return grown * 1_000 / self.span_ms if self.span_ms > 0 else 0.0
 
     def rates(self, name: str, label: str) -> dict[str, float]:
@@ -58,13 +57,7 @@ class Growth(msgspec.Struct, frozen=True):
 
     def quantile(self, name: str, share: float, **labels: str) -> float | None:
         """The ``share`` quantile of what the histogram ``name`` observed meanwhile; ``None`` if that is nothing."""
-        wanted = set(labels.items())
-        buckets: dict[float, float] = {}
-        for (known, held), count in self.counts.items():
-            if known == f"{name}_bucket" and wanted <= held:
-                bound = float(dict(held)["le"])
-                buckets[bound] = buckets.get(bound, 0) + count
-        return quantile(buckets, share)
+        return quantile(buckets_in(self.counts, name, labels), share)
 
 
 def growth(before: Reading, after: Reading) -> Growth:
