@@ -5,13 +5,13 @@ DIR/lock            held with flock(2) while the cluster runs, so it cannot be s
 DIR/n1, n2, n3/     server.properties, server.log, log/ (Kafka's own)
 """
 
-import fcntl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final
 
 import msgspec
 
+from streams.held import hold
 from streams.kafka.cluster_errors import PortTakenError, WrongFolderError
 from streams.kafka.ports import demand_free, free_ports
 from streams.kafka.properties import NodePlan, new_cluster_id
@@ -43,17 +43,13 @@ def lock_folder(folder: Path) -> IO[bytes]:
     """Hold `folder` until the result is closed or this process ends; WrongFolderError if another holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / _LOCK).open("ab")
-    except OSError as error:
-        raise WrongFolderError(f"{folder} cannot hold a Kafka cluster: {error.strerror}.") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return hold(folder / _LOCK)
     except BlockingIOError as error:
-        lock.close()
         raise WrongFolderError(
             f"A Kafka cluster is running in {folder} already; stop it with `fanfare kafka down --data {folder}`."
         ) from error
-    return lock
+    except OSError as error:
+        raise WrongFolderError(f"{folder} cannot hold a Kafka cluster: {error.strerror}.") from error
 
 
 def settle_identity(

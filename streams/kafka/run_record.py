@@ -7,13 +7,13 @@ HOME is the data folder, or one place in the cache folder for the cluster withou
 """
 
 import contextlib
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from streams import held
 from streams.kafka.cluster_errors import WrongFolderError
 from streams.settings import cache_folder
 
@@ -42,14 +42,12 @@ def holding(home: Path) -> Iterator[None]:
     """Be the one process that runs the cluster of `home`; WrongFolderError if another does."""
     try:
         home.mkdir(parents=True, exist_ok=True)
-        lock = (home / _LOCK).open("ab")
+        lock = held.hold(home / _LOCK)
+    except BlockingIOError as error:
+        raise WrongFolderError(_taken(home)) from error
     except OSError as error:
         raise WrongFolderError(f"{home} cannot be used: {error.strerror}.") from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise WrongFolderError(_taken(home)) from error
         # A predecessor that was killed may have left its record.
         (home / _RECORD).unlink(missing_ok=True)
         try:
@@ -60,9 +58,7 @@ def holding(home: Path) -> Iterator[None]:
 
 def write_record(home: Path, record: RunRecord) -> None:
     """Tell other processes that the cluster is ready."""
-    fresh = home / f"{_RECORD}.new"
-    fresh.write_bytes(msgspec.json.encode(record) + b"\n")
-    fresh.replace(home / _RECORD)
+    held.write_whole(home / _RECORD, msgspec.json.encode(record) + b"\n")
 
 
 def read_record(home: Path) -> RunRecord | None:
@@ -81,15 +77,7 @@ def read_record(home: Path) -> RunRecord | None:
 
 def is_held(home: Path) -> bool:
     """Whether a living process runs, starts or stops the cluster of `home`."""
-    try:
-        with (home / _LOCK).open("rb") as lock:
-            # Shared, so that two who ask do not see each other as the owner.
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return held.is_held(home / _LOCK)
 
 
 def _taken(home: Path) -> str:

@@ -15,7 +15,6 @@ beginning, to the same rows. WAL with ``synchronous=FULL``: what was committed s
 ================  ==========================================================================================
 """
 
-import fcntl
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -24,6 +23,7 @@ from typing import Final, NamedTuple, Self
 
 from broker.audit.dump import Ledger, LedgerEntry, LedgerRow
 from streams.faults import point
+from streams.held import hold
 from streams.kafka.reader import LogRecord
 from streams.ledger.posting import Batch, Posted
 
@@ -105,11 +105,9 @@ class Books:
     def __init__(self, path: Path) -> None:
         """Open or begin the books at ``path``, check that they add up; raises :class:`BooksError`."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = path.with_suffix(".lock").open("ab")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = hold(path.with_suffix(".lock"))
         except BlockingIOError as error:
-            self._lock.close()
             raise BooksTakenError(f"another process keeps the books in {path}; stop it first") from error
         try:
             self._db = _opened(path)

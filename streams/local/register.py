@@ -4,13 +4,13 @@ DIR/stack.lock    held with flock(2) by the process that keeps the stack: held m
 DIR/stack.json    each process that it keeps: its name, process id, number of starts, and where it answers
 """
 
-import fcntl
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from streams.held import hold, is_held, write_whole
 from streams.local.processes import Process, ProcessError
 
 _LOCK: Final = "stack.lock"
@@ -33,11 +33,9 @@ class Register:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _LIST
-        self._lock = (folder / _LOCK).open("ab")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = hold(folder / _LOCK)
         except BlockingIOError as error:
-            self._lock.close()
             raise ProcessError(
                 f"a stack runs in {folder} already; stop it, or name another folder with --data DIR"
             ) from error
@@ -46,9 +44,7 @@ class Register:
     def write(self, processes: Iterable[Process]) -> None:
         """The processes as they are now."""
         entries = [Entry(each.name, each.pid, each.starts, each.plan.host, each.plan.port) for each in processes]
-        fresh = self._path.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(entries) + b"\n")
-        fresh.replace(self._path)
+        write_whole(self._path, msgspec.json.encode(entries) + b"\n")
 
     def close(self) -> None:
         """Nothing is kept any more."""
@@ -58,15 +54,8 @@ class Register:
 
 def read_register(folder: Path) -> dict[str, Entry]:
     """The processes of the stack that runs in ``folder``, by name in the order of starting; empty if none runs there."""
-    try:
-        with (folder / _LOCK).open("rb") as lock:
-            # Shared, so that two who ask do not see each other as the keeper.
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return {}
-    except FileNotFoundError:
+    if not is_held(folder / _LOCK):
         return {}
-    except BlockingIOError:
-        pass
     try:
         entries = msgspec.json.decode((folder / _LIST).read_bytes(), type=list[Entry])
     except FileNotFoundError:
