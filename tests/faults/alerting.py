@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from streams import clock
-from streams.client.client import Client
 from streams.local.stack import Stack, StackPlan, running
-from streams.settings import raw
-from tests.faults.load import Load
+from tests.faults.load import loading
 from tests.faults.planted import Planted
 from tests.faults.prometheus import Prometheus, watching
 from tests.faults.scene import SESSION_MS
@@ -128,7 +126,11 @@ class Alerting:
             fields={"session_timeout_ms": SESSION_MS, "limits": False},
             restarts_a_minute=60,
         )
-        async with running(plan, say=say) as stack, _loaded(stack), self._watches(stack) as watches:
+        async with (
+            running(plan, say=say) as stack,
+            loading(stack, "alerts", per_second=PER_SECOND),
+            self._watches(stack) as watches,
+        ):
             began_ms = clock.monotonic_ms()
             await asyncio.sleep(WARM_S)
             for planted in self.planted:
@@ -208,24 +210,3 @@ async def _calm(watches: Sequence[Watch], say: Callable[[str], None]) -> None:
     for watch in watches:
         if watch.rules == "scaled" and await watch.until(lambda seen: not seen.now, CALM_S) is None:
             say(f"still there after {CALM_S} s: {', '.join(sorted(watch.seen.now))}")
-
-
-@contextlib.asynccontextmanager
-async def _loaded(stack: Stack) -> AsyncIterator[None]:
-    """Light load in all lanes meanwhile."""
-    async with Client(stack.bootstrap) as client:
-        load = Load(
-            client,
-            stack.bootstrap,
-            f"alerts-{clock.now_ms()}",
-            pepper=raw(stack.settings.pepper),
-            shards=stack.settings.shards,
-            per_second=PER_SECOND,
-        )
-        await load.opt_in()
-        publishing = asyncio.create_task(load.publish())
-        try:
-            yield
-        finally:
-            load.stop()
-            await publishing

@@ -15,14 +15,12 @@ from broker.audit.report import Audit
 from schemas.reasons import Reason
 from streams import clock
 from streams.auditing import audit_system
-from streams.client.client import Client
 from streams.local.stack import Stack, StackPlan, running
 from streams.scraping import processes, scrape_all
-from streams.settings import raw
 from streams.simulator.devices import Profile
 from tests.faults.deck import Card, cards
 from tests.faults.harm import AFTERMATH_S, Harm, Order
-from tests.faults.load import LIFETIME_MS, Load
+from tests.faults.load import LIFETIME_MS, Load, loading
 from tests.faults.recovery import gaps, recovery
 from tests.faults.scene import SESSION_MS, Done
 from tests.faults.witness import Witness
@@ -58,21 +56,9 @@ class Campaign:
     async def run(self, say: Callable[[str], None]) -> None:
         """The whole of it. Raises what a stack raises if a process does not come back, and what a fault finds wrong."""
         async with running(self._plan(), say=say) as stack:
-            async with Client(stack.bootstrap) as client:
-                load = Load(
-                    client,
-                    stack.bootstrap,
-                    f"faults-{self.seed}-{clock.now_ms()}",
-                    pepper=raw(stack.settings.pepper),
-                    shards=stack.settings.shards,
-                    per_second=self.per_second,
-                )
-                await load.opt_in()
-                publishing = asyncio.create_task(load.publish())
+            async with loading(stack, f"faults-{self.seed}", per_second=self.per_second) as load:
                 await self._harm(stack, load, say)
                 await asyncio.sleep(AFTERMATH_S)
-                load.stop()
-                await publishing
             say(f"{len(self.done)} faults done, {load.asked:,} messages asked for; waiting for quiet")
             self.repeated = load.repeated
             await quiet(stack)

@@ -6,7 +6,8 @@ that fails is repeated with the same event, as a producer has to.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,10 +16,13 @@ from schemas.names import Lane, recipient_id, shard_of
 from schemas.request import Evidence, Member, Notification, Optin, Params, Recipient, To
 from schemas.topics import AUDIENCE
 from schemas.wire.header import body_of
+from streams import clock
 from streams.client.client import Client
 from streams.client.errors import NotPublishedError, UnknownPublishError
 from streams.client.events import Event, Head, notification, optin
 from streams.kafka.scan import scan
+from streams.local.stack import Stack
+from streams.settings import raw
 from streams.sources.people import Person, person
 
 LISTS: Final = 8
@@ -159,3 +163,26 @@ class Load:
         content = Notification(template="login_code", params={"minutes": "10"}, to=to)
         event = notification(self._head(Lane.OTP, "code"), content)
         await self._publish(Lane.OTP, event, 1, code="493027")
+
+
+@contextlib.asynccontextmanager
+async def loading(stack: Stack, name: str, *, per_second: int) -> AsyncIterator[Load]:
+    """The load of a stack, whose people have joined; what was asked for is acknowledged when this ends well."""
+    async with Client(stack.bootstrap) as client:
+        load = Load(
+            client,
+            stack.bootstrap,
+            f"{name}-{clock.now_ms()}",
+            pepper=raw(stack.settings.pepper),
+            shards=stack.settings.shards,
+            per_second=per_second,
+        )
+        await load.opt_in()
+        publishing = asyncio.create_task(load.publish())
+        try:
+            yield load
+        except BaseException:
+            publishing.cancel()
+            raise
+        load.stop()
+        await publishing

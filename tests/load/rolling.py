@@ -21,13 +21,11 @@ from broker.audit.report import Audit
 from schemas.names import Lane
 from streams import clock, log
 from streams.auditing import audit_system
-from streams.client.client import Client
 from streams.local.register import read_register
 from streams.local.rolling import Restarted, chosen, roll
 from streams.local.stack import StackPlan, running
-from streams.settings import raw
 from tests.faults.campaign import KEYS, SETTLE_MS, quiet
-from tests.faults.load import Load
+from tests.faults.load import loading
 from tests.faults.scene import SESSION_MS, Place
 from tests.faults.witness import Witness
 from tests.load.gauges import say
@@ -55,25 +53,13 @@ class Rolling:
     async def run(self) -> None:
         """Load, calm, restarts, calm, quiet, audit."""
         async with running(self._plan(), say=say) as stack:
-            async with Client(stack.bootstrap) as client:
-                load = Load(
-                    client,
-                    stack.bootstrap,
-                    f"rolling-{self.seed}-{clock.now_ms()}",
-                    pepper=raw(stack.settings.pepper),
-                    shards=stack.settings.shards,
-                    per_second=self.per_second,
-                )
-                await load.opt_in()
-                publishing = asyncio.create_task(load.publish())
+            async with loading(stack, f"rolling-{self.seed}", per_second=self.per_second) as load:
                 await asyncio.sleep(CALM_S)
                 self.calm_ms = clock.now_ms() - CALM_S * 1000 // 2
                 await asyncio.sleep(CALM_S)
                 await self._restart()
                 await asyncio.sleep(CALM_S)
                 self.ended_ms = clock.now_ms()
-                load.stop()
-                await publishing
             say(f"{load.asked:,} messages asked for; waiting for quiet")
             await quiet(stack)
             self.audit = await audit_system(stack.settings)
