@@ -59,12 +59,13 @@ async def verify(
     async with admin(bootstrap) as client:
         known = set(await client.list_topics())
         wanted = (*topics, *(status_topic(name.removeprefix(STATUS_PREFIX)) for name in _statuses(known, topics)))
-        few = dev and len((await client.describe_cluster())["brokers"]) < SAFE_COPIES
+        brokers = [str(broker["node_id"]) for broker in (await client.describe_cluster())["brokers"]]
+        few = dev and len(brokers) < SAFE_COPIES
         copies, in_sync = (1, 1) if few else (SAFE_COPIES, SAFE_IN_SYNC)
         plans = _planned(bootstrap, wanted, shards, copies, in_sync)
         if missing := [plan.name for plan in plans if plan.name not in known]:
             raise ProvisionError(f"Topics are missing: {', '.join(missing)}. `fanfare provision` makes them.")
-        refused, unsafe = await _brokers(client, bootstrap, session_ms=session_ms)
+        refused, unsafe = await _brokers(client, bootstrap, brokers, session_ms=session_ms)
         await _check(client, plans, _Found(refused, unsafe), dev=dev, say=say)
 
 
@@ -73,9 +74,10 @@ def _statuses(known: Collection[str], topics: Sequence[Topic]) -> list[str]:
     return sorted(name for name in known if name.startswith(STATUS_PREFIX) and name not in named)
 
 
-async def _brokers(client: AIOKafkaAdminClient, bootstrap: str, *, session_ms: int) -> tuple[list[str], list[str]]:
+async def _brokers(
+    client: AIOKafkaAdminClient, bootstrap: str, names: Sequence[str], *, session_ms: int
+) -> tuple[list[str], list[str]]:
     """What is wrong with the brokers that are up: what stands in the way at all, and what may lose something."""
-    names = [str(broker["node_id"]) for broker in (await client.describe_cluster())["brokers"]]
     configs = await _configs(client, ConfigResourceType.BROKER, names)
     record_bytes = int(status_topic("").config()["max.message.bytes"])
     refused = [said for name in names for said in barriers(name, configs[name], session_ms=session_ms)]
