@@ -12,6 +12,9 @@ import uvloop
 
 from schemas.names import Lane
 from streams import log
+from streams.kafka.cluster_errors import PortTakenError
+from streams.kafka.ports import demand_own
+from streams.kafka.properties import HOST
 from streams.settings import Settings, SettingsError, child_environment, load
 from streams.simulator import registered
 from streams.simulator.program import OptionError, log_folder, plan_of, serve
@@ -58,17 +61,20 @@ def gateway(
     told = _or_refuse(lambda: registered.read(registry or [_DEV_REGISTRY]))
     chosen = _or_refuse(lambda: [Lane.of(word) for word in (lane or lanes).split(",")])
     plans = _or_refuse(lambda: [plan_of(settings, each, seed=seed, profile=profile, faults=faults) for each in chosen])
+    places = {each: _port(settings, each, port) for each in chosen}
+    listening = [(HOST, place) for place in places.values()]
+    listening += [(settings.metrics_host, settings.gateway_metrics(each)) for each in chosen]
+    _or_refuse(lambda: demand_own("this gateway", *listening))
     if lane is None:
         options = _options(profile=profile, seed=seed, registry=registry, faults=faults, limits=not no_limits)
         environment = child_environment(data_dir=settings.data_dir, webhook_url=settings.webhook_url)
         _print_places(settings, chosen)
         raise typer.Exit(asyncio.run(keep_alive([_child(each, options) for each in chosen], environment)))
     log.configure(level=settings.log_level, program="gateway", lane=lane)
-    place = _port(settings, chosen[0], port)
     try:
-        uvloop.run(serve(plans[0], told, settings, lane=chosen[0], port=place, with_parent=with_parent))
+        uvloop.run(serve(plans[0], told, settings, lane=chosen[0], port=places[chosen[0]], with_parent=with_parent))
     except OSError as error:
-        _refuse(f"port {place}, the metrics port or the log: {error.strerror or error}")
+        _refuse(error.strerror or str(error))
 
 
 def _or_refuse(make: Callable[[], _Made]) -> _Made:
@@ -77,7 +83,7 @@ def _or_refuse(make: Callable[[], _Made]) -> _Made:
         return make()
     except KeyError as error:
         _refuse(f"there is no lane {error}; there are: {', '.join(each.word for each in Lane)}")
-    except (SettingsError, registered.RegistryError, OptionError) as error:
+    except (SettingsError, registered.RegistryError, OptionError, PortTakenError) as error:
         _refuse(str(error))
 
 

@@ -16,6 +16,7 @@ from streams.intake.door import Door
 from streams.intake.room import Room
 from streams.intake.server import ACKNOWLEDGE_S, Intake
 from streams.kafka.cluster_errors import ClusterError
+from streams.kafka.ports import demand_own
 from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import Publisher, PublishError
 from streams.kafka.readiness import demand_listener
@@ -54,15 +55,20 @@ def intake(
     try:
         settings = load(bootstrap=bootstrap, intake_host=host, intake_port=port)
         demand_listener(settings.bootstrap)
+        demand_own(
+            "intake",
+            (settings.intake_host, settings.intake_port),
+            (settings.metrics_host, settings.intake_metrics_port),
+        )
     except (ClusterError, SettingsError) as error:
         refuse("intake", str(error))
     log.configure(level=settings.log_level, program="intake")
     try:
         uvloop.run(_run(settings))
-    except OSError as error:
-        refuse("intake", f"port {settings.intake_port} or the metrics port: {error.strerror or error}")
     except (DevKeysError, ProvisionError, PublishError) as error:
         refuse("intake", str(error))
+    except OSError as error:
+        refuse("intake", error.strerror or str(error))
 
 
 async def _run(settings: Settings) -> None:

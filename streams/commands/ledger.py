@@ -11,6 +11,7 @@ from streams import log
 from streams.commands.console import refuse, say
 from streams.endings import stop_asked
 from streams.kafka.cluster_errors import ClusterError
+from streams.kafka.ports import demand_own
 from streams.kafka.provision import ProvisionError
 from streams.kafka.readiness import demand_listener
 from streams.kafka.start_check import demand_safe
@@ -47,6 +48,7 @@ def ledger(
             _show(settings, business)
             return
         demand_listener(settings.bootstrap)
+        demand_own("the ledger", (settings.metrics_host, settings.ledger_metrics_port))
         log.configure(level=settings.log_level, program="ledger")
         uvloop.run(_keep(settings))
     except (BooksError, ClusterError, ProvisionError, SettingsError) as error:

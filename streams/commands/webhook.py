@@ -11,7 +11,9 @@ from streams import clock, log, zeroes
 from streams.endings import stop_asked
 from streams.health import Health
 from streams.kafka.cluster_errors import ClusterError
+from streams.kafka.ports import demand_own
 from streams.kafka.producer import ConfirmedProducer
+from streams.kafka.properties import HOST
 from streams.kafka.provision import ProvisionError
 from streams.kafka.readiness import demand_listener
 from streams.kafka.start_check import demand_safe
@@ -36,6 +38,7 @@ def webhook(
     try:
         settings = load(bootstrap=bootstrap, webhook_port=port)
         demand_listener(settings.bootstrap)
+        demand_own("the webhook", (HOST, settings.webhook_port), (settings.metrics_host, settings.webhook_metrics_port))
     except (ClusterError, SettingsError) as error:
         _refuse(str(error))
     log.configure(level=settings.log_level, program="webhook")
@@ -44,7 +47,7 @@ def webhook(
     except ProvisionError as error:
         _refuse(str(error))
     except OSError as error:
-        _refuse(f"port {settings.webhook_port} or the metrics port: {error.strerror or error}")
+        _refuse(error.strerror or str(error))
 
 
 async def _serve(settings: Settings) -> None:
@@ -64,7 +67,7 @@ async def _serve(settings: Settings) -> None:
     try:
         async with Health(settings, "webhook", port=settings.webhook_metrics_port):
             await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", settings.webhook_port).start()
+            await web.TCPSite(runner, HOST, settings.webhook_port).start()
             log.log(Event.SERVING, component="webhook", port=runner.addresses[0][1])
             await stop.wait()
             await runner.cleanup()

@@ -9,6 +9,7 @@ from schemas.names import Lane
 from streams import log, pipeline
 from streams.kafka.app import run_worker
 from streams.kafka.cluster_errors import ClusterError
+from streams.kafka.ports import demand_own
 from streams.kafka.readiness import demand_listener
 from streams.kafka.selftest import KernelMismatchError, verify
 from streams.settings import SettingsError, load
@@ -40,6 +41,7 @@ def worker(
         wanted = Lane.of(lane)
         verify()
         demand_listener(settings.bootstrap)
+        demand_own("this slot's worker", (settings.metrics_host, settings.worker_metrics(wanted)))
     except KeyError:
         _refuse(f"there is no lane {lane!r}; there are otp, update and campaign")
     except (ClusterError, SettingsError, KernelMismatchError) as error:

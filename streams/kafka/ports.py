@@ -1,6 +1,6 @@
 """TCP ports on loopback: free ones, or a sentence about the one that is not."""
 
-import contextlib
+import errno
 import secrets
 import socket
 from collections.abc import Sequence
@@ -17,38 +17,66 @@ itself, and the broker cannot come back."""
 
 _TRIES: Final = 1_000
 
+_given: Final[set[int]] = set()
+"""What this process has given away. Nothing listens on a port between its drawing and the start of the process that it is
+for, some seconds later; what is drawn in between (Kafka's ports after those of the workers) must be another one."""
+
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports that nothing listens on at this moment."""
-    with contextlib.ExitStack() as held:
-        found: list[int] = []
-        for _ in range(_TRIES):
-            if len(found) == count:
-                return found
-            port = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)
-            with contextlib.suppress(OSError):
-                held.enter_context(_listener(port))
-                found.append(port)
-    raise PortTakenError(f"No {count} free ports between {_LOWEST} and {_HIGHEST} on {HOST}.")
+    """`count` different ports that nothing listens on at this moment and that this process has not given before."""
+    return [free_base((0,)) for _ in range(count)]
+
+
+def free_base(offsets: Sequence[int]) -> int:
+    """A port such that those at `offsets` above it are free, none of them given by this process before."""
+    for _ in range(_TRIES):
+        base = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)
+        ports = {base + offset for offset in offsets}
+        if not ports & _given and _all_free(ports):
+            _given.update(ports)
+            return base
+    raise PortTakenError(f"No {len(offsets)} free ports between {_LOWEST} and {_HIGHEST} on {HOST}.")
 
 
 def demand_free(ports: Sequence[int]) -> None:
     """Raise PortTakenError if something listens on one of `ports`."""
     for port in ports:
         try:
-            _listener(port).close()
+            _listener(HOST, port).close()
         except OSError as error:
             raise PortTakenError(
                 f"Port {port} on {HOST} is taken ({error.strerror}); name another, or let Fanfare choose."
             ) from error
 
 
-def _listener(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def demand_own(who: str, *places: tuple[str, int]) -> None:
+    """Raise PortTakenError if `who` cannot listen at one of its hosts and ports: most often it runs there already."""
+    for host, port in places:
+        try:
+            _listener(host, port).close()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                sentence = f"port {port} on {host} is in use: is {who} running already? `fanfare status` shows it"
+            else:
+                sentence = f"{who} cannot listen on port {port} of {host}: {error.strerror or error}"
+            raise PortTakenError(sentence) from error
+
+
+def _all_free(ports: set[int]) -> bool:
+    try:
+        demand_free(sorted(ports))
+    except PortTakenError:
+        return False
+    return True
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listener = socket.socket(family, kind)
     try:
         # As the broker does: a port whose last connections linger in TIME_WAIT is free.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+        listener.bind(address)
         listener.listen(1)
     except OSError:
         listener.close()

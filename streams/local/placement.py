@@ -4,32 +4,29 @@ Several stacks share a machine in tests and in a demo beside a running ``fanfare
 that the system takes for outgoing connections (``streams/kafka/ports.py`` has the reason).
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from schemas.names import Lane
 from streams.kafka.cluster_errors import PortTakenError
-from streams.kafka.ports import demand_free, free_ports
+from streams.kafka.ports import demand_free, free_base, free_ports
+from streams.kafka.properties import HOST
 from streams.settings import Settings
-
-_TRIES: Final = 100
-_HOST: Final = "127.0.0.1"
 
 
 def free_places(slots: int) -> dict[str, Any]:
     """Fields of :class:`Settings` that put every listener of a stack on a port that is free now."""
     webhook, metrics_webhook, metrics_ledger, intake, metrics_intake, *gateways = free_ports(5 + len(Lane))
-    urls = {f"gateway_{lane.word}": f"http://{_HOST}:{port}" for lane, port in zip(Lane, gateways, strict=True)}
+    urls = {f"gateway_{lane.word}": f"http://{HOST}:{port}" for lane, port in zip(Lane, gateways, strict=True)}
     return {
         **urls,
         "webhook_port": webhook,
-        "webhook_url": f"http://{_HOST}:{webhook}/v1/reports",
+        "webhook_url": f"http://{HOST}:{webhook}/v1/reports",
         "webhook_metrics_port": metrics_webhook,
         "ledger_metrics_port": metrics_ledger,
         "intake_port": intake,
         "intake_metrics_port": metrics_intake,
-        "worker_metrics_port": _free_base([lane + 100 * slot for lane in Lane for slot in range(slots)]),
-        "gateway_metrics_port": _free_base([int(lane) for lane in Lane]),
+        "worker_metrics_port": free_base([lane + 100 * slot for lane in Lane for slot in range(slots)]),
+        "gateway_metrics_port": free_base([int(lane) for lane in Lane]),
     }
 
 
@@ -59,15 +56,3 @@ def ports_of(settings: Settings, slots: int) -> list[int]:
 def in_slot(settings: Settings, slot: int) -> Settings:
     """The settings as the worker of that slot reads them."""
     return settings.model_copy(update={"slot": slot})
-
-
-def _free_base(offsets: Sequence[int]) -> int:
-    """A port such that it and those at ``offsets`` above it are free."""
-    for _ in range(_TRIES):
-        (base,) = free_ports(1)
-        try:
-            demand_free([base + offset for offset in offsets])
-        except PortTakenError:
-            continue
-        return base
-    raise PortTakenError(f"No {len(offsets)} free ports side by side on {_HOST}.")

@@ -5,13 +5,12 @@ import dataclasses
 from typing import Final
 
 from streams import clock
+from streams.kafka.ports import free_ports
 from streams.local.processes import Process, ProcessPlan
 from streams.local.stack import Stack
 from tests.faults.scene import SESSION_MS, Scene, slot_of
 
 BACK_S: Final = 60
-_BESIDE_PORTS: Final = 400
-"""How far above a worker's ports those of its twin and of its guest lie."""
 _OVERSLEPT_S: Final = 2
 _GUEST_S: Final = 4
 _SERVES_S: Final = 1.5
@@ -107,15 +106,16 @@ async def guest(scene: Scene) -> None:
 
 
 def _beside(stack: Stack, process: Process, word: str, *, slot: int) -> ProcessPlan:
-    """The plan of a worker of the lane of ``process``, in ``slot``, on ports of its own."""
+    """The plan of a worker of the lane of ``process``, in ``slot``, on a port of its own."""
     plan, own = process.plan, slot_of(process.name)
-    base = stack.settings.worker_metrics_port + _BESIDE_PORTS
+    (port,) = free_ports(1)
+    base = stack.settings.worker_metrics_port + port - plan.port + 100 * (own - slot)
     return dataclasses.replace(
         plan,
         name=f"{plan.name}-{word}",
         arguments=(*plan.arguments[:-1], str(slot)),
         environment={**plan.environment, "FANFARE_WORKER_METRICS_PORT": str(base)},
-        port=plan.port + _BESIDE_PORTS + 100 * (slot - own),
+        port=port,
         log_path=plan.log_path.with_name(f"{plan.name}-{word}.log"),
     )
 
