@@ -42,14 +42,14 @@ async def audit_system(
     ``quiet``: nothing more is to come, so whatever is unfinished is a violation. ``searched`` are files and folders that must
     not hold ``canary`` either. Raises ``ScanError``, ``ClusterError``, ``BooksError``, ``OSError``.
     """
-    await describe(settings.bootstrap, deadline_s=_ANSWER_S)
+    kafka = await describe(settings.bootstrap, deadline_s=_ANSWER_S)
     now_ms = clock.now_ms()
     committed: dict[Place, int] = {}
     for lane in Lane:
         committed |= await committed_offsets(settings.bootstrap, group_of(lane))
     events = {path: path.stat().st_size for path in _gateway_logs(settings)}
     book = path_of(settings)
-    ledger = whole_ledger(book) if book.exists() else Ledger()
+    ledger = whole_ledger(book, cluster=kafka.cluster_id) if book.exists() else Ledger()
     bounds = await log_bounds(settings.bootstrap, _last_first)
     rules = Rules(
         now_ms=now_ms,

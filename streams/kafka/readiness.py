@@ -45,8 +45,9 @@ async def wait_ready(bootstrap: str, *, brokers: int, deadline_s: float) -> None
 
 @dataclass(frozen=True, slots=True)
 class ClusterState:
-    """What a Kafka says about itself: registered brokers, topics, and topics with a leaderless partition."""
+    """What a Kafka says about itself: its id, registered brokers, topics, and topics with a leaderless partition."""
 
+    cluster_id: str
     brokers: int
     topics: int
     leaderless: tuple[str, ...]
@@ -59,9 +60,10 @@ async def describe(bootstrap: str, *, deadline_s: float) -> ClusterState:
             if not await _listening(bootstrap):
                 raise NodeFailedError(f"No Kafka answers at {bootstrap}. {_ADVICE}")
             async with admin(bootstrap) as client:
-                brokers = (await client.describe_cluster())["brokers"]
+                cluster = await client.describe_cluster()
                 topics = await client.list_topics()
-                return ClusterState(len(brokers), len(topics), tuple(await leaderless(client)))
+                without = tuple(await leaderless(client))
+                return ClusterState(cluster["cluster_id"], len(cluster["brokers"]), len(topics), without)
     except (KafkaError, TimeoutError) as error:
         raise NodeFailedError(f"Kafka at {bootstrap} does not answer ({type(error).__name__}).") from error
 
@@ -73,6 +75,13 @@ def demand_listener(bootstrap: str) -> None:
         with contextlib.suppress(OSError, ValueError), socket.create_connection((host, int(port)), _CONNECT_S):
             return
     raise NodeFailedError(f"No Kafka answers at {bootstrap}. {_ADVICE}")
+
+
+async def cluster_id(bootstrap: str) -> str:
+    """Which Kafka this is, whatever its addresses: the id that its storage was formatted with. Raises KafkaError."""
+    async with admin(bootstrap) as client:
+        known: str = (await client.describe_cluster())["cluster_id"]
+        return known
 
 
 async def wait_leaders(client: AIOKafkaAdminClient, topics: Collection[str], *, deadline_s: float) -> None:

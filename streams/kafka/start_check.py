@@ -6,16 +6,20 @@ that is down is no objection, and nothing is waited for but the answers.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from aiokafka.errors import KafkaError
 
 from schemas.topics import catalogue
 from streams.kafka.fatal import Exit, fatal
 from streams.kafka.provision import ProvisionError, verify
+from streams.kafka.readiness import cluster_id
 from streams.log import Event, log
 from streams.settings import Settings
+
+_T = TypeVar("_T")
 
 _AGAIN_S: Final = 0.25
 _TOLD: Final = 6
@@ -37,17 +41,24 @@ async def safe(settings: Settings, *, say: Callable[[str], None]) -> None:
 async def demand_safe(settings: Settings) -> None:
     """Return when the Kafka was found safe; raises ProvisionError, shortened. Asks until Kafka answers."""
     weak: list[str] = []
-    while True:
-        try:
-            await safe(settings, say=weak.append)
-        except (KafkaError, TimeoutError):
-            await asyncio.sleep(_AGAIN_S)
-            continue
-        except ProvisionError as refused:
-            raise ProvisionError(_short(str(refused))) from refused
-        break
+    try:
+        await _answered(lambda: safe(settings, say=weak.append))
+    except ProvisionError as refused:
+        raise ProvisionError(_short(str(refused))) from refused
     if weak:
         log(Event.UNSAFE_TOPIC, objections=len(weak), first=weak[0])
+
+
+async def cluster_of(settings: Settings) -> str:
+    """The id of the Kafka of ``settings``. Asks until it answers."""
+    return await _answered(lambda: cluster_id(settings.bootstrap))
+
+
+async def _answered(ask: Callable[[], Awaitable[_T]]) -> _T:
+    while True:
+        with contextlib.suppress(KafkaError, TimeoutError):
+            return await ask()
+        await asyncio.sleep(_AGAIN_S)
 
 
 def _short(sentences: str) -> str:

@@ -12,6 +12,7 @@ beginning, to the same rows. WAL with ``synchronous=FULL``: what was committed s
 ``balances``      the sum of all entries, by business, account and currency
 ``conflicts``     ranks that came again at another price: the first posting stands
 ``set_aside``     records that could not be read; the charge is in Kafka, and posted by a rebuild that can
+``origin``        the id of the Kafka whose charges these are, once it is known: another one's offsets mean nothing here
 ================  ==========================================================================================
 """
 
@@ -45,7 +46,7 @@ class BooksDiskError(BooksError):
 
 
 class BooksForeignError(BooksError):
-    """There is no such file, or another release wrote it."""
+    """There is no such file, another release wrote it, or its charges are those of another Kafka."""
 
 
 FILE: Final = "ledger.sqlite3"
@@ -87,6 +88,10 @@ CREATE TABLE set_aside (
     PRIMARY KEY (partition, offset)
 ) STRICT, WITHOUT ROWID;
 """
+_ORIGIN: Final = (
+    "CREATE TABLE IF NOT EXISTS origin (only INTEGER PRIMARY KEY CHECK (only = 1), cluster TEXT NOT NULL) STRICT"
+)
+"""Added to files of the same layout that have none; a release that does not know it passes it by."""
 
 
 class Balance(NamedTuple):
@@ -102,15 +107,18 @@ class Balance(NamedTuple):
 class Books:
     """The books, open for posting; one process at a time. :meth:`close` them, or use ``with``."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or begin the books at ``path``, check that they add up; raises :class:`BooksError`."""
+    def __init__(self, path: Path, *, cluster: str = "") -> None:
+        """Open or begin the books at ``path``, check that they add up; raises :class:`BooksError`.
+
+        ``cluster`` is the id of the Kafka whose charges these are; books that began on another one are refused.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock = hold(path.with_suffix(".lock"))
         except BlockingIOError as error:
             raise BooksTakenError(f"another process keeps the books in {path}; stop it first") from error
         try:
-            self._db = _opened(path)
+            self._db = _opened(path, cluster)
         except BaseException:
             self._lock.close()
             raise
@@ -163,16 +171,33 @@ def oddities(path: Path) -> tuple[int, int]:
         return conflicts, set_aside
 
 
-def whole_ledger(path: Path) -> Ledger:
-    """The book as the auditor reads it; raises :class:`BooksForeignError`."""
+def whole_ledger(path: Path, *, cluster: str = "") -> Ledger:
+    """The book as the auditor reads it; raises :class:`BooksForeignError`, also if it is of another Kafka than ``cluster``."""
     with _reading(path) as db:
         db.execute("BEGIN")
+        if cluster and db.execute("SELECT 1 FROM sqlite_master WHERE name = 'origin'").fetchone():
+            _demand_origin(db, path, cluster)
         rows = [LedgerRow(*row) for row in db.execute("SELECT request, shard, ranks FROM charged")]
         entries = [
             LedgerEntry(*row)
             for row in db.execute("SELECT posting, business, account, currency, amount_micro FROM entries")
         ]
         return Ledger(rows, entries, _upto(db))
+
+
+def _settle_origin(db: sqlite3.Connection, path: Path, cluster: str) -> None:
+    db.execute(_ORIGIN)
+    db.execute("INSERT OR IGNORE INTO origin VALUES (1, ?)", (cluster,))
+    _demand_origin(db, path, cluster)
+
+
+def _demand_origin(db: sqlite3.Connection, path: Path, cluster: str) -> None:
+    for (origin,) in db.execute("SELECT cluster FROM origin"):
+        if origin != cluster:
+            raise BooksForeignError(
+                f"{path} keeps the charges of another Kafka (cluster {origin}, and this one is {cluster}); name the Kafka with "
+                "--bootstrap or the folder with FANFARE_DATA_DIR, or move the file away, and the books of this one are built"
+            )
 
 
 def _upto(db: sqlite3.Connection) -> dict[int, int]:
@@ -202,7 +227,7 @@ def _disk_named() -> Iterator[None]:
         raise
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _opened(path: Path, cluster: str) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
     try:
         with _disk_named():
@@ -210,6 +235,8 @@ def _opened(path: Path) -> sqlite3.Connection:
             db.execute("PRAGMA synchronous=FULL")
             _lay_out(db, path)
             _check(db, path)
+            if cluster:
+                _settle_origin(db, path, cluster)
     except sqlite3.DatabaseError as error:
         db.close()
         raise BooksBrokenError(f"{path} cannot be read ({error}); move it away, and the books are rebuilt") from error

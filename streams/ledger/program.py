@@ -85,9 +85,9 @@ class Ledger:
         log(Event.POSTED, component="ledger", partition=partition, records=len(records), upto=records[-1].offset + 1)
 
 
-async def keep_books(settings: Settings, stop: asyncio.Event) -> None:
-    """Keep the books of a deployment until ``stop`` is set; raises :class:`streams.ledger.books.BooksError`."""
-    with _opened(path_of(settings)) as books:
+async def keep_books(settings: Settings, cluster: str, stop: asyncio.Event) -> None:
+    """Keep the books of a deployment on the Kafka with that id until ``stop`` is set; raises ``BooksError``."""
+    with _opened(path_of(settings), cluster) as books:
         ledger = Ledger(settings, books)
         zeroes.ledger()
         async with Health(settings, "ledger", port=settings.ledger_metrics_port, ready={"complete": ledger.behind}):
@@ -95,9 +95,9 @@ async def keep_books(settings: Settings, stop: asyncio.Event) -> None:
     log(Event.STOPPED, component="ledger")
 
 
-def _opened(path: Path) -> Books:
+def _opened(path: Path, cluster: str) -> Books:
     try:
-        return Books(path)
+        return Books(path, cluster=cluster)
     except BooksDiskError:
         fatal(Exit.DISK_REFUSED, component="ledger")
 

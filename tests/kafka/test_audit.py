@@ -119,6 +119,14 @@ async def test_without_a_ledger_every_charge_is_missing_from_the_book(settings: 
     assert set((await audit_system(settings, quiet=True)).found) == {"ledger_ranks_differ"}
 
 
+def test_a_folder_of_another_kafka_is_refused(settings: Settings) -> None:
+    """One sentence instead of a violation for every message: the book is of another cluster."""
+    Books(settings.data_dir / FILE, cluster="another").close()
+    done = _command(settings)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "keeps the charges of another Kafka (cluster another" in done.stderr
+
+
 def test_a_kafka_that_does_not_answer_is_said_in_a_sentence(settings: Settings) -> None:
     """No traceback."""
     done = _command(settings.model_copy(update={"bootstrap": "127.0.0.1:9"}))

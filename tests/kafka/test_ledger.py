@@ -22,7 +22,8 @@ from schemas.topics import SHARDS, catalogue
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.provision import provision
-from streams.ledger.books import FILE, balances
+from streams.kafka.readiness import cluster_id
+from streams.ledger.books import FILE, Books, balances
 from streams.scraping import samples_of
 from streams.settings import child_environment
 from tests.conftest import RealKafka
@@ -207,6 +208,18 @@ async def test_the_balances_are_shown(charges: Charges, ledger: RunningLedger) -
         [charges.business, "receivable", "1,000", "3.400000", "USD"],
         [charges.business, "revenue.marketing", "1,000", "-3.400000", "USD"],
     ]
+
+
+async def test_books_of_another_kafka_are_not_carried_on(ledger: RunningLedger) -> None:
+    """It says of which Kafka they are, and ends; its own Kafka's id stands in the books that it begins."""
+    Books(ledger.folder / FILE, cluster="another").close()
+    refused = ledger.command()
+    assert refused.returncode == 1
+    assert "keeps the charges of another Kafka (cluster another, and this one is " in refused.stderr
+    (ledger.folder / FILE).unlink()
+    await ledger.start()
+    await ledger.complete()
+    assert ledger.contents()["origin"] == [(1, await cluster_id(ledger.bootstrap))]
 
 
 async def test_without_books_there_is_nothing_to_show(ledger: RunningLedger) -> None:

@@ -209,6 +209,31 @@ def test_the_file_of_another_release_is_refused(path: Path) -> None:
         balances(path)
 
 
+def test_books_stay_with_their_kafka(path: Path) -> None:
+    """Offsets of one Kafka mean nothing on another: neither carried on nor audited there, and nothing of them is changed."""
+    with Books(path, cluster="first") as books:
+        books.post(0, [record(0, [1])])
+    with pytest.raises(
+        BooksForeignError, match=r"another Kafka \(cluster first, and this one is second\).*move the file"
+    ):
+        Books(path, cluster="second")
+    with pytest.raises(BooksForeignError, match="another Kafka"):
+        whole_ledger(path, cluster="second")
+    assert list(whole_ledger(path, cluster="first").rows)
+    with Books(path, cluster="first") as books:
+        assert books.upto() == {0: 1}
+
+
+def test_books_without_an_origin_belong_to_the_next_kafka(path: Path) -> None:
+    """Files from before origins were kept are carried on, and audited, by whoever comes."""
+    with Books(path) as books:
+        books.post(0, [record(0, [1])])
+    assert list(whole_ledger(path, cluster="any").rows)
+    Books(path, cluster="first").close()
+    with pytest.raises(BooksForeignError, match="another Kafka"):
+        Books(path, cluster="second")
+
+
 def test_a_ledger_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     """Showing makes no file."""
     with pytest.raises(BooksForeignError, match="there is no ledger"):
