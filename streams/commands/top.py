@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -20,6 +21,8 @@ from streams.view.watcher import Watcher
 _TITLE: Final = "fanfare top"
 _TALL: Final = 48
 """Lines of a frame that goes to no terminal."""
+_WIDE: Final = 118
+"""Its columns, unless COLUMNS says how many."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -54,7 +57,7 @@ def main(
         settings = load(bootstrap=bootstrap)
     except SettingsError as error:
         refuse("top", str(error))
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
     if not once and svg is None and drawable(console):
         if asyncio.run(until_signalled(_live(settings, console, interval))):
             raise typer.Exit(INTERRUPTED)

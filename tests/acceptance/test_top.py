@@ -31,12 +31,14 @@ async def test_a_terminal_shows_it_until_ctrl_c(nothing: dict[str, str]) -> None
     assert "Traceback" not in top.text
 
 
-async def test_a_pipe_gets_one_frame(nothing: dict[str, str]) -> None:
-    """Without a terminal it is one frame, and the status is that of `fanfare status`: 1, as processes are away."""
-    async with terminal(*FANFARE, "top", "--interval", "0.2", **nothing) as top:
+@pytest.mark.parametrize(("columns", "width"), [({}, 118), ({"COLUMNS": "90"}, 90)])
+async def test_a_pipe_gets_one_frame(nothing: dict[str, str], columns: dict[str, str], width: int) -> None:
+    """Without a terminal it is one frame, as wide as it needs or as is asked, and the status of `fanfare status`: 1, away."""
+    async with terminal(*FANFARE, "top", "--interval", "0.2", **nothing, **columns) as top:
         assert await top.ended(deadline_s=20) == 1
+    assert max(map(len, top.results)) == width
     assert any("away: worker otp" in line for line in top.results)
-    assert any(line.startswith("settle ") for line in top.results)
+    assert any("settle" in line for line in top.results)
     assert not any("\x1b" in line or "Traceback" in line for line in top.lines)
 
 
