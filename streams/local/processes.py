@@ -80,6 +80,7 @@ class Process:
         self._child: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._restarting = False
 
     @property
     def name(self) -> str:
@@ -146,17 +147,24 @@ class Process:
 
     async def restart(self, **once: str) -> None:
         """Stop it in order and start it again, with ``once`` for that run."""
-        await self.stop()
-        await self.start(**once)
+        self._restarting = True
+        try:
+            await self.stop()
+            await self.start(**once)
+        finally:
+            self._restarting = False
 
     async def ready(self, *, deadline_s: float = READY_S) -> None:
-        """Return when it answers ``ok`` to /readyz; :class:`ProcessError` at the deadline or when it ends too often."""
+        """Return when it answers ``ok`` to /readyz.
+
+        :class:`ProcessError` at the deadline, when it ends too often, and when it is stopped and not being restarted.
+        """
         complaint = "does not answer"
         url = f"http://{self.plan.host}:{self.plan.port}/readyz"
         try:
             async with asyncio.timeout(deadline_s), aiohttp.ClientSession() as session:
                 while complaint := await self._complaint(session, url):
-                    if self.braked or self._keeping is None:
+                    if self.braked or (self._keeping is None and not self._restarting):
                         raise self.failure("is not running")
                     await asyncio.sleep(_ASK_EVERY_S)
         except TimeoutError:

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from schemas.names import Lane
+from streams.kafka.ports import free_ports
+from streams.kafka.properties import HOST
 from streams.local.processes import Process, ProcessError, ProcessPlan
+from streams.settings import child_environment, load
 
 
 def broken(folder: Path, *, brake_s: float) -> tuple[Process, list[str]]:
@@ -29,6 +33,26 @@ async def test_what_ends_at_once_is_tried_again_after_a_pause(tmp_path: Path) ->
     assert len(said) == 2
     assert said[0] == "worker ended (status 2); started again"
     assert said[1].startswith("worker ended 2 times within a minute and is tried every 0 s; the last line of ")
+
+
+async def test_who_waits_through_a_restart_gets_the_new_one(tmp_path: Path) -> None:
+    """Stopped in order to be started again is not stopped for good; that is said at once."""
+    port, base = free_ports(2)
+    command = ("gateway", "--lane", "campaign", "--port", str(port), "--data", str(tmp_path))
+    answers = load(gateway_metrics_port=base).gateway_metrics(Lane.CAMPAIGN)
+    environment = child_environment(gateway_metrics_port=base)
+    process = Process(ProcessPlan("gateway", command, environment, HOST, answers, tmp_path / "log"), say=print)
+    await process.start()
+    await process.ready()
+    restart = asyncio.create_task(process.restart())
+    while process.running:
+        await asyncio.sleep(0)
+    await process.ready()
+    assert (process.starts, process.running) == (2, True)
+    await restart
+    await process.stop()
+    with pytest.raises(ProcessError, match="gateway is not running"):
+        await process.ready()
 
 
 async def test_a_pause_does_not_hold_up_the_end(tmp_path: Path) -> None:
