@@ -5,6 +5,8 @@ import contextlib
 import resource
 from typing import Final
 
+from aiokafka.errors import KafkaError
+
 from streams.kafka.cluster import BROKER_SESSION_MS, Cluster
 from streams.kafka.cluster_errors import ClusterError, NodeFailedError
 from streams.kafka.readiness import admin
@@ -80,13 +82,16 @@ def _node(scene: Scene) -> tuple[Cluster, int]:
 async def _whole(scene: Scene) -> None:
     """Return when all copies are in sync and every process is ready."""
     async with asyncio.timeout(_IN_SYNC_S):
-        while await _out_of_sync(scene.stack.bootstrap):
+        while not await _in_sync(scene.stack.bootstrap):
             await asyncio.sleep(0.5)
     await asyncio.gather(*(process.ready() for process in scene.stack.processes.values()))
 
 
-async def _out_of_sync(bootstrap: str) -> int:
-    """Partitions that lack a copy."""
-    async with admin(bootstrap) as client:
-        topics = await client.describe_topics()
-    return sum(len(part["isr"]) < len(part["replicas"]) for topic in topics for part in topic["partitions"])
+async def _in_sync(bootstrap: str) -> bool:
+    """Whether no partition lacks a copy; a Kafka that has just been woken may not answer yet."""
+    try:
+        async with admin(bootstrap) as client:
+            topics = await client.describe_topics()
+    except KafkaError:
+        return False
+    return all(len(part["isr"]) == len(part["replicas"]) for topic in topics for part in topic["partitions"])
