@@ -49,8 +49,13 @@ async def terminate(scene: Scene) -> None:
 
 
 async def pause(scene: Scene) -> None:
-    """SIGSTOP beyond the session time-out, SIGCONT: the woken process must end itself and come back."""
-    process, ends = scene.target, len(scene.target.ended)
+    """SIGSTOP beyond the session time-out, SIGCONT: the woken process must end itself and come back.
+
+    One that is only starting owns nothing yet and need not notice, so it is waited for.
+    """
+    process = scene.target
+    await process.ready()
+    ends = len(process.ended)
     scene.harm()
     process.pause()
     await asyncio.sleep(SESSION_MS / 1000 + _OVERSLEPT_S)
