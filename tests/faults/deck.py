@@ -24,8 +24,8 @@ FAULTS: Final[Mapping[str, Fault]] = {
 
 LONG: Final = frozenset({"sigstop", "logdir", "stall", "freeze", "broker"})
 """Kinds that outlast the time between two faults: two of three are made alone, or none of them could be measured."""
-DELICATE: Final = frozenset({"claim", "void"})
-"""Kinds that look into Kafka themselves and so are not mixed with faults of brokers."""
+DELICATE: Final = frozenset({"claim", "void", "disk"})
+"""Kinds that look into Kafka themselves, or at how a process ends, and so are not mixed with faults of brokers."""
 
 
 class Card(NamedTuple):

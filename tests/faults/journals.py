@@ -70,7 +70,10 @@ async def claim(scene: Scene) -> None:
 
 
 async def void(scene: Scene) -> None:
-    """A decision repeated under the epoch before: the living owner must count it as void and go on serving."""
+    """A decision repeated under the epoch before: the living owner must count it as void and go on serving.
+
+    If the group moves the shard just then, who folds its journal passes the record by, and nobody need count it.
+    """
     process, ends = scene.target, len(scene.target.ended)
     journal = _chosen(scene)
     seen = await _read(scene, journal)
@@ -80,8 +83,14 @@ async def void(scene: Scene) -> None:
         return
     await _append(scene, journal, _under(seen.decision, seen.fold.epoch - 1))
     async with asyncio.timeout(_NOTICED_S):
-        while len(process.ended) == ends and _voids(await _scrape(scene), journal) <= _voids(before, journal):
+        now = before
+        while (
+            len(process.ended) == ends
+            and _epoch(now, journal) == epoch
+            and _voids(now, journal) <= _voids(before, journal)
+        ):
             await asyncio.sleep(_ASK_S)
+            now = await _scrape(scene)
     if len(process.ended) > ends:
         status = process.ended[ends].status
         assert status not in {Exit.FENCED, Exit.CRASHED}, f"a void record ended {process.name} with status {status}"
