@@ -52,6 +52,8 @@ class LaneParts:
         self.settle_reader = self._reader("settle", topics.outcomes, topics.receipts)
         """Settle's own: a partition is read by one at a time, and settle's rebuild may take long while deliver has to look
         into a gap within seconds."""
+        self.rebuilding = asyncio.Lock()
+        """Settle's shards rebuild one after the other: no turn of the loop is longer than a bite of one."""
 
     def _reader(self, name: str, *logs: Callable[[Lane], str]) -> LogReader:
         places = [(log_of(self.lane), shard) for log_of in logs for shard in range(self.settings.shards)]

@@ -19,7 +19,9 @@ from streams.kafka.fatal import Exit, fatal
 
 _FETCH_MAX_WAIT_MS = 50
 _FETCH_BYTES = 4 * 1024 * 1024
-"""Folds are read in large bites; records are below 1 MB."""
+"""Folds are fetched in large pieces; records are below 1 MB."""
+_BITE = 1_000
+"""Records of a bite: parsing and folding them keeps the loop for some 30 ms, and others wait no longer."""
 _PROGRESS_DEADLINE_S = 10.0
 """A fold may take longer than this, a fetch within it may not: above a leader election (6 s) and its aftermath."""
 
@@ -113,7 +115,7 @@ class LogReader:
     async def _bite(self, consumer: aiokafka.AIOKafkaConsumer, tp: TopicPartition, stop: int) -> list[LogRecord]:
         while True:
             try:
-                fetched = await consumer.getmany(tp, timeout_ms=200)
+                fetched = await consumer.getmany(tp, timeout_ms=200, max_records=_BITE)
             except aiokafka.errors.OffsetOutOfRangeError as error:
                 raise TrimmedError(f"{tp.topic}-{tp.partition} no longer holds what was to be read") from error
             if records := fetched.get(tp):
