@@ -61,10 +61,7 @@ def gateway(
     told = _or_refuse(lambda: registered.read(registry or [_DEV_REGISTRY]))
     chosen = _or_refuse(lambda: [Lane.of(word) for word in (lane or lanes).split(",")])
     plans = _or_refuse(lambda: [plan_of(settings, each, seed=seed, profile=profile, faults=faults) for each in chosen])
-    places = {each: _port(settings, each, port) for each in chosen}
-    listening = [(HOST, place) for place in places.values()]
-    listening += [(settings.metrics_host, settings.gateway_metrics(each)) for each in chosen]
-    _or_refuse(lambda: demand_own("this gateway", *listening))
+    places = _or_refuse(lambda: _places(settings, chosen, port))
     if lane is None:
         options = _options(profile=profile, seed=seed, registry=registry, faults=faults, limits=not no_limits)
         environment = child_environment(data_dir=settings.data_dir, webhook_url=settings.webhook_url)
@@ -105,6 +102,14 @@ def _child(lane: Lane, options: tuple[str, ...]) -> tuple[str, ...]:
 def _print_places(settings: Settings, lanes: list[Lane]) -> None:
     for lane in lanes:
         print(f"  {lane.word:<9} {settings.gateway_url(lane)}   log {log_folder(settings.data_dir, lane)}", flush=True)
+
+
+def _places(settings: Settings, lanes: list[Lane], asked: int | None) -> dict[Lane, int]:
+    """The port of each lane; PortTakenError if one of them, or of their metrics, is in use."""
+    places = {lane: _port(settings, lane, asked) for lane in lanes}
+    metrics = [(settings.metrics_host, settings.gateway_metrics(lane)) for lane in lanes]
+    demand_own("this gateway", *((HOST, port) for port in places.values()), *metrics)
+    return places
 
 
 def _port(settings: Settings, lane: Lane, asked: int | None) -> int:

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-import os
-import sys
+import shutil
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,10 +18,8 @@ from streams.view.screen import Screen, drawable, write_svg
 from streams.view.watcher import Watcher
 
 _TITLE: Final = "fanfare top"
-_TALL: Final = 48
-"""Lines of a frame that goes to no terminal."""
-_WIDE: Final = 118
-"""Its columns, unless COLUMNS says how many."""
+_SIZE: Final = (118, 48)
+"""Columns and lines of a frame that goes to no terminal, unless COLUMNS and LINES say otherwise."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -57,7 +54,7 @@ def main(
         settings = load(bootstrap=bootstrap)
     except SettingsError as error:
         refuse("top", str(error))
-    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
+    console = Console()
     if not once and svg is None and drawable(console):
         if asyncio.run(until_signalled(_live(settings, console, interval))):
             raise typer.Exit(INTERRUPTED)
@@ -70,14 +67,14 @@ def main(
             refuse("top", f"{svg}: {error.strerror}")
         say(f"{svg} is written")
     else:
-        _print(seen, console)
+        _print(seen)
     if not seen.good:
         raise typer.Exit(1)
 
 
-def _print(seen: Picture, console: Console) -> None:
-    height = console.height if sys.stdout.isatty() else _TALL
-    console.print(frame(seen, console.width, height, title=_TITLE))
+def _print(seen: Picture) -> None:
+    width, height = shutil.get_terminal_size(_SIZE)
+    Console(width=width).print(frame(seen, width, height, title=_TITLE))
 
 
 async def _live(settings: Settings, console: Console, interval_s: float) -> None:

@@ -9,33 +9,46 @@ from typing import Final
 from streams.kafka.cluster_errors import PortTakenError
 from streams.kafka.properties import HOST
 
-_LOWEST: Final = 15_000
-_HIGHEST: Final = 32_000
+_TRIES: Final = 1_000
+
+
+class PortRange:
+    """Ports that are given away once each.
+
+    Nothing listens on a port between its drawing and the start of the process that it is for, some seconds later; what is
+    drawn in between (Kafka's ports after those of the workers) must be another one.
+    """
+
+    def __init__(self, lowest: int, highest: int) -> None:
+        """Those from `lowest` to below `highest`."""
+        self._lowest = lowest
+        self._highest = highest
+        self._given: set[int] = set()
+
+    def ports(self, count: int) -> list[int]:
+        """`count` different ports that nothing listens on at this moment."""
+        return [self.base((0,)) for _ in range(count)]
+
+    def base(self, offsets: Sequence[int]) -> int:
+        """A port such that nothing listens on those at `offsets` above it; PortTakenError if there is none."""
+        for _ in range(_TRIES):
+            base = self._lowest + secrets.randbelow(self._highest - self._lowest)
+            ports = {base + offset for offset in offsets}
+            if not ports & self._given and _all_free(ports):
+                self._given.update(ports)
+                return base
+        raise PortTakenError(f"No {len(offsets)} free ports between {self._lowest} and {self._highest} on {HOST}.")
+
+
+OURS: Final = PortRange(15_000, 32_000)
 """Below the range (32768 on Linux) from which the system takes ports for outgoing connections: there, a
 client that keeps dialling a dead broker's port sooner or later gets that port as its own, connects to
 itself, and the broker cannot come back."""
 
-_TRIES: Final = 1_000
-
-_given: Final[set[int]] = set()
-"""What this process has given away. Nothing listens on a port between its drawing and the start of the process that it is
-for, some seconds later; what is drawn in between (Kafka's ports after those of the workers) must be another one."""
-
 
 def free_ports(count: int) -> list[int]:
     """`count` different ports that nothing listens on at this moment and that this process has not given before."""
-    return [free_base((0,)) for _ in range(count)]
-
-
-def free_base(offsets: Sequence[int]) -> int:
-    """A port such that those at `offsets` above it are free, none of them given by this process before."""
-    for _ in range(_TRIES):
-        base = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)
-        ports = {base + offset for offset in offsets}
-        if not ports & _given and _all_free(ports):
-            _given.update(ports)
-            return base
-    raise PortTakenError(f"No {len(offsets)} free ports between {_LOWEST} and {_HIGHEST} on {HOST}.")
+    return OURS.ports(count)
 
 
 def demand_free(ports: Sequence[int]) -> None:

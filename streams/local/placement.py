@@ -8,14 +8,14 @@ from typing import Any
 
 from schemas.names import Lane
 from streams.kafka.cluster_errors import PortTakenError
-from streams.kafka.ports import demand_free, free_base, free_ports
+from streams.kafka.ports import OURS, PortRange, demand_free
 from streams.kafka.properties import HOST
 from streams.settings import Settings
 
 
-def free_places(slots: int) -> dict[str, Any]:
+def free_places(slots: int, among: PortRange = OURS) -> dict[str, Any]:
     """Fields of :class:`Settings` that put every listener of a stack on a port that is free now."""
-    webhook, metrics_webhook, metrics_ledger, intake, metrics_intake, *gateways = free_ports(5 + len(Lane))
+    webhook, metrics_webhook, metrics_ledger, intake, metrics_intake, *gateways = among.ports(5 + len(Lane))
     urls = {f"gateway_{lane.word}": f"http://{HOST}:{port}" for lane, port in zip(Lane, gateways, strict=True)}
     return {
         **urls,
@@ -25,8 +25,8 @@ def free_places(slots: int) -> dict[str, Any]:
         "ledger_metrics_port": metrics_ledger,
         "intake_port": intake,
         "intake_metrics_port": metrics_intake,
-        "worker_metrics_port": free_base([lane + 100 * slot for lane in Lane for slot in range(slots)]),
-        "gateway_metrics_port": free_base([int(lane) for lane in Lane]),
+        "worker_metrics_port": among.base([lane + 100 * slot for lane in Lane for slot in range(slots)]),
+        "gateway_metrics_port": among.base([int(lane) for lane in Lane]),
     }
 
 

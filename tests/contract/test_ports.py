@@ -4,35 +4,29 @@ import socket
 
 import pytest
 
-from streams.kafka import ports
 from streams.kafka.cluster_errors import PortTakenError
-from streams.kafka.ports import demand_own, free_base, free_ports
+from streams.kafka.ports import OURS, PortRange, demand_own
 from streams.kafka.properties import HOST
 from streams.local.placement import free_places, ports_of
 from streams.settings import load
 
 
-def test_no_port_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_port_is_given_twice() -> None:
     """Two stacks and a Kafka of three nodes, drawn from so few ports that they would meet: each listener has its own."""
-    monkeypatch.setattr(ports, "_LOWEST", 31_000)
-    monkeypatch.setattr(ports, "_HIGHEST", 31_120)
-    monkeypatch.setattr(ports, "_given", set[int]())
-    drawn = [port for _ in range(2) for port in ports_of(load(**free_places(2)), 2)] + free_ports(6)
+    few = PortRange(31_000, 31_120)
+    drawn = [port for _ in range(2) for port in ports_of(load(**free_places(2, few)), 2)] + few.ports(6)
     assert len(set(drawn)) == len(drawn) == 2 * 17 + 6
 
 
-def test_ports_run_out_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ports_run_out_with_a_sentence() -> None:
     """Given ports are not given again, whatever listens on them."""
-    monkeypatch.setattr(ports, "_LOWEST", 31_200)
-    monkeypatch.setattr(ports, "_HIGHEST", 31_203)
-    monkeypatch.setattr(ports, "_given", set[int]())
     with pytest.raises(PortTakenError, match="free ports between 31200 and 31203"):
-        free_ports(4)
+        PortRange(31_200, 31_203).ports(4)
 
 
 def test_a_base_is_free_at_its_offsets() -> None:
     """Not itself: nothing is to listen there."""
-    base = free_base((1, 101))
+    base = OURS.base((1, 101))
     with socket.create_server((HOST, base + 1)), socket.create_server((HOST, base + 101)):
         demand_own("nobody", (HOST, base))
         with pytest.raises(

@@ -78,6 +78,7 @@ async def _first_output(
         windows=windows,
         registry=SimpleNamespace(cards=CARDS),
         settle_reader=logs,
+        rebuilding=asyncio.Lock(),
         outputs=outputs,
         settings=SimpleNamespace(shards=8),
     )
