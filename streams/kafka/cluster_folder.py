@@ -12,8 +12,8 @@ from typing import IO, Final
 import msgspec
 
 from streams.held import hold
-from streams.kafka.cluster_errors import PortTakenError, WrongFolderError
-from streams.kafka.ports import demand_free, free_ports
+from streams.kafka.cluster_errors import WrongFolderError
+from streams.kafka.ports import all_free, demand_free, free_ports
 from streams.kafka.properties import NodePlan, new_cluster_id
 
 _IDENTITY: Final = "cluster.json"
@@ -105,18 +105,10 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
 
-def _all_free(ports: Sequence[int]) -> bool:
-    try:
-        demand_free(ports)
-    except PortTakenError:
-        return False
-    return True
-
-
 def _choose(ports: Sequence[int] | None, known: _Identity | None, nodes: int) -> list[int]:
     """Broker ports, then controller ports."""
     if ports is not None:
         return [*ports, *free_ports(nodes)]
-    if known is not None and len(known.ports) == 2 * nodes and _all_free(known.ports):
+    if known is not None and len(known.ports) == 2 * nodes and all_free(known.ports):
         return list(known.ports)
     return free_ports(2 * nodes)

@@ -3,7 +3,7 @@
 import errno
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from streams.kafka.cluster_errors import PortTakenError
@@ -34,7 +34,7 @@ class PortRange:
         for _ in range(_TRIES):
             base = self._lowest + secrets.randbelow(self._highest - self._lowest)
             ports = {base + offset for offset in offsets}
-            if not ports & self._given and _all_free(ports):
+            if not ports & self._given and all_free(ports):
                 self._given.update(ports)
                 return base
         raise PortTakenError(f"No {len(offsets)} free ports between {self._lowest} and {self._highest} on {HOST}.")
@@ -51,7 +51,16 @@ def free_ports(count: int) -> list[int]:
     return OURS.ports(count)
 
 
-def demand_free(ports: Sequence[int]) -> None:
+def all_free(ports: Iterable[int]) -> bool:
+    """Whether nothing listens on any of `ports`."""
+    try:
+        demand_free(ports)
+    except PortTakenError:
+        return False
+    return True
+
+
+def demand_free(ports: Iterable[int]) -> None:
     """Raise PortTakenError if something listens on one of `ports`."""
     for port in ports:
         try:
@@ -73,14 +82,6 @@ def demand_own(who: str, *places: tuple[str, int]) -> None:
             else:
                 sentence = f"{who} cannot listen on port {port} of {host}: {error.strerror or error}"
             raise PortTakenError(sentence) from error
-
-
-def _all_free(ports: set[int]) -> bool:
-    try:
-        demand_free(sorted(ports))
-    except PortTakenError:
-        return False
-    return True
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -11,7 +11,7 @@ nothing without a taker.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +21,7 @@ from schemas.registry import Business
 from schemas.topics import catalogue
 from streams import settings as environment
 from streams.kafka.cluster import READY_DEADLINE_S, Cluster, start_cluster
-from streams.kafka.cluster_errors import PortTakenError
-from streams.kafka.ports import demand_free, free_ports
+from streams.kafka.ports import all_free, free_ports
 from streams.kafka.provision import provision
 from streams.kafka.readiness import demand_listener, wait_ready
 from streams.kept import STACK, open_kept
@@ -227,12 +226,8 @@ def registry_files(folder: Path) -> list[Path]:
 
 
 def _usual_ports(nodes: int) -> list[int]:
-    ports: Iterable[int] = KAFKA_PORTS[:nodes]
-    try:
-        demand_free(list(ports))
-    except PortTakenError:
-        return free_ports(nodes)
-    return list(ports)
+    usual = list(KAFKA_PORTS[:nodes])
+    return usual if all_free(usual) else free_ports(nodes)
 
 
 def _unsaid(_line: str) -> None:
