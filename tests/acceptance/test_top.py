@@ -38,7 +38,7 @@ async def test_a_pipe_gets_one_frame(nothing: dict[str, str], columns: dict[str,
         assert await top.ended(deadline_s=20) == 1
     assert max(map(len, top.results)) == width
     assert any("away: worker otp" in line for line in top.results)
-    assert any("settle" in line for line in top.results)
+    assert any(line.removeprefix("│ ").startswith("settle ") for line in top.results)
     assert not any("\x1b" in line or "Traceback" in line for line in top.lines)
 
 
