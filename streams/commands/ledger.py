@@ -14,7 +14,7 @@ from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.ports import demand_own
 from streams.kafka.provision import ProvisionError
 from streams.kafka.readiness import demand_listener
-from streams.kafka.start_check import cluster_of, demand_safe
+from streams.kafka.start_check import demand_safe
 from streams.ledger.books import Balance, BooksError, balances, oddities
 from streams.ledger.program import keep_books, path_of
 from streams.settings import Settings, SettingsError, load
@@ -59,8 +59,8 @@ def ledger(
 
 async def _keep(settings: Settings) -> None:
     stop = stop_asked()
-    await demand_safe(settings)
-    await keep_books(settings, await cluster_of(settings), stop)
+    cluster = await demand_safe(settings)
+    await keep_books(settings, cluster, stop)
 
 
 def _show(settings: Settings, business: str | None) -> None:

@@ -51,15 +51,18 @@ async def provision(
 
 async def verify(
     bootstrap: str, topics: Sequence[Topic], *, shards: int, dev: bool, session_ms: int, say: Callable[[str], None]
-) -> None:
+) -> str:
     """Check without making anything: as `provision`, but a missing topic is refused too, and brokers are looked at.
+
+    Gives the cluster's id: which Kafka this is, whatever its addresses.
 
     The topics of businesses that are there are checked as well. Brokers that are down meanwhile are no reason to refuse.
     """
     async with admin(bootstrap) as client:
         known = set(await client.list_topics())
         wanted = (*topics, *(status_topic(name.removeprefix(STATUS_PREFIX)) for name in _statuses(known, topics)))
-        brokers = [str(broker["node_id"]) for broker in (await client.describe_cluster())["brokers"]]
+        cluster = await client.describe_cluster()
+        brokers = [str(broker["node_id"]) for broker in cluster["brokers"]]
         few = dev and len(brokers) < SAFE_COPIES
         copies, in_sync = (1, 1) if few else (SAFE_COPIES, SAFE_IN_SYNC)
         plans = _planned(bootstrap, wanted, shards, copies, in_sync)
@@ -67,6 +70,7 @@ async def verify(
             raise ProvisionError(f"Topics are missing: {', '.join(missing)}. `fanfare provision` makes them.")
         refused, unsafe = await _brokers(client, bootstrap, brokers, session_ms=session_ms)
         await _check(client, plans, _Found(refused, unsafe), dev=dev, say=say)
+        return str(cluster["cluster_id"])
 
 
 def _statuses(known: Collection[str], topics: Sequence[Topic]) -> list[str]:

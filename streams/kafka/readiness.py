@@ -77,13 +77,6 @@ def demand_listener(bootstrap: str) -> None:
     raise NodeFailedError(f"No Kafka answers at {bootstrap}. {_ADVICE}")
 
 
-async def cluster_id(bootstrap: str) -> str:
-    """Which Kafka this is, whatever its addresses: the id that its storage was formatted with. Raises KafkaError."""
-    async with admin(bootstrap) as client:
-        known: str = (await client.describe_cluster())["cluster_id"]
-        return known
-
-
 async def wait_leaders(client: AIOKafkaAdminClient, topics: Collection[str], *, deadline_s: float) -> None:
     """Return when every partition of `topics` has a leader; NodeFailedError names those without at the deadline."""
     waiting: Sequence[str] = sorted(topics)

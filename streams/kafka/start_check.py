@@ -6,29 +6,28 @@ that is down is no objection, and nothing is waited for but the answers.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Final
 
 from aiokafka.errors import KafkaError
 
 from schemas.topics import catalogue
 from streams.kafka.fatal import Exit, fatal
 from streams.kafka.provision import ProvisionError, verify
-from streams.kafka.readiness import cluster_id
 from streams.log import Event, log
 from streams.settings import Settings
-
-_T = TypeVar("_T")
 
 _AGAIN_S: Final = 0.25
 _TOLD: Final = 6
 """So many objections fit on a screen; a Kafka of one broker has two for each topic."""
 
 
-async def safe(settings: Settings, *, say: Callable[[str], None]) -> None:
-    """Look once; raises ProvisionError with a line for each objection, and a KafkaError when Kafka does not answer."""
-    await verify(
+async def safe(settings: Settings, *, say: Callable[[str], None]) -> str:
+    """Look once; gives the Kafka's id.
+
+    Raises ProvisionError with a line for each objection, and a KafkaError when Kafka does not answer.
+    """
+    return await verify(
         settings.bootstrap,
         catalogue(),
         shards=settings.shards,
@@ -38,27 +37,21 @@ async def safe(settings: Settings, *, say: Callable[[str], None]) -> None:
     )
 
 
-async def demand_safe(settings: Settings) -> None:
-    """Return when the Kafka was found safe; raises ProvisionError, shortened. Asks until Kafka answers."""
+async def demand_safe(settings: Settings) -> str:
+    """The id of a Kafka that was found safe; raises ProvisionError, shortened. Asks until Kafka answers."""
     weak: list[str] = []
-    try:
-        await _answered(lambda: safe(settings, say=weak.append))
-    except ProvisionError as refused:
-        raise ProvisionError(_short(str(refused))) from refused
+    while True:
+        try:
+            cluster = await safe(settings, say=weak.append)
+        except (KafkaError, TimeoutError):
+            await asyncio.sleep(_AGAIN_S)
+            continue
+        except ProvisionError as refused:
+            raise ProvisionError(_short(str(refused))) from refused
+        break
     if weak:
         log(Event.UNSAFE_TOPIC, objections=len(weak), first=weak[0])
-
-
-async def cluster_of(settings: Settings) -> str:
-    """The id of the Kafka of ``settings``. Asks until it answers."""
-    return await _answered(lambda: cluster_id(settings.bootstrap))
-
-
-async def _answered(ask: Callable[[], Awaitable[_T]]) -> _T:
-    while True:
-        with contextlib.suppress(KafkaError, TimeoutError):
-            return await ask()
-        await asyncio.sleep(_AGAIN_S)
+    return cluster
 
 
 def _short(sentences: str) -> str:

@@ -22,7 +22,7 @@ from schemas.topics import SHARDS, catalogue
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.provision import provision
-from streams.kafka.readiness import cluster_id
+from streams.kafka.readiness import describe
 from streams.ledger.books import FILE, Books, balances
 from streams.scraping import samples_of
 from streams.settings import child_environment
@@ -219,7 +219,8 @@ async def test_books_of_another_kafka_are_not_carried_on(ledger: RunningLedger) 
     (ledger.folder / FILE).unlink()
     await ledger.start()
     await ledger.complete()
-    assert ledger.contents()["origin"] == [(1, await cluster_id(ledger.bootstrap))]
+    kafka = await describe(ledger.bootstrap, deadline_s=10)
+    assert ledger.contents()["origin"] == [(1, kafka.cluster_id)]
 
 
 async def test_without_books_there_is_nothing_to_show(ledger: RunningLedger) -> None:
