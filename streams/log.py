@@ -70,7 +70,8 @@ class Event(StrEnum):
     """The first frame in a row that the gateway had no room for."""
     GATEWAY_UNKNOWN = "gateway_unknown"
     """The first frame in a row without an answer that can be read; ``how`` is the label of the metric."""
-    SIGNATURE_REFUSED = "signature_refused"
+    POST_REFUSED = "post_refused"
+    """The webhook did not take a batch; at most once a second, with how often. ``why`` is the label of the metric."""
     RECEIPT_FOREIGN = "receipt_foreign"
     REPORTS_TAKEN = "reports_taken"
     KEY_REFUSED = "key_refused"
@@ -117,7 +118,7 @@ WARNINGS: Final = frozenset(
         Event.POISON,
         Event.HEARTBEAT_LATE,
         Event.GATEWAY_UNKNOWN,
-        Event.SIGNATURE_REFUSED,
+        Event.POST_REFUSED,
         Event.RECEIPT_FOREIGN,
         Event.WEBHOOK_AWAY,
         Event.KEY_REFUSED,

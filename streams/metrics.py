@@ -47,7 +47,13 @@ ANSWER: Final = Label(
 )
 CODE: Final = Label("code", [str(code.value) for code in Code] + [OTHER])
 STATUS: Final = Label("status", [status.name.lower() for status in ReceiptStatus])
-POST: Final = Label("answer", ("taken", "bad_signature", "too_old", "unreadable", "failed"))
+POST: Final = Label(
+    "answer",
+    (
+        *("taken", "unreadable", "bad_signature", "too_old", "too_slow"),
+        *("too_large", "compressed", "failed", "too_many"),
+    ),
+)
 INTAKE: Final = Label(
     "outcome",
     (

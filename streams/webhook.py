@@ -2,11 +2,14 @@
 
 A batch is answered 200 when every record it became is acknowledged by Kafka, not before: otherwise the gateway repeats it
 whole, which does no harm, because all of it are joins (PROTOCOL.md section 1.3, row 19). The signature is checked over the
-raw body, in constant time, before a byte of it is parsed.
+raw body, in constant time, before a byte of it is parsed or inflated. Until then the sender is a stranger: the head is judged
+before the body is read, a body may take ``BODY_S``, and only ``MAX_UNVERIFIED`` of them are held at once.
 """
 
+import asyncio
 import hmac
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -16,11 +19,41 @@ from broker.reports import Sorted, sort
 from schemas.wire.frames import REPLAY_WINDOW_MS, SIGNATURE_HEADER, TIMESTAMP_HEADER, Reports, signature_of
 from streams import metrics
 from streams.faults import point
+from streams.intake.seldom import Seldom
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.log import Event, log
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
-KEEP_ALIVE_S: Final = 120
+BODY_S: Final = 10.0
+"""For so long a body may come in. A gateway that is slower repeats it."""
+MAX_UNVERIFIED: Final = 32
+"""Bodies that are being read: 256 MB at most. A gateway of three listeners has 24 posts in flight."""
+RETRY_AFTER_S: Final = 1
+"""After which a gateway that found no room may come again."""
+
+_TIMESTAMP: Final = re.compile("[0-9]{1,15}")
+_SIGNATURE: Final = re.compile("sha256=[0-9a-f]{64}")
+_STATUS: Final[Mapping[str, int]] = {
+    "taken": 200,
+    "unreadable": 400,
+    "bad_signature": 401,
+    "too_old": 401,
+    "too_slow": 408,
+    "too_large": 413,
+    "compressed": 415,
+    "failed": 500,
+    "too_many": 503,
+}
+_SENTENCE: Final[Mapping[str, str]] = {
+    "unreadable": "This is not a batch of reports.",
+    "bad_signature": f"Send {TIMESTAMP_HEADER} in milliseconds and {SIGNATURE_HEADER} over it and the body, as sha256=<hex>.",
+    "too_old": f"The timestamp is more than {REPLAY_WINDOW_MS // 1_000} s from now: sign the batch again when you repeat it.",
+    "too_slow": f"The body did not come within {BODY_S:g} s: send it again, at once.",
+    "too_large": f"At most {MAX_BODY_BYTES} bytes are taken at once: split the batch.",
+    "compressed": "Bodies are taken as they were signed: send this one without Content-Encoding.",
+    "failed": "The webhook has failed at this batch: send it again, or report it.",
+    "too_many": "Too many bodies are being read: send this one again.",
+}
 
 _reports = msgspec.json.Decoder(Reports)
 
@@ -36,49 +69,94 @@ class Webhook:
         ref_secret: bytes,
         shards: int,
         now_ms: Callable[[], int],
+        body_s: float = BODY_S,
     ) -> None:
         self._producer = producer
         self._webhook_secret = webhook_secret
         self._ref_secret = ref_secret
         self._shards = shards
         self._now_ms = now_ms
+        self._body_s = body_s
+        self._unverified = 0
+        """Bodies that are being read."""
+        self._refused = Seldom(Event.POST_REFUSED, component="webhook")
         self.app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.app.add_routes([web.post("/v1/reports", self._take)])
 
+    def unreadable_head(self, status: int) -> web.Response:
+        """Returns the answer to a head that is not HTTP; ``status`` is what the server's library would answer."""
+        return self._answer("unreadable" if status < web.HTTPInternalServerError.status_code else "failed")
+
     async def _take(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        now_ms = self._now_ms()
-        refusal = self._unverified(request, body, now_ms)
+        try:
+            return self._answer(await self._judge(request))
+        except ConnectionError:  # nobody is there to read this
+            return self._answer("unreadable")
+        except Exception:  # noqa: BLE001 - one batch must not end those of others
+            log(Event.REQUEST_FAILED, component="webhook", exc_info=True)
+            return self._answer("failed")
+
+    def _answer(self, outcome: str) -> web.Response:
+        metrics.POSTS.of(outcome).inc()
+        if outcome == "taken":
+            return web.Response()
+        self._refused.say(why=outcome)
+        answer = web.Response(status=_STATUS[outcome], text=f"{outcome}: {_SENTENCE[outcome]}\n")
+        if outcome == "too_many":
+            answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+        return answer
+
+    async def _judge(self, request: web.Request) -> str:
+        """Takes a batch, or says why not: a key of ``_STATUS``."""
+        refusal = self._refused_head(request)
         if refusal is not None:
-            metrics.POSTS.of(refusal).inc()
-            log(Event.SIGNATURE_REFUSED, component="webhook", why=refusal)
-            return web.Response(status=401, text=f"{refusal}\n")
+            return refusal
+        self._unverified += 1
+        try:
+            async with asyncio.timeout(self._body_s):
+                body = await request.read()
+        except TimeoutError:
+            return "too_slow"
+        except web.HTTPRequestEntityTooLarge:
+            return "too_large"
+        except web.RequestPayloadError:
+            return "unreadable"
+        finally:
+            self._unverified -= 1
+        return await self._append(body) if self._signed(request, body) else "bad_signature"
+
+    def _refused_head(self, request: web.Request) -> str | None:
+        """Returns why a body is not even read, judged by its head alone; None if it is."""
+        sent = request.headers.get(TIMESTAMP_HEADER, "")
+        if not (_TIMESTAMP.fullmatch(sent) and _SIGNATURE.fullmatch(request.headers.get(SIGNATURE_HEADER, ""))):
+            return "bad_signature"
+        if abs(self._now_ms() - int(sent)) > REPLAY_WINDOW_MS:
+            return "too_old"
+        if any(held.strip().lower() != "identity" for held in request.headers.getall("Content-Encoding", [])):
+            return "compressed"
+        if (request.content_length or 0) > MAX_BODY_BYTES:
+            return "too_large"
+        return "too_many" if self._unverified >= MAX_UNVERIFIED else None
+
+    def _signed(self, request: web.Request, body: bytes) -> bool:
+        expected = signature_of(self._webhook_secret, int(request.headers[TIMESTAMP_HEADER]), body)
+        return hmac.compare_digest(expected, request.headers[SIGNATURE_HEADER])
+
+    async def _append(self, body: bytes) -> str:
         try:
             reports = _reports.decode(body)
-        except msgspec.MsgspecError:
-            metrics.POSTS.of("unreadable").inc()
-            return web.Response(status=400, text="not a batch of reports\n")
-        done = sort(reports, received_ms=now_ms, ref_secret=self._ref_secret, shards=self._shards)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return "unreadable"
+        done = sort(reports, received_ms=self._now_ms(), ref_secret=self._ref_secret, shards=self._shards)
         await self._producer.send_many(
             [Outgoing(each.topic, each.value, None, each.partition) for each in done.records]
         )
         point("webhook.appended")
         _count(done)
-        return web.Response()
-
-    def _unverified(self, request: web.Request, body: bytes, now_ms: int) -> str | None:
-        """Why the batch is not believed, None if it is."""
-        sent = request.headers.get(TIMESTAMP_HEADER, "")
-        if not sent.isdecimal():
-            return "bad_signature"
-        expected = signature_of(self._webhook_secret, int(sent), body)
-        if not hmac.compare_digest(expected.encode(), request.headers.get(SIGNATURE_HEADER, "").encode()):
-            return "bad_signature"
-        return None if abs(now_ms - int(sent)) <= REPLAY_WINDOW_MS else "too_old"
+        return "taken"
 
 
 def _count(done: Sorted) -> None:
-    metrics.POSTS.of("taken").inc()
     for (lane, status), messages in done.receipts.items():
         metrics.RECEIPTS.of(lane.word, status.name.lower()).inc(messages)
     for kind, replies in done.replies.items():

@@ -98,7 +98,13 @@ async def _serve(settings: Settings, server: Intake, registry: Tail, stop: async
     ready = {"registry": lambda: _stale(registry)}
     async with (
         Health(settings, "intake", port=settings.intake_metrics_port, ready=ready),
-        Door(server.app, settings.intake_host, settings.intake_port, stop_s=ACKNOWLEDGE_S) as door,
+        Door(
+            server.app,
+            settings.intake_host,
+            settings.intake_port,
+            stop_s=ACKNOWLEDGE_S,
+            unreadable=server.unreadable_head,
+        ) as door,
     ):
         log.log(Event.SERVING, component="intake", port=door.port)
         await stop.wait()

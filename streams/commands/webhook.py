@@ -1,15 +1,15 @@
 """`fanfare webhook`: takes what the gateway reports."""
 
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 import uvloop
-from aiohttp import web
 
 from streams import clock, log, zeroes
 from streams.endings import stop_asked
 from streams.health import Health
+from streams.intake.door import Door
 from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.ports import demand_own
 from streams.kafka.producer import ConfirmedProducer
@@ -19,7 +19,10 @@ from streams.kafka.readiness import demand_listener
 from streams.kafka.start_check import demand_safe
 from streams.log import Event
 from streams.settings import Settings, SettingsError, load, raw
-from streams.webhook import KEEP_ALIVE_S, Webhook
+from streams.webhook import Webhook
+
+_STOP_S: Final = 2
+"""For so long batches under way may take when it is stopped."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -63,14 +66,13 @@ async def _serve(settings: Settings) -> None:
         now_ms=clock.now_ms,
     )
     await producer.start()
-    runner = web.AppRunner(server.app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=2)
     try:
-        async with Health(settings, "webhook", port=settings.webhook_metrics_port):
-            await runner.setup()
-            await web.TCPSite(runner, HOST, settings.webhook_port).start()
-            log.log(Event.SERVING, component="webhook", port=runner.addresses[0][1])
+        async with (
+            Health(settings, "webhook", port=settings.webhook_metrics_port),
+            Door(server.app, HOST, settings.webhook_port, stop_s=_STOP_S, unreadable=server.unreadable_head) as door,
+        ):
+            log.log(Event.SERVING, component="webhook", port=door.port)
             await stop.wait()
-            await runner.cleanup()
     finally:
         await producer.stop()
     log.log(Event.STOPPED, component="webhook")

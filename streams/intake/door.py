@@ -1,12 +1,13 @@
-"""The listener of HTTP intake: bounds on slow and half-open connections, and a problem for a head that is not HTTP, too."""
+"""The listener of intake and webhook: bounds on slow and half-open connections, and an answer to a head that is not HTTP."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final, Self
 
 from aiohttp import web
 
-from streams import metrics
-from streams.intake.problem import CONTENT_TYPE, Outcome, refusal, text_of
+Unreadable = Callable[[int], web.Response]
+"""Counts and answers a head that is not HTTP; it is told the status that the library would answer."""
 
 MAX_LINE_BYTES: Final = 8_190
 """Of a request's first line, and of each header."""
@@ -19,13 +20,14 @@ _LINGER_S: Final = 2
 class Door:
     """``async with Door(app, host, port):`` it listens; at the end requests under way have ``stop_s`` to be answered.
 
-    Port 0 takes any free one. Raises ``OSError`` if it cannot listen there.
+    Bodies come as they were sent, never inflated. Port 0 takes any free one. Raises ``OSError`` if it cannot listen there.
     """
 
-    def __init__(self, app: web.Application, host: str, port: int, *, stop_s: float) -> None:
+    def __init__(self, app: web.Application, host: str, port: int, *, stop_s: float, unreadable: Unreadable) -> None:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=stop_s)
         self._host = host
         self._port = port
+        self._unreadable = unreadable
         self._listener: asyncio.Server | None = None
 
     @property
@@ -41,7 +43,7 @@ class Door:
         server = self._runner.server
         assert server is not None
         self._listener = await loop.create_server(
-            lambda: _Connection(server, loop=loop, **_OPTIONS), self._host, self._port
+            lambda: _Connection(server, self._unreadable, loop=loop, **_OPTIONS), self._host, self._port
         )
         return self
 
@@ -65,7 +67,11 @@ _OPTIONS: Final[dict[str, Any]] = {
 class _Connection(web.RequestHandler):
     """Answers what cannot be read as a request without repeating any of it."""
 
-    __slots__ = ()
+    __slots__ = ("_unreadable",)
+
+    def __init__(self, server: web.Server, unreadable: Unreadable, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._unreadable = unreadable
 
     def handle_error(
         self,
@@ -74,19 +80,11 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer; the connection ends with it."""
+        """Returns the answer; the connection ends with it."""
         answer = super().handle_error(request, status, exc, message)
-        outcome = Outcome.INVALID if status < web.HTTPInternalServerError.status_code else Outcome.FAILED
-        sentence = (
-            f"The head of the request is not HTTP/1.1, or too long: send up to {MAX_HEADERS} headers of {MAX_LINE_BYTES} bytes, "
-            "and one length or chunks."
-        )
-        metrics.INTAKE_REQUESTS.of(outcome.value).inc()
-        told = web.Response(
-            status=answer.status, body=text_of(refusal(outcome, "", "bad_head", sentence)), content_type=CONTENT_TYPE
-        )
+        told = self._unreadable(answer.status)
         told.force_close()
         return told
 
     def log_exception(self, *_: object, **__: object) -> None:
-        """Nothing: strangers would decide how much is written, and what fails in our code is logged where it fails."""
+        """Writes nothing: strangers would decide how much is written, and what fails in our code is logged where it fails."""

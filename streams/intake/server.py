@@ -17,6 +17,7 @@ from schemas.names import Lane
 from streams import clock, metrics
 from streams.intake.check import Taken, taken
 from streams.intake.directory import Caller, Directory
+from streams.intake.door import MAX_HEADERS, MAX_LINE_BYTES
 from streams.intake.forms import MAX_BODY_BYTES, Mode, events_of, lane_of, mode_of
 from streams.intake.problem import (
     CONTENT_TYPE,
@@ -42,6 +43,11 @@ ACKNOWLEDGE_S: Final = 10.0
 _SMALL_BYTES: Final = 16 * 1024
 """Larger bodies are checked in a thread, one after another, so that small ones do not wait for them."""
 
+_BAD_HEAD: Final = (
+    f"The head of the request is not HTTP/1.1, or too long: send up to {MAX_HEADERS} headers of {MAX_LINE_BYTES} bytes, "
+    "and one length or chunks."
+)
+
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -56,13 +62,20 @@ class Intake:
         self._shards = shards
         self._now_ms = now_ms
         self._room = room
-        self._unknown_keys = Seldom(Event.KEY_REFUSED)
-        self._full = Seldom(Event.INTAKE_FULL)
+        self._unknown_keys = Seldom(Event.KEY_REFUSED, component="intake")
+        self._full = Seldom(Event.INTAKE_FULL, component="intake")
         self._away = False
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="check")
         metrics.INTAKE_IN_FLIGHT.of().follow(lambda: room.in_flight)
         self.app = web.Application(middlewares=[self._answered], client_max_size=MAX_BODY_BYTES)
         self.app.add_routes([web.post(PATH, self._take, expect_handler=_wait)])
+
+    def unreadable_head(self, status: int) -> web.Response:
+        """Returns the answer to a head that is not HTTP; ``status`` is what the server's library would answer."""
+        outcome = Outcome.INVALID if status < web.HTTPInternalServerError.status_code else Outcome.FAILED
+        metrics.INTAKE_REQUESTS.of(outcome.value).inc()
+        told = refusal(outcome, "", "bad_head", _BAD_HEAD)
+        return web.Response(status=status, body=text_of(told), content_type=CONTENT_TYPE)
 
     @web.middleware
     async def _answered(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
