@@ -1,12 +1,14 @@
-"""Faults that the gateway shows on purpose: by seed and rate, or a counted number of times, until they are cleared.
+"""Faults that the gateway shows on purpose: by seed and rate, a counted number of times, for a span, or until they are cleared.
 
 Given at start (``--faults FILE``) or by command (``POST /v1/faults``; ``DELETE`` clears). At most one strikes a frame: the
-first of the list whose rate draws it. ``message`` strikes single messages and combines with the others.
+first of the list whose rate draws it. ``message`` strikes single messages and ``skew`` the clock; they combine with the others.
+A gateway that is ill for half a minute: ``[{"kind": "message", "code": 131016, "for_ms": 30000}]``.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -40,10 +42,16 @@ class FaultKind(StrEnum):
     """Taken; the answer trickles [how long it takes]."""
     MESSAGE = "message"
     """``code`` for single messages that would have been accepted; ``rate`` is per message."""
+    SKEW = "skew"
+    """The gateway's clock is ahead [by how much; negative: behind]: answers, judgement, log and reports go by it."""
+
+
+_FRAMELESS: Final = frozenset({FaultKind.MESSAGE, FaultKind.SKEW})
+"""Kinds that do not strike a frame as a whole."""
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
-    """One fault. ``count`` of -1: until cleared. Empty ``lane`` and shard -1: every one."""
+    """One fault. ``count`` of -1: until cleared. Empty ``lane`` and shard -1: every one. ``skew`` has no rate and no shard."""
 
     kind: FaultKind
     rate: float = 1.0
@@ -52,6 +60,10 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     code: int = Code.TRANSIENT
     lane: str = ""
     shard: int = -1
+    for_ms: int = 0
+    """How long it stands once it is put in force, by the machine's clock; 0: no such end."""
+    until_ms: int = 0
+    """When it ends, milliseconds since the epoch; set from ``for_ms`` when it is put in force."""
     struck: int = 0
 
     def draws(self, lane: str, shard: int, dice: random.Random) -> bool:
@@ -66,24 +78,42 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Faults:
-    """The faults in force."""
+    """The faults in force in the listener of ``lane``. ``now_ms`` is the machine's clock, whatever the gateway's says."""
 
-    def __init__(self, seed: int, faults: Iterable[Fault] = ()) -> None:
-        self.listed = list(faults)
+    def __init__(self, seed: int, lane: str, now_ms: Callable[[], int], faults: Iterable[Fault] = ()) -> None:
+        self._listed: list[Fault] = []
+        self._lane = lane
+        self._now_ms = now_ms
         self._dice = random.Random(seed)
+        self.add(faults)
+
+    @property
+    def listed(self) -> list[Fault]:
+        """The faults in force; those whose span is over are gone."""
+        if any(fault.until_ms for fault in self._listed):
+            now_ms = self._now_ms()
+            self._listed = [fault for fault in self._listed if not 0 < fault.until_ms <= now_ms]
+        return self._listed
+
+    @property
+    def skew_ms(self) -> int:
+        """How far the gateway's clock is ahead of the machine's, negative if behind."""
+        return sum(fault.ms for fault in self.listed if fault.kind is FaultKind.SKEW and fault.lane in {"", self._lane})
 
     def add(self, faults: Iterable[Fault]) -> None:
         """Put ``faults`` in force as well."""
-        self.listed += faults
+        for fault in faults:
+            fault.until_ms = self._now_ms() + fault.for_ms if fault.for_ms else 0
+            self._listed.append(fault)
 
     def clear(self) -> None:
         """From here on nothing goes wrong."""
-        self.listed.clear()
+        self._listed.clear()
 
     def of_frame(self, lane: str, shard: int) -> Fault | None:
         """What strikes the frame that has just come in, if anything."""
         for fault in self.listed:
-            if fault.kind is not FaultKind.MESSAGE and fault.draws(lane, shard, self._dice):
+            if fault.kind not in _FRAMELESS and fault.draws(lane, shard, self._dice):
                 return fault
         return None
 

@@ -48,12 +48,12 @@ class Station:
     def __init__(self, plan: Plan, registered: Registered, now_ms: Callable[[], int]) -> None:
         book = AddressBook(plan.address_keys)
         crowd = Crowd(plan.seed, plan.profile)
-        self.now_ms = now_ms
+        self._machine_ms = now_ms
         self.events = EventLog(plan.folder)
-        self.faults = Faults(plan.seed, plan.faults)
+        self.faults = Faults(plan.seed, plan.name, now_ms, plan.faults)
         self.phones = Phones(registered, book)
         self.outbox = Outbox(
-            url=plan.webhook_url, secret=plan.webhook_secret, events=self.events, name=plan.name, now_ms=now_ms
+            url=plan.webhook_url, secret=plan.webhook_secret, events=self.events, name=plan.name, now_ms=self.now_ms
         )
         self.exchange = Exchange(
             log=self.events,
@@ -65,6 +65,10 @@ class Station:
         )
         self._past = self.events.size
         self._reported = self._recall()
+
+    def now_ms(self) -> int:
+        """The gateway's own clock: the machine's, unless a fault has put it wrong."""
+        return self._machine_ms() + self.faults.skew_ms
 
     async def run(self) -> None:
         """Report what is owed, from before the start and from now on."""

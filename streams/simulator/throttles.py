@@ -38,7 +38,8 @@ class SenderThroughput:
             bucket = self._buckets[sender] = _Bucket(every_us, every_us * max(1, rate_per_s))
         now_us = now_ms * _US
         bucket.from_us = max(bucket.from_us, now_us - bucket.depth_us)
-        granted = min(wanted, (now_us - bucket.from_us) // every_us)
+        # A clock that was set back finds its bucket filled from the future: empty until then.
+        granted = max(0, min(wanted, (now_us - bucket.from_us) // every_us))
         bucket.from_us += granted * every_us
         return granted
 

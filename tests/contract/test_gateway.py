@@ -219,6 +219,21 @@ async def test_refused_connections(listener: Listening, port: Gateway) -> None:
     assert unknown.value.surely_not_taken
 
 
+@pytest.mark.parametrize("skew_ms", [1_500, -1_500])
+async def test_a_skewed_clock_judges_answers_and_logs(listener: Listening, port: Gateway, skew_ms: int) -> None:
+    """Ahead, it takes a frame with a second to live for stale; behind, one whose end is past it takes; all by its own time."""
+    await listener.faults({"kind": "skew", "ms": skew_ms})
+    edge_ms = clock.now_ms() + skew_ms // 2
+    answer = await port.send(frame(section([1]), not_after_ms=edge_ms), timeout_ms=TIMEOUT_MS)
+    assert abs(answer.at_ms - clock.now_ms() - skew_ms) < abs(skew_ms) // 2
+    assert bool(answer.sections[0]) is (skew_ms > 0)
+    [line] = listener.log()
+    assert (line.event, line.at_ms) == ("refused" if skew_ms > 0 else "accepted", answer.at_ms)
+    await listener.faults()
+    well = await port.send(fresh(section([2])), timeout_ms=TIMEOUT_MS)
+    assert abs(well.at_ms - clock.now_ms()) < abs(skew_ms) // 2
+
+
 async def test_faults_are_counted_filtered_and_cleared(listener: Listening, port: Gateway) -> None:
     """A fault strikes as often as it was counted, only the shard that it names, and not at all once cleared."""
     await listener.faults({"kind": "error", "count": 2, "shard": 3}, {"kind": "reset", "shard": 9})

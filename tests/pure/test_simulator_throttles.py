@@ -33,6 +33,15 @@ def test_sender_wait_is_true(rate: int, place: int) -> None:
         assert (granted == place + 1) is (early_ms == 0)
 
 
+def test_a_clock_that_was_set_back_gives_nothing_away() -> None:
+    """A bucket that was filled by a clock ahead is empty until that time comes again, and owes nobody."""
+    throughput = SenderThroughput()
+    assert throughput.take("s", 10, 10, NOW_MS + 2_000) == 10
+    assert throughput.take("s", 10, 10, NOW_MS) == 0
+    assert throughput.take("s", 10, 1, NOW_MS + 2_100) == 1
+    assert throughput.take("s", 10, 1, NOW_MS + 2_100) == 0
+
+
 def test_senders_do_not_share() -> None:
     """One sender's spent tokens are no other's."""
     throughput = SenderThroughput()
