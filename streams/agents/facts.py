@@ -17,12 +17,10 @@ from schemas.facts import AudienceChange, Suppressions
 from schemas.wire.header import body_of
 from streams import clock
 from streams.kafka.reader import LogRecord
-from streams.kafka.tail import Tail
+from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
 
 CATCH_UP_S = 30.0
 """How long a shard may take to read its people; then the process ends and tries again."""
-_REGISTRY_WAIT_MS = 500
-"""How long a fetch of the registry may find nothing. A change comes at once all the same; nobody asks how fresh it is."""
 
 
 class ShardFacts:
@@ -46,7 +44,7 @@ class LaneFacts:
         self._tails: dict[int, tuple[Tail, ...]] = {}
         """In the order of :attr:`followed`."""
         self._starting = asyncio.Lock()
-        self._registry_tail = Tail(bootstrap, topics.REGISTRY, self._on_registry, wait_ms=_REGISTRY_WAIT_MS)
+        self._registry_tail = Tail(bootstrap, topics.REGISTRY, self._on_registry, wait_ms=REGISTRY_WAIT_MS)
 
     @property
     def followed(self) -> tuple[str, ...]:

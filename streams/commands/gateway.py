@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, NoReturn, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import typer
@@ -12,15 +12,14 @@ import uvloop
 
 from schemas.names import Lane
 from streams import log
-from streams.kafka.cluster_errors import PortTakenError
+from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.ports import demand_own
 from streams.kafka.properties import HOST
+from streams.kafka.readiness import demand_listener
 from streams.settings import Settings, SettingsError, child_environment, load
 from streams.simulator import registered
 from streams.simulator.program import OptionError, log_folder, plan_of, serve
 from streams.simulator.supervise import keep_alive
-
-_DEV_REGISTRY: Final = Path("deploy/dev")
 
 _Made = TypeVar("_Made")
 
@@ -40,8 +39,11 @@ def gateway(
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Where gateway/<lane> keeps its log.")
     ] = None,
+    bootstrap: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT,...", help="Kafka whose registry says what is approved.")
+    ] = None,
     registry: Annotated[
-        list[Path] | None, typer.Option(metavar="PATH", help="Registry files or folders that say what is approved.")
+        list[Path] | None, typer.Option(metavar="PATH", help="Registry files or folders instead, read once at start.")
     ] = None,
     profile: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="How people behave: real, online, or a JSON file.")
@@ -54,17 +56,22 @@ def gateway(
 ) -> None:
     """Run the simulated gateway on loopback; Ctrl-C stops it.
 
+    What `fanfare registry apply` registers is approved at once: it follows Kafka's registry, and needs Kafka for nothing else.
     It checks what it is sent, remembers every name, shows messages on phones and reports what became of them. Its log
     (one JSON line an event) is written before each answer: it survives kill -9, not a power cut.
     """
-    settings = _or_refuse(lambda: load(data_dir=data, webhook_url=webhook, limits=False if no_limits else None))
-    told = _or_refuse(lambda: registered.read(registry or [_DEV_REGISTRY]))
+    settings = _or_refuse(
+        lambda: load(bootstrap=bootstrap, data_dir=data, webhook_url=webhook, limits=False if no_limits else None)
+    )
+    told = _or_refuse(lambda: _told(settings, registry))
     chosen = _or_refuse(lambda: [Lane.of(word) for word in (lane or lanes).split(",")])
     plans = _or_refuse(lambda: [plan_of(settings, each, seed=seed, profile=profile, faults=faults) for each in chosen])
     places = _or_refuse(lambda: _places(settings, chosen, port))
     if lane is None:
         options = _options(profile=profile, seed=seed, registry=registry, faults=faults, limits=not no_limits)
-        environment = child_environment(data_dir=settings.data_dir, webhook_url=settings.webhook_url)
+        environment = child_environment(
+            bootstrap=settings.bootstrap, data_dir=settings.data_dir, webhook_url=settings.webhook_url
+        )
         _print_places(settings, chosen)
         raise typer.Exit(asyncio.run(keep_alive([_child(each, options) for each in chosen], environment)))
     log.configure(level=settings.log_level, program="gateway", lane=lane)
@@ -80,8 +87,16 @@ def _or_refuse(make: Callable[[], _Made]) -> _Made:
         return make()
     except KeyError as error:
         _refuse(f"there is no lane {error}; there are: {', '.join(each.word for each in Lane)}")
-    except (SettingsError, registered.RegistryError, OptionError, PortTakenError) as error:
+    except (SettingsError, registered.RegistryError, OptionError, ClusterError) as error:
         _refuse(str(error))
+
+
+def _told(settings: Settings, files: list[Path] | None) -> registered.Registered | None:
+    """Reads what ``files`` say; None without files, if there is a Kafka to follow."""
+    if files:
+        return registered.read(files)
+    demand_listener(settings.bootstrap)
+    return None
 
 
 def _options(
@@ -105,7 +120,7 @@ def _print_places(settings: Settings, lanes: list[Lane]) -> None:
 
 
 def _places(settings: Settings, lanes: list[Lane], asked: int | None) -> dict[Lane, int]:
-    """The port of each lane; PortTakenError if one of them, or of their metrics, is in use."""
+    """Returns the port of each lane; raises PortTakenError if one of them, or of their metrics, is in use."""
     places = {lane: _port(settings, lane, asked) for lane in lanes}
     metrics = [(settings.metrics_host, settings.gateway_metrics(lane)) for lane in lanes]
     demand_own("this gateway", *((HOST, port) for port in places.values()), *metrics)

@@ -21,11 +21,10 @@ from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import Publisher, PublishError
 from streams.kafka.readiness import demand_listener
 from streams.kafka.start_check import demand_safe
-from streams.kafka.tail import Tail
+from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
 from streams.log import Event
 from streams.settings import Settings, SettingsError, load
 
-_REGISTRY_WAIT_MS: Final = 500
 _CATCH_UP_S: Final = 30.0
 _STALE_MS: Final = 30_000
 
@@ -74,7 +73,7 @@ def intake(
 async def _run(settings: Settings) -> None:
     stop = stop_asked()
     directory = Directory(dev=settings.dev)
-    registry = Tail(settings.bootstrap, topics.REGISTRY, directory.apply, wait_ms=_REGISTRY_WAIT_MS)
+    registry = Tail(settings.bootstrap, topics.REGISTRY, directory.apply, wait_ms=REGISTRY_WAIT_MS)
     publisher = Publisher(settings.bootstrap, "intake")
     await publisher.start()
     try:

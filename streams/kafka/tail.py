@@ -23,6 +23,9 @@ from streams import clock
 from streams.kafka.fatal import Exit, fatal
 from streams.kafka.reader import LogRecord
 
+REGISTRY_WAIT_MS = 500
+"""How long a fetch of the registry may find nothing. A change comes at once all the same; nobody asks how fresh it is."""
+
 _WAIT_MS = 40
 _FETCH_BYTES = 4 * 1024 * 1024
 _START_DEADLINE_S = 10.0
@@ -72,7 +75,10 @@ class Tail:
             fetch_max_wait_ms=self._wait_ms,
             max_partition_fetch_bytes=_FETCH_BYTES,
         )
-        await consumer.start()
+        try:
+            await consumer.start()
+        except aiokafka.errors.KafkaError:
+            fatal(Exit.DEADLINE, step="tail_start", topic=self.topic)
         self._time_fetches(consumer._fetcher)  # noqa: SLF001 - hooked internals, checked by selftest
         self._consumer = consumer
         await self._position(consumer)

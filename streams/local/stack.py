@@ -163,13 +163,16 @@ class Stack:
 
     def _planned(self) -> list[Process]:
         settings = self.settings
-        told = ("--registry", str(self.plan.registry.absolute()), *self.plan.gateway_options)
         rows: list[tuple[str, tuple[str, ...], int]] = [
             ("ledger", ("ledger",), settings.ledger_metrics_port),
             ("webhook", ("webhook",), settings.webhook_metrics_port),
         ]
         rows += [
-            (f"gateway-{lane.word}", ("gateway", "--lane", lane.word, *told), settings.gateway_metrics(lane))
+            (
+                f"gateway-{lane.word}",
+                ("gateway", "--lane", lane.word, *self.plan.gateway_options),
+                settings.gateway_metrics(lane),
+            )
             for lane in Lane
         ]
         rows += [

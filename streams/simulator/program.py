@@ -10,13 +10,16 @@ import gc
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
+from schemas import topics
 from schemas.names import Lane
 from streams import clock, zeroes
 from streams.endings import stop_asked
 from streams.health import Health
+from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
 from streams.kept import GATEWAY_LOG, KeptError, open_kept
 from streams.log import Event, log
 from streams.settings import Settings, raw
@@ -25,6 +28,8 @@ from streams.simulator.faults import Fault, parse
 from streams.simulator.registered import Registered
 from streams.simulator.server import Listener
 from streams.simulator.station import Plan, Station
+
+_CATCH_UP_S: Final = 30.0
 
 
 class OptionError(ValueError):
@@ -61,9 +66,28 @@ def plan_of(settings: Settings, lane: Lane, *, seed: int, profile: str = "real",
 
 
 async def serve(
-    plan: Plan, registered: Registered, settings: Settings, *, lane: Lane, port: int, with_parent: bool = False
+    plan: Plan, told: Registered | None, settings: Settings, *, lane: Lane, port: int, with_parent: bool = False
 ) -> None:
-    """Run until told to stop. Raises ``OSError`` if a port is taken or the log cannot be written."""
+    """Run until told to stop. Raises ``OSError`` if a port is taken or the log cannot be written.
+
+    ``told`` is what is registered; None follows Kafka's `registry` topic, and nothing listens before it was read to its end.
+    """
+    if told is not None:
+        await _serve(plan, told, settings, lane=lane, port=port, with_parent=with_parent)
+        return
+    registered = Registered()
+    tail = Tail(settings.bootstrap, topics.REGISTRY, registered.apply, wait_ms=REGISTRY_WAIT_MS)
+    await tail.start()
+    try:
+        await tail.caught_up(_CATCH_UP_S)
+        await _serve(plan, registered, settings, lane=lane, port=port, with_parent=with_parent)
+    finally:
+        await tail.stop()
+
+
+async def _serve(
+    plan: Plan, registered: Registered, settings: Settings, *, lane: Lane, port: int, with_parent: bool
+) -> None:
     station = Station(plan, registered, clock.now_ms)
     zeroes.gateway(lane)
     # What was recalled lives as long as the process: keep the collector from walking over it.

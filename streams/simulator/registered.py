@@ -1,16 +1,22 @@
-"""What the gateway has been told: accounts, senders, approved templates. Read once at start, from files.
+"""Holds what the gateway was told: accounts, senders, approved templates. From Kafka's `registry` topic, or from files.
 
-The files are those of ``fanfare registry apply`` (YAML or JSON lists of ``schemas/registry.py`` entries); the gateway
-reads what concerns it. It never asks the broker: a real one has its own record of who was approved.
+Topic and files are those of ``fanfare registry apply`` (``schemas/registry.py``); the gateway takes what concerns it and
+reads the records with code of its own, so that a mistake of the broker's reader shows as a refusal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import yaml
 
-from schemas.registry import Business, Entry, Sender, Template
+from schemas import topics
+from schemas.registry import Business, Entry, Sender, Template, key_of
+from streams.kafka.reader import LogRecord
+from streams.log import Event, log
+
+_decoder: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
 
 
 class RegistryError(Exception):
@@ -20,11 +26,33 @@ class RegistryError(Exception):
 class Registered:
     """Accounts, senders and templates. Looked up by what a frame says."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        listed = list(entries)
-        self.businesses = {entry.id: entry for entry in listed if isinstance(entry, Business)}
-        self.senders = {entry.id: entry for entry in listed if isinstance(entry, Sender)}
-        self._templates = {(t.business, t.id, t.version): t for t in listed if isinstance(t, Template)}
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self.businesses: dict[str, Business] = {}
+        self.senders: dict[str, Sender] = {}
+        self._templates: dict[tuple[str, str, int], Template] = {}
+        for entry in entries:
+            self._add(entry)
+
+    def apply(self, _partition: int, records: Sequence[LogRecord]) -> None:
+        """Applies the next records of the `registry` topic; one that is no entry changes nothing and is logged."""
+        for record in records:
+            try:
+                self.apply_one((record.key or b"").decode(errors="replace"), record.value)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                log(Event.RECORD_UNREADABLE, component="gateway", topic=topics.REGISTRY, offset=record.offset)
+
+    def apply_one(self, key: str, value: bytes | None) -> None:
+        """Applies an entry that stands under ``key``, or the removal of ``key`` (None). Raises ``MsgspecError`` for neither.
+
+        A new version of a template is approved beside the older ones, because requests that were accepted before still
+        name those. A removal takes all versions. What stands under the key of another entry changes nothing.
+        """
+        if value is None:
+            self._remove(key)
+            return
+        entry = _decoder.decode(value)
+        if key_of(entry) == key:
+            self._add(entry)
 
     def template(self, business: str, template: str, version: int) -> Template | None:
         """The template that ``business`` means: its own, else one for everybody; None if there is none."""
@@ -42,6 +70,29 @@ class Registered:
         if account is None or number is None:
             return False
         return account.active and number.active and number.business == business and self.throughput(sender, lane) > 0
+
+    def _add(self, entry: Entry) -> None:
+        match entry:
+            case Business():
+                self.businesses[entry.id] = entry
+            case Sender():
+                self.senders[entry.id] = entry
+            case Template():
+                self._templates[entry.business, entry.id, entry.version] = entry
+            case _:
+                """Prices, keys and the deployment do not concern a gateway."""
+
+    def _remove(self, key: str) -> None:
+        kind, _, name = key.partition("/")
+        match kind:
+            case "business":
+                self.businesses.pop(name, None)
+            case "sender":
+                self.senders.pop(name, None)
+            case "template":
+                self._templates = {held: one for held, one in self._templates.items() if one.id != name}
+            case _:
+                """Nothing of that kind is held."""
 
 
 def read(paths: Iterable[Path]) -> Registered:
