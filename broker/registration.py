@@ -86,6 +86,8 @@ def _business(entry: Business) -> Iterator[str]:
         yield f"{HEARTBEAT_BUSINESS} and {HEARTBEAT_BUSINESS}-... are Fanfare's own"
     if not entry.name.strip():
         yield "name must not be empty: people see it"
+    if wrong := [number for number in entry.test_numbers if not _NUMBER.fullmatch(number)]:
+        yield f"test_numbers: {wrong[0]} is not E.164, like +18005550101"
 
 
 def _sender(entry: Sender, registry: Registry) -> Iterator[str]:

@@ -28,7 +28,7 @@ _NOTIFICATION: Final[Sentences] = {
     "facet": "The side of the subject that this is about: `departure`. `*` is all of it. Lane update only.",
     "version": "Rises with each word about (subject, facet): an older one is never told after a newer one.",
     "labels": "Your own words for reports; they decide nothing.",
-    "test": "Marks a rehearsal: it travels like any other, and the gateway is told.",
+    "test": "Marks a rehearsal: never billed, and only to recipients that are registered as the business's test numbers.",
 }
 _PEOPLE: Final[Mapping[str, Sentences]] = {
     "To": {
@@ -106,6 +106,7 @@ _REGISTRY: Final[Mapping[str, Sentences]] = {
         "verified": "Whether somebody has looked at who they are.",
         "plan": "What they pay for.",
         "active": "Switched off, every event of theirs is refused.",
+        "test_numbers": "E.164. Whom `test: true` reaches, and nobody else.",
     },
     "Sender": {
         "id": "`<business>/<name>`.",

@@ -35,6 +35,8 @@ class Business(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     verified: bool = False
     plan: str = "free"
     active: bool = True
+    test_numbers: tuple[str, ...] = ()
+    """E.164: the only people whom ``test: true`` reaches, so that nobody else is told for nothing."""
 
 
 class Sender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="sender"):

@@ -102,6 +102,8 @@ def _place_of(refusal: Refusal, sender: str | None) -> Path:
             return ("data",) if sender is None else ("data", "sender")
         case Reason.INVALID_FIELD:
             return ("data", "to", "recipients")
+        case Reason.INVALID_RECIPIENT:
+            return ("data", "to")
         case _:
             return ("data", "template")
 

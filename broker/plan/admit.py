@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from broker.heartbeat import TEMPLATES, is_heartbeat
+from broker.heartbeat import TEMPLATES, addresses, is_heartbeat
 from broker.plan.answer import Named
 from broker.plan.content import Content, content_of
 from broker.plan.inputs import PlanInput, first_origin, reserved_header
@@ -104,7 +104,7 @@ def content_fingerprint(event: CloudEvent) -> bytes:
 def _typed(named: Named, event: CloudEvent, given: PlanInput, policy: PlanPolicy) -> Admitted:
     match event.type:
         case type_ if type_ == NOTIFICATION_TYPE:
-            return _notice(named, event, given, policy.lane)
+            return _notice(named, event, given, policy)
         case type_ if type_ == OPTIN_TYPE:
             change = _optin(event, policy.lane)
             return Malformed(change, named) if isinstance(change, Refusal) else Membership(named, change)
@@ -119,24 +119,35 @@ def _typed(named: Named, event: CloudEvent, given: PlanInput, policy: PlanPolicy
             return Malformed(Refusal(Reason.UNKNOWN_TYPE, detail), named)
 
 
-def _notice(named: Named, event: CloudEvent, given: PlanInput, lane: Lane) -> Notice | Malformed:
-    content = content_of(event, lane)
+def _notice(named: Named, event: CloudEvent, given: PlanInput, policy: PlanPolicy) -> Notice | Malformed:
+    content = content_of(event, policy.lane)
     if isinstance(content, Refusal):
         return Malformed(content, named)
-    if refusal := _impostor(named, content, lane):
+    if refusal := _impostor(named, content, policy):
         return Malformed(refusal, named)
     return Notice(named, event, content, content_fingerprint(event), first_origin(given))
 
 
-def _impostor(named: Named, content: Content, lane: Lane) -> Refusal | None:
-    """What a business of Fanfare's own may not say. Nobody reads its status, so this is refused by form: a dead letter tells."""
+def _impostor(named: Named, content: Content, policy: PlanPolicy) -> Refusal | None:
+    """Returns the refusal of anything but a heartbeat to null recipients under a business of Fanfare's own.
+
+    Nobody reads such a business's status, so this is refused by form: a dead letter tells.
+    """
+    if not is_heartbeat(named.business):
+        return None
     body = content.body
-    if not is_heartbeat(named.business) or (body.test and body.template == TEMPLATES[lane]):
+    if body.test and body.template == TEMPLATES[policy.lane] and _reaches_nobody(content, policy):
         return None
     return Refusal(
         Reason.UNKNOWN_TEMPLATE,
-        "Businesses of Fanfare's own send heartbeats and nothing else: publish under the source of your business.",
+        "Businesses of Fanfare's own send heartbeats and nothing else, to nobody: publish under the source of your business.",
     )
+
+
+def _reaches_nobody(content: Content, policy: PlanPolicy) -> bool:
+    """Returns True if all recipients are null recipients; a list has other people."""
+    null = addresses(policy.pepper, policy.shards)
+    return bool(content.people) and all(person.address in null for person in content.people)
 
 
 def _optin(event: CloudEvent, lane: Lane) -> Change | Refusal:

@@ -14,7 +14,7 @@ from schemas import topics
 from schemas.names import Lane
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
-from schemas.registry import CATEGORY_LANE, Category, PriceCard, Sender, Template
+from schemas.registry import CATEGORY_LANE, Business, Category, PriceCard, Sender, Template
 from schemas.wire.text import echo, nearest, suggestion
 
 
@@ -42,7 +42,8 @@ def parties_of(notice: Notice, registry: Registry, lane: Lane) -> Parties | Refu
     card = _card(template, category, lane, registry.newest_card())
     if isinstance(card, Refusal):
         return card
-    return _unasked(notice, category) or Parties(sender, template, category, card)
+    refusal = _rehearsed(notice, registry.businesses[business]) if body.test else _unasked(notice, category)
+    return refusal or Parties(sender, template, category, card)
 
 
 def unknown_business() -> Refusal:
@@ -93,6 +94,30 @@ def _unasked(notice: Notice, category: Category) -> Refusal | None:
         Reason.INVALID_FIELD,
         "data.to.recipients: an offer goes to people who opted in; publish a fanfare.optin.v1 event about them and name its "
         "list in data.to.list.",
+    )
+
+
+def _rehearsed(notice: Notice, business: Business) -> Refusal | None:
+    """Returns the refusal of a test that would reach anybody but the business's test numbers. Heartbeats reach nobody.
+
+    Tests are never billed, so whoever could send them to anybody would deliver for nothing.
+    """
+    if is_heartbeat(business.id):
+        return None
+    to = notice.content.body.to
+    if to.list is not None:
+        return Refusal(
+            Reason.INVALID_RECIPIENT,
+            "data.to.list: a test reaches registered test numbers only; name them in data.to.recipients, or leave data.test out.",
+        )
+    known = {f"tel:{number}" for number in business.test_numbers}
+    stranger = next((person for person in notice.content.people if person.address not in known), None)
+    if stranger is None:
+        return None
+    return Refusal(
+        Reason.INVALID_RECIPIENT,
+        f"data.to.recipients[{stranger.position}] is no test number of the business: leave data.test out, or have the number "
+        "registered in its test_numbers.",
     )
 
 

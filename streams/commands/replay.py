@@ -53,7 +53,10 @@ def main(
         ),
     ] = None,
     test: Annotated[
-        bool, typer.Option("--test", help="Mark notifications as tests (data.test); opt-ins have no such mark.")
+        bool,
+        typer.Option(
+            "--test", help="Mark notifications as tests (data.test): they reach registered test numbers only."
+        ),
     ] = False,
     bootstrap: BootstrapOption = None,
 ) -> None:

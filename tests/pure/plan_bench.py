@@ -32,7 +32,7 @@ LANE_PARAMS: Final[dict[Lane, dict[str, Any]]] = {
 }
 
 ENTRIES: Final[tuple[Entry, ...]] = (
-    Business(BUSINESS, "Airline"),
+    Business(BUSINESS, "Airline", test_numbers=("+12015550001", "+12015550002")),
     Business("sleeper", "Sleeper", active=False),
     Business("loner", "Loner"),
     Sender("airline/main", BUSINESS, "+12015550100", rate_per_s=100, default=True),

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from broker.deliver.versions import Versions
+from broker.heartbeat import addresses as null_addresses
 from broker.plan.answer import Answer
 from broker.plan.engine import outputs
 from schemas.names import Lane, recipient_id
@@ -294,12 +295,17 @@ def test_heartbeats_are_accepted_untold_and_nothing_else_is() -> None:
         msgspec.structs.replace(bench.registry.senders["airline/main"], id="fanfare-0/m", business="fanfare-0")
     )
     bench.registry.add(Template("fanfare_heartbeat_update", "utility", (), {"en": "x"}))
-    beat = event(data={"template": "fanfare_heartbeat_update", "params": {}, "test": True}, **from_heart)
+    beating = {"template": "fanfare_heartbeat_update", "params": {}, "test": True}
+    null = {"recipients": [{"address": null_addresses(PEPPER, SHARDS)[0]}]}
+    beat = event(data=beating | {"to": null}, **from_heart)
     bench.policy = msgspec.structs.replace(bench.policy, shard=given(beat).origin.partition)
     assert [entry.verdict for entry in bench.run(given(beat)).journal] == [0]
     assert not bench.run(given(beat, 1)).journal
     assert not bench.direct
-    assert not bench.run(given(event(**from_heart) | {"id": "2"}, 2)).journal
-    (letter,) = bench.direct
-    assert isinstance(letter, DeadLetter)
-    assert (letter.business, letter.reason) == ("fanfare-0", Reason.UNKNOWN_TEMPLATE.word)
+    somebody = event(data=beating, **from_heart)
+    everybody = event(data=beating | {"to": {"list": "l"}}, **from_heart)
+    for offset, other in enumerate((event(**from_heart), somebody, everybody), start=2):
+        assert not bench.run(given(other | {"id": str(offset)}, offset)).journal
+        letter = bench.direct.pop()
+        assert isinstance(letter, DeadLetter)
+        assert (letter.business, letter.reason) == ("fanfare-0", Reason.UNKNOWN_TEMPLATE.word)
