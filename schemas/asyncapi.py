@@ -13,12 +13,12 @@ from schemas.documents import DEAD_LETTER_TITLE
 from schemas.names import Lane
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, STATUS_TYPE
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS, WINDOWS, Topic
+from schemas.wire.cloudevents import CONTENT_TYPE, STRUCTURED
 
 Document = dict[str, Any]
 
 VERSION: Final = "3.1.0"
 _BINDING: Final = "0.5.0"
-_STRUCTURED: Final = "application/cloudevents+json"
 
 _ABOUT: Final = """\
 Fanfare is a notification broker: businesses publish *what happened* to `requests.<lane>`, and Fanfare decides who may be told,
@@ -52,7 +52,7 @@ def asyncapi(generated: Mapping[str, Document], events: Mapping[str, Document]) 
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
-        "defaultContentType": _STRUCTURED,
+        "defaultContentType": STRUCTURED,
         "servers": {
             "development": {
                 "host": "127.0.0.1:9092",
@@ -81,7 +81,10 @@ def _channels() -> Iterator[tuple[str, Document]]:
     yield topics.REGISTRY, _channel(shared[topics.REGISTRY], _REGISTERED, ["registryEntry"])
 
 
-_STATUS_ORDER: Final = "Of two with the same request and shard, the higher seq is the newer word."
+_STATUS_ORDER: Final = (
+    "Of two with the same request and shard, the higher seq is the newer word. Each record is a CloudEvent in structured mode "
+    "and says so in its header `content-type`."
+)
 _OPERATORS: Final = (
     "For operators: records that were refused before they had a name, and poison. `fanfare dead-letters ls` reads it."
 )
@@ -148,18 +151,28 @@ def _messages(examples: Mapping[str, list[Document]]) -> Document:
         ("deadLetter", DEAD_LETTER_TITLE, "DeadLetter", "A record that was set aside.", "source"),
         ("registryEntry", "fanfare registry entry", "RegistryEntry", "Who may send what.", "kind/id"),
     )
-    return {
+    found: Document = {
         name: {
             "name": title,
             "title": title,
             "summary": summary,
-            "contentType": _STRUCTURED if schema.endswith("Event") else "application/json",
+            "contentType": STRUCTURED if schema.endswith("Event") else "application/json",
             "payload": {"$ref": f"#/components/schemas/{schema}"},
             "bindings": {"kafka": {"key": {"type": "string", "description": _KEYS[key]}, "bindingVersion": _BINDING}},
             "examples": examples[name],
         }
         for name, title, schema, summary, key in rows
     }
+    found["status"]["headers"] = _STATUS_HEADERS
+    return found
+
+
+_STATUS_HEADERS: Final[Document] = {
+    "type": "object",
+    "description": "Of the record, as CloudEvents' Kafka binding has them for structured mode.",
+    "properties": {CONTENT_TYPE: {"const": STRUCTURED, "description": "By it a receiver knows the mode."}},
+    "required": [CONTENT_TYPE],
+}
 
 
 _KEYS: Final = {

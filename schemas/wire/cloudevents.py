@@ -23,6 +23,8 @@ Headers = Sequence[tuple[str, bytes]]
 
 CONTENT_TYPE: Final = "content-type"
 STRUCTURED: Final = "application/cloudevents+json"
+STRUCTURED_HEADERS: Final[tuple[tuple[str, bytes], ...]] = ((CONTENT_TYPE, STRUCTURED.encode()),)
+"""The headers of every record that holds an event of ours: by them a receiver knows the mode."""
 _PREFIX: Final = "ce_"
 
 
@@ -68,7 +70,7 @@ def decode(value: bytes | None, headers: Headers, *, max_bytes: int = MAX_REQUES
 
 
 def encode_status(status: Status) -> bytes:
-    """A status as a structured event, ready for ``status.<business>``. Its id is (request, shard, seq)."""
+    """A status as a structured event; its id is (request, shard, seq). The record also carries ``STRUCTURED_HEADERS``."""
     return _encoder.encode(
         {
             "specversion": "1.0",

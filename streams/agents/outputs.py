@@ -13,7 +13,7 @@ from schemas import topics
 from schemas.facts import Charge, Suppression, Suppressions
 from schemas.names import Lane, partition_of
 from schemas.status import DeadLetter, Status
-from schemas.wire.cloudevents import encode_status
+from schemas.wire.cloudevents import STRUCTURED_HEADERS, encode_status
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import Outgoing
 
@@ -29,7 +29,13 @@ def dead_letter(letter: DeadLetter) -> Outgoing:
 
 def status_record(business: str, status: Status) -> Outgoing:
     """An answer as it stands on the business's own topic."""
-    return Outgoing(topics.status(business), encode_status(status), key=status.request.encode(), partition=0)
+    return Outgoing(
+        topics.status(business),
+        encode_status(status),
+        key=status.request.encode(),
+        partition=0,
+        headers=STRUCTURED_HEADERS,
+    )
 
 
 def charge_record(charge: Charge, *, lane: Lane, shard: int, shards: int, now_ms: int) -> Outgoing:

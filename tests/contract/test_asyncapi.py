@@ -92,13 +92,16 @@ def test_each_topic_is_as_the_catalogue_has_it() -> None:
             assert set(re.findall(r"\w+", known[address].key)) & set(re.findall(r"\w+", key["description"].lower()))
 
 
-def test_a_dead_letter_and_a_status_have_the_keys_that_are_told() -> None:
+def test_a_dead_letter_and_a_status_have_the_keys_and_headers_that_are_told() -> None:
     """As plan writes them."""
     letter = dead_letter(DeadLetter("requests.otp", 3, 1, "poison", "x", "plan", 1, "00"))
     assert letter.key == b"requests.otp-3"
     assert "<topic>-<partition>" in MESSAGES["deadLetter"]["bindings"]["kafka"]["key"]["description"]
     status = status_record("shop", Status(request="name", source="//a/b", id="1", state="closed", seq=1, at_ms=1))
     assert status.key == b"name"
+    headers = jsonschema_rs.validator_for(MESSAGES["status"]["headers"])
+    headers.validate({name: value.decode() for name, value in status.headers})
+    assert not headers.is_valid({})
 
 
 def test_it_has_the_shape_of_asyncapi_3() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cloudevents.core.bindings.kafka import KafkaMessage, from_structured, to_binary, to_structured
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka, to_binary, to_structured
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent as SdkEvent
 from hypothesis import given
@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from schemas.reasons import Reason
 from schemas.request import CloudEvent
 from schemas.status import Status
-from schemas.wire.cloudevents import RefusedEvent, decode, encode_status
+from schemas.wire.cloudevents import RefusedEvent, decode
 from schemas.wire.envelope import EXAMPLE, MAX_ATTRIBUTE_CHARS
 from schemas.wire.instants import ms_of, text_of
+from streams.agents.outputs import status_record
 
 FORMAT = JSONFormat()
 TIME = datetime(2026, 11, 22, 6, 40, 0, 123000, tzinfo=UTC)
@@ -84,16 +85,18 @@ def test_data_as_bytes_is_data() -> None:
 
 
 def test_what_we_write_the_sdk_reads() -> None:
-    """A status is a structured event for anybody's library."""
+    """A status is a structured event for anybody's library, which is told the mode by the record's own header."""
     status = Status(request="abc", source="//a/b", id="1", state="running", seq=3, at_ms=1_790_000_000_123, shard=2)
-    message = KafkaMessage({"content-type": b"application/cloudevents+json"}, b"k", encode_status(status))
-    event = from_structured(message, FORMAT, SdkEvent)
+    written = status_record("shop", status)
+    assert written.value is not None
+    assert dict(written.headers)["content-type"].startswith(b"application/cloudevents")
+    event = from_kafka(KafkaMessage(dict(written.headers), written.key, written.value), FORMAT, SdkEvent)
     assert event.get_type() == "fanfare.status.v1"
     assert event.get_id() == "abc.2.3"
     assert event.get_subject() == "abc"
     assert event.get_time() == datetime.fromtimestamp(1_790_000_000.123, UTC)
     assert msgspec.convert(event.get_data(), Status) == status
-    assert isinstance(decode(message.value, ()), CloudEvent), "and we read it ourselves"
+    assert isinstance(decode(written.value, written.headers), CloudEvent), "and we read it ourselves"
 
 
 WHOLE = msgspec.json.encode(

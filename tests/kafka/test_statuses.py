@@ -5,11 +5,19 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+import msgspec
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import NewTopic
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
 
+from schemas.status import Status
 from schemas.topics import status
+from streams.agents.outputs import status_record
 from streams.kafka.ports import free_ports
+from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.readiness import admin, wait_leaders
 from streams.kafka.scan import ScanError
 from streams.kafka.statuses import follow_statuses
@@ -67,3 +75,22 @@ async def test_no_kafka_is_a_sentence() -> None:
     with pytest.raises(ScanError, match=f"no Kafka answers at 127.0.0.1:{port}"):
         async for _ in follow_statuses(f"127.0.0.1:{port}"):
             pass
+
+
+async def test_a_status_is_an_event_for_a_receiver_that_keeps_to_the_binding(kafka: RealKafka) -> None:
+    """The record as it stands in Kafka says by its header that it is structured; CloudEvents' own library finds the event."""
+    topic = await new_business(kafka)
+    told = Status(request="abc", source="//shop/till", id="1", state="running", seq=3, at_ms=1_790_000_000_123)
+    producer = ConfirmedProducer(kafka.bootstrap, "test")
+    await producer.start()
+    await producer.confirm([status_record(topic.removeprefix("status."), told)])
+    await producer.stop()
+    place = TopicPartition(topic, 0)
+    async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap) as consumer, asyncio.timeout(20):
+        consumer.assign([place])
+        await consumer.seek_to_beginning(place)
+        record = await consumer.getone()
+    assert tuple(record.headers) == (("content-type", b"application/cloudevents+json"),)
+    event = from_kafka(KafkaMessage(dict(record.headers), record.key, record.value), JSONFormat(), CloudEvent)
+    assert (event.get_type(), event.get_subject()) == ("fanfare.status.v1", "abc")
+    assert msgspec.convert(event.get_data(), Status) == told
