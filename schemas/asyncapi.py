@@ -211,6 +211,7 @@ _STATUS_EVENT: Final[Document] = {
         "time": {"type": "string", "format": "date-time", "description": "When this was found."},
         "subject": {"type": "string", "description": "The request's name."},
         "datacontenttype": {"const": "application/json", "description": "What data is."},
+        "traceparent": {"type": "string", "description": "W3C Trace Context of your request, if it had one."},
         "data": {"$ref": "#/components/schemas/Status"},
     },
     "required": ["specversion", "type", "source", "id", "time", "subject", "data"],

@@ -51,6 +51,7 @@ def _statuses() -> Iterator[Document]:
     source, event_id = "//shop-parcelo/parcels", "delivered-1"
     name = text_of(request_name(Lane.UPDATE, source, event_id))
     accepted = Status(request=name, source=source, id=event_id, state="accepted", seq=41, at_ms=_AT_MS, shards=1)
+    accepted = msgspec.structs.replace(accepted, labels={"depot": "north"})
     closed = msgspec.structs.replace(
         accepted, state="closed", seq=97, at_ms=_AT_MS + MINUTE_MS, shard=3, counts={"read": 1, "delivered": 1}
     )

@@ -13,7 +13,7 @@ _ENVELOPE: Final[Sentences] = {
     "time": "When the fact happened, RFC 3339 with an offset. An event that is older than the lane's window is stale.",
     "subject": "What it is about: `flight/UA1545/2013-02-08`. With facet and version it names a fact.",
     "expirytime": "Until when it is worth telling, RFC 3339. Required in the lanes otp and update; nothing is handed off later.",
-    "traceparent": "W3C Trace Context, kept with the request. A broken one is dropped.",
+    "traceparent": "W3C Trace Context: it comes back in statuses and goes on to the gateway. A broken one is dropped.",
     "tracestate": "Taken and not used.",
     "partitionkey": "Taken and not used.",
     "datacontenttype": "`application/json`, or left out.",
@@ -27,7 +27,7 @@ _NOTIFICATION: Final[Sentences] = {
     "params": "What goes into the template's slots, for all recipients alike.",
     "facet": "The side of the subject that this is about: `departure`. `*` is all of it. Lane update only.",
     "version": "Rises with each word about (subject, facet): an older one is never told after a newer one.",
-    "labels": "Your own words for reports; they decide nothing.",
+    "labels": "Your own words: they come back in every status and decide nothing.",
     "test": "Marks a rehearsal: never billed, and only to recipients that are registered as the business's test numbers.",
 }
 _PEOPLE: Final[Mapping[str, Sentences]] = {
@@ -75,6 +75,8 @@ _ANSWERS: Final[Mapping[str, Sentences]] = {
         "retry_at_ms": "When the same may be asked again with success, ms since 1970; 0 where time does not help.",
         "counts": "How many messages are in which state or ended for which reason.",
         "recipients": "What became of each explicit recipient.",
+        "labels": "Those of your request; none if its data could not be read.",
+        "traceparent": "That of your request; the event's attribute of this name says the same.",
     },
     "RecipientStatus": {
         "recipient": "The id of the person: a keyed hash of the address.",

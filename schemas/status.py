@@ -35,6 +35,10 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     retry_at_ms: int = 0
     counts: dict[str, int] = {}
     recipients: tuple[RecipientStatus, ...] = ()
+    labels: dict[str, str] = {}
+    """Those of the request, unchanged."""
+    traceparent: str = ""
+    """That of the request, unchanged; the event has it as its attribute, too."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):

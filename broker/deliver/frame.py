@@ -146,6 +146,7 @@ def _section(item: Item, part: Part, rules: Rules) -> Section:
         collapse=fact,
         version=terms.version,
         test=terms.test,
+        traceparent=terms.trace,
     )
 
 

@@ -7,10 +7,11 @@ before ``data`` is looked at: a record that goes to another partition is not tak
 from typing import Final, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from broker.heartbeat import TEMPLATES, addresses, is_heartbeat
 from broker.plan.answer import Named
-from broker.plan.content import Content, content_of
+from broker.plan.content import Content, content_of, labels_in
 from broker.plan.inputs import PlanInput, first_origin, reserved_header
 from broker.plan.optin import Change, change_of
 from broker.plan.policy import PlanPolicy
@@ -68,6 +69,7 @@ def admit(given: PlanInput, policy: PlanPolicy) -> Admitted:
         return Malformed(event.refusal, _if_own(named, given))
     if named is None:
         return Malformed(Refusal(Reason.INVALID_FIELD, "source must look like //<business>/<system>."))
+    named = replace(named, traceparent=event.traceparent or "")
     if not _owns(named, given):
         return Malformed(
             Refusal(
@@ -76,7 +78,7 @@ def admit(given: PlanInput, policy: PlanPolicy) -> Admitted:
             )
         )
     if refusal := reserved_header(given):
-        return Malformed(refusal, named)
+        return Malformed(refusal, _labelled(named, event))
     partition = partition_of(named.business.encode(), policy.shards)
     if partition != policy.shard:
         return _elsewhere(named, partition, given)
@@ -116,16 +118,21 @@ def _typed(named: Named, event: CloudEvent, given: PlanInput, policy: PlanPolicy
             detail = (
                 f"There is no type {echo(other)}{nearest(other, _TYPES) or '; known are ' + ' and '.join(_TYPES) + '.'}"
             )
-            return Malformed(Refusal(Reason.UNKNOWN_TYPE, detail), named)
+            return Malformed(Refusal(Reason.UNKNOWN_TYPE, detail), _labelled(named, event))
 
 
 def _notice(named: Named, event: CloudEvent, given: PlanInput, policy: PlanPolicy) -> Notice | Malformed:
     content = content_of(event, policy.lane)
     if isinstance(content, Refusal):
-        return Malformed(content, named)
+        return Malformed(content, _labelled(named, event))
+    named = replace(named, labels=content.body.labels)
     if refusal := _impostor(named, content, policy):
         return Malformed(refusal, named)
     return Notice(named, event, content, content_fingerprint(event), first_origin(given))
+
+
+def _labelled(named: Named, event: CloudEvent) -> Named:
+    return replace(named, labels=labels_in(event))
 
 
 def _impostor(named: Named, content: Content, policy: PlanPolicy) -> Refusal | None:

@@ -10,6 +10,7 @@ import hashlib
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from broker.letters import attempt_of
 from broker.plan.inputs import PlanInput
@@ -44,6 +45,22 @@ class Named(msgspec.Struct, frozen=True):
     source: str
     id: str
     name: bytes
+    traceparent: str = ""
+    labels: dict[str, str] = {}
+    """Those of the request, as far as its data could be read."""
+
+    def status(self, state: str, *, seq: int, at_ms: int) -> Status:
+        """Returns the beginning of an answer about the event; what else is to be said is put in by the caller."""
+        return Status(
+            request=text_of(self.name),
+            source=self.source,
+            id=self.id,
+            state=state,
+            seq=seq,
+            at_ms=at_ms,
+            labels=self.labels,
+            traceparent=self.traceparent,
+        )
 
 
 def verdict_answer(entry: Planned, terms: Terms, shards: int) -> Answer:
@@ -60,19 +77,16 @@ def verdict_answer(entry: Planned, terms: Terms, shards: int) -> Answer:
         reason="" if accepted else Reason(entry.verdict).word,
         detail=entry.detail,
         retry_at_ms=0 if accepted else entry.start_ms,
+        labels=terms.labels,
+        traceparent=terms.trace,
     )
     return Answer(terms.business, status)
 
 
 def refused_answer(named: Named, refusal: Refusal, offset: int, now_ms: int) -> Answer:
     """The answer about an event that is refused by its form alone: nothing is appended for it."""
-    status = Status(
-        request=text_of(named.name),
-        source=named.source,
-        id=named.id,
-        state="refused",
-        seq=offset,
-        at_ms=now_ms,
+    status = replace(
+        named.status("refused", seq=offset, at_ms=now_ms),
         reason=refusal.reason.word,
         detail=refusal.detail,
         retry_at_ms=refusal.retry_at_ms,
@@ -82,13 +96,8 @@ def refused_answer(named: Named, refusal: Refusal, offset: int, now_ms: int) -> 
 
 def repeated_answer(named: Named, offset: int, *, now_ms: int, accepted_ms: int) -> Answer:
     """The answer about an event that was accepted before with the same content. The request stays accepted."""
-    status = Status(
-        request=text_of(named.name),
-        source=named.source,
-        id=named.id,
-        state="accepted",
-        seq=offset,
-        at_ms=now_ms,
+    status = replace(
+        named.status("accepted", seq=offset, at_ms=now_ms),
         reason=Reason.DUPLICATE.word,
         detail=f"The same event was accepted at {instant(accepted_ms)}; nothing is done twice.",
     )
@@ -106,15 +115,7 @@ def conflict(accepted_ms: int) -> Refusal:
 
 def taken_answer(named: Named, offset: int, *, now_ms: int, members: int) -> Answer:
     """The answer about an opt-in event that was taken over into the audience."""
-    status = Status(
-        request=text_of(named.name),
-        source=named.source,
-        id=named.id,
-        state="accepted",
-        seq=offset,
-        at_ms=now_ms,
-        counts={"members": members},
-    )
+    status = replace(named.status("accepted", seq=offset, at_ms=now_ms), counts={"members": members})
     return Answer(named.business, status)
 
 

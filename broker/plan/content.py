@@ -52,6 +52,15 @@ _NOTIFICATION: Final = closed.Shape(
 _notifications: Final = msgspec.json.Decoder(Notification)
 
 
+class _Labelled(msgspec.Struct, frozen=True):
+    """The labels alone, of data that may be refused for something else."""
+
+    labels: dict[str, str] = {}
+
+
+_labelled: Final = msgspec.json.Decoder(_Labelled)
+
+
 class Content(msgspec.Struct, frozen=True):
     """A notification of sound form."""
 
@@ -65,7 +74,7 @@ def content_of(event: CloudEvent, lane: Lane) -> Content | Refusal:
     body = closed.decode(_notifications, event.data, _NOTIFICATION)
     if isinstance(body, Refusal):
         return body
-    refusal = _addressed(body, lane) or _fact(event, body, lane) or _labels(body) or _texts(body)
+    refusal = _addressed(body, lane) or _fact(event, body, lane) or _labels(body.labels) or _texts(body)
     if refusal is not None:
         return refusal
     if event.expires_ms is None and lane is not Lane.CAMPAIGN:
@@ -75,6 +84,15 @@ def content_of(event: CloudEvent, lane: Lane) -> Content | Refusal:
         )
     people = people_of(body.to.recipients)
     return people if isinstance(people, Refusal) else Content(body, people)
+
+
+def labels_in(event: CloudEvent) -> dict[str, str]:
+    """Returns the labels of an event whatever else is wrong with it, so that its refusal carries them; none if they are bad."""
+    try:
+        labels = _labelled.decode(event.data).labels
+    except msgspec.MsgspecError:
+        return {}
+    return labels if _labels(labels) is None else {}
 
 
 def bad_list_name(name: str, place: str) -> Refusal | None:
@@ -116,10 +134,10 @@ def _fact(event: CloudEvent, body: Notification, lane: Lane) -> Refusal | None:
     return None
 
 
-def _labels(body: Notification) -> Refusal | None:
-    if len(body.labels) > MAX_LABELS:
-        return _invalid(f"data.labels has {len(body.labels)} labels; at most {MAX_LABELS} are taken")
-    if any(not _short(text, _LABEL_CHARS) for pair in body.labels.items() for text in pair):
+def _labels(labels: dict[str, str]) -> Refusal | None:
+    if len(labels) > MAX_LABELS:
+        return _invalid(f"data.labels has {len(labels)} labels; at most {MAX_LABELS} are taken")
+    if any(not _short(text, _LABEL_CHARS) for pair in labels.items() for text in pair):
         return _invalid(f"data.labels: names and values have 1 to {_LABEL_CHARS} characters and no controls")
     return None
 

@@ -81,6 +81,8 @@ def refused(entry: Planned, refusal: Refusal, notice: Notice) -> Planned:
         keep_ms=entry.keep_ms,
         source=notice.named.source,
         id=notice.named.id,
+        trace=notice.named.traceparent,
+        labels=notice.named.labels,
     )
     return msgspec.structs.replace(
         entry,

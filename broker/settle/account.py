@@ -51,6 +51,8 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     """A status is on its way to be spoken."""
     calm_from_ms: int = 0
     """If nothing happens until then it goes to the shelf; 0 while it is not closed."""
+    labels: dict[str, str] = {}
+    traceparent: str = ""
 
     @classmethod
     def of(cls, opened: Opened) -> "Account":
@@ -70,6 +72,8 @@ class Account(msgspec.Struct, array_like=True, gc=False):
             time_ms=terms.time_ms,
             expires_ms=terms.expires_ms,
             recipients=b"" if item.rows is None else item.rows.recipients,
+            labels=terms.labels,
+            traceparent=terms.trace,
         )
         if item.rows is not None:
             account.ranks = Ranks.of(len(item.rows))
@@ -150,6 +154,8 @@ class Account(msgspec.Struct, array_like=True, gc=False):
             shard=shard,
             counts=dict(tally.counts),
             recipients=tuple(self.rank(rank) for rank in range(len(self.times or ()))),
+            labels=self.labels,
+            traceparent=self.traceparent,
         )
 
     def rank(self, rank: int) -> RecipientStatus:

@@ -70,19 +70,22 @@ def decode(value: bytes | None, headers: Headers, *, max_bytes: int = MAX_REQUES
 
 
 def encode_status(status: Status) -> bytes:
-    """A status as a structured event; its id is (request, shard, seq). The record also carries ``STRUCTURED_HEADERS``."""
-    return _encoder.encode(
-        {
-            "specversion": "1.0",
-            "type": STATUS_TYPE,
-            "source": "//fanfare/status",
-            "id": f"{status.request}.{status.shard}.{status.seq}",
-            "time": instants.text_of(status.at_ms),
-            "subject": status.request,
-            "datacontenttype": "application/json",
-            "data": status,
-        }
-    )
+    """Returns a status as a structured event; its id is (request, shard, seq). The record also carries ``STRUCTURED_HEADERS``.
+
+    A request's ``traceparent`` comes back as the attribute of CloudEvents' extension for distributed tracing.
+    """
+    attributes: dict[str, object] = {
+        "specversion": "1.0",
+        "type": STATUS_TYPE,
+        "source": "//fanfare/status",
+        "id": f"{status.request}.{status.shard}.{status.seq}",
+        "time": instants.text_of(status.at_ms),
+        "subject": status.request,
+        "datacontenttype": "application/json",
+    }
+    if status.traceparent:
+        attributes["traceparent"] = status.traceparent
+    return _encoder.encode(attributes | {"data": status})
 
 
 def decode_status(value: bytes) -> Status | None:

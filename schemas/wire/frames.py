@@ -77,6 +77,8 @@ class Section(msgspec.Struct, frozen=True, omit_defaults=True):
     """The fact that this message is about, hex; a phone drops a lower ``version`` of it."""
     version: int = -1
     test: bool = False
+    traceparent: str = ""
+    """W3C Trace Context of the request, unchanged; frames whose sections share one have it as HTTP header, too."""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -181,6 +183,8 @@ class GatewayEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     test: bool = False
     ref: str = ""
     """The section's, so that a restart can go on reporting what it had not reported."""
+    traceparent: str = ""
+    """The section's."""
 
 
 _REF = struct.Struct(">BH16s")

@@ -135,7 +135,7 @@ class Gateway:
             async with self._connection(shard).post(
                 self._url + path,
                 data=_torn(encoded) if torn else _whole(encoded),
-                headers={"Content-Type": "application/json"},
+                headers={"Content-Type": "application/json"} | trace_of(body),
                 timeout=aiohttp.ClientTimeout(total=timeout_ms / 1_000),
                 allow_redirects=False,
             ) as response:
@@ -150,6 +150,13 @@ class Gateway:
             connection = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
             self._connections[shard] = connection
         return connection
+
+
+def trace_of(body: Frame | Hello) -> dict[str, str]:
+    """Returns the ``traceparent`` header of a frame whose sections all have the same; a header can hold only one."""
+    traces = {section.traceparent for section in body.sections} if isinstance(body, Frame) else set()
+    alike = len(traces) == 1 and traces.pop()
+    return {"traceparent": alike} if alike else {}
 
 
 def _whole(encoded: bytes) -> bytes | io.BytesIO:

@@ -185,4 +185,5 @@ def _section_event(event: str, code: int, asked: Asked, positions: list[int]) ->
         expires_ms=section.expires_ms,
         test=section.test,
         ref=section.ref,
+        traceparent=section.traceparent,
     )

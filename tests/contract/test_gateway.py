@@ -15,7 +15,7 @@ from schemas.names import Lane
 from schemas.wire.frames import Code, Frame, Refused, Section
 from schemas.wire.sealed import seal_code
 from streams import clock
-from streams.gateway.port import Fenced, Gateway, GatewayError, Throttled, Unknown, UnknownKind, kind_of
+from streams.gateway.port import Fenced, Gateway, GatewayError, Throttled, Unknown, UnknownKind, kind_of, trace_of
 from streams.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC
 from tests import simulated
 from tests.contract.listeners import Hearing, Listening, hearing, listening
@@ -95,6 +95,21 @@ async def test_accepts_shows_and_reports(listener: Listening, port: Gateway, web
     assert [(line.request, line.ranks, line.epoch, line.shard) for line in accepted] == [
         (each.request, each.ranks, 1, 3) for each in sent.sections
     ]
+
+
+async def test_the_traceparent_reaches_the_log_and_one_that_all_share_is_a_header(
+    listener: Listening, port: Gateway
+) -> None:
+    """Each section has its own; HTTP's header has room for one."""
+    one, other = (f"00-{digit * 32}-{digit * 16}-01" for digit in "12")
+    alike = fresh(section([1], traceparent=one), section([2], request="s", traceparent=one))
+    mixed = fresh(section([3], request="t", traceparent=other), section([4], request="u"))
+    for sent in (alike, mixed):
+        await port.send(sent, timeout_ms=TIMEOUT_MS)
+    logged = [line.traceparent for line in listener.log("accepted")]
+    assert logged == [one, one, other, ""]
+    assert trace_of(alike) == {"traceparent": one}
+    assert trace_of(mixed) == trace_of(fresh(section([5]))) == {}
 
 
 async def test_page_and_bad_forms(listener: Listening, port: Gateway) -> None:
