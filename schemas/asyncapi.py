@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from schemas import topics
 from schemas.asyncapi_examples import examples_of
-from schemas.documents import DEAD_LETTER_TITLE
+from schemas.documents import DEAD_LETTER_TITLE, EVENT_NAMES
 from schemas.names import Lane
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, STATUS_TYPE
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS, WINDOWS, Topic
@@ -37,7 +37,6 @@ _LANES: Final = {
     Lane.UPDATE: "What happened to something people asked to be told about: flights, parcels, accounts.",
     Lane.CAMPAIGN: "Offers to people who opted in. Opt-in events are published here, or beside updates.",
 }
-_PARTS: Final = {"Envelope": {NOTIFICATION_TYPE: "NotificationEvent", OPTIN_TYPE: "OptinEvent"}}
 
 
 def asyncapi(generated: Mapping[str, Document], events: Mapping[str, Document]) -> Document:
@@ -145,8 +144,8 @@ def _operation(action: str, channel: str, summary: str) -> Document:
 
 def _messages(examples: Mapping[str, list[Document]]) -> Document:
     rows = (
-        ("notification", NOTIFICATION_TYPE, "NotificationEvent", "Tell people something.", "business"),
-        ("optin", OPTIN_TYPE, "OptinEvent", "People join or leave a list, with proof.", "business"),
+        ("notification", NOTIFICATION_TYPE, EVENT_NAMES[NOTIFICATION_TYPE], "Tell people something.", "business"),
+        ("optin", OPTIN_TYPE, EVENT_NAMES[OPTIN_TYPE], "People join or leave a list, with proof.", "business"),
         ("status", STATUS_TYPE, "StatusEvent", "What became of a request.", "request"),
         ("deadLetter", DEAD_LETTER_TITLE, "DeadLetter", "A record that was set aside.", "source"),
         ("registryEntry", "fanfare registry entry", "RegistryEntry", "Who may send what.", "kind/id"),
@@ -189,12 +188,11 @@ def _components(schemas: Mapping[str, Document]) -> Document:
     for name in ("notification.v1.json", "optin.v1.json", "status.v1.json", "dead-letter.json", "registry.json"):
         schema = schemas[name]
         for part, definition in schema["$defs"].items():
-            component = _component(part, schema["title"])
-            placed = _placed(definition, schema["title"])
-            if found.setdefault(component, placed) != placed:
-                raise ValueError(f"two schemas define {component} differently")
+            placed = _placed(definition)
+            if found.setdefault(part, placed) != placed:
+                raise ValueError(f"two schemas define {part} differently")
     registry = schemas["registry.json"]
-    found["RegistryEntry"] = {"title": "RegistryEntry", "anyOf": _placed(registry["anyOf"], registry["title"])}
+    found["RegistryEntry"] = {"title": "RegistryEntry", "anyOf": _placed(registry["anyOf"])}
     found["StatusEvent"] = _STATUS_EVENT
     return found
 
@@ -218,18 +216,14 @@ _STATUS_EVENT: Final[Document] = {
 }
 
 
-def _component(part: str, title: str) -> str:
-    return _PARTS.get(part, {}).get(title, part)
-
-
-def _placed(value: Any, title: str) -> Any:
-    """The same with references to where the definitions stand now, and without what is OpenAPI's alone."""
+def _placed(value: Any) -> Any:
+    """Returns the same with references to where the definitions stand now, and without what is OpenAPI's alone."""
     match value:
         case {"$ref": str(ref)}:
-            return {"$ref": f"#/components/schemas/{_component(ref.removeprefix('#/$defs/'), title)}"}
+            return {"$ref": f"#/components/schemas/{ref.removeprefix('#/$defs/')}"}
         case dict():
-            return {key: _placed(held, title) for key, held in value.items() if key != "discriminator"}
+            return {key: _placed(held) for key, held in value.items() if key != "discriminator"}
         case list():
-            return [_placed(held, title) for held in value]
+            return [_placed(held) for held in value]
         case _:
             return value

@@ -146,7 +146,8 @@ _REGISTRY: Final[Mapping[str, Sentences]] = {
 }
 
 DESCRIPTIONS: Final[Mapping[str, Sentences]] = {
-    "Envelope": _ENVELOPE,
+    "NotificationEvent": _ENVELOPE,
+    "OptinEvent": _ENVELOPE,
     "Notification": _NOTIFICATION,
     **_PEOPLE,
     **_ANSWERS,

@@ -99,13 +99,22 @@ def patterns(place: str, old: Schema, new: Schema) -> Iterator[Change]:
 
 def defaults(place: str, old: Schema, new: Schema) -> Iterator[Change]:
     """What is meant by leaving a field out."""
-    before, after = old.get("default"), new.get("default")
-    if before != after and "default" in old:
-        yield both(place, f"means {_one(after)} where it is left out, it meant {_one(before)}")
-    elif "default" in new and "default" not in old:
-        yield nobody(place, f"means {_one(after)} where it is left out")
+    before, after = _default(old), _default(new)
+    if before and before != after:
+        yield both(
+            place, f"means {_one(after.get('default'))} where it is left out, it meant {_one(before['default'])}"
+        )
+    elif after and not before:
+        yield nobody(place, f"means {_one(after['default'])} where it is left out")
     if new.get("deprecated") and not old.get("deprecated"):
         yield nobody(place, "is deprecated")
+
+
+def _default(schema: Schema) -> Schema:
+    """Returns the default under its keyword; nothing if the schema's own limit refuses it, for nobody can mean that."""
+    held = schema.get("default")
+    refused = isinstance(held, list) and len(held) < schema.get("minItems", 0)
+    return {} if refused or "default" not in schema else {"default": held}
 
 
 def opaque(place: str, old: Schema, new: Schema) -> Iterator[Change]:

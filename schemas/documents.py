@@ -34,11 +34,17 @@ _TEXT: Final = {"minLength": 1, "maxLength": MAX_ATTRIBUTE_CHARS}
 _INSTANT: Final = {"format": "date-time", "pattern": r"[0-9][Tt][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2})$"}
 _ADDRESS: Final = {"pattern": r"^tel:\+[1-9][0-9]{6,14}$"}
 
+EVENT_NAMES: Final[Mapping[str, str]] = {NOTIFICATION_TYPE: "NotificationEvent", OPTIN_TYPE: "OptinEvent"}
+"""What the envelope is called with the data of each type: generators make one class of definitions with one title."""
+
+_ENVELOPE: Final[Mapping[str, Schema]] = {
+    "id": _TEXT,
+    "source": {**_TEXT, "pattern": "^//[^/]+/.+$"},
+    "specversion": {"const": "1.0"},
+    "time": _INSTANT,
+}
 _BOUNDS: Final[Mapping[tuple[str, str], Schema]] = {
-    ("Envelope", "id"): _TEXT,
-    ("Envelope", "source"): {**_TEXT, "pattern": "^//[^/]+/.+$"},
-    ("Envelope", "specversion"): {"const": "1.0"},
-    ("Envelope", "time"): _INSTANT,
+    **{(name, field): bounds for name in EVENT_NAMES.values() for field, bounds in _ENVELOPE.items()},
     ("Notification", "params"): {"maxProperties": MAX_PARAMS},
     ("Notification", "labels"): {"maxProperties": MAX_LABELS},
     ("To", "recipients"): {"minItems": 1, "maxItems": MAX_RECIPIENTS},
@@ -71,13 +77,15 @@ def documents() -> dict[str, bytes]:
 
 def _event(kind: str, body: type) -> Schema:
     """The structured event of one type: the envelope with its ``data``."""
-    (whole, data), parts = msgspec.json.schema_components([Envelope, body], ref_template="#/$defs/{name}")
+    (_, data), parts = msgspec.json.schema_components([Envelope, body], ref_template="#/$defs/{name}")
     envelope = parts["Envelope"]
     envelope["properties"]["type"] = {"const": kind}
     envelope["properties"]["data"] = data
     del envelope["properties"]["data_base64"]
     envelope["required"] = [*envelope["required"], "data"]
-    return _finished(kind, whole, parts)
+    name = EVENT_NAMES[kind]
+    parts[name] = parts.pop("Envelope") | {"title": name}
+    return _finished(kind, {"$ref": f"#/$defs/{name}"}, parts)
 
 
 def _plain(title: str, kind: Any) -> Schema:
@@ -97,7 +105,9 @@ def _finished(title: str, whole: Schema, parts: Schema) -> Schema:
             parts[part]["properties"][field]["additionalProperties"]["anyOf"][0]["maxLength"] = MAX_PARAM_CHARS
     if "To" in parts:
         parts["To"]["properties"]["list"] |= {"type": "string", "minLength": 1}
-        del parts["To"]["properties"]["list"]["anyOf"], parts["To"]["properties"]["list"]["default"]
+        del parts["To"]["properties"]["list"]["anyOf"]
+        for field in ("recipients", "list"):  # what may be absent, and has no value that could stand for that
+            del parts["To"]["properties"][field]["default"]
         parts["To"]["oneOf"] = [{"required": ["recipients"]}, {"required": ["list"]}]
     return {"$schema": _DIALECT, "title": title, **whole, "$defs": parts}
 

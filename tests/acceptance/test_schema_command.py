@@ -29,7 +29,7 @@ def test_all_are_listed_and_each_can_be_printed() -> None:
 def test_a_break_of_producers_has_its_place_and_status_1(tmp_path: Path) -> None:
     """A longer list of required fields breaks who publishes; more room breaks nobody."""
     changed = msgspec.json.decode((GENERATED / "notification.v1.json").read_bytes())
-    changed["$defs"]["Envelope"]["required"].append("subject")
+    changed["$defs"]["NotificationEvent"]["required"].append("subject")
     changed["$defs"]["Notification"]["properties"]["labels"]["maxProperties"] = 8
     file = tmp_path / "new.json"
     file.write_bytes(msgspec.json.encode(changed))

@@ -1,5 +1,6 @@
 """The generated documents: no drift, and a schema says of an event what plan says of its form."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,22 @@ def test_the_generated_documents_are_those_of_the_types() -> None:
 def test_every_schema_is_one(name: str) -> None:
     """Valid JSON Schema 2020-12."""
     jsonschema_rs.meta.validate(schema(name))
+
+
+def with_default(value: Any) -> Iterator[dict[str, Any]]:
+    """Every schema in a document that has a default."""
+    if isinstance(value, dict) and "default" in value and isinstance(value.get("type"), str):
+        yield value
+    for held in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from with_default(held)
+
+
+@pytest.mark.parametrize("name", [name for name in documents() if name != "vectors.json"])
+def test_every_default_fits_its_own_schema(name: str) -> None:
+    """Generators put defaults into what they send."""
+    document = schema(name)
+    for held in with_default(document["$defs"]):
+        assert jsonschema_rs.validator_for({**held, "$defs": document["$defs"]}).is_valid(held["default"]), held
 
 
 def schema(name: str) -> dict[str, Any]:

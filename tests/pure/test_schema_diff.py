@@ -125,6 +125,7 @@ ROWS: Final[dict[str, tuple[Schema, Schema, list[tuple[str, str, set[str]]]]]] =
     ),
     "another default": ({"default": 1}, {"default": 2}, [("", "means 2 where it is left out, it meant 1", BOTH)]),
     "a first default": ({}, {"default": 2}, [("", "means 2 where it is left out", NOBODY)]),
+    "a default that its limit refuses": ({"default": [], "minItems": 1}, {"minItems": 1}, []),
     "deprecated": ({}, {"deprecated": True}, [("", "is deprecated", NOBODY)]),
     "items": (
         {"type": "array", "items": {"type": "string", "maxLength": 5}},
@@ -215,7 +216,7 @@ def test_our_own_schemas_are_what_they_are() -> None:
     old = msgspec.json.decode(documents()["notification.v1.json"])
     new = copy.deepcopy(old)
     del new["$defs"]["Recipient"]["properties"]["locale"]
-    new["$defs"]["Envelope"]["required"].append("subject")
+    new["$defs"]["NotificationEvent"]["required"].append("subject")
     assert [(found.place, found.sentence) for found in differences(old, new)] == [
         ("data.to.recipients[].locale", "is gone, and unknown fields are refused"),
         ("subject", "is required now"),
