@@ -2,8 +2,10 @@
 
 The mode is told by the ``content-type`` header (Kafka protocol binding 1.0.2, section 3): ``application/cloudevents`` means
 structured, ``ce_*`` headers mean binary. One help beyond the standard, because console producers set no headers: an object
-with ``specversion`` and no content type is read as structured. Anything else is refused ``not_a_cloud_event``. The envelope
-is closed as ``data`` is: an ``expirytme`` that is silently ignored is a late one-time code (PROTOCOL.md section 7).
+with ``specversion`` and no content type is read as structured. In binary mode ``datacontenttype`` may be absent (CloudEvents
+1.0.2, section 3.1.2); data is then JSON, as in structured mode, and HTTP intake says the same. Anything else is refused
+``not_a_cloud_event``. The envelope is closed as ``data`` is: an ``expirytme`` that is silently ignored is a late one-time code
+(PROTOCOL.md section 7).
 """
 
 from collections.abc import Sequence
@@ -25,6 +27,9 @@ CONTENT_TYPE: Final = "content-type"
 STRUCTURED: Final = "application/cloudevents+json"
 STRUCTURED_HEADERS: Final[tuple[tuple[str, bytes], ...]] = ((CONTENT_TYPE, STRUCTURED.encode()),)
 """The headers of every record that holds an event of ours: by them a receiver knows the mode."""
+UTF8: Final = ("", "utf-8", "utf8")
+"""Charsets that a content type may name: JSON is UTF-8 (RFC 8259), so nothing is the same as naming it."""
+NOT_UTF8: Final = "JSON is UTF-8: send it so, with charset=UTF-8 or without a charset."
 _PREFIX: Final = "ce_"
 
 
@@ -62,7 +67,7 @@ def decode(value: bytes | None, headers: Headers, *, max_bytes: int = MAX_REQUES
     kind = _content_type(headers)
     structured = kind.startswith("application/cloudevents")
     binary = not structured and any(name.lower().startswith(_PREFIX) for name, _ in headers)
-    fault = None if binary else _no_structured(raw, kind)
+    fault = _bad_content_type(headers) or (None if binary else _no_structured(raw, kind))
     fault = fault or wire_json.refusal(raw, max_bytes)
     if fault:
         return RefusedEvent(fault, *_header_name(headers))
@@ -99,6 +104,25 @@ def decode_status(value: bytes) -> Status | None:
 def _content_type(headers: Headers) -> str:
     held = next((held for name, held in headers if name.lower() == CONTENT_TYPE), b"")
     return held.decode("ascii", "replace").partition(";")[0].strip().lower()
+
+
+def charset_of(content_type: str) -> str:
+    """Returns the charset that a content type names, in small letters; nothing if it names none."""
+    for each in content_type.split(";")[1:]:
+        name, _, value = each.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"').lower()
+    return ""
+
+
+def _bad_content_type(headers: Headers) -> Refusal | None:
+    """Returns why the content type can be read by nobody, or not in one way."""
+    kinds = [held.decode("ascii", "replace") for name, held in headers if name.lower() == CONTENT_TYPE]
+    if len(kinds) > 1:
+        return Refusal(Reason.INVALID_FIELD, "The header content-type stands twice: send it once.")
+    if kinds and charset_of(kinds[0]) not in UTF8:
+        return Refusal(Reason.INVALID_FIELD, NOT_UTF8)
+    return None
 
 
 def _no_structured(raw: bytes, kind: str) -> Refusal | None:

@@ -17,7 +17,7 @@ from broker.contract.fault import Fault
 from schemas.names import Lane
 from schemas.reasons import Reason
 from schemas.wire import json as wire_json
-from schemas.wire.cloudevents import STRUCTURED
+from schemas.wire.cloudevents import NOT_UTF8, STRUCTURED, UTF8, charset_of
 from schemas.wire.text import echo, suggestion
 from streams.intake.problem import Outcome, Problem, of_faults, refusal
 
@@ -30,7 +30,6 @@ _PREFIX: Final = "ce-"
 _JSON: Final = re.compile(r"[a-z]+/(.+\+)?json")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
-_UTF8: Final = ("", "utf-8", "utf8")
 
 Headers = Sequence[tuple[str, str]]
 
@@ -72,10 +71,12 @@ def mode_of(headers: Headers) -> Mode | Problem:
     kinds = [held for name, held in headers if name.lower() == "content-type"]
     if len(kinds) > 1:
         return _unsupported("Content-Type", "The header stands twice: send it once.")
-    kind, _, parameters = (kinds[0] if kinds else "").partition(";")
-    if _charset(parameters) not in _UTF8:
-        return _unsupported("Content-Type", "JSON is UTF-8: send it so, with charset=UTF-8 or without a charset.")
-    return _mode(kind.strip().lower(), binary=any(name.lower().startswith(_PREFIX) for name, _ in headers))
+    kind = kinds[0] if kinds else ""
+    if charset_of(kind) not in UTF8:
+        return _unsupported("Content-Type", NOT_UTF8)
+    return _mode(
+        kind.partition(";")[0].strip().lower(), binary=any(name.lower().startswith(_PREFIX) for name, _ in headers)
+    )
 
 
 def events_of(mode: Mode, headers: Headers, body: bytes) -> tuple[Posted, ...] | Problem:
@@ -99,17 +100,9 @@ def _mode(kind: str, *, binary: bool) -> Mode | Problem:
     if not binary:
         sentence = f"Send {STRUCTURED}, {BATCH}, or application/json with the event's attributes in ce-* headers."
         return _unsupported("Content-Type", sentence)
-    if not _JSON.fullmatch(kind):
+    if kind and not _JSON.fullmatch(kind):  # datacontenttype may be absent: data is then JSON, as in Kafka
         return _unsupported("Content-Type", "In binary mode the body is the event's data: send it as application/json.")
     return Mode.BINARY
-
-
-def _charset(parameters: str) -> str:
-    for each in parameters.split(";"):
-        name, _, value = each.partition("=")
-        if name.strip().lower() == "charset":
-            return value.strip().strip('"').lower()
-    return ""
 
 
 def _events(body: bytes) -> tuple[Posted, ...] | Problem:

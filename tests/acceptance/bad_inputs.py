@@ -105,7 +105,8 @@ def table(outcome: Outcome) -> Iterator[str]:
         where = f"{heard.where}: {heard.state}" if heard.state else heard.where
         cells.append((row.name, where, heard.reason or "-", heard.sentence or "-"))
     for name, answer in outcome.http.items():
-        cells += [(name, f"HTTP {answer.status}", error["reason"], error["detail"]) for error in answer.errors]
+        told = [(error["reason"], error["detail"]) for error in answer.errors] or [("-", "-")]
+        cells += [(name, f"HTTP {answer.status}", *each) for each in told]
     widths = [max(len(line[column]) for line in cells) for column in range(3)]
     for line in cells:
         yield "  ".join([*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[3]])

@@ -81,14 +81,14 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def errors(self) -> list[dict[str, str]]:
-        """The errors of a problem."""
-        found: list[dict[str, str]] = self.told["errors"]
+        """The errors of a problem; none for what was taken."""
+        found: list[dict[str, str]] = self.told["errors"] if self.status >= 400 else []
         return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class HttpRow:
-    """One request. ``spoil`` changes a sound one; ``place`` and ``reason`` are those of its first error."""
+    """One request. ``spoil`` changes a sound one; ``place`` and ``reason`` are those of its first error, empty if it is taken."""
 
     name: str
     spoil: Callable[[Call], object]
@@ -204,6 +204,7 @@ def _digest_for_key(call: Call) -> None:
 _TEXT_DATA: Final = _all(_binary(), _head("Content-Type", "text/plain"))
 _BARE: Final = _all(_head("Content-Type"), _set(query=""))
 _OVER: Final = partial(Call.move, time_ms=-60_000, lifetime_ms=1_000)
+_UNTYPED: Final = _all(_binary(), _head("Content-Type"))
 _THREE: Final = _all(_put("data/facette", "x"), _put("data/template", 3), _put("time", "noon"))
 _BREAKS_OUT: Final = _binary(data=b'{"a":1},"source":"//airline-ua/ops"')
 
@@ -250,6 +251,7 @@ HTTP_ROWS: Final = tuple(
         ("an update as a code", 400, "/data/template", "wrong_lane", "update", _set(query="lane=otp")),
         ("over before it came", 400, "/expirytime", "request_expired", "", _OVER),
         ("three things", 400, "/time", "invalid_field", "RFC 3339", _THREE, "/data/template", "/data/facette"),
+        ("binary without a content type", 202, "", "", "", _UNTYPED),
         ("binary without an id", 400, "/id", "missing_field", "id", _binary(id=None)),
         ("an attribute twice", 400, "/id", "invalid_field", "stands twice", _twice),
         ("an attribute that is no text", 400, "/id", "invalid_field", "percent-encode", _binary(id="%ff")),

@@ -207,12 +207,12 @@ def _headers(*headers: tuple[str, bytes]) -> Callable[[Draft], None]:
     return spoil
 
 
-def _binary(*attributes: str) -> Callable[[Draft], None]:
+def _binary(*attributes: str, content_type: bytes | None = b"application/json") -> Callable[[Draft], None]:
     """Binary mode with these attributes as headers."""
 
     def spoil(draft: Draft) -> None:
-        said = [(f"ce_{name}", draft.event[name].encode()) for name in attributes]
-        draft.headers = [("content-type", b"application/json"), *said]
+        draft.headers = [(f"ce_{name}", draft.event[name].encode()) for name in attributes]
+        draft.headers += [] if content_type is None else [("content-type", content_type)]
         draft.bytes_of = lambda _: _encoder.encode(draft.data)
 
     return spoil
@@ -272,6 +272,12 @@ BYTES: Final = (
         spoil=_headers(("content-type", b"text/plain")),
         reason="not_a_cloud_event",
         says="content-type is not application/cloudevents+json",
+    ),
+    _lost(
+        name="content type in Latin-1",
+        spoil=_headers(("content-type", b"application/cloudevents+json; charset=latin1")),
+        reason="invalid_field",
+        says="JSON is UTF-8",
     ),
     _lost(
         name="more than 512 KiB",
@@ -346,6 +352,18 @@ ENVELOPE: Final = (
         says="send the event without them",
     ),
     _refused(name="no key, any partition", spoil=_unkeyed, reason="", says=""),
+    _refused(
+        name="binary mode without a content type",
+        spoil=_binary("specversion", "type", "source", "id", "time", "expirytime", content_type=None),
+        reason="",
+        says="",
+    ),
+    _refused(
+        name="binary mode, content type text/plain",
+        spoil=_binary("specversion", "type", "source", "id", "time", "expirytime", content_type=b"text/plain"),
+        reason="invalid_field",
+        says="datacontenttype must be application/json",
+    ),
     _refused(
         name="binary mode without ce_time",
         spoil=_binary("specversion", "type", "source", "id"),

@@ -9,7 +9,7 @@ from schemas import topics
 from schemas.names import Lane, partition_of, request_name, text_of
 from schemas.registry import ApiKey
 from schemas.topics import SHARDS
-from schemas.wire.cloudevents import STRUCTURED, RefusedEvent, decode
+from schemas.wire.cloudevents import STRUCTURED, STRUCTURED_HEADERS, RefusedEvent, decode
 from streams import metrics
 from streams.intake.check import Taken, taken
 from streams.intake.directory import Caller, DevKeysError, Directory, digest_of
@@ -39,6 +39,7 @@ HEADERS = (
         pytest.param([("Content-Type", BATCH)], Mode.BATCH, id="batch"),
         pytest.param(HEADERS, Mode.BINARY, id="binary"),
         pytest.param([("content-type", "application/x+json"), ("ce-id", "1")], Mode.BINARY, id="any JSON"),
+        pytest.param([("ce-id", "1")], Mode.BINARY, id="binary, of no type"),
         pytest.param([("Content-Type", STRUCTURED), ("ce-id", "1")], Mode.STRUCTURED, id="the type decides"),
         pytest.param([("Content-Type", STRUCTURED), ("Content-Encoding", "identity")], Mode.STRUCTURED, id="identity"),
     ],
@@ -91,6 +92,51 @@ def test_binary_mode_is_the_same_event_in_structured_mode() -> None:
             f'"source":"//{SHOP}/crm","subject":"€ 5","data":{{"a" : 1.50}}}}'
         ).encode()
     )
+
+
+TOLD = (
+    ("specversion", "1.0"),
+    ("id", "1"),
+    ("source", f"//{SHOP}/crm"),
+    ("type", "fanfare.notification.v1"),
+    ("time", "2026-11-22T06:40:00Z"),
+)
+CONTENT_TYPES = {
+    "none": ([], True),
+    "JSON": (["application/json"], True),
+    "JSON in UTF-8": (["application/json; charset=UTF-8"], True),
+    "JSON in Latin-1": (["application/json; charset=latin1"], False),
+    "another JSON": (["application/vnd.shop+json"], True),
+    "text": (["text/plain"], False),
+    "an empty one": ([""], True),
+    "XML of CloudEvents": (["application/cloudevents+xml"], False),
+    "two": (["application/json", "application/json"], False),
+}
+
+
+@pytest.mark.parametrize(("kinds", "taken_by_both"), CONTENT_TYPES.values(), ids=CONTENT_TYPES.keys())
+def test_both_doors_say_the_same_of_a_content_type_in_binary_mode(kinds: list[str], *, taken_by_both: bool) -> None:
+    """What Kafka takes HTTP takes, as the same event; what one refuses the other refuses."""
+    body = b'{"a":1}'
+    record = [(f"ce_{name}", held.encode()) for name, held in TOLD] + [
+        ("content-type", kind.encode()) for kind in kinds
+    ]
+    by_kafka = decode(body, record)
+    posted = [(f"ce-{name}", held) for name, held in TOLD] + [("Content-Type", kind) for kind in kinds]
+    mode = mode_of(posted)
+    events = mode if isinstance(mode, Problem) else events_of(mode, posted, body)
+    assert isinstance(by_kafka, RefusedEvent) == isinstance(events, Problem) == (not taken_by_both)
+    if not isinstance(events, Problem):
+        assert decode(events[0].value, STRUCTURED_HEADERS) == by_kafka
+
+
+@pytest.mark.parametrize("kinds", [["", ""], [f"{STRUCTURED}; charset=latin1"], [STRUCTURED, STRUCTURED]])
+def test_both_doors_refuse_a_content_type_that_cannot_be_read_in_one_way(kinds: list[str]) -> None:
+    """In structured mode too."""
+    value = msgspec.json.encode({**dict(TOLD), "data": {}})
+    assert not isinstance(decode(value, STRUCTURED_HEADERS), RefusedEvent)
+    assert isinstance(decode(value, [("content-type", kind.encode()) for kind in kinds]), RefusedEvent)
+    assert isinstance(mode_of([("content-type", kind) for kind in kinds]), Problem)
 
 
 @pytest.mark.parametrize(
