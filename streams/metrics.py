@@ -45,6 +45,7 @@ ANSWER: Final = Label(
     "answer",
     ("taken", "fenced", "throttled", "refused", "reset", "time_out", "server_error", "unreadable", "unexpected_status"),
 )
+WAITED: Final = Label("waited", ("nothing", "pace", "retry"))
 CODE: Final = Label("code", [str(code.value) for code in Code] + [OTHER])
 STATUS: Final = Label("status", [status.name.lower() for status in ReceiptStatus])
 POST: Final = Label(
@@ -86,6 +87,9 @@ AGE_S: Final = (
     10.0,
     30.0,
     60.0,
+    90.0,
+    120.0,
+    180.0,
     300.0,
     1800.0,
     7200.0,
@@ -138,8 +142,11 @@ ALERTS: Final = Counter(
 HANDOFF_AGE: Final = Histogram(
     REGISTRY,
     "fanfare_handoff_age_seconds",
-    "From the event's time until the gateway accepted the message.",
+    "From the event's time until the gateway accepted the message, by what it had to wait for beside its turn: for nothing, "
+    "for its sender's throughput (pace: a list, or a start later than the request was taken), or after an answer of the "
+    "gateway that was no acceptance (retry).",
     LANE,
+    WAITED,
     bounds=AGE_S,
 )
 

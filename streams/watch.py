@@ -7,6 +7,7 @@ from pyroaring import BitMap
 
 from broker.deliver.engine import Append
 from broker.deliver.frame import Flight
+from broker.deliver.item import Item
 from broker.deliver.state import ShardState
 from broker.plan.engine import Answer, PlanStep
 from schemas.facts import Charge, Scope, Suppression
@@ -107,16 +108,23 @@ def handed_off(lane: Lane, state: ShardState, flight: Flight, answer: FrameAnswe
     metrics.GATEWAY_ANSWERS.of(word, "taken").inc()
     metrics.GATEWAY_SECONDS.of(word).observe(seconds)
     metrics.FRAME_MESSAGES.of(word).observe(flight.rows())
-    age = metrics.HANDOFF_AGE.of(word)
     accepted = metrics.GATEWAY_CODES.of(word, str(int(Code.ACCEPTED)))
     for part, refused in zip(flight.parts, answer.sections, strict=True):
         item = state.items.get(part.request)
         taken = len(part.ranks) - len(refused)
         accepted.inc(taken)
         if item is not None and taken:
-            age.observe(max(0, clock.now_ms() - item.terms.time_ms) / 1000, taken)
+            age_s = max(0, clock.now_ms() - item.terms.time_ms) / 1000
+            metrics.HANDOFF_AGE.of(word, _waited(item, part.attempt)).observe(age_s, taken)
         for one in refused:
             metrics.GATEWAY_CODES.of(word, metrics.CODE.known(str(one.code))).inc()
+
+
+def _waited(item: Item, attempt: int) -> str:
+    """Returns what a message had to wait for, so that a slow sender is not taken for a slow deployment."""
+    if attempt > 1:
+        return "retry"
+    return "pace" if item.listed or item.opened.item.start_ms > item.opened.taken_ms else "nothing"
 
 
 def unanswered(lane: Lane, how: str) -> None:

@@ -34,11 +34,12 @@ class Panel(msgspec.Struct, frozen=True):
 OVERVIEW: Final = (
     Panel(
         "Age at hand-off",
-        "From the event's time until the gateway accepted the message: half and 99 % are younger.",
+        "From the event's time until the gateway accepted the message, unless it had to wait: half and 99 % are younger.",
         "s",
         (
             ("lane:fanfare_handoff_age_seconds:p50_5m", "{{lane}} p50"),
             ("lane:fanfare_handoff_age_seconds:p99_5m", "{{lane}} p99"),
+            ("lane:fanfare_handoff_age_seconds:p99_1m", "{{lane}} p99 of a minute"),
         ),
     ),
     Panel(
@@ -65,7 +66,9 @@ OVERVIEW: Final = (
         "percentunit",
         (
             ("lane:fanfare_gateway_failed:ratio_rate5m", "{{lane}} frames"),
+            ("lane:fanfare_gateway_failed:ratio_rate1m", "{{lane}} frames of a minute"),
             ("lane:fanfare_messages_refused:ratio_rate5m", "{{lane}} messages"),
+            ("lane:fanfare_gateway_ill:ratio_rate5m", "{{lane}} 131000 and 131016"),
         ),
     ),
     Panel(

@@ -132,8 +132,8 @@ def test_the_page_adds_up_what_processes_say() -> None:
         "worker otp",
         'fanfare_stage_in_total{lane="otp",stage="plan"} 3\n'
         'fanfare_stage_oldest_seconds{lane="otp",stage="plan"} 0.5\n'
-        'fanfare_handoff_age_seconds_bucket{lane="otp",le="0.01"} 9\n'
-        'fanfare_handoff_age_seconds_bucket{lane="otp",le="+Inf"} 10\n'
+        'fanfare_handoff_age_seconds_bucket{lane="otp",waited="nothing",le="0.01"} 9\n'
+        'fanfare_handoff_age_seconds_bucket{lane="otp",waited="nothing",le="+Inf"} 10\n'
         'fanfare_dev_secret{secret="pepper"} 1\n',
     )
     two = scrape(

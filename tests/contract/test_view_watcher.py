@@ -76,11 +76,11 @@ async def test_two_looks_have_rates_and_recent_ages(settings: Settings, worker: 
     """What was counted between them, from the process' own port; a code on a phone is hidden."""
     handed = metrics.MESSAGES.of("otp", "accepted")
     handed.inc(5)
-    metrics.HANDOFF_AGE.of("otp").observe(9.0)
+    metrics.HANDOFF_AGE.of("otp", "nothing").observe(9.0)
     watcher = Watcher(settings)
     first = await watcher.look()
     handed.inc(20)
-    metrics.HANDOFF_AGE.of("otp").observe(0.009)
+    metrics.HANDOFF_AGE.of("otp", "nothing").observe(0.009)
     second = await watcher.look()
     total, recent = await watcher.look(since_began=True), second.lanes[Lane.OTP]
     assert ready(second)["worker otp"] == "failed: shards"

@@ -22,7 +22,7 @@ from tests.faults.planted import FAULTS
 from tests.faults.prometheus import PrometheusMissingError, found
 
 FACTOR: Final = 10.0
-_NAMES: Final = tuple(planted.alert for planted in FAULTS)
+_NAMES: Final = tuple(dict.fromkeys(planted.alert for planted in FAULTS))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -62,6 +62,21 @@ def stopped(name: str) -> Lent:
     return lent
 
 
+def hung(name: str) -> Lent:
+    """A process stands still (SIGSTOP) and goes on."""
+
+    @contextlib.asynccontextmanager
+    async def lent(stack: Stack) -> AsyncIterator[None]:
+        process = stack.processes[name]
+        process.pause()
+        try:
+            yield
+        finally:
+            process.resume()
+
+    return lent
+
+
 def killed_often(name: str) -> Lent:
     """A process is killed again and again, each time as soon as it is back; healed when it is left alone."""
 
@@ -126,12 +141,19 @@ def _unsaid(_line: str) -> None:
 
 
 _LATE: Final = "what has waited is handed off late"
+_FULL: Final = "a shard that cannot hand off takes no more than 10,000 requests"
 
 FAULTS: Final = (
     Planted(
         "FanfareGatewayRefusing",
         "the gateway of updates answers every other frame with 500",
         gateway_fault(Lane.UPDATE, Fault(FaultKind.ERROR, rate=0.5)),
+    ),
+    Planted(
+        "FanfareGatewayRefusing",
+        "the gateway of updates hangs under load",
+        hung("gateway-update"),
+        {"FanfareHandoffLate": _LATE, "FanfareHeartbeatLate": "nothing crosses the lane", "FanfareInputStuck": _FULL},
     ),
     Planted(
         "FanfareHandoffLate",
@@ -168,4 +190,4 @@ FAULTS: Final = (
         stopped("worker-campaign-0"),
     ),
 )
-"""One for each alert of ``deploy/prometheus/alerts.rules.yml``."""
+"""One or more for each alert of ``deploy/prometheus/alerts.rules.yml``."""
