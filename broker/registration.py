@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from string import Formatter
 from typing import Final
 
+from broker.audience.optout import normal
 from broker.heartbeat import TEMPLATES, is_heartbeat
 from broker.registry import SEAL, Registry
 from schemas.names import HEARTBEAT_BUSINESS, Lane
@@ -20,6 +21,7 @@ from schemas.registry import (
     Deployment,
     Entry,
     Key,
+    Keywords,
     PriceCard,
     Sender,
     Template,
@@ -56,6 +58,8 @@ def objections(entry: Entry, registry: Registry) -> list[str]:
             return list(_key(entry))
         case ApiKey():
             return list(_api_key(entry, registry))
+        case Keywords():
+            return list(_keywords(entry))
         case Deployment():
             return list(_deployment(entry, registry))
 
@@ -75,6 +79,8 @@ def held(entry: Entry, registry: Registry) -> Entry | None:
             return registry.keys.get(entry.id)
         case ApiKey():
             return registry.api_keys.get(entry.id)
+        case Keywords():
+            return registry.keywords.get(entry.id)
         case Deployment():
             return registry.deployment
 
@@ -199,6 +205,19 @@ def _api_key(entry: ApiKey, registry: Registry) -> Iterator[str]:
         yield f"sha256 must be that of the key, written as {2 * _KEY_BYTES} hexadecimal digits"
     if any(known.sha256 == entry.sha256 and known.id != entry.id for known in registry.api_keys.values()):
         yield "the same key is registered under another id: make one of its own"
+
+
+def _keywords(entry: Keywords) -> Iterator[str]:
+    if not _LANGUAGE.fullmatch(entry.id):
+        yield f"id: {entry.id} is no two-letter language"
+    if not entry.stop:
+        yield "stop must hold a word: these replace the ones that Fanfare brings for the language"
+    words = [normal(word) for word in (*entry.stop, *entry.stop_all, *entry.start, *entry.after_offers)]
+    if "" in words:
+        yield "a word must have letters: punctuation and emoji are not looked at"
+    twice = sorted({word for word in words if words.count(word) > 1})
+    if twice:
+        yield f"{twice[0]} stands twice: case, accents and punctuation do not tell words apart"
 
 
 def _deployment(entry: Deployment, registry: Registry) -> Iterator[str]:

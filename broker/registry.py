@@ -8,7 +8,19 @@ from typing import Final
 
 import msgspec
 
-from schemas.registry import ApiKey, Business, Category, Deployment, Entry, Key, PriceCard, Sender, Template, key_of
+from schemas.registry import (
+    ApiKey,
+    Business,
+    Category,
+    Deployment,
+    Entry,
+    Key,
+    Keywords,
+    PriceCard,
+    Sender,
+    Template,
+    key_of,
+)
 
 _entries: Final = msgspec.json.Decoder(Entry)
 
@@ -30,6 +42,8 @@ class Registry:
         self.cards: dict[int, PriceCard] = {}
         self.keys: dict[str, Key] = {}
         self.api_keys: dict[str, ApiKey] = {}
+        self.keywords: dict[str, Keywords] = {}
+        """By language; where there is none, the words that Fanfare brings hold."""
         self.deployment: Deployment | None = None
         self.upto = -1
         self._held: dict[str, Entry] = {}
@@ -63,6 +77,8 @@ class Registry:
                 self.keys[entry.id] = entry
             case ApiKey():
                 self.api_keys[entry.id] = entry
+            case Keywords():
+                self.keywords[entry.id] = entry
             case Deployment():
                 self.deployment = entry
 
@@ -116,6 +132,8 @@ class Registry:
                 del self.keys[entry.id]
             case ApiKey():
                 del self.api_keys[entry.id]
+            case Keywords():
+                del self.keywords[entry.id]
             case Deployment():
                 self.deployment = None
 

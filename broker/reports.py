@@ -8,11 +8,11 @@ batch suffers by it.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from broker.audience.optout import Change, changes
+from broker.audience.optout import Change, Vocabulary
 from schemas import topics
 from schemas.facts import Inbound, ReceiptRun, Receipts, ReceiptStatus, Suppression, Suppressions
 from schemas.names import Lane, name_of, shard_of
@@ -57,8 +57,11 @@ class Sorted(msgspec.Struct, frozen=True):
     """Reports and replies that were set aside."""
 
 
-def sort(reports: Reports, *, received_ms: int, ref_secret: bytes, shards: int) -> Sorted:
-    """The records of ``reports``, each within Kafka's bounds. ``received_ms`` is our own time: evidence counts by it."""
+def sort(reports: Reports, *, received_ms: int, ref_secret: bytes, shards: int, vocabulary: Vocabulary) -> Sorted:
+    """Returns the records of ``reports``, each within Kafka's bounds.
+
+    ``received_ms`` is our own time, by which evidence counts; ``vocabulary`` has the words that stop.
+    """
     placed: dict[Place, list[ReceiptRun]] = {}
     counted: Counter[tuple[Lane, ReceiptStatus]] = Counter()
     ours = [(run, place) for run in reports.runs if (place := _place(run.ref, ref_secret)) and _usable(run)]
@@ -66,8 +69,9 @@ def sort(reports: Reports, *, received_ms: int, ref_secret: bytes, shards: int) 
         status = _STATUSES[run.status]
         counted[lane, status] += sum(messages for _, messages in run.ranks)
         placed.setdefault((lane, shard), []).extend(_receipt_runs(run, request, status, received_ms))
-    known = [inbound for reply in reports.replies if (inbound := _inbound(reply, ref_secret))]
-    heard = [(inbound, change) for inbound in known for change in changes(inbound.kind, inbound.body)]
+    answers = [answer for reply in reports.replies if (answer := _answer(reply, ref_secret))]
+    known = [answer.inbound for answer in answers]
+    heard = _heard(answers, vocabulary)
     return Sorted(
         records=(
             *_suppressions(heard, received_ms, shards),
@@ -121,15 +125,30 @@ def _parts(runs: Sequence[ReceiptRun]) -> Iterator[tuple[ReceiptRun, ...]]:
         yield tuple(part)
 
 
-def _inbound(reply: Reply, secret: bytes) -> Inbound | None:
-    """None if the recipient is none. A reference that is not ours only loses the context: a STOP is a STOP."""
+class _Answer(NamedTuple):
+    """A reply, and the lane of the message that it answers; None if that is not known."""
+
+    inbound: Inbound
+    lane: Lane | None
+
+    def changes(self, vocabulary: Vocabulary) -> tuple[Change, ...]:
+        """Returns what it changes in the person's consent."""
+        return vocabulary.changes(self.inbound.kind, self.inbound.body, after_offer=self.lane is Lane.CAMPAIGN)
+
+
+def _heard(answers: Iterable[_Answer], vocabulary: Vocabulary) -> list[tuple[Inbound, Change]]:
+    return [(answer.inbound, change) for answer in answers for change in answer.changes(vocabulary)]
+
+
+def _answer(reply: Reply, secret: bytes) -> _Answer | None:
+    """Returns None if the recipient is none. A reference that is not ours only loses the context: a STOP is a STOP."""
     try:
         recipient = name_of(reply.recipient)
     except ValueError:
         return None
     place = _place(reply.ref, secret) if reply.ref else None
-    request, rank = (place[2], reply.rank) if place else (b"", -1)
-    return Inbound(
+    lane, request, rank = (place[0], place[2], reply.rank) if place else (None, b"", -1)
+    inbound = Inbound(
         reply.id,
         reply.business,
         reply.sender,
@@ -140,6 +159,7 @@ def _inbound(reply: Reply, secret: bytes) -> Inbound | None:
         request,
         rank,
     )
+    return _Answer(inbound, lane)
 
 
 def _suppressions(heard: Iterable[tuple[Inbound, Change]], received_ms: int, shards: int) -> Iterator[Record]:

@@ -142,6 +142,13 @@ _REGISTRY: Final[Mapping[str, Sentences]] = {
         "sha256": "SHA-256 of the key, hex.",
         "active": "Switched off, it opens nothing.",
     },
+    "Keywords": {
+        "id": "The language, two letters.",
+        "stop": "Words that end marketing, and the list whose message they answer.",
+        "stop_all": "Words that end everything but one-time codes.",
+        "start": "Words that take both back.",
+        "after_offers": "Words that stop only in answer to a marketing message: elsewhere they may be about an order.",
+    },
     "Deployment": {"id": "Its name.", "shards": "S, the number of shards: fixed at birth."},
 }
 

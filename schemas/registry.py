@@ -99,6 +99,23 @@ class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     active: bool = True
 
 
+class Keywords(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="keywords"):
+    """The words of one language by which people stop and start; ``id`` is the language, two letters.
+
+    A whole message must be the word; case, accents, punctuation and emoji do not matter.
+    """
+
+    id: str
+    stop: tuple[str, ...]
+    """Ends marketing and the list that is answered."""
+    stop_all: tuple[str, ...] = ()
+    """Ends everything but one-time codes."""
+    start: tuple[str, ...] = ()
+    """Takes both back."""
+    after_offers: tuple[str, ...] = ()
+    """Stop only in answer to a marketing message, because elsewhere they may be about an order: "cancel"."""
+
+
 class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="deployment"):
     """What is fixed at birth: the number of shards."""
 
@@ -106,7 +123,7 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     shards: int
 
 
-Entry = Business | Sender | Template | PriceCard | Key | ApiKey | Deployment
+Entry = Business | Sender | Template | PriceCard | Key | ApiKey | Keywords | Deployment
 """Every kind of registry entry; ``kind`` tells which."""
 
 

@@ -1,8 +1,13 @@
-"""The registry as it stands now, for clients and commands. Workers follow it instead (``streams/kafka/tail.py``)."""
+"""The registry as it stands now, for clients and commands; and following it, for programs that run on."""
+
+from collections.abc import Sequence
 
 from broker.registry import Registry, UnreadableEntryError
 from schemas import topics
+from streams.kafka.reader import LogRecord
 from streams.kafka.scan import scan
+from streams.kafka.tail import REGISTRY_WAIT_MS, ApplyBatch, Tail
+from streams.log import Event, log
 
 
 async def read_registry(bootstrap: str) -> Registry:
@@ -15,3 +20,19 @@ async def read_registry(bootstrap: str) -> Registry:
             except UnreadableEntryError:
                 continue
     return registry
+
+
+def registry_tail(bootstrap: str, registry: Registry, *, component: str) -> Tail:
+    """Returns a tail that keeps ``registry`` as the topic has it. An entry that this release cannot read changes nothing."""
+    return Tail(bootstrap, topics.REGISTRY, _applied_to(registry, component), wait_ms=REGISTRY_WAIT_MS)
+
+
+def _applied_to(registry: Registry, component: str) -> ApplyBatch:
+    def apply(_partition: int, records: Sequence[LogRecord]) -> None:
+        for record in records:
+            try:
+                registry.apply((record.key or b"").decode(errors="replace"), record.value, offset=record.offset)
+            except UnreadableEntryError:
+                log(Event.RECORD_UNREADABLE, component=component, topic=topics.REGISTRY, offset=record.offset)
+
+    return apply

@@ -10,11 +10,13 @@ import asyncio
 import hmac
 import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from aiohttp import web
 
+from broker.audience.optout import Vocabulary
+from broker.registry import Registry
 from broker.reports import Sorted, sort
 from schemas.wire.frames import REPLAY_WINDOW_MS, SIGNATURE_HEADER, TIMESTAMP_HEADER, Reports, signature_of
 from streams import metrics
@@ -58,24 +60,35 @@ _SENTENCE: Final[Mapping[str, str]] = {
 _reports = msgspec.json.Decoder(Reports)
 
 
+class Secrets(NamedTuple):
+    """What the webhook believes by."""
+
+    webhook: bytes
+    """The gateway signs its batches with it."""
+    ref: bytes
+    """We sign the references that come back with it."""
+
+
 class Webhook:
-    """The application. ``now_ms`` is our clock: it stamps evidence and bounds replays."""
+    """The application. ``now_ms`` is our clock: it stamps evidence and bounds replays. ``registry`` is followed by its owner."""
 
     def __init__(
         self,
         producer: ConfirmedProducer,
         *,
-        webhook_secret: bytes,
-        ref_secret: bytes,
+        secrets: Secrets,
         shards: int,
         now_ms: Callable[[], int],
+        registry: Registry,
         body_s: float = BODY_S,
     ) -> None:
         self._producer = producer
-        self._webhook_secret = webhook_secret
-        self._ref_secret = ref_secret
+        self._secrets = secrets
         self._shards = shards
         self._now_ms = now_ms
+        self._registry = registry
+        self._vocabulary = (registry.upto, Vocabulary(registry.keywords))
+        """The words that stop, and the registry's offset that they are of."""
         self._body_s = body_s
         self._unverified = 0
         """Bodies that are being read."""
@@ -139,15 +152,26 @@ class Webhook:
         return "too_many" if self._unverified >= MAX_UNVERIFIED else None
 
     def _signed(self, request: web.Request, body: bytes) -> bool:
-        expected = signature_of(self._webhook_secret, int(request.headers[TIMESTAMP_HEADER]), body)
+        expected = signature_of(self._secrets.webhook, int(request.headers[TIMESTAMP_HEADER]), body)
         return hmac.compare_digest(expected, request.headers[SIGNATURE_HEADER])
+
+    def _words(self) -> Vocabulary:
+        if self._vocabulary[0] != self._registry.upto:
+            self._vocabulary = self._registry.upto, Vocabulary(self._registry.keywords)
+        return self._vocabulary[1]
 
     async def _append(self, body: bytes) -> str:
         try:
             reports = _reports.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return "unreadable"
-        done = sort(reports, received_ms=self._now_ms(), ref_secret=self._ref_secret, shards=self._shards)
+        done = sort(
+            reports,
+            received_ms=self._now_ms(),
+            ref_secret=self._secrets.ref,
+            shards=self._shards,
+            vocabulary=self._words(),
+        )
         await self._producer.send_many(
             [Outgoing(each.topic, each.value, None, each.partition) for each in done.records]
         )

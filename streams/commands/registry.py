@@ -63,17 +63,7 @@ def show_command(
 
 def entries_of(registry: Registry) -> list[Entry]:
     """Everything in ``registry``, by kind and id."""
-    found: list[Entry] = [
-        *registry.businesses.values(),
-        *registry.senders.values(),
-        *registry.templates.values(),
-        *registry.cards.values(),
-        *registry.keys.values(),
-        *registry.api_keys.values(),
-    ]
-    if registry.deployment is not None:
-        found.append(registry.deployment)
-    return sorted(found, key=key_of)
+    return sorted(registry.entries(), key=key_of)
 
 
 async def _apply(files: list[Path], bootstrap: str | None, *, check: bool) -> tuple[list[Entry], int]:

@@ -1,11 +1,13 @@
 """`fanfare webhook`: takes what the gateway reports."""
 
+import asyncio
 import sys
 from typing import Annotated, Final, NoReturn
 
 import typer
 import uvloop
 
+from broker.registry import Registry
 from streams import clock, log, zeroes
 from streams.endings import stop_asked
 from streams.health import Health
@@ -18,11 +20,14 @@ from streams.kafka.provision import ProvisionError
 from streams.kafka.readiness import demand_listener
 from streams.kafka.start_check import demand_safe
 from streams.log import Event
+from streams.registered import registry_tail
 from streams.settings import Settings, SettingsError, load, raw
-from streams.webhook import Webhook
+from streams.webhook import Secrets, Webhook
 
 _STOP_S: Final = 2
 """For so long batches under way may take when it is stopped."""
+_CATCH_UP_S: Final = 30.0
+"""For so long reading the registry may take; then the process ends and tries again."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -58,15 +63,18 @@ async def _serve(settings: Settings) -> None:
     zeroes.webhook()
     stop = stop_asked()
     producer = ConfirmedProducer(settings.bootstrap, "webhook")
+    registry = Registry()
+    words = registry_tail(settings.bootstrap, registry, component="webhook")
     server = Webhook(
         producer,
-        webhook_secret=raw(settings.webhook_secret),
-        ref_secret=raw(settings.ref_secret),
+        secrets=Secrets(webhook=raw(settings.webhook_secret), ref=raw(settings.ref_secret)),
         shards=settings.shards,
         now_ms=clock.now_ms,
+        registry=registry,
     )
-    await producer.start()
+    await asyncio.gather(producer.start(), words.start())
     try:
+        await words.caught_up(_CATCH_UP_S)
         async with (
             Health(settings, "webhook", port=settings.webhook_metrics_port),
             Door(server.app, HOST, settings.webhook_port, stop_s=_STOP_S, unreadable=server.unreadable_head) as door,
@@ -74,6 +82,7 @@ async def _serve(settings: Settings) -> None:
             log.log(Event.SERVING, component="webhook", port=door.port)
             await stop.wait()
     finally:
+        await words.stop()
         await producer.stop()
     log.log(Event.STOPPED, component="webhook")
 

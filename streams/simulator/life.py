@@ -18,8 +18,8 @@ from streams.simulator.ids import ID_BYTES
 from streams.simulator.rows import Intervals, intervals
 
 OPT_OUT_BODIES: Final = {
-    Trait.STOPS: ("STOP", "Baja", "रोकें"),
-    Trait.STOPS_ALL: ("Stop all", "BAJA TOTAL", "सब बंद करें"),
+    Trait.STOPS: ("STOP", "Baja", "रोकें", "STOPP!", "Arrêt", "sair", "Basta 🛑", "إيقاف", "Berhenti"),
+    Trait.STOPS_ALL: ("Stop all", "BAJA TOTAL", "सब बंद करें", "Alles abbestellen", "Tout arrêter", "Stop semua 🙏"),
 }
 _ANSWERS: Final = frozenset(trait * MOODS for trait in (Trait.STOPS, Trait.STOPS_ALL, Trait.BLOCKS, Trait.CHATS))
 """Classes of messages that are answered: those people's, in their first mood."""

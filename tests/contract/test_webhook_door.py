@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from broker.registry import Registry
 from schemas import topics
 from schemas.names import Lane
 from schemas.wire.frames import (
@@ -28,7 +29,7 @@ from schemas.wire.frames import (
 from streams import log, metrics
 from streams.intake.door import Door
 from streams.kafka.producer import ConfirmedProducer, Outgoing
-from streams.webhook import MAX_BODY_BYTES, MAX_UNVERIFIED, Webhook
+from streams.webhook import MAX_BODY_BYTES, MAX_UNVERIFIED, Secrets, Webhook
 
 NOW_MS = 1_900_000_000_000
 SECRET = b"w" * 32
@@ -100,7 +101,8 @@ async def read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 async def running(*, body_s: float = 20) -> AsyncIterator[Running]:
     """A webhook that listens on a free port."""
     kept = Kept()
-    server = Webhook(kept, webhook_secret=SECRET, ref_secret=REF_SECRET, shards=8, now_ms=lambda: NOW_MS, body_s=body_s)
+    secrets = Secrets(webhook=SECRET, ref=REF_SECRET)
+    server = Webhook(kept, secrets=secrets, shards=8, now_ms=lambda: NOW_MS, registry=Registry(), body_s=body_s)
     async with Door(server.app, "127.0.0.1", 0, stop_s=0, unreadable=server.unreadable_head) as door:
         yield Running(door.port, kept)
 

@@ -7,7 +7,7 @@ import pytest
 
 from broker.registration import held, objections
 from broker.registry import Registry
-from schemas.registry import ApiKey, Business, Deployment, Entry, Key, Parameter, PriceCard, Sender, Template
+from schemas.registry import ApiKey, Business, Deployment, Entry, Key, Keywords, Parameter, PriceCard, Sender, Template
 
 SHOP = Business("shop", "Shop")
 MAIN = Sender("shop/main", "shop", "+18005550101")
@@ -18,7 +18,8 @@ CARD = PriceCard(1, "EUR", PRICES)
 KEY = Key("k1", "seal", "ab" * 32)
 API_KEY = ApiKey("a1", "shop", "cd" * 32)
 BIRTH = Deployment("dev", 8)
-SOUND: tuple[Entry, ...] = (SHOP, MAIN, NEWS, CODE, CARD, KEY, API_KEY, BIRTH)
+WORDS = Keywords("nl", stop=("stop", "afmelden"), start=("aanmelden",))
+SOUND: tuple[Entry, ...] = (SHOP, MAIN, NEWS, CODE, CARD, KEY, API_KEY, WORDS, BIRTH)
 
 
 def registered(*entries: Entry) -> Registry:
@@ -53,6 +54,11 @@ def test_a_sound_entry_may_be_registered_and_again(entry: Entry) -> None:
         pytest.param(but(SHOP, id="-shop"), "names a topic", id="hyphen first"),
         pytest.param(but(SHOP, id="fanfare-3"), "Fanfare's own", id="the heartbeat's"),
         pytest.param(but(SHOP, name=" "), "must not be empty", id="no name"),
+        pytest.param(but(SHOP, test_numbers=("8005550101",)), "test_numbers: 8005550101", id="test number"),
+        pytest.param(but(WORDS, id="dutch"), "no two-letter language", id="words of no language"),
+        pytest.param(but(WORDS, stop=()), "stop must hold a word", id="no word that stops"),
+        pytest.param(but(WORDS, stop=("🛑",)), "must have letters", id="a word of emoji"),
+        pytest.param(but(WORDS, start=("Stop!",)), "stop stands twice", id="a word that means two things"),
         pytest.param(but(MAIN, business="nobody"), "no business nobody", id="sender of nobody"),
         pytest.param(but(MAIN, id="main"), "must look like shop/<name>", id="sender without business"),
         pytest.param(but(MAIN, id="other/main"), "must look like shop/<name>", id="sender of another"),

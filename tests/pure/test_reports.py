@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from broker.audience.optout import Vocabulary
 from broker.reports import Record, sort
 from schemas.facts import Inbound, Receipts, ReceiptStatus, Suppressions
 from schemas.names import Lane, shard_of, text_of
@@ -38,7 +39,9 @@ def of(records: tuple[Record, ...], topic: str) -> list[Record]:
 
 def done(*runs: ReportRun, replies: tuple[Reply, ...] = ()) -> tuple[Record, ...]:
     """The records of a batch."""
-    return sort(Reports("b", runs, replies), received_ms=NOW_MS, ref_secret=REF_SECRET, shards=SHARDS).records
+    return sort(
+        Reports("b", runs, replies), received_ms=NOW_MS, ref_secret=REF_SECRET, shards=SHARDS, vocabulary=Vocabulary()
+    ).records
 
 
 def test_receipts_go_where_their_reference_says() -> None:
@@ -75,7 +78,7 @@ def test_receipts_go_where_their_reference_says() -> None:
 def test_foreign_reports_are_set_aside(why: str, bad: dict[str, Any]) -> None:
     """A report that is not ours, or that no reader could use, is counted; its neighbours are taken."""
     reports = Reports("b", (run(**bad), run()))
-    sorted_ = sort(reports, received_ms=NOW_MS, ref_secret=REF_SECRET, shards=SHARDS)
+    sorted_ = sort(reports, received_ms=NOW_MS, ref_secret=REF_SECRET, shards=SHARDS, vocabulary=Vocabulary())
     assert sorted_.foreign == 1, why
     assert sorted_.receipts == {(Lane.UPDATE, ReceiptStatus.DELIVERED): 3}
     assert len(sorted_.records) == 1
@@ -113,12 +116,21 @@ def test_a_stop_without_a_reference_is_a_stop() -> None:
         received_ms=NOW_MS,
         ref_secret=REF_SECRET,
         shards=SHARDS,
+        vocabulary=Vocabulary(),
     )
     entries = [e for r in of(sorted_.records, "suppressions") for e in unpack(r.value, Suppressions)[1].entries]
     assert {entry.recipient for entry in entries} == {person(1), person(2)}
     assert {entry.request for entry in entries} == {b""}
     assert {unpack(r.value, Inbound)[1].rank for r in of(sorted_.records, "inbound")} == {-1}
     assert sorted_.foreign == 1
+
+
+@pytest.mark.parametrize(("lane", "stops"), [(Lane.CAMPAIGN, True), (Lane.UPDATE, False), (Lane.OTP, False)])
+def test_cancel_stops_in_answer_to_an_offer_only(*, lane: Lane, stops: bool) -> None:
+    """Under a flight update or a code, or under nothing, "cancel" may be about an order."""
+    ref = ref_of(REF_SECRET, lane, 3, name("r"))
+    assert bool(of(done(replies=(reply(1, "Cancel!", ref=ref),)), "suppressions")) == stops
+    assert not of(done(replies=(reply(1, "Cancel!", ref=""), reply(2, "Cancel!", ref="forged"))), "suppressions")
 
 
 @given(

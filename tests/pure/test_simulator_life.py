@@ -2,13 +2,14 @@
 
 import base64
 from collections import Counter
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from broker.audience.optout import changes
+from broker.audience.optout import Vocabulary
 from schemas.facts import Scope
 from schemas.names import text_of
 from schemas.wire.frames import GatewayEvent
@@ -115,9 +116,10 @@ def test_reports_of_each_trait(share: str | None, statuses: set[frozenset[str]])
     ("share", "scope"), [("stops", Scope.MARKETING), ("stops_all", Scope.ALL), ("blocks", Scope.BLOCK), ("chats", None)]
 )
 def test_replies(share: str, scope: Scope | None) -> None:
-    """Who stops says so in words that the broker knows, in any of three languages; small talk stops nothing."""
+    """Who stops says so in words that the broker knows, in any of nine languages; small talk stops nothing."""
     dues = [due for due in life(Crowd(1, replace(ONLINE, **{share: 10_000})), accepted()) if due.reply]
-    meant = {change.scope for due in dues if due.reply for change in changes(due.reply.kind, due.reply.body)}
+    said = partial(Vocabulary().changes, after_offer=False)
+    meant = {change.scope for due in dues if due.reply for change in said(due.reply.kind, due.reply.body)}
     assert meant == ({scope} if scope else set())
     assert len({due.reply.id for due in dues if due.reply}) == len(dues) > 500
     if share in {"stops", "stops_all"}:
