@@ -13,7 +13,7 @@ _ENVELOPE: Final[Sentences] = {
     "time": "When the fact happened, RFC 3339 with an offset. An event that is older than the lane's window is stale.",
     "subject": "What it is about: `flight/UA1545/2013-02-08`. With facet and version it names a fact.",
     "expirytime": "Until when it is worth telling, RFC 3339. Required in the lanes otp and update; nothing is handed off later.",
-    "traceparent": "W3C Trace Context: it comes back in statuses and goes on to the gateway. A broken one is dropped.",
+    "traceparent": "W3C Trace Context: back in statuses, on to the gateway, logged if sampled. A broken one is dropped.",
     "tracestate": "Taken and not used.",
     "partitionkey": "Taken and not used.",
     "datacontenttype": "`application/json`, or left out.",

@@ -6,7 +6,9 @@ that work is taken: shards assigned, folds done. ``?verbose`` lists the checks, 
 Kubernetes' own servers do. Ports: ``streams/settings.py``.
 """
 
+import platform
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version as installed
 from types import MappingProxyType
 from typing import Final, Self
 
@@ -54,9 +56,12 @@ class Health:
 
     async def start(self) -> None:
         """Listen."""
+        log(Event.STARTED, component="health", version=installed("fanfare"), python=platform.python_version())
         metrics.UP.of(self._program).set(1)
         for secret in self._settings.dev_secrets:
             metrics.DEV_SECRET.of(secret).set(1)
+        if self._settings.dev_secrets:
+            log(Event.DEV_SECRETS, component="health", secrets=self._settings.dev_secrets)
         app = web.Application()
         app.router.add_get("/metrics", make_aiohttp_handler(metrics.REGISTRY))
         app.router.add_get("/livez", self._answer_live)

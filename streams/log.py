@@ -33,11 +33,12 @@ class Event(StrEnum):
 
     # -- life of a process
     STARTED = "started"
-    """With the versions, and the names of development secrets in use."""
+    """The first line of a process: the versions of Fanfare and of Python."""
     STOPPED = "stopped"
     SERVING = "serving"
     """A listener is bound."""
     DEV_SECRETS = "dev_secrets"
+    """Secrets still have their development values; ``secrets`` names them."""
     UNSAFE_TOPIC = "unsafe_topic"
     LIBRARY = "library"
     UNLISTED = "unlisted"
@@ -50,20 +51,31 @@ class Event(StrEnum):
     JOURNAL_OPEN = "journal_open"
     JOURNAL_GAP = "journal_gap"
     JOURNAL_VOID = "journal_void"
+    """Records of an owner that was none any more were skipped, while folding or in a gap."""
     JOURNAL_RESTATED = "journal_restated"
+    """All that is open was said again: later folds begin at ``floor``."""
     HELLO_UNANSWERED = "hello_unanswered"
     FOLDED = "folded"
 
     # -- stages
+    REQUEST_ACCEPTED = "request_accepted"
+    """Plan accepted a traced request (``streams/request_log.py``)."""
     RECORD_REFUSED = "record_refused"
+    """Plan refused a record: each that is traced, of the others one a second, with how often."""
     RECORD_UNREADABLE = "record_unreadable"
     REROUTED = "rerouted"
+    """A record was published to the partition of its business; at most once a second, with how often."""
     POISON = "poison"
     REDRIVEN = "redriven"
     """An operator sent the record of a dead letter again: where from, where to, which attempt."""
+    HANDED_OFF = "handed_off"
+    """The gateway answered a hand-off of a traced request."""
     CLOSED = "closed"
+    """Every message of a traced request in one shard has its end."""
     HEARTBEAT_LATE = "heartbeat_late"
+    """No heartbeat has come through a shard for as long as one lives; once until one comes."""
     REGISTRY_APPLIED = "registry_applied"
+    """Entries of the registry were read, at the start or because somebody applied some."""
 
     # -- gateway, webhook, ledger
     GATEWAY_THROTTLED = "gateway_throttled"
@@ -73,7 +85,6 @@ class Event(StrEnum):
     POST_REFUSED = "post_refused"
     """The webhook did not take a batch; at most once a second, with how often. ``why`` is the label of the metric."""
     RECEIPT_FOREIGN = "receipt_foreign"
-    REPORTS_TAKEN = "reports_taken"
     KEY_REFUSED = "key_refused"
     """Intake did not know the key of a request; at most once a second, with how often."""
     INTAKE_FULL = "intake_full"
@@ -85,6 +96,7 @@ class Event(StrEnum):
     KAFKA_BACK = "kafka_back"
     POSTED = "posted"
     FAULT_SET = "fault_set"
+    """The simulated gateway was told which faults stand from now on."""
     REPORTS_OWED = "reports_owed"
     WEBHOOK_AWAY = "webhook_away"
     WEBHOOK_BACK = "webhook_back"
@@ -112,7 +124,6 @@ WARNINGS: Final = frozenset(
         Event.UNSAFE_TOPIC,
         Event.UNLISTED,
         Event.JOURNAL_GAP,
-        Event.JOURNAL_VOID,
         Event.HELLO_UNANSWERED,
         Event.RECORD_UNREADABLE,
         Event.POISON,

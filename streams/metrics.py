@@ -154,7 +154,11 @@ JOURNAL_EPOCH: Final = Gauge(
     REGISTRY, "fanfare_journal_epoch", "The epoch under which this process owns a journal.", JOURNAL, LANE, SHARD
 )
 JOURNAL_VOIDS: Final = Counter(
-    REGISTRY, "fanfare_journal_voids_total", "Void records seen while folding.", JOURNAL, LANE
+    REGISTRY,
+    "fanfare_journal_voids_total",
+    "Void records that stood between this process's own appends.",
+    JOURNAL,
+    LANE,
 )
 JOURNAL_GAPS: Final = Counter(
     REGISTRY, "fanfare_journal_gaps_total", "Appends that did not follow the last own record.", JOURNAL, LANE

@@ -51,6 +51,7 @@ class DeliverShard:
         self._facts = facts
         self._gateway = parts.gateway
         self._outputs = parts.outputs
+        self._requests = parts.requests
         self._done = done
         self._fit_to_send = fit_to_send
         self.state = ShardState(self.policy, facts.shard(shard).audience)
@@ -210,6 +211,7 @@ class DeliverShard:
             engine.answered(flight, answer, clock.now_ms())
             self._last_answer = "taken"
             watch.handed_off(self.policy.lane, self.state, flight, answer, _seconds_since(started_ms))
+            self._requests.handed_off(self.state, self.policy.shard, flight, answer)
         except Fenced:
             fatal(Exit.FENCED, step="frame", shard=self.policy.shard, epoch=engine.epoch)
         except Throttled as throttled:

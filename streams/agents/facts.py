@@ -18,6 +18,7 @@ from schemas.wire.header import body_of
 from streams import clock
 from streams.kafka.reader import LogRecord
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
+from streams.log import Event, log
 
 CATCH_UP_S = 30.0
 """How long a shard may take to read its people; then the process ends and tries again."""
@@ -98,6 +99,7 @@ class LaneFacts:
         for record in records:
             if record.key is not None:
                 self.registry.apply(record.key.decode(), record.value, offset=record.offset)
+        log(Event.REGISTRY_APPLIED, component="facts", entries=len(records), upto=records[-1].offset + 1)
 
     def _on_suppressions(self, shard: int, records: Sequence[LogRecord]) -> None:
         facts = self.shard(shard)

@@ -12,6 +12,7 @@ from streams import clock, metrics
 from streams.agents.parts import LaneParts
 from streams.agents.settle import SettleShard
 from streams.kafka.producer import Outgoing
+from streams.log import Event, log
 
 _LIFE_BEATS = 6
 """A heartbeat that is later than this many intervals need not come any more."""
@@ -24,6 +25,7 @@ class Heart:
         self._parts = parts
         self._serving = serving
         self._shown: set[int] = set()
+        self._late: set[int] = set()
 
     async def beat(self) -> None:
         """For ever, once an interval."""
@@ -55,6 +57,15 @@ class Heart:
         for shard, settle in serving.items():
             metrics.HEARTBEAT_AGE.of(lane, str(shard)).follow(_age_of(settle))
         self._shown = set(serving)
+        late = {shard for shard, settle in serving.items() if _age_of(settle)() > self._late_s}
+        for shard in sorted(late - self._late):
+            log(Event.HEARTBEAT_LATE, component="heartbeat", shard=shard, seconds=round(_age_of(serving[shard])()))
+        self._late = late
+
+    @property
+    def _late_s(self) -> float:
+        """How old a heartbeat is that need not come any more, seconds."""
+        return _LIFE_BEATS * self._parts.settings.heartbeat_ms / 1000
 
 
 def _age_of(settle: SettleShard) -> Callable[[], float]:

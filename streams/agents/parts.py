@@ -15,6 +15,7 @@ from streams.gateway.port import Gateway
 from streams.health import Health
 from streams.kafka.producer import REPEATABLE_DEADLINE_MS, ConfirmedProducer
 from streams.kafka.reader import LogReader
+from streams.request_log import RequestLog
 from streams.settings import Settings, raw
 
 _LINGER_MS: Final = {Lane.OTP: 0, Lane.UPDATE: 5, Lane.CAMPAIGN: 5}
@@ -37,6 +38,7 @@ class LaneParts:
         self.ref_secret = raw(settings.ref_secret)
         self.pepper = raw(settings.pepper)
         self.log = log.get("worker")
+        self.requests = RequestLog(lane)
         self.health: Health | None = None
         self.registry = Registry()
         for entry in entries(settings.shards):

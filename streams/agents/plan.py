@@ -106,6 +106,7 @@ class PlanShard:
             faults.point("plan.decided")
         taken = [self._inbox.popleft() for _ in range(step.consumed)]
         watch.planned(self._lane, step)
+        self._parts.requests.planned(self._shard, step)
         if judged.audience:
             await self._parts.outputs.confirm(judged.audience)
         self._write(judged.others, taken)

@@ -169,3 +169,4 @@ class SettleShard:
         await self._parts.outputs.confirm(records)
         faults.point("settle.charged")
         watch.charged(self._lane, effects.charges)
+        self._parts.requests.settled(effects.statuses)

@@ -17,7 +17,7 @@ class Seldom:
         self._times = 0
         self._said_ms = -_EVERY_MS
 
-    def say(self, **fields: str) -> None:
+    def say(self, **fields: str | int) -> None:
         """Notes that it has happened; a line shows the ``fields`` of the last time."""
         self._times += 1
         now_ms = clock.monotonic_ms()

@@ -133,6 +133,8 @@ class FanfareApp(faust.App):
         if self.should_stop:
             return
         if revoked:
+            shards = sorted({tp.partition for tp in revoked})
+            _log.info("revoked", shards=shards, generation=self.tracker.generation, slot=self.spec.slot)
             await self._call(self.hooks.on_revoked, _REVOKED_PATIENCE_S, "on_revoked")
         self.tracker.forget()
         await self.consumer.settle_commit()

@@ -142,6 +142,7 @@ class Journal:
         self._floor = self._claimed_at
         header = Header(Kind.CLAIM, self.at.lane, self.at.shard, self.epoch, clock.now_ms())
         self._claimed_at = await self.append(pack(header, Claim(self.instance, floor=self._floor)))
+        _log.info("journal_restated", topic=self.at.topic, shard=self.at.shard, floor=self._floor)
 
     async def quiesce(self) -> None:
         """Own it no longer: wait for the append in flight (at most a second, or exit), refuse further ones."""
@@ -181,11 +182,13 @@ class Journal:
 
     async def _read_to(self, end: int) -> None:
         assert self._next is not None
+        voids = self.fold.voids
         async with contextlib.aclosing(self._reader.read(self.at.place, self._next, end)) as bites:
             async for bite in bites:
                 for record in bite:
                     self._take_in(record)
                 await asyncio.sleep(0)  # a long fold leaves room for the other shards
+        self._note_voids(voids, end)
 
     async def _claim(self, terms: JournalTerms) -> bool:
         epoch = self.fold.epoch + 1
@@ -235,9 +238,17 @@ class Journal:
             fatal(Exit.DEADLINE, step="gap", topic=self.at.topic, shard=self.at.shard, offset=gap.start)
         if ownership.fenced_by(record.value for record in foreign):
             fatal(Exit.FENCED, topic=self.at.topic, shard=self.at.shard, epoch=ownership.epoch, offset=gap.start)
+        voids = self.fold.voids
         for record in foreign:
             self._take_in(record)
+        self._note_voids(voids, gap.stop)
         _log.warning("journal_gap", topic=self.at.topic, shard=self.at.shard, offset=gap.start, records=len(gap))
+
+    def _note_voids(self, before: int, upto: int) -> None:
+        """Logs how many records were skipped as void; there were ``before`` of them."""
+        if self.fold.voids > before:
+            skipped = self.fold.voids - before
+            _log.info("journal_void", topic=self.at.topic, shard=self.at.shard, records=skipped, upto=upto)
 
     def _take_in(self, record: LogRecord) -> None:
         """The one step in which state and position move together."""

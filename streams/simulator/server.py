@@ -118,11 +118,16 @@ class Listener:
             self._station.faults.add(parse(await request.read()))
         except msgspec.MsgspecError as error:
             return _bad(error)
+        self._note_faults()
         return _json(self._station.faults.listed)
 
     async def _clear_faults(self, _request: web.Request) -> web.Response:
         self._station.faults.clear()
+        self._note_faults()
         return _json([])
+
+    def _note_faults(self) -> None:
+        log(Event.FAULT_SET, component="gateway", faults=[fault.kind.value for fault in self._station.faults.listed])
 
     async def _phones(self, request: web.Request) -> web.Response:
         limit = request.query.get("limit", "50")
