@@ -7,6 +7,8 @@ makes a new sub-command one line here. A row's module holds a typer application 
 import difflib
 import gc
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -52,8 +54,30 @@ commands start one on this machine.
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one sub-command; exits with its status. Unknown names exit 2 with the known ones."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Run one sub-command; exits with its status. Unknown names exit 2 with the known ones.
+
+    Whoever reads the output may stop reading (``| head``): that ends the program with 1, without a word.
+    """
+    _hear_interrupts()
+    try:
+        try:
+            _call(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or the interpreter writes the rest when it ends
+        sys.exit(1)
+
+
+def _hear_interrupts() -> None:
+    """Makes SIGINT raise ``KeyboardInterrupt``: a script's shell starts what stands before ``&`` with the signal ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _call(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         print(help_text())
         return

@@ -1,6 +1,7 @@
 """Fixtures that more than one folder of the suite uses."""
 
 import asyncio
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,6 +9,12 @@ import pytest
 
 from streams.kafka.cluster import some_kafka
 from streams.settings import kafka_bootstrap
+
+
+def pytest_configure() -> None:
+    """Makes tests and what they start hear SIGINT, which a script's shell has them ignore if it starts them with ``&``."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True, slots=True)

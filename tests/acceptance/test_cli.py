@@ -1,12 +1,15 @@
 """The command `fanfare` as a newcomer meets it: help that teaches, quickly, and a table that is true."""
 
 import importlib
+import signal
+import socket
 import subprocess
 import sys
 
 import pytest
 
 from streams.cli import COMMANDS
+from streams.commands.console import INTERRUPTED
 
 HEAVY = ("aiokafka", "faust", "aiohttp", "numpy", "typer")
 
@@ -50,3 +53,28 @@ def test_every_row_of_the_table_can_be_called(name: str, module: str, text: str)
     assert done.returncode == 0
     assert f"Usage: fanfare {name}" in done.stdout
     assert text
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("publish", "--help"), ("schema",), ("schema", "vectors.json")])
+def test_a_reader_that_stops_reading_is_no_accident(arguments: tuple[str, ...]) -> None:
+    """`| head` and a pager that is closed: the program ends, and says nothing about it."""
+    command = [sys.executable, "-m", "streams.cli", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == ""
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["in the foreground", "before & in a script"])
+def test_an_interrupt_is_heard(*, ignored: bool) -> None:
+    """A shell without job control starts what stands before ``&`` with SIGINT ignored; whoever sends it means it all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        bootstrap = f"127.0.0.1:{silent.getsockname()[1]}"
+        command = ["sh", "-c", 'trap "" INT; exec "$@"' if ignored else 'exec "$@"', "sh", sys.executable]
+        with subprocess.Popen([*command, "-m", "streams.cli", "registry", "show", "--bootstrap", bootstrap]) as running:
+            silent.settimeout(60)
+            asked, _ = silent.accept()
+            with asked:
+                running.send_signal(signal.SIGINT)
+                assert running.wait(30) == INTERRUPTED
