@@ -78,6 +78,8 @@ class Planned(msgspec.Struct, frozen=True, array_like=True):
     """Where the input stood first, if it was re-routed to this partition; ``origin`` is where it stood here."""
     free_us: int = 0
     """Until when this request uses up its sender's throughput (GCRA's theoretical arrival time), microseconds."""
+    business: str = ""
+    """Of a restated name, whose terms are left out: whose it is."""
 
 
 class PlannedBatch(msgspec.Struct, frozen=True, array_like=True):

@@ -164,10 +164,10 @@ SHARED: Final = (
     ),
     Topic(
         CONTROLS,
-        "subject",
+        "what it says",
         1,
         FOR_EVER,
-        "Pause, cancel, kill switch: the newest word for each subject.",
+        "Pause, cancel, kill switch: each word once, however often it was written.",
         compacted=True,
     ),
 )

@@ -58,4 +58,5 @@ def _bare(name: bytes, known: Known, shard: int) -> Planned:
         decided_ms=known.decided_ms,
         keep_ms=known.keep_ms,
         first=known.first,
+        business=known.business,
     )

@@ -12,6 +12,7 @@ forgetting is exact. What it cannot recognise is the same (source, id) with a *l
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from sys import intern
 from typing import Self
 
 import msgspec
@@ -31,6 +32,8 @@ class Known(msgspec.Struct, frozen=True):
     keep_ms: int
     stated_ms: int
     """When the journal said it last."""
+    business: str = ""
+    """Who published it: nobody else may pause or cancel it."""
 
     @classmethod
     def of(cls, entry: Planned, stated_ms: int) -> Self:
@@ -43,6 +46,7 @@ class Known(msgspec.Struct, frozen=True):
             decided_ms=entry.decided_ms,
             keep_ms=entry.keep_ms,
             stated_ms=stated_ms,
+            business=intern(entry.business if entry.terms is None else entry.terms.business),
         )
 
 

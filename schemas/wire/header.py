@@ -40,6 +40,7 @@ class Kind(IntEnum):
     INBOUND = 11
     TRYING = 12
     LIMITS_RESTATED = 13
+    CONTROL = 14
 
 
 class UnreadableRecordError(Exception):

@@ -7,6 +7,7 @@ never for an old one: the files of an old format are what is on somebody's disk.
 from pathlib import Path
 from typing import Final
 
+from schemas.controls import ControlWord
 from schemas.facts import AudienceChange, Charge, Inbound, ReceiptRun, Receipts, Suppression, Suppressions
 from schemas.names import Lane
 from schemas.outcome import (
@@ -78,6 +79,7 @@ _REFUSED: Final = Planned(
     keep_ms=_AT_MS + 1,
     detail="time is older than 3300 s.",
     list="flight-UA1",
+    business="airline",
 )
 _OPENED: Final = Opened(_ITEM, Origin(3, 17), _AT_MS)
 _MEMBERS: Final = Members(_OTHER, 2, b"roaring", 40, 41)
@@ -121,6 +123,9 @@ RECORDS: Final[dict[Kind, object]] = {
     ),
     Kind.INBOUND: Inbound("m1", "airline", "airline/main", _NAME, "text", "STOP", _AT_MS, _OTHER, 4),
     Kind.TRYING: Trying(_NAME),
+    Kind.CONTROL: ControlWord(
+        1, "airline", "aaaqeayeaudaocajbifqydiob4", 2, _AT_MS, _AT_MS + 1, "//airline/ops pause-1"
+    ),
     Kind.LIMITS_RESTATED: LimitsRestated((Spent("airline/main", _NAME, b"until---"),)),
 }
 """A body for every kind."""
