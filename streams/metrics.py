@@ -48,6 +48,7 @@ ANSWER: Final = Label(
 WAITED: Final = Label("waited", ("nothing", "pace", "retry"))
 CODE: Final = Label("code", [str(code.value) for code in Code] + [OTHER])
 STATUS: Final = Label("status", [status.name.lower() for status in ReceiptStatus])
+EVIDENCE_WORD: Final = Label("evidence", ("joined", "late", "stray", "unmatched", "contradicted", "known", "unknown"))
 POST: Final = Label(
     "answer",
     (
@@ -221,6 +222,22 @@ SUPPRESSED: Final = Counter(REGISTRY, "fanfare_suppressions_total", "Stops and t
 
 CHARGED: Final = Counter(
     REGISTRY, "fanfare_charged_messages_total", "Messages that settle charged for the first time.", LANE
+)
+EVIDENCE: Final = Counter(
+    REGISTRY,
+    "fanfare_evidence_total",
+    "What settle met, in messages: receipts that counted (`joined`), came after the settle window (`late`, never billed), "
+    "named ranks that do not exist (`stray`) or, in records, a request that was never opened (`unmatched`); messages that were "
+    "reported failed and delivered (`contradicted`, they count as delivered); messages whose window ended with a final word "
+    "(`known`) or without (`unknown`).",
+    LANE,
+    EVIDENCE_WORD,
+)
+EVIDENCE_WAITING: Final = Gauge(
+    REGISTRY,
+    "fanfare_evidence_waiting",
+    "Receipts and journal sections that wait in settle's quarantine for their request to become known.",
+    LANE,
 )
 POSTED: Final = Counter(REGISTRY, "fanfare_ledger_posted_total", "Messages posted to the ledger.", CATEGORY)
 POSTED_MICRO: Final = Counter(

@@ -72,5 +72,6 @@ def _follow(hooks: LaneWorker, lane: Lane) -> None:
         metrics.STAGE_OLDEST.of(stage, word).follow(hooks.oldest_s(stages(lane)[stage]))
     for kind, topic_of in _INPUTS.items():
         metrics.LAG.of(kind, word).follow(hooks.lag(topic_of(lane)))
+    metrics.EVIDENCE_WAITING.of(word).follow(hooks.quarantined)
     for topic in hooks.followed:
         metrics.TAIL_AGE.of(topic, word).follow(hooks.tail_age_s(topic))

@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from pyroaring import BitMap
-
 from broker.deliver.engine import Append
 from broker.deliver.frame import Flight
 from broker.deliver.item import Item
 from broker.deliver.state import ShardState
 from broker.plan.engine import Answer, PlanStep
-from schemas.facts import Charge, Scope, Suppression
+from broker.settle.engine import Settle
+from schemas.facts import Scope, Suppression
 from schemas.names import Lane
 from schemas.outcome import Outcome
 from schemas.reasons import Reason, State, word_of
@@ -32,9 +31,28 @@ def finished(stage: str, lane: Lane, arrived_ms: int) -> None:
     metrics.STAGE_SECONDS.of(stage, lane.word).observe(max(0, clock.now_ms() - arrived_ms) / 1000)
 
 
-def charged(lane: Lane, charges: Iterable[Charge]) -> None:
-    """Settle asked the ledger to post newly delivered messages."""
-    metrics.CHARGED.of(lane.word).inc(sum(len(BitMap.deserialize(charge.ranks)) for charge in charges))
+def evidence_in(settle: Settle) -> Counter[str]:
+    """Returns what a join has counted so far: by the metric's labels, and ``charged``."""
+    counts = settle.counts
+    return Counter(
+        joined=counts.received,
+        late=counts.late,
+        stray=counts.stray,
+        unmatched=settle.quarantine.dropped,
+        contradicted=counts.contradictions,
+        known=counts.known,
+        unknown=counts.unknown,
+        charged=counts.charged,
+    )
+
+
+def settled(lane: Lane, settle: Settle, before: Counter[str]) -> Counter[str]:
+    """Counts what a join has met since it had counted ``before``; returns what it has counted now."""
+    now = evidence_in(settle)
+    for word, count in (now - before).items():
+        family = metrics.CHARGED.of(lane.word) if word == "charged" else metrics.EVIDENCE.of(lane.word, word)
+        family.inc(count)
+    return now
 
 
 def opened(journal: str, lane: Lane, shard: int, owned: Journal, seconds: float) -> None:

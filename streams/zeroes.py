@@ -19,7 +19,7 @@ def worker(lane: Lane) -> None:
             family.begin(stage, word)
     for family in (metrics.ACCEPTED, metrics.CHARGED):
         family.begin(word)
-    for family in (metrics.REFUSED, metrics.MESSAGES, metrics.GATEWAY_ANSWERS, metrics.GATEWAY_CODES):
+    for family in (metrics.REFUSED, metrics.MESSAGES, metrics.GATEWAY_ANSWERS, metrics.GATEWAY_CODES, metrics.EVIDENCE):
         family.begin(word, None)
     for journal in _JOURNALS:
         metrics.JOURNAL_VOIDS.begin(journal, word)

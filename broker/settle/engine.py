@@ -35,7 +35,6 @@ from schemas.wire.header import Header
 _LOOK_AGAIN_MS: Final = 60_000
 """A request whose window is over while deliver owes it a word (it was down) is looked at again this much later."""
 
-
 Section = Members | Decided | Answered | ReceiptRun
 """What is about ranks: it waits in quarantine until its request is known."""
 
@@ -204,7 +203,6 @@ class Settle:
         if not len(delivered):
             return
         if account.heartbeat:
-            self.counts.heartbeats += len(delivered)
             self.counts.heartbeat_ms = max(self.counts.heartbeat_ms, account.time_ms)
         if not account.test:
             self.counts.charged += len(delivered)
@@ -233,8 +231,7 @@ class Settle:
 
     def _speak_due(self, now_ms: int, out: SettleEffects) -> None:
         while self._words and self._words[0][0] <= now_ms:
-            account = self._accounts.get(heapq.heappop(self._words)[1])
-            if account is not None:
+            if (account := self._accounts.get(heapq.heappop(self._words)[1])) is not None:
                 account.word_due = False
                 self._speak(account, now_ms, out)
 
@@ -256,7 +253,9 @@ class Settle:
                 self._ends.add(horizon_ms + _LOOK_AGAIN_MS, account.request)
                 continue
             account.over = True
-            self.counts.unknown += tally.unknown
+            if not account.heartbeat:
+                self.counts.unknown += tally.unknown
+                self.counts.known += sum(tally.counts.values()) - tally.unknown
             if (tally.unknown or account.word_due) and not account.heartbeat:
                 self._speak(account, now_ms, out)
             self._drop(account)
@@ -271,7 +270,8 @@ class Settle:
 
     def _ended(self, horizon_ms: int) -> list[Account]:
         """The accounts whose window is over; those on the shelf, which have all final words, are dropped."""
-        names = [name for name in self._ends.take(horizon_ms - self.policy.quiet_ms) if not self._shelf.drop(name)]
+        names, known = self._shelf.end(self._ends.take(horizon_ms - self.policy.quiet_ms))
+        self.counts.known += known
         return [self._accounts[name] for name in names]
 
     def _drop(self, account: Account) -> None:

@@ -47,17 +47,20 @@ class SettleEffects(NamedTuple):
 
 
 class SettleCounts(msgspec.Struct):
-    """Plain counters for metrics; messages, where nothing else is said."""
+    """Counts what the join has met since it began, in messages. ``streams/watch.py`` shows all that no rebuild has counted."""
 
     received: int = 0
+    """Receipts that counted."""
     late: int = 0
-    """Evidence after the window: never billed."""
+    """Receipts after the window: never billed."""
     stray: int = 0
-    """Evidence about ranks that do not exist."""
+    """Receipts about ranks that do not exist."""
     charged: int = 0
     contradictions: int = 0
     """Failed and delivered."""
+    known: int = 0
+    """Had a final word when their window ended; no heartbeats."""
     unknown: int = 0
-    heartbeats: int = 0
+    """Had none; no heartbeats."""
     heartbeat_ms: int = 0
     """Event time of the newest heartbeat that came through."""

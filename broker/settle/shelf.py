@@ -5,12 +5,35 @@ hardly any receipt will ask for. As objects each would cost a kilobyte, and toge
 process a pause of seconds; as bytes they cost a quarter and no pause.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from broker.settle.account import Account
+from schemas.names import NAME_BYTES
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Account)
+
+
+class _Head(msgspec.Struct, array_like=True):
+    """The first fields of an :class:`Account`, in its order: all that an ending needs, at a tenth of the cost."""
+
+    request: bytes
+    business: str
+    sender: str
+    source: str
+    id: str
+    card: int
+    category: int
+    test: bool
+    heartbeat: bool
+    time_ms: int
+    expires_ms: int
+    recipients: bytes
+
+
+_heads = msgspec.msgpack.Decoder(_Head)
 
 
 class Shelf:
@@ -40,6 +63,19 @@ class Shelf:
         self.drop(request)
         return account
 
-    def drop(self, request: bytes) -> bool:
-        """Forget ``request``; whether it was here."""
-        return self._packed.pop(request, None) is not None
+    def drop(self, request: bytes) -> None:
+        """Forgets ``request``, if it is here."""
+        self._packed.pop(request, None)
+
+    def end(self, requests: Iterable[bytes]) -> tuple[list[bytes], int]:
+        """Forgets those of ``requests`` that are here; returns the others, and how many messages ended, without heartbeats."""
+        elsewhere: list[bytes] = []
+        messages = 0
+        for request in requests:
+            packed = self._packed.pop(request, None)
+            if packed is None:
+                elsewhere.append(request)
+                continue
+            head = _heads.decode(packed)
+            messages += 0 if head.heartbeat else len(head.recipients) // NAME_BYTES
+        return elsewhere, messages

@@ -5,7 +5,7 @@ charges and statuses that follow from it are acknowledged, so a crash repeats ef
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
 from broker.deliver.state import body_of_outcome
@@ -47,6 +47,8 @@ class SettleShard:
         self._settle = self._fresh()
         self._since_ms = clock.now_ms()
         self._fold = Fold()
+        self._counted: Counter[str] = Counter()
+        """What was shown of the join's counts, or belongs to its rebuild."""
         self._inbox: deque[Delivered] = deque()
         self._task = ShardTask("settle", shard)
         self.wake = Wake(SETTLING_BEAT_MS)
@@ -79,9 +81,9 @@ class SettleShard:
         return max(self._since_ms, self._settle.counts.heartbeat_ms)
 
     @property
-    def charged(self) -> int:
-        """Messages charged since this shard was assigned."""
-        return self._settle.counts.charged
+    def quarantined(self) -> int:
+        """Returns how many receipts and journal sections wait for their request to become known."""
+        return self._settle.quarantine.held
 
     # -- the task
 
@@ -97,9 +99,11 @@ class SettleShard:
             for place in places:
                 last_ms = max(last_ms, await self._rebuild(place, committed, since_ms))
         self._settle.due(last_ms, effects=False)
+        self._counted = watch.evidence_in(self._settle)
         while True:
             joined = self._join_some()
             await self._effects()
+            self._counted = watch.settled(self._lane, self._settle, self._counted)
             for record in joined:
                 self._done(record)
             if self._inbox:
@@ -168,5 +172,4 @@ class SettleShard:
         faults.point("settle.charge")
         await self._parts.outputs.confirm(records)
         faults.point("settle.charged")
-        watch.charged(self._lane, effects.charges)
         self._parts.requests.settled(effects.statuses)

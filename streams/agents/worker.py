@@ -191,6 +191,10 @@ class LaneWorker:
         """How much a stage holds over the shards served here."""
         return lambda: float(sum(getattr(shard, stage).backlog for shard in self.serving.values()))
 
+    def quarantined(self) -> float:
+        """Returns how much evidence waits for its request over the shards served here."""
+        return float(sum(settle.quarantined for settle in self._settles().values()))
+
     def oldest_s(self, inputs: tuple[str, ...]) -> Callable[[], float]:
         """Age of the oldest unfinished input of some topics; 0 if there is none."""
 

@@ -101,6 +101,18 @@ OVERVIEW: Final = (
         "short",
         (("lane:fanfare_journal_epoch:takeovers_15m", "{{lane}}"),),
     ),
+    Panel(
+        "Reasons that call an operator",
+        "What ended for them within 15 minutes, a second.",
+        "cps",
+        (("reason:fanfare_alerts:rate15m", "{{reason}}"),),
+    ),
+    Panel(
+        "Receipts at odds with the journal",
+        "Share of receipts that settle could not use, and of messages that ended without a final word.",
+        "percentunit",
+        (("lane_evidence:fanfare_evidence_at_odds:ratio_rate15m", "{{lane}} {{evidence}}"),),
+    ),
 )
 
 

@@ -1,7 +1,7 @@
 """`python -m tests.faults.alerts`: each alert fires for its fault and clears after it, in a real Prometheus beside a real stack.
 
 The rules are those of deploy/prometheus with windows and `for:` shortened by --factor in a generated copy (thresholds stay),
-so that all eight are shown in some minutes. What --shipped names is shown by the rules as they are as well. Needs
+so that all are shown in some minutes. What --shipped names is shown by the rules as they are as well. Needs
 Prometheus: Debian's package has it (apt-get install prometheus). Ends with a table and one line of JSON; 1 if an alert did
 not fire, did not clear, or fired without a cause.
 """

@@ -11,12 +11,20 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import aiohttp
+import msgspec
+
 from schemas import topics
 from schemas.names import Lane
+from schemas.request import NOTIFICATION_TYPE
+from schemas.wire import instants
+from schemas.wire.frames import SIGNATURE_HEADER, TIMESTAMP_HEADER, ReportRun, Reports, ref_of, signature_of
+from streams import clock
 from streams.kafka.distribution import obtain_distribution
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
 from streams.local.stack import Stack
+from streams.settings import Settings, raw
 from streams.simulator.faults import Fault, FaultKind
 from tests.faults.backlog import backlog
 from tests.faults.gateways import Lent, gateway_fault
@@ -25,6 +33,7 @@ from tests.faults.kinds import back
 TAKE_OVERS: Final = 5
 """One more than the alert lets pass."""
 _GARBAGE_A_SECOND: Final = 2
+_FOREIGN_A_SECOND: Final = 200
 _QUOTA_TOOL: Final = "kafka.admin.ConfigCommand"
 _TOOL_S: Final = 60
 _READER_OF_STOPS: Final = "tail-suppressions"
@@ -114,6 +123,50 @@ async def _write_garbage(publisher: Publisher) -> None:
 
 
 @contextlib.asynccontextmanager
+async def reserved_header(stack: Stack) -> AsyncIterator[None]:
+    """Writes one record with a header that is Fanfare's own, as a producer does that copies records with their headers."""
+    publisher = Publisher(stack.bootstrap)
+    await publisher.start()
+    try:
+        event = {"specversion": "1.0", "type": NOTIFICATION_TYPE, "source": "//nobody/copies", "id": "1"}
+        value = msgspec.json.encode(event | {"time": instants.text_of(clock.now_ms()), "data": {}})
+        await publisher.publish(Outgoing(topics.requests(Lane.UPDATE), value, headers=(("fanfare-copy", b"1"),)))
+    finally:
+        await publisher.stop()
+    yield
+
+
+@contextlib.asynccontextmanager
+async def receipts_of_others(stack: Stack) -> AsyncIterator[None]:
+    """Posts receipts about requests that nobody made, rightly signed: those of another deployment with the same secrets."""
+    async with aiohttp.ClientSession() as session:
+        posting = asyncio.create_task(_post_receipts(session, stack.settings))
+        try:
+            yield
+        finally:
+            posting.cancel()
+            await asyncio.wait([posting])
+
+
+async def _post_receipts(session: aiohttp.ClientSession, settings: Settings) -> None:
+    for number in itertools.count():
+        now_ms = clock.now_ms()
+        refs = [
+            ref_of(raw(settings.ref_secret), Lane.UPDATE, number % settings.shards, f"{number:012}{each:04}".encode())
+            for each in range(_FOREIGN_A_SECOND)
+        ]
+        runs = tuple(ReportRun(ref, "delivered", ((0, 1),), now_ms) for ref in refs)
+        body = msgspec.json.encode(Reports(f"others-{now_ms}", runs))
+        signed = {
+            TIMESTAMP_HEADER: str(now_ms),
+            SIGNATURE_HEADER: signature_of(raw(settings.webhook_secret), now_ms, body),
+        }
+        async with session.post(settings.webhook_url, data=body, headers=signed) as answer:
+            await answer.read()
+        await asyncio.sleep(1)
+
+
+@contextlib.asynccontextmanager
 async def throttled_reader(stack: Stack) -> AsyncIterator[None]:
     """A quota of Kafka's holds up whoever reads the STOPs, and is lifted again."""
     await _quota(stack.bootstrap, "--add-config", "consumer_byte_rate=1,request_percentage=0.01")
@@ -177,6 +230,16 @@ FAULTS: Final = (
         },
     ),
     Planted("FanfareDeadLetters", f"{_GARBAGE_A_SECOND} records a second on requests.update are no event", garbage),
+    Planted(
+        "FanfareOperatorNeeded",
+        "somebody copies one record to requests.update with a header of Fanfare's own",
+        reserved_header,
+    ),
+    Planted(
+        "FanfareReceiptsAtOdds",
+        f"{_FOREIGN_A_SECOND} receipts a second are about requests of another deployment",
+        receipts_of_others,
+    ),
     Planted("FanfareLedgerBehind", "the ledger is ended and not started again", stopped("ledger")),
     Planted(
         "FanfareFencedOften",

@@ -12,11 +12,13 @@ from schemas.facts import Receipts
 from schemas.names import Lane
 from schemas.outcome import Outcome
 from schemas.wire.header import Header, Kind, pack
+from streams import metrics
 from streams.agents.parts import LaneParts
 from streams.agents.settle import SettleShard
 from streams.kafka.hooks import Delivered
 from streams.kafka.producer import Outgoing
 from streams.kafka.reader import LogRecord
+from streams.request_log import RequestLog
 from tests.pure.test_settle import CARDS, DELIVERED, SENT, T0, accepted, opened, people, receipt, sent
 
 LANE, SHARD = Lane.UPDATE, 3
@@ -81,14 +83,18 @@ async def _first_output(
         rebuilding=asyncio.Lock(),
         outputs=outputs,
         settings=SimpleNamespace(shards=8),
+        requests=RequestLog(LANE),
     )
     shard = SettleShard(cast(LaneParts, parts), SHARD, done=done.append, read_to_end=lambda _place: True)
+    unfinished = sum(len(logs.records[place][offset:]) for place, offset in committed.items())
     for place, offset in committed.items():
         for record in logs.records[place][offset:]:
             shard.deliver(Delivered(*place, record.offset, record.timestamp_ms, None, record.value, (), 1))
     shard.start(committed)
     async with asyncio.timeout(5):
         topic = await outputs.written.get()
+        while len(done) < unfinished:
+            await asyncio.sleep(0)
     await shard.stop()
     return topic
 
@@ -96,6 +102,13 @@ async def _first_output(
 async def test_a_receipt_that_lay_unread_over_a_long_outage_is_charged() -> None:
     """What it is about was settled up to the receipt, and is older than a life and its window: it is folded all the same."""
     assert await _first_output({OUTCOMES: 3, RECEIPTS: 1}) == topics.CHARGES
+
+
+async def test_what_a_rebuild_counts_is_not_shown_again() -> None:
+    """The process before has shown it: a restart must not look like a burst of receipts."""
+    joined, before = metrics.EVIDENCE.of(LANE.word, "joined"), metrics.EVIDENCE.of(LANE.word, "joined").value
+    await _first_output({OUTCOMES: 3, RECEIPTS: 1})
+    assert joined.value - before == 1
 
 
 async def test_a_window_that_ended_in_an_outage_gets_its_last_word() -> None:
