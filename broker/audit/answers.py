@@ -5,6 +5,7 @@ An illegal answer is reported and left out, so that one fault is told once.
 
 from broker.audit.book import Book, Part
 from broker.audit.consent import forbids, knows_opt_out, upto_time
+from broker.audit.early import Early
 from broker.audit.invariants import Breach
 from broker.audit.ranks import ColumnsError, spans
 from broker.audit.table import CONSENT, EXCEPTED, FIRST_TERMINAL, OPEN, SENT, Said
@@ -31,10 +32,11 @@ def _exceptions(section: Answered) -> _Exceptions:
 class Answers:
     """Applies answers to the columns."""
 
-    def __init__(self, book: Book, versions: Versions) -> None:
+    def __init__(self, book: Book, versions: Versions, early: Early) -> None:
         self._book = book
         self._ranks = book.ranks
         self._versions = versions
+        self._early = early
 
     def take(self, said: Said, part: Part, section: Answered) -> None:
         """One section: all accepted but the exceptions."""
@@ -50,11 +52,20 @@ class Answers:
             detail = f"{part}: {part.count} members, answers about {max(last - 1, *foreign, 0)}"
             self._book.findings.report(Breach.RANK_UNKNOWN, said.record.where, detail)
             return
+        if section.gateway_ms and last:
+            self._heard(said, part, section)
         for first, count in spans(section.ranks):
             self._accept(said, part, range(first, first + count), exceptions)
-        told_ms = min(section.gateway_ms, said.header.at_ms)
         for rank, exception in exceptions.items():
-            self._except(said, part, rank, exception, told_ms)
+            self._except(said, part, rank, exception, section.gateway_ms)
+
+    def _heard(self, said: Said, part: Part, section: Answered) -> None:
+        """The gateway's clock, between the decision of the first rank and this answer."""
+        ranks, at = self._ranks, part.base + next(iter(spans(section.ranks)))[0]
+        attempt = ranks.attempt[at]
+        decided_ms = ranks.sent_ms[at] if attempt == 1 else ranks.sent_again_ms.get((at, attempt), 0)
+        if decided_ms:
+            self._book.clocks[said.lane].heard(section.gateway_ms, decided_ms, said.record.timestamp_ms)
 
     def _accept(self, said: Said, part: Part, ranks: range, exceptions: _Exceptions) -> None:
         statuses, lo, hi = self._ranks.status, part.base + ranks.start, part.base + ranks.stop
@@ -85,7 +96,7 @@ class Answers:
         detail = f"{message}: {word_of(before)}, then answered {word_of(now)}"
         self._book.findings.report(breach, said.record.where, detail)
 
-    def _except(self, said: Said, part: Part, rank: int, exception: tuple[int, int, int], told_ms: int) -> None:
+    def _except(self, said: Said, part: Part, rank: int, exception: tuple[int, int, int], gateway_ms: int) -> None:
         status, due_ms, code = exception
         ranks, at, report = self._ranks, part.base + rank, self._book.findings.report
         if status not in EXCEPTED:
@@ -93,8 +104,9 @@ class Answers:
             return
         ranks.status[at] = status
         ranks.due_ms[at] = due_ms
+        self._early.excepted(said, part, rank, status, code=code, gateway_ms=gateway_ms)
         if status == Reason.RECIPIENT_OPTED_OUT and code:
-            self._opted_out(said, part, rank, told_ms)
+            self._opted_out(said, part, rank, min(gateway_ms, said.header.at_ms))
         else:
             self._withheld(said, part, rank, status)
 

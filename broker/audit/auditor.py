@@ -20,10 +20,12 @@ from broker.audit.accounts import Accounts, close_parts, close_statuses
 from broker.audit.book import Book, LogOrder
 from broker.audit.delivery import Delivery
 from broker.audit.dump import Dump, Ledger, Logged, Rules
+from broker.audit.early import Early
 from broker.audit.inputs import Inputs
 from broker.audit.invariants import Breach
 from broker.audit.money import Charges, ReceiptLog, close_ledger
 from broker.audit.outcomes import Outcomes
+from broker.audit.rates import Busiest
 from broker.audit.report import Audit
 from broker.audit.secrets import SCHEME, Secrets
 from broker.audit.statuses import status
@@ -74,11 +76,12 @@ class Auditor:
         self._ledger = ledger or Ledger()
         self._book = book = Book(rules)
         self._versions = Versions(book)
+        self._early = early = Early(book)
         self._inputs = Inputs(book)
         self._verdicts = Verdicts(book, self._inputs)
         self._work = WorkLog(book)
-        self._outcomes = Outcomes(book, self._versions)
-        self._delivery = Delivery(book, self._versions)
+        self._outcomes = Outcomes(book, self._versions, early)
+        self._delivery = Delivery(book, self._versions, early)
         self._receipts = ReceiptLog(book)
         self._charges = Charges(book, dict(self._ledger.upto))
         self._secrets = Secrets(book)
@@ -159,22 +162,24 @@ class Auditor:
         self._dead_letters()
         self._secrets.close()
         close_ledger(book, self._ledger, self._charges.due_micro)
-        self._delivery.limits.close(book.findings, book.registered.senders)
+        self._early.close()
+        busiest = self._delivery.limits.close(book.findings, book.registered.senders)
         accounts = Accounts(book)
         accounts.close()
         told.close(book, accounts.ends())
-        return self._audit(accounts)
+        return self._audit(accounts, busiest)
 
     def _dead_letters(self) -> None:
         for topic, partition, offset in self._book.dead:
             if not self._order.covers((topic, partition), offset, self._book.begins((topic, partition))):
                 self._book.findings.report(Breach.DEAD_UNSOURCED, f"{topic}/{partition}@{offset}", "no such record")
 
-    def _audit(self, accounts: Accounts) -> Audit:
+    def _audit(self, accounts: Accounts, busiest: tuple[Busiest, ...]) -> Audit:
         book = self._book
         book.counts["claims"] = self._verdicts.claims + self._outcomes.claims
         book.counts["heartbeats"] = accounts.heartbeats
         book.counts["delivered_and_failed"] = accounts.contradicted
+        book.counts["gateway_clock_off_ms"] = max(clock.worst_ms for clock in book.clocks.values())
         return Audit(
             requests=sum(request.accepted for request in book.requests.values()),
             states={lane.word: dict(states) for lane, states in accounts.tally().items() if states},
@@ -184,6 +189,7 @@ class Auditor:
             violations=tuple(book.findings.kept),
             found={breach.word: count for breach, count in book.findings.found.items()},
             messages={breach.word: count for breach, count in book.findings.messages.items()},
+            busiest=busiest,
         )
 
 

@@ -1,17 +1,18 @@
 """What the audit knows: requests by name, their parts by shard, the places of their messages, and the facts beside them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from broker.audit.clocks import GatewayClock
 from broker.audit.consent import ShardStops, Stops
 from broker.audit.dump import Logged, Place, Rules
 from broker.audit.findings import Findings
-from broker.audit.people import ShardPeople
+from broker.audit.people import ShardPeople, Word
 from broker.audit.ranks import Ranks
 from schemas.names import HEARTBEAT_BUSINESS, NAME_BYTES, Lane, shard_of, text_of
 from schemas.registry import PriceCard, Sender, Template
@@ -87,6 +88,8 @@ class Part(msgspec.Struct, eq=False, gc=False):
     asked: tuple[int, ...] = ()
     """Offsets of ``work`` at which it stands."""
     opened: bool = False
+    opened_ms: int = 0
+    """Log time of its first opening; 0 where that is not in the log any more."""
     answered_ms: int = 0
     """The gateway's latest word in the journal."""
     heard_ms: int = 0
@@ -99,6 +102,8 @@ class Part(msgspec.Struct, eq=False, gc=False):
     told_at: int = -1
     stops: Mapping[int, Stops] | None = None
     """By rank, everybody who ever said something; None: not looked up yet."""
+    leavers: Mapping[int, Sequence[Word]] | None = None
+    """By rank, everybody who ever left the list that it is addressed to; None: not looked up yet."""
 
     def freeze(self, recipients: bytes, base: int) -> None:
         """Its ranks are these people, at the places from ``base``."""
@@ -117,7 +122,8 @@ class Registered:
     """What operators registered; of entries that changed every version is kept."""
 
     def __init__(self) -> None:
-        self.senders: dict[str, list[Sender]] = defaultdict(list)
+        self.senders: dict[str, list[tuple[int, Sender]]] = defaultdict(list)
+        """Log time and entry of every version."""
         self.templates: dict[str, list[Template]] = defaultdict(list)
         self.cards: dict[int, PriceCard] = {}
         self._sealed: dict[str, tuple[int, frozenset[str]]] = {}
@@ -159,12 +165,21 @@ class Book:
         """(name, offset) of inputs that a status answered without a verdict of their own."""
         self.begun: dict[Place, tuple[int, int]] = {}
         """First offset and first time of each log that was read."""
+        self.clocks = {lane: GatewayClock(rules.skew_ms) for lane in Lane}
 
     def stops_of(self, part: Part) -> Mapping[int, Stops]:
         """By rank, everybody of ``part`` who ever said something about its business."""
         if part.stops is None:
             part.stops = self.stops[part.shard].concerning(part.recipients, part.request.business)
         return part.stops
+
+    def leavers_of(self, part: Part) -> Mapping[int, Sequence[Word]]:
+        """By rank, everybody of ``part`` who ever left its list, and all that was said about them."""
+        if part.leavers is None:
+            left = self.people[part.shard].list(part.request.business, part.request.list).leavers()
+            ordinals = part.ordinals.tolist() if part.ordinals is not None and left else ()
+            part.leavers = {rank: left[ordinal] for rank, ordinal in enumerate(ordinals) if ordinal in left}
+        return part.leavers
 
     def all_parts(self) -> Iterator[Part]:
         """Every part of every accepted request."""

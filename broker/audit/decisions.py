@@ -10,6 +10,7 @@ import msgspec
 
 from broker.audit.book import Book, Part
 from broker.audit.consent import forbids, upto_offset
+from broker.audit.early import Early
 from broker.audit.invariants import Breach
 from broker.audit.ranks import ColumnsError, Mark, fill, paint, segments
 from broker.audit.table import CONSENT, DECIDED, FIRST_TERMINAL, OPEN, Said
@@ -44,10 +45,11 @@ class _Decision(msgspec.Struct, eq=False, gc=False):
 class Decisions:
     """Applies decisions to the columns."""
 
-    def __init__(self, book: Book, versions: Versions) -> None:
+    def __init__(self, book: Book, versions: Versions, early: Early) -> None:
         self._book = book
         self._ranks = book.ranks
         self._versions = versions
+        self._early = early
 
     def take(self, said: Said, part: Part, section: Decided) -> None:
         """One section."""
@@ -160,8 +162,8 @@ class Decisions:
             allowed = 0
         if allowed:
             report(Breach.REFUSED_THOUGH_ALLOWED, where, str(decision), messages=allowed)
-        if decision.status == Reason.EXPIRED and said.header.at_ms < decision.part.request.expires_ms:
-            report(Breach.EXPIRED_EARLY, where, str(decision), messages=count)
+        if decision.status == Reason.EXPIRED:
+            self._early.expired(said, decision.part, decision.lo, decision.hi)
         if decision.status == Reason.SUPERSEDED and not self._versions.newer_planned(decision.part):
             report(Breach.SUPERSEDED_BY_NOTHING, where, str(decision), messages=count)
 

@@ -5,12 +5,14 @@ import base64
 import msgspec
 
 from broker.audit.book import Book, Part
-from broker.audit.consent import forbids, upto_time
+from broker.audit.clocks import Moment
 from broker.audit.dump import Limits
+from broker.audit.early import Early, part_of
 from broker.audit.invariants import Breach
 from broker.audit.limits import LimitsKept
 from broker.audit.ranks import Mark, highest
 from broker.audit.versions import Versions
+from broker.audit.withdrawn import Withdrawn
 from schemas.facts import ReceiptStatus
 from schemas.names import NAME_BYTES, Lane, name_of, shard_of
 from schemas.wire.frames import GatewayEvent
@@ -23,6 +25,7 @@ class _Accepted(msgspec.Struct, eq=False, gc=False):
     """A run of ranks of one acceptance, as places ``lo`` to ``hi``."""
 
     event: GatewayEvent
+    moment: Moment
     where: str
     part: Part
     lo: int
@@ -45,10 +48,12 @@ class _Accepted(msgspec.Struct, eq=False, gc=False):
 class Delivery:
     """The logs of all listeners, one after the other."""
 
-    def __init__(self, book: Book, versions: Versions) -> None:
+    def __init__(self, book: Book, versions: Versions, early: Early) -> None:
         self._book = book
         self._ranks = book.ranks
         self._versions = versions
+        self._early = early
+        self._withdrawn = Withdrawn(book)
         self._epochs: dict[tuple[str, int], int] = {}
         self.limits = LimitsKept(book.rules.limits or Limits())
 
@@ -67,6 +72,7 @@ class Delivery:
                 self._book.counts["hand_offs_repeated"] += _count(event)
             case "refused":
                 self._book.counts["hand_offs_refused"] += _count(event)
+                self._early.refused(event, part_of(self._book, event, _LANES[event.lane]))
             case "fenced":
                 self._book.counts["frames_fenced"] += 1
             case _:
@@ -81,19 +87,21 @@ class Delivery:
             book.findings.report(Breach.LOWER_EPOCH_ACCEPTED, where, detail, messages=count)
         self._raise_epoch(event)
         lane, name = _LANES[event.lane], name_of(event.request)
+        moment = book.clocks[lane].moment(event.at_ms)
+        self._early.handed(event, lane, count, moment.likely_ms)
         part = book.parts[lane, event.shard].get(name)
         if part is None and book.excused(lane, event.at_ms):
             book.counts["beyond_retention"] += count
         elif part is None or not part.frozen:
             self._undecided(event, where, (lane, event.shard, name), list(event.ranks))
         else:
-            self._judge(event, where, part, count)
+            self._judge(event, moment, where, part, count)
             recipients = base64.b64decode(event.recipients)
-            self._people(event, where, part, recipients)
+            self._people(event, moment, where, part, recipients)
             if book.rules.limits is not None and not part.request.heartbeat:
-                self.limits.handed(event.sender, recipients, event.at_ms, log)
+                self.limits.handed(event, recipients, moment.likely_ms, log)
 
-    def _people(self, event: GatewayEvent, where: str, part: Part, recipients: bytes) -> None:
+    def _people(self, event: GatewayEvent, moment: Moment, where: str, part: Part, recipients: bytes) -> None:
         """Judge each run of ranks, and that the people of ``recipients`` are theirs."""
         at = 0
         for first, count in event.ranks:
@@ -101,7 +109,7 @@ class Delivery:
                 detail = f"{part}: {part.count} members, rank {first + count - 1}"
                 self._book.findings.report(Breach.RANK_UNKNOWN, where, detail)
                 return
-            run = _Accepted(event, where, part, part.base + first, part.base + first + count)
+            run = _Accepted(event, moment, where, part, part.base + first, part.base + first + count)
             own = part.recipients[first * NAME_BYTES : (first + count) * NAME_BYTES]
             if own != recipients[at : at + count * NAME_BYTES]:
                 self._book.findings.report(Breach.WRONG_RECIPIENT, where, str(run), messages=count)
@@ -143,13 +151,16 @@ class Delivery:
             detail = f"request {event.request}, shard {event.shard}, rank {first}, {count} in all"
             self._book.findings.report(breach, where, detail, messages=count)
 
-    def _judge(self, event: GatewayEvent, where: str, part: Part, count: int) -> None:
+    def _judge(self, event: GatewayEvent, moment: Moment, where: str, part: Part, count: int) -> None:
         report, request = self._book.findings.report, part.request
         if (event.business, event.sender) != (request.business, request.sender):
             detail = f"{part}: {event.sender} for {event.business}"
             report(Breach.HAND_OFF_OF_ANOTHER, where, detail, messages=count)
-        if event.at_ms > request.expires_ms:
-            report(Breach.AFTER_EXPIRY, where, f"{part}, {event.at_ms - request.expires_ms} ms late", messages=count)
+        # By its own clock never; by Kafka's, if its own is behind, for as long as a frame may be on its way.
+        way_ms = self._book.rules.windows[request.lane].frame_ms
+        late_ms = max(event.at_ms, moment.earliest_ms - way_ms) - request.expires_ms
+        if late_ms > 0:
+            report(Breach.AFTER_EXPIRY, where, f"{part}, {late_ms} ms late", messages=count)
         if event.at_ms > event.not_after_ms:
             report(Breach.PAST_NOT_AFTER, where, f"{part}, {event.at_ms - event.not_after_ms} ms late", messages=count)
         fact = request.fact.own.hex() if request.fact is not None else ""
@@ -168,7 +179,7 @@ class Delivery:
         if early:
             place = (run.part.request.lane, run.part.shard, run.part.request.name)
             self._undecided(run.event, run.where, place, [(rank, 1) for rank in early])
-        self._after_stop(run)
+        self._withdrawn.handed(run.part, lo, hi, run.moment.earliest_ms, run.where)
 
     def _all_decided(self, run: _Accepted) -> bool:
         """The quick answer for a whole run; False if one has to look at each rank."""
@@ -176,7 +187,7 @@ class Delivery:
         return (
             event.attempt == 1
             and ranks.marked(lo, hi, Mark.SENT) == run.count
-            and highest(ranks.sent_ms, lo, hi) <= event.at_ms + self._book.rules.skew_ms
+            and highest(ranks.sent_ms, lo, hi) <= run.moment.latest_ms + self._book.rules.skew_ms
             and highest(ranks.epoch, lo, hi) <= event.epoch
         )
 
@@ -187,24 +198,9 @@ class Delivery:
             return False
         first = event.attempt == 1
         decided_ms = ranks.sent_ms[at] if first else ranks.sent_again_ms.get((at, event.attempt), 0)
-        if decided_ms > event.at_ms + self._book.rules.skew_ms:
+        if decided_ms > run.moment.latest_ms + self._book.rules.skew_ms:
             return False
         return event.attempt < ranks.attempt[at] or ranks.epoch[at] <= event.epoch
-
-    def _after_stop(self, run: _Accepted) -> None:
-        part, at_ms = run.part, run.event.at_ms
-        spoken = self._book.stops_of(part)
-        if not spoken:
-            return
-        lane = part.request.lane
-        bound_ms = self._book.rules.stop_bound_ms(lane)
-        for rank, stops in spoken.items():
-            if not run.lo <= part.base + rank < run.hi:
-                continue
-            known = forbids(upto_time(stops, at_ms - bound_ms), lane, listed=part.listed)
-            if known is not None and forbids(upto_time(stops, at_ms), lane, listed=part.listed) is not None:
-                detail = f"{part}, rank {rank}, {known.word}, more than {bound_ms} ms before"
-                self._book.findings.report(Breach.LATE_AFTER_STOP, run.where, detail)
 
 
 def _count(event: GatewayEvent) -> int:

@@ -66,6 +66,9 @@ class Dump(msgspec.Struct, frozen=True):
     """One log per listener, oldest event first."""
 
 
+SHARES: Final[Mapping[str, int]] = {"otp": 100, "update": 100, "campaign": 100}
+
+
 class Limits(msgspec.Struct, frozen=True):
     """The gateway's limits, recomputed over the union of its logs."""
 
@@ -75,6 +78,10 @@ class Limits(msgspec.Struct, frozen=True):
     """How much of its own throughput a sender may have saved; counted once per listener."""
     jitter_ms: int = 50
     """Between the moment that a listener judged and the one it wrote down."""
+    drift_ms: int = 150
+    """How far two owners' clocks, and the ways of their frames, may lie apart: ``e`` of the rate bound."""
+    shares: Mapping[str, int] = msgspec.field(default_factory=lambda: SHARES)
+    """Lane -> percent of a sender's throughput, where the sender names none."""
 
 
 ATTEMPTS_MAX: Final[Mapping[Lane, int]] = {Lane.OTP: 5, Lane.UPDATE: 10, Lane.CAMPAIGN: 6}

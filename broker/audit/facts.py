@@ -28,7 +28,7 @@ def registry(book: Book, record: Logged) -> None:
     entry = _entry.decode(record.value)
     match entry:
         case Sender():
-            book.registered.senders[entry.id].append(entry)
+            book.registered.senders[entry.id].append((record.timestamp_ms, entry))
         case Template():
             book.registered.templates[entry.id].append(entry)
         case PriceCard():
@@ -85,7 +85,7 @@ def suppressions(book: Book, record: Logged) -> None:
 def audience(book: Book, record: Logged) -> None:
     """A change of one list in one shard."""
     change = body_of(record.value or b"", AudienceChange)
-    book.people[record.partition].add(record.offset, change)
+    book.people[record.partition].add(record.offset, record.timestamp_ms, change)
     _in_place(book, record, change.recipients)
 
 

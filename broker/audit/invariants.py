@@ -20,10 +20,13 @@
     webhook confirmed is in the receipts.
 12. *Conservation.* Members = terminal + open; what is still open is within its window. The counts that a business is told
     add up to the same.
-13. *Rates.* The gateway's logs together keep the pair limit and each sender's throughput; nothing goes before its start.
-14. *Expiry.* Nothing is decided or accepted after ``expires_ms``, and nothing expires early.
+13. *Rates.* The gateway's logs together keep the pair limit, each sender's throughput and, in every second and every ten, the
+    bound of each lane's share; nothing goes before its start.
+14. *Expiry.* Nothing is decided or accepted after ``expires_ms``; nothing expires early, and nobody is given up while nothing
+    forbids telling them and there is time.
 15. *Consent.* Each decision agrees with the suppressions and the list at the offsets that it names, and no hand-off is
-    accepted later than the bound after a STOP in scope was acknowledged, nor after its frame's ``not_after_ms``; an opt-out
+    accepted later than the bound after a STOP in scope, or the leaving of its list, was acknowledged, nor after its frame's
+    ``not_after_ms``; an opt-out
     that the webhook confirmed, or that the gateway answered, is a suppression.
 16. *Tenants.* Source, sender, template, lane, status topic, charge and hand-off belong to one business.
 17. *Dead letters* name a record that is there, by topic, partition, offset and hash, once, and nothing that was accepted.
@@ -104,11 +107,14 @@ class Breach(Enum):
 
     PAIR_LIMIT = (13, "one sender wrote to one person more often than allowed")
     SENDER_LIMIT = (13, "a sender was faster than its throughput")
+    RATE_EXCEEDED = (13, "a lane handed off more than its share of a sender in some second, or ten")
     BEFORE_START = (13, "decided before the start that plan had reserved")
 
     AFTER_EXPIRY = (14, "accepted by the gateway after its expiry")
     DECIDED_AFTER_EXPIRY = (14, "decided to be sent after its expiry")
     EXPIRED_EARLY = (14, "called expired before its expiry")
+    EXPIRED_IDLE = (14, "expired without having been tried although its number was idle")
+    ENDED_EARLY = (14, "given up although nothing forbade it and there was time")
 
     LATE_AFTER_STOP = (15, "handed off later than the bound after a STOP")
     PAST_NOT_AFTER = (15, "accepted after the frame's own end")
@@ -116,6 +122,7 @@ class Breach(Enum):
     SENT_THOUGH_STOPPED = (15, "decided to be sent though the suppressions it names forbid it")
     REFUSED_THOUGH_ALLOWED = (15, "refused for a consent that was there")
     SENT_TO_LEAVER = (15, "decided to be sent to somebody who had left the list")
+    LATE_AFTER_LEAVING = (15, "handed off later than the bound after leaving the list")
 
     SOURCE_OF_ANOTHER = (16, "a request accepted for another business than its source's")
     SENDER_OF_ANOTHER = (16, "a sender of another business")

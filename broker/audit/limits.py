@@ -1,13 +1,14 @@
 """The pair limit and each sender's throughput, recomputed over the union of the gateway's logs.
 
 Pair: GCRA, one message every 6 s with a burst of 45 borrowed from the future. Throughput: a bucket that holds one second of
-the sender's rate, once a listener, because listeners count apart (PROTOCOL.md section 1.4).
+the sender's rate, once a listener, because listeners count apart (PROTOCOL.md section 1.4). What each lane of a sender may do
+is :mod:`broker.audit.rates`.
 """
 
 import hashlib
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,8 @@ from broker.audit.dump import Limits
 from broker.audit.findings import Findings
 from broker.audit.invariants import Breach
 from broker.audit.people import prefixes
-from schemas.names import NAME_BYTES
-from schemas.registry import Sender
+from broker.audit.rates import Busiest, Handed, Rates, Versions
+from schemas.wire.frames import GatewayEvent
 
 
 class LimitsKept:
@@ -29,32 +30,37 @@ class LimitsKept:
         """The first 8 bytes of the recipient, mixed with the sender."""
         self._pairs_ms = array("q")
         self._seed: dict[str, int] = {}
-        self._bursts: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        """Sender -> (time, how many)."""
         self._listeners: dict[str, set[int]] = defaultdict(set)
+        self._rates = Rates(limits)
 
-    def handed(self, sender: str, recipients: bytes, at_ms: int, log: int) -> None:
-        """One acceptance by the listener that writes ``log``."""
+    def handed(self, event: GatewayEvent, recipients: bytes, at_ms: int, log: int) -> None:
+        """One acceptance by the listener that writes ``log``, at ``at_ms`` by Kafka's clock."""
+        sender = event.sender
         seed = self._seed.get(sender)
         if seed is None:
             seed = self._seed[sender] = int.from_bytes(hashlib.blake2b(sender.encode(), digest_size=8).digest())
         people = prefixes(recipients) ^ np.uint64(seed)
         self._pairs.frombytes(people.tobytes())
         self._pairs_ms.extend([at_ms] * len(people))
-        self._bursts[sender].append((at_ms, len(recipients) // NAME_BYTES))
+        self._rates.handed[sender, event.lane].add(at_ms, len(people))
         self._listeners[sender].add(log)
 
-    def close(self, findings: Findings, senders: dict[str, list[Sender]]) -> None:
-        """Report what went too fast."""
+    def close(self, findings: Findings, senders: Mapping[str, Versions]) -> tuple[Busiest, ...]:
+        """Report what went too fast; the busiest windows of each sender's lanes."""
         pairs = np.frombuffer(self._pairs, dtype=np.uint64)
         times = np.frombuffer(self._pairs_ms, dtype=np.int64)
         seen, counts = np.unique(pairs, return_counts=True)
         for pair in seen[counts > self._limits.pair_burst]:
             self._pair(findings, times[pairs == pair])
-        for sender, bursts in self._bursts.items():
-            rates = [entry.rate_per_s for entry in senders.get(sender, ())]
+        of_sender: dict[str, list[Handed]] = defaultdict(list)
+        for (sender, _), handed in self._rates.handed.items():
+            of_sender[sender].append(handed)
+        for sender, each in of_sender.items():
+            rates = [entry.rate_per_s for _, entry in senders.get(sender, ())]
             if rates:
-                self._sender(findings, sender, max(rates), sorted(bursts))
+                bursts = sorted(burst for one in each for burst in one.bursts())
+                self._sender(findings, sender, max(rates), bursts)
+        return self._rates.close(findings, senders)
 
     def _pair(self, findings: Findings, times: npt.NDArray[np.int64]) -> None:
         every_ms = self._limits.pair_every_ms

@@ -10,6 +10,7 @@ from broker.audit.answers import Answers
 from broker.audit.book import Book, Part
 from broker.audit.decisions import Decisions
 from broker.audit.dump import Logged
+from broker.audit.early import Early
 from broker.audit.epochs import Epochs
 from broker.audit.invariants import Breach
 from broker.audit.ranks import segments
@@ -55,11 +56,11 @@ class _Restated(msgspec.Struct, array_like=True):
 class Outcomes:
     """The journals of deliver, all lanes."""
 
-    def __init__(self, book: Book, versions: Versions) -> None:
+    def __init__(self, book: Book, versions: Versions, early: Early) -> None:
         self._book = book
         self._versions = versions
-        self._decisions = Decisions(book, versions)
-        self._answers = Answers(book, versions)
+        self._decisions = Decisions(book, versions, early)
+        self._answers = Answers(book, versions, early)
         self._epochs: dict[tuple[Lane, int], Epochs] = defaultdict(Epochs)
 
     def take(self, record: Logged, lane: Lane) -> None:
@@ -117,6 +118,8 @@ class Outcomes:
             book.findings.report(Breach.WORK_DIFFERS, said.record.where, f"{part}, as opened")
         if part.opened:
             book.counts["repeats"] += 1
+        elif said.header.kind is Kind.OUTCOME:
+            part.opened_ms = said.record.timestamp_ms
         part.opened = True
         self._versions.opened(part)
         return part

@@ -6,7 +6,8 @@ wins a tie; ordinals are the order of first appearance in the shard's log.
 """
 
 import struct
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -64,37 +65,79 @@ def prefixes(recipients: bytes) -> npt.NDArray[np.uint64]:
     return np.frombuffer(recipients, dtype=np.uint64)[::2]
 
 
+class Word(NamedTuple):
+    """One change of one person."""
+
+    at_ms: int
+    """Log time: when it was acknowledged."""
+    evidence_ms: int
+    join: bool
+
+
+class _Change(NamedTuple):
+    """One change of a list, as columns."""
+
+    offset: int
+    at_ms: int
+    join: bool
+    ordinals: Words
+    evidence_ms: npt.NDArray[np.int64]
+
+
+def joined_at(words: Iterable[Word], at_ms: int) -> bool:
+    """Returns whether a person was on the list by what had been acknowledged at ``at_ms``."""
+    held_ms, joined = _NEVER_MS, False
+    for word in words:
+        if word.at_ms > at_ms:
+            break
+        if word.evidence_ms > held_ms or (word.evidence_ms == held_ms and not word.join):
+            held_ms, joined = word.evidence_ms, word.join
+    return joined
+
+
 class ListFold:
     """One list in one shard, folded up to an offset that may be moved back and forth."""
 
-    __slots__ = ("_at", "_changes", "_evidence", "joined")
+    __slots__ = ("_at", "_changes", "_evidence", "_leavers", "joined")
 
     def __init__(self) -> None:
-        self._changes: list[tuple[int, bool, Words, npt.NDArray[np.int64]]] = []
-        """(offset, join, ordinals, evidence times)."""
+        self._changes: list[_Change] = []
+        self._leavers: dict[int, list[Word]] | None = None
         self._at = 0
         self._evidence = np.empty(0, dtype=np.int64)
         self.joined: Flags = np.empty(0, dtype=np.bool_)
         """A flag for each ordinal: whether the person was on the list at the offset folded to."""
 
-    def add(self, offset: int, change: AudienceChange, ordinals: Words) -> None:
-        """The next change of the log."""
+    def add(self, offset: int, at_ms: int, change: AudienceChange, ordinals: Words) -> None:
+        """The next change of the log, acknowledged at ``at_ms``."""
         evidence = np.minimum(np.frombuffer(change.evidence_ms, dtype=">i8").astype(np.int64), change.received_ms)
-        self._changes.append((offset, change.join, ordinals, evidence))
+        self._changes.append(_Change(offset, at_ms, change.join, ordinals, evidence))
+        self._leavers = None
 
     def named(self, *, join: bool) -> Words:
         """The ordinals of everybody who ever joined (or left)."""
-        found = [ordinals for _, joins, ordinals, _ in self._changes if joins == join]
+        found = [change.ordinals for change in self._changes if change.join == join]
         return np.concatenate(found) if found else np.empty(0, dtype=np.uint32)
+
+    def leavers(self) -> Mapping[int, Sequence[Word]]:
+        """By ordinal, everybody who ever left, with all that was said about them, in the order of the log."""
+        if self._leavers is None:
+            left = np.unique(self.named(join=False))
+            self._leavers = {ordinal: [] for ordinal in left.tolist()}
+            for change in self._changes if self._leavers else ():
+                for place in np.flatnonzero(np.isin(change.ordinals, left)).tolist():
+                    word = Word(change.at_ms, int(change.evidence_ms[place]), change.join)
+                    self._leavers[int(change.ordinals[place])].append(word)
+        return self._leavers
 
     def fold_to(self, upto: int) -> Flags:
         """``joined`` as of ``upto`` (inclusive)."""
-        if self._at and self._changes[self._at - 1][0] > upto:
+        if self._at and self._changes[self._at - 1].offset > upto:
             self._at = 0
             self._evidence = np.empty(0, dtype=np.int64)
             self.joined = np.empty(0, dtype=np.bool_)
-        while self._at < len(self._changes) and self._changes[self._at][0] <= upto:
-            _, join, ordinals, evidence = self._changes[self._at]
+        while self._at < len(self._changes) and self._changes[self._at].offset <= upto:
+            _, _, join, ordinals, evidence = self._changes[self._at]
             self._grow(int(ordinals.max()) + 1 if len(ordinals) else 0)
             held = self._evidence[ordinals]
             news = evidence > held if join else evidence >= held
@@ -121,8 +164,8 @@ class ShardPeople:
         self._ids = bytearray()
         self._lists: dict[tuple[str, str], ListFold] = {}
 
-    def add(self, offset: int, change: AudienceChange) -> None:
-        """The next change of the shard's log."""
+    def add(self, offset: int, at_ms: int, change: AudienceChange) -> None:
+        """The next change of the shard's log, acknowledged at ``at_ms``."""
         known, ids = self._ordinals, self._ids
         ordinals = np.empty(len(change.recipients) // NAME_BYTES, dtype=np.uint32)
         for place in range(len(ordinals)):
@@ -132,7 +175,7 @@ class ShardPeople:
                 ordinal = known[recipient] = len(known)
                 ids += recipient
             ordinals[place] = ordinal
-        self.list(change.business, change.list).add(offset, change, ordinals)
+        self.list(change.business, change.list).add(offset, at_ms, change, ordinals)
 
     def list(self, business: str, name: str) -> ListFold:
         """One list; empty if nothing was ever said about it."""

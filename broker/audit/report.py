@@ -7,6 +7,7 @@ import msgspec
 
 from broker.audit.findings import Violation
 from broker.audit.invariants import Breach
+from broker.audit.rates import Busiest
 
 OPEN_STATES: Final = ("pending", "send", "waiting", "accepted", "in_doubt")
 """On the way, in the order of the way; every other state is terminal."""
@@ -41,6 +42,8 @@ class Audit(msgspec.Struct, frozen=True):
     """Name of a breach -> how many were reported."""
     messages: Mapping[str, int]
     """Name of a breach -> how many messages it concerns."""
+    busiest: tuple[Busiest, ...] = ()
+    """The busiest second and ten seconds of each sender's lanes, those nearest to their bound first; empty: limits are off."""
 
     @property
     def accepted(self) -> int:
@@ -86,4 +89,7 @@ class Audit(msgspec.Struct, frozen=True):
             "uncharged": self.concerned(Breach.UNCHARGED, Breach.BOOKED_SHORT),
             "contradictions": self.concerned(*CONTRADICTIONS),
             "late_after_stop": self.concerned(Breach.LATE_AFTER_STOP),
+            "leavers": self.concerned(Breach.SENT_TO_LEAVER, Breach.LATE_AFTER_LEAVING),
+            "rate_exceeded": self.concerned(Breach.RATE_EXCEEDED, Breach.SENDER_LIMIT),
+            "ended_early": self.concerned(Breach.ENDED_EARLY, Breach.EXPIRED_EARLY, Breach.EXPIRED_IDLE),
         }

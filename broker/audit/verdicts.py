@@ -141,7 +141,7 @@ class Verdicts:
             report(Breach.WRONG_LANE, record.where, f"category {terms.category} on {request.lane.word}")
         if request.heartbeat:
             return
-        if all(sender.business != terms.business for sender in registered.senders.get(terms.sender, ())):
+        if all(sender.business != terms.business for _, sender in registered.senders.get(terms.sender, ())):
             report(Breach.SENDER_OF_ANOTHER, record.where, f"{terms.sender} does not belong to {terms.business}")
         owners = {template.business for template in registered.templates.get(terms.template, ())}
         if not owners & {terms.business, "*"}:

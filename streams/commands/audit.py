@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from broker.audit.invariants import Breach
+from broker.audit.rates import WINDOWS_S, nearest
 from broker.audit.report import OPEN_STATES, Audit
 from schemas.names import Lane
 from streams import clock
@@ -20,6 +21,8 @@ from streams.commands.ledger import money
 from streams.ledger.books import BooksError
 from streams.settings import Settings, SettingsError, load
 
+_RATES: Final = 5
+"""So many lanes of senders are named with their busiest second."""
 _LOGS: Final = "logs"
 """Folder of the processes' logs in the data folder."""
 
@@ -67,7 +70,9 @@ def main(
         refuse("audit", str(error))
     for line in page(found):
         print(line)
-    print(json.dumps(found.summary() | {"seconds": round((clock.monotonic_ms() - started_ms) / 1000, 1)}))
+    rates = nearest(found.busiest, _RATES)
+    seconds = round((clock.monotonic_ms() - started_ms) / 1000, 1)
+    print(json.dumps({**found.summary(), "rates": rates, "seconds": seconds}))
     if found.total:
         raise typer.Exit(1)
 
@@ -83,6 +88,7 @@ def page(found: Audit) -> Iterator[str]:
     yield ""
     yield from _columns((name.replace("_", " "), f"{count:,}") for name, count in sorted(found.counts.items()) if count)
     yield from _columns((f"charged, {account}", money(sum_micro)) for account, sum_micro in found.charged_micro.items())
+    yield from _columns(_rates(found))
     yield ""
     if not found.total:
         yield f"No violation of any of the {max(breach.invariant for breach in Breach)} invariants."
@@ -93,6 +99,13 @@ def page(found: Audit) -> Iterator[str]:
     hidden = found.total - len(found.violations)
     if hidden:
         yield f"  and {hidden:,} more of the same kinds"
+
+
+def _rates(found: Audit) -> Iterator[tuple[str, str]]:
+    """The lanes of senders that came nearest to the bound of their share, and how near."""
+    for number, figures in nearest(found.busiest, _RATES).items():
+        spans = (f"{figures[f'worst_{s}s']:,} of {figures[f'bound_{s}s']:,} in {s} s" for s in WINDOWS_S)
+        yield f"busiest, {number}", ", ".join(spans)
 
 
 def _states(found: Audit) -> Iterator[str]:

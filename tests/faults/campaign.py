@@ -31,7 +31,17 @@ PHONES: Final = Profile(stops=200, stops_all=60, blocks=60)
 _QUIET_S: Final = LIFETIME_MS / 1000 + 30
 _FORBIDDEN: Final = (Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED)
 """States of messages that were not handed off because somebody had answered STOP or blocked."""
-KEYS: Final = ("unfinished", "visible_twice", "charged_twice", "uncharged", "contradictions", "late_after_stop")
+KEYS: Final = (
+    "unfinished",
+    "visible_twice",
+    "charged_twice",
+    "uncharged",
+    "contradictions",
+    "late_after_stop",
+    "leavers",
+    "rate_exceeded",
+    "ended_early",
+)
 
 
 @dataclass

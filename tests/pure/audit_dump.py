@@ -8,7 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pyroaring import BitMap
 
@@ -20,9 +20,12 @@ from schemas.outcome import Answered, Decided, Members, Opened, Outcome
 from schemas.planned import Origin, Planned, PlannedBatch, Terms, Work, WorkItem
 from schemas.reasons import Reason, State
 from schemas.wire.columns import i64s, intervals_of, pairs, runs_of, u16s, u32s
-from schemas.wire.frames import GatewayEvent
+from schemas.wire.frames import Code, GatewayEvent
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from tests.pure.audit_log import MINUTE_MS, SHARDS, Log, address, market, person, rows_of
+
+CODES: Final[dict[int, int]] = {Reason.UNREACHABLE: Code.UNDELIVERABLE}
+"""The gateway's codes behind the ends that the story needs."""
 
 
 @dataclass
@@ -219,10 +222,11 @@ class Writer(Log):
         self.gateway[asked.lane].append(self.event(asked, shard, ranks, **fields))
 
     def answer(self, asked: Asked, shard: int, ranks: Sequence[int], excepted: dict[int, int] | None = None) -> Logged:
-        """The answer is journaled: all accepted but the exceptions, by status."""
+        """The answer is journaled: all accepted but the exceptions, by status; those of the platform with its code."""
         excepted = excepted or {}
         dues = [self.now + 500 if status == State.WAITING else 0 for status in excepted.values()]
-        columns = (u32s(excepted), bytes(excepted.values()), u32s([0] * len(excepted)), i64s(dues))
+        codes = [CODES.get(status, 0) for status in excepted.values()]
+        columns = (u32s(excepted), bytes(excepted.values()), u32s(codes), i64s(dues))
         section = Answered(asked.name, intervals_of(list(ranks)), self.now, *columns)
         return self.say(asked, shard, answered=(section,))
 

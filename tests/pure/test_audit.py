@@ -20,12 +20,24 @@ from schemas.planned import PlannedBatch, Work
 from schemas.reasons import Reason, State
 from schemas.topics import WINDOWS
 from schemas.wire.header import Kind, head_of, pack
-from tests.pure import audit_plants_effects, audit_plants_messages, audit_plants_optouts, audit_plants_requests
+from tests.pure import (
+    audit_plants_effects,
+    audit_plants_messages,
+    audit_plants_optouts,
+    audit_plants_pace,
+    audit_plants_requests,
+)
 from tests.pure.audit_log import MINUTE_MS, PEPPER, SHARDS, people_in
 from tests.pure.audit_plants import Plant, news
 from tests.pure.audit_story import Story
 
-_TABLES = (audit_plants_requests, audit_plants_messages, audit_plants_optouts, audit_plants_effects)
+_TABLES = (
+    audit_plants_requests,
+    audit_plants_messages,
+    audit_plants_optouts,
+    audit_plants_pace,
+    audit_plants_effects,
+)
 PLANTS = [row for table in _TABLES for row in table.PLANTS]
 _WINDOWS = {lane: msgspec.structs.replace(windows, settle_ms=MINUTE_MS) for lane, windows in WINDOWS.items()}
 _JOINS = (topics.CHARGES, topics.DEAD_LETTERS, topics.SUPPRESSIONS, topics.AUDIENCE)

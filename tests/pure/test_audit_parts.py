@@ -115,7 +115,7 @@ def test_both_folds_of_lists_have_the_same_members(
     mine, members_at = ShardPeople(), []
     audience = Audience()
     for offset, change in enumerate(changes):
-        mine.add(offset, change)
+        mine.add(offset, offset, change)
         audience.apply(change, offset)
         ordinals = list(audience.freeze("shop", "l"))
         members_at.append((ordinals, audience.rows(ordinals).recipients))

@@ -1,0 +1,115 @@
+"""How far the gateway's clock was off, from the journal alone: each answer lies between its decision and its record.
+
+The gateway writes a frame's time by its own clock (``Answered.gateway_ms``). By Kafka's the frame came after the record that
+decided it and before the record that answers it, so each answer bounds the difference from both sides; answers of half a second
+are joined, and half-seconds that agree make a *spell*. A clock that is set begins a new spell.
+
+A difference is believed if three records of one spell agree on it: a single answer that contradicts the rest is a violation to
+be found, and no clock. What is smaller than ``tolerance_ms`` counts as none.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+SLICE_MS: Final = 500
+"""Answers of one slice are joined; a step of the clock within it is dated to its end."""
+AGREE: Final = 3
+"""So many answers must agree on a difference."""
+
+
+class Moment(NamedTuple):
+    """A time of the gateway's log by Kafka's clock. Without a difference all three are what the gateway wrote."""
+
+    earliest_ms: int
+    likely_ms: int
+    latest_ms: int
+
+
+class _Spell(msgspec.Struct, eq=False):
+    """A time in which the difference (gateway less Kafka) was the same: at least ``low_ms``, at most ``high_ms``."""
+
+    from_ms: int
+    """By Kafka's clock."""
+    low_ms: int
+    high_ms: int
+    answers: int
+
+    @property
+    def right(self) -> bool:
+        """Whether the clock may have been right."""
+        return self.low_ms <= 0 <= self.high_ms
+
+    def moment(self, at_ms: int) -> Moment:
+        """A time that the gateway wrote in this spell."""
+        if self.right:
+            return Moment(at_ms, at_ms, at_ms)
+        middle_ms = (self.low_ms + self.high_ms) // 2
+        return Moment(at_ms - self.high_ms, at_ms - middle_ms, at_ms - self.low_ms)
+
+
+class GatewayClock:
+    """The clock of one lane's listener. First :meth:`heard` for all answers, then :meth:`moment` in the order of its log."""
+
+    def __init__(self, tolerance_ms: int) -> None:
+        self._tolerance_ms = tolerance_ms
+        self._slices: dict[int, _Spell] = {}
+        self._spells: list[_Spell] | None = None
+        self._at = 0
+        """The spell in which the log is now."""
+        self._now_ms = 0
+        """The likely time of the line before."""
+
+    def heard(self, gateway_ms: int, decided_ms: int, answered_ms: int) -> None:
+        """An answer that the gateway dates ``gateway_ms``, and the log times of the records before and after it."""
+        low_ms = gateway_ms - answered_ms - self._tolerance_ms
+        high_ms = gateway_ms - decided_ms + self._tolerance_ms
+        slice_of = answered_ms // SLICE_MS
+        known = self._slices.get(slice_of)
+        if known is None:
+            self._slices[slice_of] = _Spell(slice_of * SLICE_MS, low_ms, high_ms, 1)
+            return
+        known.low_ms, known.high_ms = max(known.low_ms, low_ms), min(known.high_ms, high_ms)
+        known.answers += 1
+
+    def moment(self, at_ms: int) -> Moment:
+        """The next line of the log, dated ``at_ms``, by Kafka's clock."""
+        spells = self._believed()
+        for place in range(self._at, len(spells)):
+            found = spells[place].moment(at_ms)
+            ends_ms = spells[place + 1].from_ms if place + 1 < len(spells) else found.likely_ms
+            if self._now_ms - SLICE_MS <= found.likely_ms <= ends_ms + SLICE_MS:
+                self._at, self._now_ms = place, max(self._now_ms, found.likely_ms)
+                return found
+        return spells[self._at].moment(at_ms)
+
+    @property
+    def worst_ms(self) -> int:
+        """The greatest difference that was believed, ahead or behind."""
+        off = (0 if spell.right else abs(spell.low_ms + spell.high_ms) // 2 for spell in self._believed())
+        return max(off, default=0)
+
+    def _believed(self) -> list[_Spell]:
+        if self._spells is None:
+            self._spells = [spell for spell in self._joined() if spell.right or spell.answers >= AGREE]
+            self._spells = self._spells or [_Spell(0, 0, 0, 0)]
+        return self._spells
+
+    def _joined(self) -> Iterator[_Spell]:
+        """Slices in their order, those that agree as one; a slice in which the clock was set says nothing."""
+        spell: _Spell | None = None
+        for _, one in sorted(self._slices.items()):
+            if one.low_ms > one.high_ms:
+                continue
+            if spell is None:
+                spell = one
+                continue
+            low_ms, high_ms = max(spell.low_ms, one.low_ms), min(spell.high_ms, one.high_ms)
+            if low_ms <= high_ms:
+                spell.low_ms, spell.high_ms, spell.answers = low_ms, high_ms, spell.answers + one.answers
+            else:
+                yield spell
+                spell = one
+        if spell is not None:
+            yield spell

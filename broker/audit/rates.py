@@ -1,0 +1,136 @@
+"""What each sender's lanes handed off in the busiest second and the busiest ten, held against the rate bound.
+
+In any window of T seconds a lane may hand off R*T + 2q + 2eR + b messages of a sender (PROTOCOL.md section 5): R is the lane's
+share of the sender's throughput, q = max(1, R/100) a tick's worth at both ends, e what clocks and a frame's way may differ by,
+b = R/10 the burst with which plan reserves for explicit recipients. Every window that ends at an acceptance is looked at.
+Heartbeats are exempt, and no throughput counts against them.
+"""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from broker.audit.dump import Limits
+from broker.audit.findings import Findings
+from broker.audit.invariants import Breach
+from schemas.registry import Sender
+
+WINDOWS_S: Final = (1, 10)
+"""The windows that are looked at."""
+_REGISTERED_MS: Final = 10_000
+"""So long after a new rate was registered the one before may still be used."""
+_TICKS_PER_S: Final = 100
+_BURSTS_PER_S: Final = 10
+
+_Numbers = npt.NDArray[np.int64]
+Versions = Sequence[tuple[int, Sender]]
+"""Every version of a sender: from when, and what was registered."""
+
+
+class Handed:
+    """Acceptances of one sender in one lane, as columns in the order of the log."""
+
+    __slots__ = ("at_ms", "counts")
+
+    def __init__(self) -> None:
+        self.at_ms = array("q")
+        self.counts = array("I")
+
+    def add(self, at_ms: int, count: int) -> None:
+        """One acceptance of ``count`` messages."""
+        self.at_ms.append(at_ms)
+        self.counts.append(count)
+
+    def bursts(self) -> Iterator[tuple[int, int]]:
+        """Time and count of each acceptance."""
+        return zip(self.at_ms, self.counts, strict=True)
+
+
+class Busiest(msgspec.Struct, frozen=True):
+    """The window of one length in which a lane of a sender came nearest to its bound."""
+
+    sender: str
+    lane: str
+    seconds: int
+    messages: int
+    """Handed off in it."""
+    bound: int
+    ends_ms: int
+    """When it ended."""
+
+    @property
+    def share(self) -> float:
+        """How much of the bound was used; above 1 it was broken."""
+        return self.messages / self.bound
+
+
+class Rates:
+    """The hand-offs of all senders, by lane."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.handed: dict[tuple[str, str], Handed] = defaultdict(Handed)
+
+    def close(self, findings: Findings, senders: Mapping[str, Versions]) -> tuple[Busiest, ...]:
+        """Report what went too fast; the busiest windows of all that have a rate, those nearest to their bound first."""
+        found: list[Busiest] = []
+        for (sender, lane), handed in self.handed.items():
+            if sender in senders:
+                found += self._busiest(sender, lane, handed, senders[sender])
+        for one in found:
+            if one.messages > one.bound:
+                detail = f"{one.sender}, {one.lane}: {one.messages} in {one.seconds} s, {one.bound} allowed"
+                findings.report(Breach.RATE_EXCEEDED, "gateway", detail, messages=one.messages - one.bound)
+        return tuple(sorted(found, key=lambda one: one.share, reverse=True))
+
+    def _busiest(self, sender: str, lane: str, handed: Handed, versions: Versions) -> Iterator[Busiest]:
+        times = np.frombuffer(handed.at_ms, dtype=np.int64)
+        order = np.argsort(times, kind="stable")
+        times = times[order]
+        through = np.cumsum(np.frombuffer(handed.counts, dtype=np.uint32)[order], dtype=np.int64)
+        for seconds in WINDOWS_S:
+            before = np.searchsorted(times, times - seconds * 1_000, side="right")
+            messages = through - np.where(before, through[before - 1], 0)
+            bounds = self.bound(_per_s(times, seconds, lane, versions, self._limits), seconds)
+            worst = int(np.argmax(messages / bounds))
+            yield Busiest(sender, lane, seconds, int(messages[worst]), int(bounds[worst]), int(times[worst]))
+
+    def bound(self, per_s: _Numbers, seconds: int) -> _Numbers:
+        """How many messages a lane with this share may hand off in any window of this length."""
+        ticks = 2 * np.maximum(1, per_s // _TICKS_PER_S)
+        clocks = 2 * self._limits.drift_ms * per_s // 1_000
+        bounds: _Numbers = per_s * seconds + ticks + clocks + np.maximum(1, per_s // _BURSTS_PER_S)
+        return bounds
+
+
+def _per_s(times: _Numbers, seconds: int, lane: str, versions: Versions, limits: Limits) -> _Numbers:
+    """For each window's end the greatest share that was registered within it."""
+    per_s = np.zeros(len(times), dtype=np.int64)
+    ends = [*(from_ms for from_ms, _ in versions[1:]), None]
+    for place, ((from_ms, sender), until_ms) in enumerate(zip(versions, ends, strict=True)):
+        held = np.ones(len(times), dtype=np.bool_) if place == 0 else times >= from_ms
+        if until_ms is not None:
+            held &= times - seconds * 1_000 - _REGISTERED_MS < until_ms
+        per_s[held] = np.maximum(per_s[held], share_of(sender, lane, limits.shares))
+    return per_s
+
+
+def share_of(sender: Sender, lane: str, shares: Mapping[str, int]) -> int:
+    """Messages a second that a lane has of a sender's throughput; ``shares`` are percentages where it names none."""
+    return sender.rate_per_s * (sender.shares or shares).get(lane, 0) // 100
+
+
+def nearest(busiest: Iterable[Busiest], count: int) -> dict[str, dict[str, int]]:
+    """The ``count`` lanes of senders that came nearest to a bound, as JSON."""
+    found: dict[str, dict[str, int]] = {}
+    for one in busiest:
+        key = f"{one.sender} {one.lane}"
+        if key in found or len(found) < count:
+            figures = found.setdefault(key, {})
+            figures[f"worst_{one.seconds}s"], figures[f"bound_{one.seconds}s"] = one.messages, one.bound
+    return found
