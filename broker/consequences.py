@@ -97,7 +97,6 @@ CONSEQUENCES: Mapping[Reason, Consequence] = {
     ),
     Reason.MISSING_PARAMETER: Consequence("The template needs a parameter that is not there.", _FIX),
     Reason.UNKNOWN_PARAMETER: Consequence("The template has no such parameter.", _FIX),
-    Reason.PLAN_EXCEEDED: Consequence("The business's plan does not allow it.", "Change the plan."),
     Reason.STALE: Consequence("The event's time is older than the lane's window.", "Publish facts while they are new."),
     Reason.FROM_THE_FUTURE: Consequence("The event's time lies in the future.", "Correct the clock of the producer."),
     Reason.REQUEST_EXPIRED: Consequence(

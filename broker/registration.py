@@ -15,6 +15,7 @@ from broker.heartbeat import TEMPLATES, is_heartbeat
 from broker.registry import SEAL, Registry
 from schemas.names import HEARTBEAT_BUSINESS, Lane
 from schemas.registry import (
+    PLANS,
     ApiKey,
     Business,
     Category,
@@ -92,6 +93,8 @@ def _business(entry: Business) -> Iterator[str]:
         yield f"{HEARTBEAT_BUSINESS} and {HEARTBEAT_BUSINESS}-... are Fanfare's own"
     if not entry.name.strip():
         yield "name must not be empty: people see it"
+    if entry.plan not in PLANS:
+        yield f"plan must be {' or '.join(PLANS)}; both are served and billed alike in this release"
     if wrong := [number for number in entry.test_numbers if not _NUMBER.fullmatch(number)]:
         yield f"test_numbers: {wrong[0]} is not E.164, like +18005550101"
 

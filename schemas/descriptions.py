@@ -106,7 +106,7 @@ _REGISTRY: Final[Mapping[str, Sentences]] = {
         "id": "As it stands in source: `//<id>/...`.",
         "name": "As people read it.",
         "verified": "Whether somebody has looked at who they are.",
-        "plan": "What they pay for.",
+        "plan": "`free` or `paid`. Nothing depends on it yet: both are served and billed alike.",
         "active": "Switched off, every event of theirs is refused.",
         "test_numbers": "E.164. Whom `test: true` reaches, and nobody else.",
     },

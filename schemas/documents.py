@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.descriptions import DESCRIPTIONS
-from schemas.registry import Entry
+from schemas.registry import PLANS, Entry
 from schemas.request import (
     MAX_LABELS,
     MAX_PARAM_CHARS,
@@ -52,6 +52,7 @@ _BOUNDS: Final[Mapping[tuple[str, str], Schema]] = {
     ("Recipient", "params"): {"maxProperties": MAX_PARAMS},
     ("Member", "address"): _ADDRESS,
     ("Optin", "op"): {"enum": ["join", "leave"]},
+    ("Business", "plan"): {"enum": list(PLANS)},
     ("Optin", "members"): {"minItems": 1},
 }
 """What the types do not say, by type and field."""

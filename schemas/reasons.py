@@ -71,7 +71,7 @@ class Reason(IntEnum):
     WRONG_LANE = 126
     MISSING_PARAMETER = 127
     UNKNOWN_PARAMETER = 128
-    PLAN_EXCEEDED = 129
+    # 129 was plan_exceeded: declared, and never given to anything
     # -- of a request: when and whether again
     STALE = 140
     FROM_THE_FUTURE = 141

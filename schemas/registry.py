@@ -27,6 +27,9 @@ CATEGORY_LANE = {Category.AUTHENTICATION: Lane.OTP, Category.UTILITY: Lane.UPDAT
 """Marketing cannot travel on another lane, and a code on none but its own (PROTOCOL.md section 2)."""
 
 
+PLANS = ("free", "paid")
+
+
 class Business(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="business"):
     """Who sends."""
 
@@ -34,6 +37,7 @@ class Business(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     name: str
     verified: bool = False
     plan: str = "free"
+    """One of :data:`PLANS`, held for a later release: nothing depends on it yet."""
     active: bool = True
     test_numbers: tuple[str, ...] = ()
     """E.164: the only people whom ``test: true`` reaches, so that nobody else is told for nothing."""

@@ -54,6 +54,7 @@ def test_a_sound_entry_may_be_registered_and_again(entry: Entry) -> None:
         pytest.param(but(SHOP, id="-shop"), "names a topic", id="hyphen first"),
         pytest.param(but(SHOP, id="fanfare-3"), "Fanfare's own", id="the heartbeat's"),
         pytest.param(but(SHOP, name=" "), "must not be empty", id="no name"),
+        pytest.param(but(SHOP, plan="gold"), "plan must be free or paid", id="no plan of ours"),
         pytest.param(but(SHOP, test_numbers=("8005550101",)), "test_numbers: 8005550101", id="test number"),
         pytest.param(but(WORDS, id="dutch"), "no two-letter language", id="words of no language"),
         pytest.param(but(WORDS, stop=()), "stop must hold a word", id="no word that stops"),
