@@ -58,9 +58,6 @@ CONSEQUENCES: Mapping[Reason, Consequence] = {
         "The person stopped marketing in the platform's settings.", "Do not send them offers.", suppress=Scope.OFFERS
     ),
     Reason.GATEWAY_REFUSED: Consequence("The gateway refused the message for good.", _LOOK_UP),
-    Reason.ATTEMPTS_EXHAUSTED: Consequence(
-        "The gateway could not take it in the attempts allowed.", "Publish again if it matters."
-    ),
     Reason.CRASHED_WORKER: Consequence("Working on the message crashed a worker twice.", "Report it.", alert=True),
     Reason.FAILED: Consequence("The gateway accepted it and later reported a failure.", _LOOK_UP),
     Reason.UNKNOWN: Consequence(

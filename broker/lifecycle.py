@@ -8,7 +8,6 @@ Status = State | Reason
 
 DECIDED_REFUSALS = frozenset(reason for reason in MESSAGE_REASONS if reason < Reason.UNREACHABLE) | {
     Reason.RECIPIENT_OPTED_OUT,
-    Reason.ATTEMPTS_EXHAUSTED,
     Reason.CRASHED_WORKER,
 }
 """What deliver may decide without asking the gateway."""

@@ -15,7 +15,9 @@ from broker.heartbeat import TEMPLATES, is_heartbeat
 from broker.registry import SEAL, Registry
 from schemas.names import HEARTBEAT_BUSINESS, Lane
 from schemas.registry import (
+    DEFAULT_SHARES,
     PLANS,
+    PLATFORM_RATE_PER_S,
     ApiKey,
     Business,
     Category,
@@ -107,16 +109,23 @@ def _sender(entry: Sender, registry: Registry) -> Iterator[str]:
         yield f"id must look like {entry.business}/<name>"
     if not _NUMBER.fullmatch(entry.number):
         yield "number must be E.164, like +18005550101"
-    if entry.rate_per_s < 1:
-        yield "rate_per_s must be at least 1"
+    most = PLATFORM_RATE_PER_S if registry.deployment is None else registry.deployment.max_rate_per_s
+    if not 1 <= entry.rate_per_s <= most:
+        yield f"rate_per_s must be 1 to {most:,}, what the platform takes from one number"
+    others = (other for other in registry.senders.values() if other.number == entry.number and other.id != entry.id)
+    if (other := next(others, None)) is not None:
+        yield f"number is that of {other.id}: one number has one throughput, so it is registered once"
     yield from _shares(entry)
 
 
 def _shares(entry: Sender) -> Iterator[str]:
     if entry.shares and (not entry.shares.keys() <= _LANES or sum(entry.shares.values()) > _ALL_PERCENT):
         yield f"shares gives each lane ({', '.join(sorted(_LANES))}) a percentage, 100 in all at most"
-    if any(entry.rate_per_s * percent < _ALL_PERCENT for percent in entry.shares.values()):
-        yield "shares must leave each lane that it names at least 1 a second"
+    if any(percent < 1 for percent in entry.shares.values()):
+        yield "shares must be at least 1 % for each lane that it names: leave out a lane that may not send"
+    elif any(entry.rate_per_s * percent < _ALL_PERCENT for percent in (entry.shares or DEFAULT_SHARES).values()):
+        given = "shares" if entry.shares else "the default shares (otp 20, update 30, campaign 50)"
+        yield f"{given} must leave each lane at least 1 a second: raise rate_per_s, or name only the lanes that send"
 
 
 def _template(entry: Template, registry: Registry) -> Iterator[str]:
@@ -229,3 +238,8 @@ def _deployment(entry: Deployment, registry: Registry) -> Iterator[str]:
         yield "shards must be at least 1"
     if known is not None and known.shards != entry.shards:
         yield f"the deployment was born with {known.shards} shards; another number needs an offline copy"
+    if entry.max_rate_per_s < 1:
+        yield "max_rate_per_s must be at least 1"
+    faster = [sender.id for sender in registry.senders.values() if sender.rate_per_s > entry.max_rate_per_s]
+    if faster:
+        yield f"max_rate_per_s is less than what is registered of {', '.join(sorted(faster)[:3])}: lower those first"

@@ -80,6 +80,12 @@ class Planned(msgspec.Struct, frozen=True, array_like=True):
     """Until when this request uses up its sender's throughput (GCRA's theoretical arrival time), microseconds."""
     business: str = ""
     """Of a restated name, whose terms are left out: whose it is."""
+    per_s: int = 0
+    """Messages a second at which a list, or more explicit recipients than a burst, goes out; 0: all of it at once."""
+    people: int = 0
+    """To how many it goes: explicit recipients, or the size of the list as far as it was known; 0: not known."""
+    through_ms: int = 0
+    """When it will be through at that rate, after what was asked of the sender's slots before; 0: not known."""
 
 
 class PlannedBatch(msgspec.Struct, frozen=True, array_like=True):
@@ -105,6 +111,8 @@ class WorkItem(msgspec.Struct, frozen=True, array_like=True):
     rows: Rows | None = None
     list: str = ""
     start_ms: int = 0
+    per_s: int = 0
+    """Messages a second, over all shards, that the sender's slots allowed at acceptance; 0: it needs no slot."""
 
 
 class Work(msgspec.Struct, frozen=True, array_like=True):

@@ -42,7 +42,7 @@ class Reason(IntEnum):
     SENDER_RESTRICTED = 36
     RECIPIENT_OPTED_OUT = 37
     GATEWAY_REFUSED = 38
-    ATTEMPTS_EXHAUSTED = 39
+    # 39 was the end of a message by a count of attempts; none ends so any more
     CRASHED_WORKER = 40
     # -- of one message: said by a receipt, or by the lack of one
     FAILED = 48

@@ -4,6 +4,7 @@ JSON on the compacted ``registry`` topic, key ``kind/id``.
 """
 
 from enum import IntEnum
+from typing import Final
 
 import msgspec
 
@@ -25,6 +26,13 @@ class Category(IntEnum):
 
 CATEGORY_LANE = {Category.AUTHENTICATION: Lane.OTP, Category.UTILITY: Lane.UPDATE, Category.MARKETING: Lane.CAMPAIGN}
 """Marketing cannot travel on another lane, and a code on none but its own (PROTOCOL.md section 2)."""
+
+DEFAULT_SHARES: Final = {Lane.OTP.word: 20, Lane.UPDATE.word: 30, Lane.CAMPAIGN.word: 50}
+"""Lane -> percent of a number's throughput, where its entry does not say otherwise: together they never exceed it."""
+DEFAULT_RATE_PER_S: Final = 80
+"""What a new number of the WhatsApp Cloud API may send."""
+PLATFORM_RATE_PER_S: Final = 1_000
+"""What the WhatsApp Cloud API raises a number to at the most."""
 
 
 PLANS = ("free", "paid")
@@ -50,11 +58,11 @@ class Sender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     """``<business>/<name>``."""
     business: str
     number: str
-    rate_per_s: int = 80
+    rate_per_s: int = DEFAULT_RATE_PER_S
     active: bool = True
     default: bool = False
     shares: dict[str, int] = {}
-    """Lane -> percent of the throughput that is its own; a lane without one has none. Empty: used in one lane, which has all."""
+    """Lane -> percent of the throughput that is its own; a lane without one has none. Empty: :data:`DEFAULT_SHARES`."""
 
 
 class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,10 +129,12 @@ class Keywords(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 
 
 class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="deployment"):
-    """What is fixed at birth: the number of shards."""
+    """What holds for all: the number of shards, fixed at birth, and what the platform lets a number send."""
 
     id: str
     shards: int
+    max_rate_per_s: int = PLATFORM_RATE_PER_S
+    """No sender is registered with more messages a second than this."""
 
 
 Entry = Business | Sender | Template | PriceCard | Key | ApiKey | Keywords | Deployment

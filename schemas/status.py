@@ -39,6 +39,14 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """Those of the request, unchanged."""
     traceparent: str = ""
     """That of the request, unchanged; the event has it as its attribute, too."""
+    people: int = 0
+    """To how many it goes, in all or in this shard; 0 if that is not known yet."""
+    rate_per_s: int = 0
+    """Messages a second at which a list, or more recipients than a burst, goes out; 0: all of it at once."""
+    eta_ms: int = 0
+    """When it will be through, about; 0: at once, or not known."""
+    unreached: int = 0
+    """How many cannot be told before it expires, at that rate."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -117,6 +117,7 @@ def status(business: str) -> str:
 
 SUPPRESSIONS: Final = "suppressions"
 AUDIENCE: Final = "audience.changes"
+SIZES: Final = "audience.sizes"
 INBOUND: Final = "inbound"
 CHARGES: Final = "charges"
 REGISTRY: Final = "registry"
@@ -154,6 +155,14 @@ SHARED: Final = (
         SUPPRESSIONS, "recipient", None, FOR_EVER, "A STOP holds for ever; tiny, so that no import stands before one."
     ),
     Topic(AUDIENCE, "recipient", None, FOR_EVER, "Ordinals are the order of first appearance, so it is never trimmed."),
+    Topic(
+        SIZES,
+        "business/list/shard",
+        1,
+        FOR_EVER,
+        "How many are on each list: told when one is accepted.",
+        compacted=True,
+    ),
     Topic(INBOUND, "recipient", None, 7 * DAY_MS, "Replies of people; clear text lives seven days."),
     Topic(CHARGES, "business", None, FOR_EVER, "The ledger can be rebuilt from it at any time."),
     Topic(

@@ -62,11 +62,13 @@ class _Membership:
 class Audience:
     """The people of one shard and their lists."""
 
-    __slots__ = ("_lists", "_ordinals", "_profiles", "_profiles_ms", "_recipients", "upto")
+    __slots__ = ("_lists", "_ordinals", "_profiles", "_profiles_ms", "_recipients", "changed", "upto")
 
     def __init__(self) -> None:
         self.upto = -1
         """Offset of the last change that was applied."""
+        self.changed: set[tuple[str, str]] = set()
+        """Lists that somebody joined or left since their sizes were told; whoever tells them takes them out."""
         self._ordinals: dict[bytes, int] = {}
         self._recipients = bytearray()
         self._profiles = bytearray()
@@ -89,7 +91,13 @@ class Audience:
             self._profile(ordinals, evidence, profiles)
         stamps = [2 * at_ms + (not change.join) for at_ms in evidence]
         self._lists.setdefault((change.business, change.list), _Membership()).fold(ordinals, stamps)
+        self.changed.add((change.business, change.list))
         self.upto = offset
+
+    def size(self, business: str, list_id: str) -> int:
+        """Return how many people of this shard are in the list now."""
+        members = self._lists.get((business, list_id))
+        return 0 if members is None else len(members.joined)
 
     def freeze(self, business: str, list_id: str) -> BitMap:
         """The ordinals of those who are in the list now. Shared until the list changes: not to be changed by callers."""

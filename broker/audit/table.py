@@ -16,7 +16,7 @@ SENT: Final = bytes((State.SEND,))
 DECIDED: Final = bytes(
     (
         State.SEND, State.WAITING, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED, Reason.SUPERSEDED,
-        Reason.EXPIRED, Reason.CANCELLED, Reason.RECIPIENT_OPTED_OUT, Reason.ATTEMPTS_EXHAUSTED, Reason.CRASHED_WORKER,
+        Reason.EXPIRED, Reason.CANCELLED, Reason.RECIPIENT_OPTED_OUT, Reason.CRASHED_WORKER,
     )
 )  # fmt: skip
 """What a decision may say."""
@@ -25,7 +25,7 @@ EXCEPTED: Final = bytes(
         State.WAITING, State.IN_DOUBT, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED,
         Reason.SUPERSEDED, Reason.EXPIRED, Reason.CANCELLED, Reason.UNREACHABLE, Reason.TEMPLATE_REFUSED,
         Reason.CONTENT_REFUSED, Reason.CODE_NOT_OPENED, Reason.SENDER_RESTRICTED, Reason.RECIPIENT_OPTED_OUT,
-        Reason.GATEWAY_REFUSED, Reason.ATTEMPTS_EXHAUSTED, Reason.CRASHED_WORKER,
+        Reason.GATEWAY_REFUSED, Reason.CRASHED_WORKER,
     )
 )  # fmt: skip
 """What an answer may say beside accepted: a refusal, later, in doubt, or withheld before it left."""

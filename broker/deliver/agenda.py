@@ -1,57 +1,226 @@
-"""When each open item gets its next decision: now and in turn, at a time, or as soon as its audience has been read."""
+"""Decides when each open item gets its next decision: now and in turn, at a time, in a slot of its number, or not for now."""
 
 import heapq
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
-from broker.deliver.fairness import Rotation
+from broker.deliver.fairness import NumberQueue, Rotation
 from broker.deliver.item import Item
+from broker.deliver.pace import LATE_MS, Pace
+
+
+class Gate(Protocol):
+    """Answers what the agenda has to know of the world beside its items."""
+
+    def left(self, sender: str, slot_ms: int, quantum: int) -> int:
+        """Return how many messages of a number the slot that began at ``slot_ms`` still holds."""
+
+    def pace(self, item: Item) -> Pace:
+        """Return the slots of an item's number."""
+
+    def busy(self, sender: str) -> bool:
+        """Return whether messages of a number are decided and wait for a slot to be handed off in."""
+
+    def held(self, item: Item) -> str | None:
+        """Return what holds an item back (a name to be given to :meth:`Agenda.release`); None if nothing does."""
+
+    def over(self, item: Item) -> bool:
+        """Return whether the same refusal now holds for all that is left of an item, so that it needs no slot."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """An item to decide about. Whoever decides says how many ranks it decided, and how many of them are to be sent."""
+
+    item: Item
+    take: int
+    """Ranks to decide about at the most."""
+    slot_ms: int = 0
+    """Beginning of the slot that it may use; 0: it needs none."""
+    sends: int = 0
+    """Messages the slot still holds."""
+    decided: int = 0
+    sent: int = 0
 
 
 class Agenda:
     """The items of a shard by what they wait for. Holds no truth: it is made anew from the folded state."""
 
-    __slots__ = ("_due", "_rotation", "_unread")
+    __slots__ = ("_by_deadline", "_due", "_held", "_numbers", "_rotation", "_slots", "_unread")
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_deadline: bool) -> None:
+        self._by_deadline = by_deadline
         self._rotation = Rotation()
         self._due: list[tuple[int, bytes]] = []
         self._unread: list[Item] = []
+        self._numbers: dict[str, NumberQueue] = {}
+        self._slots: list[tuple[int, str]] = []
+        """When to look at a number again; a number with a queue stands here once."""
+        self._held: dict[str, dict[bytes, Item]] = {}
 
     def schedule(self, item: Item, now_ms: int) -> None:
         """Put an item where its next decision will be made."""
+        expires_ms = item.terms.expires_ms
         if item.pending or not item.frozen:
             start_ms = item.opened.item.start_ms
             if start_ms > now_ms:
-                heapq.heappush(self._due, (min(start_ms, item.terms.expires_ms), item.request))
+                heapq.heappush(self._due, (min(start_ms, expires_ms), item.request))
             else:
-                self._rotation.add(item)
+                self._ready(item, now_ms)
         if item.dues:
-            heapq.heappush(self._due, (min(item.terms.expires_ms, *item.dues.values()), item.request))
+            due_ms = min(expires_ms, *item.dues.values())
+            if due_ms <= now_ms:
+                self._ready(item, now_ms)
+            else:
+                heapq.heappush(self._due, (due_ms, item.request))
+
+    def _ready(self, item: Item, now_ms: int) -> None:
+        ended = item.terms.expires_ms <= now_ms
+        if ended or not item.frozen or not self.waits_for_slots(item):
+            self._rotation.add(item)
+            return
+        sender = item.terms.sender
+        queue = self._numbers.get(sender)
+        if queue is None:
+            queue = self._numbers[sender] = NumberQueue(by_deadline=self._by_deadline)
+            heapq.heappush(self._slots, (now_ms, sender))
+        queue.add(item)
+
+    def waits_for_slots(self, item: Item) -> bool:
+        """Return whether an item is decided in slots: it is paced, or a paced one of its number is open here."""
+        queue = self._numbers.get(item.terms.sender)
+        return item.paced or (queue is not None and queue.paced > 0 and not item.unlimited)
 
     def postpone(self, item: Item) -> None:
-        """An item whose audience has not been read to its time yet; asked again at the next step."""
+        """Keep an item whose audience has not been read to its time yet; asked again at the next step."""
         self._unread.append(item)
 
     def wake(self, items: dict[bytes, Item], now_ms: int) -> None:
-        """What has fallen due takes its turn."""
+        """Give what has fallen due its turn."""
         waiting, self._unread = self._unread, []
         for item in waiting:
             self._rotation.add(item)
         while self._due and self._due[0][0] <= now_ms:
             due = items.get(heapq.heappop(self._due)[1])
             if due is not None:
-                self._rotation.add(due)
+                self._ready(due, now_ms)
 
-    def first(self) -> Item | None:
-        """The item whose turn is next."""
-        return self._rotation.first()
+    def release(self, held_by: str, now_ms: int) -> None:
+        """Schedule again what was held back by ``held_by``."""
+        for item in self._held.pop(held_by, {}).values():
+            self._ready(item, now_ms)
 
-    def turns(self, budget: int, now_ms: int) -> Iterator[tuple[Item, int]]:
-        """Items to decide about now, fair among businesses, and how many ranks of each."""
-        return self._rotation.turns(budget, now_ms)
+    def first(self, now_ms: int, gate: Gate) -> Item | None:
+        """Return the item whose turn is next; None if there is none now."""
+        while (item := self._rotation.first()) is not None and self._moved(item, now_ms, gate):
+            self._rotation.drop_first()
+        if item is not None or not self._slots or self._slots[0][0] > now_ms:
+            return item
+        queue = self._numbers[self._slots[0][1]]
+        first = queue.first()
+        return first if gate.held(first) is None and self._turn(first, 1, now_ms, gate) is not None else None
+
+    def turns(self, budget: int, now_ms: int, gate: Gate, *, alone: bool = False) -> Iterator[Turn]:
+        """Yield turns, fair among businesses and, in the slots of a number, among its requests; at most ``budget`` ranks.
+
+        ``alone``: one turn only.
+        """
+        for item, take in self._rotation.turns(budget, now_ms, lambda item: self._moved(item, now_ms, gate)):
+            turn = Turn(item, take)
+            yield turn
+            budget -= max(turn.decided, 1)
+            if alone:
+                return
+        yield from self._slot_turns(budget, now_ms, gate, alone=alone)
+
+    def _slot_turns(self, budget: int, now_ms: int, gate: Gate, *, alone: bool) -> Iterator[Turn]:
+        """Yield turns of the numbers whose slots are to be looked at now."""
+        looked_at: list[tuple[int, str]] = []
+        while budget > 0 and self._slots and self._slots[0][0] <= now_ms:
+            sender = heapq.heappop(self._slots)[1]
+            for turn in self._number_turns(sender, budget, now_ms, gate):
+                yield turn
+                budget -= turn.decided
+                if alone:
+                    budget = 0
+                    break
+            self._close_if_empty(sender)
+            if sender in self._numbers:
+                looked_at.append((self._look_again_ms(sender, budget, now_ms, gate), sender))
+        for entry in looked_at:
+            heapq.heappush(self._slots, entry)
+
+    def _moved(self, item: Item, now_ms: int, gate: Gate) -> bool:
+        """Move an item out of the rotation that is held back, or whose number is paced since it was queued."""
+        held_by = gate.held(item)
+        if held_by is not None:
+            self._hold(item, held_by)
+            return True
+        if item.frozen and item.terms.expires_ms > now_ms and self.waits_for_slots(item) and not gate.over(item):
+            self._ready(item, now_ms)
+            return True
+        return False
+
+    def _hold(self, item: Item, held_by: str) -> None:
+        self._held.setdefault(held_by, {})[item.request] = item
+        heapq.heappush(self._due, (item.terms.expires_ms, item.request))
+
+    def _number_turns(self, sender: str, budget: int, now_ms: int, gate: Gate) -> Iterator[Turn]:
+        queue, spent = self._numbers[sender], 0
+        while queue and budget > 0:
+            item = queue.first()
+            held_by = gate.held(item)
+            if held_by is not None:
+                self._hold(queue.pop(), held_by)
+                continue
+            turn = self._turn(item, budget, now_ms, gate, spent)
+            if turn is None:
+                return
+            wanted = item.wanted(now_ms)
+            yield turn
+            budget -= turn.decided
+            spent += turn.sent
+            if turn.decided >= wanted:
+                queue.pop()
+            elif not turn.decided:
+                return
+            else:
+                queue.serve(turn.sent)
+
+    def _close_if_empty(self, sender: str) -> None:
+        """Forget a queue that is empty; small requests that joined a paced one need no slots once it is gone."""
+        queue = self._numbers[sender]
+        if not queue.paced:
+            while queue:
+                self._rotation.add(queue.pop())
+            del self._numbers[sender]
+
+    @staticmethod
+    def _turn(item: Item, budget: int, now_ms: int, gate: Gate, spent: int = 0) -> Turn | None:
+        """Return the turn of a number's first item; None if its slot is over, used up, or owed to what was decided before.
+
+        ``spent`` messages were decided in the same step.
+        """
+        if gate.over(item):
+            return Turn(item, budget)
+        pace = gate.pace(item)
+        slot_ms = pace.slot_ms(now_ms)
+        left = gate.left(item.terms.sender, slot_ms, pace.quantum) - spent
+        if now_ms - slot_ms > LATE_MS or left <= 0 or gate.busy(item.terms.sender):
+            return None
+        return Turn(item, budget, slot_ms, left)
+
+    def _look_again_ms(self, sender: str, budget: int, now_ms: int, gate: Gate) -> int:
+        """Return when a number's next slot begins; now, if this one could not be used up for want of room."""
+        if budget <= 0:
+            return now_ms
+        pace = gate.pace(self._numbers[sender].first())
+        return pace.next_ms(pace.slot_ms(now_ms))
 
     def next_ms(self) -> int | None:
-        """When something falls due; 0 if something does already; None if nothing ever will."""
+        """Return when something falls due; 0 if something does already; None if nothing ever will."""
         if self._rotation or self._unread:
             return 0
-        return self._due[0][0] if self._due else None
+        times = [heap[0][0] for heap in (self._due, self._slots) if heap]
+        return min(times, default=None)

@@ -9,12 +9,16 @@ from typing import Final
 
 import msgspec
 
+from broker.deliver.frame import Part
 from schemas.reasons import Reason, State
-from schemas.wire.frames import Code
+from schemas.wire.frames import Code, Refused
 
 _BASE_MS: Final = 500
 _CAP_MS: Final = 5 * 60_000
-_CALM: Final = 2.0
+_DOUBLINGS: Final = 10
+"""Enough to reach any ceiling from half a second."""
+_STALE_AT_ONCE: Final = 2
+"""The first stale frames are stamped again at once, for the clocks' difference is known by then; later ones wait a little."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -36,25 +40,33 @@ PERMANENT: Final[Mapping[int, Reason]] = {
     Code.TEMPLATE_MISSING: Reason.TEMPLATE_REFUSED,
     Code.TEMPLATE_PAUSED: Reason.TEMPLATE_REFUSED,
 }
-TRANSIENT: Final = frozenset({Code.SENDER_THROTTLED, Code.PAIR_THROTTLED, Code.TRANSIENT, Code.SERVICE_UNAVAILABLE})
+THROTTLES: Final = frozenset({Code.SENDER_THROTTLED, Code.PAIR_THROTTLED})
+"""They pace and say nothing about the message: it comes again when it may."""
+TRANSIENT: Final = frozenset({Code.TRANSIENT, Code.SERVICE_UNAVAILABLE})
 
 
-def backoff_ms(request: bytes, rank: int, attempt: int) -> int:
-    """The wait before the next attempt: doubling from 0.5 s to 5 min, with jitter of a half, seeded by the name.
+def backoff_ms(request: bytes, rank: int, attempt: int, ceiling_ms: int = _CAP_MS) -> int:
+    """The wait before the next attempt: doubling from 0.5 s to ``ceiling_ms``, with jitter of a half, seeded by the name.
 
     Seeded, so that the same journal always leads to the same schedule and shards do not beat in step.
     """
-    ceiling = min(_CAP_MS, int(_BASE_MS * _CALM ** (attempt - 1)))
+    ceiling = min(ceiling_ms, _BASE_MS << min(attempt - 1, _DOUBLINGS))
     seed = hashlib.blake2b(request + rank.to_bytes(4) + attempt.to_bytes(1), digest_size=4).digest()
     return ceiling // 2 + int.from_bytes(seed) * (ceiling // 2) // 0xFFFFFFFF
 
 
-def answer_to(code: int, retry_after_ms: int, *, request: bytes, rank: int, attempt: int, now_ms: int) -> Answer:
-    """What the gateway's ``code`` makes of one rank at its ``attempt``."""
+def answer_to(refused: Refused, part: Part, rank: int, *, now_ms: int, ceiling_ms: int) -> Answer:
+    """Returns what the gateway's word about one rank makes of it. Only a refusal that speaks about the message ends it."""
+    code = refused.code
     if code == Code.ACCEPTED:
         return Answer(State.ACCEPTED, code)
+    wait_ms = backoff_ms(part.request, rank, part.attempt, ceiling_ms)
     if code == Code.STALE_FRAME:
-        return Answer(State.WAITING, code, now_ms)
+        return Answer(State.WAITING, code, now_ms if part.attempt <= _STALE_AT_ONCE else now_ms + wait_ms)
+    if code in THROTTLES:
+        # The gateway knows when; without a word of it, a first backoff. A paced message then waits for a slot as well.
+        first_ms = backoff_ms(part.request, rank, 1, ceiling_ms)
+        return Answer(State.WAITING, code, now_ms + (refused.retry_after_ms or first_ms))
     if code in TRANSIENT:
-        return Answer(State.WAITING, code, now_ms + max(retry_after_ms, backoff_ms(request, rank, attempt)))
+        return Answer(State.WAITING, code, now_ms + max(refused.retry_after_ms, wait_ms))
     return Answer(PERMANENT.get(code, Reason.GATEWAY_REFUSED), code)

@@ -1,12 +1,12 @@
 """One decision for each of some ranks of one request, in the order that the rules bind.
 
-Expired, superseded, consent, membership, attempts, pair limit; what is left is sent. Pure: the facts are passed in, and
+Expired, superseded, consent, membership, pair limit; what is left is sent. Pure: the facts are passed in, and
 what they were (offsets) goes into the decision, so that the auditor can repeat it.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from pyroaring import BitMap
@@ -17,10 +17,14 @@ from broker.deliver.item import Item, People, recipients_of
 from broker.deliver.limits import PairStamps
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
+from broker.rates import RateOf, accepted_rate
 from schemas.outcome import Decided
 from schemas.planned import Terms
 from schemas.reasons import Reason, State
 from schemas.wire.columns import i64s, intervals_of, runs_of, u16s
+
+MOST_ATTEMPTS: Final = 255
+"""An attempt is a byte in the journal. Later ones keep this number: nothing ends by being tried often."""
 
 
 class Facts(NamedTuple):
@@ -34,6 +38,8 @@ class Facts(NamedTuple):
     """The newest moment at which the suppressions were known to be read to their end."""
     audience_fresh_ms: int
     """The same of the audience's changes."""
+    rate_of: RateOf = accepted_rate
+    """The rate of a sender's slots, as registered now."""
 
 
 class Rules(NamedTuple):
@@ -66,8 +72,11 @@ def forbidden(item: Item, people: People, rules: Rules) -> dict[int, Reason]:
     return {position: reason for position, reason in enumerate(verdicts) if reason is not None}
 
 
-def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int) -> Decided:
-    """The decision about ``ranks`` (ascending, pending or due) of ``item``, ready to be appended."""
+def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int, slot_ms: int = 0) -> Decided:
+    """The decision about ``ranks`` (ascending, pending or due) of ``item``, ready to be appended.
+
+    ``slot_ms``: the slot of its number that what is sent uses; 0 if it needs none.
+    """
     whole = whole_refusal(item.terms, rules.versions, now_ms)
     if whole is not None:
         return all_alike(item, ranks, whole, rules)
@@ -77,26 +86,17 @@ def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int) -> Decid
         statuses[position] = reason
     _drop_leavers(item, ranks, statuses, rules.facts.audience)
     attempts = bytearray(item.attempts[rank] for rank in ranks)
-    _end_exhausted(statuses, attempts, rules.policy.max_attempts)
     limited = rules.stamps.on and not item.unlimited
     dues = _keep_pair_limit(item, people, statuses, rules, now_ms) if limited else []
     for position, status in enumerate(statuses):
-        attempts[position] += status == State.SEND
-    return _section(item, ranks, (bytes(statuses), bytes(attempts), people.markets, dues), rules.facts)
+        attempts[position] = min(MOST_ATTEMPTS, attempts[position] + (status == State.SEND))
+    return _section(item, ranks, (bytes(statuses), bytes(attempts), people.markets, dues), rules.facts, slot_ms)
 
 
 def all_alike(item: Item, ranks: Sequence[int], reason: Reason, rules: Rules) -> Decided:
     """The same refusal for all of ``ranks``."""
     attempts = bytes(item.attempts[rank] for rank in ranks)
     return _section(item, ranks, (bytes((reason,)) * len(ranks), attempts, (), []), rules.facts)
-
-
-def _end_exhausted(statuses: bytearray, attempts: bytearray, most: int) -> None:
-    if max(attempts, default=0) < most:
-        return
-    for position, attempt in enumerate(attempts):
-        if attempt >= most and statuses[position] == State.SEND:
-            statuses[position] = Reason.ATTEMPTS_EXHAUSTED
 
 
 def _drop_leavers(item: Item, ranks: Sequence[int], statuses: bytearray, audience: Audience) -> None:
@@ -129,7 +129,7 @@ def _keep_pair_limit(item: Item, people: People, statuses: bytearray, rules: Rul
 _Columns = tuple[bytes, bytes, Sequence[int], list[int]]
 
 
-def _section(item: Item, ranks: Sequence[int], columns: _Columns, facts: Facts) -> Decided:
+def _section(item: Item, ranks: Sequence[int], columns: _Columns, facts: Facts, slot_ms: int = 0) -> Decided:
     statuses, attempts, markets, dues = columns
     sent = [market for market, status in zip(markets, statuses, strict=False) if status == State.SEND]
     alike = len(set(sent)) <= 1
@@ -143,4 +143,5 @@ def _section(item: Item, ranks: Sequence[int], columns: _Columns, facts: Facts) 
         i64s(dues),
         facts.suppressed_upto,
         facts.audience.upto,
+        slot_ms,
     )

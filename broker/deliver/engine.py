@@ -8,30 +8,39 @@ Order of one message: taken -> *opened* and *decided* appended -> checked -> fra
 """
 
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from broker.deliver.agenda import Agenda
 from broker.deliver.answer import backoff_ms
-from broker.deliver.decide import Facts, Rules, all_alike, decide
+from broker.deliver.decide import Facts, Rules
+from broker.deliver.draft import Draft
 from broker.deliver.frame import Flight, flight_of, flights_again, frame_of, withhold
-from broker.deliver.hearing import answers_to, members_of
+from broker.deliver.gate import StepGate
+from broker.deliver.gateway_clock import GatewayClock
+from broker.deliver.handoffs import HandOffs, split_by_business, without_slot
+from broker.deliver.hearing import answers_to
 from broker.deliver.item import Item
+from broker.deliver.pace import Slots
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.restate import restatement
 from broker.deliver.state import Body, ShardState
-from schemas.outcome import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
+from schemas.names import Lane
+from schemas.outcome import Answered, LimitsRestated, Opened, Outcome, Restated, Trying
 from schemas.planned import Origin, WorkItem
-from schemas.reasons import Reason
 from schemas.wire.frames import FrameAnswer
-from schemas.wire.header import RECORD_LIMIT_BYTES, Kind
+from schemas.wire.header import Kind
 
 MAX_FLIGHTS = 2
 """Decided chunks that wait for the gateway before no more are decided."""
 
-_TAKE_BYTES = RECORD_LIMIT_BYTES // 2
 _POISON_CLAIMS = 3
 _POISON_TRIES = 2
+
+
+def _not_now(_item: Item) -> bool:
+    """Decides nothing at its opening: the suppressions are not fresh, or enough waits for the gateway."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +54,6 @@ class Append:
     """Inputs that are finished once this is acknowledged."""
 
 
-@dataclass(slots=True)
-class _Draft:
-    opened: list[Opened] = field(default_factory=list)
-    members: list[Members] = field(default_factory=list)
-    decided: list[Decided] = field(default_factory=list)
-    taken: list[Origin] = field(default_factory=list)
-    room: int = 0
-    frozen_bytes: int = 0
-
-
 class Engine:
     """One shard of one lane under one epoch. Made anew for each ownership, from a folded state."""
 
@@ -66,10 +65,11 @@ class Engine:
         self.epoch = epoch
         self._now_ms = max(now_ms, state.last_ms)
         self._inbox: deque[Opened] = deque()
-        self._agenda = Agenda()
+        self._agenda = Agenda(by_deadline=policy.lane is Lane.UPDATE)
         self._heard: list[Answered] = []
-        self._flights: deque[Flight] = deque(flights_again(state, policy.chunk))
-        self._flying: Flight | None = None
+        self._handoffs = HandOffs(flights_again(state, policy.chunk))
+        self._retaken = Slots()
+        self.gateway_clock = GatewayClock()
         self._claimed_ms = self._now_ms
         """When the journal was last claimed: what was said before is restated in the next round."""
         self.claim_due = False
@@ -89,24 +89,42 @@ class Engine:
 
     def answered(self, flight: Flight, answer: FrameAnswer, now_ms: int) -> None:
         """The gateway answered the frame of ``flight``."""
-        self._heard += answers_to(flight, answer, self._clock(now_ms))
-        self._flying = None
+        now = self._clock(now_ms)
+        self._heard += answers_to(flight, answer, now, self.policy.retry_ceiling_ms)
+        self.gateway_clock.note(flight.sent_ms, answer.at_ms, now)
+        self._handoffs.in_air = None
+        self._unpark(flight)
 
     def throttled(self, flight: Flight, retry_after_ms: int, now_ms: int) -> None:
-        """The gateway refused the frame as a whole before it looked at it."""
-        flight.retry_ms = self._clock(now_ms) + max(retry_after_ms, 1)
-        self._again(flight)
+        """The gateway refused the frame as a whole before it looked at it: it may mean one of several businesses.
+
+        Then each is asked for by itself; who is refused again waits by itself, and holds back its own messages only.
+        """
+        now = self._clock(now_ms)
+        self._unpark(flight)
+        self._handoffs.in_air = None
+        own = split_by_business(flight, self.state)
+        if len(own) > 1:
+            for each in reversed(own):
+                self._handoffs.again(each)
+        else:
+            business = self.state.items[flight.parts[0].request].terms.business
+            self._handoffs.park(flight, business, now + max(retry_after_ms, 1))
 
     def unknown(self, flight: Flight, now_ms: int, *, maybe_sent: bool = True) -> None:
         """No answer: the same names go again, for the gateway dedupes them."""
+        now = self._clock(now_ms)
+        self._unpark(flight)
         flight.maybe_sent |= maybe_sent
         flight.tries += 1
-        flight.retry_ms = self._clock(now_ms) + backoff_ms(flight.parts[0].request, 0, flight.tries) // 4
-        self._again(flight)
+        wait_ms = backoff_ms(flight.parts[0].request, 0, flight.tries, self.policy.retry_ceiling_ms)
+        flight.retry_ms = now + wait_ms // 4
+        self._handoffs.again(flight)
 
-    def _again(self, flight: Flight) -> None:
-        self._flights.appendleft(flight)
-        self._flying = None
+    def _unpark(self, flight: Flight) -> None:
+        waited_for = self._handoffs.unpark(flight)
+        if waited_for is not None:
+            self._agenda.release(waited_for, self._now_ms)
 
     # -- what goes out
 
@@ -117,28 +135,27 @@ class Engine:
         again = self._restate(now)
         if again is not None:
             return again
-        draft = _Draft(room=self.policy.chunk)
         self._agenda.wake(self.state.items, now)
-        trying = self._untried()
+        gate = self._gate(rules, now)
+        trying = self._untried(gate)
         if trying is not None:
             return Append(Kind.TRYING, now, trying)
-        may_decide = now - facts.suppressed_fresh_ms <= self.policy.fresh_ms and len(self._flights) < MAX_FLIGHTS
-        self._open(draft, rules, now, may_decide=may_decide)
+        may_decide = now - facts.suppressed_fresh_ms <= self.policy.fresh_ms and self._handoffs.ahead < MAX_FLIGHTS
+        draft = Draft(rules, now, self.policy.chunk, self._careful)
+        draft.open(self._inbox, self.state, self._at_once(gate) if may_decide else _not_now)
         if may_decide:
-            self._work(draft, rules, now)
+            self._work(draft, gate)
         heard, self._heard = tuple(self._heard), []
-        if not (draft.opened or draft.members or draft.decided or heard or draft.taken):
-            return None
-        body = Outcome(tuple(draft.opened), tuple(draft.members), tuple(draft.decided), heard)
-        return Append(Kind.OUTCOME, now, body, tuple(draft.taken))
+        body = draft.body(heard)
+        return None if body is None else Append(Kind.OUTCOME, now, body, tuple(draft.taken))
 
     def acked(self, append: Append) -> tuple[Origin, ...]:
         """The append is in the log, valid and folded into the state: let its decisions fly. Returns the finished inputs."""
         match append.body:
             case Outcome() as body:
-                flight = flight_of(body.decided)
+                flight = flight_of(body.decided, append.at_ms)
                 if flight is not None:
-                    self._flights.append(flight)
+                    self._handoffs.add(flight)
                 self._reschedule(body)
             case Trying() as trying:
                 self._tried.add(trying.request)
@@ -149,17 +166,24 @@ class Engine:
     def frame(self, now_ms: int, facts: Facts) -> Flight | None:
         """The next flight with its frame, to be sent now; None if one is in the air or nothing may go."""
         now = self._clock(now_ms)
-        if self._flying is not None or now - facts.suppressed_fresh_ms > self.policy.fresh_ms:
+        if self._handoffs.in_air is not None or now - facts.suppressed_fresh_ms > self.policy.fresh_ms:
             return None
-        while self._flights and self._flights[0].retry_ms <= now:
-            flight = self._flights.popleft()
-            rules = self._rules(facts)
+        rules = self._rules(facts)
+        while (flight := self._handoffs.take(now)) is not None:
             self._heard += withhold(flight, self.state, rules, now)
+            self._wait_for_slots(flight, self._gate(rules, now))
             if flight.parts:
-                flight.frame = frame_of(flight, self.state, rules, self.epoch)
-                self._flying = flight
+                flight.frame = frame_of(flight, self.state, rules, self.epoch, self.gateway_clock.ahead_ms)
+                flight.sent_ms = now
+                self._handoffs.in_air = flight
                 return flight
+            self._unpark(flight)
         return None
+
+    def _wait_for_slots(self, flight: Flight, gate: StepGate) -> None:
+        """Let what missed its slot wait for the next one of its number, by itself."""
+        for sender, (waiting, slot_ms) in without_slot(flight, self.state, gate, gate.now_ms).items():
+            self._handoffs.park(waiting, sender, slot_ms)
 
     def claimed(self, now_ms: int) -> None:
         """The claim was repeated; everything open has been said since the one before."""
@@ -171,8 +195,9 @@ class Engine:
         due_ms = self._agenda.next_ms()
         if due_ms is not None:
             times.append(due_ms)
-        if self._flights:
-            times.append(self._flights[0].retry_ms)
+        retry_ms = self._handoffs.next_ms()
+        if retry_ms is not None:
+            times.append(retry_ms)
         if self._inbox or self._heard:
             times.append(0)
         return min(times)
@@ -190,7 +215,7 @@ class Engine:
     @property
     def unsaid(self) -> bool:
         """Whether a frame is in the air, or an answer was heard that the journal does not hold yet."""
-        return self._flying is not None or bool(self._heard)
+        return self._handoffs.in_air is not None or bool(self._heard)
 
     # -- within a step
 
@@ -200,6 +225,9 @@ class Engine:
 
     def _rules(self, facts: Facts) -> Rules:
         return Rules(self.policy, facts, self.state.versions, self.state.stamps, Counter())
+
+    def _gate(self, rules: Rules, now: int) -> StepGate:
+        return StepGate(rules, self.state.slots, self._retaken, self._handoffs.waits, now)
 
     def _restate(self, now: int) -> Append | None:
         if self.claim_due or now - self._claimed_ms < self.policy.windows.fold_ms // 4:
@@ -211,68 +239,23 @@ class Engine:
         self.claim_due = True
         return None
 
-    def _open(self, draft: _Draft, rules: Rules, now: int, *, may_decide: bool) -> None:
-        weight, fresh = 0, set[bytes]()
-        while self._inbox:
-            opened = self._inbox[0]
-            weight += _weight(opened.item)
-            if draft.taken and weight > _TAKE_BYTES:
-                return
-            self._inbox.popleft()
-            draft.taken.append(opened.origin)
-            if self.state.knows(opened.item.request) or opened.item.request in fresh:
-                continue
-            fresh.add(opened.item.request)
-            draft.opened.append(opened)
-            if may_decide and self._decidable(opened.item, draft.room, now):
-                item = Item(opened, now)
-                draft.room -= item.pending
-                draft.decided.append(decide(item, range(item.pending), rules, now))
+    def _at_once(self, gate: StepGate) -> Callable[[Item], bool]:
+        return lambda item: not self._agenda.waits_for_slots(item) and gate.held(item) is None
 
-    def _decidable(self, item: WorkItem, room: int, now: int) -> bool:
-        """Whether an item may be opened and decided in one append: few explicit recipients, due now."""
-        return item.rows is not None and len(item.rows) <= room and item.start_ms <= now and not self._careful
-
-    def _untried(self) -> Trying | None:
+    def _untried(self, gate: StepGate) -> Trying | None:
         """Under suspicion of poison every item is announced before it is worked on, one an append."""
-        item = self._agenda.first() if self._careful else None
+        item = self._agenda.first(gate.now_ms, gate) if self._careful else None
         return None if item is None or item.request in self._tried else Trying(item.request)
 
-    def _work(self, draft: _Draft, rules: Rules, now: int) -> None:
-        for item, take in self._agenda.turns(draft.room, now):
-            if not item.frozen:
-                self._freeze(item, draft, rules, now)
-                continue
-            ranks = self._ranks(item, take, now)
-            if not ranks:
-                continue
-            poison = self.state.tries[item.request] >= _POISON_TRIES
-            draft.decided.append(
-                all_alike(item, ranks, Reason.CRASHED_WORKER, rules) if poison else decide(item, ranks, rules, now)
-            )
-            if self._careful:
-                break
-
-    def _freeze(self, item: Item, draft: _Draft, rules: Rules, now: int) -> None:
-        """Freeze who a list item's ranks are, and decide about them in the same append if they are few."""
-        if rules.facts.audience_fresh_ms < item.opened.taken_ms or draft.frozen_bytes > _TAKE_BYTES:
-            self._agenda.postpone(item)
-            return
-        members = members_of(item, rules.facts)
-        draft.members.append(members)
-        draft.frozen_bytes += len(members.ordinals)
-        if 0 < members.count <= draft.room and not self._careful:
-            draft.room -= members.count
-            frozen = Item(item.opened, now)
-            frozen.freeze(members)
-            draft.decided.append(decide(frozen, range(members.count), rules, now))
-
-    def _ranks(self, item: Item, take: int, now: int) -> Sequence[int]:
-        due = sorted(rank for rank, at in item.dues.items() if at <= now or item.terms.expires_ms <= now)[:take]
-        if len(due) == take:
-            return due
-        fresh = item.next_pending(take - len(due))
-        return sorted(due + fresh) if due else fresh
+    def _work(self, draft: Draft, gate: StepGate) -> None:
+        for turn in self._agenda.turns(draft.room, gate.now_ms, gate, alone=self._careful):
+            if not turn.item.frozen:
+                if not draft.freeze(turn.item):
+                    self._agenda.postpone(turn.item)
+            elif self.state.tries[turn.item.request] >= _POISON_TRIES:
+                draft.give_up(turn)
+            else:
+                draft.decide(turn)
 
     def _reschedule(self, body: Outcome) -> None:
         touched = dict.fromkeys(opened.item.request for opened in body.opened)
@@ -283,12 +266,3 @@ class Engine:
             item = self.state.items.get(request)
             if item is not None:
                 self._agenda.schedule(item, self._now_ms)
-
-
-def _weight(item: WorkItem) -> int:
-    """About how many bytes an opened item takes in a record."""
-    own = 400 + sum(len(key) + len(text) for key, text in item.terms.params.items())
-    if item.rows is None:
-        return own
-    each = sum(len(key) + len(text) for params in item.rows.params for key, text in params.items())
-    return own + 60 * len(item.rows) + each

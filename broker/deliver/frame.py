@@ -39,6 +39,12 @@ class Flight:
     """An earlier owner, or a try without an answer, may have brought it to the gateway."""
     tries: int = 0
     retry_ms: int = 0
+    decided_ms: int = 0
+    """When its messages were decided; 0 if an earlier owner did."""
+    waits_for: str = ""
+    """The sender whose slot, or the business whose turn it waits for by itself (``handoffs.py``)."""
+    sent_ms: int = 0
+    """When the frame left."""
     frame: Frame | None = field(default=None, repr=False)
 
     def rows(self) -> int:
@@ -46,7 +52,7 @@ class Flight:
         return sum(len(part.ranks) for part in self.parts)
 
 
-def flight_of(decided: Iterable[Decided]) -> Flight | None:
+def flight_of(decided: Iterable[Decided], decided_ms: int = 0) -> Flight | None:
     """The flight that a journaled append leads to, None if it sends nothing."""
     parts: list[Part] = []
     for section in decided:
@@ -58,7 +64,7 @@ def flight_of(decided: Iterable[Decided]) -> Flight | None:
         parts += [
             Part(section.request, ranks, attempt, section.suppressed_upto) for attempt, ranks in by_attempt.items()
         ]
-    return Flight(parts) if parts else None
+    return Flight(parts, decided_ms=decided_ms) if parts else None
 
 
 def flights_again(state: ShardState, chunk: int) -> list[Flight]:
@@ -115,10 +121,10 @@ def _held(item: Item, part: Part, rules: Rules, now_ms: int) -> dict[int, Reason
     return {part.ranks[position]: reason for position, reason in forbidden(item, people, rules).items()}
 
 
-def frame_of(flight: Flight, state: ShardState, rules: Rules, epoch: int) -> Frame:
-    """The frame of a flight, valid until the last STOP check and the lane's span."""
+def frame_of(flight: Flight, state: ShardState, rules: Rules, epoch: int, gateway_ahead_ms: int = 0) -> Frame:
+    """The frame of a flight, valid until the last STOP check and the lane's span, by the gateway's clock."""
     policy = rules.policy
-    not_after_ms = rules.facts.suppressed_fresh_ms + policy.windows.frame_ms
+    not_after_ms = rules.facts.suppressed_fresh_ms + policy.windows.frame_ms + gateway_ahead_ms
     sections = tuple(_section(state.items[part.request], part, rules) for part in flight.parts)
     return Frame(policy.lane.word, policy.shard, epoch, not_after_ms, sections)
 

@@ -13,16 +13,17 @@ class MisshapenAnswerError(Exception):
     """The gateway's answer does not fit the frame: treat it as no answer at all."""
 
 
-def answers_to(flight: Flight, answer: FrameAnswer, now_ms: int) -> list[Answered]:
+def answers_to(flight: Flight, answer: FrameAnswer, now_ms: int, ceiling_ms: int) -> list[Answered]:
     """One ``Answered`` for each part of ``flight``; raises :class:`MisshapenAnswerError`."""
     if len(answer.sections) != len(flight.parts):
         raise MisshapenAnswerError(f"{len(flight.parts)} sections sent, {len(answer.sections)} answered")
     return [
-        _part(part, refused, answer.at_ms, now_ms) for part, refused in zip(flight.parts, answer.sections, strict=True)
+        _part(part, refused, answer.at_ms, now_ms, ceiling_ms)
+        for part, refused in zip(flight.parts, answer.sections, strict=True)
     ]
 
 
-def _part(part: Part, refused: tuple[Refused, ...], gateway_ms: int, now_ms: int) -> Answered:
+def _part(part: Part, refused: tuple[Refused, ...], gateway_ms: int, now_ms: int, ceiling_ms: int) -> Answered:
     ranks = intervals_of(part.ranks)
     if not refused:
         return Answered(part.request, ranks, gateway_ms)
@@ -30,7 +31,7 @@ def _part(part: Part, refused: tuple[Refused, ...], gateway_ms: int, now_ms: int
         raise MisshapenAnswerError("an exception names a position that was not sent")
     there = [part.ranks[one.position] for one in refused]
     answers = [
-        answer_to(one.code, one.retry_after_ms, request=part.request, rank=rank, attempt=part.attempt, now_ms=now_ms)
+        answer_to(one, part, rank, now_ms=now_ms, ceiling_ms=ceiling_ms)
         for one, rank in zip(refused, there, strict=True)
     ]
     return Answered(

@@ -112,6 +112,11 @@ class Item:
         return is_heartbeat(self.terms.business)
 
     @property
+    def paced(self) -> bool:
+        """Whether it goes out in the slots of its number: lists, and explicit recipients that are more than a burst."""
+        return self.opened.item.per_s > 0
+
+    @property
     def frozen(self) -> bool:
         """Whether it is settled who its ranks are."""
         return not self.listed or self.members is not None

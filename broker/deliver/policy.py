@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from schemas.names import Lane
-from schemas.topics import WINDOWS, Windows
+from schemas.topics import SHARDS, WINDOWS, Windows
 
 
 class PairLimit(msgspec.Struct, frozen=True):
@@ -23,7 +23,8 @@ PAIR_LIMITS: Final[Mapping[Lane, PairLimit]] = {
 }
 """The gateway allows 10 a minute with a burst of 45 in all; each part has one writer (PROTOCOL.md section 2)."""
 
-MAX_ATTEMPTS: Final[Mapping[Lane, int]] = {Lane.OTP: 5, Lane.UPDATE: 10, Lane.CAMPAIGN: 6}
+RETRY_CEILING_MS: Final[Mapping[Lane, int]] = {Lane.OTP: 2_000, Lane.UPDATE: 5 * 60_000, Lane.CAMPAIGN: 5 * 60_000}
+"""The longest wait after a gateway that was ill: a code lives for minutes. No count ends a message, only its expiry does."""
 
 FRESH_MS: Final = 100
 """A message may be decided only if the suppressions were read to their end at most this long ago (PROTOCOL.md section 1.7)."""
@@ -38,7 +39,8 @@ class DeliverPolicy(msgspec.Struct, frozen=True):
     windows: Windows
     pair_limit: PairLimit | None
     """None: limits are off (benchmarks)."""
-    max_attempts: int
+    retry_ceiling_ms: int
+    shards: int = SHARDS
     chunk: int = 4_096
     """Rows decided in one append."""
     max_open: int = 10_000
@@ -46,6 +48,9 @@ class DeliverPolicy(msgspec.Struct, frozen=True):
     fresh_ms: int = FRESH_MS
 
     @classmethod
-    def of(cls, lane: Lane, shard: int, ref_secret: bytes, *, limits: bool = True) -> "DeliverPolicy":
+    def of(
+        cls, lane: Lane, shard: int, ref_secret: bytes, *, limits: bool = True, shards: int = SHARDS
+    ) -> "DeliverPolicy":
         """The policy of a lane as the catalogue has it."""
-        return cls(lane, shard, ref_secret, WINDOWS[lane], PAIR_LIMITS[lane] if limits else None, MAX_ATTEMPTS[lane])
+        pair_limit = PAIR_LIMITS[lane] if limits else None
+        return cls(lane, shard, ref_secret, WINDOWS[lane], pair_limit, RETRY_CEILING_MS[lane], shards)

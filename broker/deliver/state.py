@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from broker.audience.members import Audience
 from broker.deliver.item import Item, recipients_of
 from broker.deliver.limits import PairStamps
+from broker.deliver.pace import Slots
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
 from schemas.outcome import Decided, LimitsRestated, Opened, OpenItem, Outcome, Restated, Trying
@@ -32,6 +33,11 @@ def body_of_outcome(header: Header, record: bytes) -> Body | None:
     return None if shape is None else body_of(record, shape)
 
 
+def sends_in(section: Decided) -> int:
+    """Returns how many messages a section hands off."""
+    return values_of(section.statuses).count(State.SEND)
+
+
 class ShardState:
     """One shard of one lane. ``audience`` is the live join that list ranks are looked up in."""
 
@@ -41,6 +47,7 @@ class ShardState:
         """Name -> (keep_ms, when it was last said)."""
         self.versions = Versions()
         self.stamps = PairStamps(policy.pair_limit)
+        self.slots = Slots()
         self.tries: Counter[bytes] = Counter()
         """Requests that were tried alone and have shown no result since (poison breaker)."""
         self.last_ms = 0
@@ -94,6 +101,8 @@ class ShardState:
     def _decided(self, item: Item, section: Decided, at_ms: int) -> None:
         item.decided(section)
         self.tries.pop(item.request, None)
+        if section.slot_ms:
+            self.slots.use(item.terms.sender, section.slot_ms, sends_in(section))
         if self.stamps.on and not item.unlimited and at_ms > self.last_ms - self.stamps.memory_ms():
             self._spend(item, section, at_ms)
         self._close_if_finished(item)

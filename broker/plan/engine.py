@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from broker.audience.sizes import NO_SIZES, ListSizes
 from broker.plan.answer import Answer
 from broker.plan.expand import PlanOutputs, outputs, pack_work
 from broker.plan.inputs import PlanInput
@@ -57,10 +58,16 @@ class PlanStep(msgspec.Struct, frozen=True):
 
 
 def decide(
-    state: PlanState, inputs: Sequence[PlanInput], *, registry: Registry, policy: PlanPolicy, now_ms: int
+    state: PlanState,
+    inputs: Sequence[PlanInput],
+    *,
+    registry: Registry,
+    policy: PlanPolicy,
+    now_ms: int,
+    sizes: ListSizes = NO_SIZES,
 ) -> PlanStep:
-    """Decide as many of ``inputs`` as one record holds, in order; at least the first."""
-    sitting = Sitting(state, registry, policy, max(now_ms, state.last_ms))
+    """Decide as many of ``inputs`` as one record holds, in order; at least the first. ``sizes``: how large lists are."""
+    sitting = Sitting(state, registry, policy, max(now_ms, state.last_ms), sizes)
     consumed = 0
     for given in inputs:
         if not sitting.take(given):

@@ -57,11 +57,12 @@ def pack_work(items: Iterable[WorkItem], limit_bytes: int = BODY_LIMIT_BYTES) ->
 
 def _work(entry: Planned, terms: Terms, shards: int) -> dict[int, WorkItem]:
     if entry.list:
-        return dict.fromkeys(range(shards), WorkItem(entry.name, terms, None, entry.list, entry.start_ms))
+        item = WorkItem(entry.name, terms, None, entry.list, entry.start_ms, entry.per_s)
+        return dict.fromkeys(range(shards), item)
     if entry.rows is None:
         return {}
     return {
-        shard: WorkItem(entry.name, terms, rows, "", entry.start_ms)
+        shard: WorkItem(entry.name, terms, rows, "", entry.start_ms, entry.per_s)
         for shard, rows in _split(entry.rows, shards).items()
     }
 

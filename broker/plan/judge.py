@@ -8,13 +8,16 @@ from collections.abc import Callable
 
 import msgspec
 
+from broker.audience.sizes import ListSizes
+from broker.heartbeat import is_heartbeat
 from broker.plan.admit import Notice
 from broker.plan.params import fill
 from broker.plan.parties import Parties, parties_of
 from broker.plan.policy import PlanPolicy
 from broker.plan.recipients import rows_of
-from broker.plan.reserve import Rate, Reservation, reserve, share_of
+from broker.plan.reserve import Outlook, Rate, Reservation, outlook, reserve
 from broker.plan.window import expiry_of
+from broker.rates import share_of
 from broker.registry import SEAL, Registry
 from schemas.planned import Origin, Planned, Rows, Terms
 from schemas.reasons import Reason
@@ -30,6 +33,18 @@ class _Grant(msgspec.Struct, frozen=True):
     terms: Terms
     rows: Rows | None
     reservation: Reservation
+    outlook: Outlook
+
+
+class Owed(msgspec.Struct, frozen=True):
+    """What was asked of senders before."""
+
+    free_us: Callable[[str], int]
+    """Until when a sender's throughput is reserved, microseconds."""
+    through_ms: Callable[[str], int]
+    """Until when a sender's slots are asked for by lists, about."""
+    sizes: ListSizes
+    """How many are on each list."""
 
 
 def judge(
@@ -39,12 +54,12 @@ def judge(
     registry: Registry,
     policy: PlanPolicy,
     now_ms: int,
-    owed_us: Callable[[str], int],
+    owed: Owed,
 ) -> Planned:
-    """The entry to append. The business must be registered. ``owed_us`` says until when a sender's throughput is used up."""
+    """The entry to append. The business must be registered."""
     event, windows = notice.event, policy.windows
     keep_ms = min(event.time_ms + windows.stale_ms, now_ms + windows.idempotency_ms)
-    verdict = _grant(notice, registry=registry, policy=policy, now_ms=now_ms, owed_us=owed_us)
+    verdict = _grant(notice, registry=registry, policy=policy, now_ms=now_ms, owed=owed)
     entry = Planned(
         name=notice.named.name,
         origin=origin,
@@ -63,6 +78,9 @@ def judge(
         list=notice.content.body.to.list or "",
         start_ms=verdict.reservation.start_ms,
         free_us=verdict.reservation.free_us,
+        per_s=verdict.outlook.per_s,
+        people=verdict.outlook.people,
+        through_ms=verdict.outlook.through_ms,
     )
 
 
@@ -93,12 +111,13 @@ def refused(entry: Planned, refusal: Refusal, notice: Notice) -> Planned:
         list="",
         start_ms=refusal.retry_at_ms,
         free_us=0,
+        per_s=0,
+        people=0,
+        through_ms=0,
     )
 
 
-def _grant(
-    notice: Notice, *, registry: Registry, policy: PlanPolicy, now_ms: int, owed_us: Callable[[str], int]
-) -> _Grant | Refusal:
+def _grant(notice: Notice, *, registry: Registry, policy: PlanPolicy, now_ms: int, owed: Owed) -> _Grant | Refusal:
     parties = parties_of(notice, registry, policy.lane)
     if isinstance(parties, Refusal):
         return parties
@@ -111,23 +130,36 @@ def _grant(
     expires_ms = expiry_of(notice.event, policy.windows, now_ms)
     if isinstance(expires_ms, Refusal):
         return expires_ms
-    reservation = _reserve(parties.sender, len(people), policy=policy, now_ms=now_ms, owed_us=owed_us)
+    reservation = _reserve(parties.sender, len(people), policy=policy, now_ms=now_ms, owed=owed)
     if refusal := _too_late(reservation, expires_ms, now_ms + policy.windows.idempotency_ms):
         return refusal
     keep_ms = _remembered_until_ms(notice, expires_ms, policy.windows)
     terms = _terms(notice, parties, expires_ms=expires_ms, keep_ms=keep_ms, params=filled.common)
+    view = _outlook(notice, parties.sender, reservation, policy=policy, owed=owed)
     if not people:
-        return _Grant(terms, None, reservation)
+        return _Grant(terms, None, reservation, view)
     rows = rows_of(people, filled.own, default_language=parties.template.default_language, policy=policy)
-    return _Grant(terms, rows, reservation)
+    return _Grant(terms, rows, reservation, view)
 
 
-def _reserve(
-    sender: Sender, count: int, *, policy: PlanPolicy, now_ms: int, owed_us: Callable[[str], int]
-) -> Reservation:
+def _reserve(sender: Sender, count: int, *, policy: PlanPolicy, now_ms: int, owed: Owed) -> Reservation:
     if not count or not policy.limits:
         return Reservation(now_ms, 0)
-    return reserve(owed_us(sender.id), now_ms, count, Rate.of(share_of(sender, policy.lane)))
+    return reserve(owed.free_us(sender.id), now_ms, count, Rate.of(share_of(sender, policy.lane)))
+
+
+def _outlook(notice: Notice, sender: Sender, reservation: Reservation, *, policy: PlanPolicy, owed: Owed) -> Outlook:
+    if not policy.limits or is_heartbeat(notice.named.business):
+        return Outlook()
+    listed = notice.content.body.to.list
+    people = len(notice.content.people) if listed is None else owed.sizes.people(notice.named.business, listed)
+    return outlook(
+        people,
+        Rate.of(share_of(sender, policy.lane)),
+        listed=listed is not None,
+        start_ms=reservation.start_ms,
+        through_ms=owed.through_ms(sender.id),
+    )
 
 
 def _too_late(reservation: Reservation, expires_ms: int, foldable_ms: int) -> Refusal | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from broker.heartbeat import is_heartbeat
 from broker.plan.admit import Notice
-from broker.plan.reserve import share_of
+from broker.rates import share_of
 from broker.registry import Registry
 from schemas import topics
 from schemas.names import Lane

@@ -1,29 +1,21 @@
-"""Sender throughput: one GCRA per sender, reserved at acceptance for explicit recipients.
+"""Sender throughput: one GCRA per sender, reserved at acceptance for explicit recipients; and when a list will be through.
 
 Plan is the one writer of a business in its lane, so the limit is exact at its source and no shard talks to another
 (PROTOCOL.md section 5, 1). The state of a sender is one instant: when all that was reserved is paid for. It stands in the
 journal (``Planned.free_us``), so the fold needs neither the registry nor the rate of that time.
 
-*Bound.* In any window of T seconds the starts of at most rate * T + max(burst, n) recipients lie, n being the size of the
-last request in it. List requests reserve nothing; the gateway's own throttle paces them.
+*Bound.* In any window of T seconds the starts of at most rate * T + burst recipients lie: a request of more people than a burst
+is not sent at its start but goes out in the sender's slots, as lists do (``broker/deliver/pace.py``). Lists reserve nothing.
 """
 
 from typing import Final
 
 import msgspec
 
-from schemas.names import Lane
-from schemas.registry import Sender
-
 _SECOND_US: Final = 1_000_000
 _BURSTS_PER_S: Final = 10
 """A burst is a tenth of a second's worth: enough that single messages seldom wait, and in any second at most a tenth
 above the rate."""
-
-
-def share_of(sender: Sender, lane: Lane) -> int:
-    """Recipients a second that a lane may be sent (PROTOCOL.md section 5); 0 if it has no share."""
-    return sender.rate_per_s * sender.shares.get(lane.word, 0) // 100 if sender.shares else sender.rate_per_s
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -58,3 +50,32 @@ def reserve(free_us: int, now_ms: int, count: int, rate: Rate) -> Reservation:
     earliest_us = free_us + rate.cost_us(min(count, rate.burst)) - tolerance_us
     start_ms = max(now_ms, -(-earliest_us // 1000))
     return Reservation(start_ms, max(free_us, start_ms * 1000) + rate.cost_us(count))
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """How a request goes out: what the business is told when it is accepted."""
+
+    per_s: int = 0
+    """Messages a second of the sender's slots; 0: all of it at once."""
+    people: int = 0
+    """0: not known."""
+    through_ms: int = 0
+    """0: at once, or not known."""
+
+
+def outlook(people: int, rate: Rate, *, listed: bool, start_ms: int, through_ms: int) -> Outlook:
+    """Returns how ``people`` go out from ``start_ms`` on, after what the sender's slots owe until ``through_ms``.
+
+    An estimate: what else the number sends meanwhile takes its part of the slots.
+    """
+    if not listed and people <= rate.burst:
+        return Outlook(0, people, 0)
+    begins_ms = max(start_ms, through_ms) if listed else start_ms
+    ends_ms = begins_ms + -(-rate.cost_us(people) // 1000) if people else 0
+    return Outlook(rate.per_s, people, ends_ms)
+
+
+def unreached(people: int, per_s: int, through_ms: int, expires_ms: int) -> int:
+    """Returns how many of ``people`` a request that is through at ``through_ms`` cannot reach before it expires."""
+    late_ms = through_ms - expires_ms
+    return min(people, -(-late_ms * per_s // 1000)) if late_ms > 0 else 0

@@ -4,12 +4,13 @@ from typing import Final, TypeAlias, assert_never
 
 import msgspec
 
+from broker.audience.sizes import ListSizes
 from broker.heartbeat import is_heartbeat
 from broker.plan.admit import Admitted, Malformed, Membership, Misrouted, Notice, admit
 from broker.plan.answer import Answer, Named, conflict, dead_letter, refused_answer, repeated_answer, taken_answer
 from broker.plan.identity import New, Redelivered, Repeated, identify
 from broker.plan.inputs import PlanInput, origin_header
-from broker.plan.judge import judge, refused
+from broker.plan.judge import Owed, judge, refused
 from broker.plan.optin import AudienceRecord, audience_records
 from broker.plan.parties import suspended, unknown_business
 from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
@@ -49,14 +50,16 @@ class Sitting:
         "_policy",
         "_registry",
         "_size",
+        "_sizes",
         "_state",
+        "_through",
         "again",
         "direct",
         "journal",
         "now_ms",
     )
 
-    def __init__(self, state: PlanState, registry: Registry, policy: PlanPolicy, now_ms: int) -> None:
+    def __init__(self, state: PlanState, registry: Registry, policy: PlanPolicy, now_ms: int, sizes: ListSizes) -> None:
         self._state = state
         self._registry = registry
         self._policy = policy
@@ -66,6 +69,8 @@ class Sitting:
         self.direct: list[Direct] = []
         self._names: dict[bytes, Known] = {}
         self._owed: dict[str, int] = {}
+        self._through: dict[str, int] = {}
+        self._sizes = sizes
         self._people = 0
         self._size = 0
 
@@ -124,7 +129,7 @@ class Sitting:
             registry=self._registry,
             policy=self._policy,
             now_ms=self.now_ms,
-            owed_us=self._owed_us,
+            owed=Owed(self._owed_us, self._through_ms, self._sizes),
         )
         size = _size(entry)
         if size > BODY_LIMIT_BYTES:
@@ -142,6 +147,8 @@ class Sitting:
         self._names[entry.name] = Known.of(entry, self.now_ms)
         if entry.free_us and entry.terms is not None:
             self._owed[entry.terms.sender] = entry.free_us
+        if entry.through_ms and entry.terms is not None:
+            self._through[entry.terms.sender] = entry.through_ms
 
     def _membership(self, membership: Membership, given: PlanInput) -> None:
         business = self._registry.businesses.get(membership.named.business)
@@ -184,6 +191,9 @@ class Sitting:
     def _owed_us(self, sender: str) -> int:
         held = self._state.free.get(sender)
         return self._owed.get(sender, 0 if held is None else held.free_us)
+
+    def _through_ms(self, sender: str) -> int:
+        return self._through.get(sender) or self._state.through.get(sender, 0)
 
 
 def _size(entry: Planned) -> int:

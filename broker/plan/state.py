@@ -5,6 +5,7 @@
 - ``unfinished``: whole entries whose input is not committed yet, by its offset here. Redelivered input finds its entry and
   the same work goes out again, byte for byte (PROTOCOL.md section 1.3, 1).
 - ``free``: until when each sender's throughput is used up.
+- ``through``: until when lists ask for each sender's slots, about. Told to businesses, decided by nothing, so never restated.
 
 A name is kept until ``time`` + window - clock slack. An event with that ``time`` is refused as stale from then on, so
 forgetting is exact. What it cannot recognise is the same (source, id) with a *later* ``time``: that is a new request.
@@ -72,12 +73,13 @@ class PlanState:
     ``committed`` is the group's committed offset of ``requests.<lane>`` at the start: entries below need no body.
     """
 
-    __slots__ = ("_committed", "free", "last_ms", "names", "unfinished", "upto")
+    __slots__ = ("_committed", "free", "last_ms", "names", "through", "unfinished", "upto")
 
     def __init__(self, committed: int = 0) -> None:
         self.names: OrderedDict[bytes, Known] = OrderedDict()
         self.unfinished: dict[int, Unfinished] = {}
         self.free: dict[str, Throughput] = {}
+        self.through: dict[str, int] = {}
         self.last_ms = 0
         """The latest time of any record: decisions never go back before it."""
         self.upto = -1
@@ -96,6 +98,8 @@ class PlanState:
             if header.kind is Kind.PLANNED or entry.terms is None:
                 self._state_name(entry, header)
             self._state_throughput(entry, header)
+            if entry.terms is not None and entry.through_ms:
+                self.through[entry.terms.sender] = max(entry.through_ms, self.through.get(entry.terms.sender, 0))
             if whole(entry) and entry.origin.offset >= self._committed:
                 self.unfinished[entry.origin.offset] = Unfinished(entry, header.at_ms)
 
@@ -129,6 +133,8 @@ class PlanState:
             del self.names[name]
         for sender in [sender for sender, owed in self.free.items() if owed.free_us <= self.last_ms * 1000]:
             del self.free[sender]
+        for sender in [sender for sender, through_ms in self.through.items() if through_ms <= self.last_ms]:
+            del self.through[sender]
 
     def oldest_first(self) -> Iterator[tuple[bytes, Known]]:
         """Names in the order in which they were last stated."""

@@ -251,7 +251,8 @@ def _pass_points(append: Append) -> None:
 
 
 def _policy(parts: LaneParts, shard: int) -> DeliverPolicy:
-    policy = DeliverPolicy.of(parts.lane, shard, parts.ref_secret, limits=parts.settings.limits)
+    settings = parts.settings
+    policy = DeliverPolicy.of(parts.lane, shard, parts.ref_secret, limits=settings.limits, shards=settings.shards)
     return msgspec.structs.replace(policy, windows=parts.windows)
 
 

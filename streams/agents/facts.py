@@ -8,17 +8,24 @@ been applied (PROTOCOL.md section 1.7).
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
+
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
+from broker.audience.sizes import ListSizes
 from broker.deliver.decide import Facts
+from broker.rates import RateOf
 from broker.registry import Registry
 from schemas import topics
 from schemas.facts import AudienceChange, Suppressions
+from schemas.list_sizes import ListSize
 from schemas.wire.header import body_of
 from streams import clock
 from streams.kafka.reader import LogRecord
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
 from streams.log import Event, log
+
+_sizes = msgspec.json.Decoder(ListSize)
 
 CATCH_UP_S = 30.0
 """How long a shard may take to read its people; then the process ends and tries again."""
@@ -34,18 +41,30 @@ class ShardFacts:
 
 
 class LaneFacts:
-    """Tails for the shards of one process, and the registry. A lane without ``lists`` needs no audiences."""
+    """Tails for the shards of one process, and the registry. A lane without lists (``sizes`` is None) needs no audiences."""
 
-    def __init__(self, bootstrap: str, registry: Registry, changed: Callable[[int], None], *, lists: bool) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        registry: Registry,
+        changed: Callable[[int], None],
+        *,
+        rate_of: RateOf,
+        sizes: ListSizes | None,
+    ) -> None:
         self._bootstrap = bootstrap
         self._changed = changed
-        self._lists = lists
+        self._lists = sizes is not None
+        self._rate_of = rate_of
         self.registry = registry
         self._shards: dict[int, ShardFacts] = {}
         self._tails: dict[int, tuple[Tail, ...]] = {}
         """In the order of :attr:`followed`."""
         self._starting = asyncio.Lock()
-        self._registry_tail = Tail(bootstrap, topics.REGISTRY, self._on_registry, wait_ms=REGISTRY_WAIT_MS)
+        self._common = [Tail(bootstrap, topics.REGISTRY, self._on_registry, wait_ms=REGISTRY_WAIT_MS)]
+        if sizes is not None:
+            self._sizes = sizes
+            self._common.append(Tail(bootstrap, topics.SIZES, self._on_sizes, wait_ms=REGISTRY_WAIT_MS))
 
     @property
     def followed(self) -> tuple[str, ...]:
@@ -53,13 +72,14 @@ class LaneFacts:
         return (topics.SUPPRESSIONS, topics.AUDIENCE) if self._lists else (topics.SUPPRESSIONS,)
 
     async def start(self) -> None:
-        """Follow the registry; returns when it has been read to its end."""
-        await self._registry_tail.start()
-        await self._registry_tail.caught_up(CATCH_UP_S)
+        """Follow the registry and the sizes of lists; returns when they have been read to their ends."""
+        await asyncio.gather(*(tail.start() for tail in self._common))
+        await asyncio.gather(*(tail.caught_up(CATCH_UP_S) for tail in self._common))
 
     async def stop(self) -> None:
         """Follow nothing any more."""
-        await self._registry_tail.stop()
+        for tail in self._common:
+            await tail.stop()
         for tail in {tail for tails in self._tails.values() for tail in tails}:
             await tail.stop()
 
@@ -88,7 +108,10 @@ class LaneFacts:
         facts = self._shards[shard]
         now = clock.now_ms()
         suppressed_ms, *audience_ms = (now - tail.fresh_ms(shard) for tail in self._tails[shard])
-        return Facts(facts.consent, facts.audience, facts.suppressed_upto, suppressed_ms, max(audience_ms, default=0))
+        audience_fresh_ms = max(audience_ms, default=0)
+        return Facts(
+            facts.consent, facts.audience, facts.suppressed_upto, suppressed_ms, audience_fresh_ms, self._rate_of
+        )
 
     def oldest_ms(self, topic: str, shards: Iterable[int]) -> int:
         """Age of the oldest view of ``topic`` among ``shards``."""
@@ -100,6 +123,10 @@ class LaneFacts:
             if record.key is not None:
                 self.registry.apply(record.key.decode(), record.value, offset=record.offset)
         log(Event.REGISTRY_APPLIED, component="facts", entries=len(records), upto=records[-1].offset + 1)
+
+    def _on_sizes(self, _partition: int, records: Sequence[LogRecord]) -> None:
+        for record in records:
+            self._sizes.apply(_sizes.decode(record.value))
 
     def _on_suppressions(self, shard: int, records: Sequence[LogRecord]) -> None:
         facts = self.shard(shard)

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from broker.audience.sizes import NO_SIZES, ListSizes
 from broker.heartbeat import businesses, event
 from broker.plan.engine import AudienceRecord, PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs, pack_work
 from broker.plan.poison import may_be_set_aside, set_aside
@@ -40,9 +41,10 @@ class Judged(NamedTuple):
 class Judge:
     """The judge of one partition. Reads the state and changes nothing but its own caution."""
 
-    def __init__(self, policy: PlanPolicy, registry: Registry) -> None:
+    def __init__(self, policy: PlanPolicy, registry: Registry, sizes: ListSizes = NO_SIZES) -> None:
         self._policy = policy
         self._registry = registry
+        self._sizes = sizes
         self.bite = MAX_INPUTS
         """How many inputs to take at once: less after one has raised, twice as many after each step that went well."""
 
@@ -64,7 +66,8 @@ class Judge:
             return judged
 
     def _judged(self, state: PlanState, inputs: Sequence[PlanInput], now_ms: int) -> Judged:
-        return self._followed(decide(state, inputs, registry=self._registry, policy=self._policy, now_ms=now_ms))
+        step = decide(state, inputs, registry=self._registry, policy=self._policy, now_ms=now_ms, sizes=self._sizes)
+        return self._followed(step)
 
     def _followed(self, step: PlanStep) -> Judged:
         changes = [one for one in step.direct if isinstance(one, AudienceRecord)]

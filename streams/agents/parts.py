@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from broker.audience.sizes import ListSizes
 from broker.heartbeat import entries
 from broker.registry import Registry
 from schemas import topics
@@ -43,6 +44,8 @@ class LaneParts:
         self.registry = Registry()
         for entry in entries(settings.shards):
             self.registry.add(entry)
+        self.sizes = ListSizes()
+        """How many are on each list, as the workers that follow the audience say."""
         self.address_book = AddressBook(settings.address_book)
         linger_ms = _LINGER_MS[lane]
         self.journals = ConfirmedProducer(settings.bootstrap, f"{self.group}-journals", linger_ms=linger_ms)

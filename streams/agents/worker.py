@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 import msgspec
 
+from broker.rates import RegisteredRates
 from schemas import topics
 from schemas.names import Lane
 from streams import clock, watch
@@ -19,6 +20,7 @@ from streams.agents.parts import LaneParts
 from streams.agents.plan import PlanShard
 from streams.agents.settle import SettleShard
 from streams.agents.shard import POLL_S
+from streams.agents.sizes import SizeTeller
 from streams.gateway.port import GatewayError
 from streams.kafka.app import FanfareApp
 from streams.kafka.commits import Place
@@ -54,7 +56,13 @@ class LaneWorker:
         self._serving: frozenset[int] = frozenset()
         self._tasks: set[asyncio.Task[None]] = set()
         self.app: FanfareApp | None = None
-        self._facts = LaneFacts(parts.settings.bootstrap, parts.registry, self._wake, lists=parts.lane is not Lane.OTP)
+        self._facts = LaneFacts(
+            parts.settings.bootstrap,
+            parts.registry,
+            self._wake,
+            rate_of=RegisteredRates(parts.registry.senders, parts.lane),
+            sizes=None if parts.lane is Lane.OTP else parts.sizes,
+        )
 
     @property
     def serving(self) -> Mapping[int, Shard]:
@@ -73,6 +81,8 @@ class LaneWorker:
             raise
         await looking
         self._spawn(Heart(self._parts, self._settles).beat())
+        if self._lane is not Lane.OTP:
+            self._spawn(SizeTeller(self._parts, self._facts).tell(lambda: self._serving))
 
     async def on_assigned(self, shards: frozenset[int], generation: int) -> None:
         """The shards are ours; they open one by one in a task."""

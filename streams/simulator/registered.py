@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 from schemas import topics
-from schemas.registry import Business, Entry, Sender, Template, key_of
+from schemas.registry import DEFAULT_SHARES, Business, Entry, Sender, Template, key_of
 from streams.kafka.reader import LogRecord
 from streams.log import Event, log
 
@@ -62,7 +62,7 @@ class Registered:
     def throughput(self, sender: str, lane: str) -> int:
         """Messages a second that a number may send through the listener of ``lane``; it has to be known."""
         number = self.senders[sender]
-        return number.rate_per_s * number.shares.get(lane, 0) // 100 if number.shares else number.rate_per_s
+        return number.rate_per_s * (number.shares or DEFAULT_SHARES).get(lane, 0) // 100
 
     def may_send(self, business: str, sender: str, lane: str) -> bool:
         """Whether the account and its number are in good standing, and the number may be used through that listener."""

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from broker.audience.sizes import ListSizes
 from broker.plan.engine import Answer, Direct, PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs
 from broker.registry import Registry
 from schemas.names import Lane, partition_of
@@ -31,12 +32,15 @@ LANE_PARAMS: Final[dict[Lane, dict[str, Any]]] = {
     Lane.CAMPAIGN: {"city": "Rome"},
 }
 
+WHOLE: Final = {lane.word: 100 for lane in Lane}
+"""Each test uses a number in one lane, which then has all of it."""
+
 ENTRIES: Final[tuple[Entry, ...]] = (
     Business(BUSINESS, "Airline", test_numbers=("+12015550001", "+12015550002")),
     Business("sleeper", "Sleeper", active=False),
     Business("loner", "Loner"),
-    Sender("airline/main", BUSINESS, "+12015550100", rate_per_s=100, default=True),
-    Sender("airline/slow", BUSINESS, "+12015550101", rate_per_s=1),
+    Sender("airline/main", BUSINESS, "+12015550100", rate_per_s=100, default=True, shares=WHOLE),
+    Sender("airline/slow", BUSINESS, "+12015550101", rate_per_s=1, shares=WHOLE),
     Sender("airline/off", BUSINESS, "+12015550102", active=False),
     Sender("airline/codes", BUSINESS, "+12015550104", shares={"otp": 100}),
     Sender("sleeper/main", "sleeper", "+12015550103"),
@@ -117,6 +121,7 @@ class Bench:
     def __init__(self, lane: Lane = Lane.UPDATE) -> None:
         self.policy = policy(lane)
         self.registry = registry()
+        self.sizes = ListSizes()
         self.state = PlanState()
         self.log: list[bytes] = []
         self.now_ms = NOW_MS
@@ -126,7 +131,9 @@ class Bench:
 
     def decide(self, *inputs: PlanInput) -> PlanStep:
         """One step over the state as it is; nothing is appended."""
-        return decide(self.state, inputs, registry=self.registry, policy=self.policy, now_ms=self.now_ms)
+        return decide(
+            self.state, inputs, registry=self.registry, policy=self.policy, now_ms=self.now_ms, sizes=self.sizes
+        )
 
     def run(self, *inputs: PlanInput, append: bool = True, emit: bool = True) -> PlanStep:
         """One step and what the shell does with it; it may die before the append or before the outputs."""

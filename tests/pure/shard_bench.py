@@ -88,8 +88,8 @@ def refusing(*codes: tuple[int, int, int]) -> Answering:
 class Bench:
     """One shard. ``log`` is its journal; ``sent`` what reached the gateway, by (request, rank)."""
 
-    def __init__(self, lane: Lane = Lane.UPDATE, **policy: object) -> None:
-        base = DeliverPolicy.of(lane, 0, b"ref")
+    def __init__(self, lane: Lane = Lane.UPDATE, shard: int = 0, **policy: object) -> None:
+        base = DeliverPolicy.of(lane, shard, b"ref")
         fields = {field: getattr(base, field) for field in base.__struct_fields__} | policy
         self.policy = DeliverPolicy(**fields)
         self.log: list[bytes] = []

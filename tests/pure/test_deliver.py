@@ -260,16 +260,19 @@ def test_a_throttled_message_waits_and_goes_again_under_the_next_attempt() -> No
     assert bench.state.items[name(1)].attempts[0] == 2
 
 
-def test_attempts_end() -> None:
-    """A gateway that never takes it is asked as often as the lane allows."""
-    bench = Bench(max_attempts=3, pair_limit=None)
+def test_no_number_of_attempts_ends_a_message() -> None:
+    """A gateway that never takes it is asked until the message expires; beyond the 255th the number stays."""
+    bench = Bench(pair_limit=None, retry_ceiling_ms=10)
     bench.answering = refusing((0, Code.TRANSIENT, 0))
     bench.take(explicit(1, [1]))
-    for _ in range(6):
+    for _ in range(300):
         bench.run()
-        bench.now += 60_000
-    assert len(bench.sent) == 3
-    assert decided(bench, 1)[-1] == Reason.ATTEMPTS_EXHAUSTED
+        bench.now += 20
+    assert len(bench.sent) == 300
+    assert bench.state.items[name(1)].attempts[0] == 255
+    bench.now = NOW_MS + HOUR_MS
+    bench.run()
+    assert decided(bench, 1)[-1] == Reason.EXPIRED
 
 
 def test_the_pair_limit_makes_the_sixteenth_code_wait() -> None:

@@ -8,14 +8,18 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from broker.plan.reserve import Rate, reserve, share_of
+from broker.plan.engine import outputs
+from broker.plan.reserve import Rate, reserve
+from broker.rates import share_of
+from schemas.list_sizes import ListSize
 from schemas.names import Lane
 from schemas.reasons import Reason
 from schemas.registry import Business, Sender
-from schemas.topics import MINUTE_MS
+from schemas.status import Status
+from schemas.topics import HOUR_MS, MINUTE_MS
 from schemas.wire.instants import text_of
 from streams.simulator.registered import Registered
-from tests.pure.plan_bench import NOW_MS, Bench, event, facts, given
+from tests.pure.plan_bench import NOW_MS, SHARDS, Bench, event, facts, given, told
 
 
 def slow(number: int, people: int = 1, minutes: int = 10) -> dict[str, Any]:
@@ -27,10 +31,10 @@ def slow(number: int, people: int = 1, minutes: int = 10) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("per_s", "shares", "rate"),
     [
-        pytest.param(80, {}, Rate(80, 8), id="a number's default"),
-        pytest.param(1_000, {}, Rate(1_000, 100), id="a carrier's"),
+        pytest.param(80, {}, Rate(24, 2), id="a number's default: 30 % for updates"),
+        pytest.param(1_000, {"update": 100}, Rate(1_000, 100), id="a carrier's, all for updates"),
         pytest.param(80, {"otp": 50, "update": 20}, Rate(16, 1), id="a lane's share"),
-        pytest.param(1, {}, Rate(1, 1), id="one a second has no burst"),
+        pytest.param(1, {"update": 100}, Rate(1, 1), id="one a second has no burst"),
     ],
 )
 def test_a_rate_is_a_share_of_the_senders(per_s: int, shares: dict[str, int], rate: Rate) -> None:
@@ -39,13 +43,14 @@ def test_a_rate_is_a_share_of_the_senders(per_s: int, shares: dict[str, int], ra
     assert Rate.of(share_of(sender, Lane.UPDATE)) == rate
 
 
+@pytest.mark.parametrize("shares", [{}, {"update": 33, "campaign": 67}], ids=["by default", "as registered"])
 @pytest.mark.parametrize("lane", Lane, ids=lambda lane: lane.word)
-def test_plan_and_gateway_divide_a_number_alike_though_each_by_itself(lane: Lane) -> None:
+def test_plan_and_gateway_divide_a_number_alike_though_each_by_itself(lane: Lane, shares: dict[str, int]) -> None:
     """Its lanes together have no more than all of it; a lane without a share may not use it."""
-    sender = Sender("shop/main", "shop", "+18005550101", rate_per_s=99, shares={"update": 33, "campaign": 67})
+    sender = Sender("shop/main", "shop", "+18005550101", rate_per_s=99, shares=shares)
     gateway = Registered([Business("shop", "Shop"), sender])
     assert share_of(sender, lane) == gateway.throughput(sender.id, lane.word)
-    assert gateway.may_send("shop", sender.id, lane.word) is (lane is not Lane.OTP)
+    assert gateway.may_send("shop", sender.id, lane.word) is (not shares or lane is not Lane.OTP)
     assert sum(share_of(sender, one) for one in Lane) <= sender.rate_per_s
 
 
@@ -115,10 +120,37 @@ def test_lists_reserve_nothing_and_limits_can_be_off() -> None:
     bench = Bench()
     bench.run(given(slow(1, 500), 1))
     (entry,) = bench.run(given(event(data={"sender": "slow", "to": {"list": "l"}}, id="2"), 2)).journal
-    assert (entry.start_ms, entry.free_us) == (NOW_MS, 0)
+    assert (entry.start_ms, entry.free_us, entry.per_s) == (NOW_MS, 0, 1)
     bench.policy = msgspec.structs.replace(bench.policy, limits=False)
     (entry,) = bench.run(given(slow(3), 3)).journal
-    assert (entry.start_ms, entry.free_us) == (NOW_MS, 0)
+    assert (entry.start_ms, entry.free_us, entry.per_s) == (NOW_MS, 0, 0)
+
+
+def test_a_list_is_accepted_with_its_size_its_rate_and_when_it_will_be_through() -> None:
+    """After what was asked of the number's slots before; and how many cannot be told before it expires."""
+    bench = Bench()
+    for shard in range(2):
+        bench.sizes.apply(ListSize("airline", "l", shard, count=150, upto=7))
+    first = event(data={"sender": "slow", "to": {"list": "l"}}, id="1", expirytime=text_of(NOW_MS + HOUR_MS))
+    (entry,) = bench.run(given(first, 1)).journal
+    assert (entry.people, entry.per_s, entry.through_ms) == (300, 1, NOW_MS + 300_000)
+    second = event(data={"sender": "slow", "to": {"list": "l"}}, id="2", expirytime=text_of(NOW_MS + 500_000))
+    bench.run(given(second, 2))
+    status = told(bench.direct[-1])
+    assert isinstance(status, Status)
+    assert (status.people, status.rate_per_s, status.eta_ms, status.unreached) == (300, 1, NOW_MS + 600_000, 100)
+    assert "100 of them cannot be told before it expires" in status.detail
+
+
+def test_more_explicit_recipients_than_a_burst_go_out_in_slots() -> None:
+    """They are reserved as ever, but not sent all at once."""
+    bench = Bench()
+    (few,) = bench.run(given(event(people=range(10), id="1"), 1)).journal
+    (many,) = bench.run(given(event(people=range(50), id="2"), 2)).journal
+    assert (few.per_s, few.through_ms) == (0, 0)
+    assert (many.per_s, many.people, many.through_ms) == (100, 50, many.start_ms + 500)
+    assert {item.per_s for item in outputs(few, SHARDS).work.values()} == {0}
+    assert {item.per_s for item in outputs(many, SHARDS).work.values()} == {100}
 
 
 @settings(deadline=None, max_examples=30)

@@ -64,11 +64,14 @@ def test_a_sound_entry_may_be_registered_and_again(entry: Entry) -> None:
         pytest.param(but(MAIN, id="main"), "must look like shop/<name>", id="sender without business"),
         pytest.param(but(MAIN, id="other/main"), "must look like shop/<name>", id="sender of another"),
         pytest.param(but(MAIN, number="8005550101"), "E.164", id="number"),
-        pytest.param(but(MAIN, rate_per_s=0), "at least 1", id="rate"),
+        pytest.param(but(MAIN, rate_per_s=0), "1 to 1,000", id="no rate"),
+        pytest.param(but(MAIN, rate_per_s=-5), "1 to 1,000", id="negative rate"),
+        pytest.param(but(MAIN, rate_per_s=1_001), "1 to 1,000", id="more than the platform takes"),
+        pytest.param(but(MAIN, rate_per_s=4), "the default shares", id="too slow to be divided"),
         pytest.param(but(MAIN, shares={"otp": 60, "update": 41}), "100 in all", id="shares above all"),
         pytest.param(but(MAIN, shares={"sms": 10}), "campaign, otp, update", id="share of no lane"),
         pytest.param(but(MAIN, shares={"otp": 1}), "at least 1 a second", id="share of nothing"),
-        pytest.param(but(MAIN, shares={"otp": -5}), "at least 1 a second", id="negative share"),
+        pytest.param(but(MAIN, shares={"otp": -5}), "at least 1 %", id="negative share"),
         pytest.param(but(NEWS, business="nobody"), "no business nobody", id="template of nobody"),
         pytest.param(but(NEWS, id="news/1"), "a-z, 0-9 and _", id="template id"),
         pytest.param(but(NEWS, id="fanfare_heartbeat_otp"), "heartbeat", id="the heartbeat's template"),
@@ -99,6 +102,7 @@ def test_a_sound_entry_may_be_registered_and_again(entry: Entry) -> None:
         pytest.param(but(API_KEY, id="A"), "a-z, 0-9 and _", id="api key id"),
         pytest.param(but(API_KEY, sha256="cd"), "sha256 must be that of the key", id="api key in clear"),
         pytest.param(but(BIRTH, shards=0), "at least 1", id="no shards"),
+        pytest.param(but(BIRTH, max_rate_per_s=0), "at least 1", id="nothing may be sent"),
     ],
 )
 def test_a_bad_entry_is_refused_with_a_sentence(entry: Entry, sentence: str) -> None:
@@ -113,6 +117,10 @@ def test_a_bad_entry_is_refused_with_a_sentence(entry: Entry, sentence: str) -> 
         pytest.param(but(CARD, prices_micro=PRICES | {"utility": {"*": 9}}), "a card never changes", id="price"),
         pytest.param(but(BIRTH, shards=16), "born with 8 shards", id="another number of shards"),
         pytest.param(but(API_KEY, id="a2"), "under another id", id="api key twice"),
+        pytest.param(but(MAIN, id="shop/other"), "number is that of shop/main", id="one number twice"),
+        pytest.param(
+            but(BIRTH, max_rate_per_s=1), "less than what is registered of shop/main", id="slower than a sender"
+        ),
         pytest.param(but(NEWS, texts={"en": "New: {what}"}), "version must rise above 1", id="text, same version"),
     ],
 )

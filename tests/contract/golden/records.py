@@ -55,7 +55,7 @@ _TERMS: Final = Terms(
     test=True,
 )
 _ROWS: Final = Rows(_NAME + _OTHER, bytes(33) + b"\1" * 33, b"ende", b"\0\x01\0\x31", ({}, {"seat": "1A"}))
-_ITEM: Final = WorkItem(_NAME, _TERMS, _ROWS, "", _AT_MS)
+_ITEM: Final = WorkItem(_NAME, _TERMS, _ROWS, "", _AT_MS, 300)
 _LISTED: Final = WorkItem(_OTHER, _TERMS, None, "flight-UA1", 0)
 _ACCEPTED: Final = Planned(
     name=_NAME,
@@ -69,6 +69,9 @@ _ACCEPTED: Final = Planned(
     start_ms=_AT_MS + 20,
     first=Origin(1, 5),
     free_us=_AT_MS * 1000 + 20_000,
+    per_s=300,
+    people=2,
+    through_ms=_AT_MS + 27,
 )
 _REFUSED: Final = Planned(
     name=_OTHER,
@@ -92,7 +95,7 @@ RECORDS: Final[dict[Kind, object]] = {
     Kind.OUTCOME: Outcome(
         opened=(_OPENED,),
         members=(_MEMBERS,),
-        decided=(Decided(_NAME, b"ranks", b"states", b"tries", b"\0\x01", 49, b"dues----", 41, 40),),
+        decided=(Decided(_NAME, b"ranks", b"states", b"tries", b"\0\x01", 49, b"dues----", 41, 40, _AT_MS),),
         answered=(Answered(_NAME, b"ranks", _AT_MS, b"\0\0\0\1", b"\x20", b"\0\1\xfe\x92", b"due-----"),),
     ),
     Kind.OUTCOME_RESTATED: Restated(

@@ -69,7 +69,7 @@ class ForgetsAnswers(Owner):
 
     def engaged(self) -> Engine:
         engine = super().engaged()
-        engine._flights.clear()
+        engine._handoffs._queue.clear()
         return engine
 
 

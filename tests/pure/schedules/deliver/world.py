@@ -45,7 +45,7 @@ class DeliverWorld(World):
         """What an owner folds from an offset on: up to where, and its memory then."""
         windows = msgspec.structs.replace(WINDOWS[Lane.UPDATE], fold_ms=FOLD_MS, frame_ms=300)
         base = DeliverPolicy.of(Lane.UPDATE, 0, b"ref")
-        self.policy = msgspec.structs.replace(base, windows=windows, chunk=4, max_attempts=4, pair_limit=PAIRS)
+        self.policy = msgspec.structs.replace(base, windows=windows, chunk=4, pair_limit=PAIRS)
         for list_id in LISTS:
             self.churn(list_id, join=True)
 

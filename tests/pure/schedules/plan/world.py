@@ -109,7 +109,15 @@ class PlanWorld(World):
             case _:
                 active = self.rng.random() < 0.7
                 self.registry.add(
-                    Sender("airline/main", BUSINESS, "+12015550100", active=active, rate_per_s=100, default=True)
+                    Sender(
+                        "airline/main",
+                        BUSINESS,
+                        "+12015550100",
+                        active=active,
+                        rate_per_s=100,
+                        default=True,
+                        shares={"update": 100},
+                    )
                 )
 
     # -- what is asked

@@ -44,7 +44,7 @@ class Author:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._bench = Bench(chunk=4, max_attempts=3)
+        self._bench = Bench(chunk=4)
         self._bench.now = START_MS
         self._bench.answering = self._answer
         self._handed: dict[tuple[bytes, int], Handed] = {}

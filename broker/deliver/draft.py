@@ -1,0 +1,118 @@
+"""Makes one ``OUTCOME`` record of deliver's journal: what is opened, frozen and decided in one append."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from broker.deliver.agenda import Turn
+from broker.deliver.decide import Rules, all_alike, decide
+from broker.deliver.hearing import members_of
+from broker.deliver.item import Item
+from broker.deliver.state import ShardState, sends_in
+from schemas.outcome import Answered, Decided, Members, Opened, Outcome
+from schemas.planned import Origin, WorkItem
+from schemas.reasons import Reason
+from schemas.wire.header import RECORD_LIMIT_BYTES
+
+_TAKE_BYTES = RECORD_LIMIT_BYTES // 2
+_LOOK_AHEAD = 8
+"""How many ranks a slot looks at for each message it holds: of a list of which 7 in 8 may not be told, none is lost."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """The record in the making. ``room`` is how many more ranks it may decide about; ``careful``: one item an append."""
+
+    rules: Rules
+    now_ms: int
+    room: int
+    careful: bool
+    opened: list[Opened] = field(default_factory=list)
+    members: list[Members] = field(default_factory=list)
+    decided: list[Decided] = field(default_factory=list)
+    taken: list[Origin] = field(default_factory=list)
+    frozen_bytes: int = 0
+
+    def open(self, inbox: deque[Opened], state: ShardState, at_once: Callable[[Item], bool]) -> None:
+        """Open what was taken, as much as fits; decide in the same append about explicit recipients that go ``at_once``."""
+        weight, fresh = 0, set[bytes]()
+        while inbox:
+            opened = inbox[0]
+            weight += _weight(opened.item)
+            if self.taken and weight > _TAKE_BYTES:
+                return
+            inbox.popleft()
+            self.taken.append(opened.origin)
+            if state.knows(opened.item.request) or opened.item.request in fresh:
+                continue
+            fresh.add(opened.item.request)
+            self.opened.append(opened)
+            if self._small(opened.item) and at_once(item := Item(opened, self.now_ms)):
+                self._decide_all(item)
+
+    def _small(self, work: WorkItem) -> bool:
+        """Whether an item may be opened and decided in one append: few explicit recipients, due now."""
+        fits = work.rows is not None and len(work.rows) <= self.room
+        return fits and work.start_ms <= self.now_ms and not self.careful
+
+    def freeze(self, item: Item) -> bool:
+        """Freeze who a list item's ranks are, and decide about them if they are few and need no slot.
+
+        False if its audience was not read to the time at which the item was taken, or if the record is full.
+        """
+        if self.rules.facts.audience_fresh_ms < item.opened.taken_ms or self.frozen_bytes > _TAKE_BYTES:
+            return False
+        members = members_of(item, self.rules.facts)
+        self.members.append(members)
+        self.frozen_bytes += len(members.ordinals)
+        if 0 < members.count <= self.room and not self.careful and not item.paced:
+            frozen = Item(item.opened, self.now_ms)
+            frozen.freeze(members)
+            self._decide_all(frozen)
+        return True
+
+    def decide(self, turn: Turn) -> None:
+        """Decide the ranks of a turn. In a slot only what is sent counts: whoever may not be told makes room for the next."""
+        most = min(turn.take, _LOOK_AHEAD * turn.sends) if turn.slot_ms else turn.take
+        candidates = self._candidates(turn.item, most)
+        while turn.decided < len(candidates):
+            count = turn.sends - turn.sent if turn.slot_ms else len(candidates)
+            if not count:
+                return
+            ranks = sorted(candidates[turn.decided : turn.decided + count])
+            section = decide(turn.item, ranks, self.rules, self.now_ms, turn.slot_ms)
+            self.decided.append(section)
+            turn.decided += len(ranks)
+            turn.sent += sends_in(section)
+
+    def give_up(self, turn: Turn) -> None:
+        """End the ranks of a turn whose item crashed workers."""
+        ranks = sorted(self._candidates(turn.item, turn.take))
+        turn.decided = len(ranks)
+        if ranks:
+            self.decided.append(all_alike(turn.item, ranks, Reason.CRASHED_WORKER, self.rules))
+
+    def body(self, heard: tuple[Answered, ...]) -> Outcome | None:
+        """Return the record's body, with the answers that were ``heard``; None if there is nothing to say."""
+        if not (self.opened or self.members or self.decided or heard or self.taken):
+            return None
+        return Outcome(tuple(self.opened), tuple(self.members), tuple(self.decided), heard)
+
+    def _decide_all(self, item: Item) -> None:
+        self.room -= item.pending
+        self.decided.append(decide(item, range(item.pending), self.rules, self.now_ms))
+
+    def _candidates(self, item: Item, most: int) -> list[int]:
+        """Return the ranks that can be decided now: those whose wait is over, then those never decided."""
+        ended = item.terms.expires_ms <= self.now_ms
+        due = sorted(rank for rank, at in item.dues.items() if ended or at <= self.now_ms)[:most]
+        return due + item.next_pending(most - len(due))
+
+
+def _weight(item: WorkItem) -> int:
+    """About how many bytes an opened item takes in a record."""
+    own = 400 + sum(len(key) + len(text) for key, text in item.terms.params.items())
+    if item.rows is None:
+        return own
+    each = sum(len(key) + len(text) for params in item.rows.params for key, text in params.items())
+    return own + 60 * len(item.rows) + each

@@ -1,0 +1,45 @@
+"""Answers, for one step of a shard, what holds an item back and which slots its number has."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from broker.deliver.decide import Rules, whole_refusal
+from broker.deliver.item import Item
+from broker.deliver.pace import Pace, Slots
+
+
+@dataclass(frozen=True, slots=True)
+class StepGate:
+    """The agenda's view of the world in one step (:class:`broker.deliver.agenda.Gate`)."""
+
+    rules: Rules
+    slots: Slots
+    """As folded from the journal."""
+    retaken: Slots
+    """Slots that this owner gave to messages it could not hand off in time; known to nobody else."""
+    waits: Callable[[str], bool]
+    """Asks whether chunks wait for a sender's slot, or for the gateway's patience with a business."""
+    now_ms: int
+
+    def left(self, sender: str, slot_ms: int, quantum: int) -> int:
+        """Return how many messages of a number the slot that began at ``slot_ms`` still holds."""
+        return self.slots.left(sender, slot_ms, quantum) + self.retaken.left(sender, slot_ms, quantum) - quantum
+
+    def pace(self, item: Item) -> Pace:
+        """Return the slots of an item's number, at the rate that is registered now."""
+        policy = self.rules.policy
+        per_s = self.rules.facts.rate_of(item.terms.sender, item.opened.item.per_s)
+        return Pace(per_s or 1, policy.shard, policy.shards)
+
+    def busy(self, sender: str) -> bool:
+        """Return whether messages of a number are decided and wait for a slot to be handed off in."""
+        return self.waits(sender)
+
+    def held(self, item: Item) -> str | None:
+        """Return what holds an item back: its business, while the gateway wants to hear nothing of it."""
+        business = item.terms.business
+        return business if self.waits(business) and not self.over(item) else None
+
+    def over(self, item: Item) -> bool:
+        """Return whether the same refusal now holds for all that is left of an item."""
+        return whole_refusal(item.terms, self.rules.versions, self.now_ms) is not None

@@ -1,0 +1,124 @@
+"""Keeps what is decided and not answered: in the order of the journal, but for what has to wait by itself.
+
+Two things wait by themselves and hold up nobody else: messages whose slot went by before their frame could leave (until the next
+slot of their number), and messages of a business whose frame the gateway refused as a whole (until its Retry-After is over).
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+
+from broker.deliver.frame import Flight, Part
+from broker.deliver.gate import StepGate
+from broker.deliver.pace import FRAME_LATE_MS, LATE_MS
+from broker.deliver.state import ShardState
+
+
+class HandOffs:
+    """The decided chunks of one shard. At most one is in the air."""
+
+    __slots__ = ("_queue", "_waiting", "in_air")
+
+    def __init__(self, flights: Iterable[Flight]) -> None:
+        self._queue: deque[Flight] = deque(flights)
+        self._waiting: Counter[str] = Counter()
+        """Chunks by what they wait for: a sender (its slot) or a business (the gateway's patience)."""
+        self.in_air: Flight | None = None
+
+    def add(self, flight: Flight) -> None:
+        """Queue a chunk that was decided just now."""
+        self._queue.append(flight)
+
+    def again(self, flight: Flight) -> None:
+        """Put a chunk that was not answered before all others."""
+        self._queue.appendleft(flight)
+        self.in_air = None
+
+    def park(self, flight: Flight, waits_for: str, until_ms: int) -> None:
+        """Let a chunk wait by itself for a sender's slot or a business's turn."""
+        flight.waits_for, flight.retry_ms = waits_for, until_ms
+        self._waiting[waits_for] += 1
+        self._queue.append(flight)
+
+    def unpark(self, flight: Flight) -> str | None:
+        """Note that a chunk waits no more; return what it waited for if nothing else waits for the same."""
+        waited_for, flight.waits_for = flight.waits_for, ""
+        if not waited_for:
+            return None
+        self._waiting[waited_for] -= 1
+        if self._waiting[waited_for]:
+            return None
+        del self._waiting[waited_for]
+        return waited_for
+
+    def waits(self, waits_for: str) -> bool:
+        """Return whether anything waits for this sender's slot, or for the gateway's patience with this business."""
+        return waits_for in self._waiting
+
+    @property
+    def ahead(self) -> int:
+        """Chunks that wait for the gateway in the order of the journal."""
+        return sum(not flight.waits_for for flight in self._queue)
+
+    def take(self, now_ms: int) -> Flight | None:
+        """Take out the next chunk that may leave. One in the order of the journal waits for those before it."""
+        blocked = False
+        for at, flight in enumerate(self._queue):
+            ready = flight.retry_ms <= now_ms
+            if ready and (flight.waits_for or not blocked):
+                del self._queue[at]
+                return flight
+            blocked |= not flight.waits_for
+        return None
+
+    def next_ms(self) -> int | None:
+        """Return when a chunk may leave; None if there is none."""
+        return min((flight.retry_ms for flight in self._queue), default=None)
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+
+def split_by_business(flight: Flight, state: ShardState) -> list[Flight]:
+    """Returns one chunk for each business in ``flight``: a gateway that refuses a frame as a whole may mean one of them."""
+    parts: dict[str, list[Part]] = {}
+    for part in flight.parts:
+        parts.setdefault(state.items[part.request].terms.business, []).append(part)
+    return [
+        Flight(own, maybe_sent=flight.maybe_sent, tries=flight.tries, decided_ms=flight.decided_ms)
+        for own in parts.values()
+    ]
+
+
+def without_slot(flight: Flight, state: ShardState, gate: StepGate, now_ms: int) -> dict[str, tuple[Flight, int]]:
+    """Takes out of ``flight`` the paced messages that have no slot to leave in: by sender, with the time of the next one.
+
+    A chunk that leaves soon after its decision uses the slot it was decided in. Any other takes what the present slot holds.
+    """
+    fresh = not flight.maybe_sent and not flight.tries and now_ms - flight.decided_ms <= FRAME_LATE_MS
+    if fresh and not flight.waits_for:
+        return {}
+    later: dict[str, tuple[Flight, int]] = {}
+    kept: list[Part] = []
+    for part in flight.parts:
+        item = state.items[part.request]
+        if not item.paced:
+            kept.append(part)
+            continue
+        sender, pace = item.terms.sender, gate.pace(item)
+        slot_ms = pace.slot_ms(now_ms)
+        left = gate.left(sender, slot_ms, pace.quantum) if now_ms - slot_ms <= LATE_MS else 0
+        granted, rest = part.ranks[:left], part.ranks[left:]
+        if granted:
+            gate.retaken.use(sender, slot_ms, len(granted))
+            kept.append(Part(part.request, granted, part.attempt, part.suppressed_upto))
+        if rest:
+            waiting, _ = later.setdefault(
+                sender,
+                (
+                    Flight([], maybe_sent=flight.maybe_sent, tries=flight.tries, decided_ms=flight.decided_ms),
+                    pace.next_ms(slot_ms),
+                ),
+            )
+            waiting.parts.append(Part(part.request, rest, part.attempt, part.suppressed_upto))
+    flight.parts = kept
+    return later
