@@ -73,6 +73,10 @@ _ANSWERS: Final[Mapping[str, Sentences]] = {
         "reason": "Why it was refused: a word of a closed list.",
         "detail": "What is wrong and what to do, without content.",
         "retry_at_ms": "When the same may be asked again with success, ms since 1970; 0 where time does not help.",
+        "people": "To how many it goes: in all, as far as that is known at acceptance; in this shard, once it is running.",
+        "rate_per_s": "At how many messages a second a list, or more recipients than a tenth of that, goes out; 0: at once.",
+        "eta_ms": "About when everybody will have been told, ms since 1970; 0: at once, or not known yet.",
+        "unreached": "How many cannot be told before it expires, at that rate.",
         "counts": "How many messages are in which state or ended for which reason.",
         "recipients": "What became of each explicit recipient.",
         "labels": "Those of your request; none if its data could not be read.",
@@ -114,10 +118,10 @@ _REGISTRY: Final[Mapping[str, Sentences]] = {
         "id": "`<business>/<name>`.",
         "business": "Whose number it is.",
         "number": "E.164.",
-        "rate_per_s": "How many messages a second the gateway takes from this number.",
+        "rate_per_s": "How many messages a second the gateway takes from this number, over all lanes.",
         "active": "Switched off, it may not be used.",
         "default": "Whether it speaks for events that name no sender.",
-        "shares": "Lane to percent of the throughput; empty if it is used in one lane, which has all.",
+        "shares": "Lane to percent of the throughput; a lane without one may not send. Left out: otp 20, update 30, campaign 50.",
     },
     "Parameter": {"name": "What stands in braces in the text.", "sealed": "Takes sealed values only: one-time codes."},
     "Template": {
@@ -149,7 +153,11 @@ _REGISTRY: Final[Mapping[str, Sentences]] = {
         "start": "Words that take both back.",
         "after_offers": "Words that stop only in answer to a marketing message: elsewhere they may be about an order.",
     },
-    "Deployment": {"id": "Its name.", "shards": "S, the number of shards: fixed at birth."},
+    "Deployment": {
+        "id": "Its name.",
+        "shards": "S, the number of shards: fixed at birth.",
+        "max_rate_per_s": "What the platform lets one number send in a second, at the most; no sender is registered with more.",
+    },
 }
 
 DESCRIPTIONS: Final[Mapping[str, Sentences]] = {
