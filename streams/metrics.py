@@ -45,6 +45,8 @@ ANSWER: Final = Label(
     "answer",
     ("taken", "fenced", "throttled", "refused", "reset", "time_out", "server_error", "unreadable", "unexpected_status"),
 )
+HEARTBEAT: Final = Label("heartbeat", ("no", "yes"))
+"""Apart from what businesses publish, so that operators may look at either."""
 WAITED: Final = Label("waited", ("nothing", "pace", "retry"))
 CODE: Final = Label("code", [str(code.value) for code in Code] + [OTHER])
 STATUS: Final = Label("status", [status.name.lower() for status in ReceiptStatus])
@@ -124,7 +126,7 @@ STAGE_SECONDS: Final = Histogram(
     bounds=FAST_S,
 )
 
-ACCEPTED: Final = Counter(REGISTRY, "fanfare_requests_accepted_total", "Requests that plan accepted.", LANE)
+ACCEPTED: Final = Counter(REGISTRY, "fanfare_requests_accepted_total", "Requests that plan accepted.", LANE, HEARTBEAT)
 REFUSED: Final = Counter(
     REGISTRY, "fanfare_requests_refused_total", "Requests that plan refused, by reason.", LANE, REFUSAL
 )
@@ -132,7 +134,7 @@ DEAD_LETTERS: Final = Counter(
     REGISTRY, "fanfare_dead_letters_total", "Records set aside, by stage and reason.", STAGE, REFUSAL
 )
 MESSAGES: Final = Counter(
-    REGISTRY, "fanfare_messages_total", "Messages that came into a state in deliver's journal.", LANE, STATE
+    REGISTRY, "fanfare_messages_total", "Messages that came into a state in deliver's journal.", LANE, STATE, HEARTBEAT
 )
 ALERTS: Final = Counter(
     REGISTRY,

@@ -1,17 +1,19 @@
 """From what the stages did to what operators see: the one place that turns steps into metrics of the catalogue."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from broker.deliver.engine import Append
 from broker.deliver.frame import Flight
 from broker.deliver.item import Item
 from broker.deliver.state import ShardState
+from broker.heartbeat import is_heartbeat
 from broker.plan.engine import Answer, PlanStep
 from broker.settle.engine import Settle
 from schemas.facts import Scope, Suppression
 from schemas.names import Lane
 from schemas.outcome import Outcome
+from schemas.planned import Planned
 from schemas.reasons import Reason, State, word_of
 from schemas.status import DeadLetter
 from schemas.wire.columns import count_of, values_of
@@ -74,7 +76,7 @@ def planned(lane: Lane, step: PlanStep) -> None:
     """Plan decided some requests."""
     for entry in step.journal:
         if entry.verdict == 0:
-            metrics.ACCEPTED.of(lane.word).inc()
+            metrics.ACCEPTED.of(lane.word, _heartbeat(entry)).inc()
         else:
             _refused(lane, Reason(entry.verdict).word)
     for one in step.direct:
@@ -99,19 +101,36 @@ def _alert(reason: str, count: int) -> None:
         metrics.ALERTS.of(reason).inc(count)
 
 
-def appended(lane: Lane, append: Append) -> None:
-    """Deliver's journal took decisions and answers."""
+def heartbeats_in(append: Append, state: ShardState) -> set[bytes]:
+    """Returns which requests of an append are heartbeats; asked before it is folded, which forgets what is finished."""
+    if not isinstance(append.body, Outcome):
+        return set()
+    body = append.body
+    opened = {each.item.request for each in body.opened if is_heartbeat(each.item.terms.business)}
+    named = [*(each.request for each in body.decided), *(each.request for each in body.answered)]
+    return opened.union(name for name in named if (item := state.items.get(name)) is not None and item.unlimited)
+
+
+def appended(lane: Lane, append: Append, heartbeats: Container[bytes] = ()) -> None:
+    """Deliver's journal took decisions and answers; ``heartbeats`` are counted apart."""
     if not isinstance(append.body, Outcome):
         return
-    states: Counter[int] = Counter()
+    messages: Counter[int] = Counter()
+    apart: Counter[int] = Counter()
     for section in append.body.decided:
-        states.update(values_of(section.statuses))
+        (apart if section.request in heartbeats else messages).update(values_of(section.statuses))
     for answer in append.body.answered:
+        states = apart if answer.request in heartbeats else messages
         states.update(answer.except_statuses)
         states[State.ACCEPTED] += count_of(answer.ranks) - len(answer.except_statuses)
-    for status, count in states.items():
-        metrics.MESSAGES.of(lane.word, word_of(status)).inc(count)
-        _alert(word_of(status), count)
+    for word, states in (("no", messages), ("yes", apart)):
+        for status, count in states.items():
+            metrics.MESSAGES.of(lane.word, word_of(status), word).inc(count)
+            _alert(word_of(status), count)
+
+
+def _heartbeat(entry: Planned) -> str:
+    return "yes" if entry.terms is not None and is_heartbeat(entry.terms.business) else "no"
 
 
 def suppressed(entries: Iterable[Suppression]) -> None:

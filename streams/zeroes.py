@@ -17,9 +17,10 @@ def worker(lane: Lane) -> None:
     for family in (metrics.STAGE_IN, metrics.STAGE_OUT):
         for stage in _STAGES:
             family.begin(stage, word)
-    for family in (metrics.ACCEPTED, metrics.CHARGED):
-        family.begin(word)
-    for family in (metrics.REFUSED, metrics.MESSAGES, metrics.GATEWAY_ANSWERS, metrics.GATEWAY_CODES, metrics.EVIDENCE):
+    metrics.CHARGED.begin(word)
+    metrics.ACCEPTED.begin(word, None)
+    metrics.MESSAGES.begin(word, None, None)
+    for family in (metrics.REFUSED, metrics.GATEWAY_ANSWERS, metrics.GATEWAY_CODES, metrics.EVIDENCE):
         family.begin(word, None)
     for journal in _JOURNALS:
         metrics.JOURNAL_VOIDS.begin(journal, word)

@@ -158,12 +158,13 @@ class DeliverShard:
         if append is None:
             return False
         started_ms, before = clock.monotonic_ms(), (self._journal.fold.voids, self._journal.gaps)
+        heartbeats = watch.heartbeats_in(append, self.state)
         await self._journal.append(self._record(append))
         _pass_points(append)
         for origin in engine.acked(append):
             self._finish(origin, 1)
         watch.journaled("outcomes", self.policy.lane, self._journal, _seconds_since(started_ms), before)
-        watch.appended(self.policy.lane, append)
+        watch.appended(self.policy.lane, append, heartbeats)
         return True
 
     async def _suppress(self) -> None:

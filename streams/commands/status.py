@@ -10,6 +10,7 @@ from schemas.names import Lane
 from streams.commands.console import run
 from streams.scraping import Scrape, merged, processes, quantile, scrape_all
 from streams.settings import load
+from streams.view.verdict import HEALTHY, verdict
 
 _STAGES: Final = ("plan", "deliver", "settle")
 
@@ -20,12 +21,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def main(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON text instead of tables.")] = False) -> None:
     """Show processes, stages and lanes, read from /metrics of the processes on this machine.
 
-    Ports are those of the settings (FANFARE_*_METRICS_PORT). Exit status 1 if a process is away or not ready.
+    Ports are those of the settings (FANFARE_*_METRICS_PORT). Counts and ages are since the processes began, requests and messages
+    without heartbeats; `fanfare top` has what is going on now. The last line says `healthy`, or the first thing that is not: then
+    the exit status is 1.
     """
     scrapes = run("status", _scrapes())
     facts = facts_of(scrapes)
     print(msgspec.json.encode(facts).decode() if as_json else page(facts))
-    if any(process["ready"] != "ok" for process in facts["processes"]):
+    if facts["verdict"] != HEALTHY:
         raise typer.Exit(1)
 
 
@@ -38,6 +41,7 @@ async def _scrapes() -> list[Scrape]:
 def facts_of(scrapes: Sequence[Scrape]) -> dict[str, Any]:
     """What the scrapes say together: processes, (lane, stage) rows and lane rows, in plain values."""
     return {
+        "verdict": verdict(scrapes),
         "processes": [{"name": each.process.name, "port": each.process.port, "ready": each.ready} for each in scrapes],
         "stages": [_stage(scrapes, lane.word, stage) for lane in Lane for stage in _STAGES],
         "lanes": [_lane(scrapes, lane.word) for lane in Lane],
@@ -67,11 +71,11 @@ def _lane(scrapes: Sequence[Scrape], lane: str) -> dict[str, Any]:
     ages = merged(each.buckets("fanfare_handoff_age_seconds", lane=lane) for each in scrapes)
     return {
         "lane": lane,
-        "accepted": _sum(scrapes, "fanfare_requests_accepted_total", lane=lane),
+        "requests": _sum(scrapes, "fanfare_requests_accepted_total", lane=lane, heartbeat="no"),
         "refused": _sum(scrapes, "fanfare_requests_refused_total", lane=lane),
-        "handed_off": _sum(scrapes, "fanfare_messages_total", lane=lane, state="accepted"),
-        "p50_s": quantile(ages, 0.5),
-        "p99_s": quantile(ages, 0.99),
+        "messages": _sum(scrapes, "fanfare_messages_total", lane=lane, state="accepted", heartbeat="no"),
+        "p50_since_start_s": quantile(ages, 0.5),
+        "p99_since_start_s": quantile(ages, 0.99),
         "charged": _sum(scrapes, "fanfare_charged_messages_total", lane=lane),
         "heartbeat_s": _max(scrapes, "fanfare_heartbeat_age_seconds", lane=lane),
         "lag": _sum(scrapes, "fanfare_lag_records", lane=lane),
@@ -88,11 +92,11 @@ def _max(scrapes: Sequence[Scrape], name: str, **labels: str) -> float | None:
 
 
 def page(facts: dict[str, Any]) -> str:
-    """The facts as three tables and, if development secrets are in use, a line that names them."""
+    """The facts as three tables, a line that names development secrets if they are in use, and the verdict."""
     parts = [_table(facts["processes"]), _table(facts["stages"]), _table(facts["lanes"])]
     if facts["dev_secrets"]:
         parts.append(f"development secrets in use: {', '.join(facts['dev_secrets'])}; unsigned: dev")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, facts["verdict"]])
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:

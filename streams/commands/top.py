@@ -11,7 +11,7 @@ from rich.console import Console
 
 from streams.commands.console import INTERRUPTED, BootstrapOption, refuse, run, say
 from streams.endings import until_signalled
-from streams.settings import Settings, SettingsError, load
+from streams.settings import SettingsError, load
 from streams.view.frame import frame
 from streams.view.picture import Picture
 from streams.view.screen import Screen, drawable, write_svg
@@ -35,6 +35,9 @@ def main(
         Path | None, typer.Option("--svg", metavar="FILE", help="Look twice and write one frame as an SVG picture.")
     ] = None,
     interval: Annotated[float, typer.Option(min=0.2, metavar="SECONDS", help="From one look to the next.")] = 1.0,
+    heartbeats: Annotated[
+        bool, typer.Option("--heartbeats", help="Count and show heartbeats, too, as if they were messages.")
+    ] = False,
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Watch a deployment on this machine live; Ctrl-C ends it.
@@ -45,7 +48,7 @@ def main(
     Rates and ages (p50 and p99 from an event's time until the gateway accepted the message) are over the last 15 seconds. A
     single frame has rates over one interval and ages since the processes began.
 
-    Exit status of a single frame: 1 if a process is away or not ready.
+    Exit status of a single frame: 1 if it does not say healthy.
 
     A terminal of 112 by 36 or more shows every stage of every lane.
     """
@@ -56,10 +59,10 @@ def main(
         refuse("top", str(error))
     console = Console()
     if not once and svg is None and drawable(console):
-        if asyncio.run(until_signalled(_live(settings, console, interval))):
+        if asyncio.run(until_signalled(_live(Watcher(settings, heartbeats=heartbeats), console, interval))):
             raise typer.Exit(INTERRUPTED)
         return
-    seen = run("top", _once(settings, interval))
+    seen = run("top", _once(Watcher(settings, heartbeats=heartbeats), interval))
     if svg is not None:
         try:
             write_svg(svg, seen, title=_TITLE)
@@ -77,14 +80,12 @@ def _print(seen: Picture) -> None:
     Console(width=width).print(frame(seen, width, height, title=_TITLE))
 
 
-async def _live(settings: Settings, console: Console, interval_s: float) -> None:
-    watcher = Watcher(settings)
+async def _live(watcher: Watcher, console: Console, interval_s: float) -> None:
     async with watcher.followed():
         await Screen(watcher, console, title=_TITLE).run(interval_s)
 
 
-async def _once(settings: Settings, interval_s: float) -> Picture:
-    watcher = Watcher(settings)
+async def _once(watcher: Watcher, interval_s: float) -> Picture:
     async with watcher.followed():
         await watcher.look()
         await asyncio.sleep(interval_s)

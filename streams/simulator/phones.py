@@ -14,9 +14,11 @@ import msgspec
 from schemas.registry import Template
 from schemas.wire.sealed import AddressBook, SealError
 from streams.simulator.registered import Registered
-from streams.simulator.rows import Rows
+from streams.simulator.rows import Rows, is_heartbeat
 
 KEPT: Final = 500
+_HEARTBEATS_KEPT: Final = 50
+"""Kept apart: a minute of them would leave nothing else to see."""
 _SHOWN_PER_SECTION: Final = 8
 """Of a campaign's chunk the phones of a few people are enough to look at."""
 _FACTS_KEPT: Final = 100_000
@@ -60,6 +62,7 @@ class Phones:
         self._registered = registered
         self._book = book
         self._newest: deque[_Message] = deque(maxlen=KEPT)
+        self._heartbeats: deque[_Message] = deque(maxlen=_HEARTBEATS_KEPT)
         self._facts: dict[bytes, int] = {}
         self.dropped = 0
 
@@ -68,8 +71,9 @@ class Phones:
         section = rows.section
         dropped = self._outdated(rows, positions) if section.collapse else set()
         template = self._registered.template(section.business, section.template, section.template_version)
+        kept = self._heartbeats if is_heartbeat(section.business) else self._newest
         for position in positions[-_SHOWN_PER_SECTION:]:
-            self._newest.append(
+            kept.append(
                 _Message(
                     at_ms,
                     rows.address(position),
@@ -83,10 +87,21 @@ class Phones:
                 )
             )
 
-    def newest(self, limit: int, business: str = "") -> list[Shown]:
-        """Up to ``limit`` messages, newest first; of one business if named."""
-        chosen = (message for message in reversed(self._newest) if business in {"", message.business})
+    def newest(self, limit: int, *, business: str = "", phone: str = "", heartbeats: bool = False) -> list[Shown]:
+        """Returns up to ``limit`` messages, newest first; of one business, or on one phone, if named.
+
+        A phone is its number as it is shown, or any part of the whole number. Heartbeats are left out unless asked for.
+        """
+        kept = self._newest if not heartbeats else sorted((*self._newest, *self._heartbeats), key=_when)
+        chosen = (
+            message
+            for message in reversed(kept)
+            if business in {"", message.business} and (not phone or self._is_on(message, phone))
+        )
         return [self._shown(message) for message, _ in zip(chosen, range(limit), strict=False)]
+
+    def _is_on(self, message: _Message, phone: str) -> bool:
+        return phone.removeprefix("tel:") in self._number(message.address) or phone == self._masked(message.address)
 
     def _outdated(self, rows: Rows, positions: list[int]) -> set[int]:
         fact, version = rows.section.collapse.encode(), rows.section.version
@@ -124,11 +139,19 @@ class Phones:
         )
 
     def _masked(self, address: bytes) -> str:
+        number = self._number(address)
+        return f"{number[:4]}{'•' * max(0, len(number) - 7)}{number[-3:]}" if number else "?"
+
+    def _number(self, address: bytes) -> str:
+        """The number, empty if the address cannot be opened."""
         try:
-            number = self._book.open(address).removeprefix("tel:")
+            return self._book.open(address).removeprefix("tel:")
         except SealError:
-            return "?"
-        return f"{number[:4]}{'•' * max(0, len(number) - 7)}{number[-3:]}"
+            return ""
+
+
+def _when(message: _Message) -> int:
+    return message.at_ms
 
 
 def render(text: str, params: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 ==============================  =====================================================================
 ``POST /v1/hello, /v1/frames``   the contract of ``schemas/wire/frames.py``
 ``GET POST DELETE /v1/faults``   what goes wrong on purpose: list, add (a JSON list), clear
-``GET /v1/phones?limit=``        the newest messages as phones show them; ``business=`` chooses
+``GET /v1/phones?limit=``        the newest messages as phones show them; ``business=``, ``phone=`` choose
 ``GET /v1/counts``               messages accepted, repeated and refused by code; reports owed
 ``GET /``                        the phones as a page
 ==============================  =====================================================================
@@ -130,10 +130,17 @@ class Listener:
         log(Event.FAULT_SET, component="gateway", faults=[fault.kind.value for fault in self._station.faults.listed])
 
     async def _phones(self, request: web.Request) -> web.Response:
-        limit = request.query.get("limit", "50")
+        asked = request.query
+        limit = asked.get("limit", "50")
         if not limit.isdecimal():
             return web.Response(status=400, text="limit is a number\n")
-        return _json(self._station.phones.newest(int(limit), request.query.get("business", "")))
+        newest = self._station.phones.newest(
+            int(limit),
+            business=asked.get("business", ""),
+            phone=asked.get("phone", ""),
+            heartbeats=asked.get("heartbeats", "") == "1",
+        )
+        return _json(newest)
 
     async def _counts(self, _request: web.Request) -> web.Response:
         return _json(self._station.counts())

@@ -32,12 +32,12 @@ def frame(picture: Picture, width: int, height: int, *, title: str = "fanfare to
 
 def _head(picture: Picture, title: str) -> Table:
     over = f"{picture.span_s:.0f} s"
-    ages = over if picture.recent else "all time"
+    ages = f"over {over}" if picture.recent else "since start"
     grid = Table.grid(expand=True, padding=(0, 1))
     grid.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
     grid.add_column(justify="right", no_wrap=True)
-    left = Text.assemble((f"{title}  ", "bold"), parts.health(picture.health))
-    grid.add_row(left, Text(f"rates over {over}, ages over {ages}  {cells.instant(picture.at_ms)} UTC", parts.DIM))
+    left = Text.assemble((f"{title}  ", "bold"), parts.health(picture.health, picture.verdict))
+    grid.add_row(left, Text(f"rates over {over}, ages {ages}  {cells.instant(picture.at_ms)} UTC", parts.DIM))
     return grid
 
 
@@ -95,7 +95,9 @@ def _narrow(picture: Picture, height: int, words: tuple[str, str]) -> Group:
     free = min(2 * _MOST, max(2, height - _NARROW_LINES))
     told = free // 2
     return Group(
-        Text.assemble((f"{words[0]}  ", "bold"), parts.health(picture.health), no_wrap=True, overflow="ellipsis"),
+        Text.assemble(
+            (f"{words[0]}  ", "bold"), parts.health(picture.health, picture.verdict), no_wrap=True, overflow="ellipsis"
+        ),
         parts.lanes(picture.lanes, curve=0),
         parts.stages(picture.stages, by_lane=False),
         parts.line("refused", picture.refused),

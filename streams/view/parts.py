@@ -8,6 +8,7 @@ from rich.text import Text
 
 from streams.view import cells
 from streams.view.picture import STAGES, Count, Health, LaneRow, Phone, Picture, StageRow, Word
+from streams.view.verdict import HEALTHY
 
 DIM: Final = "bright_black"
 BAD: Final = "bold red"
@@ -21,7 +22,7 @@ _TOLD: Final = {"refused": BAD, "closed": "green", "accepted": "cyan", "running"
 
 def lanes(rows: Sequence[LaneRow], *, curve: int) -> Table:
     """A row a lane; ``curve`` columns of messages a second, 0 for none."""
-    heads = ["lane", "requests", "handed off", "/s", "p50", "p99", "charged", "unread", "heartbeat"]
+    heads = ["lane", "requests", "messages", "/s", "p50", "p99", "charged", "unread", "heartbeat"]
     table = _table(heads, left=1)
     if curve:
         table.add_column(f"/s, last {curve} looks", justify="left", no_wrap=True)
@@ -79,16 +80,18 @@ def _over_lanes(stage: str, rows: Sequence[StageRow]) -> StageRow:
     )
 
 
-def health(rows: Sequence[Health]) -> Text:
-    """How many processes are ready, and each that is not, with what it says."""
+def health(rows: Sequence[Health], verdict: str) -> Text:
+    """How many processes are ready, and each that is not, with what it says; if all are, whether all is well."""
     ready = sum(row.ready == "ok" for row in rows)
     text = Text(f"● {ready} ready", "green" if ready else DIM)
-    verdicts: dict[str, list[str]] = {}
+    if ready == len(rows):
+        text.append(f"  {verdict}", "green" if verdict == HEALTHY else BAD)
+    unready: dict[str, list[str]] = {}
     for row in rows:
         if row.ready != "ok":
-            verdicts.setdefault(row.ready, []).append(row.name)
-    for verdict, names in verdicts.items():
-        text.append(f"  ○ {verdict}: {', '.join(names)}", BAD)
+            unready.setdefault(row.ready, []).append(row.name)
+    for said, names in unready.items():
+        text.append(f"  ○ {said}: {', '.join(names)}", BAD)
     return text
 
 

@@ -8,8 +8,10 @@ import msgspec
 from schemas.names import Lane
 from schemas.wire.frames import Code
 from streams.view.readings import Growth, Reading
+from streams.view.verdict import HEALTHY, verdict
 
 STAGES: Final = ("plan", "deliver", "settle", "ledger")
+WITHOUT_HEARTBEATS: Final[Mapping[str, str]] = {"heartbeat": "no"}
 _CODES: Final = {str(code.value): code.name.lower() for code in Code}
 _STEPS: Final = frozenset({"pending", "send", "waiting", "accepted"})
 """States of a message that are no end of it."""
@@ -28,8 +30,9 @@ class LaneRow(msgspec.Struct, frozen=True):
 
     lane: str
     requests: int
+    """Accepted by plan, heartbeats left out unless they are asked for."""
     messages: int
-    """Handed off: the gateway accepted them."""
+    """Accepted by the gateway; of heartbeats as of requests."""
     rate: float
     p50_s: float | None
     p99_s: float | None
@@ -104,6 +107,8 @@ class Picture(msgspec.Struct, frozen=True):
     """Rates are over so long."""
     recent: bool
     """Whether ages are over that span, too; else since the processes began."""
+    verdict: str
+    """``healthy``, or the first thing that is not."""
     health: tuple[Health, ...]
     lanes: tuple[LaneRow, ...]
     stages: tuple[StageRow, ...]
@@ -124,8 +129,8 @@ class Picture(msgspec.Struct, frozen=True):
 
     @property
     def good(self) -> bool:
-        """Whether every process is ready."""
-        return all(one.ready == "ok" for one in self.health)
+        """Whether nothing is wrong."""
+        return self.verdict == HEALTHY
 
     @property
     def rate(self) -> float:
@@ -134,19 +139,30 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 def picture(
-    now: Reading, recent: Growth, ages: Growth, history: Mapping[str, Sequence[float]], aside: Aside
+    now: Reading,
+    recent: Growth,
+    ages: Growth,
+    history: Mapping[str, Sequence[float]],
+    aside: Aside,
+    *,
+    heartbeats: bool = False,
 ) -> Picture:
-    """The picture of ``now``: rates from ``recent``, ages at hand-off from ``ages``, which may be the same."""
+    """The picture of ``now``: rates from ``recent``, ages at hand-off from ``ages``, which may be the same.
+
+    With ``heartbeats`` they are counted among requests and messages.
+    """
+    counted = {} if heartbeats else WITHOUT_HEARTBEATS
     return Picture(
         at_ms=now.at_ms,
         span_s=recent.span_ms / 1_000,
         recent=ages.span_ms > 0,
+        verdict=verdict(now.scrapes),
         health=tuple(
             Health(one.process.name, one.process.port, one.ready)
             for one in now.scrapes
             if _missed(now, one.process.name)
         ),
-        lanes=tuple(_lane(now, recent, ages, lane.word, history.get(lane.word, ())) for lane in Lane),
+        lanes=tuple(_lane(now, recent, ages, lane.word, history.get(lane.word, ()), counted=counted) for lane in Lane),
         stages=tuple(_stage(now, recent, stage, lane.word) for stage in STAGES for lane in Lane),
         refused=_both(
             _counts(now, recent, "fanfare_requests_refused_total", "reason"),
@@ -172,12 +188,14 @@ def _missed(now: Reading, name: str) -> bool:
     return any(one.process.name == name and (one.ready != "away" or not one.process.optional) for one in now.scrapes)
 
 
-def _lane(now: Reading, recent: Growth, ages: Growth, lane: str, history: Sequence[float]) -> LaneRow:
+def _lane(
+    now: Reading, recent: Growth, ages: Growth, lane: str, history: Sequence[float], *, counted: Mapping[str, str]
+) -> LaneRow:
     return LaneRow(
         lane=lane,
-        requests=int(now.total("fanfare_requests_accepted_total", lane=lane)),
-        messages=int(now.total("fanfare_messages_total", lane=lane, state="accepted")),
-        rate=handed_off_rate(recent, lane),
+        requests=int(now.total("fanfare_requests_accepted_total", lane=lane, **counted)),
+        messages=int(now.total("fanfare_messages_total", lane=lane, state="accepted", **counted)),
+        rate=handed_off_rate(recent, lane, counted),
         p50_s=ages.quantile("fanfare_handoff_age_seconds", 0.5, lane=lane),
         p99_s=ages.quantile("fanfare_handoff_age_seconds", 0.99, lane=lane),
         heartbeat_s=now.highest("fanfare_heartbeat_age_seconds", lane=lane),
@@ -187,9 +205,9 @@ def _lane(now: Reading, recent: Growth, ages: Growth, lane: str, history: Sequen
     )
 
 
-def handed_off_rate(grown: Growth, lane: str) -> float:
-    """Messages a second that the gateway accepted."""
-    return grown.rate("fanfare_messages_total", lane=lane, state="accepted")
+def handed_off_rate(grown: Growth, lane: str, counted: Mapping[str, str] = WITHOUT_HEARTBEATS) -> float:
+    """Messages a second that the gateway accepted; ``counted`` says which labels they have."""
+    return grown.rate("fanfare_messages_total", lane=lane, state="accepted", **counted)
 
 
 def _stage(now: Reading, recent: Growth, stage: str, lane: str) -> StageRow:

@@ -19,7 +19,7 @@ from streams.kafka.statuses import follow_statuses
 from streams.scraping import processes, scrape_all
 from streams.settings import Settings
 from streams.view.aside import Heard, phones_of
-from streams.view.picture import Aside, Phone, Picture, handed_off_rate, picture
+from streams.view.picture import WITHOUT_HEARTBEATS, Aside, Phone, Picture, handed_off_rate, picture
 from streams.view.readings import Growth, Reading, growth, since_start, together
 
 WINDOW_S: Final = 15
@@ -33,8 +33,10 @@ _ANSWER_S: Final = 2.0
 class Watcher:
     """One watcher of the deployment of ``settings``. ``followed()`` keeps its ear at the status topics."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, heartbeats: bool = False) -> None:
+        """With ``heartbeats`` they are counted and shown among messages."""
         self._settings = settings
+        self._heartbeats = heartbeats
         self._asked = processes(settings)
         self._last: Reading | None = None
         self._steps: deque[Growth] = deque()
@@ -53,7 +55,7 @@ class Watcher:
         ages = recent if self._steps and not since_began else since_start(now)
         aside = Aside(phones, note, self._heard.newest(), self._words_note)
         history = {lane: tuple(values) for lane, values in self._history.items()}
-        return picture(now, recent, ages, history, aside)
+        return picture(now, recent, ages, history, aside, heartbeats=self._heartbeats)
 
     @contextlib.asynccontextmanager
     async def followed(self) -> AsyncIterator[None]:
@@ -70,7 +72,7 @@ class Watcher:
         while len(self._steps) > 1 and sum(each.span_ms for each in self._steps) > WINDOW_S * 1_000:
             self._steps.popleft()
         for lane, values in self._history.items():
-            values.append(handed_off_rate(step, lane))
+            values.append(handed_off_rate(step, lane, {} if self._heartbeats else WITHOUT_HEARTBEATS))
 
     async def _listen(self) -> None:
         while True:
@@ -92,8 +94,9 @@ class Watcher:
 
     async def _phones_of(self, session: aiohttp.ClientSession, lane: Lane) -> list[Phone] | None:
         url = f"{self._settings.gateway_url(lane)}/v1/phones"
+        asked = {"limit": str(_PHONES), **({"heartbeats": "1"} if self._heartbeats else {})}
         try:
-            async with session.get(url, params={"limit": str(_PHONES)}, raise_for_status=True) as answer:
+            async with session.get(url, params=asked, raise_for_status=True) as answer:
                 return phones_of(await answer.read(), lane)
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError):
             return None

@@ -56,7 +56,7 @@ async def test_a_frame_becomes_a_picture(nothing: dict[str, str], tmp_path: Path
     path = tmp_path / "pictures" / "top.svg"
     async with terminal(*FANFARE, "top", "--svg", str(path), "--interval", "0.2", **nothing) as top:
         assert await top.ended(deadline_s=20) == 1
-    assert "handed" in "".join(ET.parse(path).getroot().itertext())
+    assert "messages" in "".join(ET.parse(path).getroot().itertext())
     (tmp_path / "file").touch()
     async with terminal(*FANFARE, "top", "--svg", str(tmp_path / "file" / "top.svg"), **nothing) as top:
         assert await top.ended(deadline_s=20) == 1

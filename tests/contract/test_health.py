@@ -143,8 +143,8 @@ def test_the_page_adds_up_what_processes_say() -> None:
     facts = facts_of([one, two])
     plan: dict[str, Any] = facts["stages"][0]
     assert (plan["in"], plan["out"], plan["oldest_s"]) == (7, 0, 1.5)
-    assert facts["lanes"][0]["p50_s"] == pytest.approx(0.01 * 5 / 9)
-    assert facts["lanes"][1]["p50_s"] is None
+    assert facts["lanes"][0]["p50_since_start_s"] == pytest.approx(0.01 * 5 / 9)
+    assert facts["lanes"][1]["p50_since_start_s"] is None
     text = page(facts)
     assert "development secrets in use: pepper; unsigned: dev" in text
     assert all(line == line.rstrip() for line in text.splitlines())

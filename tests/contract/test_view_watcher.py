@@ -74,7 +74,7 @@ async def test_nothing_that_is_away_makes_it_fail(settings: Settings) -> None:
 
 async def test_two_looks_have_rates_and_recent_ages(settings: Settings, worker: Health, gateway: None) -> None:
     """What was counted between them, from the process' own port; a code on a phone is hidden."""
-    handed = metrics.MESSAGES.of("otp", "accepted")
+    handed = metrics.MESSAGES.of("otp", "accepted", "no")
     handed.inc(5)
     metrics.HANDOFF_AGE.of("otp", "nothing").observe(9.0)
     watcher = Watcher(settings)
@@ -101,7 +101,7 @@ async def test_the_peak_is_kept_without_a_terminal(settings: Settings, worker: H
     async with asyncio.timeout(10), shown(screen, watcher, interval_s=0.05):
         while screen.peak is None:
             await asyncio.sleep(0.01)
-        metrics.MESSAGES.of("otp", "accepted").inc(1_000)
+        metrics.MESSAGES.of("otp", "accepted", "no").inc(1_000)
         while screen.peak.rate == 0:
             await asyncio.sleep(0.01)
         highest = screen.peak.rate
