@@ -19,12 +19,14 @@ demo: .venv  ## a real storm day from Kafka to simulated phones, audited, in abo
 	@.venv/bin/fanfare demo $(ARGS)
 
 test: .venv  ## the whole test suite, with a real Kafka
+	@.ci/get-prometheus
 	@$(PY) -m pytest $(ARGS)
 
 bench: .venv  ## throughput against a raw copy loop; ends with one line of JSON
 	@$(PY) -m tests.load.bench $(ARGS)
 
 faults: .venv  ## kills, pauses and take-overs on real Kafka; ends with one line of JSON
+	@.ci/get-prometheus
 	@$(PY) -m tests.faults.run $(ARGS)
 
 schedules: .venv  ## N=2000 seeded fault schedules over the pure core; ends with one line of JSON

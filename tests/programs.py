@@ -2,15 +2,23 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from streams.settings import child_environment
 
 PATIENCE_S: Final = 20
+_DEBIAN: Final = Path(__file__).parents[1] / ".cache" / "prometheus" / "usr" / "bin"
+
+
+def debian_program(name: str) -> str | None:
+    """The path of a program of Debian's package prometheus: an installed one, or what ``.ci/get-prometheus`` has put aside."""
+    return shutil.which(name) or shutil.which(str(_DEBIAN / name))
 
 
 async def until(holds: Callable[[], bool]) -> None:

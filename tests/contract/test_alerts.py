@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from streams.instruments import Histogram
 from streams.scraping import processes
 from streams.settings import Settings, table
 from tests.contract.promql import Selector, named
+from tests.programs import debian_program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FOLDER = DEPLOY / "prometheus"
@@ -202,10 +202,10 @@ def test_the_tested_series_are_ones_that_there_are() -> None:
             assert complaints(plain) == [], each["series"]
 
 
-PROMTOOL = shutil.which("promtool")
+PROMTOOL = debian_program("promtool")
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: prometheus)")
+@pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool: .ci/get-prometheus gets it, or says why not")
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -2,7 +2,7 @@
 
 The rules are those of deploy/prometheus with windows and `for:` shortened by --factor in a generated copy (thresholds stay),
 so that all are shown in some minutes. What --shipped names is shown by the rules as they are as well. Needs
-Prometheus: Debian's package has it (apt-get install prometheus). Ends with a table and one line of JSON; 1 if an alert did
+Prometheus: `.ci/get-prometheus` gets Debian's without installing it. Ends with a table and one line of JSON; 1 if an alert did
 not fire, did not clear, or fired without a cause.
 """
 

@@ -21,6 +21,7 @@ from streams.kafka.ports import free_ports
 from streams.local import tether
 from streams.scraping import processes
 from streams.settings import Settings
+from tests.programs import debian_program
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy" / "prometheus"
 HOST: Final = "127.0.0.1"
@@ -38,12 +39,12 @@ class PrometheusMissingError(Exception):
 
 
 def found(named: Path | None) -> Path:
-    """The program: ``named``, or that of the path; :class:`PrometheusMissingError` if there is none."""
-    path = shutil.which(str(named or "prometheus"))
+    """The program: ``named``, or Debian's; :class:`PrometheusMissingError` if there is none."""
+    path = shutil.which(str(named)) if named else debian_program("prometheus")
     if path is None:
         raise PrometheusMissingError(
-            f"There is no {named or 'prometheus on the path'}: Debian's package has it (apt-get install prometheus; its service"
-            " may stay off), or name the program with --prometheus."
+            f"There is no {named or 'prometheus on the path'}: .ci/get-prometheus gets Debian's package without installing it (or"
+            " apt-get install prometheus; its service may stay off), or name the program with --prometheus."
         )
     return Path(path)
 
