@@ -5,6 +5,7 @@ An illegal decision is reported and left out, so that one fault is told once.
 
 from array import array
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,9 @@ from broker.audit.versions import Versions
 from schemas.outcome import Decided
 from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import of_i64s, of_u16s
+
+_LAST_NUMBER: Final = 255
+"""An attempt is a byte; those after the last number bear it, too."""
 
 
 class _Decision(msgspec.Struct, eq=False, gc=False):
@@ -137,11 +141,11 @@ class Decisions:
 
     def _judge_attempt(self, said: Said, decision: _Decision) -> None:
         ranks, lo, hi, attempt = self._ranks, decision.lo, decision.hi, decision.attempt
-        holes = decision.count - ranks.attempt.count(attempt - 1, lo, hi) if attempt else decision.count
-        if holes:
-            self._wrong_attempt(Breach.ATTEMPT_HOLE, said, decision, holes)
-        if attempt > self._book.rules.attempts_max[said.lane]:
-            self._wrong_attempt(Breach.TOO_MANY_ATTEMPTS, said, decision, decision.count)
+        before = ranks.attempt.count(attempt - 1, lo, hi) if attempt else 0
+        if attempt == _LAST_NUMBER:
+            before += ranks.attempt.count(attempt, lo, hi)
+        if before < decision.count:
+            self._wrong_attempt(Breach.ATTEMPT_HOLE, said, decision, decision.count - before)
         if State.WAITING in ranks.status[lo:hi]:
             waiting = (at for at in range(lo, hi) if ranks.status[at] == State.WAITING)
             early = sum(ranks.due_ms[at] > said.header.at_ms for at in waiting)

@@ -1,11 +1,11 @@
 """What the auditor reads, as plain values: records of topics, rows of the ledger, events of the gateway, and its rules."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 
 import msgspec
 
 from schemas.names import Lane
+from schemas.registry import DEFAULT_SHARES
 from schemas.topics import WINDOWS, Windows
 from schemas.wire.frames import GatewayEvent
 
@@ -66,9 +66,6 @@ class Dump(msgspec.Struct, frozen=True):
     """One log per listener, oldest event first."""
 
 
-SHARES: Final[Mapping[str, int]] = {"otp": 100, "update": 100, "campaign": 100}
-
-
 class Limits(msgspec.Struct, frozen=True):
     """The gateway's limits, recomputed over the union of its logs."""
 
@@ -78,13 +75,11 @@ class Limits(msgspec.Struct, frozen=True):
     """How much of its own throughput a sender may have saved; counted once per listener."""
     jitter_ms: int = 50
     """Between the moment that a listener judged and the one it wrote down."""
-    drift_ms: int = 150
-    """How far two owners' clocks, and the ways of their frames, may lie apart: ``e`` of the rate bound."""
-    shares: Mapping[str, int] = msgspec.field(default_factory=lambda: SHARES)
+    drift_ms: int = 175
+    """``e`` of the rate bound, which counts twice: clocks differ by 50 ms to both sides, and a slot used 50 ms late may have its
+    frame leave 200 ms later still, to one side."""
+    shares: Mapping[str, int] = msgspec.field(default_factory=lambda: DEFAULT_SHARES)
     """Lane -> percent of a sender's throughput, where the sender names none."""
-
-
-ATTEMPTS_MAX: Final[Mapping[Lane, int]] = {Lane.OTP: 5, Lane.UPDATE: 10, Lane.CAMPAIGN: 6}
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +101,6 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How far the clocks of Kafka and the gateway may differ."""
     limits: Limits | None = Limits()
     """None: switched off."""
-    attempts_max: Mapping[Lane, int] = msgspec.field(default_factory=lambda: ATTEMPTS_MAX)
     quiet: bool = False
     """Nothing more is to come: what is unfinished, uncharged or unbooked is a violation whatever its window says."""
     canary: str = ""

@@ -9,8 +9,8 @@
    other; a list has one item per shard, and its members are the audience's at the offset that is named.
 4. *One terminal state.* A rank is decided once per attempt and ends once.
 5. *No orphans.* Verdict, work, opening, decision, answer and charge name a parent that is there and valid.
-6. *Moves.* A rank moves as the table of the life cycle allows: attempts 1 to n without holes, n within the lane's limit,
-   no attempt before it is due, nothing after the end, and restating changes nothing.
+6. *Moves.* A rank moves as the table of the life cycle allows: attempts 1 to n without holes (255 is kept by those
+   after it), no attempt before it is due, nothing after the end, and restating changes nothing.
 7. *Billing.* The union of charged ranks is the set of billable ranks: decided, delivered in time, no test.
 8. *Price.* A charge costs what the card that was fixed at acceptance says for category and market; a card never changes.
 9. *Ledger.* The book's ranks are the union of the charges it has read, its entries sum to zero and to their price.
@@ -72,7 +72,6 @@ class Breach(Enum):
     ILLEGAL_MOVE = (6, "a status that may not follow the one before")
     AFTER_TERMINAL = (6, "something follows the end of a message")
     ATTEMPT_HOLE = (6, "attempts are not numbered 1 to n")
-    TOO_MANY_ATTEMPTS = (6, "more attempts than the lane allows")
     TOO_EARLY = (6, "an attempt before it was due")
     RESTATED_DIFFERS = (6, "a restatement that says something new")
 

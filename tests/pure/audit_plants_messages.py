@@ -66,15 +66,6 @@ def attempt_three_after_attempt_one(story: Story) -> None:
     story.decide(asked, 1, {0: SEND}, attempt=3)
 
 
-@PLANTS.row(Breach.TOO_MANY_ATTEMPTS)
-def more_attempts_than_the_lane_has(story: Story) -> None:
-    asked = news(story, "stubborn")
-    for attempt in range(1, 12):
-        story.decide(asked, 1, {0: SEND}, attempt=attempt)
-        story.answer(asked, 1, [0], {0: State.WAITING})
-        story.now += 1_000
-
-
 @PLANTS.row(Breach.TOO_EARLY)
 def an_attempt_before_it_is_due(story: Story) -> None:
     asked = news(story, "early")

@@ -19,7 +19,7 @@ from tests.pure.audit_story import Story
 PLANTS = Plants()
 SHARD = 1
 BOUND_1S = 10 + 2 + 3 + 1
-"""Ten a second, a tick at both ends, 150 ms of clocks twice, a burst."""
+"""Ten a second, a slot at both ends, 175 ms of clocks and lateness twice, a burst."""
 BOUND_10S = 100 + 2 + 3 + 1
 
 

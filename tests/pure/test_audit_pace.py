@@ -94,6 +94,17 @@ def test_a_message_that_waits_is_legal(code: Code) -> None:
     assert audited(story).violations == ()
 
 
+def test_no_number_of_attempts_is_too_many() -> None:
+    """Three hundred times later is later; an attempt is a byte, and those after the last number bear it as well."""
+    story = Story()
+    asked = news(story, "stubborn", expires_ms=story.now + 3_600_000)
+    for attempt in range(1, 300):
+        story.decide(asked, 1, {0: State.SEND}, attempt=min(attempt, 255))
+        story.answer(asked, 1, [0], {0: State.WAITING})
+        story.now += 1_000
+    assert audited(story).violations == ()
+
+
 @pytest.mark.parametrize(
     ("why", "options"),
     [
