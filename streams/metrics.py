@@ -31,7 +31,7 @@ LANE: Final = Label("lane", [lane.word for lane in Lane])
 ALL: Final = "all"
 """The lane of what is not parted by lanes: records of ``charges`` that the ledger has not read yet."""
 LANE_OR_ALL: Final = Label("lane", [*LANE.values, ALL])
-STAGE: Final = Label("stage", ("plan", "deliver", "settle", "webhook", "ledger"))
+STAGE: Final = Label("stage", ("plan", "deliver", "settle", "ledger"))
 JOURNAL: Final = Label("journal", ("plans", "outcomes"))
 SHARD: Final = Label("shard", [str(shard) for shard in range(MAX_SHARDS)])
 STATE: Final = Label(
@@ -43,7 +43,7 @@ INPUT: Final = Label("topic", ("requests", "work", "outcomes", "receipts", "char
 TAIL: Final = Label("topic", ("suppressions", "audience.changes", "registry", "controls"))
 ANSWER: Final = Label(
     "answer",
-    ("taken", "fenced", "throttled", "refused", "reset", "time_out", "server_error", "unreadable", "unexpected_status"),
+    ("taken", "throttled", "refused", "reset", "time_out", "server_error", "unreadable", "unexpected_status"),
 )
 HEARTBEAT: Final = Label("heartbeat", ("no", "yes"))
 """Apart from what businesses publish, so that operators may look at either."""

@@ -73,5 +73,5 @@ def _follow(hooks: LaneWorker, lane: Lane) -> None:
     for kind, topic_of in _INPUTS.items():
         metrics.LAG.of(kind, word).follow(hooks.lag(topic_of(lane)))
     metrics.EVIDENCE_WAITING.of(word).follow(hooks.quarantined)
-    for topic in hooks.followed:
+    for topic in (*hooks.followed, topics.REGISTRY):
         metrics.TAIL_AGE.of(topic, word).follow(hooks.tail_age_s(topic))

@@ -114,7 +114,10 @@ class LaneFacts:
         )
 
     def oldest_ms(self, topic: str, shards: Iterable[int]) -> int:
-        """Age of the oldest view of ``topic`` among ``shards``."""
+        """Returns the age of the oldest view of ``topic`` among ``shards``, or of the one view that all shards share."""
+        shared = [tail.fresh_ms(0) for tail in self._common if tail.topic == topic]
+        if shared:
+            return max(shared)
         tails = ((shard, tail) for shard in shards for tail in self._tails.get(shard, ()))
         return max((tail.fresh_ms(shard) for shard, tail in tails if tail.topic == topic), default=0)
 
