@@ -34,7 +34,15 @@ def test_every_counter_is_there_before_it_counts(samples: set[str]) -> None:
     ("family", "labels"),
     [
         (metrics.REFUSED, [(lane.word, word) for lane in Lane for word in metrics.REFUSAL.values]),
-        (metrics.MESSAGES, [(lane.word, word) for lane in Lane for word in metrics.STATE.values]),
+        (
+            metrics.MESSAGES,
+            [
+                (lane.word, state, own)
+                for lane in Lane
+                for state in metrics.STATE.values
+                for own in metrics.HEARTBEAT.values
+            ],
+        ),
         (metrics.GATEWAY_ANSWERS, [(lane.word, word) for lane in Lane for word in metrics.ANSWER.values]),
         (metrics.DEAD_LETTERS, [("plan", word) for word in metrics.REFUSAL.values]),
         (metrics.ALERTS, [(word,) for word in metrics.ALERT.values]),
@@ -51,7 +59,7 @@ def test_closed_sets_are_whole(samples: set[str], family: Counter, labels: list[
 
 def test_what_was_counted_is_kept() -> None:
     """To begin again changes nothing."""
-    before = metrics.ACCEPTED.of("otp").value
-    metrics.ACCEPTED.of("otp").inc(3)
+    before = metrics.ACCEPTED.of("otp", "no").value
+    metrics.ACCEPTED.of("otp", "no").inc(3)
     zeroes.worker(Lane.OTP)
-    assert metrics.ACCEPTED.of("otp").value == before + 3
+    assert metrics.ACCEPTED.of("otp", "no").value == before + 3
