@@ -34,7 +34,8 @@ _FIX = "Correct the event and publish it under a new id."
 CONSEQUENCES: Mapping[Reason, Consequence] = {
     Reason.NOT_OPTED_IN: Consequence("The person left the list before the message went out.", _NOTHING),
     Reason.STOPPED: Consequence(
-        "The person told this business to stop.", "Do not message them about offers or lists again."
+        "The person told this business, or this list, to stop.",
+        "Nothing, until they opt in again by an act of their own.",
     ),
     Reason.STOPPED_ALL: Consequence("The person stopped everything of this business but codes.", "Leave them alone."),
     Reason.BLOCKED: Consequence("The person blocked the sender.", "Leave them alone."),

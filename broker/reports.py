@@ -14,10 +14,10 @@ import msgspec
 
 from broker.audience.optout import Change, Vocabulary
 from schemas import topics
-from schemas.facts import Inbound, ReceiptRun, Receipts, ReceiptStatus, Suppression, Suppressions
+from schemas.facts import Inbound, ReceiptRun, Receipts, ReceiptStatus, Scope, Suppression, Suppressions
 from schemas.names import Lane, name_of, shard_of
 from schemas.wire.columns import interval
-from schemas.wire.frames import Reply, ReportRun, Reports, place_of
+from schemas.wire.frames import Referred, Reply, ReportRun, Reports, place_of
 from schemas.wire.header import Header, Kind, pack
 
 _RANK_END: Final = 1 << 32
@@ -65,10 +65,10 @@ def sort(reports: Reports, *, received_ms: int, ref_secret: bytes, shards: int, 
     placed: dict[Place, list[ReceiptRun]] = {}
     counted: Counter[tuple[Lane, ReceiptStatus]] = Counter()
     ours = [(run, place) for run in reports.runs if (place := _place(run.ref, ref_secret)) and _usable(run)]
-    for run, (lane, shard, request) in ours:
+    for run, place in ours:
         status = _STATUSES[run.status]
-        counted[lane, status] += sum(messages for _, messages in run.ranks)
-        placed.setdefault((lane, shard), []).extend(_receipt_runs(run, request, status, received_ms))
+        counted[place.lane, status] += sum(messages for _, messages in run.ranks)
+        placed.setdefault((place.lane, place.shard), []).extend(_receipt_runs(run, place.request, status, received_ms))
     answers = [answer for reply in reports.replies if (answer := _answer(reply, ref_secret))]
     known = [answer.inbound for answer in answers]
     heard = _heard(answers, vocabulary)
@@ -80,12 +80,12 @@ def sort(reports: Reports, *, received_ms: int, ref_secret: bytes, shards: int, 
         ),
         receipts=counted,
         replies=Counter(inbound.kind for inbound in known),
-        changes=Counter(change for _, change in heard),
+        changes=Counter(each.change for each in heard),
         foreign=len(reports.runs) - len(ours) + len(reports.replies) - len(known),
     )
 
 
-def _place(ref: str, secret: bytes) -> tuple[Lane, int, bytes] | None:
+def _place(ref: str, secret: bytes) -> Referred | None:
     try:
         return place_of(secret, ref)
     except ValueError:
@@ -126,18 +126,33 @@ def _parts(runs: Sequence[ReceiptRun]) -> Iterator[tuple[ReceiptRun, ...]]:
 
 
 class _Answer(NamedTuple):
-    """A reply, and the lane of the message that it answers; None if that is not known."""
+    """A reply, and the message that it answers; None if that is not known."""
 
     inbound: Inbound
-    lane: Lane | None
+    place: Referred | None
 
-    def changes(self, vocabulary: Vocabulary) -> tuple[Change, ...]:
-        """Returns what it changes in the person's consent."""
-        return vocabulary.changes(self.inbound.kind, self.inbound.body, after_offer=self.lane is Lane.CAMPAIGN)
+    def changes(self, vocabulary: Vocabulary) -> Iterator[tuple[Change, str]]:
+        """Returns what it changes in the person's consent, and about which list.
+
+        Without a reference a plain STOP takes nobody off a list, for there is no telling which.
+        """
+        after_offer = self.place is not None and self.place.lane is Lane.CAMPAIGN
+        for change in vocabulary.changes(self.inbound.kind, self.inbound.body, after_offer=after_offer):
+            list_id = self.place.list if self.place is not None and change.revoke else ""
+            if change.scope is not Scope.LIST or list_id or not change.revoke:
+                yield change, list_id if change.scope is Scope.LIST else ""
 
 
-def _heard(answers: Iterable[_Answer], vocabulary: Vocabulary) -> list[tuple[Inbound, Change]]:
-    return [(answer.inbound, change) for answer in answers for change in answer.changes(vocabulary)]
+class _Heard(NamedTuple):
+    """One change, by whom, and about which list."""
+
+    inbound: Inbound
+    change: Change
+    list: str
+
+
+def _heard(answers: Iterable[_Answer], vocabulary: Vocabulary) -> list[_Heard]:
+    return [_Heard(answer.inbound, *change) for answer in answers for change in answer.changes(vocabulary)]
 
 
 def _answer(reply: Reply, secret: bytes) -> _Answer | None:
@@ -147,7 +162,7 @@ def _answer(reply: Reply, secret: bytes) -> _Answer | None:
     except ValueError:
         return None
     place = _place(reply.ref, secret) if reply.ref else None
-    lane, request, rank = (place[0], place[2], reply.rank) if place else (None, b"", -1)
+    request, rank = (place.request, reply.rank) if place else (b"", -1)
     inbound = Inbound(
         reply.id,
         reply.business,
@@ -159,12 +174,12 @@ def _answer(reply: Reply, secret: bytes) -> _Answer | None:
         request,
         rank,
     )
-    return _Answer(inbound, lane)
+    return _Answer(inbound, place)
 
 
-def _suppressions(heard: Iterable[tuple[Inbound, Change]], received_ms: int, shards: int) -> Iterator[Record]:
+def _suppressions(heard: Iterable[_Heard], received_ms: int, shards: int) -> Iterator[Record]:
     by_shard: dict[int, list[Suppression]] = {}
-    for inbound, change in heard:
+    for inbound, change, list_id in heard:
         entry = Suppression(
             recipient=inbound.recipient,
             business=inbound.business,
@@ -174,6 +189,7 @@ def _suppressions(heard: Iterable[tuple[Inbound, Change]], received_ms: int, sha
             received_ms=received_ms,
             evidence=inbound.id,
             request=inbound.request,
+            list=list_id,
         )
         by_shard.setdefault(shard_of(inbound.recipient, shards), []).append(entry)
     for shard, entries in by_shard.items():

@@ -48,6 +48,7 @@ _PEOPLE: Final[Mapping[str, Sentences]] = {
         "op": "`join` or `leave`.",
         "members": "Who does; 1 to 4,096 people.",
         "evidence": "The proof of consent. Required to join.",
+        "purpose": "What they joined for: `marketing` or `service`. Default: marketing on requests.campaign, service on .update.",
     },
     "Member": {
         "address": "E.164 with its scheme, like `tel:+491701234567`.",
@@ -55,7 +56,7 @@ _PEOPLE: Final[Mapping[str, Sentences]] = {
         "evidence_ms": "When consent was given or withdrawn, ms since 1970; by default the event's time. The newest counts.",
     },
     "Evidence": {
-        "method": "How consent was given: `web form`.",
+        "method": "How consent was given. All but `import` are acts of the person and take back an older STOP.",
         "wording": "The text that was shown.",
         "source": "Where that was.",
     },

@@ -17,8 +17,10 @@ from schemas.request import (
     MAX_PARAM_CHARS,
     MAX_PARAMS,
     MAX_RECIPIENTS,
+    METHODS,
     NOTIFICATION_TYPE,
     OPTIN_TYPE,
+    PURPOSES,
     STATUS_TYPE,
     Notification,
     Optin,
@@ -54,6 +56,8 @@ _BOUNDS: Final[Mapping[tuple[str, str], Schema]] = {
     ("Optin", "op"): {"enum": ["join", "leave"]},
     ("Business", "plan"): {"enum": list(PLANS)},
     ("Optin", "members"): {"minItems": 1},
+    ("Optin", "purpose"): {"enum": [*PURPOSES, None]},
+    ("Evidence", "method"): {"enum": list(METHODS)},
 }
 """What the types do not say, by type and field."""
 

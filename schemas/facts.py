@@ -42,13 +42,15 @@ class Scope(IntEnum):
     """How far a suppression reaches."""
 
     MARKETING = 1
-    """STOP: campaign and list messages of that business."""
+    """STOP: the campaign lane of that business."""
     ALL = 2
     """STOP ALL: everything of that business but one-time codes."""
     BLOCK = 3
     """Block: everything."""
     OFFERS = 4
     """Stopped marketing in the platform's own settings, as the gateway tells: campaigns of that business."""
+    LIST = 5
+    """STOP in answer to a message of a list: that list, in every lane."""
 
 
 class Suppression(msgspec.Struct, frozen=True, array_like=True):
@@ -65,6 +67,8 @@ class Suppression(msgspec.Struct, frozen=True, array_like=True):
     evidence: str = ""
     """The inbound message or call that proves it."""
     request: bytes = b""
+    list: str = ""
+    """Scope ``LIST`` only: which one; empty for all lists of the business, which only a restoration may say."""
 
 
 class Suppressions(msgspec.Struct, frozen=True, array_like=True):
@@ -88,6 +92,10 @@ class AudienceChange(msgspec.Struct, frozen=True, array_like=True):
     received_ms: int
     evidence: str = ""
     """Method, wording and source, as one JSON text."""
+    acted: bool = False
+    """Joining was an act of the people themselves, so it takes back a STOP that is older; an import does not."""
+    offers: bool = False
+    """They joined to be sent marketing."""
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True):

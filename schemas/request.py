@@ -20,6 +20,28 @@ MAX_LABELS: Final = 4
 RESERVED_FIELDS: Final = ("segment", "start_ms", "quiet", "campaign")
 """Fields of ``data`` that have a meaning in a later release; refused ``not_supported`` until they work."""
 
+ACTS: Final = ("web_form", "app", "keyword", "in_person", "phone_call", "paper_form", "chat")
+"""Methods of consent that are an act of the person: they take back an older STOP."""
+METHODS: Final = (*ACTS, "import")
+"""Every method. ``import``: the business brings consent that it recorded elsewhere, so it takes nothing back."""
+OLD_METHODS: Final = {
+    "form": "web_form",
+    "webform": "web_form",
+    "checkbox": "web_form",
+    "website": "web_form",
+    "mobile_app": "app",
+    "sms": "keyword",
+    "text": "keyword",
+    "store": "in_person",
+    "phone": "phone_call",
+    "call": "phone_call",
+    "paper": "paper_form",
+    "bulk_import": "import",
+    "migration": "import",
+}
+"""Spellings of releases that took any text, and what they mean now; they are taken without case, blanks or hyphens."""
+PURPOSES: Final = ("marketing", "service")
+
 
 class Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A parameter that only the gateway can open: ``<kid>.<base64url of HPKE enc + ciphertext>``."""
@@ -70,6 +92,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The proof of consent (GDPR art. 7(1)): how, the wording shown, and where."""
 
     method: str
+    """One of ``METHODS``."""
     wording: str
     source: str
 
@@ -81,6 +104,8 @@ class Optin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     op: str
     members: tuple[Member, ...]
     evidence: Evidence | None = None
+    purpose: str | None = None
+    """What people joined for, one of ``PURPOSES``. Default: marketing on ``requests.campaign``, service on ``.update``."""
 
 
 class CloudEvent(msgspec.Struct, frozen=True):

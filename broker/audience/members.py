@@ -4,16 +4,21 @@
 or compacted, so every reader computes the same ordinals without a coordinator (PROTOCOL.md section 1.5). *Membership* is
 ordered by evidence time, capped at the time it was received; leaving wins a tie. A person's address, locale and market come
 from the join with the latest evidence; of two at the same time the greater bytes win, so that order does not matter.
+
+*Returns.* Joining by an act of one's own takes an older STOP back (``consent.py``), so the latest act counts even if an import
+or a leaving came after it. It is held apart only then; otherwise the membership's own stamp says it.
 """
 
 from array import array
 from collections.abc import Iterable, Sequence
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from pyroaring import BitMap
 
+from broker.audience.consent import Returns
 from schemas.facts import AudienceChange
 from schemas.names import NAME_BYTES
 from schemas.planned import ADDRESS_WIDTH, LOCALE_WIDTH
@@ -38,31 +43,78 @@ class MemberColumns:
         self.markets: list[int] = np.frombuffer(profiles[:, _LOCALE_END:].tobytes(), dtype=">u2").tolist()
 
 
-class _Membership:
-    """One list: a stamp for each person ever named (twice the evidence time, plus one if they left), and who is in."""
+class _How(IntEnum):
+    """How a person's membership changed last; the greater wins at the same time."""
 
-    __slots__ = ("frozen", "joined", "stamps")
+    IMPORTED = 0
+    ACTED = 1
+    """Joined by an act of their own."""
+    ACTED_FOR_OFFERS = 2
+    """The same, to be sent marketing."""
+    LEFT = 3
+
+
+class _Membership:
+    """One list: a stamp for each person ever named (four times the evidence time, plus ``_How``), and who is in."""
+
+    __slots__ = ("_acts", "_acts_for_offers", "frozen", "joined", "stamps")
 
     def __init__(self) -> None:
         self.stamps: dict[int, int] = {}
         self.joined = BitMap()
         self.frozen: BitMap | None = None
+        self._acts: dict[int, int] = {}
+        """The latest act of those whose stamp says something else."""
+        self._acts_for_offers: dict[int, int] = {}
 
-    def fold(self, ordinals: Iterable[int], stamps: Iterable[int]) -> None:
+    def fold(self, ordinals: Iterable[int], evidence: Iterable[int], how: _How) -> None:
         held = self.stamps
-        news = [(o, s) for o, s in zip(ordinals, stamps, strict=True) if s > held.get(o, -1)]
+        news: list[tuple[int, int]] = []
+        for ordinal, at_ms in zip(ordinals, evidence, strict=True):
+            stamp, before = 4 * at_ms + how, held.get(ordinal, -1)
+            if stamp > before:
+                news.append((ordinal, stamp))
+                if before >= 0 and before & 3 != how:
+                    self._remember(ordinal, before)
+            elif before & 3 != how:
+                self._remember(ordinal, stamp)
         news.sort(key=lambda change: change[1])
         held.update(news)
-        named = dict(news)
-        self.joined |= BitMap(o for o, s in named.items() if not s & 1)
-        self.joined -= BitMap(o for o, s in named.items() if s & 1)
+        changed = BitMap(ordinal for ordinal, _ in news)
+        if how is _How.LEFT:
+            self.joined -= changed
+        else:
+            self.joined |= changed
         self.frozen = None
+
+    def acted_ms(self, ordinal: int) -> int:
+        """Returns when somebody last joined by an act of their own; -1: never."""
+        stamp = self.stamps.get(ordinal, -1)
+        now_ms = stamp >> 2 if stamp >= 0 and stamp & 3 in _ACTS else -1
+        return max(now_ms, self._acts.get(ordinal, -1))
+
+    def acted_for_offers_ms(self, ordinal: int) -> int:
+        """Returns the same of acts by which they asked for marketing."""
+        stamp = self.stamps.get(ordinal, -1)
+        now_ms = stamp >> 2 if stamp >= 0 and stamp & 3 == _How.ACTED_FOR_OFFERS else -1
+        return max(now_ms, self._acts_for_offers.get(ordinal, -1))
+
+    def _remember(self, ordinal: int, stamp: int) -> None:
+        """Keeps an act whose stamp is not, or will not be, the latest."""
+        how, at_ms = stamp & 3, stamp >> 2
+        if how in _ACTS:
+            self._acts[ordinal] = max(at_ms, self._acts.get(ordinal, -1))
+        if how == _How.ACTED_FOR_OFFERS:
+            self._acts_for_offers[ordinal] = max(at_ms, self._acts_for_offers.get(ordinal, -1))
+
+
+_ACTS: Final = frozenset({_How.ACTED, _How.ACTED_FOR_OFFERS})
 
 
 class Audience:
     """The people of one shard and their lists."""
 
-    __slots__ = ("_lists", "_ordinals", "_profiles", "_profiles_ms", "_recipients", "changed", "upto")
+    __slots__ = ("_for_offers", "_lists", "_ordinals", "_profiles", "_profiles_ms", "_recipients", "changed", "upto")
 
     def __init__(self) -> None:
         self.upto = -1
@@ -74,6 +126,8 @@ class Audience:
         self._profiles = bytearray()
         self._profiles_ms = array("q")
         self._lists: dict[tuple[str, str], _Membership] = {}
+        self._for_offers: dict[str, dict[str, _Membership]] = {}
+        """By business, the lists that anybody joined to be sent marketing."""
 
     def __len__(self) -> int:
         """How many people have an ordinal."""
@@ -89,8 +143,11 @@ class Audience:
         ordinals = self._ordinals_of(people)
         if change.join:
             self._profile(ordinals, evidence, profiles)
-        stamps = [2 * at_ms + (not change.join) for at_ms in evidence]
-        self._lists.setdefault((change.business, change.list), _Membership()).fold(ordinals, stamps)
+        how = _how(change)
+        members = self._lists.setdefault((change.business, change.list), _Membership())
+        members.fold(ordinals, evidence, how)
+        if how is _How.ACTED_FOR_OFFERS:
+            self._for_offers.setdefault(change.business, {})[change.list] = members
         self.changed.add((change.business, change.list))
         self.upto = offset
 
@@ -112,6 +169,15 @@ class Audience:
         """Whether one person is in the list now."""
         members = self._lists.get((business, list_id))
         return members is not None and ordinal in members.joined
+
+    def returns(self, business: str, list_id: str, ordinal: int) -> Returns:
+        """Returns when somebody last joined this list, or any list for its offers, by an act of their own."""
+        members = self._lists.get((business, list_id))
+        lists = self._for_offers.get(business, {}).values()
+        return Returns(
+            -1 if members is None else members.acted_ms(ordinal),
+            max((one.acted_for_offers_ms(ordinal) for one in lists), default=-1),
+        )
 
     def rows(self, ordinals: Sequence[int] | npt.NDArray[np.uint32]) -> MemberColumns:
         """The columns of some people; ``IndexError`` for an ordinal that was never given out."""
@@ -140,6 +206,14 @@ class Audience:
             if at_ms > held_ms[ordinal] or (at_ms == held_ms[ordinal] and profile > held[place]):
                 held[place] = profile
                 held_ms[ordinal] = at_ms
+
+
+def _how(change: AudienceChange) -> _How:
+    if not change.join:
+        return _How.LEFT
+    if not change.acted:
+        return _How.IMPORTED
+    return _How.ACTED_FOR_OFFERS if change.offers else _How.ACTED
 
 
 def _profiles_in(change: AudienceChange, count: int) -> list[bytes]:

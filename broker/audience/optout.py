@@ -24,9 +24,10 @@ class Change(msgspec.Struct, frozen=True):
     """True: forbidden from here on; False: restored."""
 
 
-_REVOKE_MARKETING: Final = (Change(Scope.MARKETING, revoke=True),)
+_REVOKE_MARKETING: Final = tuple(Change(scope, revoke=True) for scope in (Scope.MARKETING, Scope.LIST))
+"""And the list that is answered, if one is."""
 _REVOKE_ALL: Final = (Change(Scope.ALL, revoke=True),)
-_RESTORE: Final = tuple(Change(scope, revoke=False) for scope in (Scope.MARKETING, Scope.ALL, Scope.OFFERS))
+_RESTORE: Final = tuple(Change(scope, revoke=False) for scope in (Scope.MARKETING, Scope.ALL, Scope.OFFERS, Scope.LIST))
 _BLOCK: Final = (Change(Scope.BLOCK, revoke=True),)
 _UNBLOCK: Final = (Change(Scope.BLOCK, revoke=False),)
 

@@ -3,16 +3,22 @@
 An illegal answer is reported and left out, so that one fault is told once.
 """
 
+from typing import Final
+
 from broker.audit.book import Book, Part
-from broker.audit.consent import forbids, knows_opt_out, upto_time
+from broker.audit.consent import NOTHING, forbids, knows_opt_out, upto_time
 from broker.audit.early import Early
 from broker.audit.invariants import Breach
+from broker.audit.people import joined_at
 from broker.audit.ranks import ColumnsError, spans
 from broker.audit.table import CONSENT, EXCEPTED, FIRST_TERMINAL, OPEN, SENT, Said
 from broker.audit.versions import Versions
 from schemas.outcome import Answered
 from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import of_i64s, of_u32s, ranks_of
+
+_APPEND_MS: Final = 5_000
+"""More than an append may take (``streams/kafka/producer.py``)."""
 
 _Exceptions = dict[int, tuple[int, int, int]]
 """Rank -> status, due time and the gateway's code."""
@@ -112,16 +118,26 @@ class Answers:
 
     def _opted_out(self, said: Said, part: Part, rank: int, at_ms: int) -> None:
         """The gateway said that a person had opted out of offers: the suppressions must know it soon."""
-        spoken = self._book.stops_of(part).get(rank, ())
+        spoken = self._book.stops_of(part).get(rank, NOTHING)
         known = knows_opt_out(spoken, part.request.business, at_ms)
         if not known and self._book.rules.late(said.record.timestamp_ms):
             self._book.findings.report(Breach.STOP_LOST, said.record.where, f"{part}, rank {rank}, answered")
 
     def _withheld(self, said: Said, part: Part, rank: int, status: int) -> None:
-        report = self._book.findings.report
+        report, at_ms = self._book.findings.report, said.record.timestamp_ms
+        # Who joined again between the frame and the append of its answer was withheld with good reason.
+        before_ms = at_ms - _APPEND_MS
         if status in CONSENT:
-            spoken = upto_time(self._book.stops_of(part).get(rank, ()), said.record.timestamp_ms)
-            if forbids(spoken, said.lane, listed=part.listed) is None:
+            spoken = upto_time(self._book.stops_of(part).get(rank, NOTHING), at_ms, before_ms)
+            if forbids(spoken, said.lane, part.request.list) is None:
                 report(Breach.REFUSED_THOUGH_ALLOWED, said.record.where, f"{part}, rank {rank}, withheld")
+        elif status == Reason.NOT_OPTED_IN and not self._had_left(part, rank, before_ms, at_ms):
+            report(Breach.REFUSED_THOUGH_ALLOWED, said.record.where, f"{part}, rank {rank}, withheld")
         elif status == Reason.SUPERSEDED and not self._versions.newer_planned(part):
             report(Breach.SUPERSEDED_BY_NOTHING, said.record.where, f"{part}, rank {rank}, withheld")
+
+    def _had_left(self, part: Part, rank: int, since_ms: int, until_ms: int) -> bool:
+        """Returns True if somebody was not on the list at some moment of a span."""
+        words = self._book.leavers_of(part).get(rank, ())
+        moments = (since_ms, *(word.at_ms for word in words if since_ms < word.at_ms <= until_ms))
+        return bool(words) and not all(joined_at(words, at_ms) for at_ms in moments)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.audit.clocks import GatewayClock
-from broker.audit.consent import ShardStops, Stops
+from broker.audit.consent import ShardStops, Spoken
 from broker.audit.dump import Logged, Place, Rules
 from broker.audit.findings import Findings
 from broker.audit.people import ShardPeople, Word
@@ -100,7 +100,7 @@ class Part(msgspec.Struct, eq=False, gc=False):
     """The newest status of settle: how many came to what (:mod:`broker.audit.told`)."""
     told_seq: int = -1
     told_at: int = -1
-    stops: Mapping[int, Stops] | None = None
+    stops: Mapping[int, Spoken] | None = None
     """By rank, everybody who ever said something; None: not looked up yet."""
     leavers: Mapping[int, Sequence[Word]] | None = None
     """By rank, everybody who ever left the list that it is addressed to; None: not looked up yet."""
@@ -167,7 +167,7 @@ class Book:
         """First offset and first time of each log that was read."""
         self.clocks = {lane: GatewayClock(rules.skew_ms) for lane in Lane}
 
-    def stops_of(self, part: Part) -> Mapping[int, Stops]:
+    def stops_of(self, part: Part) -> Mapping[int, Spoken]:
         """By rank, everybody of ``part`` who ever said something about its business."""
         if part.stops is None:
             part.stops = self.stops[part.shard].concerning(part.recipients, part.request.business)

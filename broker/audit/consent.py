@@ -1,7 +1,8 @@
-"""What people forbade, at any offset and any time of the log: a second fold of ``suppressions``.
+"""What people forbade, at any offset and any time of the logs: a second fold of ``suppressions`` and of people's own opt-ins.
 
-A register for each (recipient, business, scope) holds the latest evidence, capped at the time it was received; revoking
-wins a tie (PROTOCOL.md section 1.3, 16). Suppressions are few, so they are kept whole and folded again for each question.
+A register for each (recipient, business, scope, list) holds the latest evidence, capped at the time it was received; revoking
+wins a tie (PROTOCOL.md section 1.3, 16). A stop of marketing or of a list is over once its person joined again later by an act of
+their own. Suppressions are few, so they are kept whole, with the joins of those people, and folded again for each question.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,18 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.audit.people import prefixes
-from schemas.facts import Scope, Suppression
+from schemas.facts import AudienceChange, Scope, Suppression
 from schemas.names import NAME_BYTES, Lane
 from schemas.reasons import Reason
 
 _FEW: Final = 8
-_NOBODY: Final[Mapping[int, "Stops"]] = {}
 _EVERY_BUSINESS: Final = "*"
+_EVERY_LIST: Final = ""
 _STRONGEST_FIRST: Final = (
     (Scope.BLOCK, Reason.BLOCKED),
     (Scope.ALL, Reason.STOPPED_ALL),
     (Scope.MARKETING, Reason.STOPPED),
     (Scope.OFFERS, Reason.RECIPIENT_OPTED_OUT),
+    (Scope.LIST, Reason.STOPPED),
 )
 
 
@@ -36,74 +38,142 @@ class Stop(NamedTuple):
     scope: int
     stamp: tuple[int, bool]
     """(evidence time, forbids): the greater one holds."""
+    list: str
 
 
-Stops = tuple[Stop, ...]
+class Joined(NamedTuple):
+    """One opt-in of one person, by an act of their own."""
+
+    offset: int
+    """In the log of the audience."""
+    at_ms: int
+    business: str
+    list: str
+    evidence_ms: int
+    offers: bool
 
 
-def forbids(stops: Iterable[Stop], lane: Lane, *, listed: bool) -> Reason | None:
-    """What these words together forbid of ``lane``; ``listed``: to a member of a list. The strongest first."""
-    held: dict[tuple[str, int], tuple[int, bool]] = {}
-    for stop in stops:
-        register = (stop.business, stop.scope)
+class Spoken(NamedTuple):
+    """All that one person said about one business."""
+
+    stops: tuple[Stop, ...] = ()
+    joins: tuple[Joined, ...] = ()
+
+    def returned_ms(self, scope: Scope, list_id: str) -> int:
+        """When the person last joined in a way that takes back a stop of this scope; before all times if never."""
+        if scope is Scope.LIST:
+            return max((join.evidence_ms for join in self.joins if join.list == list_id), default=-1)
+        if scope in (Scope.MARKETING, Scope.OFFERS):
+            return max((join.evidence_ms for join in self.joins if join.offers), default=-1)
+        return -1
+
+
+NOTHING: Final = Spoken()
+_NOBODY: Final[Mapping[int, Spoken]] = {}
+
+
+def forbids(spoken: Spoken, lane: Lane, list_id: str) -> Reason | None:
+    """What these words together forbid of ``lane``, the strongest first; ``list_id``: to a member of a list, empty if to none."""
+    held: dict[tuple[str, int, str], tuple[int, bool]] = {}
+    for stop in spoken.stops:
+        # Words about all lists are words about each.
+        named = list_id if stop.list == _EVERY_LIST and stop.scope == Scope.LIST else stop.list
+        register = (stop.business, stop.scope, named)
         held[register] = max(held.get(register, stop.stamp), stop.stamp)
-    standing = {scope for (_, scope), (_, forbidden) in held.items() if forbidden}
     for scope, reason in _STRONGEST_FIRST:
-        if scope in standing and _reaches(scope, lane, listed=listed):
+        since_ms = spoken.returned_ms(scope, list_id)
+        standing = any(
+            forbidden and at_ms >= since_ms
+            for (_, of, named), (at_ms, forbidden) in held.items()
+            if of == scope and named in {list_id, _EVERY_LIST}
+        )
+        if standing and _reaches(scope, lane, list_id):
             return reason
     return None
 
 
-def knows_opt_out(stops: Iterable[Stop], business: str, at_ms: int) -> bool:
+def knows_opt_out(spoken: Spoken, business: str, at_ms: int) -> bool:
     """Whether a stop of this business's offers with evidence of ``at_ms`` or later is among these words."""
     wanted = (business, Scope.OFFERS)
-    return any((stop.business, stop.scope) == wanted and stop.stamp >= (at_ms, True) for stop in stops)
+    return any((stop.business, stop.scope) == wanted and stop.stamp >= (at_ms, True) for stop in spoken.stops)
 
 
-def _reaches(scope: Scope, lane: Lane, *, listed: bool) -> bool:
-    if scope is Scope.MARKETING:
-        return listed or lane is Lane.CAMPAIGN
-    if scope is Scope.OFFERS:
-        return lane is Lane.CAMPAIGN
-    return scope is Scope.BLOCK or lane is not Lane.OTP
+def _is_about(stop: Stop, business: str) -> bool:
+    """Returns True if a word is about a business; lists are always somebody's."""
+    return stop.business == business or (stop.business == _EVERY_BUSINESS and stop.scope != Scope.LIST)
 
 
-def upto_offset(stops: Stops, offset: int) -> Stops:
-    """What was said up to and including ``offset``."""
-    return tuple(stop for stop in stops if stop.offset <= offset)
+def _reaches(scope: Scope, lane: Lane, list_id: str) -> bool:
+    match scope:
+        case Scope.LIST:
+            return bool(list_id)
+        case Scope.MARKETING | Scope.OFFERS:
+            return lane is Lane.CAMPAIGN
+        case Scope.ALL:
+            return lane is not Lane.OTP
+        case Scope.BLOCK:
+            return True
 
 
-def upto_time(stops: Stops, at_ms: int) -> Stops:
-    """What had been acknowledged at ``at_ms``."""
-    return tuple(stop for stop in stops if stop.at_ms <= at_ms)
+def upto_offset(spoken: Spoken, suppressed: int, audience: int) -> Spoken:
+    """What was said up to and including these offsets of the two logs."""
+    return Spoken(
+        tuple(stop for stop in spoken.stops if stop.offset <= suppressed),
+        tuple(join for join in spoken.joins if join.offset <= audience),
+    )
+
+
+def upto_time(spoken: Spoken, at_ms: int, joined_ms: int | None = None) -> Spoken:
+    """What had been acknowledged at ``at_ms``; of joins, at ``joined_ms`` if that is given."""
+    until_ms = at_ms if joined_ms is None else joined_ms
+    return Spoken(
+        tuple(stop for stop in spoken.stops if stop.at_ms <= at_ms),
+        tuple(join for join in spoken.joins if join.at_ms <= until_ms),
+    )
 
 
 class ShardStops:
-    """The suppressions of one shard."""
+    """The suppressions of one shard, and the opt-ins of the people whom they are about. Suppressions are read first."""
 
-    __slots__ = ("_people", "_sorted")
+    __slots__ = ("_joins", "_people", "_sorted")
 
     def __init__(self) -> None:
         self._people: dict[bytes, list[Stop]] = {}
+        self._joins: dict[bytes, list[Joined]] = {}
         self._sorted: npt.NDArray[np.uint64] | None = None
 
     def add(self, offset: int, at_ms: int, entry: Suppression) -> None:
         """The next suppression of the shard's log."""
         stamp = (min(entry.evidence_ms, entry.received_ms), entry.revoke)
-        stop = Stop(offset, at_ms, entry.business, entry.scope, stamp)
+        named = entry.list if entry.scope == Scope.LIST else _EVERY_LIST
+        stop = Stop(offset, at_ms, entry.business, entry.scope, stamp, named)
         self._people.setdefault(entry.recipient, []).append(stop)
         self._sorted = None
 
-    def concerning(self, recipients: bytes, business: str) -> Mapping[int, Stops]:
+    def add_joins(self, offset: int, at_ms: int, change: AudienceChange) -> None:
+        """The next change of the shard's audience: joins by an act of people who ever stopped something are kept."""
+        if not (change.join and change.acted and self._people):
+            return
+        evidence = np.frombuffer(change.evidence_ms, dtype=">i8").tolist()
+        for place, evidence_ms in enumerate(evidence):
+            recipient = change.recipients[place * NAME_BYTES : (place + 1) * NAME_BYTES]
+            if recipient in self._people:
+                joined_ms = min(evidence_ms, change.received_ms)
+                join = Joined(offset, at_ms, change.business, change.list, joined_ms, change.offers)
+                self._joins.setdefault(recipient, []).append(join)
+
+    def concerning(self, recipients: bytes, business: str) -> Mapping[int, Spoken]:
         """Places in a column of ids whose people ever said something about ``business``, with what they said."""
         if not self._people:
             return _NOBODY
-        found: dict[int, Stops] = {}
+        found: dict[int, Spoken] = {}
         for place in self._candidates(recipients):
-            said = self._people.get(recipients[place * NAME_BYTES : (place + 1) * NAME_BYTES], ())
-            stops = tuple(stop for stop in said if stop.business in {business, _EVERY_BUSINESS})
+            recipient = recipients[place * NAME_BYTES : (place + 1) * NAME_BYTES]
+            said = self._people.get(recipient, ())
+            stops = tuple(stop for stop in said if _is_about(stop, business))
             if stops:
-                found[place] = stops
+                joins = tuple(join for join in self._joins.get(recipient, ()) if join.business == business)
+                found[place] = Spoken(stops, joins)
         return found or _NOBODY
 
     def _candidates(self, recipients: bytes) -> Iterable[int]:

@@ -173,12 +173,13 @@ class Decisions:
 
     def _forbidden(self, said: Said, decision: _Decision) -> int:
         """How many of these people forbid it, by the suppressions that the decision names."""
-        part, upto = decision.part, decision.section.suppressed_upto
+        part, section = decision.part, decision.section
+        upto, audience, list_id = section.suppressed_upto, section.audience_upto, part.request.list
         spoken = self._book.stops_of(part)
         if not spoken:
             return 0
-        here = (stops for rank, stops in spoken.items() if decision.lo <= part.base + rank < decision.hi)
-        return sum(forbids(upto_offset(stops, upto), said.lane, listed=part.listed) is not None for stops in here)
+        here = (each for rank, each in spoken.items() if decision.lo <= part.base + rank < decision.hi)
+        return sum(forbids(upto_offset(each, upto, audience), said.lane, list_id) is not None for each in here)
 
     def _leavers(self, decision: _Decision) -> int:
         """How many of these members are not on the list any more, by the offset that the decision names."""

@@ -86,6 +86,7 @@ def audience(book: Book, record: Logged) -> None:
     """A change of one list in one shard."""
     change = body_of(record.value or b"", AudienceChange)
     book.people[record.partition].add(record.offset, record.timestamp_ms, change)
+    book.stops[record.partition].add_joins(record.offset, record.timestamp_ms, change)
     _in_place(book, record, change.recipients)
 
 

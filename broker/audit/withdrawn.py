@@ -29,13 +29,13 @@ class Withdrawn:
 
     def _stopped(self, part: Part, lo: int, hi: int, at_ms: int, bound_ms: int) -> list[int]:
         """The ranks that had forbidden it a bound before, and forbade it still."""
-        lane, listed = part.request.lane, part.listed
+        lane, list_id = part.request.lane, part.request.list
         return [
             rank
             for rank, stops in self._book.stops_of(part).items()
             if lo <= part.base + rank < hi
-            and forbids(upto_time(stops, at_ms - bound_ms), lane, listed=listed) is not None
-            and forbids(upto_time(stops, at_ms), lane, listed=listed) is not None
+            and forbids(upto_time(stops, at_ms - bound_ms), lane, list_id) is not None
+            and forbids(upto_time(stops, at_ms), lane, list_id) is not None
         ]
 
     def _left(self, part: Part, lo: int, hi: int, at_ms: int, bound_ms: int) -> list[int]:

@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]|\[(\.\.\.)\]")
 _SEALED: Final = "key." + "A" * 80
-_EVIDENCE: Final = {"method": "web form", "wording": "Tell me.", "source": "here"}
+_EVIDENCE: Final = {"method": "web_form", "wording": "Tell me.", "source": "here"}
 
 SOUND: Final[dict[str, Any]] = {
     "specversion": "1.0",
@@ -30,6 +30,7 @@ SOUND: Final[dict[str, Any]] = {
     "data.to.list": "list",
     "data.list": "list",
     "data.op": "leave",
+    "data.purpose": "service",
     "data.evidence": _EVIDENCE,
     **{f"data.evidence.{field}": text for field, text in _EVIDENCE.items()},
 }

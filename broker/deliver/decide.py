@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from pyroaring import BitMap
 
-from broker.audience.consent import Consent
+from broker.audience.consent import NEVER, Consent, Returns
 from broker.audience.members import Audience
 from broker.deliver.item import Item, People, recipients_of
 from broker.deliver.limits import PairStamps
@@ -62,14 +62,17 @@ def whole_refusal(terms: Terms, versions: Versions, now_ms: int) -> Reason | Non
     return None
 
 
-def forbidden(item: Item, people: People, rules: Rules) -> dict[int, Reason]:
-    """Positions that suppressions forbid now."""
-    consent, lane = rules.facts.consent, rules.policy.lane
-    business = item.terms.business
-    if not consent.concerns(business):
-        return {}
-    verdicts = (consent.verdict(one, business, lane=lane, listed=item.listed) for one in recipients_of(people))
-    return {position: reason for position, reason in enumerate(verdicts) if reason is not None}
+def forbidden(item: Item, ranks: Sequence[int], people: People, rules: Rules) -> dict[int, Reason]:
+    """Returns the positions in ``ranks``, whose columns are ``people``, that suppressions forbid now."""
+    audience, business, list_id = rules.facts.audience, item.terms.business, item.opened.item.list
+
+    def returns(position: int) -> Returns:
+        ordinals = item.ordinals
+        return NEVER if ordinals is None else audience.returns(business, list_id, int(ordinals[ranks[position]]))
+
+    return rules.facts.consent.forbidden(
+        recipients_of(people), business, lane=rules.policy.lane, list_id=list_id, returns=returns
+    )
 
 
 def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int, slot_ms: int = 0) -> Decided:
@@ -82,9 +85,11 @@ def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int, slot_ms:
         return all_alike(item, ranks, whole, rules)
     people = item.people(ranks, rules.facts.audience)
     statuses = bytearray((State.SEND,)) * len(ranks)
-    for position, reason in forbidden(item, people, rules).items():
+    for position, reason in forbidden(item, ranks, people, rules).items():
         statuses[position] = reason
-    _drop_leavers(item, ranks, statuses, rules.facts.audience)
+    for position in leavers(item, ranks, rules.facts.audience):
+        if statuses[position] == State.SEND:
+            statuses[position] = Reason.NOT_OPTED_IN
     attempts = bytearray(item.attempts[rank] for rank in ranks)
     limited = rules.stamps.on and not item.unlimited
     dues = _keep_pair_limit(item, people, statuses, rules, now_ms) if limited else []
@@ -99,16 +104,13 @@ def all_alike(item: Item, ranks: Sequence[int], reason: Reason, rules: Rules) ->
     return _section(item, ranks, (bytes((reason,)) * len(ranks), attempts, (), []), rules.facts)
 
 
-def _drop_leavers(item: Item, ranks: Sequence[int], statuses: bytearray, audience: Audience) -> None:
+def leavers(item: Item, ranks: Sequence[int], audience: Audience) -> list[int]:
+    """Returns the positions in ``ranks`` of members of a list who are not on it any more."""
     if item.ordinals is None:
-        return
+        return []
     ordinals = item.ordinals[np.asarray(ranks, dtype=np.int64)]
     gone = BitMap(ordinals) - audience.freeze(item.terms.business, item.opened.item.list)
-    if not gone:
-        return
-    for position, ordinal in enumerate(ordinals.tolist()):
-        if ordinal in gone and statuses[position] == State.SEND:
-            statuses[position] = Reason.NOT_OPTED_IN
+    return [position for position, ordinal in enumerate(ordinals.tolist()) if ordinal in gone] if gone else []
 
 
 def _keep_pair_limit(item: Item, people: People, statuses: bytearray, rules: Rules, now_ms: int) -> list[int]:

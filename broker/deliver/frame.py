@@ -1,7 +1,7 @@
 """Flights: decided messages on their way to the gateway, and the frame that carries them.
 
-The frame is built at the last moment, from journaled decisions. If the world moved since the decision (a STOP, the expiry,
-a newer version) the rows that are now forbidden are *withheld*: answered with the reason if they surely never left, and
+The frame is built at the last moment, from journaled decisions. If the world moved since the decision (a STOP, a leaving, the
+expiry, a newer version) the rows that are now forbidden are *withheld*: answered with the reason if they surely never left, and
 ``in_doubt`` if an earlier owner or an earlier try may have sent them (PROTOCOL.md section 1.5).
 """
 
@@ -9,7 +9,7 @@ import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from broker.deliver.decide import Rules, forbidden, whole_refusal
+from broker.deliver.decide import Rules, forbidden, leavers, whole_refusal
 from broker.deliver.item import Item, People
 from broker.deliver.state import ShardState
 from schemas.names import fact_key, text_of
@@ -28,6 +28,9 @@ class Part:
     ranks: list[int]
     attempt: int
     suppressed_upto: int
+    """Offset of the suppressions that the decision used; -2: not known, ask again."""
+    audience_upto: int = -2
+    """The same of the audience's changes."""
 
 
 @dataclass(slots=True)
@@ -62,7 +65,8 @@ def flight_of(decided: Iterable[Decided], decided_ms: int = 0) -> Flight | None:
             if status == State.SEND:
                 by_attempt.setdefault(attempt, []).append(rank)
         parts += [
-            Part(section.request, ranks, attempt, section.suppressed_upto) for attempt, ranks in by_attempt.items()
+            Part(section.request, ranks, attempt, section.suppressed_upto, section.audience_upto)
+            for attempt, ranks in by_attempt.items()
         ]
     return Flight(parts, decided_ms=decided_ms) if parts else None
 
@@ -75,7 +79,7 @@ def flights_again(state: ShardState, chunk: int) -> list[Flight]:
         for rank in item.with_status(State.SEND):
             by_attempt.setdefault(item.attempts[rank], []).append(rank)
         for attempt, ranks in by_attempt.items():
-            parts += [Part(item.request, ranks[at : at + chunk], attempt, -2) for at in range(0, len(ranks), chunk)]
+            parts += [Part(item.request, ranks[at : at + chunk], attempt, -2, -2) for at in range(0, len(ranks), chunk)]
     flights: list[Flight] = []
     for part in parts:
         if flights and flights[-1].rows() + len(part.ranks) <= chunk:
@@ -115,10 +119,17 @@ def _held(item: Item, part: Part, rules: Rules, now_ms: int) -> dict[int, Reason
     whole = whole_refusal(item.terms, rules.versions, now_ms)
     if whole is not None:
         return dict.fromkeys(part.ranks, whole)
-    if part.suppressed_upto == rules.facts.suppressed_upto or not rules.facts.consent.concerns(item.terms.business):
-        return {}
-    people = item.people(part.ranks, rules.facts.audience)
-    return {part.ranks[position]: reason for position, reason in forbidden(item, people, rules).items()}
+    held: dict[int, Reason] = {}
+    if part.audience_upto != rules.facts.audience.upto:
+        held = {
+            part.ranks[position]: Reason.NOT_OPTED_IN for position in leavers(item, part.ranks, rules.facts.audience)
+        }
+    if part.suppressed_upto != rules.facts.suppressed_upto:
+        people = item.people(part.ranks, rules.facts.audience)
+        held |= {
+            part.ranks[position]: reason for position, reason in forbidden(item, part.ranks, people, rules).items()
+        }
+    return held
 
 
 def frame_of(flight: Flight, state: ShardState, rules: Rules, epoch: int, gateway_ahead_ms: int = 0) -> Frame:
@@ -134,7 +145,7 @@ def _section(item: Item, part: Part, rules: Rules) -> Section:
     people = item.people(part.ranks, rules.facts.audience)
     fact = fact_key(terms.business, terms.entity, terms.facet).hex() if terms.version >= 0 else ""
     return Section(
-        ref=ref_of(policy.ref_secret, policy.lane, policy.shard, item.request),
+        ref=ref_of(policy.ref_secret, policy.lane, policy.shard, item.request, item.opened.item.list),
         request=text_of(item.request),
         business=terms.business,
         sender=terms.sender,

@@ -163,7 +163,7 @@ def _optin(event: CloudEvent, lane: Lane) -> Change | Refusal:
             Reason.WRONG_LANE,
             "Opt-ins may be large and must not stand before a code: publish to requests.campaign or .update.",
         )
-    return change_of(event)
+    return change_of(event, lane)
 
 
 def _elsewhere(named: Named, partition: int, given: PlanInput) -> Admitted:

@@ -13,13 +13,13 @@ from broker.plan.content import bad_list_name
 from broker.plan.policy import PlanPolicy
 from broker.plan.recipients import Person, identify, person_of
 from schemas.facts import AudienceChange
-from schemas.names import RecipientId, shard_of
+from schemas.names import Lane, RecipientId, shard_of
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
-from schemas.request import CloudEvent, Evidence, Member, Optin
+from schemas.request import ACTS, METHODS, OLD_METHODS, PURPOSES, CloudEvent, Evidence, Member, Optin
 from schemas.wire import closed
 from schemas.wire.columns import i64s, u16s
-from schemas.wire.text import unsafe
+from schemas.wire.text import nearest, unsafe
 
 MAX_MEMBERS: Final = 4_096
 """People in one event: a change of one shard never holds more."""
@@ -49,6 +49,10 @@ class Change(msgspec.Struct, frozen=True):
     people: tuple[Person, ...]
     evidence_ms: tuple[int, ...]
     """One a person, not capped yet."""
+    acted: bool
+    """An act of the people, which takes back an older STOP."""
+    offers: bool
+    """They joined to be sent marketing."""
 
 
 class AudienceRecord(msgspec.Struct, frozen=True):
@@ -58,8 +62,8 @@ class AudienceRecord(msgspec.Struct, frozen=True):
     change: AudienceChange
 
 
-def change_of(event: CloudEvent) -> Change | Refusal:
-    """The opt-in in an event, or the first thing that is wrong with its form."""
+def change_of(event: CloudEvent, lane: Lane) -> Change | Refusal:
+    """Returns the opt-in in an event of ``lane``, or the first thing that is wrong with its form."""
     body = closed.decode(_optins, event.data, _SHAPE)
     if isinstance(body, Refusal):
         return body
@@ -72,7 +76,16 @@ def change_of(event: CloudEvent) -> Change | Refusal:
             return person
         people.append(person)
     given = tuple(event.time_ms if member.evidence_ms is None else member.evidence_ms for member in body.members)
-    return Change(body, tuple(people), given)
+    acted = body.evidence is not None and method_of(body.evidence.method) in ACTS
+    offers = lane is Lane.CAMPAIGN if body.purpose is None else body.purpose == "marketing"
+    return Change(body, tuple(people), given, acted, offers)
+
+
+def method_of(given: str) -> str | None:
+    """Returns the method of consent that a text means (``Web form`` means ``web_form``), None if it means none."""
+    spelt = given.strip().casefold().replace(" ", "_").replace("-", "_")
+    method = OLD_METHODS.get(spelt, spelt)
+    return method if method in METHODS else None
 
 
 def audience_records(change: Change, business: str, policy: PlanPolicy, received_ms: int) -> list[AudienceRecord]:
@@ -81,14 +94,15 @@ def audience_records(change: Change, business: str, policy: PlanPolicy, received
     places: dict[int, list[int]] = {}
     for position, recipient in enumerate(recipients):
         places.setdefault(shard_of(recipient, policy.shards), []).append(position)
-    head = _head(change.body, business, received_ms)
+    head = _head(change, business, received_ms)
     return [
         AudienceRecord(shard, _columns(head, change, places[shard], recipients, policy)) for shard in sorted(places)
     ]
 
 
-def _head(body: Optin, business: str, received_ms: int) -> AudienceChange:
+def _head(change: Change, business: str, received_ms: int) -> AudienceChange:
     """What the changes of all shards have in common."""
+    body = change.body
     return AudienceChange(
         business=business,
         list=body.list,
@@ -100,6 +114,8 @@ def _head(body: Optin, business: str, received_ms: int) -> AudienceChange:
         evidence_ms=b"",
         received_ms=received_ms,
         evidence="" if body.evidence is None else _encoder.encode(body.evidence).decode(),
+        acted=change.acted,
+        offers=change.offers,
     )
 
 
@@ -128,6 +144,8 @@ def _form(body: Optin) -> Refusal | None:
         )
     if any(member.evidence_ms is not None and member.evidence_ms < 0 for member in body.members):
         return Refusal(Reason.INVALID_FIELD, "data.members: evidence_ms is in milliseconds since 1970, 0 or more.")
+    if body.purpose is not None and body.purpose not in PURPOSES:
+        return Refusal(Reason.INVALID_FIELD, f"data.purpose must be {' or '.join(PURPOSES)}, or left out.")
     return bad_list_name(body.list, "data.list") or _proof(body)
 
 
@@ -144,4 +162,7 @@ def _proof(body: Optin) -> Refusal | None:
         if not text.strip() or len(text) > chars or unsafe(text.replace("\n", " ")):
             reason = Reason.INVALID_FIELD if text.strip() else Reason.NO_PROOF
             return Refusal(reason, f"data.evidence.{field} must have 1 to {chars} characters and no controls.")
+    if method_of(evidence.method) is None:
+        near = nearest(evidence.method, METHODS) or "."
+        return Refusal(Reason.INVALID_FIELD, f"data.evidence.method must be one of {', '.join(METHODS)}{near}")
     return None

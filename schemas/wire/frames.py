@@ -17,7 +17,7 @@ import hashlib
 import hmac
 import struct
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -188,22 +188,40 @@ class GatewayEvent(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _REF = struct.Struct(">BH16s")
+_MAC_BYTES: Final = 4
 
 
-def ref_of(secret: bytes, lane: Lane, shard: int, request: bytes) -> str:
-    """What a section carries and a receipt brings back: lane, shard and request under a 4-byte MAC."""
-    place = _REF.pack(lane, shard, request)
-    return base64.urlsafe_b64encode(place + hmac.digest(secret, place, "sha256")[:4]).decode().rstrip("=")
+class Referred(NamedTuple):
+    """What a reference speaks of."""
+
+    lane: Lane
+    shard: int
+    request: bytes
+    list: str
+    """The list that the request was addressed to; empty if it named people."""
 
 
-def place_of(secret: bytes, ref: str) -> tuple[Lane, int, bytes]:
-    """Lane, shard and request of a ref; ``ValueError`` if it was not made with ``secret``."""
+def ref_of(secret: bytes, lane: Lane, shard: int, request: bytes, list_id: str = "") -> str:
+    """Returns what a section carries and a receipt brings back: lane, shard, request and list under a 4-byte MAC.
+
+    The list travels along because a STOP in answer must be appended before the webhook answers, and it knows no requests.
+    """
+    place = _REF.pack(lane, shard, request) + list_id.encode()
+    return base64.urlsafe_b64encode(place + _mac(secret, place)).decode().rstrip("=")
+
+
+def place_of(secret: bytes, ref: str) -> Referred:
+    """Returns what a ref speaks of; ``ValueError`` if it was not made with ``secret``."""
     raw = base64.urlsafe_b64decode(ref + "=" * (-len(ref) % 4))
-    place, mac = raw[: _REF.size], raw[_REF.size :]
-    if not hmac.compare_digest(mac, hmac.digest(secret, place, "sha256")[:4]):
+    place, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+    if len(place) < _REF.size or not hmac.compare_digest(mac, _mac(secret, place)):
         raise ValueError("a ref that is not ours")
-    lane, shard, request = _REF.unpack(place)
-    return Lane(lane), shard, request
+    lane, shard, request = _REF.unpack_from(place)
+    return Referred(Lane(lane), shard, request, place[_REF.size :].decode())
+
+
+def _mac(secret: bytes, place: bytes) -> bytes:
+    return hmac.digest(secret, place, "sha256")[:_MAC_BYTES]
 
 
 def signature_of(secret: bytes, timestamp_ms: int, body: bytes) -> str:

@@ -101,7 +101,7 @@ def _optin(flight: Flight, people: Sequence[int], *, run: Run, at_ms: int, part:
         "list": list_of(flight),
         "op": "join",
         "members": [_member(index, run) for index in people],
-        "evidence": {"method": "checkbox", "wording": "flight-news-2013-01", "source": "booking"},
+        "evidence": {"method": "web_form", "wording": "flight-news-2013-01", "source": "booking"},
     }
     return timed(at_ms, lane=Lane.UPDATE, lifetime_ms=_OPTIN_LIFETIME_MS, head=head, body=body)
 

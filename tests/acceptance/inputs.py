@@ -235,7 +235,7 @@ def _unkeyed(draft: Draft) -> None:
 
 def _optin(**changed: Any) -> Callable[[Draft], None]:
     def spoil(draft: Draft) -> None:
-        evidence = {"method": "web form", "wording": "Tell me.", "source": "https://example.com"}
+        evidence = {"method": "web_form", "wording": "Tell me.", "source": "https://example.com"}
         data = {"list": "offers", "op": "join", "members": [_person()], "evidence": evidence} | changed
         draft.event |= {"type": OPTIN_TYPE, "data": {name: held for name, held in data.items() if held is not None}}
 

@@ -57,7 +57,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 MEMBER = {"address": address(1)}
-JOIN = {"list": "l", "op": "join", "members": [MEMBER], "evidence": {"method": "m", "wording": "w", "source": "s"}}
+JOIN = {"list": "l", "op": "join", "members": [MEMBER], "evidence": {"method": "app", "wording": "w", "source": "s"}}
 
 EVENTS: dict[str, tuple[str, dict[str, Any], bool]] = {
     "an update": ("notification.v1.json", event(), True),

@@ -37,7 +37,7 @@ _UPDATES_A_LIST: Final = 30
 """After so many updates the oldest list in use gives way to a new one."""
 _PATIENCE_S: Final = 90
 _PAUSE_S: Final = 0.5
-_EVIDENCE: Final = Evidence(method="form", wording="Tell me about my flights", source="faults")
+_EVIDENCE: Final = Evidence(method="web_form", wording="Tell me about my flights", source="faults")
 
 
 @dataclass

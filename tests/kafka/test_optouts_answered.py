@@ -73,7 +73,7 @@ def asked_of_the_gateway(stack: Stack, request: str) -> int:
 async def test_an_answered_opt_out_is_suppressed_whatever_dies(stack: Stack) -> None:
     """The worker is killed between the answer and its telling; all are told, and the second offer goes to nobody."""
     members = tuple(Member(one.address, one.locale) for one in PEOPLE)
-    proof = Evidence(method="form", wording="Send me offers", source="test")
+    proof = Evidence(method="web_form", wording="Send me offers", source="test")
     async with Client(stack.bootstrap) as client, asyncio.timeout(2 * DEADLINE_S):
         joining = optin(Head(source=f"//{BUSINESS}/x", id="join"), Optin("offers", "join", members, proof))
         await client.publish(Lane.CAMPAIGN, joining)

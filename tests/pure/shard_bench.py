@@ -61,13 +61,20 @@ def listed(request: int, list_id: str, **fields: object) -> WorkItem:
     return WorkItem(name(request), terms(**fields), None, list_id)
 
 
-def change(list_id: str, people: Sequence[int], *, join: bool = True, at_ms: int = NOW_MS) -> AudienceChange:
-    """People join or leave a list of the airline."""
+def change(
+    list_id: str,
+    people: Sequence[int],
+    *,
+    join: bool = True,
+    at_ms: int = NOW_MS,
+    acted: bool = False,
+    offers: bool = False,
+) -> AudienceChange:
+    """People join or leave a list of the airline; ``acted``: by an act of their own, ``offers``: to be sent marketing."""
     row = rows(people)
     evidence = i64s([at_ms] * len(people))
-    return AudienceChange(
-        "airline", list_id, join, row.recipients, row.addresses, row.locales, row.markets, evidence, at_ms
-    )
+    columns = (row.recipients, row.addresses, row.locales, row.markets, evidence)
+    return AudienceChange("airline", list_id, join, *columns, at_ms, "", acted, offers)
 
 
 Answering = Callable[[Flight], FrameAnswer]

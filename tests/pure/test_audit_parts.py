@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
-from broker.audit.consent import ShardStops, forbids, upto_offset
+from broker.audit.consent import ShardStops, Spoken, forbids, upto_offset
 from broker.audit.dump import Logged
 from broker.audit.epochs import Epochs
 from broker.audit.findings import Findings
@@ -63,34 +63,54 @@ def test_both_epoch_rules_admit_the_same_records(written: list[tuple[int, str]])
         assert epochs.valid(record, head_of(value), Findings()) == (fold.admit(value) is not None)
 
 
-@given(
-    st.lists(
-        st.tuples(_PEOPLE, st.sampled_from(["shop", "*"]), st.sampled_from(Scope), st.booleans(), _TIMES, _TIMES),
-        max_size=12,
-    ),
-    st.sampled_from(Lane),
+_SUPPRESSIONS = st.builds(
+    Suppression,
+    st.builds(one, _PEOPLE),
+    st.sampled_from(["shop", "*"]),
+    st.sampled_from(Scope),
     st.booleans(),
+    _TIMES,
+    _TIMES,
+    list=st.sampled_from(["", "l", "m"]),
+)
+_JOINS = st.tuples(_PEOPLE, st.sampled_from(["l", "m"]), st.booleans(), st.booleans(), st.booleans(), _TIMES, _TIMES)
+
+
+@given(
+    st.lists(_SUPPRESSIONS, max_size=12),
+    st.lists(_JOINS, max_size=6),
+    st.sampled_from(Lane),
+    st.sampled_from(["", "l"]),
 )
 def test_both_folds_of_suppressions_forbid_the_same(
-    words: list[tuple[int, str, Scope, bool, int, int]],
-    lane: Lane,
-    listed: bool,  # noqa: FBT001
+    entries: list[Suppression], joins: list[tuple[int, str, bool, bool, bool, int, int]], lane: Lane, list_id: str
 ) -> None:
-    """After each prefix of the log, for each person."""
-    consent, stops = Consent(), ShardStops()
-    entries = [
-        Suppression(one(person), business, scope, revoke, evidence, received)
-        for person, business, scope, revoke, evidence, received in words
+    """After each prefix of the two logs, for each person; some came back by an act of theirs, others were imported."""
+    consent, stops, audience = Consent(), ShardStops(), Audience()
+    changes = [
+        AudienceChange("shop", named, join, one(who), bytes(33), bytes(2), bytes(2), i64s([at]), received, "", *how)
+        for who, named, join, *how, at, received in joins
     ]
     for offset, entry in enumerate(entries):
         stops.add(offset, offset, entry)
+    for offset, change in enumerate(changes):
+        stops.add_joins(offset, offset, change)
+    ordinals = AudienceChange(
+        "none", "n", join=False, recipients=b"".join(map(one, range(6))), addresses=b"", locales=b"", markets=b"",
+        evidence_ms=bytes(48), received_ms=0,
+    )  # fmt: skip
+    audience.apply(ordinals, -1)
     everybody = b"".join(map(one, range(6))) + bytes(16 * 20)
     said = stops.concerning(everybody, "shop")
-    for offset, entry in enumerate(entries):
-        consent.apply(entry)
+    for offset in range(max(len(entries), len(changes))):
+        for entry in entries[offset : offset + 1]:
+            consent.apply(entry)
+        for change in changes[offset : offset + 1]:
+            audience.apply(change, offset)
         for person in range(6):
-            mine = forbids(upto_offset(said.get(person, ()), offset), lane, listed=listed)
-            assert mine == consent.verdict(one(person), "shop", lane=lane, listed=listed)
+            mine = forbids(upto_offset(said.get(person, Spoken()), offset, offset), lane, list_id)
+            returns = audience.returns("shop", list_id, person)
+            assert mine == consent.verdict(one(person), "shop", lane=lane, list_id=list_id, returns=returns)
 
 
 @given(

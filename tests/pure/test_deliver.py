@@ -5,7 +5,7 @@ import pytest
 
 from broker.deliver.engine import MAX_FLIGHTS
 from broker.deliver.policy import PairLimit
-from schemas.facts import Suppression
+from schemas.facts import Scope, Suppression
 from schemas.names import Lane
 from schemas.outcome import Outcome
 from schemas.reasons import Reason, State
@@ -40,10 +40,12 @@ def decided(bench: Bench, request: int) -> list[int]:
     return statuses
 
 
-def stop(bench: Bench, person: int, scope: int = 1, at_ms: int = NOW_MS) -> None:
-    """A STOP is acknowledged and tailed."""
+def stop(bench: Bench, person: int, scope: Scope = Scope.LIST, at_ms: int = NOW_MS) -> None:
+    """A STOP is acknowledged and tailed; one of a list is about L."""
     bench.suppressed_upto += 1
-    bench.consent.apply(Suppression(name(person), "airline", scope, revoke=True, evidence_ms=at_ms, received_ms=at_ms))
+    list_id = "L" if scope is Scope.LIST else ""
+    said = Suppression(name(person), "airline", scope, revoke=True, evidence_ms=at_ms, received_ms=at_ms, list=list_id)
+    bench.consent.apply(said)
 
 
 def test_a_small_request_is_opened_and_decided_in_one_append() -> None:
@@ -122,17 +124,18 @@ def test_businesses_take_turns() -> None:
 @pytest.mark.parametrize(
     ("scope", "lane", "reason"),
     [
-        pytest.param(1, Lane.UPDATE, Reason.STOPPED, id="STOP ends list messages"),
-        pytest.param(2, Lane.UPDATE, Reason.STOPPED_ALL, id="STOP ALL ends updates"),
-        pytest.param(3, Lane.OTP, Reason.BLOCKED, id="a block ends everything"),
+        pytest.param(Scope.LIST, Lane.UPDATE, Reason.STOPPED, id="STOP ends the list that it answers"),
+        pytest.param(Scope.MARKETING, Lane.CAMPAIGN, Reason.STOPPED, id="STOP ends campaigns"),
+        pytest.param(Scope.ALL, Lane.UPDATE, Reason.STOPPED_ALL, id="STOP ALL ends updates"),
+        pytest.param(Scope.BLOCK, Lane.OTP, Reason.BLOCKED, id="a block ends everything"),
     ],
 )
-def test_who_forbade_it_is_not_sent_to(scope: int, lane: Lane, reason: Reason) -> None:
+def test_who_forbade_it_is_not_sent_to(scope: Scope, lane: Lane, reason: Reason) -> None:
     """Consent is asked at the decision."""
     bench = Bench(lane)
     bench.audience.apply(change("L", [1]), 0)
     stop(bench, 1, scope)
-    bench.take(listed(1, "L") if lane is Lane.UPDATE else explicit(1, [1], category=1))
+    bench.take(explicit(1, [1], category=1) if lane is Lane.OTP else listed(1, "L"))
     bench.run()
     assert bench.sent == []
     assert decided(bench, 1) == [reason]
@@ -149,6 +152,48 @@ def test_a_stop_between_decision_and_frame_withholds_the_message() -> None:
     bench.run()
     assert bench.sent == []
     assert decided(bench, 1) == [State.SEND, Reason.STOPPED]
+
+
+LEAVING: tuple[tuple[str, bool, list[tuple[int, int]], list[int]], ...] = (
+    ("they had surely not been sent it", False, [], [State.SEND, Reason.NOT_OPTED_IN]),
+    ("a frame without an answer may have reached them", True, [(1, 0)], [State.SEND, State.IN_DOUBT]),
+)
+
+
+@pytest.mark.parametrize(("row", "sent", "reached", "says"), LEAVING, ids=[row[0] for row in LEAVING])
+def test_who_leaves_between_decision_and_frame_is_withheld(
+    *, row: str, sent: bool, reached: list[tuple[int, int]], says: list[int]
+) -> None:
+    """Leaving a list is asked again when the frame is built, as a STOP is; others of the frame go."""
+    bench = Bench()
+    bench.audience.apply(change("L", [1, 2]), 0)
+    bench.take(listed(1, "L"))
+    for _ in range(3):
+        bench.append()
+    if sent:
+        flight = bench.send()
+        assert flight is not None
+        bench.engine.unknown(flight, bench.now)
+    bench.audience.apply(change("L", [1], join=False), 1)
+    bench.now += 10_000
+    bench.run()
+    assert [one for one in bench.sent if one[1] == 0] == reached
+    assert bench.sent[-1] == (1, 1)
+    assert decided(bench, 1)[:2] == says
+
+
+def test_a_leaving_that_is_older_than_the_decision_is_not_asked_twice() -> None:
+    """Whoever joined again before the decision stays in the frame, whatever else changes meanwhile."""
+    bench = Bench()
+    bench.audience.apply(change("L", [1]), 0)
+    bench.audience.apply(change("L", [1], join=False, at_ms=NOW_MS + 1), 1)
+    bench.audience.apply(change("L", [1], at_ms=NOW_MS + 2), 2)
+    bench.take(listed(1, "L"))
+    for _ in range(3):
+        bench.append()
+    bench.audience.apply(change("M", [1], join=False, at_ms=NOW_MS + 3), 3)
+    bench.run()
+    assert bench.sent == [(1, 0)]
 
 
 def test_a_stop_after_an_unanswered_frame_leaves_it_in_doubt() -> None:

@@ -11,9 +11,9 @@ from broker.audience.optout import Change, Vocabulary, normal
 from schemas.facts import Scope
 from schemas.registry import Keywords
 
-STOP = (Change(Scope.MARKETING, revoke=True),)
+STOP = (Change(Scope.MARKETING, revoke=True), Change(Scope.LIST, revoke=True))
 STOP_ALL = (Change(Scope.ALL, revoke=True),)
-START = tuple(Change(scope, revoke=False) for scope in (Scope.MARKETING, Scope.ALL, Scope.OFFERS))
+START = tuple(Change(scope, revoke=False) for scope in (Scope.MARKETING, Scope.ALL, Scope.OFFERS, Scope.LIST))
 VOCABULARY = Vocabulary()
 
 

@@ -123,9 +123,9 @@ def test_whoever_opted_out_is_still_told_the_news() -> None:
     consent = Consent()
     for entry in told(offer((1, STOPPED, 0))):
         consent.apply(entry)
-    assert consent.verdict(name(12), "airline", lane=Lane.UPDATE, listed=True) is None
-    assert consent.verdict(name(12), "airline", lane=Lane.CAMPAIGN, listed=True) is Reason.RECIPIENT_OPTED_OUT
-    assert consent.verdict(name(11), "airline", lane=Lane.CAMPAIGN, listed=True) is None
+    assert consent.verdict(name(12), "airline", lane=Lane.UPDATE, list_id="A") is None
+    assert consent.verdict(name(12), "airline", lane=Lane.CAMPAIGN, list_id="A") is Reason.RECIPIENT_OPTED_OUT
+    assert consent.verdict(name(11), "airline", lane=Lane.CAMPAIGN, list_id="A") is None
 
 
 def test_an_answer_about_something_unknown_tells_nothing() -> None:

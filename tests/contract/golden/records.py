@@ -108,7 +108,15 @@ RECORDS: Final[dict[Kind, object]] = {
     Kind.SUPPRESSION: Suppressions(
         (
             Suppression(
-                _NAME, "airline", 1, revoke=True, evidence_ms=_AT_MS, received_ms=1, evidence="m1", request=_OTHER
+                _NAME,
+                "airline",
+                5,
+                revoke=True,
+                evidence_ms=_AT_MS,
+                received_ms=1,
+                evidence="m1",
+                request=_OTHER,
+                list="flight-UA1",
             ),
         )
     ),
@@ -122,7 +130,9 @@ RECORDS: Final[dict[Kind, object]] = {
         markets=b"\0\x01",
         evidence_ms=b"evidence",
         received_ms=_AT_MS,
-        evidence='{"method":"checkbox"}',
+        evidence='{"method":"app"}',
+        acted=True,
+        offers=True,
     ),
     Kind.INBOUND: Inbound("m1", "airline", "airline/main", _NAME, "text", "STOP", _AT_MS, _OTHER, 4),
     Kind.TRYING: Trying(_NAME),

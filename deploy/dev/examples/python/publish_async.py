@@ -33,7 +33,7 @@ async def one_time_code(client: Client) -> None:
 async def list_update(client: Client) -> None:
     """People join a list with proof of their consent; then whoever is on it is told."""
     members = (Member("tel:+12125550123", locale="en"), Member("tel:+12125550124", locale="es"))
-    evidence = Evidence("web form", "Tell me when my flight changes.", "https://example.com/flights")
+    evidence = Evidence("web_form", "Tell me when my flight changes.", "https://example.com/flights")
     joining = optin(Head(source="//airline-ua/app", id=f"optin-{RUN}"), Optin(FLIGHT, "join", members, evidence))
     show(await client.wait(await client.publish(Lane.UPDATE, joining)))
 

@@ -1,20 +1,21 @@
 """What must hold at the end of every schedule: the book, the world and the promises agree."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pyroaring import BitMap
 
-from broker.audience.consent import Consent
+from broker.audience.consent import NEVER, Consent
 from broker.audience.members import Audience
 from broker.journal import Fold
-from schemas.names import Lane
-from schemas.outcome import Decided, Outcome
-from schemas.planned import WorkItem
-from schemas.reasons import Reason, State
+from schemas.outcome import Decided, Members, Outcome
+from schemas.planned import Work, WorkItem
+from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import cells, of_u32s, ranks_of, values_of
-from schemas.wire.header import Kind
+from schemas.wire.header import Kind, body_of
+from tests.pure.schedules.deliver.gateway import Accepted
 from tests.pure.schedules.deliver.owner import change_in, outcome_in
+from tests.pure.schedules.deliver.people import Lists
 from tests.pure.schedules.deliver.world import PAIRS, DeliverWorld
 from tests.pure.schedules.log import Stamped
 
@@ -22,6 +23,10 @@ STOP_BOUND_MS = 100
 """And the frame's own span on top (``not_after``)."""
 SKEW_MS = 1_000
 """More than small errors of clocks add up to within one schedule."""
+
+_UNASKED = frozenset(
+    {Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED, Reason.RECIPIENT_OPTED_OUT}
+)
 
 Key = tuple[bytes, int]
 
@@ -41,6 +46,14 @@ class Book:
         """Requests of which a rank was given up as expired, and when that was appended."""
         self.backwards = 0
         """Valid records that are said to be older than the one before."""
+        self.wrong: list[str] = []
+        """Decisions, and freezes, that the facts which they name do not bear out."""
+        self.lists = Lists(world.audience)
+        self._lane = world.policy.lane
+        self._suppressions = [entry for _, entry in world.stops]
+        """One a record, so that their places are offsets."""
+        self._asked_ms = _asked_ms(world)
+        self._joined_ms = [one.at_ms for one in world.audience.whole]
         self._ordinals = _people_of(world.audience.whole)
         fold, last_ms = Fold(), 0
         for _, at_ms, record in world.journal.whole:
@@ -62,6 +75,7 @@ class Book:
         for members in body.members:
             ordinals = BitMap.deserialize(members.ordinals)
             self.people.setdefault(members.request, [self._ordinals[ordinal] for ordinal in ordinals])
+            self._frozen(members)
         for decided in body.decided:
             self._decided(decided, said_ms, at_ms)
         for answered in body.answered:
@@ -75,14 +89,56 @@ class Book:
             self.history[decided.request, rank].append(status)
             if status == State.SEND:
                 self.sent[sender, self.people[decided.request][rank]].append(said_ms)
+            if status == State.SEND or status in _UNASKED:
+                self._judge(decided, self.people[decided.request][rank], status)
             elif status == Reason.EXPIRED:
                 self.expired.append((decided.request, at_ms))
+
+    def _frozen(self, members: Members) -> None:
+        """Members are those of the list at the offset named, which is not older than the request's own work."""
+        list_id, upto = self.items[members.request].list, members.audience_upto
+        if set(self.people[members.request]) != self.lists.members(list_id, upto):
+            self.wrong.append("the frozen members are not those of the list")
+        asked_ms = self._asked_ms[members.request]
+        if any(at_ms <= asked_ms for at_ms in self._joined_ms[upto + 1 :]):
+            self.wrong.append("frozen without those who had joined before they were asked for")
+
+    def _judge(self, decided: Decided, person: bytes, status: int) -> None:
+        """A decision agrees with list and suppressions as of the offsets that it names."""
+        item = self.items[decided.request]
+        consent = Consent()
+        for entry in self._suppressions[: decided.suppressed_upto + 1]:
+            if entry.recipient == person:
+                consent.apply(entry)
+        returns = self.lists.returns(item.list, person, upto=decided.audience_upto) if item.list else NEVER
+        verdict = consent.verdict(person, "airline", lane=self._lane, list_id=item.list, returns=returns)
+        left = item.rows is None and not self.lists.on(item.list, person, decided.audience_upto)
+        right = verdict or (Reason.NOT_OPTED_IN if left else State.SEND)
+        if status != right:
+            self.wrong.append(f"decided {word_of(status)}, where {word_of(right)} was right")
 
 
 def violations(world: DeliverWorld) -> list[str]:
     """Every broken promise, as a sentence."""
     book = Book(world)
-    return [*_conservation(world.items, book), *_agreement(world, book), *_promises(world), *_limits(book)]
+    stale = [f"a frame left with a view of suppressions that was {age_ms} ms old" for age_ms in world.stale_frames]
+    return [
+        *_conservation(world.items, book),
+        *_agreement(world, book),
+        *_promises(world, book.lists),
+        *_limits(book),
+        *book.wrong,
+        *stale,
+    ]
+
+
+def _asked_ms(world: DeliverWorld) -> dict[bytes, int]:
+    """When each request's work was first appended."""
+    asked: dict[bytes, int] = {}
+    for _, at_ms, record in world.work.whole:
+        for item in body_of(record, Work).items:
+            asked.setdefault(item.request, at_ms)
+    return asked
 
 
 def _people_of(log: Iterable[Stamped]) -> list[bytes]:
@@ -146,10 +202,10 @@ def _limits(book: Book) -> list[str]:
     return found
 
 
-def _promises(world: DeliverWorld) -> list[str]:
+def _promises(world: DeliverWorld, lists: Lists) -> list[str]:
     found: list[str] = []
     told: dict[tuple[bytes, str], int] = {}
-    listed = {item.request: item.rows is None for item in world.items}
+    list_of = {item.request: item.list for item in world.items}
     for one in world.gateway.log:
         if one.at_ms >= one.expires_ms:
             found.append(f"handed off {one.at_ms - one.expires_ms} ms after its expiry")
@@ -157,15 +213,24 @@ def _promises(world: DeliverWorld) -> list[str]:
             if told.get((one.recipient, one.collapse), -1) > one.version:
                 found.append(f"version {one.version} after {told[one.recipient, one.collapse]}")
             told[one.recipient, one.collapse] = max(one.version, told.get((one.recipient, one.collapse), -1))
-        bound = one.at_ms - STOP_BOUND_MS - world.policy.windows.frame_ms
-        consent = Consent()
-        for acknowledged_ms, entry in world.stops:
-            if entry.recipient == one.recipient and acknowledged_ms <= bound:
-                consent.apply(entry)
-        verdict = consent.verdict(one.recipient, "airline", lane=Lane.UPDATE, listed=listed[one.request])
-        if verdict is not None and not _restored(world, one.recipient, bound, one.at_ms):
-            found.append(f"handed off after {verdict.word} was acknowledged")
+        found += _unasked(world, lists, one, list_of[one.request])
     return found
+
+
+def _unasked(world: DeliverWorld, lists: Lists, one: Accepted, list_id: str) -> Iterator[str]:
+    """What a person forbade, or left, so long before a hand-off that it should have been heeded."""
+    bound_ms = one.at_ms - STOP_BOUND_MS - world.policy.windows.frame_ms
+    if list_id and lists.off_throughout(list_id, one.recipient, bound_ms, one.at_ms):
+        yield "handed off after the person had left the list"
+    consent = Consent()
+    for acknowledged_ms, entry in world.stops:
+        if entry.recipient == one.recipient and acknowledged_ms <= bound_ms:
+            consent.apply(entry)
+    # What the person took back within the bound may count, or not yet.
+    returns = lists.returns(list_id, one.recipient, at_ms=one.at_ms) if list_id else NEVER
+    verdict = consent.verdict(one.recipient, "airline", lane=world.policy.lane, list_id=list_id, returns=returns)
+    if verdict is not None and not _restored(world, one.recipient, bound_ms, one.at_ms):
+        yield f"handed off after {verdict.word} was acknowledged"
 
 
 def _restored(world: DeliverWorld, recipient: bytes, after_ms: int, until_ms: int) -> bool:

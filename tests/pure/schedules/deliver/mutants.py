@@ -1,19 +1,27 @@
 """Planted bugs: owners that break one rule of the protocol each. The scheduler has to catch every one of them."""
 
 import contextlib
+import dataclasses
 import pickle
 from collections.abc import Generator, Mapping
 from typing import Final
 
 import msgspec
+from pyroaring import BitMap
 
-from broker.audience.consent import Consent
+from broker.audience.consent import Consent, Returns
+from broker.audience.members import Audience
+from broker.deliver.agenda import Turn
+from broker.deliver.decide import Facts
+from broker.deliver.draft import Draft
 from broker.deliver.engine import Append, Engine
 from broker.deliver.frame import Flight, flight_of, frame_of
+from broker.deliver.gate import StepGate
 from broker.deliver.hearing import members_of
+from broker.deliver.item import Item
 from broker.deliver.limits import PairStamps
 from broker.deliver.state import ShardState
-from schemas.facts import Suppression
+from schemas.facts import AudienceChange, Suppression
 from schemas.outcome import Outcome, Restated
 from schemas.wire.frames import FrameAnswer
 from schemas.wire.header import Kind
@@ -148,6 +156,142 @@ class StaleConsent(Owner):
             yield
 
 
+class _AnyView(Engine):
+    def frame(self, now_ms: int, facts: Facts) -> Flight | None:
+        strict, self.policy = self.policy, msgspec.structs.replace(self.policy, fresh_ms=1 << 40)
+        try:
+            return super().frame(now_ms, facts)
+        finally:
+            self.policy = strict
+
+
+class FramesAnyView(Owner):
+    """STOP barrier: builds a frame behind a view of suppressions of any age; the gateway refuses it when it is too late."""
+
+    engine_type = _AnyView
+
+
+class _NobodyLeaves(Audience):
+    """Somebody's audience, as if everybody were on every list."""
+
+    def __init__(self, audience: Audience) -> None:
+        for slot in Audience.__slots__:
+            setattr(self, slot, getattr(audience, slot))
+
+    def freeze(self, business: str, list_id: str) -> BitMap:  # noqa: ARG002 - whichever list it is
+        return BitMap(range(len(self)))
+
+
+def _without_leavers(facts: Facts) -> Facts:
+    return facts._replace(audience=_NobodyLeaves(facts.audience))
+
+
+class _ForgivingDraft(Draft):
+    __slots__ = ()
+
+    def decide(self, turn: Turn) -> None:
+        honest = self.rules
+        self.rules = honest._replace(facts=_without_leavers(honest.facts))
+        super().decide(turn)
+        self.rules = honest
+
+
+class _HastyDraft(Draft):
+    __slots__ = ()
+
+    def freeze(self, item: Item) -> bool:
+        honest = self.rules
+        self.rules = honest._replace(facts=honest.facts._replace(audience_fresh_ms=1 << 62))
+        frozen = super().freeze(item)
+        self.rules = honest
+        return frozen
+
+
+def _as(kind: type[Draft], draft: Draft) -> Draft:
+    """The same record in the making, made otherwise."""
+    return kind(*(getattr(draft, field.name) for field in dataclasses.fields(draft)))
+
+
+class _DecidesForLeavers(Engine):
+    def _work(self, draft: Draft, gate: StepGate) -> None:
+        super()._work(_as(_ForgivingDraft, draft), gate)
+
+
+class DecidesForLeavers(Owner):
+    """Section 1.5: whoever was a member when the list was frozen is one when it is decided."""
+
+    engine_type = _DecidesForLeavers
+
+
+class _FramesForLeavers(Engine):
+    def frame(self, now_ms: int, facts: Facts) -> Flight | None:
+        return super().frame(now_ms, _without_leavers(facts))
+
+
+class FramesForLeavers(Owner):
+    """Section 1.5: nobody is asked again whether they are on the list when the frame is built."""
+
+    engine_type = _FramesForLeavers
+
+
+class _FreezesAtOnce(Engine):
+    def _work(self, draft: Draft, gate: StepGate) -> None:
+        super()._work(_as(_HastyDraft, draft), gate)
+
+
+class FreezesAtOnce(Owner):
+    """Section 1.5: members are frozen before the audience is read to the time when the work was taken."""
+
+    engine_type = _FreezesAtOnce
+
+    def tail(self) -> Steps:
+        while True:
+            if self.world.rng.random() < 0.2:
+                self.poll()
+            yield
+
+
+class _EverybodyActed(Audience):
+    __slots__ = ()
+
+    def apply(self, change: AudienceChange, offset: int) -> None:
+        super().apply(msgspec.structs.replace(change, acted=True, offers=True), offset)
+
+
+class ImportsTakeStopsBack(Owner):
+    """Section 1.7: an import counts as an act of the person."""
+
+    audience_type = _EverybodyActed
+
+
+class _NobodyActed(Audience):
+    __slots__ = ()
+
+    def apply(self, change: AudienceChange, offset: int) -> None:
+        super().apply(msgspec.structs.replace(change, acted=False), offset)
+
+
+class StopsAreForEver(Owner):
+    """Section 1.7: whoever joins again after a STOP is refused all the same."""
+
+    audience_type = _NobodyActed
+
+
+class _LatestActOnly(Audience):
+    __slots__ = ()
+
+    def returns(self, business: str, list_id: str, ordinal: int) -> Returns:
+        members = self._lists.get((business, list_id))
+        stamp = -1 if members is None else members.stamps.get(ordinal, -1)
+        return super().returns(business, list_id, ordinal) if stamp & 3 in (1, 2) else Returns()
+
+
+class ForgetsOlderActs(Owner):
+    """Rule 2: an import after an opt-in makes it forgotten, so that the order of the log decides."""
+
+    audience_type = _LatestActOnly
+
+
 class TakesLostForAccepted(Owner):
     """Rule 10: a lost answer counts as accepted."""
 
@@ -169,5 +313,12 @@ MUTANTS: Final[Mapping[str, type[Owner]]] = {
     "row 24: decisions go back in time": GoesBackInTime,
     "rule 3: commits before taking over": CommitsEarly,
     "STOP barrier: a stale tail is believed fresh": StaleConsent,
+    "STOP barrier: a frame is built behind any view": FramesAnyView,
+    "section 1.5: decides for those who left": DecidesForLeavers,
+    "section 1.5: frames for those who left": FramesForLeavers,
+    "section 1.5: freezes before those who joined are read": FreezesAtOnce,
+    "section 1.7: an import takes a STOP back": ImportsTakeStopsBack,
+    "section 1.7: nothing takes a STOP back": StopsAreForEver,
+    "section 1.7: an act is forgotten after an import": ForgetsOlderActs,
     "rule 10: a lost answer is taken for accepted": TakesLostForAccepted,
 }

@@ -37,10 +37,13 @@ def change_in(record: bytes) -> AudienceChange:
 class Owner(JournalOwner):
     """The memory of one process for one shard."""
 
+    engine_type = Engine
+    audience_type = Audience
+
     def __init__(self, world: DeliverWorld, runner: Runner, number: int) -> None:
         super().__init__(world, runner, number, world.journal)
         self.world = world
-        self.consent, self.audience = Consent(), Audience()
+        self.consent, self.audience = Consent(), self.audience_type()
         self.suppressed_upto = -1
         self.fresh_ms = 0
         self.state = ShardState(world.policy, self.audience)
@@ -129,13 +132,20 @@ class Owner(JournalOwner):
                 engine.claimed(self.clock())
             flight = engine.frame(self.clock(), self.facts())
             if flight is not None:
+                self.note_age()
                 self.runner.tasks.append(self.send(engine, flight))
             self.commit()
+
+    def note_age(self) -> None:
+        """Keep how old the view of suppressions is with which a frame leaves; a clock that is behind cannot know."""
+        age_ms = self.world.now - self.fresh_ms
+        if age_ms > self.world.policy.fresh_ms and self.runner.skew_ms >= 0:
+            self.world.stale_frames.append(age_ms)
 
     def engaged(self) -> Engine:
         """The engine over the folded state."""
         assert self.ownership is not None
-        return Engine(
+        return self.engine_type(
             self.world.policy,
             self.state,
             epoch=self.ownership.epoch,

@@ -5,7 +5,7 @@ import random
 import msgspec
 
 from broker.deliver.policy import DeliverPolicy, PairLimit
-from schemas.facts import Suppression, Suppressions
+from schemas.facts import Scope, Suppression, Suppressions
 from schemas.names import Lane
 from schemas.planned import Work, WorkItem
 from schemas.topics import WINDOWS
@@ -25,6 +25,7 @@ PAIRS = PairLimit(per_minute=600, burst=2)
 LISTS = ("A", "B")
 FACTS = ("gate", "belt", "*")
 PEOPLE = range(1000, 1010)
+_SCOPES = (Scope.MARKETING, Scope.MARKETING, Scope.LIST, Scope.LIST, Scope.ALL, Scope.BLOCK)
 
 _STOP = Header(Kind.SUPPRESSION, Lane.UPDATE, 0, 0, 0)
 
@@ -41,10 +42,13 @@ class DeliverWorld(World):
         self.people = [name(number) for number in PEOPLE]
         self.stops: list[tuple[int, Suppression]] = []
         self.items: list[WorkItem] = []
+        self.stale_frames: list[int] = []
+        """Ages of the view of suppressions of frames that left with an older one than is allowed."""
         self.images: dict[int, tuple[int, bytes]] = {}
         """What an owner folds from an offset on: up to where, and its memory then."""
         windows = msgspec.structs.replace(WINDOWS[Lane.UPDATE], fold_ms=FOLD_MS, frame_ms=300)
-        base = DeliverPolicy.of(Lane.UPDATE, 0, b"ref")
+        # The lanes differ in what a plain stop forbids; everything else of these schedules is the same in both.
+        base = DeliverPolicy.of(self.rng.choice((Lane.UPDATE, Lane.CAMPAIGN)), 0, b"ref")
         self.policy = msgspec.structs.replace(base, windows=windows, chunk=4, pair_limit=PAIRS)
         for list_id in LISTS:
             self.churn(list_id, join=True)
@@ -74,18 +78,27 @@ class DeliverWorld(World):
     def churn(self, list_id: str, *, join: bool) -> None:
         """People join or leave a list."""
         people = self.rng.sample(PEOPLE, self.rng.randint(1, 6))
-        body = change(list_id, people, join=join, at_ms=self.now - self.rng.choice((0, 0, 500)))
+        body = change(
+            list_id,
+            people,
+            join=join,
+            at_ms=self.now - self.rng.choice((0, 0, 500)),
+            acted=self.rng.random() < 0.6,
+            offers=self.rng.random() < 0.5,
+        )
         self.audience.append(self.now, pack(Header(Kind.AUDIENCE, Lane.UPDATE, 0, 0, self.now), body))
 
     def stop(self) -> None:
-        """A person says STOP, STOP ALL or blocks, or takes it back; the webhook's append is acknowledged now."""
+        """A person stops offers, a list or all, or blocks, or takes it back; the webhook's append is acknowledged now."""
+        scope, revoke = self.rng.choice(_SCOPES), self.rng.random() < 0.85
         entry = Suppression(
             self.rng.choice(self.people),
             "airline",
-            self.rng.choice((1, 1, 2, 3)),
-            revoke=self.rng.random() < 0.85,
+            scope,
+            revoke=revoke,
             evidence_ms=self.now - self.rng.choice((0, 0, 800)),
             received_ms=self.now,
+            list=self.rng.choice(LISTS) if scope is Scope.LIST and revoke else "",
         )
         self._say(entry)
         if entry.revoke and self.rng.random() < 0.2:  # what the person allowed before the STOP is told again after it

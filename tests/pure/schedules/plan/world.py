@@ -29,7 +29,7 @@ RATES: Final = {"airline/main": 100, "airline/slow": 1}
 _ELSEWHERE: Final = next(
     name for name in map("shop-{}".format, range(99)) if partition_of(name.encode(), SHARDS) != PARTITION
 )
-_PROOF: Final = {"method": "form", "wording": "Tell me about my flights", "source": "app"}
+_PROOF: Final = {"method": "web_form", "wording": "Tell me about my flights", "source": "app"}
 
 
 def address(person: int) -> str:
