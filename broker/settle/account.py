@@ -7,6 +7,8 @@ import msgspec
 
 from broker.heartbeat import is_heartbeat
 from broker.settle.lattice import Ranks, bounds_of
+from broker.settle.outlook import Outlook, outlook_of
+from broker.settle.policy import SettlePolicy
 from broker.settle.progress import Tally, first_open, words_of
 from schemas.facts import ReceiptRun, ReceiptStatus
 from schemas.names import NAME_BYTES, text_of
@@ -53,6 +55,10 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     """If nothing happens until then it goes to the shelf; 0 while it is not closed."""
     labels: dict[str, str] = {}
     traceparent: str = ""
+    per_s: int = 0
+    """Messages a second of the sender's slots; 0: it needs none."""
+    begun_ms: int = 0
+    """When its members were settled and it could begin."""
 
     @classmethod
     def of(cls, opened: Opened) -> "Account":
@@ -74,15 +80,18 @@ class Account(msgspec.Struct, array_like=True, gc=False):
             recipients=b"" if item.rows is None else item.rows.recipients,
             labels=terms.labels,
             traceparent=terms.trace,
+            per_s=item.per_s,
+            begun_ms=max(item.start_ms, opened.taken_ms),
         )
         if item.rows is not None:
             account.ranks = Ranks.of(len(item.rows))
             account.times = [opened.taken_ms] * len(item.rows)
         return account
 
-    def freeze(self, members: Members) -> None:
+    def freeze(self, members: Members, at_ms: int) -> None:
         """The members of a list are known: there are so many ranks."""
         self.ranks = Ranks.of(members.count)
+        self.begun_ms = max(self.begun_ms, at_ms)
 
     # -- joins: each needs the ranks to be known
 
@@ -142,8 +151,11 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         """Whether all these ranks exist here."""
         return self.ranks is not None and bounds_of(intervals)[1] <= self.ranks.count
 
-    def status(self, tally: Tally, shard: int, now_ms: int) -> Status:
+    def status(self, tally: Tally, policy: SettlePolicy, now_ms: int) -> Status:
         """What the business is told."""
+        people, outlook = sum(tally.counts.values()), Outlook()
+        if self.per_s:
+            outlook = outlook_of(people, tally.owed, self, policy.shards, now_ms)
         return Status(
             request=_text_of(self.request),
             source=self.source,
@@ -151,11 +163,15 @@ class Account(msgspec.Struct, array_like=True, gc=False):
             state="closed" if self.closed() else "running",
             seq=tally.seq,
             at_ms=now_ms,
-            shard=shard,
+            shard=policy.shard,
             counts=dict(tally.counts),
             recipients=tuple(self.rank(rank) for rank in range(len(self.times or ()))),
             labels=self.labels,
             traceparent=self.traceparent,
+            people=people,
+            rate_per_s=self.per_s,
+            eta_ms=outlook.eta_ms,
+            unreached=outlook.unreached,
         )
 
     def rank(self, rank: int) -> RecipientStatus:

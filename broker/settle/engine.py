@@ -127,7 +127,7 @@ class Settle:
         match section:
             case Members():
                 if account.ranks is None:
-                    account.freeze(section)
+                    account.freeze(section, at_ms)
                     self._replay(section.request)
             case Decided():
                 account.decided(section, at_ms)
@@ -240,7 +240,7 @@ class Settle:
         tally = tally_of(account.ranks, over=account.over)
         if (tally.news or account.times is None) and tally.seq != account.spoken_seq:
             account.spoken_seq, account.spoken_ms = tally.seq, now_ms
-            out.statuses.append((account.business, account.status(tally, self.policy.shard, now_ms)))
+            out.statuses.append((account.business, account.status(tally, self.policy, now_ms)))
 
     # -- endings
 

@@ -7,6 +7,7 @@ import msgspec
 from broker.settle.horizon import QUIET_MS
 from schemas.facts import Charge
 from schemas.status import Status
+from schemas.topics import SHARDS
 
 
 class SettlePolicy(msgspec.Struct, frozen=True):
@@ -22,6 +23,8 @@ class SettlePolicy(msgspec.Struct, frozen=True):
     quarantine_limit: int = 65_536
     calm_ms: int = 60_000
     """A closed request of few recipients goes to the shelf when nothing has happened to it for so long."""
+    shards: int = SHARDS
+    """Over how many shards a sender's rate is spread."""
 
     @property
     def quiet_ms(self) -> int:

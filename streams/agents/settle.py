@@ -54,7 +54,8 @@ class SettleShard:
         self.wake = Wake(SETTLING_BEAT_MS)
 
     def _fresh(self, since_ms: int = 0) -> Settle:
-        return Settle(SettlePolicy(self._shard, self._parts.windows.settle_ms), self._parts.registry.cards, since_ms)
+        policy = SettlePolicy(self._shard, self._parts.windows.settle_ms, shards=self._parts.settings.shards)
+        return Settle(policy, self._parts.registry.cards, since_ms)
 
     def deliver(self, record: Delivered) -> None:
         """A record of ``outcomes`` or ``receipts``; kept until the rebuild is done."""

@@ -83,6 +83,7 @@ def _merged(latest: Status, words: dict[int, Status]) -> Status:
     if not parts:
         return latest
     shards = max(word.shards for word in words.values())
+    told = sum(word.people for word in parts)
     done = 0 < shards <= sum(word.state == CLOSED for word in parts)
     return msgspec.structs.replace(
         latest,
@@ -93,6 +94,10 @@ def _merged(latest: Status, words: dict[int, Status]) -> Status:
         shards=shards,
         counts=_summed(word.counts for word in parts),
         recipients=_people(parts),
+        people=told if len(parts) == shards else max(told, *(word.people for word in words.values())),
+        rate_per_s=max(word.rate_per_s for word in words.values()),
+        eta_ms=max(word.eta_ms for word in parts),
+        unreached=sum(word.unreached for word in parts),
     )
 
 
