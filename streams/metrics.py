@@ -198,6 +198,12 @@ GATEWAY_CODES: Final = Counter(
 GATEWAY_SECONDS: Final = Histogram(
     REGISTRY, "fanfare_gateway_seconds", "From a frame to its answer.", LANE, bounds=FAST_S
 )
+GATEWAY_CLOCK: Final = Gauge(
+    REGISTRY,
+    "fanfare_gateway_clock_ahead_seconds",
+    "How far the gateway's clock is surely ahead of this process's (negative: behind), by the times of its answers.",
+    LANE,
+)
 FRAME_MESSAGES: Final = Histogram(REGISTRY, "fanfare_frame_messages", "Messages in a frame.", LANE, bounds=SIZES)
 
 POSTS: Final = Counter(

@@ -139,6 +139,11 @@ def suppressed(entries: Iterable[Suppression]) -> None:
         metrics.SUPPRESSED.of(Scope(entry.scope).name.lower(), "revoke").inc()
 
 
+def clock_compared(lane: Lane, ahead_ms: int) -> None:
+    """Show how far the gateway's clock is ahead."""
+    metrics.GATEWAY_CLOCK.of(lane.word).set(ahead_ms / 1000)
+
+
 def handed_off(lane: Lane, state: ShardState, flight: Flight, answer: FrameAnswer, seconds: float) -> None:
     """The gateway answered a frame."""
     word = lane.word

@@ -211,6 +211,7 @@ class DeliverShard:
             faults.point("deliver.frame")
             engine.answered(flight, answer, clock.now_ms())
             self._last_answer = "taken"
+            watch.clock_compared(self.policy.lane, engine.gateway_clock.ahead_ms)
             watch.handed_off(self.policy.lane, self.state, flight, answer, _seconds_since(started_ms))
             self._requests.handed_off(self.state, self.policy.shard, flight, answer)
         except Fenced:

@@ -78,6 +78,12 @@ OVERVIEW: Final = (
         (("lane:fanfare_suppressions_age_seconds:max", "{{lane}}"),),
     ),
     Panel(
+        "Clocks of gateway and workers",
+        "By how much they differ at least.",
+        "s",
+        (("lane:fanfare_gateway_clock_off_seconds:max", "{{lane}}"),),
+    ),
+    Panel(
         "Dead letters",
         "Records set aside because nobody could be told, a second.",
         "cps",

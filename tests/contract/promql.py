@@ -18,7 +18,7 @@ _TOKENS = re.compile(
 )
 _MATCHER = re.compile(r'\s*(?P<label>\w+)\s*(?P<how>=~|!~|!=|=)\s*"(?P<value>(?:[^"\\]|\\.)*)"\s*,?')
 FUNCTIONS = re.compile(
-    "absent|count|histogram_quantile|last_over_time|max|max_over_time|min|min_over_time|rate|sum|vector"
+    "abs|absent|count|histogram_quantile|last_over_time|max|max_over_time|min|min_over_time|rate|sum|vector"
 )
 
 

@@ -229,6 +229,11 @@ FAULTS: Final = (
             "FanfareInputStuck": "nothing is decided meanwhile",
         },
     ),
+    Planted(
+        "FanfareGatewayClockOff",
+        "the gateway's clock of updates is set 1.5 s ahead",
+        gateway_fault(Lane.UPDATE, Fault(FaultKind.SKEW, ms=1_500)),
+    ),
     Planted("FanfareDeadLetters", f"{_GARBAGE_A_SECOND} records a second on requests.update are no event", garbage),
     Planted(
         "FanfareOperatorNeeded",
