@@ -24,7 +24,7 @@ class Paced(Protocol):
 
 
 def outlook_of(people: int, owed: int, request: Paced, shards: int, now_ms: int) -> Outlook:
-    """Returns the outlook of ``people`` of whom ``owed`` are not told, at the shard's part of the rate or slower if it went slower.
+    """Returns the outlook of ``people`` of whom ``owed`` are not told, at the shard's part of the rate, or as slowly as it went.
 
     Slower is what shares its number with others, or was held back. Faster than its rate it cannot be.
     """

@@ -83,10 +83,9 @@ def _merged(latest: Status, words: dict[int, Status]) -> Status:
     if not parts:
         return latest
     shards = max(word.shards for word in words.values())
-    told = sum(word.people for word in parts)
     done = 0 < shards <= sum(word.state == CLOSED for word in parts)
     return msgspec.structs.replace(
-        latest,
+        _paced(latest, words, parts, shards),
         shard=PLAN,
         state=CLOSED if done else "running",
         seq=sum(word.seq for word in words.values()),
@@ -94,7 +93,15 @@ def _merged(latest: Status, words: dict[int, Status]) -> Status:
         shards=shards,
         counts=_summed(word.counts for word in parts),
         recipients=_people(parts),
-        people=told if len(parts) == shards else max(told, *(word.people for word in words.values())),
+    )
+
+
+def _paced(latest: Status, words: dict[int, Status], parts: list[Status], shards: int) -> Status:
+    """Put the outlook together: before all shards have reported, plan's word about the people counts if it is the higher one."""
+    people = sum(word.people for word in parts)
+    return msgspec.structs.replace(
+        latest,
+        people=people if len(parts) == shards else max(people, *(word.people for word in words.values())),
         rate_per_s=max(word.rate_per_s for word in words.values()),
         eta_ms=max(word.eta_ms for word in parts),
         unreached=sum(word.unreached for word in parts),
