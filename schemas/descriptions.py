@@ -130,7 +130,7 @@ _REGISTRY: Final[Mapping[str, Sentences]] = {
         "category": "`authentication`, `utility` or `marketing`; price, consent and lane follow from it.",
         "parameters": "Its slots. Every one must be filled.",
         "texts": "Language (two letters) to text with `{named}` slots.",
-        "default_language": "For people whose language it does not speak.",
+        "default_language": "For people whose language it does not speak, or who named none; Fanfare chooses, not the gateway.",
         "business": "Who may use it; `*` is everybody.",
         "version": "Of the text; fixed for a request when it is accepted.",
         "active": "Switched off, it may not be used.",

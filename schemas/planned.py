@@ -42,6 +42,8 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
     labels: dict[str, str] = {}
     test: bool = False
     """Never bills; heartbeats set it, too."""
+    languages: str = ""
+    """What the template speaks, two letters each, the default first; empty: accepted by a release that did not fix it."""
 
 
 class Rows(msgspec.Struct, frozen=True, array_like=True):

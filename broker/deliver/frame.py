@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from broker.deliver.decide import Rules, forbidden, leavers, whole_refusal
-from broker.deliver.item import Item, People
+from broker.deliver.item import Item
 from broker.deliver.state import ShardState
+from broker.languages import spoken
 from schemas.names import fact_key, text_of
 from schemas.outcome import Answered, Decided
 from schemas.reasons import Reason, State
@@ -156,7 +157,7 @@ def _section(item: Item, part: Part, rules: Rules) -> Section:
         ranks=tuple(pairs(intervals_of(part.ranks))),
         recipients=_b64(people.recipients),
         addresses=_b64(people.addresses),
-        locales=_b64(_locales(people)),
+        locales=_b64(spoken(people.locales, terms.languages)),
         attempt=part.attempt,
         params=terms.params,
         params_each=_params_each(item, part.ranks),
@@ -169,11 +170,6 @@ def _section(item: Item, part: Part, rules: Rules) -> Section:
 
 def _b64(column: bytes) -> str:
     return base64.b64encode(column).decode()
-
-
-def _locales(people: People) -> bytes:
-    first = people.locales[:2]
-    return first if people.locales == first * (len(people.locales) // 2) else people.locales
 
 
 def _params_each(item: Item, ranks: Sequence[int]) -> tuple[dict[str, str], ...]:

@@ -10,6 +10,7 @@ import msgspec
 
 from broker.audience.sizes import ListSizes
 from broker.heartbeat import is_heartbeat
+from broker.languages import languages_of
 from broker.plan.admit import Notice
 from broker.plan.params import fill
 from broker.plan.parties import Parties, parties_of
@@ -138,7 +139,7 @@ def _grant(notice: Notice, *, registry: Registry, policy: PlanPolicy, now_ms: in
     view = _outlook(notice, parties.sender, reservation, policy=policy, owed=owed)
     if not people:
         return _Grant(terms, None, reservation, view)
-    rows = rows_of(people, filled.own, default_language=parties.template.default_language, policy=policy)
+    rows = rows_of(people, filled.own, languages=terms.languages, policy=policy)
     return _Grant(terms, rows, reservation, view)
 
 
@@ -203,4 +204,5 @@ def _terms(notice: Notice, parties: Parties, *, expires_ms: int, keep_ms: int, p
         version=-1 if body.version is None else body.version,
         labels=body.labels,
         test=body.test,
+        languages=languages_of(parties.template),
     )

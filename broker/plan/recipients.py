@@ -14,7 +14,7 @@ import phonenumbers
 
 from broker.plan.policy import PlanPolicy
 from schemas.names import RecipientId, recipient_id
-from schemas.planned import Rows
+from schemas.planned import LOCALE_WIDTH, Rows
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import MAX_RECIPIENTS, Member, Params, Recipient
@@ -103,14 +103,16 @@ def people_of(recipients: Sequence[Recipient]) -> tuple[Person, ...] | Refusal:
     return tuple(people.values())
 
 
-def rows_of(
-    people: Sequence[Person], own: Sequence[dict[str, str]], *, default_language: str, policy: PlanPolicy
-) -> Rows:
-    """People as columns, addresses sealed. ``own`` are the parameters of each on top of the common ones."""
+def rows_of(people: Sequence[Person], own: Sequence[dict[str, str]], *, languages: str, policy: PlanPolicy) -> Rows:
+    """People as columns, addresses sealed. ``own`` are the parameters of each on top of the common ones.
+
+    ``languages`` are those of the template; who names another, or none, is told in the first (:mod:`broker.languages`).
+    """
+    known = [languages[at : at + LOCALE_WIDTH] for at in range(0, len(languages), LOCALE_WIDTH)]
     return Rows(
         b"".join([identify(person, policy) for person in people]),
         b"".join([policy.address_book.seal(person.address) for person in people]),
-        "".join([person.language or default_language for person in people]).encode(),
+        "".join([person.language if person.language in known else known[0] for person in people]).encode(),
         u16s([person.market for person in people]),
         tuple(own) if any(own) else (),
     )

@@ -122,8 +122,6 @@ class Phones:
         sender = self._registered.senders.get(message.sender)
         template = message.template
         language = message.language
-        if template is not None and language not in template.texts:
-            language = template.default_language
         return Shown(
             at_ms=message.at_ms,
             phone=self._masked(message.address),

@@ -60,6 +60,13 @@ class Rows:
             return self._locales.decode("latin-1")
         return self._locales[position * LOCALE_WIDTH : (position + 1) * LOCALE_WIDTH].decode("latin-1")
 
+    @cached_property
+    def languages(self) -> frozenset[str]:
+        """Every language of the section."""
+        column = self._locales
+        cells = {column[at : at + LOCALE_WIDTH] for at in range(0, len(column), LOCALE_WIDTH)}
+        return frozenset(cell.decode("latin-1") for cell in cells)
+
     def params(self, position: int) -> dict[str, str]:
         """The parameters at ``position``: the section's, and the row's own on top."""
         each = self.section.params_each

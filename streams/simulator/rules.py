@@ -79,10 +79,12 @@ class Rules:
 
     def _template(self, asked: Asked) -> Refusals:
         template = self.template_of(asked.rows)
-        if template is None or template.default_language not in template.texts:
+        if template is None:
             return _all(asked, Code.TEMPLATE_MISSING)
         if not template.active:
             return _all(asked, Code.TEMPLATE_PAUSED)
+        if untold := _untold(asked, template):
+            return untold
         slots = {parameter.name for parameter in template.parameters}
         section = asked.rows.section
         if not section.params_each:
@@ -152,6 +154,14 @@ def _past_its_time(asked: Asked) -> Refusals:
     if asked.now_ms > asked.rows.section.expires_ms:
         return _all(asked, Code.EXPIRED)
     return _NONE
+
+
+def _untold(asked: Asked, template: Template) -> Refusals:
+    """Returns the refusals of people in whose language there is no text: what to say instead is the sender's choice."""
+    if asked.rows.languages <= template.texts.keys():
+        return _NONE
+    untold = (at for at in asked.open if asked.rows.locale(at) not in template.texts)
+    return {at: Refused(at, Code.TEMPLATE_MISSING) for at in untold}
 
 
 def _all(asked: Asked, code: Code) -> Refusals:

@@ -1,5 +1,7 @@
 """Deliver's step function: what is appended, what is handed off, and that a fold knows all that the owner knew."""
 
+import base64
+
 import msgspec
 import pytest
 
@@ -432,3 +434,26 @@ def test_poison_is_worked_on_alone_and_given_up_after_two_tries() -> None:
     bench.run()
     assert decided(bench, 1) == [Reason.CRASHED_WORKER]
     assert bench.sent == []
+
+
+LANGUAGES = (
+    ("what the template speaks stays", b"deen", "ende", b"deen"),
+    ("what it does not speak, and no language, is the default", b"fr\0\0de", "ende", b"enende"),
+    ("everybody alike is said once", b"frfr", "ende", b"en"),
+    ("a release that fixed no languages is not corrected", b"frde", "", b"frde"),
+)
+
+
+@pytest.mark.parametrize(("row", "locales", "languages", "told"), LANGUAGES, ids=[row[0] for row in LANGUAGES])
+def test_the_broker_chooses_the_language(row: str, locales: bytes, languages: str, told: bytes) -> None:
+    """People of a list are told in a language that the template speaks, or in its default; the gateway has no say."""
+    bench = Bench()
+    people = list(range(1, len(locales) // 2 + 1))
+    bench.audience.apply(msgspec.structs.replace(change("L", people), locales=locales), 0)
+    bench.take(listed(1, "L", languages=languages))
+    for _ in range(3):
+        bench.append()
+    flight = bench.send()
+    assert flight is not None
+    assert flight.frame is not None
+    assert base64.b64decode(flight.frame.sections[0].locales) == told

@@ -232,22 +232,25 @@ def _accepted(bench: Bench, whole: dict[str, Any]) -> Terms:
 
 
 def test_rows_hold_who_and_in_which_language_and_market() -> None:
-    """Columns in the order of the request; the template's default language where none was named; somebody twice is one."""
+    """Columns in the order of the request; the template's default where no language of it was named; somebody twice is one."""
     people = [
         {"address": address(1), "locale": "en-GB"},
         {"address": "tel:+447123456789"},
         {"address": address(1), "locale": "en-GB"},
+        {"address": address(2), "locale": "de"},
         {"address": "tel:+919876543210", "locale": "hi", "params": {"flight": "e\u0301"}},
     ]
     (entry,) = Bench().decide(given(data(to={"recipients": people}))).journal
     rows = entry.rows
     assert rows is not None
-    addresses = [address(1), "tel:+447123456789", "tel:+919876543210"]
+    addresses = [address(1), "tel:+447123456789", address(2), "tel:+919876543210"]
     assert cells(rows.recipients, 16) == [recipient_id(PEPPER, each) for each in addresses]
     assert [BOOK.open(cell) for cell in cells(rows.addresses, 33)] == addresses
-    assert rows.locales == b"enesHI".lower()
-    assert of_u16s(rows.markets) == (1, 44, 91)
-    assert rows.params == ({}, {}, {"flight": "\u00e9"}), "parameters in normal form C, of those who have their own"
+    assert rows.locales == b"enesesHI".lower()
+    assert entry.terms is not None
+    assert entry.terms.languages == "esenhi"
+    assert of_u16s(rows.markets) == (1, 44, 1, 91)
+    assert rows.params == ({}, {}, {}, {"flight": "\u00e9"}), "parameters in normal form C, of those who have their own"
 
 
 def test_a_business_speaks_its_own_template_before_everybodys() -> None:

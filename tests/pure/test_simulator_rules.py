@@ -47,8 +47,8 @@ def code_section(number: int = 1, *, sealed: str | None = None, **fields: Any) -
     ("why", "fields", "code"),
     [
         ("as it should be", {}, None),
-        ("a language that the template lacks falls back to its default", {"locales": locales("de")}, None),
-        ("one language a person", {"locales": locales("en", "es", "hi")}, None),
+        ("a language that the template lacks", {"locales": locales("de")}, Code.TEMPLATE_MISSING),
+        ("one language a person", {"locales": locales("en", "es", "en")}, None),
         ("past its expiry", {"expires_ms": NOW_MS - 1}, Code.EXPIRED),
         ("an unknown template", {"template": "nix"}, Code.TEMPLATE_MISSING),
         ("an unknown version", {"template_version": 7}, Code.TEMPLATE_MISSING),

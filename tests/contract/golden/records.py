@@ -53,6 +53,7 @@ _TERMS: Final = Terms(
     version=9,
     labels={"team": "ops"},
     test=True,
+    languages="enes",
 )
 _ROWS: Final = Rows(_NAME + _OTHER, bytes(33) + b"\1" * 33, b"ende", b"\0\x01\0\x31", ({}, {"seat": "1A"}))
 _ITEM: Final = WorkItem(_NAME, _TERMS, _ROWS, "", _AT_MS, 300)
