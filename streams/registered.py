@@ -1,13 +1,19 @@
-"""The registry as it stands now, for clients and commands; and following it, for programs that run on."""
+"""The registry and the sizes of lists as they stand now, for clients and commands; and following it, for programs that run on."""
 
 from collections.abc import Sequence
 
+import msgspec
+
+from broker.audience.sizes import ListSizes
 from broker.registry import Registry, UnreadableEntryError
 from schemas import topics
+from schemas.list_sizes import ListSize
 from streams.kafka.reader import LogRecord
 from streams.kafka.scan import scan
 from streams.kafka.tail import REGISTRY_WAIT_MS, ApplyBatch, Tail
 from streams.log import Event, log
+
+_sizes = msgspec.json.Decoder(ListSize)
 
 
 async def read_registry(bootstrap: str) -> Registry:
@@ -20,6 +26,16 @@ async def read_registry(bootstrap: str) -> Registry:
             except UnreadableEntryError:
                 continue
     return registry
+
+
+async def read_sizes(bootstrap: str) -> ListSizes:
+    """Fold the ``audience.sizes`` topic up to its end; raises ``ScanError``."""
+    sizes = ListSizes()
+    async for bite in scan(bootstrap, topics.SIZES):
+        for record in bite:
+            if record.value is not None:
+                sizes.apply(_sizes.decode(record.value))
+    return sizes
 
 
 def registry_tail(bootstrap: str, registry: Registry, *, component: str) -> Tail:

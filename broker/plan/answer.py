@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from broker.letters import attempt_of
 from broker.plan.inputs import PlanInput
 from broker.plan.policy import PlanPolicy
-from broker.plan.reserve import unreached
+from broker.plan.reserve import Outlook, unreached
 from schemas import topics
 from schemas.names import Lane, text_of
 from schemas.planned import Planned, Terms
@@ -67,7 +67,7 @@ class Named(msgspec.Struct, frozen=True):
 def verdict_answer(entry: Planned, terms: Terms, shards: int) -> Answer:
     """The answer that an appended verdict makes: a pure function of the entry."""
     accepted = entry.verdict == 0
-    missed = unreached(entry.people, entry.per_s, entry.through_ms, terms.expires_ms) if accepted else 0
+    view = Outlook(entry.per_s, entry.people, entry.through_ms)
     status = Status(
         request=text_of(entry.name),
         source=terms.source,
@@ -77,23 +77,27 @@ def verdict_answer(entry: Planned, terms: Terms, shards: int) -> Answer:
         at_ms=entry.decided_ms,
         shards=shards,
         reason="" if accepted else Reason(entry.verdict).word,
-        detail=_outlook(entry, missed) if accepted else entry.detail,
+        detail=pace_sentence(view, terms.expires_ms, entry.decided_ms) if accepted else entry.detail,
         retry_at_ms=0 if accepted else entry.start_ms,
         labels=terms.labels,
         traceparent=terms.trace,
         people=entry.people,
         rate_per_s=entry.per_s,
         eta_ms=entry.through_ms,
-        unreached=missed,
+        unreached=unreached(view, terms.expires_ms) if accepted else 0,
     )
     return Answer(terms.business, status)
 
 
-def _outlook(entry: Planned, missed: int) -> str:
+def pace_sentence(view: Outlook, expires_ms: int, now_ms: int) -> str:
     """Says when a request that takes a while will be through, and how many it cannot reach before it expires."""
-    if not entry.through_ms:
+    if not view.per_s:
         return ""
-    through = f"{entry.people:,} people at {entry.per_s:,} a second: through at about {instant(entry.through_ms)}."
+    if not view.people:
+        most = max(0, expires_ms - now_ms) * view.per_s // 1_000
+        return f"It goes out at {view.per_s:,} a second: {most:,} people can be told before it expires."
+    through = f"{view.people:,} people at {view.per_s:,} a second: through at about {instant(view.through_ms)}."
+    missed = unreached(view, expires_ms)
     late = f" {missed:,} of them cannot be told before it expires: give it more time, or ask for a higher rate."
     return through + (late if missed else "")
 

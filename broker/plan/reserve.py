@@ -75,7 +75,7 @@ def outlook(people: int, rate: Rate, *, listed: bool, start_ms: int, through_ms:
     return Outlook(rate.per_s, people, ends_ms)
 
 
-def unreached(people: int, per_s: int, through_ms: int, expires_ms: int) -> int:
-    """Returns how many of ``people`` a request that is through at ``through_ms`` cannot reach before it expires."""
-    late_ms = through_ms - expires_ms
-    return min(people, -(-late_ms * per_s // 1000)) if late_ms > 0 else 0
+def unreached(view: Outlook, expires_ms: int) -> int:
+    """Returns how many people a request cannot reach before it expires, at its rate."""
+    late_ms = view.through_ms - expires_ms
+    return min(view.people, -(-late_ms * view.per_s // 1000)) if late_ms > 0 else 0

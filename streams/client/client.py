@@ -10,6 +10,7 @@ from typing import Final, Self, TypeAlias
 
 import msgspec
 
+from broker.audience.sizes import ListSizes
 from broker.contract.fault import Fault
 from broker.registry import Registry
 from schemas import topics
@@ -32,7 +33,7 @@ from streams.client.window import Window
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import CONNECT_S, DEADLINE_S, Publisher, PublishError
 from streams.kafka.scan import ScanError
-from streams.registered import read_registry
+from streams.registered import read_registry, read_sizes
 
 IN_FLIGHT: Final = 256
 WAIT_S: Final = 30.0
@@ -175,6 +176,13 @@ class Client:
         """What is registered now; :class:`RegistryUnreadableError`."""
         try:
             return await read_registry(self._bootstrap)
+        except ScanError as error:
+            raise RegistryUnreadableError(str(error)) from error
+
+    async def sizes(self) -> ListSizes:
+        """Return how many are on each list, as of a second ago; raises :class:`RegistryUnreadableError`."""
+        try:
+            return await read_sizes(self._bootstrap)
         except ScanError as error:
             raise RegistryUnreadableError(str(error)) from error
 

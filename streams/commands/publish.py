@@ -6,6 +6,9 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
+from broker.audience.sizes import ListSizes
+from broker.contract.pace import pace_of
+from broker.registry import Registry
 from schemas.names import Lane
 from streams import clock
 from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published
@@ -116,7 +119,7 @@ async def _check(address: str, events: _Events) -> int:
     """Say what plan would refuse; nothing is sent."""
     faulty = 0
     async with Client(address) as client:
-        registry = await client.registry()
+        registry, sizes = await client.registry(), await client.sizes()
         for lane, event, codes in ((each.lane, each.event, each.codes) for each in events):
             try:
                 sealed = await client.seal(lane, event, codes) if codes else event
@@ -125,9 +128,20 @@ async def _check(address: str, events: _Events) -> int:
             except ClientError as error:
                 told = [f"           {error}"]
             faulty += bool(told)
-            print("\n".join([f"{'faulty' if told else 'sound':<10} {event.get('id')}", *told]))
+            head = _faulty(event) if told else _sound(lane, event, registry, sizes)
+            print("\n".join([head, *told]))
     say(f"{events.drawn:,} events looked at, {faulty:,} of them faulty; nothing was published")
     return _faulted(events) or (REFUSED_STATUS if faulty else ACCEPTED)
+
+
+def _faulty(event: Event) -> str:
+    return f"faulty     {event.get('id')}"
+
+
+def _sound(lane: Lane, event: Event, registry: Registry, sizes: ListSizes) -> str:
+    """Return the line about a sound event: of a list, also when it would be through."""
+    pace = pace_of(lane, event, registry=registry, now_ms=clock.now_ms(), sizes=sizes)
+    return f"sound      {event.get('id')}  {pace}".rstrip()
 
 
 async def _publish(address: str, events: _Events) -> int:

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from broker.contract.fault import Fault
+from broker.contract.pace import pace_of
 from broker.registry import Registry
 from schemas.names import Lane
 from schemas.wire.text import unsafe
@@ -34,7 +35,9 @@ def main(
     lane: Annotated[str, typer.Option(metavar="LANE", help="otp, update or campaign.")],
     registry: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Registry files (*.yaml): judge sender, template and parameters, too."),
+        typer.Option(
+            metavar="DIR", help="Registry files (*.yaml): judge sender, template and parameters; tell its rate."
+        ),
     ] = None,
     seal: Annotated[
         list[str] | None,
@@ -48,7 +51,7 @@ def main(
     """Tell everything that plan would refuse in the events of FILE, each with its place as a JSON pointer.
 
     Its form and its times; with --registry also who says it, with which template, and what is in its slots. What was published
-    before is not known here. Exit status: 0 all are sound, 1 some are not.
+    before is not known here. With --registry a sound list also tells its rate. Exit status: 0 all are sound, 1 some are not.
     """
     try:
         chosen, codes = Lane.of(lane), codes_of(seal)
@@ -65,8 +68,16 @@ def main(
         event = _event(text, chosen, codes=codes, key=key, fresh=fresh)
         found = faults(chosen, event, registry=registered, now_ms=clock.now_ms())
         faulty += bool(found)
-        say(number, text, found)
+        say(number, text, found, "" if found else _pace(chosen, event, registered))
     raise typer.Exit(_FAULTY if faulty else 0)
+
+
+def _pace(lane: Lane, event: dict[str, Any] | bytes, registry: Registry | None) -> str:
+    """Return the sentence on how a sound event would go out; empty without a registry."""
+    if registry is None:
+        return ""
+    whole = msgspec.json.decode(event) if isinstance(event, bytes) else event
+    return pace_of(lane, whole, registry=registry, now_ms=clock.now_ms())
 
 
 def _texts(raw: bytes) -> Iterator[bytes]:
@@ -134,17 +145,19 @@ def _name(text: bytes, number: int) -> str:
     return event_id if isinstance(event_id, str) and event_id and not unsafe(event_id) else f"event {number}"
 
 
-def _say(number: int, text: bytes, found: tuple[Fault, ...]) -> None:
+def _say(number: int, text: bytes, found: tuple[Fault, ...], pace: str) -> None:
     name = _name(text, number)
     if not found:
-        print(f"sound      {name}")
+        print(f"sound      {name}  {pace}".rstrip())
         return
     print(f"refused    {name}  {len(found)} {'fault' if len(found) == 1 else 'faults'}")
     for fault in found:
         print(f"           {fault.place or '(the event)'}  {fault.reason.word}: {fault.detail}")
 
 
-def _say_json(number: int, _: bytes, found: tuple[Fault, ...]) -> None:
+def _say_json(number: int, _: bytes, found: tuple[Fault, ...], pace: str) -> None:
+    if pace:
+        print(msgspec.json.encode({"event": number, "pace": pace}).decode())
     for fault in found:
         said = {"event": number, "place": fault.place, "reason": fault.reason.word, "detail": fault.detail}
         print(msgspec.json.encode(said).decode())

@@ -35,7 +35,15 @@ def test_a_fresh_example_is_sound(name: str) -> None:
     """Also against the development registry."""
     file = str(DEV / "examples" / f"{name}.json")
     done = validate("-f", file, "--lane", *LANES[name], "--registry", str(DEV), "--fresh")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"sound      %s\n" % example(name)["id"].encode(), b"")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode().split()[:2] == ["sound", example(name)["id"]]
+
+
+def test_a_list_tells_at_what_rate_it_would_go_out() -> None:
+    """How many people can be told before it expires; single messages need no time and say nothing."""
+    file = str(DEV / "examples" / "offer.json")
+    done = validate("-f", file, "--lane", "campaign", "--registry", str(DEV), "--fresh")
+    assert "It goes out at 200 a second: " in done.stdout.decode()
 
 
 def test_every_mistake_is_told_with_its_place() -> None:
