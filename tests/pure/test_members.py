@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.audience.consent import Returns
 from broker.audience.members import Audience
 from schemas.facts import AudienceChange
 from schemas.wire.columns import i64s, u16s
@@ -35,9 +36,15 @@ class Person:
 
 
 def change(
-    people: Sequence[Person], *, join: bool = True, list_id: str = "news", received_ms: int = 9_000
+    people: Sequence[Person],
+    *,
+    join: bool = True,
+    list_id: str = "news",
+    received_ms: int = 9_000,
+    acted: bool = False,
+    offers: bool = False,
 ) -> AudienceChange:
-    """People who join or leave a list of the business ``shop``."""
+    """People who join or leave a list of the business ``shop``; ``acted``: by an act of their own, ``offers``: for marketing."""
     return AudienceChange(
         "shop",
         list_id,
@@ -48,6 +55,9 @@ def change(
         u16s(p.market for p in people),
         i64s(p.at_ms for p in people),
         received_ms,
+        "",
+        acted,
+        offers,
     )
 
 
@@ -175,6 +185,8 @@ changes_of = st.builds(
     join=st.booleans(),
     list_id=st.sampled_from(("news", "offers")),
     received_ms=st.integers(2, 6),
+    acted=st.booleans(),
+    offers=st.booleans(),
 )
 
 
@@ -187,7 +199,15 @@ def portrait(audience: Audience) -> tuple[object, ...]:
         everybody.markets,
         strict=True,
     )
-    return names_in(audience), names_in(audience, "offers"), sorted(rows)
+    returns = {
+        int.from_bytes(everybody.recipients[16 * at : 16 * at + 16]): (
+            audience.returns("shop", "news", at),
+            audience.returns("shop", "offers", at),
+            audience.returns("shop", "none", at),
+        )
+        for at in range(len(audience))
+    }
+    return names_in(audience), names_in(audience, "offers"), sorted(rows), sorted(returns.items())
 
 
 @given(st.data(), st.lists(changes_of, min_size=1, max_size=6))
@@ -211,3 +231,22 @@ def test_members_agree_with_the_definition(changes: list[AudienceChange]) -> Non
     for list_id in ("news", "offers"):
         expected = {number for (named, number), (_, left) in words.items() if named == list_id and not left}
         assert names_in(audience, list_id) == expected
+
+
+@given(st.lists(changes_of, max_size=6))
+def test_returns_agree_with_the_definition(changes: list[AudienceChange]) -> None:
+    """The latest act by which a person joined, of the list and of any list for its offers, whatever came after it."""
+    acts: dict[tuple[str, int], int] = {}
+    for one in changes:
+        for row, at_ms in enumerate(np.frombuffer(one.evidence_ms, dtype=">i8").tolist()):
+            number, capped_ms = int.from_bytes(one.recipients[16 * row : 16 * row + 16]), min(at_ms, one.received_ms)
+            for named in (one.list, "any for offers") if one.offers else (one.list,):
+                if one.join and one.acted:
+                    acts[named, number] = max(capped_ms, acts.get((named, number), -1))
+    audience = audience_of(*changes)
+    everybody = audience.rows(list(range(len(audience)))).recipients
+    for ordinal in range(len(audience)):
+        number = int.from_bytes(everybody[16 * ordinal : 16 * ordinal + 16])
+        for named in ("news", "offers", "none"):
+            expected = Returns(acts.get((named, number), -1), acts.get(("any for offers", number), -1))
+            assert audience.returns("shop", named, ordinal) == expected

@@ -10,12 +10,12 @@ from broker.plan.engine import PlanStep
 from broker.plan.optin import MAX_MEMBERS, AudienceRecord
 from schemas.names import Lane, recipient_id, shard_of
 from schemas.reasons import Reason
-from schemas.request import OPTIN_TYPE
+from schemas.request import ACTS, OPTIN_TYPE
 from schemas.status import DeadLetter
 from schemas.wire.columns import cells, of_i64s, of_u16s
 from tests.pure.plan_bench import BOOK, NOW_MS, PEPPER, SHARDS, Bench, address, event, given, told
 
-EVIDENCE = {"method": "checkbox", "wording": "Tell me\nabout my flight", "source": "booking"}
+EVIDENCE = {"method": "web_form", "wording": "Tell me\nabout my flight", "source": "booking"}
 
 
 def optin(people: list[dict[str, Any]] | None = None, **fields: Any) -> dict[str, Any]:
@@ -91,10 +91,56 @@ def test_leaving_needs_no_proof() -> None:
     assert record.change.evidence == ""
 
 
+METHODS_TAKEN = (
+    # as written, an act of the person
+    *((method, True) for method in ACTS),
+    ("import", False),
+    ("Web form", True),
+    ("FORM", True),
+    ("checkbox", True),
+    ("in-person", True),
+    ("phone", True),
+    ("Bulk import", False),
+)
+
+
+@pytest.mark.parametrize(("method", "acted"), METHODS_TAKEN)
+def test_methods_are_acts_of_the_person_or_imports(*, method: str, acted: bool) -> None:
+    """Old spellings mean what they meant; the proof stays as it was written."""
+    (record,) = records(run(optin(evidence=EVIDENCE | {"method": method})))
+    assert record.change.acted == acted
+    assert msgspec.json.decode(record.change.evidence)["method"] == method
+
+
+@pytest.mark.parametrize(
+    ("lane", "purpose", "offers"),
+    [
+        (Lane.CAMPAIGN, None, True),
+        (Lane.UPDATE, None, False),
+        (Lane.CAMPAIGN, "service", False),
+        (Lane.UPDATE, "marketing", True),
+    ],
+)
+def test_what_people_joined_for_is_told_or_follows_from_the_lane(
+    *, lane: Lane, purpose: str | None, offers: bool
+) -> None:
+    """An opt-in on requests.campaign is for marketing, one on requests.update for service, unless it says otherwise."""
+    step = Bench(lane).decide(given(optin(purpose=purpose), 4))
+    assert [record.change.offers for record in records(step)] == [offers]
+
+
+def test_nobody_leaves_by_an_act_that_brings_them_back() -> None:
+    """What counts against a STOP is joining."""
+    (record,) = records(run(optin(op="leave", evidence=None, purpose="marketing")))
+    assert not record.change.acted
+
+
 REFUSED: dict[str, tuple[dict[str, Any], Reason]] = {
     "joining without proof": (optin(evidence=None), Reason.NO_PROOF),
     "a proof without wording": (optin(evidence=EVIDENCE | {"wording": " "}), Reason.NO_PROOF),
     "a proof that lacks its source": (optin(evidence={"method": "x", "wording": "x"}), Reason.MISSING_FIELD),
+    "a method that is none of the list": (optin(evidence=EVIDENCE | {"method": "telepathy"}), Reason.INVALID_FIELD),
+    "another purpose": (optin(purpose="fun"), Reason.INVALID_FIELD),
     "a wording of 4,097 characters": (optin(evidence=EVIDENCE | {"wording": "x" * 4097}), Reason.INVALID_FIELD),
     "another operation": (optin(op="subscribe"), Reason.INVALID_FIELD),
     "nobody": (optin([]), Reason.INVALID_FIELD),

@@ -1,5 +1,6 @@
 """From a reported batch to records: the right place for each, nothing invented, everything within Kafka's bounds."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 
 from broker.audience.optout import Vocabulary
 from broker.reports import Record, sort
-from schemas.facts import Inbound, Receipts, ReceiptStatus, Suppressions
+from schemas.facts import Inbound, Receipts, ReceiptStatus, Scope, Suppressions
 from schemas.names import Lane, shard_of, text_of
 from schemas.wire.columns import ranks_of
 from schemas.wire.frames import Reply, ReportRun, Reports, ref_of
@@ -91,7 +92,7 @@ def test_a_stop_becomes_a_suppression() -> None:
     assert records[0].partition == shard_of(person(1), SHARDS)
     header, body = unpack(records[0].value, Suppressions)
     assert header.kind == Kind.SUPPRESSION
-    [entry] = body.entries
+    [entry] = body.entries  # of marketing alone: the request was addressed to no list
     assert (entry.recipient, entry.business, entry.revoke) == (person(1), "acme", True)
     assert (entry.evidence_ms, entry.received_ms, entry.evidence) == (NOW_MS - 50, NOW_MS, "in-1")
     assert entry.request == name("r")
@@ -101,6 +102,32 @@ def test_a_stop_becomes_a_suppression() -> None:
         ("in-2", "hello", name("r"), 4),
     ]
     assert [record.partition for record in of(records, "inbound")] == [shard_of(person(n), SHARDS) for n in (1, 2)]
+
+
+LISTED = (
+    # words, what becomes of the list that is answered
+    ("STOP", [(Scope.MARKETING, True, ""), (Scope.LIST, True, "flight/1")]),
+    ("Stop all", [(Scope.ALL, True, "")]),
+    ("START", [(scope, False, "") for scope in (Scope.MARKETING, Scope.ALL, Scope.OFFERS, Scope.LIST)]),
+)
+
+
+@pytest.mark.parametrize(("body", "said"), LISTED, ids=[row[0] for row in LISTED])
+def test_a_stop_names_the_list_that_it_answers(body: str, said: list[tuple[Scope, bool, str]]) -> None:
+    """The list travels in the signed reference, so that it is known before the webhook answers; START is about all lists."""
+    ref = ref_of(REF_SECRET, Lane.UPDATE, 3, name("r"), "flight/1")
+    record, *_ = done(replies=(reply(1, body, ref=ref),))
+    entries = unpack(record.value, Suppressions)[1].entries
+    assert [(entry.scope, entry.revoke, entry.list) for entry in entries] == said
+
+
+def test_a_reference_with_another_list_is_foreign() -> None:
+    """The gateway cannot take people off lists that it makes up."""
+    ref = ref_of(REF_SECRET, Lane.UPDATE, 3, name("r"), "flight/1")
+    raw = base64.urlsafe_b64decode(ref + "=" * (-len(ref) % 4))
+    forged = base64.urlsafe_b64encode(raw.replace(b"flight/1", b"flight/2")).decode().rstrip("=")
+    record, *_ = done(replies=(reply(1, ref=forged),))
+    assert [entry.scope for entry in unpack(record.value, Suppressions)[1].entries] == [Scope.MARKETING]
 
 
 def test_evidence_from_the_future_is_capped() -> None:
