@@ -162,8 +162,10 @@ class Log:
 
     # -- people
 
-    def opt(self, business: str, listed: str, people: Sequence[int], *, join: bool = True) -> Logged:
-        """People join or leave a list: the event, the answer, the changes of the audience."""
+    def opt(
+        self, business: str, listed: str, people: Sequence[int], *, join: bool = True, acted: bool = False
+    ) -> Logged:
+        """People join or leave a list: the event, the answer, the changes of the audience. ``acted``: by an act, for offers."""
         data = {
             "list": listed,
             "op": "join" if join else "leave",
@@ -171,11 +173,13 @@ class Log:
         }
         event_id = f"opt-{listed}-{self.now}"
         record = self.publish(Lane.CAMPAIGN, business, event_id, data, type=OPTIN_TYPE)
-        self.change(business, listed, people, join=join)
+        self.change(business, listed, people, join=join, acted=acted)
         self.tell(business, event_id, Lane.CAMPAIGN, "accepted", record.offset, counts={"members": len(people)})
         return record
 
-    def change(self, business: str, listed: str, people: Sequence[int], *, join: bool = True) -> None:
+    def change(
+        self, business: str, listed: str, people: Sequence[int], *, join: bool = True, acted: bool = False
+    ) -> None:
         """The changes of the audience alone."""
         for shard in range(SHARDS):
             here = [one for one in people if shard_of(person(one), SHARDS) == shard]
@@ -185,13 +189,13 @@ class Log:
             rows = rows_of(here)
             evidence = i64s([self.now] * len(here))
             columns = (rows.recipients, rows.addresses, rows.locales, rows.markets)
-            body = AudienceChange(business, listed, join, *columns, evidence, self.now)
+            body = AudienceChange(business, listed, join, *columns, evidence, self.now, "", acted, acted)
             self.put(topics.AUDIENCE, shard, pack(Header(Kind.AUDIENCE, Lane.CAMPAIGN, shard, 0, self.now), body))
 
-    def stop(self, number: int, business: str, scope: int, *, revoke: bool = True) -> Logged:
-        """A person forbids something, or allows it again."""
+    def stop(self, number: int, business: str, scope: int, *, revoke: bool = True, listed: str = "") -> Logged:
+        """A person forbids something, or allows it again; ``listed`` for the scope of one list."""
         shard = shard_of(person(number), SHARDS)
-        entry = Suppression(person(number), business, scope, revoke, self.now, self.now)
+        entry = Suppression(person(number), business, scope, revoke, self.now, self.now, list=listed)
         head = Header(Kind.SUPPRESSION, Lane.CAMPAIGN, shard, 0, self.now)
         return self.put(topics.SUPPRESSIONS, shard, pack(head, Suppressions((entry,))))
 

@@ -68,3 +68,43 @@ def a_row_is_withheld_for_an_opt_out_that_nobody_knows(story: Story) -> None:
 def an_offer_to_somebody_who_had_opted_out(story: Story) -> None:
     opted_out(story, offer(story, "first"))
     story.send(offer(story, "second"), SHARD, [0])
+
+
+def stopped(story: Story, scope: Scope = Scope.MARKETING) -> Asked:
+    """The first person of an offer stops marketing, or the list; another offer is taken over after it."""
+    (who, *_) = offer(story, f"before-{scope.name}").people[SHARD]
+    story.stop(who, "shop", scope, listed="offers" if scope is Scope.LIST else "")
+    story.now += 1
+    return offer(story, f"after-{scope.name}")
+
+
+def came_back(story: Story, asked: Asked, *, acted: bool = True) -> None:
+    """That person opts in again, by an act or by an import."""
+    story.opt("shop", "offers", asked.people[SHARD][:1], acted=acted)
+    story.now += 1
+
+
+@PLANTS.row(Breach.SENT_THOUGH_STOPPED)
+def an_offer_to_a_list_that_its_person_had_stopped(story: Story) -> None:
+    story.send(stopped(story, Scope.LIST), SHARD, [0])
+
+
+@PLANTS.row(Breach.SENT_THOUGH_STOPPED)
+def an_import_is_taken_for_an_act_of_the_person(story: Story) -> None:
+    asked = stopped(story)
+    came_back(story, asked, acted=False)
+    story.send(asked, SHARD, [0])
+
+
+@PLANTS.row(Breach.REFUSED_THOUGH_ALLOWED)
+def a_stop_is_held_against_somebody_who_came_back(story: Story) -> None:
+    asked = stopped(story, Scope.LIST)
+    came_back(story, asked)
+    story.decide(asked, SHARD, {0: Reason.STOPPED})
+
+
+@PLANTS.row(Breach.REFUSED_THOUGH_ALLOWED)
+def a_row_is_withheld_from_somebody_who_never_left(story: Story) -> None:
+    asked = offer(story, "withheld")
+    story.decide(asked, SHARD, {0: State.SEND})
+    story.answer(asked, SHARD, [0], {0: Reason.NOT_OPTED_IN})

@@ -13,7 +13,7 @@ from broker.audit.dump import Logged, Rules
 from broker.audit.invariants import Breach
 from broker.audit.report import Audit
 from schemas import topics
-from schemas.facts import Receipts
+from schemas.facts import Receipts, Scope
 from schemas.names import Lane, text_of
 from schemas.outcome import Outcome
 from schemas.planned import PlannedBatch, Work
@@ -116,6 +116,20 @@ def test_an_opt_out_that_the_gateway_answers_is_legal_and_holds() -> None:
     for shard in range(SHARDS):
         story.open(flight, shard)
     story.send(flight, 1, [0])
+    assert audited(story, lag_ms=MINUTE_MS).violations == ()
+
+
+def test_whoever_came_back_by_an_act_is_told_and_whoever_left_meanwhile_is_withheld() -> None:
+    """Both folds read both logs: a STOP is over after a later opt-in, and a leaving counts until the frame."""
+    story = Story()
+    for scope in (Scope.MARKETING, Scope.LIST):
+        asked = audit_plants_optouts.stopped(story, scope)
+        audit_plants_optouts.came_back(story, asked)
+        story.send(asked, 1, [0])
+    leaving = audit_plants_optouts.offer(story, "leaving")
+    story.decide(leaving, 1, {0: State.SEND})
+    story.opt("shop", "offers", leaving.people[1][:1], join=False)
+    story.answer(leaving, 1, [0], {0: Reason.NOT_OPTED_IN})
     assert audited(story, lag_ms=MINUTE_MS).violations == ()
 
 
