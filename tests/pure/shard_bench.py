@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
 from broker.deliver.decide import Facts
-from broker.deliver.engine import Engine
+from broker.deliver.engine import Append, Engine
 from broker.deliver.frame import Flight
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState, body_of_outcome
@@ -140,13 +140,17 @@ class Bench:
         append = self.engine.step(self.now, self.facts())
         if append is None:
             return False
+        self.fold(append)
+        return True
+
+    def fold(self, append: Append) -> None:
+        """An append is acknowledged: it stands in the journal."""
         record = pack(Header(append.kind, self.policy.lane, 0, self.epoch, append.at_ms), append.body)
         self.log.append(record)
         fold = Fold()
         fold.epoch = self.epoch
         self._fold(record, fold)
         self.finished += self.engine.acked(append)
-        return True
 
     def send(self) -> Flight | None:
         """The next frame leaves; it is not answered yet."""

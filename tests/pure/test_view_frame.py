@@ -37,12 +37,14 @@ NARROW, WIDE = (80, 24), (118, 42)
 
 def scrape(more: int) -> Scrape:
     """A worker of the update lane after so much."""
-    lane = ("lane", "update")
+    lane, real, beat = ("lane", "update"), ("heartbeat", "no"), ("heartbeat", "yes")
     samples: dict[Key, float] = {
-        ("fanfare_requests_accepted_total", frozenset({lane})): 1_234,
-        ("fanfare_messages_total", frozenset({lane, ("state", "accepted")})): 50_000 + more,
-        ("fanfare_messages_total", frozenset({lane, ("state", "stopped_all")})): 65,
-        ("fanfare_messages_total", frozenset({lane, ("state", "send")})): 99_999,
+        ("fanfare_requests_accepted_total", frozenset({lane, real})): 1_234,
+        ("fanfare_requests_accepted_total", frozenset({lane, beat})): 480,
+        ("fanfare_messages_total", frozenset({lane, ("state", "accepted"), real})): 50_000 + more,
+        ("fanfare_messages_total", frozenset({lane, ("state", "accepted"), beat})): 960 + more,
+        ("fanfare_messages_total", frozenset({lane, ("state", "stopped_all"), real})): 65,
+        ("fanfare_messages_total", frozenset({lane, ("state", "send"), real})): 99_999,
         ("fanfare_stage_in_total", frozenset({lane, ("stage", "deliver")})): 7_001,
         ("fanfare_stage_out_total", frozenset({lane, ("stage", "deliver")})): 6_989,
         ("fanfare_stage_waiting", frozenset({lane, ("stage", "deliver")})): 12,
@@ -61,7 +63,7 @@ def scrape(more: int) -> Scrape:
     return Scrape(Process("worker update", 9811), "ok", samples)
 
 
-def seen(aside: Aside = FULL) -> Picture:
+def seen(aside: Aside = FULL, *, heartbeats: bool = False) -> Picture:
     """A worker that handed off 300 messages within two seconds, one that is not ready, and a ledger that is away."""
     others = (
         Scrape(Process("worker otp", 9810), "failed: shards"),
@@ -70,7 +72,7 @@ def seen(aside: Aside = FULL) -> Picture:
     )
     before, after = (Reading(at_ms, (scrape(more), *others)) for at_ms, more in ((7_000, 0), (9_000, 300)))
     grown = growth(before, after)
-    return picture(after, grown, grown, {"update": (1.0, 8.0)}, aside)
+    return picture(after, grown, grown, {"update": (1.0, 8.0)}, aside, heartbeats=heartbeats)
 
 
 def drawn(shown: Picture, size: tuple[int, int], *, note: str = "") -> list[str]:
@@ -171,10 +173,20 @@ def test_phones_are_of_every_lane_and_kind(codes: list[Phone], updates: list[Pho
         assert len(set(own)) == len(own) or kinds == set(own)
 
 
-def test_codes_are_hidden_and_tests_left_out() -> None:
+def test_heartbeats_are_counted_if_they_are_asked_for() -> None:
+    """Else a deployment on which nobody publishes seems to be busy."""
+    shown = [seen(), seen(heartbeats=True)]
+    assert [(one.lanes[Lane.UPDATE].requests, one.lanes[Lane.UPDATE].messages) for one in shown] == [
+        (1_234, 50_300),
+        (1_714, 51_560),
+    ]
+    assert [one.lanes[Lane.UPDATE].rate for one in shown] == [150, 300]
+
+
+def test_codes_are_hidden() -> None:
     """A code is for the phone alone; a flight's number is not one."""
     code = msgspec.structs.replace(PHONE, text="731204 is your code, valid for 5 minutes. Or AB-12CD.")
-    body = msgspec.json.encode([code, msgspec.structs.replace(PHONE, test=True)])
+    body = msgspec.json.encode([code])
     (hidden,) = phones_of(body, Lane.OTP)
     assert hidden.text == "•••••• is your code, valid for 5 minutes. Or ••••••."
     assert phones_of(body, Lane.UPDATE) == [code]

@@ -10,7 +10,7 @@ from schemas.outcome import Opened
 from schemas.planned import Origin, WorkItem
 from schemas.wire.frames import Code, FrameAnswer, Refused
 from streams import metrics, watch
-from tests.pure.shard_bench import NOW_MS, Bench, explicit, listed
+from tests.pure.shard_bench import NOW_MS, Bench, all_accepted, explicit, listed, name
 
 MESSAGES = 3
 
@@ -53,3 +53,25 @@ def test_what_the_gateway_refused_has_no_age() -> None:
     """Only what it took was handed off."""
     refused = (Refused(1, Code.SENDER_THROTTLED, 500),)
     assert handed_off(explicit(1, [1, 2, 3]), refused=refused) == {"nothing": MESSAGES - 1}
+
+
+def test_heartbeats_are_counted_apart() -> None:
+    """A heartbeat is opened, decided and answered under its own label, whether its request is known before or new."""
+    bench, before = Bench(), messages()
+    bench.take(explicit(1, [1]), explicit(2, [2], business="fanfare-0", test=True))
+    for _ in range(2):
+        append = bench.engine.step(bench.now, bench.facts())
+        assert append is not None
+        heartbeats = watch.heartbeats_in(append, bench.state)
+        assert heartbeats == {name(2)}
+        bench.fold(append)
+        watch.appended(Lane.UPDATE, append, heartbeats)
+        flight = bench.send()
+        if flight is not None:
+            bench.engine.answered(flight, all_accepted(flight), bench.now)
+    assert {word: count - before[word] for word, count in messages().items()} == {"no": 1, "yes": 1}
+
+
+def messages() -> dict[str, int]:
+    """How many updates the gateway accepted so far, by whether they are heartbeats."""
+    return {word: int(metrics.MESSAGES.of("update", "accepted", word).value) for word in metrics.HEARTBEAT.values}

@@ -1,0 +1,75 @@
+"""What people may look at on the phones' page: the newest messages, of one phone or one business, heartbeats on request."""
+
+import base64
+
+import pytest
+
+from schemas.names import HEARTBEAT_BUSINESS
+from streams.simulator.phones import KEPT, Phones
+from streams.simulator.registered import Registered
+from streams.simulator.rows import Rows
+from tests.simulated import BOOK, ENTRIES, NOW_MS, address, section
+
+HEARTBEAT = f"{HEARTBEAT_BUSINESS}-3"
+
+
+@pytest.fixture
+def phones() -> Phones:
+    """Phones on which nothing has arrived."""
+    return Phones(Registered(ENTRIES), BOOK)
+
+
+def arrives(phones: Phones, number: int, business: str = "acme", at_ms: int = NOW_MS) -> None:
+    """One message comes to one person's phone."""
+    asked = section([number], business=business, sender=f"{business}/main")
+    phones.show(Rows(asked), [0], {}, at_ms)
+
+
+def test_heartbeats_are_shown_on_request_only(phones: Phones) -> None:
+    """They go to nobody; asked for, they stand among messages by their time."""
+    arrives(phones, 1, at_ms=NOW_MS)
+    arrives(phones, 2, HEARTBEAT, at_ms=NOW_MS + 1)
+    arrives(phones, 3, at_ms=NOW_MS + 2)
+    assert [one.business for one in phones.newest(9)] == ["acme", "acme"]
+    assert [one.business for one in phones.newest(9, heartbeats=True)] == ["acme", HEARTBEAT, "acme"]
+
+
+def test_any_number_of_heartbeats_leaves_the_messages_where_they_were(phones: Phones) -> None:
+    """A lane sends eight heartbeats every ten seconds for ever; a message of an hour ago can still be looked at."""
+    arrives(phones, 1)
+    for beat in range(2 * KEPT):
+        arrives(phones, 2, HEARTBEAT, at_ms=NOW_MS + beat)
+    assert len(phones.newest(KEPT)) == 1
+
+
+@pytest.mark.parametrize("words", [address(7), address(7).removeprefix("tel:"), "0000007"])
+def test_one_phone_can_be_looked_at(phones: Phones, words: str) -> None:
+    """By its number, with or without the scheme, or by a part of it."""
+    for number in (7, 8, 7, 9):
+        arrives(phones, number)
+    assert len(phones.newest(9, phone=words)) == 2
+
+
+def test_the_number_as_it_is_shown_finds_the_phone(phones: Phones) -> None:
+    """Whoever clicks it has no other."""
+    arrives(phones, 7)
+    arrives(phones, 8)
+    shown = phones.newest(9)[0].phone
+    assert "•" in shown
+    assert [one.phone for one in phones.newest(9, phone=shown)] == [shown]
+
+
+def test_a_business_can_be_looked_at(phones: Phones) -> None:
+    """And with a phone, what it sent there."""
+    arrives(phones, 7)
+    arrives(phones, 7, "shut")
+    assert [one.business for one in phones.newest(9, business="shut")] == ["shut"]
+    assert phones.newest(9, business="shut", phone=address(8)) == []
+
+
+def test_a_phone_whose_number_cannot_be_opened_is_not_found(phones: Phones) -> None:
+    """An address under an unknown key shows as a question mark."""
+    sealed = base64.b64encode(bytes(33)).decode()
+    phones.show(Rows(section([7], addresses=sealed)), [0], {}, NOW_MS)
+    assert [one.phone for one in phones.newest(9)] == ["?"]
+    assert phones.newest(9, phone="1202") == []
