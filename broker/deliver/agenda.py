@@ -139,12 +139,9 @@ class Agenda:
         looked_at: list[tuple[int, str]] = []
         while budget > 0 and self._slots and self._slots[0][0] <= now_ms:
             sender = heapq.heappop(self._slots)[1]
-            for turn in self._number_turns(sender, budget, now_ms, gate):
+            for turn in self._number_turns(sender, budget, now_ms, gate, alone=alone):
                 yield turn
-                budget -= turn.decided
-                if alone:
-                    budget = 0
-                    break
+                budget = 0 if alone else budget - turn.decided
             self._close_if_empty(sender)
             if sender in self._numbers:
                 looked_at.append((self._look_again_ms(sender, budget, now_ms, gate), sender))
@@ -166,7 +163,7 @@ class Agenda:
         self._held.setdefault(held_by, {})[item.request] = item
         heapq.heappush(self._due, (item.terms.expires_ms, item.request))
 
-    def _number_turns(self, sender: str, budget: int, now_ms: int, gate: Gate) -> Iterator[Turn]:
+    def _number_turns(self, sender: str, budget: int, now_ms: int, gate: Gate, *, alone: bool) -> Iterator[Turn]:
         queue, spent = self._numbers[sender], 0
         while queue and budget > 0:
             item = queue.first()
@@ -179,7 +176,8 @@ class Agenda:
                 return
             wanted = item.wanted(now_ms)
             yield turn
-            budget -= turn.decided
+            # Whoever took the turn comes back for the next one, also if there is none: the queue moves on here.
+            budget = 0 if alone else budget - turn.decided
             spent += turn.sent
             if turn.decided >= wanted:
                 queue.pop()

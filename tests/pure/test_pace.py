@@ -313,3 +313,19 @@ def test_a_clock_that_is_set_is_measured_anew() -> None:
     assert clock.ahead_ms == 1_995
     clock.note(NOW_MS + 50, NOW_MS + 55, NOW_MS + 60)
     assert clock.ahead_ms == 0
+
+
+def test_a_shard_that_works_one_item_at_a_time_gets_through_its_slots() -> None:
+    """Under suspicion of poison each turn is taken alone: the queue of a number moves on after it as after any other."""
+    bench = Bench(Lane.UPDATE, shards=1, pair_limit=None)
+    bench.audience.apply(change("L", range(1, 6)), 0)
+    bench.engine._careful = True
+    bench.take(paced(1, "L", 100), paced(2, "L", 100))
+    for _ in range(400):
+        bench.now += 5
+        bench.append()
+        flight = bench.send()
+        if flight is not None:
+            bench.engine.answered(flight, FrameAnswer(bench.now, tuple(() for _ in flight.parts)), bench.now)
+    assert len(bench.sent) == 10
+    assert not bench.state.items
