@@ -15,6 +15,7 @@ from schemas.wire.columns import cells, of_u32s, ranks_of, values_of
 from schemas.wire.header import Kind, body_of
 from tests.pure.schedules.deliver.gateway import Accepted
 from tests.pure.schedules.deliver.owner import change_in, outcome_in
+from tests.pure.schedules.deliver.pace_check import pace_violations
 from tests.pure.schedules.deliver.people import Lists
 from tests.pure.schedules.deliver.world import PAIRS, DeliverWorld
 from tests.pure.schedules.log import Stamped
@@ -129,6 +130,7 @@ def violations(world: DeliverWorld) -> list[str]:
         *_limits(book),
         *book.wrong,
         *stale,
+        *pace_violations(world),
     ]
 
 
@@ -207,7 +209,7 @@ def _promises(world: DeliverWorld, lists: Lists) -> list[str]:
     told: dict[tuple[bytes, str], int] = {}
     list_of = {item.request: item.list for item in world.items}
     for one in world.gateway.log:
-        if one.at_ms >= one.expires_ms:
+        if one.at_ms + min(world.gateway.ahead_ms, 0) >= one.expires_ms:
             found.append(f"handed off {one.at_ms - one.expires_ms} ms after its expiry")
         if one.version >= 0:
             if told.get((one.recipient, one.collapse), -1) > one.version:
@@ -219,7 +221,9 @@ def _promises(world: DeliverWorld, lists: Lists) -> list[str]:
 
 def _unasked(world: DeliverWorld, lists: Lists, one: Accepted, list_id: str) -> Iterator[str]:
     """What a person forbade, or left, so long before a hand-off that it should have been heeded."""
-    bound_ms = one.at_ms - STOP_BOUND_MS - world.policy.windows.frame_ms
+    # Nobody knows that a gateway's clock is behind before its first answer.
+    behind_ms = max(-world.gateway.ahead_ms, 0)
+    bound_ms = one.at_ms - STOP_BOUND_MS - world.policy.windows.frame_ms - behind_ms
     if list_id and lists.off_throughout(list_id, one.recipient, bound_ms, one.at_ms):
         yield "handed off after the person had left the list"
     consent = Consent()

@@ -1,6 +1,7 @@
-"""A gateway of its own for the scheduler: dedupes names, fences epochs, refuses stale frames, loses answers.
+"""A gateway of its own for the scheduler: dedupes names, fences epochs, refuses stale frames, throttles, loses answers.
 
-Shares no code with the broker but the frame's shape.
+Its clock may be wrong: it judges and answers by it. Shares no code with the broker but the frame's shape; its throughput is the
+simulated gateway's.
 """
 
 import base64
@@ -8,7 +9,11 @@ import random
 from dataclasses import dataclass, field
 
 from schemas.names import name_of
-from schemas.wire.frames import Code, Frame, FrameAnswer, Refused
+from schemas.wire.frames import Code, Frame, FrameAnswer, Refused, Section
+from streams.simulator.throttles import SenderThroughput
+
+THROUGHPUT_PER_S = 60
+"""A little above what a shard's slots hold: it binds when explicit recipients come beside a list."""
 
 
 class FencedError(Exception):
@@ -17,6 +22,14 @@ class FencedError(Exception):
 
 class LostError(Exception):
     """No answer."""
+
+
+class ThrottledError(Exception):
+    """429 for the whole frame, before it was looked at."""
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__()
+        self.retry_after_ms = retry_after_ms
 
 
 @dataclass
@@ -30,7 +43,6 @@ class Accepted:
     collapse: str
     version: int
     expires_ms: int
-    listed_at: int
 
 
 @dataclass
@@ -40,8 +52,13 @@ class Gateway:
     rng: random.Random
     trouble: float = 0.2
     epoch: int = 0
+    ahead_ms: int = 0
+    """How far its clock is ahead of the world's, negative if behind."""
     names: dict[tuple[bytes, bytes], Accepted] = field(default_factory=dict)
     log: list[Accepted] = field(default_factory=list)
+    refusals: dict[tuple[bytes, int, int], Refused] = field(default_factory=dict)
+    """By request, rank and its own time of the answer."""
+    _throughput: SenderThroughput = field(default_factory=SenderThroughput)
 
     def hello(self, epoch: int) -> None:
         """Fence lower epochs from here on."""
@@ -50,39 +67,47 @@ class Gateway:
         self.epoch = epoch
 
     def take(self, frame: Frame, now_ms: int) -> FrameAnswer:
-        """Judge a frame; raises :class:`FencedError` or, whatever was taken, :class:`LostError`."""
+        """Judge a frame; raises :class:`FencedError`, :class:`ThrottledError` or, whatever was taken, :class:`LostError`."""
         self.hello(frame.epoch)
         troubled = self.rng.random() < self.trouble
         if troubled and self.rng.random() < 0.4:
             raise LostError
-        answer = FrameAnswer(now_ms, tuple(self._section(frame, section, now_ms) for section in frame.sections))
+        if troubled and self.rng.random() < 0.2:
+            raise ThrottledError(self.rng.choice((0, 50, 400)))
+        own_ms = now_ms + self.ahead_ms
+        answer = FrameAnswer(own_ms, tuple(self._section(frame, section, now_ms) for section in frame.sections))
         if troubled:
             raise LostError
         return answer
 
-    def _section(self, frame: Frame, section: object, now_ms: int) -> tuple[Refused, ...]:
+    def _section(self, frame: Frame, section: Section, now_ms: int) -> tuple[Refused, ...]:
         refused: list[Refused] = []
-        recipients = base64.b64decode(section.recipients)  # type: ignore[attr-defined]
-        ranks = [rank for first, count in section.ranks for rank in range(first, first + count)]  # type: ignore[attr-defined]
+        recipients = base64.b64decode(section.recipients)
+        ranks = [rank for first, count in section.ranks for rank in range(first, first + count)]
         for position, rank in enumerate(ranks):
             recipient = recipients[position * 16 : position * 16 + 16]
-            code = self._judge(frame, section, recipient, rank, now_ms)
+            code, retry_ms = self._judge(frame, section, recipient, rank, now_ms)
             if code != Code.ACCEPTED:
-                refused.append(Refused(position, code, self.rng.choice((0, 50, 400))))
+                one = Refused(position, code, retry_ms)
+                refused.append(one)
+                self.refusals[name_of(section.request), rank, now_ms + self.ahead_ms] = one
         return tuple(refused)
 
-    def _judge(self, frame: Frame, section: object, recipient: bytes, rank: int, now_ms: int) -> int:
-        request = name_of(section.request)  # type: ignore[attr-defined]
+    def _judge(self, frame: Frame, section: Section, recipient: bytes, rank: int, now_ms: int) -> tuple[int, int]:
+        request, own_ms = name_of(section.request), now_ms + self.ahead_ms
         key = (request, recipient)
         if key in self.names:
-            return Code.ACCEPTED
-        if now_ms > frame.not_after_ms:
-            return Code.STALE_FRAME
-        if now_ms >= section.expires_ms:  # type: ignore[attr-defined]
-            return Code.EXPIRED
+            return Code.ACCEPTED, 0
+        if own_ms > frame.not_after_ms:
+            return Code.STALE_FRAME, 0
+        if own_ms >= section.expires_ms:
+            return Code.EXPIRED, 0
+        if not self._throughput.take(section.sender, THROUGHPUT_PER_S, 1, now_ms):
+            return Code.SENDER_THROTTLED, self._throughput.wait_ms(section.sender, 0, now_ms)
         if self.rng.random() < self.trouble / 2:
-            return self.rng.choice((Code.TRANSIENT, Code.PAIR_THROTTLED, Code.UNDELIVERABLE))
-        one = Accepted(now_ms, request, rank, recipient, section.collapse, section.version, section.expires_ms, 0)  # type: ignore[attr-defined]
+            code = self.rng.choice((Code.TRANSIENT, Code.PAIR_THROTTLED, Code.PAIR_THROTTLED, Code.UNDELIVERABLE))
+            return code, self.rng.choice((0, 50, 400, 2_500)) if code == Code.PAIR_THROTTLED else 0
+        one = Accepted(now_ms, request, rank, recipient, section.collapse, section.version, section.expires_ms)
         self.names[key] = one
         self.log.append(one)
-        return Code.ACCEPTED
+        return Code.ACCEPTED, 0

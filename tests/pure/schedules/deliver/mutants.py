@@ -25,7 +25,7 @@ from schemas.facts import AudienceChange, Suppression
 from schemas.outcome import Outcome, Restated
 from schemas.wire.frames import FrameAnswer
 from schemas.wire.header import Kind
-from tests.pure.schedules.deliver.gateway import FencedError, LostError
+from tests.pure.schedules.deliver.gateway import FencedError, LostError, ThrottledError
 from tests.pure.schedules.deliver.owner import Owner
 from tests.pure.schedules.deliver.world import DeliverWorld
 from tests.pure.schedules.runner import Runner, Steps
@@ -67,7 +67,7 @@ class ActsFirst(Owner):
                 ahead.apply(self.header(append.kind, append.at_ms), append.body)
                 frame = frame_of(flight, ahead, self.engine._rules(self.facts()), self.engine.epoch)
                 yield
-                with contextlib.suppress(FencedError, LostError):
+                with contextlib.suppress(FencedError, LostError, ThrottledError):
                     self.world.gateway.take(frame, self.world.now)
         yield from super().append(append)
 

@@ -12,9 +12,10 @@ from broker.deliver.frame import Flight
 from broker.deliver.state import Body, ShardState, body_of_outcome
 from schemas.facts import AudienceChange, Suppressions
 from schemas.planned import Origin, Work
+from schemas.wire.frames import FrameAnswer
 from schemas.wire.header import Header, body_of, head_of, pack
-from tests.pure.schedules.deliver.gateway import FencedError, LostError
-from tests.pure.schedules.deliver.world import DeliverWorld
+from tests.pure.schedules.deliver.gateway import FencedError, LostError, ThrottledError
+from tests.pure.schedules.deliver.world import PER_S, DeliverWorld, Sent
 from tests.pure.schedules.journal import JournalOwner
 from tests.pure.schedules.runner import DiedError, Runner, Steps
 
@@ -32,6 +33,11 @@ def outcome_in(record: bytes) -> Body | None:
 def change_in(record: bytes) -> AudienceChange:
     """The same for a record of ``audience.changes``."""
     return body_of(record, AudienceChange)
+
+
+def registered_rate(sender: str, fallback: int) -> int:
+    """Returns what the only number has registered."""
+    return PER_S
 
 
 class Owner(JournalOwner):
@@ -71,7 +77,8 @@ class Owner(JournalOwner):
 
     def facts(self) -> Facts:
         """As the tails have them."""
-        return Facts(self.consent, self.audience, self.suppressed_upto, self.fresh_ms, self.fresh_ms)
+        fresh_ms = self.fresh_ms
+        return Facts(self.consent, self.audience, self.suppressed_upto, fresh_ms, fresh_ms, registered_rate)
 
     def tail(self) -> Steps:
         """The tail task: polls whenever it is its turn."""
@@ -133,6 +140,8 @@ class Owner(JournalOwner):
             flight = engine.frame(self.clock(), self.facts())
             if flight is not None:
                 self.note_age()
+                ranks = [(part.request, rank) for part in flight.parts for rank in part.ranks]
+                self.world.sends.append(Sent(engine.epoch, flight.sent_ms, ranks))
                 self.runner.tasks.append(self.send(engine, flight))
             self.commit()
 
@@ -189,11 +198,19 @@ class Owner(JournalOwner):
             answer = self.world.gateway.take(frame, self.world.now)
         except FencedError:
             raise DiedError("fenced at the gateway") from None
+        except ThrottledError as throttled:
+            yield
+            engine.throttled(flight, throttled.retry_after_ms, self.clock())
+            return
         except LostError:
             yield
             self.unanswered(engine, flight)
             return
         yield
+        self.answered(engine, flight, answer)
+
+    def answered(self, engine: Engine, flight: Flight, answer: FrameAnswer) -> None:
+        """The answer came."""
         engine.answered(flight, answer, self.clock())
 
     def unanswered(self, engine: Engine, flight: Flight) -> None:

@@ -1,6 +1,7 @@
 """One shard's world: logs, people, a gateway, and what is asked of the shard."""
 
 import random
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,12 +23,27 @@ WINDOW_MS = 6_000
 LIFE_MS = 5_000
 PAIRS = PairLimit(per_minute=600, burst=2)
 """One in 100 ms: a quarter of F remembers it, as it does in earnest."""
+LONG_LIFE_MS = 16_000
+"""Outlives all trouble by far: who has so long is told, whatever happened."""
+PER_S = 600
+SHARDS = 16
+"""A slot of 6 messages every 160 ms for this shard: more than one append decides, and seldom enough to be missed."""
+SKEWS_MS = (0, 0, 0, 0, 900, -900)
 LISTS = ("A", "B")
 FACTS = ("gate", "belt", "*")
 PEOPLE = range(1000, 1010)
 _SCOPES = (Scope.MARKETING, Scope.MARKETING, Scope.LIST, Scope.LIST, Scope.ALL, Scope.BLOCK)
 
 _STOP = Header(Kind.SUPPRESSION, Lane.UPDATE, 0, 0, 0)
+
+
+class Sent(NamedTuple):
+    """One frame as an owner sent it."""
+
+    epoch: int
+    at_ms: int
+    """By the owner's clock."""
+    ranks: list[tuple[bytes, int]]
 
 
 class DeliverWorld(World):
@@ -44,12 +60,16 @@ class DeliverWorld(World):
         self.items: list[WorkItem] = []
         self.stale_frames: list[int] = []
         """Ages of the view of suppressions of frames that left with an older one than is allowed."""
+        self.gateway.ahead_ms = self.rng.choice(SKEWS_MS)
+        self.calm_ms = 0
+        """When the trouble ended."""
+        self.sends: list[Sent] = []
         self.images: dict[int, tuple[int, bytes]] = {}
         """What an owner folds from an offset on: up to where, and its memory then."""
         windows = msgspec.structs.replace(WINDOWS[Lane.UPDATE], fold_ms=FOLD_MS, frame_ms=300)
         # The lanes differ in what a plain stop forbids; everything else of these schedules is the same in both.
         base = DeliverPolicy.of(self.rng.choice((Lane.UPDATE, Lane.CAMPAIGN)), 0, b"ref")
-        self.policy = msgspec.structs.replace(base, windows=windows, chunk=4, pair_limit=PAIRS)
+        self.policy = msgspec.structs.replace(base, windows=windows, chunk=4, pair_limit=PAIRS, shards=SHARDS)
         for list_id in LISTS:
             self.churn(list_id, join=True)
 
@@ -74,6 +94,7 @@ class DeliverWorld(World):
 
     def calm(self) -> None:
         self.gateway.trouble = 0.0
+        self.calm_ms = self.now
 
     def churn(self, list_id: str, *, join: bool) -> None:
         """People join or leave a list."""
@@ -137,7 +158,7 @@ class DeliverWorld(World):
         self.work.append(self.now, pack(Header(Kind.WORK, Lane.UPDATE, 0, 0, self.now), Work((item,))))
 
     def _times(self) -> dict[str, object]:
-        expires_ms = self.now + self.rng.choice((LIFE_MS, LIFE_MS, 600))
+        expires_ms = self.now + self.rng.choice((LIFE_MS, LIFE_MS, 600, LONG_LIFE_MS))
         return {"time_ms": self.now, "expires_ms": expires_ms, "keep_ms": self.now + 4 * WINDOW_MS}
 
     def _item(self, number: int) -> WorkItem:
@@ -153,4 +174,6 @@ class DeliverWorld(World):
         else:
             item = explicit(number, self.rng.sample(PEOPLE, self.rng.randint(1, 6)), **terms)
         wait = self.rng.choice((0, 0, 0, 300))
-        return msgspec.structs.replace(item, start_ms=self.now + wait if wait else 0)
+        paced = item.rows is None or self.rng.random() < 0.2
+        start_ms = self.now + wait if wait else 0
+        return msgspec.structs.replace(item, start_ms=start_ms, per_s=PER_S if paced else 0)

@@ -12,12 +12,13 @@ from schemas.status import Status
 from schemas.wire.columns import interval
 from schemas.wire.header import Header, Kind, pack
 from streams.ledger.books import _SCHEMA
+from tests.pure.schedules.deliver.world import LONG_LIFE_MS
 from tests.pure.schedules.log import Log
 from tests.pure.schedules.settle.story import MARKETS, Author, Story
 from tests.pure.schedules.stage import World
 
 SETTLE_MS: Final = 3_000
-FOLD_MS: Final = 5_000 + SETTLE_MS + SettlePolicy(0, SETTLE_MS).ending_ms
+FOLD_MS: Final = LONG_LIFE_MS + SETTLE_MS + SettlePolicy(0, SETTLE_MS).ending_ms
 """A life, the settle window, and what may pass before a request whose window is over is given up."""
 PRICES: Final = {MARKETS[0]: 500, MARKETS[1]: 700}
 OUTCOMES: Final = "outcomes"
