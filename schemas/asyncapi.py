@@ -1,7 +1,8 @@
 """The contract as an AsyncAPI 3.1 document: the topics that others than Fanfare read or write, their messages, and examples.
 
 Made from the catalogue of topics and the JSON Schemas. It describes Fanfare as the application: it *receives* what businesses
-publish and *sends* statuses and dead letters. Topics between Fanfare's own stages are binary and nobody else's concern.
+publish and *sends* statuses, billing events and dead letters. Topics between Fanfare's own stages are binary and nobody else's
+concern.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from schemas import topics
 from schemas.asyncapi_examples import examples_of
+from schemas.billing import BILLING_SOURCE, BILLING_TYPE
 from schemas.documents import DEAD_LETTER_TITLE, EVENT_NAMES
 from schemas.names import Lane
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, STATUS_TYPE
@@ -23,7 +25,7 @@ _BINDING: Final = "0.5.0"
 _ABOUT: Final = """\
 Fanfare is a notification broker: businesses publish *what happened* to `requests.<lane>`, and Fanfare decides who may be told,
 fans out, keeps the limits, delivers, follows receipts and charges once. Answers come on `status.<business>`; what cannot be
-answered goes to `dead-letters`.
+answered goes to `dead-letters`, and what is charged to `billing.<business>`.
 
 Events are CloudEvents 1.0, in structured mode as shown here or in binary mode. The record's key is the business, hashed as Java
 clients do (murmur2); with another key it is refused, without one it is moved. Ingress is closed: an unknown field is refused with
@@ -73,8 +75,13 @@ def _channels() -> Iterator[tuple[str, Document]]:
     answers = _channel(
         topics.status_topic("{business}"), "What became of a business's requests. " + _STATUS_ORDER, ["status"]
     )
-    answers["parameters"] = {"business": {"description": "The business, as in source.", "examples": ["shop-parcelo"]}}
+    bills = _channel(topics.billing_topic("{business}"), _BILLS, ["charge"])
+    for channel in (answers, bills):
+        channel["parameters"] = {
+            "business": {"description": "The business, as in source.", "examples": ["shop-parcelo"]}
+        }
     yield "status", answers
+    yield "billing", bills
     shared = {topic.name: topic for topic in topics.SHARED}
     yield topics.DEAD_LETTERS, _channel(shared[topics.DEAD_LETTERS], _OPERATORS, ["deadLetter"])
     yield topics.REGISTRY, _channel(shared[topics.REGISTRY], _REGISTERED, ["registryEntry"])
@@ -83,6 +90,12 @@ def _channels() -> Iterator[tuple[str, Document]]:
 _STATUS_ORDER: Final = (
     "Of two with the same request and shard, the higher seq is the newer word. Each record is a CloudEvent in structured mode "
     "and says so in its header `content-type`."
+)
+_BILLS: Final = (
+    "What a business is charged: one event for each posting of the ledger, in the order of posting, each once. serial counts "
+    "them without a gap, and their amounts come to the book's. It is kept for ever. Each record says in its header "
+    "`content-type` that it is a CloudEvent in structured mode. A delivered message is in one event, and no "
+    "rehearsal is; nothing is taken back, so no amount is negative."
 )
 _OPERATORS: Final = (
     "For operators: records that were refused before they had a name, and poison. `fanfare dead-letters ls` reads it."
@@ -131,6 +144,7 @@ def _operations() -> Iterator[tuple[str, Document]]:
     for lane in Lane:
         yield f"publish-{lane.word}", _operation("receive", topics.requests(lane), f"Publish to the lane {lane.word}.")
     yield "follow-status", _operation("send", "status", "Read what became of your requests.")
+    yield "follow-billing", _operation("send", "billing", "Read what you are charged.")
     yield "read-dead-letters", _operation("send", topics.DEAD_LETTERS, "See what nobody could be told of.")
     yield (
         "register",
@@ -147,6 +161,7 @@ def _messages(examples: Mapping[str, list[Document]]) -> Document:
         ("notification", NOTIFICATION_TYPE, EVENT_NAMES[NOTIFICATION_TYPE], "Tell people something.", "business"),
         ("optin", OPTIN_TYPE, EVENT_NAMES[OPTIN_TYPE], "People join or leave a list, with proof.", "business"),
         ("status", STATUS_TYPE, "StatusEvent", "What became of a request.", "request"),
+        ("charge", BILLING_TYPE, "ChargeEvent", "What one posting charges.", "request"),
         ("deadLetter", DEAD_LETTER_TITLE, "DeadLetter", "A record that was set aside.", "source"),
         ("registryEntry", "fanfare registry entry", "RegistryEntry", "Who may send what.", "kind/id"),
     )
@@ -182,10 +197,20 @@ _KEYS: Final = {
 }
 
 
+_SCHEMAS: Final = (
+    "notification.v1.json",
+    "optin.v1.json",
+    "status.v1.json",
+    "charge.v1.json",
+    "dead-letter.json",
+    "registry.json",
+)
+
+
 def _components(schemas: Mapping[str, Document]) -> Document:
     """The definitions of all schemas under one roof, and the whole of those that are more than one definition."""
     found: Document = {}
-    for name in ("notification.v1.json", "optin.v1.json", "status.v1.json", "dead-letter.json", "registry.json"):
+    for name in _SCHEMAS:
         schema = schemas[name]
         for part, definition in schema["$defs"].items():
             placed = _placed(definition)
@@ -193,27 +218,36 @@ def _components(schemas: Mapping[str, Document]) -> Document:
                 raise ValueError(f"two schemas define {part} differently")
     registry = schemas["registry.json"]
     found["RegistryEntry"] = {"title": "RegistryEntry", "anyOf": _placed(registry["anyOf"])}
-    found["StatusEvent"] = _STATUS_EVENT
+    status = _answer_event(
+        ("StatusEvent", STATUS_TYPE, "//fanfare/status"), "Status", "Request, shard and seq.", "When this was found."
+    )
+    trace = {"type": "string", "description": "W3C Trace Context of your request, if it had one."}
+    found["StatusEvent"] = {**status, "properties": {**status["properties"], "traceparent": trace}}
+    found["ChargeEvent"] = _answer_event(
+        ("ChargeEvent", BILLING_TYPE, BILLING_SOURCE), "BilledCharge", "Business and serial.", "When it was charged."
+    )
     return found
 
 
-_STATUS_EVENT: Final[Document] = {
-    "title": "StatusEvent",
-    "type": "object",
-    "description": "A status as a CloudEvent in structured mode.",
-    "properties": {
-        "specversion": {"const": "1.0", "description": "The version of CloudEvents."},
-        "type": {"const": STATUS_TYPE, "description": "What kind of event this is."},
-        "source": {"const": "//fanfare/status", "description": "Fanfare itself."},
-        "id": {"type": "string", "description": "Request, shard and seq."},
-        "time": {"type": "string", "format": "date-time", "description": "When this was found."},
-        "subject": {"type": "string", "description": "The request's name."},
-        "datacontenttype": {"const": "application/json", "description": "What data is."},
-        "traceparent": {"type": "string", "description": "W3C Trace Context of your request, if it had one."},
-        "data": {"$ref": "#/components/schemas/Status"},
-    },
-    "required": ["specversion", "type", "source", "id", "time", "subject", "data"],
-}
+def _answer_event(kind: tuple[str, str, str], data: str, event_id: str, time: str) -> Document:
+    """Returns the schema of what Fanfare writes as a CloudEvent; ``kind`` is its title, its type and its source."""
+    title, event_type, source = kind
+    return {
+        "title": title,
+        "type": "object",
+        "description": f"A {data} as a CloudEvent in structured mode.",
+        "properties": {
+            "specversion": {"const": "1.0", "description": "The version of CloudEvents."},
+            "type": {"const": event_type, "description": "What kind of event this is."},
+            "source": {"const": source, "description": "Fanfare itself."},
+            "id": {"type": "string", "description": event_id},
+            "time": {"type": "string", "format": "date-time", "description": time},
+            "subject": {"type": "string", "description": "The request's name."},
+            "datacontenttype": {"const": "application/json", "description": "What data is."},
+            "data": {"$ref": f"#/components/schemas/{data}"},
+        },
+        "required": ["specversion", "type", "source", "id", "time", "subject", "data"],
+    }
 
 
 def _placed(value: Any) -> Any:

@@ -9,12 +9,13 @@ from typing import Any, Final
 import msgspec
 
 from schemas import topics
+from schemas.billing import BilledCharge
 from schemas.names import Lane, request_name, text_of
 from schemas.registry import Business, Parameter, Template
 from schemas.status import DeadLetter, Status
 from schemas.topics import MINUTE_MS
 from schemas.wire import instants
-from schemas.wire.cloudevents import encode_status
+from schemas.wire.cloudevents import encode_charge, encode_status
 
 Document = dict[str, Any]
 
@@ -33,7 +34,13 @@ def examples_of(events: Mapping[str, Document], seal: Document) -> dict[str, lis
     """Examples by message. ``events`` are to be published, by name; the first vector of ``seal`` belongs to :data:`SEALED`."""
     published = {**events, SEALED: _with_code(events[SEALED], seal["rows"][0])}
     shown = {kind: [{"name": name, "payload": published[name]} for name in names] for kind, names in _EVENTS.items()}
-    return {**shown, "status": list(_statuses()), "deadLetter": [_letter()], "registryEntry": list(_entries())}
+    return {
+        **shown,
+        "status": list(_statuses()),
+        "charge": [_charge()],
+        "deadLetter": [_letter()],
+        "registryEntry": list(_entries()),
+    }
 
 
 def _with_code(event: Document, row: Document) -> Document:
@@ -60,6 +67,34 @@ def _statuses() -> Iterator[Document]:
     )
     for told in (accepted, closed, refused):
         yield {"name": told.state, "payload": msgspec.json.decode(encode_status(told))}
+
+
+def _charge() -> Document:
+    source, event_id = "//shop-parcelo/parcels", "delivered-1"
+    charge = BilledCharge(
+        business="shop-parcelo",
+        serial=12,
+        partition=4,
+        offset=31,
+        request=text_of(request_name(Lane.UPDATE, source, event_id)),
+        sender="shop-parcelo/main",
+        lane=Lane.UPDATE.word,
+        shard=3,
+        category="utility",
+        market=1,
+        count=2,
+        card=1,
+        unit_micro=4_000,
+        amount_micro=8_000,
+        currency="USD",
+        first_ms=_AT_MS + 900,
+        last_ms=_AT_MS + 2_100,
+        at_ms=_AT_MS + 2_300,
+        source=source,
+        id=event_id,
+        labels={"depot": "newark"},
+    )
+    return {"name": "two-messages", "payload": msgspec.json.decode(encode_charge(charge))}
 
 
 def _letter() -> Document:

@@ -27,7 +27,7 @@ _NOTIFICATION: Final[Sentences] = {
     "params": "What goes into the template's slots, for all recipients alike.",
     "facet": "The side of the subject that this is about: `departure`. `*` is all of it. Lane update only.",
     "version": "Rises with each word about (subject, facet): an older one is never told after a newer one.",
-    "labels": "Your own words: they come back in every status and decide nothing.",
+    "labels": "Your own words: they come back in every status and billing event, and decide nothing.",
     "test": "Marks a rehearsal: never billed, and only to recipients that are registered as the business's test numbers.",
 }
 _PEOPLE: Final[Mapping[str, Sentences]] = {
@@ -59,6 +59,31 @@ _PEOPLE: Final[Mapping[str, Sentences]] = {
         "method": "How consent was given. All but `import` are acts of the person and take back an older STOP.",
         "wording": "The text that was shown.",
         "source": "Where that was.",
+    },
+}
+_BILLS: Final[Mapping[str, Sentences]] = {
+    "BilledCharge": {
+        "business": "Who is charged.",
+        "serial": "The number of the posting among those of the business: 1, 2, 3 and so on, without a gap.",
+        "partition": "Of the topic `charges`, where the charge behind this posting stands.",
+        "offset": "The same. With the partition it names the posting for ever, also after the book was built anew.",
+        "request": "The request's name: that of its statuses.",
+        "sender": "The number that spoke.",
+        "lane": "The lane of the request: `otp`, `update` or `campaign`.",
+        "shard": "Which part of the recipients this is about. Statuses of explicit recipients name their shard and rank, too.",
+        "category": "What was paid for: `authentication`, `utility` or `marketing`.",
+        "market": "The country calling code of those who were told.",
+        "count": "How many messages this posting charges.",
+        "card": "The price card that was in force when the request was accepted.",
+        "unit_micro": "The price of one message, in millionths of the currency.",
+        "amount_micro": "count times unit_micro.",
+        "currency": "ISO 4217.",
+        "first_ms": "When the gateway reported the first of these deliveries, ms since 1970.",
+        "last_ms": "When it reported the last of them, ms since 1970.",
+        "at_ms": "When they were charged, ms since 1970. The month of this moment, in UTC, is the month of the bill.",
+        "source": "The source of the event that asked for these messages.",
+        "id": "That event's id.",
+        "labels": "That event's labels, unchanged. They are kept as long as the bill: put nobody's personal data into them.",
     },
 }
 _ANSWERS: Final[Mapping[str, Sentences]] = {
@@ -167,6 +192,7 @@ DESCRIPTIONS: Final[Mapping[str, Sentences]] = {
     "Notification": _NOTIFICATION,
     **_PEOPLE,
     **_ANSWERS,
+    **_BILLS,
     **_REGISTRY,
 }
 """By type and field."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.billing import BILLING_TYPE, BilledCharge
 from schemas.descriptions import DESCRIPTIONS
 from schemas.registry import PLANS, Entry
 from schemas.request import (
@@ -63,7 +64,7 @@ _BOUNDS: Final[Mapping[tuple[str, str], Schema]] = {
 
 
 DEAD_LETTER_TITLE: Final = "fanfare dead letter"
-WRITTEN_BY_FANFARE: Final = frozenset({STATUS_TYPE, DEAD_LETTER_TITLE})
+WRITTEN_BY_FANFARE: Final = frozenset({STATUS_TYPE, BILLING_TYPE, DEAD_LETTER_TITLE})
 """Titles of the schemas of what Fanfare writes and others read; all else is written by businesses and operators."""
 
 
@@ -73,6 +74,7 @@ def documents() -> dict[str, bytes]:
         "notification.v1.json": _event(NOTIFICATION_TYPE, Notification),
         "optin.v1.json": _event(OPTIN_TYPE, Optin),
         "status.v1.json": _plain(STATUS_TYPE, Status),
+        "charge.v1.json": _plain(BILLING_TYPE, BilledCharge),
         "dead-letter.json": _plain(DEAD_LETTER_TITLE, DeadLetter),
         "registry.json": _plain("fanfare registry entry", Entry),
         "vectors.json": vectors(),

@@ -113,6 +113,10 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
     market: int
     first_ms: int
     last_ms: int
+    source: str = ""
+    """The request's own (source, id) and labels: billing events say them, and nothing is decided by them."""
+    id: str = ""
+    labels: dict[str, str] = {}
 
 
 class Inbound(msgspec.Struct, frozen=True, array_like=True):

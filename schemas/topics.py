@@ -112,7 +112,12 @@ def receipts(lane: Lane) -> str:
 
 def status(business: str) -> str:
     """Where one business reads its answers."""
-    return f"status.{business}"
+    return f"{STATUS_PREFIX}{business}"
+
+
+def billing(business: str) -> str:
+    """Returns the topic on which one business reads what it is charged."""
+    return f"{BILLING_PREFIX}{business}"
 
 
 SUPPRESSIONS: Final = "suppressions"
@@ -124,6 +129,7 @@ REGISTRY: Final = "registry"
 CONTROLS: Final = "controls"
 DEAD_LETTERS: Final = "dead-letters"
 STATUS_PREFIX: Final = "status."
+BILLING_PREFIX: Final = "billing."
 STATUS_RETENTION_MS: Final = 14 * DAY_MS
 
 
@@ -187,7 +193,32 @@ def status_topic(business: str) -> Topic:
     return Topic(status(business), "request", 1, STATUS_RETENTION_MS, "Only this business may read it.")
 
 
+def billing_topic(business: str) -> Topic:
+    """Returns the billing topic of one business: one partition, for its order is the order of posting."""
+    return Topic(
+        billing(business),
+        "request",
+        1,
+        FOR_EVER,
+        "A bill is asked about for years: from its first event on it adds up to the book.",
+    )
+
+
+def business_topics(business: str) -> tuple[Topic, ...]:
+    """Returns the topics that one business reads, made when it is registered."""
+    return status_topic(business), billing_topic(business)
+
+
+def topic_of_business(name: str) -> Topic | None:
+    """Returns the catalogue's row of ``status.<business>`` or ``billing.<business>``; None for any other name."""
+    if name.startswith(STATUS_PREFIX):
+        return status_topic(name.removeprefix(STATUS_PREFIX))
+    if name.startswith(BILLING_PREFIX):
+        return billing_topic(name.removeprefix(BILLING_PREFIX))
+    return None
+
+
 def catalogue(businesses: tuple[str, ...] = ()) -> tuple[Topic, ...]:
     """Every topic of a deployment."""
     lanes = tuple(topic for lane in Lane for topic in lane_topics(lane))
-    return lanes + SHARED + tuple(status_topic(business) for business in businesses)
+    return lanes + SHARED + tuple(topic for business in businesses for topic in business_topics(business))

@@ -1,6 +1,6 @@
 """The auditor's shell: fixes where every log ends, reads all of it once, and hands it to ``broker/audit``.
 
-The ends are fixed against the way of a notification, the last of it first (commits, gateway logs, the book, charges ...
+The ends are fixed against the way of a notification, the last of it first (commits, gateway logs, bills, the book, charges ...
 requests, people), so that whatever is read has its parents among what is read. So a running system may be audited; what is
 under way then counts as open.
 """
@@ -15,7 +15,7 @@ from broker.audit.auditor import STAGES, Auditor, order_of
 from broker.audit.dump import Ledger, Limits, Logged, Rules
 from broker.audit.report import Audit
 from schemas.names import Lane
-from schemas.topics import DEAD_LETTERS, STATUS_PREFIX, catalogue
+from schemas.topics import BILLING_PREFIX, DEAD_LETTERS, catalogue, topic_of_business
 from schemas.wire.frames import GatewayEvent
 from streams import clock
 from streams.agents.parts import group_of
@@ -49,8 +49,9 @@ async def audit_system(
         committed |= await committed_offsets(settings.bootstrap, group_of(lane))
     events = {path: path.stat().st_size for path in _gateway_logs(settings)}
     book = path_of(settings)
+    bounds = await log_bounds(settings.bootstrap, _bills)
     ledger = whole_ledger(book, cluster=kafka.cluster_id) if book.exists() else Ledger()
-    bounds = await log_bounds(settings.bootstrap, _last_first)
+    bounds |= await log_bounds(settings.bootstrap, _last_first)
     rules = Rules(
         now_ms=now_ms,
         shards=settings.shards,
@@ -91,9 +92,16 @@ async def _records(bootstrap: str, topic: str, bounds: Bounds) -> AsyncIterator[
         yield [Logged(*record) for record in bite if record.offset < bounds[record.topic, record.partition][1]]
 
 
+def _bills(existing: set[str]) -> list[str]:
+    """Returns the topics that are written behind the book, so that each event in them has its posting there."""
+    return sorted(topic for topic in existing if topic.startswith(BILLING_PREFIX))
+
+
 def _last_first(existing: set[str]) -> list[str]:
     """Our topics, what is written last on the way of a notification first."""
-    ours = {topic for topic in existing if topic in _OURS or topic.startswith(STATUS_PREFIX)}
+    ours = {topic for topic in existing if topic in _OURS or topic_of_business(topic) is not None} - set(
+        _bills(existing)
+    )
     before, after = order_of(ours)
     stages = [topic for topic in before if topic.partition(".")[0] in STAGES]
     letters = [topic for topic in before if topic == DEAD_LETTERS]

@@ -95,6 +95,10 @@ class Event(StrEnum):
     """The first event in a row that Kafka did not acknowledge."""
     KAFKA_BACK = "kafka_back"
     POSTED = "posted"
+    BILLING_WITHOUT_TOPIC = "billing_without_topic"
+    """Postings wait whose business has no topic to be billed on: `fanfare registry apply` makes it."""
+    BILLING_DIFFERS = "billing_differs"
+    """The newest event of a billing topic is not what the book posted under its serial: nothing more is written there."""
     FAULT_SET = "fault_set"
     """The simulated gateway was told which faults stand from now on."""
     REPORTS_OWED = "reports_owed"
@@ -132,6 +136,8 @@ WARNINGS: Final = frozenset(
         Event.POST_REFUSED,
         Event.RECEIPT_FOREIGN,
         Event.WEBHOOK_AWAY,
+        Event.BILLING_WITHOUT_TOPIC,
+        Event.BILLING_DIFFERS,
         Event.KEY_REFUSED,
         Event.REQUEST_FAILED,
         Event.INTAKE_FULL,

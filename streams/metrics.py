@@ -260,6 +260,10 @@ POSTED_CONFLICTS: Final = Counter(
 CHARGES_SET_ASIDE: Final = Counter(
     REGISTRY, "fanfare_ledger_set_aside_total", "Charge records that could not be read and were not posted."
 )
+BILLED: Final = Counter(REGISTRY, "fanfare_billing_events_total", "Billing events that the ledger wrote.")
+BILLING_OLDEST: Final = Gauge(
+    REGISTRY, "fanfare_billing_oldest_seconds", "How long a posting has waited for its billing event; 0 if none waits."
+)
 
 HEARTBEAT_AGE: Final = Gauge(
     REGISTRY, "fanfare_heartbeat_age_seconds", "Since a heartbeat last crossed every stage of this shard.", LANE, SHARD

@@ -48,6 +48,7 @@ def ledger() -> None:
     metrics.POSTED_AGAIN.begin()
     metrics.POSTED_CONFLICTS.begin()
     metrics.CHARGES_SET_ASIDE.begin()
+    metrics.BILLED.begin()
     metrics.ALERTS.begin(Reason.UNREADABLE.word)
 
 

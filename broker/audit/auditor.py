@@ -17,6 +17,7 @@ import msgspec
 
 from broker.audit import facts, told
 from broker.audit.accounts import Accounts, close_parts, close_statuses
+from broker.audit.billing import Bills
 from broker.audit.book import Book, LogOrder
 from broker.audit.delivery import Delivery
 from broker.audit.dump import Dump, Ledger, Logged, Rules
@@ -33,7 +34,16 @@ from broker.audit.verdicts import Verdicts
 from broker.audit.versions import Versions
 from broker.audit.work import WorkLog
 from schemas.names import Lane
-from schemas.topics import AUDIENCE, CHARGES, CONTROLS, DEAD_LETTERS, REGISTRY, STATUS_PREFIX, SUPPRESSIONS
+from schemas.topics import (
+    AUDIENCE,
+    BILLING_PREFIX,
+    CHARGES,
+    CONTROLS,
+    DEAD_LETTERS,
+    REGISTRY,
+    STATUS_PREFIX,
+    SUPPRESSIONS,
+)
 from schemas.wire.frames import GatewayEvent
 from schemas.wire.header import UnreadableRecordError
 
@@ -84,6 +94,7 @@ class Auditor:
         self._delivery = Delivery(book, self._versions, early)
         self._receipts = ReceiptLog(book)
         self._charges = Charges(book, dict(self._ledger.upto))
+        self._bills = Bills(book, self._ledger)
         self._secrets = Secrets(book)
         self._order = LogOrder(book.begun)
 
@@ -124,6 +135,8 @@ class Auditor:
             return partial(plain[topic], self._book)
         if topic.startswith(STATUS_PREFIX):
             return partial(status, self._book)
+        if topic.startswith(BILLING_PREFIX):
+            return self._bills.take
         if topic == CHARGES:
             return self._charges.take
         lanes: dict[str, _TakeLane] = {
@@ -162,6 +175,7 @@ class Auditor:
         self._dead_letters()
         self._secrets.close()
         close_ledger(book, self._ledger, self._charges.due_micro)
+        self._bills.close()
         self._early.close()
         busiest = self._delivery.limits.close(book.findings, book.registered.senders)
         accounts = Accounts(book)

@@ -49,12 +49,28 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     amount_micro: int
 
 
+class LedgerPosting(msgspec.Struct, frozen=True, gc=False):
+    """What one charge added to the book, as its billing event must say it."""
+
+    business: str
+    partition: int
+    """Of ``charges``."""
+    offset: int
+    at_ms: int
+    request: bytes
+    messages: int
+    amount_micro: int
+    currency: str
+
+
 class Ledger(msgspec.Struct, frozen=True):
     """The book. ``upto`` maps a partition of ``charges`` to the offset that is read next."""
 
     rows: Iterable[LedgerRow] = ()
-    entries: Iterable[LedgerEntry] = ()
+    entries: Sequence[LedgerEntry] = ()
     upto: Mapping[int, int] = {}
+    postings: Iterable[LedgerPosting] = ()
+    """Those of each business in the order of posting: its first one is serial 1."""
 
 
 class Dump(msgspec.Struct, frozen=True):

@@ -13,7 +13,8 @@
    after it), no attempt before it is due, nothing after the end, and restating changes nothing.
 7. *Billing.* The union of charged ranks is the set of billable ranks: decided, delivered in time, no test.
 8. *Price.* A charge costs what the card that was fixed at acceptance says for category and market; a card never changes.
-9. *Ledger.* The book's ranks are the union of the charges it has read, its entries sum to zero and to their price.
+9. *Ledger.* The book's ranks are the union of the charges it has read, its entries sum to zero and to their price. Each posting
+   has one billing event on its business's topic, in the order of posting, and the events come to what the book took.
 10. *Visible once.* The union of the gateway's logs shows a (request, recipient) once, of a valid decision made before, and
     agrees with the book: what is answered accepted was accepted, what ended otherwise was not. In doubt is counted.
 11. *No skipped input.* Logs are dense, whatever lies below a committed offset has its child, or a dead letter, and what the
@@ -87,6 +88,11 @@ class Breach(Enum):
     LEDGER_UNBALANCED = (9, "a posting does not sum to zero")
     CHARGED_TWICE = (9, "the book took more than the charges come to")
     BOOKED_SHORT = (9, "the book took less than the charges come to")
+    UNBILLED = (9, "a posting has no billing event")
+    BILLED_TWICE = (9, "a posting has two billing events")
+    BILLED_OTHERWISE = (9, "a billing event says otherwise than its posting")
+    BILLED_OUT_OF_ORDER = (9, "billing events are not in the order of posting")
+    BILL_DIFFERS = (9, "the billing events do not come to what the book took")
 
     VISIBLE_TWICE = (10, "the gateway accepted one message twice")
     UNDECIDED_HAND_OFF = (10, "handed off without a valid decision before it")

@@ -26,4 +26,7 @@ def charges_of(account: Account, delivered: RankSet, cards: Mapping[int, PriceCa
             market=market,
             first_ms=account.first_ms,
             last_ms=account.last_ms,
+            source=account.source,
+            id=account.id,
+            labels=account.labels,
         )

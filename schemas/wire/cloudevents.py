@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from schemas.billing import BILLING_SOURCE, BILLING_TYPE, BilledCharge
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import MAX_REQUEST_BYTES, STATUS_TYPE, CloudEvent
@@ -54,10 +55,17 @@ class _Told(msgspec.Struct, frozen=True, tag_field="type", tag=STATUS_TYPE):
     data: Status
 
 
+class _Billed(msgspec.Struct, frozen=True, tag_field="type", tag=BILLING_TYPE):
+    """What a reader of bills needs of the event."""
+
+    data: BilledCharge
+
+
 _SHAPE: Final = closed.Shape(root="", known={"": Envelope.__struct_fields__})
 _envelopes: Final = msgspec.json.Decoder(Envelope)
 _names: Final = msgspec.json.Decoder(_Name)
 _told: Final = msgspec.json.Decoder(_Told)
+_billed: Final = msgspec.json.Decoder(_Billed)
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -97,6 +105,30 @@ def decode_status(value: bytes) -> Status | None:
     """The status in a record of ``status.<business>``; None if it is none. Egress is open: unknown attributes do no harm."""
     try:
         return _told.decode(value).data
+    except msgspec.MsgspecError:
+        return None
+
+
+def encode_charge(charge: BilledCharge) -> bytes:
+    """Encodes one posting as a structured event, ready for ``billing.<business>``. Its id is (business, serial)."""
+    return _encoder.encode(
+        {
+            "specversion": "1.0",
+            "type": BILLING_TYPE,
+            "source": BILLING_SOURCE,
+            "id": f"{charge.business}.{charge.serial}",
+            "time": instants.text_of(charge.at_ms),
+            "subject": charge.request,
+            "datacontenttype": "application/json",
+            "data": charge,
+        }
+    )
+
+
+def decode_charge(value: bytes) -> BilledCharge | None:
+    """Returns the posting in a record of ``billing.<business>``; None if it is none. Unknown attributes do no harm."""
+    try:
+        return _billed.decode(value).data
     except msgspec.MsgspecError:
         return None
 

@@ -18,7 +18,7 @@ def main(*, bootstrap: BootstrapOption = None) -> None:
     """Make what is missing of Fanfare's topics, wait for their leaders, check the others.
 
     Nothing that exists is changed: what is unsafe is refused with a sentence (in development, only said). Topics of
-    businesses (status.<business>) are made when the business is registered. May be run again at any time.
+    businesses (status.<business>, billing.<business>) are made when the business is registered. May be run again at any time.
     """
     made = run("provision", _provision(bootstrap))
     print(f"{len(catalogue())} topics: {len(made)} made, {len(catalogue()) - len(made)} were there")

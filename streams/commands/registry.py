@@ -8,7 +8,7 @@ import typer
 
 from broker.registry import Registry
 from schemas.registry import Business, Deployment, Entry, key_of
-from schemas.topics import status_topic
+from schemas.topics import business_topics
 from streams.commands.console import BootstrapOption, refuse, run, say
 from streams.kafka.provision import provision
 from streams.kafka.readiness import describe
@@ -73,7 +73,7 @@ async def _apply(files: list[Path], bootstrap: str | None, *, check: bool) -> tu
     await describe(settings.bootstrap, deadline_s=_ANSWER_S)
     new = changes(located, await read_registry(settings.bootstrap))
     if not check:
-        await _make_status_topics(located, settings)
+        await _make_business_topics(located, settings)
         await write(settings.bootstrap, new)
     return new, len(located)
 
@@ -86,9 +86,10 @@ def _demand_shards(located: list[Located], settings: Settings) -> None:
             )
 
 
-async def _make_status_topics(located: list[Located], settings: Settings) -> None:
-    """Before the entries are written: a business that is known has a topic to read its answers from."""
-    wanted = [status_topic(each.entry.id) for each in located if isinstance(each.entry, Business)]
+async def _make_business_topics(located: list[Located], settings: Settings) -> None:
+    """Makes them before the entries are written: a business that is known has topics to read answers and bills from."""
+    businesses = [each.entry.id for each in located if isinstance(each.entry, Business)]
+    wanted = [topic for business in businesses for topic in business_topics(business)]
     if wanted:
         await provision(settings.bootstrap, wanted, shards=settings.shards, dev=settings.dev, say=say)
 

@@ -58,7 +58,7 @@ class ConfirmedProducer:
 
     async def start(self) -> None:
         """Connect and obtain a producer id."""
-        self._producer = aiokafka.AIOKafkaProducer(
+        producer = aiokafka.AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             client_id=self._name,
             acks="all",
@@ -66,7 +66,9 @@ class ConfirmedProducer:
             linger_ms=self._linger_ms,
             max_batch_size=_BATCH_BYTES,
         )
-        await self._producer.start()
+        self._prepared(producer)
+        self._producer = producer
+        await producer.start()
 
     async def stop(self) -> None:
         """Send what is buffered and close. At most the append deadline."""
@@ -115,9 +117,7 @@ class ConfirmedProducer:
             self._unknown(records, type(error).__name__)
 
     async def _send(self, record: Outgoing) -> "asyncio.Future[Any]":
-        if self._producer is None:
-            raise RuntimeError(f"producer {self._name} is not running")
-        future: asyncio.Future[Any] = await self._producer.send(
+        future: asyncio.Future[Any] = await self._running().send(
             record.topic,
             value=record.value,
             key=record.key,
@@ -125,6 +125,14 @@ class ConfirmedProducer:
             headers=list(record.headers),
         )
         return future
+
+    def _prepared(self, producer: aiokafka.AIOKafkaProducer) -> None:
+        """Called before it connects; a subclass may say who it is."""
+
+    def _running(self) -> aiokafka.AIOKafkaProducer:
+        if self._producer is None:
+            raise RuntimeError(f"producer {self._name} is not running")
+        return self._producer
 
     def _checked(self, records: Sequence[Outgoing], done: Any) -> Appended:
         # aiokafka reports success without an offset when the broker remembers the sequence but not where it put it.

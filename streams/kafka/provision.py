@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from schemas.topics import STATUS_PREFIX, Topic, status_topic
+from schemas.topics import Topic, status_topic, topic_of_business
 from streams.kafka.readiness import admin, wait_leaders
 from streams.kafka.topic_check import (
     SAFE_COPIES,
@@ -60,7 +60,7 @@ async def verify(
     """
     async with admin(bootstrap) as client:
         known = set(await client.list_topics())
-        wanted = (*topics, *(status_topic(name.removeprefix(STATUS_PREFIX)) for name in _statuses(known, topics)))
+        wanted = (*topics, *_of_businesses(known, topics))
         cluster = await client.describe_cluster()
         brokers = [str(broker["node_id"]) for broker in cluster["brokers"]]
         few = dev and len(brokers) < SAFE_COPIES
@@ -73,9 +73,10 @@ async def verify(
         return str(cluster["cluster_id"])
 
 
-def _statuses(known: Collection[str], topics: Sequence[Topic]) -> list[str]:
+def _of_businesses(known: Collection[str], topics: Sequence[Topic]) -> list[Topic]:
     named = {topic.name for topic in topics}
-    return sorted(name for name in known if name.startswith(STATUS_PREFIX) and name not in named)
+    found = (topic_of_business(name) for name in sorted(known) if name not in named)
+    return [topic for topic in found if topic is not None]
 
 
 async def _brokers(

@@ -13,7 +13,7 @@ import aiokafka
 import aiokafka.errors
 from aiokafka import TopicPartition
 
-from schemas.topics import STATUS_PREFIX
+from schemas.topics import topic_of_business
 
 _FETCH_MAX_WAIT_MS: Final = 50
 _FETCH_BYTES: Final = 4 * 1024 * 1024
@@ -159,8 +159,8 @@ async def _positioned(
 
 
 def _absent(topic: str) -> str:
-    if topic.startswith(STATUS_PREFIX):
-        business = topic.removeprefix(STATUS_PREFIX)
+    if topic_of_business(topic) is not None:
+        business = topic.partition(".")[2]
         return f"there is no topic {topic}: {business} is not registered (`fanfare registry apply` does it)"
     return f"there is no topic {topic}; `fanfare provision` makes what Fanfare needs"
 

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import faust
 import mode
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
+from aiokafka.producer.transaction_manager import TransactionManager
 from faust.tables.manager import TableManager
 from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
@@ -55,6 +56,9 @@ METHODS: Final[tuple[tuple[type, str, tuple[str, ...]], ...]] = (
     (GroupCoordinator, "_maybe_leave_group", ("self",)),
     (GroupCoordinator, "_push_error_to_user", ("self", "exc")),
     (Fetcher, "_proc_fetch_request", ("self", "assignment", "node_id", "request")),
+    (TransactionManager, "set_pid_and_epoch", ("self", "pid", "epoch")),
+    (TransactionManager, "sequence_number", ("self", "tp")),
+    (TransactionManager, "increment_sequence_number", ("self", "tp", "increment")),
 )
 """Class, method, parameters: everything that is overridden, wrapped or called below the public interface."""
 
@@ -65,6 +69,7 @@ FIELDS: Final[tuple[tuple[Callable[..., Any], str], ...]] = (
     (AIOKafkaConsumer.start, "_coordinator"),
     (AIOKafkaConsumer.start, "_fetcher"),
     (AIOKafkaConsumer.__init__, "_client"),
+    (AIOKafkaProducer.__init__, "_txn_manager"),
     (TopicPartitionState.__init__, "highwater"),
     (TopicPartitionState.__init__, "timestamp"),
     (BaseConsumer.__init__, "_buffered_partitions"),

@@ -4,16 +4,7 @@ One transaction posts a batch of charges and moves the offset behind it, so a ki
 batch had come or had not. The topic ``charges`` is kept for ever: a file that is gone is rebuilt by reading it from the
 beginning, to the same rows. WAL with ``synchronous=FULL``: what was committed survives the machine's power.
 
-================  ==========================================================================================
-``offsets``       the offset that is read next, by partition of ``charges``
-``charged``       which ranks of (request, shard) were charged, by price: a roaring bitmap
-``postings``      what each charge record added; its id is made of offset and partition
-``entries``       two for each posting, which sum to zero
-``balances``      the sum of all entries, by business, account and currency
-``conflicts``     ranks that came again at another price: the first posting stands
-``set_aside``     records that could not be read; the charge is in Kafka, and posted by a rebuild that can
-``origin``        the id of the Kafka whose charges these are, once it is known: another one's offsets mean nothing here
-================  ==========================================================================================
+The tables: ``streams/ledger/layout.py``.
 """
 
 import sqlite3
@@ -23,9 +14,13 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from broker.audit.dump import Ledger, LedgerEntry, LedgerRow
+from schemas.billing import BilledCharge
 from streams.faults import point
 from streams.held import hold
 from streams.kafka.reader import LogRecord
+from streams.kafka.resumed_producer import ProducerIdentity
+from streams.ledger.items import audited, charges_after, newest_serials
+from streams.ledger.layout import LAYOUT, ORIGIN, SCHEMA
 from streams.ledger.posting import Batch, Posted
 
 
@@ -52,46 +47,6 @@ class BooksForeignError(BooksError):
 FILE: Final = "ledger.sqlite3"
 _PRIMARY: Final = 0xFF
 """SQLite's extended result codes have the plain one in their last byte."""
-_LAYOUT: Final = 1
-"""Written to ``user_version``; another one is refused, for the file can be rebuilt."""
-
-_SCHEMA: Final = """
-CREATE TABLE offsets (partition INTEGER PRIMARY KEY, next INTEGER NOT NULL) STRICT;
-CREATE TABLE charged (
-    request BLOB NOT NULL, shard INTEGER NOT NULL, unit_micro INTEGER NOT NULL, currency TEXT NOT NULL,
-    messages INTEGER NOT NULL, ranks BLOB NOT NULL,
-    PRIMARY KEY (request, shard, unit_micro, currency)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE postings (
-    id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, lane INTEGER NOT NULL, shard INTEGER NOT NULL,
-    business TEXT NOT NULL, sender TEXT NOT NULL, request BLOB NOT NULL, messages INTEGER NOT NULL,
-    unit_micro INTEGER NOT NULL, currency TEXT NOT NULL, card INTEGER NOT NULL, category INTEGER NOT NULL,
-    market INTEGER NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL
-) STRICT;
-CREATE TABLE entries (
-    posting INTEGER NOT NULL, account TEXT NOT NULL, business TEXT NOT NULL, currency TEXT NOT NULL,
-    amount_micro INTEGER NOT NULL,
-    PRIMARY KEY (posting, account)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE balances (
-    business TEXT NOT NULL, account TEXT NOT NULL, currency TEXT NOT NULL, amount_micro INTEGER NOT NULL,
-    messages INTEGER NOT NULL,
-    PRIMARY KEY (business, account, currency)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE conflicts (
-    posting INTEGER NOT NULL, request BLOB NOT NULL, shard INTEGER NOT NULL, ranks BLOB NOT NULL,
-    messages INTEGER NOT NULL, unit_micro INTEGER NOT NULL, currency TEXT NOT NULL,
-    PRIMARY KEY (posting)
-) STRICT;
-CREATE TABLE set_aside (
-    partition INTEGER NOT NULL, offset INTEGER NOT NULL, why TEXT NOT NULL,
-    PRIMARY KEY (partition, offset)
-) STRICT, WITHOUT ROWID;
-"""
-_ORIGIN: Final = (
-    "CREATE TABLE IF NOT EXISTS origin (only INTEGER PRIMARY KEY CHECK (only = 1), cluster TEXT NOT NULL) STRICT"
-)
-"""Added to files of the same layout that have none; a release that does not know it passes it by."""
 
 
 class Balance(NamedTuple):
@@ -138,6 +93,25 @@ class Books:
         """The offset that is read next, by partition of ``charges``; partitions never read are missing."""
         return _upto(self._db)
 
+    def producer(self) -> ProducerIdentity | None:
+        """Returns the producer under which billing events of this book are written; None before the first."""
+        for row in self._db.execute("SELECT id, epoch FROM producer"):
+            return ProducerIdentity(*row)
+        return None
+
+    def keep_producer(self, identity: ProducerIdentity) -> None:
+        """Keeps the producer for the processes to come, before anything is written under it."""
+        with _disk_named():
+            self._db.execute("INSERT OR IGNORE INTO producer VALUES (1, ?, ?)", identity)
+
+    def newest_serials(self) -> dict[str, int]:
+        """Returns the serial of the newest posting of each business that was ever charged."""
+        return newest_serials(self._db)
+
+    def charges_after(self, business: str, serial: int, most: int) -> list[BilledCharge]:
+        """Returns at most ``most`` postings of ``business`` that follow the one with ``serial``; 0 is before the first."""
+        return charges_after(self._db, business, serial, most)
+
     def post(self, partition: int, records: Sequence[LogRecord]) -> Posted:
         """Post the next ``records`` of a partition of ``charges`` and move its offset, in one transaction.
 
@@ -158,14 +132,14 @@ class Books:
 
 def balances(path: Path, business: str | None = None) -> list[Balance]:
     """The accounts as they stand, of one business or all; raises :class:`BooksForeignError`. Does not disturb the owner."""
-    with _reading(path) as db:
+    with reading(path) as db:
         rows = db.execute("SELECT * FROM balances WHERE ?1 IS NULL OR business = ?1", (business,))
         return [Balance(*row) for row in rows]
 
 
 def oddities(path: Path) -> tuple[int, int]:
     """How many messages came again at another price, and how many records were set aside."""
-    with _reading(path) as db:
+    with reading(path) as db:
         ((conflicts,),) = db.execute("SELECT coalesce(sum(messages), 0) FROM conflicts")
         ((set_aside,),) = db.execute("SELECT count(*) FROM set_aside")
         return conflicts, set_aside
@@ -173,7 +147,7 @@ def oddities(path: Path) -> tuple[int, int]:
 
 def whole_ledger(path: Path, *, cluster: str = "") -> Ledger:
     """The book as the auditor reads it; raises :class:`BooksForeignError`, also if it is of another Kafka than ``cluster``."""
-    with _reading(path) as db:
+    with reading(path) as db:
         db.execute("BEGIN")
         if cluster and db.execute("SELECT 1 FROM sqlite_master WHERE name = 'origin'").fetchone():
             _demand_origin(db, path, cluster)
@@ -182,11 +156,11 @@ def whole_ledger(path: Path, *, cluster: str = "") -> Ledger:
             LedgerEntry(*row)
             for row in db.execute("SELECT posting, business, account, currency, amount_micro FROM entries")
         ]
-        return Ledger(rows, entries, _upto(db))
+        return Ledger(rows, entries, _upto(db), audited(db))
 
 
 def _settle_origin(db: sqlite3.Connection, path: Path, cluster: str) -> None:
-    db.execute(_ORIGIN)
+    db.execute(ORIGIN)
     db.execute("INSERT OR IGNORE INTO origin VALUES (1, ?)", (cluster,))
     _demand_origin(db, path, cluster)
 
@@ -205,11 +179,12 @@ def _upto(db: sqlite3.Connection) -> dict[int, int]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Opens the books to be read beside their owner; raises :class:`BooksForeignError`."""
     if not path.exists():
         raise BooksForeignError(f"there is no ledger at {path}; `fanfare ledger` keeps one")
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as db:
-        if _layout(db) != _LAYOUT:
+        if _layout(db) != LAYOUT:
             raise BooksForeignError(f"{path} is no ledger of this release")
         yield db
 
@@ -256,11 +231,11 @@ def _layout(db: sqlite3.Connection) -> int:
 
 def _lay_out(db: sqlite3.Connection, path: Path) -> None:
     layout = _layout(db)
-    if layout == _LAYOUT:
+    if layout == LAYOUT:
         return
     if layout or db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
         raise BooksForeignError(f"{path} is laid out by another release; move it away, and the books are rebuilt")
-    db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_LAYOUT}; COMMIT;")
+    db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={LAYOUT}; COMMIT;")
 
 
 _CHECKS: Final = (

@@ -6,7 +6,6 @@ written. A record that cannot be read is set aside with its place: it stays in K
 
 import sqlite3
 from collections import Counter
-from typing import Final
 
 import msgspec
 from pyroaring import BitMap
@@ -16,9 +15,7 @@ from broker.ledger.price import Price
 from schemas.facts import Charge
 from schemas.wire.header import Header, Kind, UnreadableRecordError, unpack
 from streams.kafka.reader import LogRecord
-
-_PARTITION_BITS: Final = 10
-"""A posting is named by its record: offset and partition, which is below 1,024 (``metrics.MAX_SHARDS``)."""
+from streams.ledger.layout import posting_id
 
 Part = tuple[bytes, int]
 """Request and shard."""
@@ -33,6 +30,8 @@ class Posted(msgspec.Struct):
     """Newly charged, by category."""
     amount_micro: Counter[str] = msgspec.field(default_factory=Counter)
     """By currency."""
+    serials: dict[str, int] = msgspec.field(default_factory=dict)
+    """Of the newest posting of each business that was charged."""
     repeated: int = 0
     conflicts: int = 0
     set_aside: int = 0
@@ -66,7 +65,7 @@ class Batch:
             return
         self._posted.records[header.lane] += 1
         self._posted.repeated += posting.repeated
-        self._take(record.offset << _PARTITION_BITS | self._partition, header, charge, posting)
+        self._take(posting_id(self._partition, record.offset), header, charge, posting)
 
     def write(self, upto: int) -> Posted:
         """Write what was added, and that the partition is read up to (not including) ``upto``."""
@@ -79,7 +78,7 @@ class Batch:
                 for ranks in (self._held[request, shard][price],)
             ],
         )
-        many("INSERT INTO postings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._postings)
+        many("INSERT INTO postings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._postings)
         many("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", self._entries)
         many("INSERT INTO conflicts VALUES (?, ?, ?, ?, ?, ?, ?)", self._conflicts)
         many(
@@ -101,12 +100,20 @@ class Batch:
             }
         return held
 
-    def _take(self, posting_id: int, header: Header, charge: Charge, posting: Posting) -> None:
+    def _next_serial(self, business: str) -> int:
+        last = self._posted.serials.get(business)
+        if last is None:
+            newest = "SELECT coalesce(max(serial), 0) FROM postings WHERE business = ?"
+            ((last,),) = self._db.execute(newest, (business,))
+        self._posted.serials[business] = last + 1
+        return last + 1
+
+    def _take(self, place: int, header: Header, charge: Charge, posting: Posting) -> None:
         part, price = (charge.request, header.shard), posting.price
         if posting.conflict:
             messages = len(posting.conflict)
             self._posted.conflicts += messages
-            self._conflicts.append((posting_id, *part, posting.conflict.serialize(), messages, *_columns(price)))
+            self._conflicts.append((place, *part, posting.conflict.serialize(), messages, *_columns(price)))
         if not posting.new:
             return
         messages = len(posting.new)
@@ -116,9 +123,11 @@ class Batch:
         self._changed[part, price] = None
         own = (charge.business, charge.sender, charge.request, messages, *_columns(price))
         terms = (charge.card, charge.category, charge.market, charge.first_ms, charge.last_ms)
-        self._postings.append((posting_id, header.at_ms, header.lane, header.shard, *own, *terms))
+        labels = msgspec.json.encode(charge.labels).decode()
+        told = (self._next_serial(charge.business), charge.source, charge.id, labels, posting.new.serialize())
+        self._postings.append((place, header.at_ms, header.lane, header.shard, *own, *terms, *told))
         for entry in posting.entries:
-            self._entries.append((posting_id, entry.account, charge.business, entry.currency, entry.amount_micro))
+            self._entries.append((place, entry.account, charge.business, entry.currency, entry.amount_micro))
             added = self._balances.setdefault((charge.business, entry.account, entry.currency), [0, 0])
             added[0] += entry.amount_micro
             added[1] += messages

@@ -1,4 +1,4 @@
-"""The ledger's process: it follows all partitions of ``charges`` and keeps the books. One process, no group.
+"""The ledger's process: it follows all partitions of ``charges``, keeps the books, writes billing events. One, without a group.
 
 The books say where to read on, so nothing is committed to Kafka and a rebalance cannot part a history from its file
 (PROTOCOL.md section 1.3, row 18). A batch is as much as came with one fetch: a record when it keeps up, thousands in one
@@ -19,6 +19,7 @@ from streams.health import Health
 from streams.kafka.fatal import Exit, fatal
 from streams.kafka.reader import LogRecord
 from streams.kafka.tail import Tail
+from streams.ledger.billing import Billing
 from streams.ledger.books import FILE, Books, BooksDiskError
 from streams.ledger.posting import Posted
 from streams.log import Event, log
@@ -26,6 +27,8 @@ from streams.settings import Settings
 
 WAIT_MS: Final = 250
 """How long a fetch that finds nothing waits: a bill is in no hurry, and an idle ledger should cost nothing."""
+FINISH_S: Final = 5.0
+"""How long a ledger that is stopped goes on writing events of what it has posted; the next one writes the rest."""
 CATCH_UP_S: Final = 600.0
 """A rebuild of the whole book must come to its end in this time, or somebody has to look."""
 
@@ -44,11 +47,13 @@ class Ledger:
         upto = books.upto()
         start = {partition: upto.get(partition, 0) for partition in range(settings.shards)}
         self._tail = Tail(settings.bootstrap, topics.CHARGES, self._post, start=start, wait_ms=WAIT_MS)
+        self._billing = Billing(settings.bootstrap, books)
         self._complete = False
         self._begun_ms = clock.monotonic_ms()
         metrics.LAG.of(topics.CHARGES, metrics.ALL).follow(self._tail.lag)
         metrics.STAGE_WAITING.of("ledger", metrics.ALL).follow(self._tail.lag)
         metrics.STAGE_OLDEST.of("ledger", metrics.ALL).follow(self.oldest_s)
+        metrics.BILLING_OLDEST.of().follow(self._billing.oldest_s)
 
     def behind(self) -> str | None:
         """Why the books are not complete yet; None once they have been."""
@@ -63,7 +68,10 @@ class Ledger:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until ``stop`` is set; a batch under way is finished first."""
+        await self._billing.start()
         await self._tail.start()
+        billing = asyncio.ensure_future(self._billing.run())
+        billing.add_done_callback(_ended)
         try:
             complete = asyncio.ensure_future(self._tail.caught_up(CATCH_UP_S))
             stopped = asyncio.ensure_future(stop.wait())
@@ -73,12 +81,17 @@ class Ledger:
             await stopped
         finally:
             await self._tail.stop()
+            self._billing.finish()
+            await asyncio.wait([billing], timeout=FINISH_S)
+            billing.cancel()
+            await self._billing.stop()
 
     def _post(self, partition: int, records: Sequence[LogRecord]) -> None:
         try:
             posted = self._books.post(partition, records)
         except BooksDiskError:
             fatal(Exit.DISK_REFUSED, component="ledger", partition=partition, upto=records[0].offset)
+        self._billing.posted(posted)
         _count(posted)
         if posted.set_aside:
             log(Event.RECORD_UNREADABLE, component="ledger", partition=partition, records=posted.set_aside)
@@ -93,6 +106,11 @@ async def keep_books(settings: Settings, cluster: str, stop: asyncio.Event) -> N
         async with Health(settings, "ledger", port=settings.ledger_metrics_port, ready={"complete": ledger.behind}):
             await ledger.run(stop)
     log(Event.STOPPED, component="ledger")
+
+
+def _ended(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        fatal(Exit.CRASHED, step="billing", error=type(task.exception()).__name__)
 
 
 def _opened(path: Path, cluster: str) -> Books:

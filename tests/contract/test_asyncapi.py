@@ -79,8 +79,9 @@ def test_each_topic_is_as_the_catalogue_has_it() -> None:
     """Address, key, partitions and retention; every topic that others than Fanfare use."""
     known = {topic.name: topic for topic in topics.catalogue(("{business}",))}
     channels = {channel["address"]: channel for channel in CONTRACT["channels"].values()}
-    public = {topics.requests(lane) for lane in Lane} | {"status.{business}", topics.DEAD_LETTERS, topics.REGISTRY}
-    assert channels.keys() == public
+    requests = {topics.requests(lane) for lane in Lane}
+    answers = {"status.{business}", "billing.{business}", topics.DEAD_LETTERS}
+    assert channels.keys() == requests | answers | {topics.REGISTRY}
     for address, channel in channels.items():
         kafka = channel["bindings"]["kafka"]
         assert kafka["topic"] == address

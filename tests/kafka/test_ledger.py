@@ -1,123 +1,16 @@
 """The ledger as a process on real Kafka: killed anywhere, started twice, rebuilt, it comes to the same books."""
 
-import asyncio
 import random
 import signal
-import sqlite3
-import subprocess
-import sys
-import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 import aiohttp
-import pytest
-from pyroaring import BitMap
 
-from schemas import topics
-from schemas.facts import Charge
-from schemas.names import Lane, partition_of
-from schemas.registry import Category
-from schemas.topics import SHARDS, catalogue
-from schemas.wire.header import Header, Kind, pack
-from streams.kafka.producer import ConfirmedProducer, Outgoing
-from streams.kafka.provision import provision
 from streams.kafka.readiness import describe
-from streams.ledger.books import FILE, Books, balances
+from streams.ledger.books import FILE, Books
 from streams.scraping import samples_of
-from streams.settings import child_environment
-from tests.conftest import RealKafka
-from tests.programs import PATIENCE_S, Program, until
-
-UNIT_MICRO = 3_400
-
-
-class Charges:
-    """Writes charges for one business of its own, and knows what they come to."""
-
-    def __init__(self, producer: ConfirmedProducer) -> None:
-        self.business = f"shop-{uuid.uuid4().hex[:8]}"
-        self.request = uuid.uuid4().bytes
-        self.union = BitMap()
-        self._producer = producer
-
-    async def write(self, *groups: Iterable[int]) -> None:
-        """A record for each group of ranks, all acknowledged."""
-        records = []
-        for group in groups:
-            ranks = BitMap(group)
-            self.union |= ranks
-            terms = (UNIT_MICRO, "USD", 1, Category.MARKETING, 49, 10, 20)
-            charge = Charge(self.business, f"{self.business}/main", self.request, ranks.serialize(), *terms)
-            value = pack(Header(Kind.CHARGE, Lane.CAMPAIGN, 3, 0, 99), charge)
-            key = self.business.encode()
-            records.append(Outgoing(topics.CHARGES, value, key, partition_of(key, SHARDS)))
-        await self._producer.send_many(records)
-
-    @property
-    def due_micro(self) -> int:
-        """What the business owes for all that was written."""
-        return len(self.union) * UNIT_MICRO
-
-    def owed_micro(self, folder: Path) -> int:
-        """What the books in ``folder`` say that it owes; -1 if there are none yet."""
-        path = folder / FILE
-        if not path.exists():
-            return -1
-        try:
-            rows = balances(path, self.business)
-        except (sqlite3.OperationalError, ValueError):
-            return -1
-        return sum(row.amount_micro for row in rows if row.account == "receivable")
-
-
-class RunningLedger:
-    """`fanfare ledger` on the session's Kafka, with its books in a folder."""
-
-    def __init__(self, bootstrap: str, folder: Path) -> None:
-        self.bootstrap = bootstrap
-        self.folder = folder
-        self.program = Program("health")
-
-    async def start(self, **settings: object) -> None:
-        """Start it, or start it again."""
-        await self.program.start("ledger", bootstrap=self.bootstrap, data_dir=self.folder, **settings)
-
-    async def complete(self) -> None:
-        """Wait until it says that all charges are posted."""
-        async with aiohttp.ClientSession(self.program.url) as session, asyncio.timeout(PATIENCE_S):
-            while (await session.get("/readyz")).status != 200:
-                await asyncio.sleep(0.02)
-
-    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run the command once to its end."""
-        environment = child_environment(bootstrap=self.bootstrap, data_dir=self.folder, ledger_metrics_port=0)
-        command = [sys.executable, "-m", "streams.cli", "ledger", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
-
-    def contents(self) -> dict[str, list[tuple[object, ...]]]:
-        """Every row of every table."""
-        with sqlite3.connect(self.folder / FILE) as db:
-            tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            return {name: sorted(db.execute(f"SELECT * FROM {name}").fetchall()) for name in tables}
-
-
-@pytest.fixture
-async def charges(kafka: RealKafka) -> AsyncIterator[Charges]:
-    """The charges of a business that no other test speaks of."""
-    await provision(kafka.bootstrap, catalogue(), shards=SHARDS, dev=True, say=print)
-    producer = ConfirmedProducer(kafka.bootstrap, "test")
-    await producer.start()
-    yield Charges(producer)
-    await producer.stop()
-
-
-@pytest.fixture
-async def ledger(kafka: RealKafka, tmp_path: Path) -> AsyncIterator[RunningLedger]:
-    """A ledger that is not running yet."""
-    lent = RunningLedger(kafka.bootstrap, tmp_path)
-    yield lent
-    await lent.program.kill()
+from tests.kafka.ledgers import Charges, RunningLedger
+from tests.programs import until
 
 
 async def test_the_union_of_charges_is_posted(charges: Charges, ledger: RunningLedger) -> None:

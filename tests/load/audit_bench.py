@@ -1,6 +1,6 @@
 """How long the auditor takes to close a million messages: ``python -m tests.load.audit_bench [MESSAGES] [--small]``.
 
-One campaign to a list, decided and answered in chunks of 4,096, three receipts and a charge for each message; with
+One campaign to a list, decided and answered in chunks of 4,096, three receipts, a charge and a bill for each message; with
 ``--small`` as many requests to one person each. Ends with one line of JSON. The dump is made first and not timed.
 """
 
@@ -18,16 +18,18 @@ import numpy as np
 from pyroaring import BitMap
 
 from broker.audit.auditor import audit
-from broker.audit.dump import Dump, Ledger, LedgerEntry, LedgerRow, Logged, Rules
+from broker.audit.dump import Dump, Ledger, LedgerEntry, LedgerPosting, LedgerRow, Logged, Rules
 from broker.audit.people import shards_of
 from broker.audit.report import Audit
 from schemas import topics
+from schemas.billing import BilledCharge
 from schemas.facts import AudienceChange, Charge, ReceiptRun, Receipts, ReceiptStatus
 from schemas.names import Lane, partition_of, request_name, text_of
 from schemas.outcome import Answered, Decided, Members, Opened, Outcome
 from schemas.planned import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
 from schemas.reasons import State
 from schemas.registry import PriceCard, Sender, Template
+from schemas.wire.cloudevents import encode_charge
 from schemas.wire.columns import interval, runs_of
 from schemas.wire.frames import GatewayEvent
 from schemas.wire.header import Header, Kind, pack
@@ -47,6 +49,7 @@ class Bench:
         self.events: list[GatewayEvent] = []
         self.rows: list[LedgerRow] = []
         self.entries: list[LedgerEntry] = []
+        self.postings: list[LedgerPosting] = []
         self._ends: dict[tuple[str, int], int] = {}
         self._register()
 
@@ -116,14 +119,42 @@ class Bench:
             self.put(topics.receipts(self.lane), shard, Kind.RECEIPT, Receipts((run,)))
         packed = BitMap(range(first, first + count)).serialize()
         charge = Charge("shop", "shop/main", name, packed, 100, "EUR", 1, self.lane + 1, 49, NOW_MS, NOW_MS)
-        self.put(topics.CHARGES, partition_of(b"shop", SHARDS), Kind.CHARGE, charge, shard)
+        place = self.put(topics.CHARGES, partition_of(b"shop", SHARDS), Kind.CHARGE, charge, shard)
+        self._bill(
+            LedgerPosting("shop", place.partition, place.offset, NOW_MS, name, count, count * 100, "EUR"), charge
+        )
         for account, amount_micro in (("receivable", count * 100), ("revenue", -count * 100)):
             self.entries.append(LedgerEntry(len(self.entries) // 2, "shop", account, "EUR", amount_micro))
+
+    def _bill(self, posting: LedgerPosting, charge: Charge) -> None:
+        """Posts, and tells so."""
+        self.postings.append(posting)
+        told = BilledCharge(
+            business="shop",
+            serial=len(self.postings),
+            partition=posting.partition,
+            offset=posting.offset,
+            request=text_of(posting.request),
+            sender=charge.sender,
+            lane=self.lane.word,
+            shard=0,
+            category="marketing",
+            market=charge.market,
+            count=posting.messages,
+            card=charge.card,
+            unit_micro=charge.unit_micro,
+            amount_micro=posting.amount_micro,
+            currency=posting.currency,
+            first_ms=NOW_MS,
+            last_ms=NOW_MS,
+            at_ms=NOW_MS,
+        )
+        self.raw(topics.billing("shop"), 0, encode_charge(told))
 
     def dump(self) -> Dump:
         """For the auditor."""
         upto = {partition: end for (topic, partition), end in self._ends.items() if topic == topics.CHARGES}
-        return Dump(self.logs, Ledger(self.rows, self.entries, upto), (self.events,))
+        return Dump(self.logs, Ledger(self.rows, self.entries, upto, self.postings), (self.events,))
 
 
 _JOURNALED = frozenset({Kind.CLAIM, Kind.PLANNED, Kind.OUTCOME})

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pyroaring import BitMap
 
-from broker.audit.dump import LedgerEntry, LedgerRow, Logged
+from broker.audit.dump import LedgerEntry, LedgerPosting, LedgerRow, Logged
 from schemas import topics
 from schemas.facts import AudienceChange, Charge, ReceiptRun, Receipts, ReceiptStatus
 from schemas.names import Lane, partition_of, request_name, shard_of, text_of
@@ -283,6 +283,7 @@ class Writer(Log):
         """The ledger reads all charges."""
         booked: dict[tuple[bytes, int], BitMap] = defaultdict(BitMap)
         self.entries.clear()
+        self.postings.clear()
         for record in self.logs[topics.CHARGES]:
             header, charge = head_of(record.value or b""), body_of(record.value or b"", Charge)
             held = booked[charge.request, header.shard]
@@ -292,7 +293,11 @@ class Writer(Log):
             for account, sign in ((f"owed:{charge.business}", 1), ("revenue", -1)):
                 entry = LedgerEntry(len(self.entries) // 2, charge.business, account, charge.currency, sign * amount)
                 self.entries.append(entry)
+            if fresh:
+                told = (header.at_ms, charge.request, len(fresh), amount, charge.currency)
+                self.postings.append(LedgerPosting(charge.business, record.partition, record.offset, *told))
         self.rows = [LedgerRow(name, shard, ranks.serialize()) for (name, shard), ranks in booked.items()]
+        self.bill()
 
 
 def price(category: int, code: int) -> int:

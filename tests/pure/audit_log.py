@@ -8,8 +8,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from broker.audit.dump import Dump, Ledger, LedgerEntry, LedgerRow, Logged
+from broker.audit.dump import Dump, Ledger, LedgerEntry, LedgerPosting, LedgerRow, Logged
 from schemas import topics
+from schemas.billing import BilledCharge
 from schemas.facts import AudienceChange, Charge, Receipts, Suppression, Suppressions
 from schemas.names import Lane, partition_of, recipient_id, request_name, shard_of, text_of
 from schemas.outcome import Outcome, Restated
@@ -18,6 +19,7 @@ from schemas.reasons import Reason
 from schemas.registry import Entry, key_of
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.status import DeadLetter, Status
+from schemas.wire.cloudevents import encode_charge
 from schemas.wire.columns import i64s, u16s
 from schemas.wire.frames import GatewayEvent
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
@@ -90,6 +92,7 @@ class Log:
         """Shard -> people in the order of first appearance."""
         self.rows: list[LedgerRow] = []
         self.entries: list[LedgerEntry] = []
+        self.postings: list[LedgerPosting] = []
         self._ends: Counter[tuple[str, int]] = Counter()
 
     # -- logs
@@ -203,12 +206,49 @@ class Log:
         """The offset of the last record of a log, -1 if there is none."""
         return self._ends[topic, shard] - 1
 
+    # -- what the ledger tells
+
+    def bill(self) -> None:
+        """The billing events of all postings, instead of those that stand there."""
+        for posting in self.postings:
+            self.logs[topics.billing(posting.business)].clear()
+            self._ends[topics.billing(posting.business), 0] = 0
+        serials: Counter[str] = Counter()
+        for posting in self.postings:
+            serials[posting.business] += 1
+            self.bill_one(posting, serials[posting.business])
+
+    def bill_one(self, posting: LedgerPosting, serial: int, **fields: Any) -> Logged:
+        """One billing event."""
+        base: dict[str, Any] = {
+            "business": posting.business,
+            "serial": serial,
+            "partition": posting.partition,
+            "offset": posting.offset,
+            "request": text_of(posting.request),
+            "sender": f"{posting.business}/main",
+            "lane": "update",
+            "shard": 0,
+            "category": "utility",
+            "market": 49,
+            "count": posting.messages,
+            "card": 1,
+            "unit_micro": posting.amount_micro // posting.messages,
+            "amount_micro": posting.amount_micro,
+            "currency": posting.currency,
+            "first_ms": posting.at_ms,
+            "last_ms": posting.at_ms,
+            "at_ms": posting.at_ms,
+        }
+        topic = topics.billing(fields.pop("topic", posting.business))
+        return self.put(topic, 0, encode_charge(BilledCharge(**(base | fields))), text_of(posting.request).encode())
+
     # -- the dump, and editing it
 
     def dump(self) -> Dump:
         """Everything written, for the auditor."""
         upto = {partition: end for (topic, partition), end in self._ends.items() if topic == topics.CHARGES}
-        ledger = Ledger(tuple(self.rows), tuple(self.entries), upto)
+        ledger = Ledger(tuple(self.rows), tuple(self.entries), upto, tuple(self.postings))
         return Dump(dict(self.logs), ledger, tuple(self.gateway.values()))
 
     def edit(self, topic: str, shape: type[_T], change: Callable[[_T], _T | None]) -> None:

@@ -88,13 +88,13 @@ def a_posting_that_does_not_sum_to_zero(story: Story) -> None:
     story.entries[at] = replace(story.entries[at], amount_micro=story.entries[at].amount_micro - 1)
 
 
-@PLANTS.row(Breach.CHARGED_TWICE)
+@PLANTS.row(Breach.CHARGED_TWICE, Breach.BILL_DIFFERS)
 def a_charge_is_posted_twice(story: Story) -> None:
     for sign in (1, -1):
         story.entries.append(LedgerEntry(9_999, "shop", f"side {sign}", "EUR", sign * 5))
 
 
-@PLANTS.row(Breach.BOOKED_SHORT)
+@PLANTS.row(Breach.BOOKED_SHORT, Breach.BILL_DIFFERS)
 def a_charge_is_not_posted(story: Story) -> None:
     del story.entries[:2]
 

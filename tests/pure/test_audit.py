@@ -21,6 +21,7 @@ from schemas.reasons import Reason, State
 from schemas.topics import WINDOWS
 from schemas.wire.header import Kind, head_of, pack
 from tests.pure import (
+    audit_plants_bills,
     audit_plants_effects,
     audit_plants_messages,
     audit_plants_optouts,
@@ -37,6 +38,7 @@ _TABLES = (
     audit_plants_optouts,
     audit_plants_pace,
     audit_plants_effects,
+    audit_plants_bills,
 )
 PLANTS = [row for table in _TABLES for row in table.PLANTS]
 _WINDOWS = {lane: msgspec.structs.replace(windows, settle_ms=MINUTE_MS) for lane, windows in WINDOWS.items()}
@@ -105,6 +107,14 @@ def test_what_is_open_within_its_window_is_legal_and_counted() -> None:
     assert (found.counts["lag_plan"], found.counts["lag_deliver"]) == (1, 1)
     assert found.accepted - before.accepted == found.open - before.open == 5
     assert [found.in_state(state) for state in ("pending", "send", "waiting", "accepted")] == [2, 1, 1, 1]
+
+
+def test_a_posting_may_wait_for_its_event_as_long_as_a_stage_may_lag() -> None:
+    """The topic is written behind the book: what is young is no violation, in the sum neither."""
+    story = Story()
+    audit_plants_bills.rebilled(story, *audit_plants_bills.every(story)[:-1])
+    assert audited(story).violations == ()
+    assert set(audited(story, lag_ms=MINUTE_MS).found) == {"unbilled", "bill_differs"}
 
 
 def test_an_opt_out_that_the_gateway_answers_is_legal_and_holds() -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from schemas.names import Lane
 from schemas.registry import Category
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.reader import LogRecord
+from streams.kafka.resumed_producer import ProducerIdentity
 from streams.ledger.books import (
     Balance,
     Books,
@@ -30,6 +32,7 @@ from streams.ledger.books import (
 )
 
 REQUEST = b"request-00000001"
+HEADER_BYTES = 17
 
 
 def record(
@@ -149,6 +152,40 @@ def test_what_cannot_be_read_is_set_aside_and_stops_nobody(path: Path, value: by
         assert (posted.set_aside, books.upto()) == (1, {0: 3})
     assert owed(path) == {"shop": 10}
     assert oddities(path) == (0, 1)
+
+
+def test_postings_are_told_in_their_order_with_their_place(path: Path) -> None:
+    """Each business counts its own, records without anything new count nothing, and restarts count on."""
+    with Books(path) as books:
+        books.post(3, [record(7, [1]), record(8, [1]), record(9, [2, 3]), record(10, [1], business="bank", shard=1)])
+    with Books(path) as books:
+        posted = books.post(3, [record(11, [3, 4])])
+        assert posted.serials == {"shop": 3}
+        assert books.newest_serials() == {"shop": 3, "bank": 1}
+        told = [(each.serial, each.partition, each.offset, each.count) for each in books.charges_after("shop", 0, 9)]
+        assert told == [(1, 3, 7, 1), (2, 3, 9, 2), (3, 3, 11, 1)]
+        assert [each.serial for each in books.charges_after("shop", 1, 1)] == [2]
+        assert books.charges_after("shop", 3, 1) == []
+
+
+def test_a_charge_of_an_earlier_release_is_posted_without_the_words_of_its_request(path: Path) -> None:
+    """It ends before source, id and labels."""
+    whole = record(0, [1]).value
+    shorter = whole[:HEADER_BYTES] + msgspec.msgpack.encode(msgspec.msgpack.decode(whole[HEADER_BYTES:])[:-3])
+    with Books(path) as books:
+        books.post(0, [LogRecord(0, 0, None, shorter)])
+        (told,) = books.charges_after("shop", 0, 9)
+    assert (told.count, told.source, told.id, told.labels) == (1, "", "", {})
+
+
+def test_the_producer_of_billing_events_stays_the_first_one(path: Path) -> None:
+    """Whoever comes later is given it; what they bring is not kept."""
+    with Books(path) as books:
+        assert books.producer() is None
+        books.keep_producer(ProducerIdentity(17, 0))
+    with Books(path) as books:
+        books.keep_producer(ProducerIdentity(18, 0))
+        assert books.producer() == ProducerIdentity(17, 0)
 
 
 def test_one_process_keeps_the_books(path: Path) -> None:

@@ -13,9 +13,10 @@ from schemas.topics import (
     MINUTE_MS,
     WINDOWS,
     Topic,
+    business_topics,
     catalogue,
     lane_topics,
-    status_topic,
+    topic_of_business,
 )
 
 LANES = pytest.mark.parametrize("lane", Lane, ids=lambda lane: lane.word)
@@ -25,7 +26,7 @@ OUTAGE_MS = {Lane.OTP: DAY_MS, Lane.UPDATE: 7 * DAY_MS, Lane.CAMPAIGN: 7 * DAY_M
 
 def retention(name: str) -> int:
     """A topic's retention; what is kept for ever is longer than any span."""
-    (found,) = [topic.retention_ms for topic in catalogue() if topic.name == name]
+    (found,) = [topic.retention_ms for topic in catalogue(("airline",)) if topic.name == name]
     return 10**18 if found == FOR_EVER else found
 
 
@@ -102,8 +103,8 @@ def test_the_five_topics_of_a_lane_have_one_partition_a_shard(lane: Lane) -> Non
 
 
 def test_what_money_and_consent_rest_on_is_kept_for_ever() -> None:
-    """Suppressions, audiences and charges can be folded from their first record."""
-    for name in (topics.SUPPRESSIONS, topics.AUDIENCE, topics.CHARGES):
+    """Suppressions, audiences, charges and billing events can be read from their first record."""
+    for name in (topics.SUPPRESSIONS, topics.AUDIENCE, topics.CHARGES, topics.billing("airline")):
         assert retention(name) == 10**18
 
 
@@ -118,6 +119,9 @@ def test_every_topic_says_how_it_is_kept_and_why(topic: Topic) -> None:
     assert int(config["max.message.bytes"]) > 900_000
 
 
-def test_a_business_reads_one_partition_of_its_own() -> None:
-    """One literal ACL and one order."""
-    assert (status_topic("airline").name, status_topic("airline").partitions) == ("status.airline", 1)
+def test_a_business_reads_two_topics_of_one_partition_each() -> None:
+    """One literal ACL and one order for answers, and the same for bills."""
+    found = [(topic.name, topic.partitions) for topic in business_topics("airline")]
+    assert found == [("status.airline", 1), ("billing.airline", 1)]
+    assert [topic_of_business(name) for name, _ in found] == list(business_topics("airline"))
+    assert topic_of_business("charges") is None

@@ -105,7 +105,22 @@ RECORDS: Final[dict[Kind, object]] = {
         newest=(Newest(b"factfact", 9, _AT_MS, _AT_MS + 2),),
     ),
     Kind.RECEIPT: Receipts((ReceiptRun(_NAME, b"ranks", 4, _AT_MS, _AT_MS + 9, 131_026),)),
-    Kind.CHARGE: Charge("airline", "airline/main", _NAME, b"roaring", 3_400, "USD", 7, 2, 49, _AT_MS, _AT_MS + 1),
+    Kind.CHARGE: Charge(
+        "airline",
+        "airline/main",
+        _NAME,
+        b"roaring",
+        3_400,
+        "USD",
+        7,
+        2,
+        49,
+        _AT_MS,
+        _AT_MS + 1,
+        source="//airline/operations",
+        id="delayed-1",
+        labels={"team": "gate"},
+    ),
     Kind.SUPPRESSION: Suppressions(
         (
             Suppression(

@@ -11,7 +11,7 @@ from schemas.registry import Category, PriceCard
 from schemas.status import Status
 from schemas.wire.columns import interval
 from schemas.wire.header import Header, Kind, pack
-from streams.ledger.books import _SCHEMA
+from streams.ledger.layout import SCHEMA
 from tests.pure.schedules.deliver.world import LONG_LIFE_MS
 from tests.pure.schedules.log import Log
 from tests.pure.schedules.settle.story import MARKETS, Author, Story
@@ -42,7 +42,7 @@ class SettleWorld(World):
         words = [category.word for category in Category]
         self.cards = {1: PriceCard(1, "USD", dict.fromkeys(words, _BY_MARKET))}
         self.book = sqlite3.connect(":memory:", isolation_level=None)
-        self.book.executescript(_SCHEMA)
+        self.book.executescript(SCHEMA)
         self._coming = [*self.story.outcomes]
         self._coming.reverse()
         self._end_ms = max(one.at_ms for one in self.story.outcomes) + 1
