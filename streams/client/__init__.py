@@ -56,13 +56,20 @@ Without an event loop, and from as many threads as you like. A position, kept, i
         for status in client.follow("shop-parcelo", position=kept, silence_s=1):
             print(status.id, status.state, status.counts)
 
+What the business is charged, from the first posting on; a position, kept, says where to go on here too::
+
+        for charge in client.follow_bill("shop-parcelo", since=0, silence_s=5):
+            print(charge.serial, charge.id, charge.count, charge.amount_micro, charge.currency)
+
 When something is wrong, a :class:`ClientError` says what and what to do (``streams/client/errors.py``). After
 :class:`UnknownPublishError` publish the same event again: its source and id make it count once. The same, not one made anew:
 that expires at another moment, and other content under a known id is refused as a conflict.
 """
 
+from streams.client.bills import BillFollowing, BillPosition
 from streams.client.client import Client
 from streams.client.errors import (
+    BillUnreadableError,
     ClientError,
     InvalidEventError,
     NoBrokerError,
@@ -80,6 +87,9 @@ from streams.client.seal import SealKey
 from streams.client.sync import SyncClient, SyncFollowing
 
 __all__ = (
+    "BillFollowing",
+    "BillPosition",
+    "BillUnreadableError",
     "Client",
     "ClientError",
     "Event",

@@ -20,6 +20,7 @@ from schemas.refusal import Refusal
 from schemas.request import MAX_REQUEST_BYTES
 from schemas.status import Status
 from schemas.wire.json import too_large
+from streams.client.bills import BillFollowing, BillPosition
 from streams.client.errors import ClientError, InvalidEventError, RegistryUnreadableError
 from streams.client.events import Event
 from streams.client.following import Following, Position
@@ -193,6 +194,16 @@ class Client:
         for the next status. Restarts of brokers are waited out. Raises :class:`StatusUnreadableError`.
         """
         return Following(self._bootstrap, business, since_ms=since, position=position)
+
+    def follow_bill(
+        self, business: str, *, since: int | None = None, position: str | BillPosition | None = None
+    ) -> BillFollowing:
+        """Follows what the business is charged from Kafka time ``since`` (ms; 0: all of it), a ``position``, or now on.
+
+        For ever, one item for each posting, in the order of posting, each once; their amounts come to the book's. Raises
+        :class:`BillUnreadableError`.
+        """
+        return BillFollowing(self._bootstrap, business, since_ms=since, position=position)
 
     async def wait(
         self, sent: Published, *, until: Until = "closed", timeout_s: float = WAIT_S, since: int | None = None

@@ -7,6 +7,7 @@ ClientError
  |    +-- NoBrokerError        nobody answers at the address
  +-- UnknownPublishError       perhaps in Kafka: publish the same event again, its id makes it count once
  +-- StatusUnreadableError     the status topic cannot be followed
+ +-- BillUnreadableError       the billing topic cannot be followed
  +-- RegistryUnreadableError   what is registered cannot be read
  +-- StillOpenError            not at its end when the time to wait was over
 """
@@ -49,6 +50,10 @@ class UnknownPublishError(ClientError):
 
 class StatusUnreadableError(ClientError):
     """The status topic of the business cannot be followed."""
+
+
+class BillUnreadableError(ClientError):
+    """The billing topic of the business cannot be followed."""
 
 
 class RegistryUnreadableError(ClientError):

@@ -7,21 +7,24 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from broker.contract.fault import Fault
 from broker.registry import Registry
+from schemas.billing import BilledCharge
 from schemas.names import Lane
 from schemas.status import Status
+from streams.client.bills import BillPosition
 from streams.client.client import IN_FLIGHT, WAIT_S, Client, ToPublish
 from streams.client.events import Event
-from streams.client.following import Following, Position
+from streams.client.following import Position
 from streams.client.receipts import Outcome, Published
 from streams.client.seal import SealKey
 from streams.client.waiting import Until
 from streams.kafka.publisher import CONNECT_S, DEADLINE_S
 
 _T = TypeVar("_T")
+_Item_co = TypeVar("_Item_co", covariant=True)
 _END: Final = object()
 
 
@@ -101,9 +104,20 @@ class SyncClient:
         since: int | None = None,
         position: str | Position | None = None,
         silence_s: float | None = None,
-    ) -> "SyncFollowing":
+    ) -> "SyncFollowing[Status]":
         """As :meth:`Client.follow`, but the iteration ends when nothing has come for ``silence_s``."""
         return SyncFollowing(self, self._connection.follow(business, since=since, position=position), silence_s)
+
+    def follow_bill(
+        self,
+        business: str,
+        *,
+        since: int | None = None,
+        position: str | BillPosition | None = None,
+        silence_s: float | None = None,
+    ) -> "SyncFollowing[BilledCharge]":
+        """Follows as :meth:`Client.follow_bill`, but the iteration ends when nothing has come for ``silence_s``."""
+        return SyncFollowing(self, self._connection.follow_bill(business, since=since, position=position), silence_s)
 
     def wait(
         self, sent: Published, *, until: Until = "closed", timeout_s: float = WAIT_S, since: int | None = None
@@ -157,23 +171,38 @@ class SyncClient:
         loop.close()
 
 
-class SyncFollowing:
-    """An iterator of merged statuses. ``position`` as in :class:`Following`; ``close`` leaves the topic, and so does its end."""
+class Follower(Protocol[_Item_co]):
+    """What is followed: statuses or a bill."""
 
-    def __init__(self, client: SyncClient, following: Following, silence_s: float | None) -> None:
+    @property
+    def position(self) -> str | None:
+        """Returns where it stands after the item that was given last."""
+        ...
+
+    async def __anext__(self) -> _Item_co: ...
+
+    async def aclose(self) -> None:
+        """Leaves the topic."""
+        ...
+
+
+class SyncFollowing(Generic[_Item_co]):
+    """An iterator of what is followed. ``position`` as in :class:`Following`; ``close`` leaves the topic, and so does its end."""
+
+    def __init__(self, client: SyncClient, following: Follower[_Item_co], silence_s: float | None) -> None:
         self._client = client
         self._following = following
         self._silence_s = silence_s
 
     @property
     def position(self) -> str | None:
-        """Where it stands after the status that was given last."""
+        """Where it stands after the item that was given last."""
         return self._following.position
 
-    def __iter__(self) -> Iterator[Status]:
+    def __iter__(self) -> Iterator[_Item_co]:
         try:
-            while isinstance(status := self._client._run(self._next()), Status):  # noqa: SLF001 - two halves of one thing
-                yield status
+            while (item := self._client._run(self._next())) is not _END:  # noqa: SLF001 - two halves of one thing
+                yield item
         finally:
             self.close()
 
@@ -185,8 +214,8 @@ class SyncFollowing:
     async def _next(self) -> Any:
         try:
             async with asyncio.timeout(self._silence_s):
-                return await anext(self._following, _END)
-        except TimeoutError:
+                return await self._following.__anext__()
+        except (StopAsyncIteration, TimeoutError):
             return _END
 
 
