@@ -17,8 +17,8 @@ from schemas.names import Lane
 from streams import clock
 from streams.auditing import audit_system
 from streams.commands.console import BootstrapOption, refuse, run
-from streams.commands.ledger import money
 from streams.ledger.books import BooksError
+from streams.ledger.money import money
 from streams.settings import Settings, SettingsError, load
 
 _RATES: Final = 5

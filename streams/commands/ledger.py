@@ -1,4 +1,4 @@
-"""`fanfare ledger`: keeps the books from the topic ``charges``; with ``--show`` prints them."""
+"""`fanfare ledger`: keeps the books from the topic ``charges``; ``--show`` prints them, ``items`` each message."""
 
 from typing import Annotated
 
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from streams import log
 from streams.commands.console import refuse, say
+from streams.commands.ledger_items import items
 from streams.endings import stop_asked
 from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.ports import demand_own
@@ -16,16 +17,22 @@ from streams.kafka.provision import ProvisionError
 from streams.kafka.readiness import demand_listener
 from streams.kafka.start_check import demand_safe
 from streams.ledger.books import Balance, BooksError, balances, oddities
+from streams.ledger.money import money
 from streams.ledger.program import keep_books, path_of
 from streams.settings import Settings, SettingsError, load
 
-_MICRO = 1_000_000
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    subcommand_metavar="[COMMAND] [ARGS]...",
+)
+app.command("items")(items)
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-
-@app.command()
+@app.callback(invoke_without_command=True)
 def ledger(
+    context: typer.Context,
     *,
     show: Annotated[bool, typer.Option("--show", help="Print the balances as they stand and end.")] = False,
     business: Annotated[
@@ -37,11 +44,13 @@ def ledger(
         typer.Option(metavar="PORT", help="Port on loopback for its metrics; that of the settings otherwise."),
     ] = None,
 ) -> None:
-    """Keep the books: post every charge once, into one file; Ctrl-C stops it.
+    """Keep the books: post every charge once, into one file, and tell businesses on their billing topics; Ctrl-C stops it.
 
     The file lies in the data folder. It can be moved away at any time: the next start reads all charges again, and comes to
     the same books.
     """
+    if context.invoked_subcommand is not None:
+        return
     try:
         settings = load(bootstrap=bootstrap, ledger_metrics_port=port)
         if show:
@@ -80,9 +89,3 @@ def _table(rows: list[Balance]) -> Table:
     for row in rows:
         table.add_row(row.business, row.account, f"{row.messages:,}", money(row.amount_micro), row.currency)
     return table
-
-
-def money(amount_micro: int) -> str:
-    """Micro-units as people read them, exactly: ``-1,234.500000``."""
-    whole, micro = divmod(abs(amount_micro), _MICRO)
-    return f"{'-' if amount_micro < 0 else ''}{whole:,}.{micro:06}"

@@ -34,12 +34,15 @@ def _section(command: Any, context: typer.Context, *, depth: int) -> Iterator[st
     """One command, of whichever class typer made it: title, text, usage, options."""
     yield f"\n{'#' * depth} {context.command_path}\n"
     yield cleandoc(command.help or "").replace("\b\n", "")
-    within = getattr(command, "commands", None)
-    if within:
-        for name, each in within.items():
-            if not each.hidden:
-                yield from _section(each, typer.Context(each, info_name=name, parent=context), depth=depth + 1)
-        return
+    within = getattr(command, "commands", {})
+    if not within or command.invoke_without_command:
+        yield from _usage(command, context)
+    for name, each in within.items():
+        if not each.hidden:
+            yield from _section(each, typer.Context(each, info_name=name, parent=context), depth=depth + 1)
+
+
+def _usage(command: Any, context: typer.Context) -> Iterator[str]:
     yield f"\n    {context.command_path} {' '.join(command.collect_usage_pieces(context))}"
     rows = [row for row in (parameter.get_help_record(context) for parameter in command.params) if row]
     if rows:

@@ -1,0 +1,103 @@
+"""`fanfare ledger items`: the bill itemised to the message, from the ledger's file."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from schemas.names import Lane, business_of, name_of, request_name
+from schemas.wire.instants import text_of as instant
+from streams.commands.console import refuse, say
+from streams.ledger.books import BooksError
+from streams.ledger.itemised import Message, Wanted, itemised, month_of
+from streams.ledger.money import money
+from streams.ledger.program import path_of
+from streams.settings import SettingsError, load
+
+_NAME_CHARS: Final = 26
+_FORMS: Final = ("text", "json")
+
+
+def items(
+    *,
+    request: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="REQUEST",
+            help="Only one request: its 26 letters, or its event's source with ID after it.",
+            show_default=False,
+        ),
+    ] = None,
+    event_id: Annotated[str | None, typer.Argument(metavar="ID", help="The event's id.", show_default=False)] = None,
+    business: Annotated[
+        str | None, typer.Option(metavar="BUSINESS", help="Only this business.", show_default=False)
+    ] = None,
+    month: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM", help="Only what was charged in this month, in UTC.", show_default=False),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FORM", help="text, or json: one object a line.")
+    ] = "text",
+) -> None:
+    """Itemise the bill: a line for each charged message, in the order of posting, and what they come to.
+
+    A message is named by request, shard and rank, as its statuses name it. Who it went to is not in the book: statuses of
+    explicit recipients say it, and `fanfare explain`. It needs no Kafka and does not disturb the ledger.
+    """
+    try:
+        wanted = _wanted(request, event_id, business, month)
+        _print(path_of(load()), wanted, as_json=_is_json(output))
+    except (BooksError, SettingsError, ValueError) as error:
+        refuse("ledger items", str(error))
+
+
+def _is_json(form: str) -> bool:
+    if form not in _FORMS:
+        raise ValueError(f"there is no form {form!r}; there are: {', '.join(_FORMS)}")
+    return form == "json"
+
+
+def _wanted(request: str | None, event_id: str | None, business: str | None, month: str | None) -> Wanted:
+    """Converts what was asked for; ``ValueError`` with a sentence if it is nothing."""
+    begin_ms, end_ms = (None, None) if month is None else month_of(month)
+    return Wanted(business, frozenset(_names(request, event_id)), begin_ms, end_ms)
+
+
+def _names(request: str | None, event_id: str | None) -> list[bytes]:
+    if request is None:
+        return []
+    if not request.startswith("//") and len(request) == _NAME_CHARS:
+        if event_id is not None:
+            raise ValueError("a request's name stands for SOURCE and ID; nothing may follow it")
+        return [name_of(request)]
+    business_of(request)
+    if event_id is None:
+        raise ValueError(f"which event of {request}? Its id follows the source")
+    return [request_name(lane, request, event_id) for lane in Lane]
+
+
+def _print(path: Path, wanted: Wanted, *, as_json: bool) -> None:
+    encode = msgspec.json.Encoder().encode
+    postings: set[tuple[str, int]] = set()
+    messages = 0
+    amount_micro: Counter[str] = Counter()
+    for message in itemised(path, wanted):
+        print(encode(message).decode() if as_json else _line(message))
+        postings.add((message.business, message.serial))
+        messages += 1
+        amount_micro[message.currency] += message.unit_micro
+    sums = ", ".join(f"{money(micro)} {currency}" for currency, micro in sorted(amount_micro.items()))
+    say(f"{messages:,} messages in {len(postings):,} postings{f': {sums}' if sums else ''}")
+
+
+def _line(message: Message) -> str:
+    event = f"{message.source} {message.id}" if message.source else message.request
+    what = f"{message.category} to {message.market}"
+    price = f"{money(message.unit_micro)} {message.currency}"
+    return (
+        f"{message.business} {message.serial:>6}  {instant(message.at_ms)}  {event}  "
+        f"shard {message.shard} rank {message.rank}  {what}  {price}"
+    )
