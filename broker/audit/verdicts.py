@@ -161,7 +161,7 @@ class Verdicts:
         if rows is None and not entry.list:
             return []
         if rows is None:
-            item = WorkItem(entry.name, terms, None, entry.list, entry.start_ms)
+            item = WorkItem(entry.name, terms, None, entry.list, entry.start_ms, entry.per_s)
             digest = digest_of_work(_encoder.encode(item))
             return [Part(request, shard, digest) for shard in range(self._book.rules.shards)]
         if len(rows) > 1 and len(set(cells(rows.recipients, NAME_BYTES))) < len(rows):
@@ -176,7 +176,7 @@ class Verdicts:
 
     def _explicit(self, request: Request, entry: Planned, shard: int, rows: Rows) -> Part:
         assert entry.terms is not None
-        item = WorkItem(entry.name, entry.terms, rows, "", entry.start_ms)
+        item = WorkItem(entry.name, entry.terms, rows, "", entry.start_ms, entry.per_s)
         part = Part(request, shard, digest_of_work(_encoder.encode(item)))
         part.freeze(rows.recipients, self._book.ranks.allot(len(rows)))
         return part
