@@ -62,7 +62,7 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
     except_statuses: bytes = b""
     """A status byte each: ``WAITING``, ``IN_DOUBT`` or a message ``Reason``."""
     except_codes: bytes = b""
-    """Packed u32: the gateway's code, 0 where it said none."""
+    """Packed u32: the gateway's code, 0 where it said none; of ``IN_DOUBT`` the ``Reason`` that forbade to ask it again."""
     except_due_ms: bytes = b""
     """Packed i64: when a ``WAITING`` rank is due again; 0 for the others."""
 

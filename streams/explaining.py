@@ -8,14 +8,18 @@ middle. What nobody could be told of stands among the dead letters, and is found
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, NamedTuple
 
+from pyroaring import BitMap
+
 from broker.audit.dump import Logged
-from broker.explain.line import Focus
+from broker.explain.line import Focus, Line
+from broker.explain.person import Encounter, Trail
+from broker.explain.settle import audience_lines, suppression_lines
 from broker.explain.story import Story, Telling, letter_of
 from schemas import topics
-from schemas.facts import AudienceChange
+from schemas.facts import AudienceChange, Suppressions
 from schemas.names import NAME_BYTES, Lane, business_of, partition_of, request_name, shard_of, text_of
 from schemas.planned import Planned, PlannedBatch
 from schemas.status import DeadLetter
@@ -25,6 +29,8 @@ from schemas.wire.header import Kind, body_of, head_of
 from streams.kafka.scan import ScanError, read_at, scan
 from streams.registered import read_registry
 
+DELIVERED: Final = frozenset({"delivered", "read"})
+"""How a message stands that its person has."""
 _SLACK_MS: Final = 60_000
 """Topics are stamped by Kafka's clock, decisions by ours."""
 
@@ -43,7 +49,7 @@ class Explainer:
     """
 
     def __init__(self, bootstrap: str, *, shards: int, recipient: bytes | None = None, since_ms: int = 0) -> None:
-        self._bootstrap = bootstrap
+        self.bootstrap = bootstrap
         self._shards = shards
         self._recipient = recipient
         self._since_ms = since_ms
@@ -51,7 +57,7 @@ class Explainer:
     async def named(self, name: bytes, lanes: Sequence[Lane]) -> Event | None:
         """The event that bears a request's name in one of the lanes; None if no log tells."""
         found = await asyncio.gather(*(self._planned(name, lane) for lane in lanes))
-        businesses = (await read_registry(self._bootstrap)).businesses if not any(found) else ()
+        businesses = (await read_registry(self.bootstrap)).businesses if not any(found) else ()
         found += await asyncio.gather(*(self._answered(name, business) for business in businesses))
         return next((event for event in found if event is not None), None)
 
@@ -91,7 +97,7 @@ class Explainer:
         letters = [(letter, record.where) for record in records if (letter := letter_of(record)) is not None]
         letters = [one for one in letters if one[0].topic == topics.requests(lane)]
         silent = [(letter.partition, letter.offset) for letter, _ in letters if letter.payload is None]
-        origins = await read_at(self._bootstrap, topics.requests(lane), silent) if silent else {}
+        origins = await read_at(self.bootstrap, topics.requests(lane), silent) if silent else {}
         for letter, where in letters:
             origin = origins.get((letter.partition, letter.offset))
             said = _said_by(letter) if origin is None else _event_of(origin.value, origin.headers)
@@ -130,7 +136,9 @@ class Explainer:
         since_ms = planned.decided_ms - _SLACK_MS
         telling.focus = focus = self._focus(planned)
         shards = await self._work(telling, since_ms)
-        ordinal = await self._ordinal(focus) if planned.list else -1
+        ordinal = -1
+        if planned.list and focus.recipient is not None:
+            ordinal = await self._ordinal(focus.recipient, telling.audience)
         journal_ms = since_ms - topics.WINDOWS[lane].fold_ms // 4
         for shard in shards:
             async for record in self._records(topics.outcomes(lane), shard, since_ms=journal_ms):
@@ -143,8 +151,13 @@ class Explainer:
         async for record in self._records(topics.DEAD_LETTERS, None, since_ms=since_ms):
             telling.letter(record)
         if focus.recipient is not None:
-            async for record in self._records(topics.SUPPRESSIONS, focus.shard, since_ms=0, word=focus.recipient):
-                telling.suppressions(record)
+            await self._said(telling, focus.recipient)
+
+    async def _said(self, telling: Telling, recipient: bytes) -> None:
+        """What the person forbade, and allowed again."""
+        shard = shard_of(recipient, self._shards)
+        async for record in self._records(topics.SUPPRESSIONS, shard, since_ms=0, word=recipient):
+            telling.suppressions(record)
 
     async def _work(self, telling: Telling, since_ms: int) -> list[int]:
         """The shards that were asked and are part of the story."""
@@ -161,22 +174,71 @@ class Explainer:
             return Focus(planned.name)
         return Focus(planned.name, self._recipient, shard_of(self._recipient, self._shards))
 
-    async def _ordinal(self, focus: Focus) -> int:
-        """The person's ordinal: the order of first appearance in the shard's audience log; -1 for a stranger."""
-        if focus.recipient is None:
-            return -1
+    async def _ordinal(self, recipient: bytes, tell: Callable[[Logged], None]) -> int:
+        """The person's ordinal, -1 for a stranger; ``tell`` hears every record of their shard's audience that names them."""
         seen: dict[bytes, int] = {}
-        async for record in self._records(topics.AUDIENCE, focus.shard, since_ms=0):
-            for person in cells(body_of(record.value or b"", AudienceChange).recipients, NAME_BYTES):
+        async for record in self._records(topics.AUDIENCE, shard_of(recipient, self._shards), since_ms=0):
+            people = cells(body_of(record.value or b"", AudienceChange).recipients, NAME_BYTES)
+            for person in people:
                 seen.setdefault(person, len(seen))
-        return seen.get(focus.recipient, -1)
+            if recipient in people:
+                tell(record)
+        return seen.get(recipient, -1)
+
+    async def missed(self, story: Story) -> list[tuple[bytes, str]]:
+        """Who was not delivered to, and in which state they stand; of a list by the order of joining, shard by shard."""
+        ordinals: dict[int, list[bytes]] = {}
+        found: list[tuple[bytes, str]] = []
+        for shard, rank, word in story.tally.ranks():
+            if word in DELIVERED:
+                continue
+            people, members = story.tally.who(shard)
+            if people:
+                found.append((people[rank * NAME_BYTES : (rank + 1) * NAME_BYTES], word))
+                continue
+            if shard not in ordinals:
+                ordinals[shard] = await self._members(shard, members)
+            found.append((ordinals[shard][rank], word))
+        return found
+
+    async def _members(self, shard: int, members: bytes) -> list[bytes]:
+        """The people of a frozen list in rank order."""
+        seen: dict[bytes, None] = {}
+        async for record in self._records(topics.AUDIENCE, shard, since_ms=0):
+            seen |= dict.fromkeys(cells(body_of(record.value or b"", AudienceChange).recipients, NAME_BYTES))
+        known = list(seen)
+        return [known[ordinal] for ordinal in BitMap.deserialize(members)]
+
+    async def encounters(self, lanes: Sequence[Lane], recipient: bytes) -> tuple[list[Encounter], list[Line]]:
+        """Every request about a person since ``since_ms``, by time; and what they themselves said, ever: joins and stops."""
+        shard, said = shard_of(recipient, self._shards), list[Line]()
+        focus = Focus(b"", recipient, shard)
+
+        def joined(record: Logged) -> None:
+            said.extend(audience_lines(focus, "", "", body_of(record.value or b"", AudienceChange), record.where))
+
+        ordinal = await self._ordinal(recipient, joined)
+        async for record in self._records(topics.SUPPRESSIONS, shard, since_ms=0, word=recipient):
+            said.extend(suppression_lines(focus, "", body_of(record.value or b"", Suppressions), record.where))
+        trails = await asyncio.gather(*(self._trail(lane, shard, recipient, ordinal) for lane in lanes))
+        found = [one for trail in trails for one in trail.encounters() if one.at_ms >= self._since_ms]
+        return sorted(found, key=lambda one: one.at_ms), sorted(said, key=lambda line: line.at_ms)
+
+    async def _trail(self, lane: Lane, shard: int, recipient: bytes, ordinal: int) -> Trail:
+        trail = Trail(lane, shard, recipient, ordinal)
+        journal_ms = self._since_ms - topics.WINDOWS[lane].fold_ms // 4 if self._since_ms else 0
+        async for record in self._records(topics.outcomes(lane), shard, since_ms=journal_ms):
+            trail.outcome(record)
+        async for record in self._records(topics.receipts(lane), shard, since_ms=self._since_ms):
+            trail.receipts(record)
+        return trail
 
     async def _records(
         self, topic: str, partition: int | None, *, since_ms: int, word: bytes = b""
     ) -> AsyncIterator[Logged]:
         """Records of ``topic`` whose bytes hold ``word``; ``since_ms`` of 0 or less: from the beginning of the log."""
         since = since_ms if since_ms > 0 else None
-        async for bite in scan(self._bootstrap, topic, partition=partition, since_ms=since):
+        async for bite in scan(self.bootstrap, topic, partition=partition, since_ms=since):
             for record in bite:
                 if record.value is not None and word in record.value:
                     yield Logged(*record)

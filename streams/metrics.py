@@ -146,8 +146,8 @@ HANDOFF_AGE: Final = Histogram(
     REGISTRY,
     "fanfare_handoff_age_seconds",
     "From the event's time until the gateway accepted the message, by what it had to wait for beside its turn: for nothing, "
-    "for its sender's throughput (pace: a list, or a start later than the request was taken), or after an answer of the "
-    "gateway that was no acceptance (retry).",
+    "for its sender's throughput (pace: a list, more than a burst, or a later start), or after an answer of the gateway that "
+    "was no acceptance (retry).",
     LANE,
     WAITED,
     bounds=AGE_S,

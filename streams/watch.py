@@ -166,7 +166,7 @@ def _waited(item: Item, attempt: int) -> str:
     """Returns what a message had to wait for, so that a slow sender is not taken for a slow deployment."""
     if attempt > 1:
         return "retry"
-    return "pace" if item.listed or item.opened.item.start_ms > item.opened.taken_ms else "nothing"
+    return "pace" if item.paced or item.opened.item.start_ms > item.opened.taken_ms else "nothing"
 
 
 def unanswered(lane: Lane, how: str) -> None:

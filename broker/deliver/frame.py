@@ -107,7 +107,7 @@ def withhold(flight: Flight, state: ShardState, rules: Rules, now_ms: int) -> li
                 0,
                 u32s(ranks),
                 statuses,
-                u32s([0] * len(ranks)),
+                u32s(held[rank] if flight.maybe_sent else 0 for rank in ranks),
                 i64s([0] * len(ranks)),
             )
         )

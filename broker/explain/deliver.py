@@ -6,7 +6,7 @@ from itertools import repeat
 
 from pyroaring import BitMap
 
-from broker.explain.line import Focus, Line, count_text, people_text, status_reason, status_text
+from broker.explain.line import Focus, Line, count_text, doubt_text, people_text, status_reason, status_text
 from schemas.names import NAME_BYTES
 from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
 from schemas.planned import WorkItem
@@ -101,18 +101,24 @@ def _decided(focus: Focus, header: Header, decided: Decided, place: str) -> Iter
 def _answered(focus: Focus, header: Header, answered: Answered, place: str) -> Iterator[Line]:
     ranks = ranks_of(answered.ranks)
     excepted = of_u32s(answered.except_ranks)
-    dues = of_i64s(answered.except_due_ms) or tuple(repeat(0, len(excepted)))
-    codes = of_u32s(answered.except_codes) or tuple(repeat(0, len(excepted)))
     accepted = sorted(set(ranks) - set(excepted))
     taken = [accepted[position] for position in focus.of(header.shard, accepted)]
     if taken:
         text = f"{count_text(taken)} of shard {header.shard}: accepted by the gateway"
         yield Line(answered.gateway_ms or header.at_ms, "gateway", text, place)
+    yield from _excepted(focus, header, answered, place)
+
+
+def _excepted(focus: Focus, header: Header, answered: Answered, place: str) -> Iterator[Line]:
+    excepted = of_u32s(answered.except_ranks)
+    dues = of_i64s(answered.except_due_ms) or tuple(repeat(0, len(excepted)))
+    codes = of_u32s(answered.except_codes) or tuple(repeat(0, len(excepted)))
     groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
     for position in focus.of(header.shard, excepted):
         groups[answered.except_statuses[position], codes[position], dues[position]].append(excepted[position])
     for (status, code, due_ms), whom in groups.items():
-        text = f"{count_text(whom)} of shard {header.shard}: {status_text(status)}{code_text(code)}"
+        said = doubt_text(code) if status == State.IN_DOUBT else f"{status_text(status)}{code_text(code)}"
+        text = f"{count_text(whom)} of shard {header.shard}: {said}"
         text += f" until {instant(due_ms)}" if status == State.WAITING and due_ms else ""
         yield Line(header.at_ms, "gateway", text, place, status_reason(status))
 

@@ -1,15 +1,26 @@
 """A line of a story, and whose story it is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from broker.consequences import consequence_of
-from schemas.reasons import Reason, State, status_of
+from schemas.reasons import Reason, State, status_of, word_of
 
 _REASON_OF: Final = {reason.word: reason for reason in Reason}
-_IN_DOUBT: Final = "Perhaps handed off, so not sent again; a receipt or the end of the settle window resolves it."
+_IN_DOUBT: Final = "Whether it was handed off is not known"
+_RESOLVED: Final = "; a receipt or the end of the settle window says so."
+_NOT_AGAIN: Final[Mapping[int, str]] = {
+    Reason.EXPIRED: "it expired while the gateway did not answer",
+    Reason.SUPERSEDED: "a newer version of the same fact came while the gateway did not answer",
+    Reason.STOPPED: "the person stopped while the gateway did not answer",
+    Reason.STOPPED_ALL: "the person stopped everything while the gateway did not answer",
+    Reason.BLOCKED: "the person blocked the sender while the gateway did not answer",
+    Reason.NOT_OPTED_IN: "the person left the list while the gateway did not answer",
+    Reason.CANCELLED: "it was cancelled while the gateway did not answer",
+}
+"""Why a message that may have been handed off was not asked for again."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -62,12 +73,25 @@ def next_steps(lines: Iterable[Line]) -> list[tuple[Reason, str]]:
     return [(reason, consequence_of(reason).next_step) for reason in reasons]
 
 
+def reason_steps(words: Iterable[str]) -> list[tuple[Reason, str]]:
+    """Returns what can be done about each reason among ``words``, in their order."""
+    reasons = (reason for word in words if (reason := reason_of(word)) is not None)
+    return [(reason, consequence_of(reason).next_step) for reason in reasons]
+
+
 def status_text(status: int) -> str:
     """A status byte in words, with the sentence if it is a reason or needs one."""
     found = status_of(status)
     if isinstance(found, Reason):
         return reason_text(found)
-    return f"{found.name.lower()}: {_IN_DOUBT}" if found is State.IN_DOUBT else found.name.lower()
+    return doubt_text(0) if found is State.IN_DOUBT else word_of(status)
+
+
+def doubt_text(cause: int) -> str:
+    """Returns why a message is in doubt; ``cause`` is the number of the reason that forbade to ask the gateway again, or 0."""
+    why = _NOT_AGAIN.get(cause)
+    asked = f", and it was not asked for again: {why}" if why else ""
+    return f"{word_of(State.IN_DOUBT)}: {_IN_DOUBT}{asked}{_RESOLVED}"
 
 
 def status_reason(status: int) -> Reason | None:

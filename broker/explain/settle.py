@@ -6,12 +6,12 @@ from pyroaring import BitMap
 
 from broker.explain.deliver import code_text
 from broker.explain.line import Focus, Line, count_text, reason_of, reason_text
-from schemas.facts import Charge, Receipts, ReceiptStatus, Scope, Suppressions
-from schemas.names import text_of
+from schemas.facts import AudienceChange, Charge, Receipts, ReceiptStatus, Scope, Suppressions
+from schemas.names import NAME_BYTES, text_of
 from schemas.reasons import Reason
 from schemas.registry import Category
 from schemas.status import DeadLetter, Status
-from schemas.wire.columns import ranks_of
+from schemas.wire.columns import cells, of_i64s, ranks_of
 from schemas.wire.header import Header
 from schemas.wire.instants import text_of as instant
 
@@ -86,10 +86,21 @@ def letter_lines(letter: DeadLetter, place: str) -> Iterator[Line]:
     yield Line(letter.at_ms, letter.stage, f"dead letter, {why} {letter.detail}".rstrip(), place, reason)
 
 
+def audience_lines(focus: Focus, business: str, name: str, change: AudienceChange, place: str) -> Iterator[Line]:
+    """Returns when the person joined a list or left it; ``name`` and ``business`` empty: of every list."""
+    if (business and change.business != business) or (name and change.list != name):
+        return
+    people = cells(change.recipients, NAME_BYTES)
+    if focus.recipient in people:
+        evidence_ms = of_i64s(change.evidence_ms)[people.index(focus.recipient)]
+        what = f"{'joined' if change.join else 'left'} list {change.list} of {change.business}"
+        yield Line(change.received_ms, "person", f"the person {what}, evidence {instant(evidence_ms)}", place)
+
+
 def suppression_lines(focus: Focus, business: str, body: Suppressions, place: str) -> Iterator[Line]:
-    """What the person forbade this business or everybody, or allowed again."""
+    """What the person forbade this business or everybody, or allowed again; ``business`` empty: any business."""
     for entry in body.entries:
-        if entry.recipient == focus.recipient and entry.business in (business, "*"):
+        if entry.recipient == focus.recipient and (not business or entry.business in (business, "*")):
             word = "forbade" if entry.revoke else "allowed again"
             scope = Scope(entry.scope).name.lower()
             text = f"the person {word} {scope} ({entry.business}), evidence {instant(entry.evidence_ms)}"

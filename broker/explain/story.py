@@ -4,7 +4,7 @@ Journals pass through the epoch rule (``broker/journal.py``): records of former 
 record that holds the request's name in its bytes is taken apart.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -15,6 +15,7 @@ from broker.explain.deliver import outcome_lines, rank_said
 from broker.explain.line import Focus, Line
 from broker.explain.plan import planned_lines, work_lines
 from broker.explain.settle import (
+    audience_lines,
     charge_lines,
     letter_lines,
     receipt_lines,
@@ -22,9 +23,10 @@ from broker.explain.settle import (
     status_lines,
     suppression_lines,
 )
+from broker.explain.tally import Tally
 from broker.journal import Fold
 from schemas import topics
-from schemas.facts import Charge, Receipts, Suppressions
+from schemas.facts import AudienceChange, Charge, Receipts, Suppressions
 from schemas.names import Lane, text_of
 from schemas.outcome import Outcome, Restated
 from schemas.planned import Planned, PlannedBatch, Work
@@ -43,6 +45,11 @@ class Story(msgspec.Struct):
     lines: list[Line]
     voids: int = 0
     """Records of former owners about it, which do not count."""
+    tally: Tally = msgspec.field(default_factory=Tally)
+    listed: bool = False
+    """Whether it is addressed to a list."""
+    general: list[Line] = []
+    """Of the lines, those that are about no shard alone."""
 
 
 class Telling:
@@ -57,28 +64,43 @@ class Telling:
         self._plans = Fold()
         self._outcomes: dict[int, Fold] = {}
         self._settled: dict[int, tuple[Status, str]] = {}
+        self._of_shard: dict[int, list[Line]] = {}
+        """The lines that are about one shard alone."""
 
     def work(self, record: Logged) -> None:
         """A record of ``work.<lane>`` that holds the request's name."""
-        self._tell(work_lines(self.focus, head_of(_value(record)), body_of(_value(record), Work), record.where))
+        header = head_of(_value(record))
+        self._tell(work_lines(self.focus, header, body_of(_value(record), Work), record.where), header.shard)
 
     def receipts(self, record: Logged) -> None:
         """A record of ``receipts.<lane>`` that holds the request's name."""
-        body = body_of(_value(record), Receipts)
-        self._tell(receipt_lines(self.focus, head_of(_value(record)), body, record.where))
+        header, body = head_of(_value(record)), body_of(_value(record), Receipts)
+        self._tell(receipt_lines(self.focus, header, body, record.where), header.shard)
+        for run in body.runs:
+            if run.request == self.request:
+                self.story.tally.received(header.shard, run)
 
     def charge(self, record: Logged) -> None:
         """A record of ``charges`` that holds the request's name."""
-        body = body_of(_value(record), Charge)
-        self._tell(charge_lines(self.focus, head_of(_value(record)), body, record.where))
+        header, body = head_of(_value(record)), body_of(_value(record), Charge)
+        self._tell(charge_lines(self.focus, header, body, record.where), header.shard)
 
     def suppressions(self, record: Logged) -> None:
         """A record of ``suppressions`` that holds the person's id."""
         body = body_of(_value(record), Suppressions)
         self._tell(suppression_lines(self.focus, self.business, body, record.where))
 
-    def _tell(self, told: Iterable[Line]) -> None:
-        self.story.lines.extend(told)
+    def audience(self, record: Logged) -> None:
+        """A record of ``audience.changes`` of the person's shard."""
+        name = "" if self.planned is None else self.planned.list
+        change = body_of(_value(record), AudienceChange)
+        self._tell(audience_lines(self.focus, self.business, name, change, record.where))
+
+    def _tell(self, told: Iterable[Line], shard: int = -1) -> None:
+        lines = list(told)
+        self.story.lines += lines
+        if shard >= 0:
+            self._of_shard.setdefault(shard, []).extend(lines)
 
     def status(self, record: Logged) -> None:
         """A record of ``status.<business>`` that holds the request's name."""
@@ -91,12 +113,34 @@ class Telling:
             self._settled[told.shard] = told, record.where
 
     def end(self) -> Story:
-        """The story, in order of time, once everything was heard: with the newest that settle told about each shard."""
+        """The story, in order of time, once everything was heard: with the newest that settle told about each shard.
+
+        Of shards in which nobody is addressed nothing is told.
+        """
+        story = self.story
+        story.listed = self.planned is not None and bool(self.planned.list)
         for shard in sorted(self._settled):
             told, where = self._settled[shard]
-            self._tell(settled_lines(self.focus, told, where))
-        self.story.lines.sort(key=lambda line: line.at_ms)
-        return self.story
+            story.tally.told(told)
+            self._tell(settled_lines(self.focus, told, where), shard)
+        self._tell(self._absent())
+        story.lines.sort(key=lambda line: line.at_ms)
+        of_shards = {id(line): shard for shard, lines in self._of_shard.items() for line in lines}
+        story.general = [line for line in story.lines if id(line) not in of_shards]
+        story.lines = [line for line in story.lines if not story.tally.holds_nobody(of_shards.get(id(line), -1))]
+        return story
+
+    def _absent(self) -> Iterator[Line]:
+        """Says so if the story's person is none of those whom the request is addressed to."""
+        focus = self.focus
+        if focus.recipient is None or focus.rank >= 0 or self.planned is None or self.planned.verdict:
+            return
+        frozen_ms = self.story.tally.frozen_ms(focus.shard)
+        if not self.planned.list:
+            yield Line(self.planned.decided_ms, "plan", "the person is not among the recipients", "")
+        elif frozen_ms:
+            text = f"the person was not on list {self.planned.list} when its members were frozen"
+            yield Line(frozen_ms, "deliver", text, "")
 
     def plan(self, record: Logged) -> None:
         """The next record of the journal, every one."""
@@ -122,7 +166,8 @@ class Telling:
         body = body_of_outcome(header, _value(record)) if named else None
         if isinstance(body, Outcome | Restated):
             self._find_rank(header.shard, body, ordinal)
-            self._tell(outcome_lines(self.focus, header, body, record.where))
+            self._tell(outcome_lines(self.focus, header, body, record.where), header.shard)
+            self.story.tally.outcome(self.request, header, body)
 
     def letter(self, record: Logged) -> None:
         """Any record of ``dead-letters``; told if it is about the request's input."""

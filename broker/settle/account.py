@@ -13,6 +13,7 @@ from broker.settle.progress import Tally, first_open, words_of
 from schemas.facts import ReceiptRun, ReceiptStatus
 from schemas.names import NAME_BYTES, text_of
 from schemas.outcome import Answered, Decided, Members, Opened, OpenItem
+from schemas.reasons import State
 from schemas.status import RecipientStatus, Status
 from schemas.wire.columns import of_u32s, ranks_of
 
@@ -108,8 +109,10 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         self.ranks.answered(section.ranks, exceptions, section.except_statuses)
         self._stamp(section.ranks, section.gateway_ms)
         if exceptions and self.times is not None:
-            for rank, code in zip(exceptions, of_u32s(section.except_codes), strict=True):
-                self._code(rank, code)
+            codes = of_u32s(section.except_codes)
+            for rank, status, code in zip(exceptions, section.except_statuses, codes, strict=True):
+                if status != State.IN_DOUBT:  # its code is a reason of ours, not the gateway's
+                    self._code(rank, code)
 
     def restated(self, entry: OpenItem) -> None:
         """Join a restatement."""

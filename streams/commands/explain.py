@@ -1,16 +1,18 @@
-"""`fanfare explain SOURCE ID [RECIPIENT]`, or NAME [RECIPIENT]: everything that was decided about one request, from the logs."""
+"""`fanfare explain SOURCE ID [RECIPIENT]`, NAME [RECIPIENT] or --recipient: what was decided about a request or a person."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
 
-from broker.explain.line import next_steps
+from broker.explain.line import Line
+from broker.explain.person import Encounter
 from broker.explain.story import Story
 from schemas.names import Lane, business_of, name_of, recipient_id, text_of
 from schemas.topics import DAY_MS
 from streams import clock
 from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
+from streams.commands.since import since_ms as since_ms_of
+from streams.commands.story_page import missed_page, page, person_page, time_text
 from streams.explaining import Event, Explainer
 from streams.kafka.readiness import describe
 from streams.settings import Settings, SettingsError, load, raw
@@ -18,6 +20,10 @@ from streams.settings import Settings, SettingsError, load, raw
 _ANSWER_S: Final = 10
 _NOTHING_FOUND: Final = 1
 _NAME_CHARS: Final = 26
+_SOURCE_HELP: Final = (
+    "The event's source, //<business>/<system>; or, instead of SOURCE and ID, the 26 letters of a request."
+)
+_ONE_HELP: Final = "Only this person: tel:+..., or the 26 letters of a status."
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -25,54 +31,86 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 @app.command()
 def main(
     *,
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="The event's source, //<business>/<system>; or, instead of SOURCE and ID, the 26 letters of a request.",
-            show_default=False,
-        ),
-    ],
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help=_SOURCE_HELP, show_default=False)] = None,
     event_id: Annotated[str | None, typer.Argument(metavar="ID", help="The event's id.", show_default=False)] = None,
-    recipient: Annotated[
+    recipient: Annotated[str | None, typer.Argument(metavar="RECIPIENT", help=_ONE_HELP, show_default=False)] = None,
+    person: Annotated[
         str | None,
-        typer.Argument(
-            metavar="RECIPIENT", help="Only this person: tel:+..., or the 26 letters of a status.", show_default=False
+        typer.Option(
+            "--recipient", metavar="RECIPIENT", help="The same; without SOURCE, every request about this person."
         ),
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every record, however many there are.")] = False,
+    missed: Annotated[
+        bool, typer.Option("--missed", help="Who was not delivered to, a line each: the 26 letters of the person, why.")
+    ] = False,
     lane: Annotated[
         str | None, typer.Option(metavar="LANE", help="otp, update or campaign; all three are looked in otherwise.")
     ] = None,
-    days: Annotated[
-        float, typer.Option(min=0, metavar="N", help="How far back to look; 0: as far as the logs go.")
-    ] = 7,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="How far back to look: 30m, 2h, 7d, or an RFC 3339 instant.")
+    ] = None,
+    days: Annotated[float, typer.Option(min=0, metavar="N", help="The same in days; 0: as far as the logs go.")] = 7,
     bootstrap: BootstrapOption = None,
 ) -> None:
-    """Tell what became of one request: each decision with reason, time and the record that holds it; then what can be done.
+    """Tell what became of one request, or of everything about one person: what was decided, when, why, and what can be done.
 
-    It reads the logs themselves and nothing else: what it shows is what was decided, not what somebody noted down. A request
-    is named by its event's SOURCE and ID, or by the 26 letters that statuses, logs and other stories call it.
+    It reads the logs and nothing else: what was decided, not what somebody noted down. A request is named by its event's SOURCE
+    and ID, or by the 26 letters that statuses and logs call it. Its story begins with how many people stand how; a request to
+    more than 20 is summed up, a line a state.
     """
     try:
-        asked, person = _asked(source, event_id, recipient)
-        lanes = [Lane.of(lane)] if lane else list(Lane)
         settings = load(bootstrap=bootstrap)
-        one = None if person is None else _person(person, settings)
+        lanes, since_ms = _lanes(lane), _since(since, days)
+        asked, one = _wanted(source, event_id, recipient or person, settings)
     except KeyError:
         refuse("explain", no_lane(lane))
     except (ValueError, SettingsError) as error:
         refuse("explain", str(error))
-    since_ms = clock.now_ms() - int(days * DAY_MS) if days else 0
     explainer = Explainer(settings.bootstrap, shards=settings.shards, recipient=one, since_ms=since_ms)
-    stories = run("explain", _told(explainer, lanes, asked, bootstrap=settings.bootstrap))
-    for story in stories:
-        print("\n".join(page(story)))
+    looked = f"since {time_text(since_ms)[:-4]}" if since_ms else "in the logs"
+    if asked is None:
+        assert one is not None
+        raise typer.Exit(_tell_person(explainer, lanes, one, looked))
+    stories = run("explain", _told(explainer, lanes, asked))
     if not stories:
-        looked = f"the last {days:g} days" if days else "the logs"
-        say(
-            f"fanfare explain: nothing in {looked} about {_called(asked)}; `fanfare dead-letters ls` lists the nameless"
-        )
+        say(f"fanfare explain: nothing {looked} about {_called(asked)}; `fanfare dead-letters ls` lists the nameless")
         raise typer.Exit(_NOTHING_FOUND)
+    for story in stories:
+        whom = run("explain", explainer.missed(story)) if missed else None
+        print("\n".join([*page(story, every=every or one is not None), *missed_page(whom)]))
+
+
+def _tell_person(explainer: Explainer, lanes: list[Lane], person: bytes, looked: str) -> int:
+    """Print everything about a person; the exit status."""
+    found, said = run("explain", _met(explainer, lanes, person))
+    print("\n".join(person_page(person, found, said, looked)))
+    return 0 if found else _NOTHING_FOUND
+
+
+def _lanes(lane: str | None) -> list[Lane]:
+    return [Lane.of(lane)] if lane else list(Lane)
+
+
+def _since(since: str | None, days: float) -> int:
+    if since is not None:
+        return since_ms_of(since, clock.now_ms())
+    return clock.now_ms() - int(days * DAY_MS) if days else 0
+
+
+def _wanted(
+    source: str | None, event_id: str | None, person: str | None, settings: Settings
+) -> tuple[Event | bytes | None, bytes | None]:
+    """The event, or the request's name, or neither; and the person. ``ValueError`` for anything else."""
+    if source is None or source.startswith("tel:"):
+        person = person if source is None else source
+        if person is None:
+            raise ValueError(
+                "name a request (SOURCE ID, or its 26 letters) or a person (--recipient tel:+491701234567)"
+            )
+        return None, _person(person, settings)
+    asked, person = _asked(source, event_id, person)
+    return asked, None if person is None else _person(person, settings)
 
 
 def _asked(source: str, event_id: str | None, recipient: str | None) -> tuple[Event | bytes, str | None]:
@@ -91,8 +129,8 @@ def _called(asked: Event | bytes) -> str:
     return f"request {text_of(asked)}" if isinstance(asked, bytes) else f"{asked.id} of {asked.source}"
 
 
-async def _told(explainer: Explainer, lanes: list[Lane], asked: Event | bytes, *, bootstrap: str) -> list[Story]:
-    await describe(bootstrap, deadline_s=_ANSWER_S)
+async def _told(explainer: Explainer, lanes: list[Lane], asked: Event | bytes) -> list[Story]:
+    await describe(explainer.bootstrap, deadline_s=_ANSWER_S)
     if isinstance(asked, Event):
         return await explainer.stories(lanes, asked)
     event = await explainer.named(asked, lanes)
@@ -101,19 +139,9 @@ async def _told(explainer: Explainer, lanes: list[Lane], asked: Event | bytes, *
     return [story for story in await explainer.stories(lanes, event) if story.request == asked]
 
 
-def page(story: Story) -> list[str]:
-    """A story as lines: what happened, then what can be done about each reason that came up."""
-    head = f"request {text_of(story.request)} in lane {story.lane.word}"
-    stage_width = max(len(line.stage) for line in story.lines)
-    rows = [f"{_time(line.at_ms)}  {line.stage:<{stage_width}}  {line.text}  [{line.place}]" for line in story.lines]
-    if story.voids:
-        rows.append(f"{story.voids} records of former owners are void and left out")
-    rows += [f"next step  {reason.word}: {step}" for reason, step in next_steps(story.lines)]
-    return [head, *rows]
-
-
-def _time(at_ms: int) -> str:
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}.{at_ms % 1000:03d}"
+async def _met(explainer: Explainer, lanes: list[Lane], person: bytes) -> tuple[list[Encounter], list[Line]]:
+    await describe(explainer.bootstrap, deadline_s=_ANSWER_S)
+    return await explainer.encounters(lanes, person)
 
 
 def _person(text: str, settings: Settings) -> bytes:

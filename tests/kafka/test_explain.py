@@ -148,3 +148,19 @@ async def test_a_name_that_no_log_holds_is_nobodys(explainer: Explainer) -> None
     """Nothing is invented."""
     assert await explainer.named(bytes(16), list(Lane)) is None
     assert await explainer.stories(list(Lane), Event("//nobody/parcels", "never")) == []
+
+
+async def test_a_person_is_found_without_the_request(bootstrap: str, explainer: Explainer) -> None:
+    """By their id alone: what was about them, and how it stands; nobody else's."""
+    found, said = await explainer.encounters(list(Lane), PERSON)
+    assert [(one.lane, one.terms.id, one.state) for one in found] == [(LANE, PARCEL.id, "stopped")]
+    assert said == []
+    assert await explainer.encounters(list(Lane), bytes(16)) == ([], [])
+    later = Explainer(bootstrap, shards=SHARDS, since_ms=clock.now_ms() + 60_000)
+    assert await later.encounters(list(Lane), PERSON) == ([], [])
+
+
+async def test_whom_a_request_did_not_reach_is_said(explainer: Explainer) -> None:
+    """By their id, with the state in which they stand."""
+    (story,) = await explainer.stories([LANE], PARCEL)
+    assert await explainer.missed(story) == [(PERSON, "stopped")]

@@ -12,7 +12,7 @@ from schemas.names import Lane
 from schemas.outcome import Outcome
 from schemas.reasons import Reason, State
 from schemas.topics import WINDOWS
-from schemas.wire.columns import values_of
+from schemas.wire.columns import of_u32s, values_of
 from schemas.wire.frames import Code
 from schemas.wire.header import Kind, body_of, head_of
 from tests.pure.shard_bench import (
@@ -213,6 +213,10 @@ def test_a_stop_after_an_unanswered_frame_leaves_it_in_doubt() -> None:
     bench.run()
     assert bench.sent == [(1, 0)]
     assert decided(bench, 1) == [State.SEND, State.IN_DOUBT]
+    (doubt,) = [
+        one for record in bench.log if head_of(record).kind is Kind.OUTCOME for one in body_of(record, Outcome).answered
+    ]
+    assert of_u32s(doubt.except_codes) == (Reason.STOPPED,)
 
 
 def test_no_decision_and_no_frame_without_fresh_suppressions() -> None:

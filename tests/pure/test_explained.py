@@ -12,14 +12,14 @@ from broker.explain.line import Focus
 from broker.explain.story import Telling
 from schemas import topics
 from schemas.names import Lane, request_name, text_of
-from schemas.outcome import Answered, Decided, Opened, OpenItem, Outcome, Restated
+from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
 from schemas.planned import Origin, Planned, PlannedBatch, Terms, WorkItem
 from schemas.reasons import MESSAGE_REASONS, REQUEST_REASONS, Reason, State
 from schemas.status import DeadLetter, RecipientStatus, Status
 from schemas.wire import cloudevents
 from schemas.wire.columns import i64s, interval, runs_of, u32s
 from schemas.wire.header import Header, Kind, pack
-from streams.commands.explain import page
+from streams.commands.story_page import page
 
 SOURCE = "//shop/system"
 NAME = request_name(Lane.UPDATE, SOURCE, "1")
@@ -147,17 +147,39 @@ def test_what_settle_decides_is_explained(reason: Reason, telling: Telling) -> N
     assert "read" not in shown(one)
 
 
-def test_a_shard_without_anybody_is_explained(telling: Telling) -> None:
-    """A list on which nobody of the shard is: it closes, and says of whom it told nothing."""
-    told = Status(text_of(NAME), SOURCE, "1", "closed", 1, NOW_MS, shard=4)
-    telling.status(Logged("status.shop", 0, 7, NOW_MS, None, cloudevents.encode_status(told)))
-    assert "told the business: shard 4 closed: nobody" in shown(telling)
+def test_a_shard_without_anybody_is_left_out(telling: Telling) -> None:
+    """A list on which nobody of the shard is; as long as that is not known, it is told of."""
+    told = Status(text_of(NAME), SOURCE, "1", "closed", 1, NOW_MS, shard=3)
+    record = Logged("status.shop", 0, 7, NOW_MS, None, cloudevents.encode_status(told))
+    telling.status(record)
+    assert "told the business: shard 3 closed: nobody" in shown(telling)
+
+    empty = Telling(Lane.UPDATE, NAME, "shop")
+    empty.planned = msgspec.structs.replace(planned(Reason.STALE), verdict=0, list="L")
+    empty.outcome(outcome(members=(Members(NAME, 0, b"", 1, 1),)))
+    empty.status(record)
+    assert shown(empty) == f"request {text_of(NAME)} in lane update: nobody was on the list"
 
 
-def test_a_message_in_doubt_says_what_that_means(telling: Telling) -> None:
-    """It is no end, so nothing can be done but wait, and the line says for what."""
-    telling.outcome(decided(State.IN_DOUBT))
-    assert "in_doubt: Perhaps handed off, so not sent again; a receipt or the end of" in shown(telling)
+@pytest.mark.parametrize(
+    ("cause", "why"),
+    [
+        (0, "is not known; a receipt or the end of"),
+        (
+            Reason.SUPERSEDED,
+            "it was not asked for again: a newer version of the same fact came while the gateway did not",
+        ),
+        (Reason.EXPIRED, "it was not asked for again: it expired while the gateway did not answer; a receipt"),
+        (Reason.STOPPED, "it was not asked for again: the person stopped while the gateway did not answer; a receipt"),
+    ],
+)
+def test_a_message_in_doubt_says_what_that_means(cause: int, why: str, telling: Telling) -> None:
+    """It is no end, so nothing can be done but wait, and the line says for what, and why it was not sent again."""
+    given = Answered(NAME, interval(1, 1), 0, u32s([1]), bytes((State.IN_DOUBT,)), u32s([cause]), i64s([0]))
+    telling.outcome(outcome(answered=(given,)))
+    assert "in_doubt: Whether it was handed off is not known" in shown(telling)
+    assert why in shown(telling)
+    assert "gateway code" not in shown(telling)
     assert "next step" not in shown(telling)
 
 

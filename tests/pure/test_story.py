@@ -20,7 +20,12 @@ def run() -> Story:
 
 
 def told(run: Story, lane: Lane, business: str, event_id: str, one: int | None = None) -> Told:
-    """The story of one event, from all logs of the run; of person ``one`` alone if given."""
+    """The story of one event, from all logs of the run, as it was told; of person ``one`` alone if given."""
+    return telling_of(run, lane, business, event_id, one).story
+
+
+def telling_of(run: Story, lane: Lane, business: str, event_id: str, one: int | None = None) -> Telling:
+    """The same, about to end."""
     name = request_name(lane, f"//{business}/system", event_id)
     telling = Telling(lane, name, business)
     for record in run.logs[topics.status(business)]:
@@ -28,7 +33,7 @@ def told(run: Story, lane: Lane, business: str, event_id: str, one: int | None =
     for record in run.logs[topics.plans(lane)]:
         telling.plan(record)
     if telling.planned is None:
-        return telling.story
+        return telling
     ordinal = -1
     if one is not None:
         shard = shard_of(person(one), SHARDS)
@@ -43,7 +48,7 @@ def told(run: Story, lane: Lane, business: str, event_id: str, one: int | None =
     ):
         for record in run.logs[topic]:
             hear(record)
-    return telling.story
+    return telling
 
 
 def texts(story: Told) -> list[str]:

@@ -33,7 +33,8 @@ def handed_off(work: WorkItem, *, attempt: int = 1, refused: tuple[Refused, ...]
     ("why", "work", "attempt", "waited"),
     [
         ("it went out in its turn", explicit(1, [1, 2, 3]), 1, "nothing"),
-        ("its list goes out at the sender's rate", listed(1, "L"), 1, "pace"),
+        ("its list goes out at the sender's rate", msgspec.structs.replace(listed(1, "L"), per_s=5), 1, "pace"),
+        ("its list goes out at once, for limits are off", listed(1, "L"), 1, "nothing"),
         (
             "it was to begin later than it was taken: the sender owed for others",
             msgspec.structs.replace(explicit(1, [1, 2, 3]), start_ms=NOW_MS + 1),

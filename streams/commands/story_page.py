@@ -1,0 +1,81 @@
+"""Stories as lines for a terminal: of one request, of one person, and of whom a request did not reach. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from broker.explain.line import Line, doubt_text, next_steps, people_text, reason_of, reason_steps, reason_text
+from broker.explain.person import Encounter
+from broker.explain.story import Story
+from schemas.names import text_of
+from schemas.reasons import State, word_of
+
+_FEW: Final = 20
+"""People about whom every record is told unasked."""
+
+
+def page(story: Story, *, every: bool = True) -> list[str]:
+    """A story as lines: how its people stand, what happened, then what can be done about each reason that came up.
+
+    Unless ``every`` record is wanted, what happened to many is summed up.
+    """
+    counts, people = story.tally.counts(), story.tally.people()
+    summed = not every and people > _FEW
+    lines = story.general if summed else story.lines
+    stage_width = max((len(line.stage) for line in lines), default=0)
+    rows = [f"{time_text(line.at_ms)}  {line.stage:<{stage_width}}  {line.text}{_place(line)}" for line in lines]
+    if summed:
+        rows += [f"{count:>{len(f'{people:,}')},}  {why(word)}" for word, count in counts.items()]
+        rows.append("every record: --all; whom it did not reach: --missed; one person: --recipient tel:+...")
+    if story.voids:
+        rows.append(f"{story.voids} records of former owners are void and left out")
+    steps = reason_steps(counts) if summed else next_steps(story.lines)
+    head = f"request {text_of(story.request)} in lane {story.lane.word}{_stands(story, people, counts)}"
+    return [head, *rows, *(f"next step  {reason.word}: {step}" for reason, step in steps)]
+
+
+def _stands(story: Story, people: int, counts: Mapping[str, int]) -> str:
+    if people:
+        return f": {people_text(people)}: {_counted(counts)}"
+    return ": nobody was on the list" if story.listed and story.tally.frozen else ""
+
+
+def person_page(person: bytes, found: Sequence[Encounter], said: Sequence[Line], looked: str) -> list[str]:
+    """Every request about a person as lines, after what they said themselves."""
+    rows = [f"{time_text(line.at_ms)}  {line.text}{_place(line)}" for line in said]
+    head = f"recipient {text_of(person)}: {len(found)} request{'' if len(found) == 1 else 's'} {looked}"
+    for one in found:
+        whom = f"list {one.list}" if one.list else "named"
+        what = f"{one.terms.source} {one.terms.id}  {one.terms.template} ({whom})"
+        rows.append(f"{time_text(one.at_ms)}  {one.lane.word:<8}  {what}: {why(one.state)}")
+    if found:
+        rows.append("everything about one: fanfare explain SOURCE ID RECIPIENT")
+    return [head, *rows]
+
+
+def missed_page(missed: Sequence[tuple[bytes, str]] | None) -> list[str]:
+    """Whom a request did not reach, a line each, by the letters of a status; nothing if that was not asked (None)."""
+    if missed is None:
+        return []
+    return [f"missed  {text_of(whom)}  {why(word)}" for whom, word in missed] or ["it reached everybody"]
+
+
+def why(word: str) -> str:
+    """A state as it is counted, with its sentence if it is a reason or in doubt."""
+    reason = reason_of(word)
+    if reason is not None:
+        return reason_text(reason)
+    return doubt_text(0) if word == word_of(State.IN_DOUBT) else word
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items())
+
+
+def _place(line: Line) -> str:
+    return f"  [{line.place}]" if line.place else ""
+
+
+def time_text(at_ms: int) -> str:
+    """An instant as operators compare it with logs: ``2026-11-29 21:36:19.123``, UTC."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}.{at_ms % 1000:03d}"
