@@ -10,11 +10,13 @@ from typing import Final
 
 from streams import clock
 from streams.local.stack import Stack, StackPlan, running
-from tests.faults.load import loading
+from tests.faults import backlog
+from tests.faults.load import SENDERS, loading
 from tests.faults.planted import Planted
 from tests.faults.prometheus import Prometheus, watching
 from tests.faults.scene import SESSION_MS
 from tests.load.panels import write_page
+from tests.load.senders import registry_with
 
 LOOK_S: Final = 0.25
 FIRES_S: Final = 180
@@ -122,8 +124,8 @@ class Alerting:
         plan = StackPlan(
             data=self.data,
             free_ports=True,
-            gateway_options=("--no-limits",),
-            fields={"session_timeout_ms": SESSION_MS, "limits": False},
+            registry=registry_with(self.data / "registry", *SENDERS, backlog.SENDER),
+            fields={"session_timeout_ms": SESSION_MS},
             restarts_a_minute=60,
         )
         async with (

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from tests.faults import brokers, disks, journals, kinds
+from tests.faults import brokers, disks, gateways, journals, kinds
 from tests.faults.scene import Fault
 
 FAULTS: Final[Mapping[str, Fault]] = {
@@ -20,9 +20,12 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "stall": brokers.stall,
     "freeze": brokers.freeze,
     "broker": brokers.broker,
+    "ill": gateways.ill,
+    "throttle": gateways.throttling,
+    "skew": gateways.skewed,
 }
 
-LONG: Final = frozenset({"sigstop", "logdir", "stall", "freeze", "broker"})
+LONG: Final = frozenset({"sigstop", "logdir", "stall", "freeze", "broker", "ill", "throttle", "skew"})
 """Kinds that outlast the time between two faults: two of three are made alone, or none of them could be measured."""
 DELICATE: Final = frozenset({"claim", "void", "disk"})
 """Kinds that look into Kafka themselves, or at how a process ends, and so are not mixed with faults of brokers."""
@@ -43,14 +46,15 @@ _OF_ANY: Final = (
     *[Card("point", "worker")] * 6,
     *[Card("sigterm", "worker")] * 3,
     *[Card("sigstop", "worker")] * 2,
-    *[Card("twin", "worker")] * 3,
-    *[Card("claim", "worker")] * 3,
+    *[Card("twin", "worker")] * 4,
+    *[Card("claim", "worker")] * 4,
     *[Card("void", "worker")] * 2,
     Card("guest", "worker"),
     *[Card(kind, target) for kind in ("kill", "point") for target in _OTHERS],
     Card("point", "gateway"),
     *[Card("disk", target) for target in ("gateway", "ledger")],
     *[Card(kind, BROKER) for kind in ("stall", "freeze", "logdir")],
+    *[Card(kind, "gateway") for kind in ("ill", "throttle", "skew")],
 )
 
 

@@ -1,8 +1,10 @@
 """The load of a fault run: opt-ins first, then three lanes side by side, at a steady rate, until it is told to stop.
 
 Everything is spread evenly over the shards, so that each of them hands something off several times a second and a silence
-shows. The lists in use change slowly, so that new people keep coming, who answer STOP by seed, all through the run. A publish
-that fails is repeated with the same event, as a producer has to.
+shows. A list is told something a few times, within the pair limits, and gives way to a new one: so new people keep coming, who
+answer STOP by seed, all through the run. Of each list some people leave while it is in use, and one of them comes back. A
+publish that fails is repeated with the same event, as a producer has to. The numbers of :data:`SENDERS` carry it with room to
+spare; a limit that binds is :mod:`tests.faults.binding`.
 """
 
 import asyncio
@@ -24,6 +26,7 @@ from streams.kafka.scan import scan
 from streams.local.stack import Stack
 from streams.settings import raw
 from streams.sources.people import Person, person
+from tests.load.senders import sender
 
 LISTS: Final = 8
 """In use at one time."""
@@ -32,9 +35,13 @@ OF_A_SHARD: Final = 12
 LIFETIME_MS: Final = 60_000
 BUSINESS_OF: Final = {Lane.OTP: "bank-meridian", Lane.UPDATE: "airline-ua", Lane.CAMPAIGN: "airline-ua"}
 """Who publishes in each lane."""
+SENDERS: Final = (sender("bank-meridian", 1_000, otp=100), sender("airline-ua", 6_000, update=50, campaign=50))
+"""The numbers that a stack under this load has to have registered."""
 _SEED: Final = 7
-_UPDATES_A_LIST: Final = 30
-"""After so many updates the oldest list in use gives way to a new one."""
+_TIMES_A_LIST: Final = 4
+"""After so many updates and offers the oldest list in use gives way to a new one: a person may be made five offers at once."""
+_LEAVERS: Final = 4
+"""So many of each list leave it while it is in use; the first of them joins it again."""
 _PATIENCE_S: Final = 90
 _PAUSE_S: Final = 0.5
 _EVIDENCE: Final = Evidence(method="web_form", wording="Tell me about my flights", source="faults")
@@ -53,11 +60,14 @@ class Load:
     """Messages a second over all lanes, about."""
     asked: int = 0
     repeated: int = 0
+    left: int = 0
+    """People who were said to leave a list."""
     _lists: list[Sequence[Person]] = field(default_factory=list)
     """By number; the members of a shard stand together."""
     _drawn: int = 0
     _serial: int = 0
     _updates: int = 0
+    _offers: int = 0
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -80,6 +90,15 @@ class Load:
     def stop(self) -> None:
         """Publish no more."""
         self._ended.set()
+
+    async def _leave(self, people: Sequence[Person], listed: str) -> None:
+        """Some of a list leave it, and one of them changes their mind."""
+        leavers = tuple(Member(one.address, one.locale) for one in people[:: len(people) // _LEAVERS][:_LEAVERS])
+        leaving = Optin(list=listed, op="leave", members=leavers)
+        await self._publish(Lane.UPDATE, optin(self._head(Lane.UPDATE, "leave"), leaving), 0)
+        back = Optin(list=listed, op="join", members=leavers[:1], evidence=_EVIDENCE)
+        await self._publish(Lane.UPDATE, optin(self._head(Lane.UPDATE, "back"), back), 0)
+        self.left += len(leavers)
 
     async def _listed(self) -> int:
         """How many lists have people in how many shards, all in all."""
@@ -132,8 +151,10 @@ class Load:
 
     async def _update(self) -> None:
         self._updates += 1
-        if self._updates % _UPDATES_A_LIST == 0:
+        if self._updates % _TIMES_A_LIST == 0:
             await self._new_list()
+            number = len(self._lists) - LISTS
+            await self._leave(self._lists[number], f"list-{number}")
         number = self._number(self._updates)
         head = self._head(Lane.UPDATE, "update", subject=f"flight/UA{number}/{self.run}")
         params: Params = {"flight": f"UA{number}", "origin": "EWR", "destination": "SFO", "event_time": "10:00"}
@@ -147,8 +168,9 @@ class Load:
         await self._publish(Lane.UPDATE, notification(head, content), self._size)
 
     async def _offer(self) -> None:
+        self._offers += 1
         head = self._head(Lane.CAMPAIGN, "offer")
-        to = To(list=f"list-{self._number(self._serial)}")
+        to = To(list=f"list-{self._number(self._offers)}")
         content = Notification(template="offer", params={"offer": "miles", "until": "Sunday"}, to=to)
         await self._publish(Lane.CAMPAIGN, notification(head, content), self._size)
 

@@ -19,6 +19,7 @@ from streams.kafka.cluster import BROKER_SESSION_MS
 from streams.quantiles import quantile
 from tests.faults.brokers import FREEZE_S, STALL_S
 from tests.faults.disks import FULL_S
+from tests.faults.gateways import ILL_S
 from tests.faults.scene import SESSION_MS, Done, Place
 
 BOUNDS_S: Final = {
@@ -31,6 +32,9 @@ BOUNDS_S: Final = {
     "stall": STALL_S + 3,
     "freeze": FREEZE_S + 5,
     "broker": BROKER_SESSION_MS / 1000 + 5,
+    "ill": ILL_S + 5,
+    "throttle": 5.0,
+    "skew": 5.0,
 }
 """By kind of fault: what recovery may last at most."""
 

@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="decides which fault hits which process")
     parser.add_argument("--nodes", type=int, default=1, choices=(1, 3), help="Kafka nodes")
     parser.add_argument("--slots", type=int, default=2, help="workers a lane (2)")
+    parser.add_argument("--no-binding", action="store_true", help="without the lists whose limit binds")
     parser.add_argument("--kinds", type=_kinds, default=(), help=f"only these, commas between: {', '.join(FAULTS)}")
     parser.add_argument("--data", type=Path, help="keep everything here; else a temporary folder")
     asked = parser.parse_args()
@@ -41,6 +42,7 @@ def main() -> int:
             data=asked.data or Path(folder),
             nodes=asked.nodes,
             slots=asked.slots,
+            binding=not asked.no_binding,
             deck=tuple(card for card in cards(asked.nodes) if card.kind in asked.kinds),
         )
         asyncio.run(campaign.run(lambda line: print(line, file=sys.stderr, flush=True)))

@@ -27,14 +27,14 @@ Person = tuple[bytes, bytes]
 """Recipient id, sealed address."""
 
 
-async def write_list(settings: Settings, business: str, name: str, count: int) -> int:
-    """Put ``count`` people on the list; returns the time at which Kafka had acknowledged all, milliseconds."""
+async def write_list(settings: Settings, business: str, name: str, count: int, *, first: int = 0) -> int:
+    """Put ``count`` people on the list, from number ``first`` on; returns when Kafka had acknowledged all, milliseconds."""
     now_ms = clock.now_ms()
     async with AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap, acks="all", enable_idempotence=True, max_batch_size=1_000_000
     ) as producer:
         waiting = []
-        for shard, people in _columns(settings, count):
+        for shard, people in _columns(settings, first, count):
             value = pack(
                 Header(Kind.AUDIENCE, Lane.CAMPAIGN, shard, 0, now_ms), _change(business, name, people, now_ms)
             )
@@ -44,11 +44,11 @@ async def write_list(settings: Settings, business: str, name: str, count: int) -
     return clock.now_ms()
 
 
-def _columns(settings: Settings, count: int) -> Iterator[tuple[int, list[Person]]]:
+def _columns(settings: Settings, first: int, count: int) -> Iterator[tuple[int, list[Person]]]:
     """(shard, up to 4,096 people of it) until there are ``count``."""
     pepper, book = raw(settings.pepper), AddressBook(settings.address_book)
     waiting: list[list[Person]] = [[] for _ in range(settings.shards)]
-    for number in range(_FIRST_NUMBER, _FIRST_NUMBER + count):
+    for number in range(_FIRST_NUMBER + first, _FIRST_NUMBER + first + count):
         address = f"tel:+1{number}"
         recipient = recipient_id(pepper, address)
         shard = shard_of(recipient, settings.shards)

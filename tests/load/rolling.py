@@ -25,10 +25,12 @@ from streams.local.register import read_register
 from streams.local.rolling import Restarted, chosen, roll
 from streams.local.stack import StackPlan, running
 from tests.faults.campaign import KEYS, SETTLE_MS, quiet
-from tests.faults.load import loading
+from tests.faults.load import SENDERS, loading
 from tests.faults.scene import SESSION_MS, Place
 from tests.faults.witness import Witness
 from tests.load.gauges import say
+from tests.load.promises import switched_off
+from tests.load.senders import registry_with
 
 CALM_S = 15
 """Under load before the first restart and after the last."""
@@ -49,10 +51,12 @@ class Rolling:
     ended_ms: int = 0
     """When it was stopped."""
     audit: Audit | None = None
+    switched_off: list[str] = field(default_factory=list)
 
     async def run(self) -> None:
         """Load, calm, restarts, calm, quiet, audit."""
         async with running(self._plan(), say=say) as stack:
+            self.switched_off = switched_off(stack.settings, stack.plan.gateway_options)
             async with loading(stack, f"rolling-{self.seed}", per_second=self.per_second) as load:
                 await asyncio.sleep(CALM_S)
                 self.calm_ms = clock.now_ms() - CALM_S * 1000 // 2
@@ -85,6 +89,7 @@ class Rolling:
             **by_lane(handed, calm=(self.calm_ms, first_ms), rolling=(first_ms, last_ms), until_ms=self.ended_ms),
             **{key: counts[key] for key in KEYS},
             "violations": counts["violations"],
+            "switched_off": self.switched_off,
         }
 
     def _plan(self) -> StackPlan:
@@ -92,8 +97,9 @@ class Rolling:
             data=self.data,
             slots=self.slots,
             free_ports=True,
-            gateway_options=("--no-limits", "--profile", "online"),
-            fields={"settle_ms": SETTLE_MS, "session_timeout_ms": SESSION_MS, "limits": False},
+            registry=registry_with(self.data / "registry", *SENDERS),
+            gateway_options=("--profile", "online"),
+            fields={"settle_ms": SETTLE_MS, "session_timeout_ms": SESSION_MS},
             restarts_a_minute=60,
         )
 
