@@ -286,3 +286,16 @@ def test_a_fold_from_the_floor_is_enough(acts: list[tuple[str, int]]) -> None:
     now = max(owners.bench.now_ms, owners.bench.state.last_ms)
     assert owners.next_owner().last_ms == owners.bench.state.last_ms
     assert facts(owners.next_owner(), now) == facts(owners.bench.state, now)
+
+
+def test_an_older_debt_said_again_takes_nothing_off_a_newer_one() -> None:
+    """An unfinished request is restated whole, with the debt of its time; the sender owes what it owes by now."""
+    bench = Bench()
+    bench.run(given(event(id="first", people=range(1_000)), 0))
+    first = body_of(bench.log[-1], PlannedBatch).entries[0]
+    bench.run(given(event(id="second", people=range(1_000)), 1))
+    second = body_of(bench.log[-1], PlannedBatch).entries[0]
+    assert first.terms is not None
+    assert 0 < first.free_us < second.free_us
+    bench.append(Kind.PLAN_RESTATED, PlannedBatch((first,)), bench.now_ms)
+    assert bench.state.free[first.terms.sender].free_us == second.free_us
