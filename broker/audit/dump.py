@@ -91,9 +91,8 @@ class Limits(msgspec.Struct, frozen=True):
     """How much of its own throughput a sender may have saved; counted once per listener."""
     jitter_ms: int = 50
     """Between the moment that a listener judged and the one it wrote down."""
-    drift_ms: int = 175
-    """``e`` of the rate bound, which counts twice: clocks differ by 50 ms to both sides, and a slot used 50 ms late may have its
-    frame leave 200 ms later still, to one side."""
+    drift_ms: int = 300
+    """``e`` of the rate bound: clocks differ by 50 ms, a slot is used up to 50 ms late, its frame leaves 200 ms later still."""
     shares: Mapping[str, int] = msgspec.field(default_factory=lambda: DEFAULT_SHARES)
     """Lane -> percent of a sender's throughput, where the sender names none."""
 

@@ -18,9 +18,9 @@ from tests.pure.audit_story import Story
 
 PLANTS = Plants()
 SHARD = 1
-BOUND_1S = 10 + 2 + 3 + 1
-"""Ten a second, a slot at both ends, 175 ms of clocks and lateness twice, a burst."""
-BOUND_10S = 100 + 2 + 3 + 1
+BOUND_1S = 10 + 2 + 6 + 1
+"""Ten a second, a slot at both ends, 300 ms of clocks and lateness twice, a burst."""
+BOUND_10S = 100 + 2 + 6 + 1
 
 
 def slow_sender(story: Story, rate_per_s: int = 100) -> None:
