@@ -22,7 +22,7 @@ POINTS: Final = {
     ),
     "gateway": ("gateway.stored",),
     "webhook": ("webhook.appended",),
-    "ledger": ("ledger.charge", "ledger.posted", "ledger.committed"),
+    "ledger": ("ledger.charge", "ledger.posted", "ledger.committed", "ledger.billing", "ledger.billed"),
 }
 
 _Card = TypeVar("_Card")
