@@ -95,6 +95,10 @@ CONSEQUENCES: Mapping[Reason, Consequence] = {
     ),
     Reason.MISSING_PARAMETER: Consequence("The template needs a parameter that is not there.", _FIX),
     Reason.UNKNOWN_PARAMETER: Consequence("The template has no such parameter.", _FIX),
+    Reason.UNKNOWN_REQUEST: Consequence(
+        "The business has published no such request to this lane, or so long ago that it is over.",
+        "Name it as its status does, and publish to the lane of the request.",
+    ),
     Reason.STALE: Consequence("The event's time is older than the lane's window.", "Publish facts while they are new."),
     Reason.FROM_THE_FUTURE: Consequence("The event's time lies in the future.", "Correct the clock of the producer."),
     Reason.REQUEST_EXPIRED: Consequence(

@@ -13,7 +13,7 @@ from schemas.asyncapi_examples import examples_of
 from schemas.billing import BILLING_SOURCE, BILLING_TYPE
 from schemas.documents import DEAD_LETTER_TITLE, EVENT_NAMES
 from schemas.names import Lane
-from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, STATUS_TYPE
+from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE, STATUS_TYPE
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS, WINDOWS, Topic
 from schemas.wire.cloudevents import CONTENT_TYPE, STRUCTURED
 
@@ -70,7 +70,7 @@ def asyncapi(generated: Mapping[str, Document], events: Mapping[str, Document]) 
 def _channels() -> Iterator[tuple[str, Document]]:
     for lane in Lane:
         topic = topics.lane_topics(lane)[0]
-        messages = ["notification"] if lane is Lane.OTP else ["notification", "optin"]
+        messages = ["notification", "control"] if lane is Lane.OTP else ["notification", "optin", "control"]
         yield topic.name, _channel(topic, f"{_LANES[lane]} {_windows(lane)}", messages)
     answers = _channel(
         topics.status_topic("{business}"), "What became of a business's requests. " + _STATUS_ORDER, ["status"]
@@ -160,6 +160,13 @@ def _messages(examples: Mapping[str, list[Document]]) -> Document:
     rows = (
         ("notification", NOTIFICATION_TYPE, EVENT_NAMES[NOTIFICATION_TYPE], "Tell people something.", "business"),
         ("optin", OPTIN_TYPE, EVENT_NAMES[OPTIN_TYPE], "People join or leave a list, with proof.", "business"),
+        (
+            "control",
+            CONTROL_TYPE,
+            EVENT_NAMES[CONTROL_TYPE],
+            "Pause, resume or cancel what you have published.",
+            "business",
+        ),
         ("status", STATUS_TYPE, "StatusEvent", "What became of a request.", "request"),
         ("charge", BILLING_TYPE, "ChargeEvent", "What one posting charges.", "request"),
         ("deadLetter", DEAD_LETTER_TITLE, "DeadLetter", "A record that was set aside.", "source"),
@@ -200,6 +207,7 @@ _KEYS: Final = {
 _SCHEMAS: Final = (
     "notification.v1.json",
     "optin.v1.json",
+    "control.v1.json",
     "status.v1.json",
     "charge.v1.json",
     "dead-letter.json",

@@ -25,6 +25,7 @@ SEALED: Final = "login-code"
 _EVENTS: Final = {
     "notification": ("flight-delay", "parcel-delivered", SEALED, "offer"),
     "optin": ("flight-optin",),
+    "control": ("offer-pause",),
 }
 _HALF: Final = b'{"id'
 _AT_MS: Final = instants.ms_of(instants.EXAMPLE)

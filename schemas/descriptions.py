@@ -86,6 +86,15 @@ _BILLS: Final[Mapping[str, Sentences]] = {
         "labels": "That event's labels, unchanged. They are kept as long as the bill: put nobody's personal data into them.",
     },
 }
+_CONTROL: Final[Mapping[str, Sentences]] = {
+    "Control": {
+        "action": "`pause` holds what is not handed off, `resume` goes on with it, `cancel` ends it. The later `time` stands.",
+        "request": "The name of a request of yours in this lane, as its status has it. Not together with of or subject.",
+        "of": "A request of yours in this lane by the source and id of its event. Not together with request or subject.",
+        "subject": "All your requests of this lane about it: paused until you resume it; cancelled if their time is not later.",
+    },
+    "EventName": {"source": "The event's source.", "id": "The event's id."},
+}
 _ANSWERS: Final[Mapping[str, Sentences]] = {
     "Status": {
         "request": "The request's name: computed from lane, source and id, so you know it before you publish.",
@@ -189,8 +198,10 @@ _REGISTRY: Final[Mapping[str, Sentences]] = {
 DESCRIPTIONS: Final[Mapping[str, Sentences]] = {
     "NotificationEvent": _ENVELOPE,
     "OptinEvent": _ENVELOPE,
+    "ControlEvent": _ENVELOPE,
     "Notification": _NOTIFICATION,
     **_PEOPLE,
+    **_CONTROL,
     **_ANSWERS,
     **_BILLS,
     **_REGISTRY,

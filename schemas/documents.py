@@ -11,9 +11,11 @@ from typing import Any, Final
 import msgspec
 
 from schemas.billing import BILLING_TYPE, BilledCharge
+from schemas.controls import ControlAction
 from schemas.descriptions import DESCRIPTIONS
 from schemas.registry import PLANS, Entry
 from schemas.request import (
+    CONTROL_TYPE,
     MAX_LABELS,
     MAX_PARAM_CHARS,
     MAX_PARAMS,
@@ -23,6 +25,7 @@ from schemas.request import (
     OPTIN_TYPE,
     PURPOSES,
     STATUS_TYPE,
+    Control,
     Notification,
     Optin,
 )
@@ -37,7 +40,11 @@ _TEXT: Final = {"minLength": 1, "maxLength": MAX_ATTRIBUTE_CHARS}
 _INSTANT: Final = {"format": "date-time", "pattern": r"[0-9][Tt][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2})$"}
 _ADDRESS: Final = {"pattern": r"^tel:\+[1-9][0-9]{6,14}$"}
 
-EVENT_NAMES: Final[Mapping[str, str]] = {NOTIFICATION_TYPE: "NotificationEvent", OPTIN_TYPE: "OptinEvent"}
+EVENT_NAMES: Final[Mapping[str, str]] = {
+    NOTIFICATION_TYPE: "NotificationEvent",
+    OPTIN_TYPE: "OptinEvent",
+    CONTROL_TYPE: "ControlEvent",
+}
 """What the envelope is called with the data of each type: generators make one class of definitions with one title."""
 
 _ENVELOPE: Final[Mapping[str, Schema]] = {
@@ -59,9 +66,19 @@ _BOUNDS: Final[Mapping[tuple[str, str], Schema]] = {
     ("Optin", "members"): {"minItems": 1},
     ("Optin", "purpose"): {"enum": [*PURPOSES, None]},
     ("Evidence", "method"): {"enum": list(METHODS)},
+    ("Control", "action"): {"enum": [action.word for action in ControlAction]},
+    ("EventName", "source"): {"pattern": "^//[^/]+/.+$"},
+    ("EventName", "id"): _TEXT,
 }
 """What the types do not say, by type and field."""
 
+
+_TARGETS: Final[Mapping[str, Schema]] = {
+    "request": {"pattern": "^[A-Za-z2-7]{26}$"},
+    "of": {},
+    "subject": _TEXT,
+}
+"""What a control event is about: exactly one of these."""
 
 DEAD_LETTER_TITLE: Final = "fanfare dead letter"
 WRITTEN_BY_FANFARE: Final = frozenset({STATUS_TYPE, BILLING_TYPE, DEAD_LETTER_TITLE})
@@ -73,6 +90,7 @@ def documents() -> dict[str, bytes]:
     found = {
         "notification.v1.json": _event(NOTIFICATION_TYPE, Notification),
         "optin.v1.json": _event(OPTIN_TYPE, Optin),
+        "control.v1.json": _event(CONTROL_TYPE, Control),
         "status.v1.json": _plain(STATUS_TYPE, Status),
         "charge.v1.json": _plain(BILLING_TYPE, BilledCharge),
         "dead-letter.json": _plain(DEAD_LETTER_TITLE, DeadLetter),
@@ -116,7 +134,19 @@ def _finished(title: str, whole: Schema, parts: Schema) -> Schema:
         for field in ("recipients", "list"):  # what may be absent, and has no value that could stand for that
             del parts["To"]["properties"][field]["default"]
         parts["To"]["oneOf"] = [{"required": ["recipients"]}, {"required": ["list"]}]
+    if "Control" in parts:
+        _require_one(parts["Control"], _TARGETS)
     return {"$schema": _DIALECT, "title": title, **whole, "$defs": parts}
+
+
+def _require_one(part: Schema, bounds: Mapping[str, Schema]) -> None:
+    """Exactly one of these optional fields must be said."""
+    for field, bound in bounds.items():
+        held = part["properties"][field]
+        (said,) = (kind for kind in held.pop("anyOf") if kind != {"type": "null"})
+        del held["default"]
+        held |= said | bound
+    part["oneOf"] = [{"required": [field]} for field in bounds]
 
 
 def text_of(document: Schema) -> bytes:

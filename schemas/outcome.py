@@ -67,6 +67,16 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
     """Packed i64: when a ``WAITING`` rank is due again; 0 for the others."""
 
 
+class Held(msgspec.Struct, frozen=True, array_like=True):
+    """Deliver is bound by a word of control about a request: behind this, nothing of it is handed off, or it goes on again."""
+
+    request: bytes
+    held: bool
+    """True: what is not handed off waits. False: it goes on, or was cancelled and ends."""
+    upto: int
+    """Offset in ``controls`` of the last word that concerns the request: of two of these, the higher stands."""
+
+
 class Outcome(msgspec.Struct, frozen=True, array_like=True):
     """The body of kind ``OUTCOME``."""
 
@@ -74,6 +84,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     members: tuple[Members, ...] = ()
     decided: tuple[Decided, ...] = ()
     answered: tuple[Answered, ...] = ()
+    held: tuple[Held, ...] = ()
 
 
 class OpenItem(msgspec.Struct, frozen=True, array_like=True):
@@ -89,6 +100,8 @@ class OpenItem(msgspec.Struct, frozen=True, array_like=True):
     """Packed i64, one a ``WAITING`` rank."""
     markets: bytes = b""
     """Packed u16 over all ranks once decided; empty before."""
+    held: Held | None = None
+    """What was said last of a pause."""
 
 
 class ClosedName(msgspec.Struct, frozen=True, array_like=True):

@@ -72,6 +72,7 @@ class Reason(IntEnum):
     MISSING_PARAMETER = 127
     UNKNOWN_PARAMETER = 128
     # 129 was plan_exceeded: declared, and never given to anything
+    UNKNOWN_REQUEST = 130
     # -- of a request: when and whether again
     STALE = 140
     FROM_THE_FUTURE = 141

@@ -1,4 +1,4 @@
-"""What a business publishes: the ``data`` of ``fanfare.notification.v1`` and ``fanfare.optin.v1``.
+"""What a business publishes: the ``data`` of ``fanfare.notification.v1``, ``fanfare.optin.v1`` and ``fanfare.control.v1``.
 
 Ingress is closed: an unknown field is refused with the nearest known name. Field rules: PROTOCOL.md sections 7 and 9.
 """
@@ -106,6 +106,22 @@ class Optin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: Evidence | None = None
     purpose: str | None = None
     """What people joined for, one of ``PURPOSES``. Default: marketing on ``requests.campaign``, service on ``.update``."""
+
+
+class EventName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An event of the business by what it was published under."""
+
+    source: str
+    id: str
+
+
+class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ``data`` of ``fanfare.control.v1``: exactly one of ``request``, ``of`` and ``subject``, of the lane it is sent to."""
+
+    action: str
+    request: str | None = None
+    of: EventName | None = None
+    subject: str | None = None
 
 
 class CloudEvent(msgspec.Struct, frozen=True):

@@ -150,6 +150,7 @@ class Explainer:
             telling.charge(record)
         async for record in self._records(topics.DEAD_LETTERS, None, since_ms=since_ms):
             telling.letter(record)
+        await self._controls(telling)
         if focus.recipient is not None:
             await self._said(telling, focus.recipient)
 
@@ -158,6 +159,10 @@ class Explainer:
         shard = shard_of(recipient, self._shards)
         async for record in self._records(topics.SUPPRESSIONS, shard, since_ms=0, word=recipient):
             telling.suppressions(record)
+
+    async def _controls(self, telling: Telling) -> None:
+        async for record in self._records(topics.CONTROLS, None, since_ms=0):
+            telling.control(record)
 
     async def _work(self, telling: Telling, since_ms: int) -> list[int]:
         """The shards that were asked and are part of the story."""

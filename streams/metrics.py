@@ -204,6 +204,13 @@ GATEWAY_CLOCK: Final = Gauge(
     "How far the gateway's clock is surely ahead of this process's (negative: behind), by the times of its answers.",
     LANE,
 )
+CONTROL_SECONDS: Final = Histogram(
+    REGISTRY,
+    "fanfare_control_latency_seconds",
+    "From Kafka's acknowledgement of a pause or a cancel until nothing more of a request that it stops leaves a shard.",
+    LANE,
+    bounds=FAST_S,
+)
 FRAME_MESSAGES: Final = Histogram(REGISTRY, "fanfare_frame_messages", "Messages in a frame.", LANE, bounds=SIZES)
 
 POSTS: Final = Counter(

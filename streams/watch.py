@@ -169,6 +169,11 @@ def _waited(item: Item, attempt: int) -> str:
     return "pace" if item.paced or item.opened.item.start_ms > item.opened.taken_ms else "nothing"
 
 
+def stopped(lane: Lane, said_ms: int) -> None:
+    """A pause or a cancel that Kafka had at ``said_ms`` has stopped a request in a shard."""
+    metrics.CONTROL_SECONDS.of(lane.word).observe(max(0, clock.now_ms() - said_ms) / 1000)
+
+
 def unanswered(lane: Lane, how: str) -> None:
     """A frame ended without an answer."""
     metrics.GATEWAY_ANSWERS.of(lane.word, how).inc()

@@ -7,6 +7,7 @@ from typing import Final
 
 from broker.audit.book import Book, Part
 from broker.audit.consent import NOTHING, forbids, knows_opt_out, upto_time
+from broker.audit.control import cancelled
 from broker.audit.early import Early
 from broker.audit.invariants import Breach
 from broker.audit.people import joined_at
@@ -135,6 +136,8 @@ class Answers:
             report(Breach.REFUSED_THOUGH_ALLOWED, said.record.where, f"{part}, rank {rank}, withheld")
         elif status == Reason.SUPERSEDED and not self._versions.newer_planned(part):
             report(Breach.SUPERSEDED_BY_NOTHING, said.record.where, f"{part}, rank {rank}, withheld")
+        elif status == Reason.CANCELLED and not cancelled(part.request.words, part.request.time_ms):
+            report(Breach.CANCELLED_BY_NOTHING, said.record.where, f"{part}, rank {rank}, withheld")
 
     def _had_left(self, part: Part, rank: int, since_ms: int, until_ms: int) -> bool:
         """Returns True if somebody was not on the list at some moment of a span."""

@@ -1,6 +1,6 @@
 """One audit: which log is read when, and the closing.
 
-Order: what others are held against comes first (registry, dead letters, suppressions, audience), then the way of a
+Order: what others are held against comes first (registry, dead letters, suppressions, audience, controls), then the way of a
 notification (requests, plans, work, outcomes), the gateway's logs, receipts, charges and the book, statuses and the rest.
 One pass over each; a million messages take about 30 bytes each and the names of their requests.
 
@@ -48,7 +48,7 @@ from schemas.wire.frames import GatewayEvent
 from schemas.wire.header import UnreadableRecordError
 
 _COMPACTED: Final = frozenset({REGISTRY, CONTROLS})
-_FIRST: Final = (REGISTRY, DEAD_LETTERS, SUPPRESSIONS, AUDIENCE)
+_FIRST: Final = (REGISTRY, DEAD_LETTERS, SUPPRESSIONS, AUDIENCE, CONTROLS)
 STAGES: Final = ("requests", "plans", "work", "outcomes")
 
 _DAMAGED: Final = (
@@ -130,6 +130,7 @@ class Auditor:
             DEAD_LETTERS: facts.dead_letter,
             SUPPRESSIONS: facts.suppressions,
             AUDIENCE: facts.audience,
+            CONTROLS: facts.control,
         }
         if topic in plain:
             return partial(plain[topic], self._book)

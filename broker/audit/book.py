@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from broker.audit.clocks import GatewayClock
 from broker.audit.consent import ShardStops, Spoken
+from broker.audit.control import ControlLog, Words
 from broker.audit.dump import Logged, Place, Rules
 from broker.audit.findings import Findings
 from broker.audit.people import ShardPeople, Word
@@ -52,6 +53,10 @@ class Request(msgspec.Struct, eq=False, gc=False):
     expires_ms: int = 0
     test: bool = False
     fact: Fact | None = None
+    time_ms: int = 0
+    """Of the event."""
+    words: Words = ()
+    """What was said about pausing or cancelling it."""
 
     @property
     def where(self) -> str:
@@ -100,6 +105,9 @@ class Part(msgspec.Struct, eq=False, gc=False):
     """The newest status of settle: how many came to what (:mod:`broker.audit.told`)."""
     told_seq: int = -1
     told_at: int = -1
+    held: bool = False
+    """Whether deliver has said that it hands off nothing of it."""
+    held_upto: int = -1
     stops: Mapping[int, Spoken] | None = None
     """By rank, everybody who ever said something; None: not looked up yet."""
     leavers: Mapping[int, Sequence[Word]] | None = None
@@ -153,6 +161,7 @@ class Book:
         self.ranks = Ranks()
         self.people: dict[int, ShardPeople] = defaultdict(ShardPeople)
         self.stops: dict[int, ShardStops] = defaultdict(ShardStops)
+        self.controls = ControlLog()
         self.dead: dict[tuple[str, int, int], str] = {}
         """(topic, partition, offset) of every dead letter -> SHA-256 of its payload."""
         self.void_sends: dict[tuple[Lane, int, bytes], list[tuple[int, int]]] = defaultdict(list)
@@ -161,6 +170,8 @@ class Book:
         """Names that void records gave verdicts about."""
         self.opt_ins: dict[bytes, bool] = {}
         """Name of every opt-in -> whether the audience has all of it."""
+        self.commands: dict[bytes, bool] = {}
+        """Name of every control event -> whether its word stands in ``controls``."""
         self.answered: set[tuple[bytes, int]] = set()
         """(name, offset) of inputs that a status answered without a verdict of their own."""
         self.begun: dict[Place, tuple[int, int]] = {}

@@ -11,6 +11,7 @@ import msgspec
 
 from broker.audit.book import Book, Part
 from broker.audit.consent import forbids, upto_offset
+from broker.audit.control import cancelled
 from broker.audit.early import Early
 from broker.audit.invariants import Breach
 from broker.audit.ranks import ColumnsError, Mark, fill, paint, segments
@@ -131,6 +132,8 @@ class Decisions:
             report(Breach.DECIDED_AFTER_EXPIRY, where, str(decision), messages=decision.count)
         if self._versions.newer_opened(part):
             report(Breach.DECIDED_SUPERSEDED, where, str(decision), messages=decision.count)
+        if part.held:
+            report(Breach.SENT_WHILE_HELD, where, str(decision), messages=decision.count)
         stopped = self._forbidden(said, decision)
         if stopped:
             detail = f"{decision}, suppressions up to {decision.section.suppressed_upto}"
@@ -170,6 +173,9 @@ class Decisions:
             self._early.expired(said, decision.part, decision.lo, decision.hi)
         if decision.status == Reason.SUPERSEDED and not self._versions.newer_planned(decision.part):
             report(Breach.SUPERSEDED_BY_NOTHING, where, str(decision), messages=count)
+        request = decision.part.request
+        if decision.status == Reason.CANCELLED and not cancelled(request.words, request.time_ms):
+            report(Breach.CANCELLED_BY_NOTHING, where, str(decision), messages=count)
 
     def _forbidden(self, said: Said, decision: _Decision) -> int:
         """How many of these people forbid it, by the suppressions that the decision names."""

@@ -89,7 +89,7 @@ class Early:
             self._book.findings.report(Breach.EXPIRED_EARLY, said.record.where, detail, messages=hi - lo)
         since_ms = max(part.opened_ms, part.request.start_ms)
         untried = self._book.ranks.status.count(State.PENDING, lo, hi)
-        if untried and part.opened_ms and since_ms + OPEN_MS <= part.request.expires_ms:
+        if untried and part.opened_ms and not part.request.words and since_ms + OPEN_MS <= part.request.expires_ms:
             self._untried.append(_Untried(part, untried, said.record.where))
 
     # -- the gateway's logs

@@ -1,4 +1,4 @@
-"""The logs that are read first: registry, dead letters, suppressions, audience. All others are held against them."""
+"""The logs that are read first: registry, dead letters, suppressions, audience, controls. All others are held against them."""
 
 import base64
 import hashlib
@@ -9,12 +9,13 @@ from broker.audit.book import Book
 from broker.audit.dump import Logged
 from broker.audit.invariants import Breach
 from broker.audit.people import shards_of
+from schemas.controls import ControlWord
 from schemas.facts import AudienceChange, Suppressions
 from schemas.names import Lane
 from schemas.registry import Entry, PriceCard, Sender, Template
 from schemas.status import DeadLetter
 from schemas.topics import requests, work
-from schemas.wire.header import body_of
+from schemas.wire.header import body_of, unpack
 
 _entry = msgspec.json.Decoder(Entry)
 _letter = msgspec.json.Decoder(DeadLetter)
@@ -88,6 +89,13 @@ def audience(book: Book, record: Logged) -> None:
     book.people[record.partition].add(record.offset, record.timestamp_ms, change)
     book.stops[record.partition].add_joins(record.offset, record.timestamp_ms, change)
     _in_place(book, record, change.recipients)
+
+
+def control(book: Book, record: Logged) -> None:
+    """A word of control."""
+    header, entry = unpack(record.value or b"", ControlWord)
+    book.controls.add(header.lane, record.timestamp_ms, entry)
+    book.counts["controls"] += 1
 
 
 def _in_place(book: Book, record: Logged, recipients: bytes) -> None:

@@ -17,7 +17,7 @@ from broker.audit.facts import died
 from broker.audit.invariants import Breach
 from broker.audit.people import shards_of
 from schemas.names import NAME_BYTES, Lane, business_of, recipient_id, request_name
-from schemas.request import OPTIN_TYPE
+from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 
 
 class _Recipient(msgspec.Struct, frozen=True):
@@ -83,14 +83,22 @@ class Inputs:
         name = request_name(lane, head.source, head.id) if head else b""
         people = b""
         pepper = self._book.rules.pepper
-        if head and head.type == OPTIN_TYPE:
-            self._book.opt_ins[name] = pepper is None or self._joined(head, body, pepper)
+        if head and head.type in (OPTIN_TYPE, CONTROL_TYPE):
+            self._join(name, head, body)
         elif pepper is not None and body.to is not None and body.to.recipients:
             people = digest_of([recipient_id(pepper, one.address) for one in body.to.recipients])
         self._book.counts["inputs"] += 1
         self._moved.update(_first_places(record))
         entry = Input(name, people, record.timestamp_ms, died(self._book, record))
         self.open[record.topic, record.partition][record.offset] = entry
+
+    def _join(self, name: bytes, head: _Head, body: _Body) -> None:
+        """Note whether what an opt-in or a control event makes stands in its log."""
+        book, pepper = self._book, self._book.rules.pepper
+        if head.type == CONTROL_TYPE:
+            book.commands[name] = f"{head.source} {head.id}" in book.controls.authors
+        else:
+            book.opt_ins[name] = pepper is None or self._joined(head, body, pepper)
 
     def _joined(self, head: _Head, body: _Body, pepper: bytes) -> bool:
         """Whether everybody of an opt-in stands in the audience's log."""
@@ -113,7 +121,7 @@ class Inputs:
         return self.open[topic, origin[0]].pop(origin[1], None)
 
     def close(self) -> None:
-        """Account for what is left: repeats of a name, opt-ins, dead letters, lag; the rest is a violation."""
+        """Account for what is left: repeats of a name, opt-ins, control events, dead letters, lag; the rest is a violation."""
         for place, inputs in self.open.items():
             for offset, entry in inputs.items():
                 self._account(place, offset, entry)
@@ -126,6 +134,8 @@ class Inputs:
             book.counts["repeats"] += 1
         elif book.opt_ins.get(entry.name):
             book.counts["opt_ins"] += 1
+        elif book.commands.get(entry.name):
+            book.counts["commands"] += 1
         elif (entry.name, offset) in book.answered:
             book.counts["inputs_refused"] += 1
         elif (*place, offset) in self._moved:

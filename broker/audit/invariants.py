@@ -37,6 +37,8 @@
     payloads are in no dead letter, a canary is found nowhere.
 20. *Ownership.* An epoch is claimed before it writes; nothing valid follows from a void record; the gateway accepts nothing of
     a lower epoch after the hello of a higher one.
+21. *Control.* Nothing is handed off later than a STOP's bound after a pause or a cancel in scope was acknowledged; nothing is
+    decided to be sent while the journal says that it is held, and nothing is cancelled that nobody cancelled.
 """
 
 from enum import Enum
@@ -153,6 +155,10 @@ class Breach(Enum):
     UNCLAIMED_EPOCH = (20, "a record of an epoch that nobody had claimed")
     VOID_ACTED_ON = (20, "an effect of a void record")
     LOWER_EPOCH_ACCEPTED = (20, "the gateway accepted a lower epoch after the hello of a higher one")
+
+    LATE_AFTER_CONTROL = (21, "handed off later than the bound after a pause or a cancel")
+    SENT_WHILE_HELD = (21, "decided to be sent while the journal says that the request is held")
+    CANCELLED_BY_NOTHING = (21, "called cancelled though nobody cancelled it")
 
     @property
     def invariant(self) -> int:

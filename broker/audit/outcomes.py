@@ -18,7 +18,7 @@ from broker.audit.table import Said
 from broker.audit.versions import Versions
 from broker.audit.work import name_in, same_item, taken_from
 from schemas.names import Lane, text_of
-from schemas.outcome import Answered, ClosedName, Decided, Members, Newest
+from schemas.outcome import Answered, ClosedName, Decided, Held, Members, Newest
 from schemas.planned import Origin
 from schemas.reasons import State
 from schemas.wire.columns import of_i64s, of_u16s, values_of
@@ -36,6 +36,7 @@ class _Outcome(msgspec.Struct, array_like=True):
     members: tuple[Members, ...] = ()
     decided: tuple[Decided, ...] = ()
     answered: tuple[Answered, ...] = ()
+    held: tuple[Held, ...] = ()
 
 
 class _OpenItem(msgspec.Struct, array_like=True):
@@ -103,6 +104,10 @@ class Outcomes:
             part = self._open_part(said, answered.request)
             if part is not None:
                 self._answers.take(said, part, answered)
+        for held in body.held:
+            part = self._book.parts[said.lane, said.shard].get(held.request)
+            if part is not None and held.upto >= part.held_upto:
+                part.held, part.held_upto = held.held, held.upto
 
     def _open(self, said: Said, opened: _Opened) -> Part | None:
         book, name = self._book, name_in(opened.item)

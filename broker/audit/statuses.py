@@ -45,7 +45,7 @@ def _verdict(book: Book, record: Logged, told: Status, request: Request | None) 
             book.findings.report(Breach.TOLD_OTHERWISE, record.where, f"request {request}: {told.state}")
         return
     book.answered.add((name, told.seq))
-    known = book.opt_ins.get(name) or (request is not None and request.accepted)
+    known = book.opt_ins.get(name) or book.commands.get(name) or (request is not None and request.accepted)
     if told.state == "accepted" and not known:
         _without_verdict(book, record, told, name)
 

@@ -28,6 +28,7 @@ _GRACE_MS: Final = 10_000
 _CODE_OF: Final = {
     **{state.name.lower(): OPEN for state in State},
     "sent": OPEN,
+    "held": OPEN,
     "delivered": DELIVERED,
     "read": READ,
     **{reason.word: reason.value for reason in MESSAGE_REASONS},

@@ -109,7 +109,8 @@ class Verdicts:
             self._book.findings.report(Breach.NAME_DIFFERS, record.where, f"request {request}")
         request.sender, request.card, request.category = terms.sender, terms.card, terms.category
         request.expires_ms, request.test, request.list = terms.expires_ms, terms.test, entry.list
-        request.start_ms = entry.start_ms
+        request.start_ms, request.time_ms = entry.start_ms, terms.time_ms
+        request.words = self._book.controls.concerning(request.lane, request.name, terms)
         if terms.version >= 0:
             own = fact_key(terms.business, terms.entity, terms.facet)
             whole = fact_key(terms.business, terms.entity, _WHOLE_FACET)

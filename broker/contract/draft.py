@@ -8,7 +8,7 @@ import msgspec
 
 from broker.plan.recipients import market_of
 from schemas.names import Lane
-from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE
+from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.wire import instants
 
 Path = tuple[str | int, ...]
@@ -16,6 +16,13 @@ Path = tuple[str | int, ...]
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]|\[(\.\.\.)\]")
 _SEALED: Final = "key." + "A" * 80
 _EVIDENCE: Final = {"method": "web_form", "wording": "Tell me.", "source": "here"}
+
+_KINDS: Final = {
+    OPTIN_TYPE: {"op", "members", "evidence"},
+    CONTROL_TYPE: {"action", "of", "request"},
+    NOTIFICATION_TYPE: {"template", "to"},
+}
+"""Each type, and the fields by which its data is known."""
 
 SOUND: Final[dict[str, Any]] = {
     "specversion": "1.0",
@@ -31,6 +38,10 @@ SOUND: Final[dict[str, Any]] = {
     "data.list": "list",
     "data.op": "leave",
     "data.purpose": "service",
+    "data.action": "resume",
+    "data.request": "a" * 26,
+    "data.of.id": "1",
+    "data.subject": "subject",
     "data.evidence": _EVIDENCE,
     **{f"data.evidence.{field}": text for field, text in _EVIDENCE.items()},
 }
@@ -93,18 +104,18 @@ class Draft:
             if address.encode() not in held and market_of(address) is not None:
                 return {"address": address}
 
-    def is_optin(self) -> bool:
-        """Whether the event's data speaks of members."""
-        data = self.event.get("data")
-        told = self.event.get("type")
-        if told in (OPTIN_TYPE, NOTIFICATION_TYPE):
-            return bool(told == OPTIN_TYPE)
-        return isinstance(data, dict) and bool({"op", "members", "evidence"} & data.keys())
+    def kind(self) -> str:
+        """The event's type; of one that has none of ours, the type that its data looks like."""
+        told, data = self.event.get("type"), self.event.get("data")
+        if isinstance(told, str) and told in _KINDS:
+            return told
+        fields = data.keys() if isinstance(data, dict) else set()
+        return next((kind for kind, marks in _KINDS.items() if marks & fields), NOTIFICATION_TYPE)
 
     def _sound(self, path: Path) -> Any:
         match path:
             case ("type",):
-                value: Any = OPTIN_TYPE if self.is_optin() else NOTIFICATION_TYPE
+                value: Any = self.kind()
             case ("data",):
                 value = {}
             case ("data", "to"):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from broker.contract.draft import Draft, Path, path_of
+from broker.contract.draft import SOUND, Draft, Path, path_of
 from schemas.names import Lane
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
@@ -184,6 +184,18 @@ def _lane(draft: Draft, _: re.Match[str]) -> Path:
     return ("type",)
 
 
+def _target(draft: Draft, _: re.Match[str]) -> Path:
+    for field in ("of", "request"):
+        draft.remove(("data", field))
+    draft.put(("data", "subject"), SOUND["data.subject"])
+    return ("data",)
+
+
+def _foreign(draft: Draft, _: re.Match[str]) -> Path:
+    _target(draft, _)
+    return ("data", "of", "source")
+
+
 def _ours(draft: Draft, _: re.Match[str]) -> Path:
     draft.mend(("source",))
     return ("source",)
@@ -200,6 +212,8 @@ _RULES: Final[tuple[tuple[re.Pattern[str], _Mend], ...]] = tuple(
         (r"data\.to must hold", _addressees),
         (r"data\.to\.list: a one-time code", _list_of_codes),
         (r"data\.facet and data\.version belong", _no_fact),
+        (r"data must hold exactly one", _target),
+        (r"data\.of\.source (?:names|must)", _foreign),
         (r"data\.members has \d", _members),
         (r"data\.members: evidence_ms", _evidence_ms),
         (r"data\.labels: ", _labels),

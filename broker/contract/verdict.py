@@ -12,9 +12,9 @@ import msgspec
 from broker.contract.draft import Draft, Path, pointer_of
 from broker.contract.fault import Fault
 from broker.contract.slots import Slots
-from broker.plan.admit import Membership, Misrouted, Notice
+from broker.plan.admit import Control, Membership, Misrouted, Notice
 from broker.plan.parties import parties_of, suspended, unknown_business
-from broker.plan.window import expiry_of
+from broker.plan.window import expiry_of, untimely
 from broker.registry import Registry
 from schemas.names import Lane
 from schemas.reasons import Reason
@@ -31,7 +31,7 @@ _HOLDERS: Final = frozenset({"data", "params", "to", "recipients"})
 
 
 def verdicts(
-    draft: Draft, admitted: Notice | Membership | Misrouted, *, registry: Registry | None, now_ms: int | None
+    draft: Draft, admitted: Notice | Membership | Control | Misrouted, *, registry: Registry | None, now_ms: int | None
 ) -> Iterator[Fault]:
     """Every objection to a draft of sound form. What was mended for its form is not objected to again."""
     lane = draft.lane
@@ -41,8 +41,8 @@ def verdicts(
             if not _sound(admitted, registry, lane):
                 lane = yield from _parties(draft, admitted, _with(registry, admitted.named.business))
             yield from _parameters(draft, admitted, registry)
-    if isinstance(admitted, Notice) and now_ms is not None and not {("time",), ("expirytime",)} & draft.mended:
-        yield from _times(admitted.event, lane, now_ms)
+    if now_ms is not None and ("time",) not in draft.mended:
+        yield from _timely(draft, admitted, lane, now_ms)
 
 
 def _known(business: str, registry: Registry) -> Iterator[Fault]:
@@ -54,6 +54,18 @@ def _known(business: str, registry: Registry) -> Iterator[Fault]:
 def _sound(notice: Notice, registry: Registry, lane: Lane) -> bool:
     """Whether nobody has to be added to a copy of the registry, which costs as much as it is large."""
     return notice.named.business in registry.businesses and not isinstance(parties_of(notice, registry, lane), Refusal)
+
+
+def _timely(
+    draft: Draft, admitted: Notice | Membership | Control | Misrouted, lane: Lane, now_ms: int
+) -> Iterator[Fault]:
+    """Objections to the times of an event whose ``time`` is its own."""
+    if isinstance(admitted, Notice) and ("expirytime",) not in draft.mended:
+        yield from _times(admitted.event, lane, now_ms)
+    elif isinstance(admitted, Control):
+        refusal = untimely(admitted.event, WINDOWS[lane], now_ms)
+        if refusal is not None:
+            yield _fault(("time",), refusal)
 
 
 def _times(event: CloudEvent, lane: Lane, now_ms: int) -> Iterator[Fault]:

@@ -86,7 +86,7 @@ class Controls:
         if not self._registers or is_heartbeat(terms.business):
             return _UNCONCERNED
         upto, held, cancelled = -1, False, False
-        for place in _places(request, terms):
+        for place in places(request, terms):
             register = self._registers.get(place)
             if register is not None:
                 upto = max(upto, register.upto)
@@ -101,7 +101,7 @@ class Controls:
             yield scope, business, target, ControlAction(register.latest[1])
 
 
-def _places(request: bytes, terms: Terms) -> Iterator[tuple[ControlScope, str, str]]:
+def places(request: bytes, terms: Terms) -> Iterator[tuple[ControlScope, str, str]]:
     """The targets whose words concern a request."""
     yield ControlScope.REQUEST, terms.business, text_of(request)
     if terms.entity:

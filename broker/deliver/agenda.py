@@ -63,21 +63,20 @@ class Agenda:
         """Put an item where its next decision will be made."""
         expires_ms = item.terms.expires_ms
         if item.pending or not item.frozen:
-            start_ms = item.opened.item.start_ms
+            start_ms = 0 if item.cancelled else item.opened.item.start_ms
             if start_ms > now_ms:
                 heapq.heappush(self._due, (min(start_ms, expires_ms), item.request))
             else:
                 self._ready(item, now_ms)
         if item.dues:
-            due_ms = min(expires_ms, *item.dues.values())
+            due_ms = 0 if item.cancelled else min(expires_ms, *item.dues.values())
             if due_ms <= now_ms:
                 self._ready(item, now_ms)
             else:
                 heapq.heappush(self._due, (due_ms, item.request))
 
     def _ready(self, item: Item, now_ms: int) -> None:
-        ended = item.terms.expires_ms <= now_ms
-        if ended or not item.frozen or not self.waits_for_slots(item):
+        if item.ended(now_ms) or not item.frozen or not self.waits_for_slots(item):
             self._rotation.add(item)
             return
         sender = item.terms.sender

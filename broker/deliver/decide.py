@@ -1,6 +1,6 @@
 """One decision for each of some ranks of one request, in the order that the rules bind.
 
-Expired, superseded, consent, membership, pair limit; what is left is sent. Pure: the facts are passed in, and
+Expired, cancelled, superseded, consent, membership, pair limit; what is left is sent. Pure: the facts are passed in, and
 what they were (offsets) goes into the decision, so that the auditor can repeat it.
 """
 
@@ -13,13 +13,13 @@ from pyroaring import BitMap
 
 from broker.audience.consent import NEVER, Consent, Returns
 from broker.audience.members import Audience
+from broker.control.standing import Controls, Standing
 from broker.deliver.item import Item, People, recipients_of
 from broker.deliver.limits import PairStamps
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
 from broker.rates import RateOf, accepted_rate
 from schemas.outcome import Decided
-from schemas.planned import Terms
 from schemas.reasons import Reason, State
 from schemas.wire.columns import i64s, intervals_of, runs_of, u16s
 
@@ -35,11 +35,13 @@ class Facts(NamedTuple):
     suppressed_upto: int
     """Offset of the last suppression that was applied."""
     suppressed_fresh_ms: int
-    """The newest moment at which the suppressions were known to be read to their end."""
+    """The newest moment at which suppressions and controls were known to be read to their ends."""
     audience_fresh_ms: int
     """The same of the audience's changes."""
     rate_of: RateOf = accepted_rate
     """The rate of a sender's slots, as registered now."""
+    controls: Controls = Controls()
+    """Who may go on, who waits, and what ends."""
 
 
 class Rules(NamedTuple):
@@ -53,11 +55,14 @@ class Rules(NamedTuple):
     """Messages decided in the same append, by (sender, recipient): not folded yet."""
 
 
-def whole_refusal(terms: Terms, versions: Versions, now_ms: int) -> Reason | None:
+def whole_refusal(item: Item, rules: Rules, now_ms: int) -> Reason | None:
     """What forbids all ranks of a request alike."""
+    terms = item.terms
     if now_ms >= terms.expires_ms:
         return Reason.EXPIRED
-    if versions.superseded(terms):
+    if rules.facts.controls.ruling(item.request, terms).standing is Standing.CANCELLED:
+        return Reason.CANCELLED
+    if rules.versions.superseded(terms):
         return Reason.SUPERSEDED
     return None
 
@@ -80,7 +85,7 @@ def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int, slot_ms:
 
     ``slot_ms``: the slot of its number that what is sent uses; 0 if it needs none.
     """
-    whole = whole_refusal(item.terms, rules.versions, now_ms)
+    whole = whole_refusal(item, rules, now_ms)
     if whole is not None:
         return all_alike(item, ranks, whole, rules)
     people = item.people(ranks, rules.facts.audience)

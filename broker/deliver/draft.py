@@ -9,7 +9,7 @@ from broker.deliver.decide import Rules, all_alike, decide
 from broker.deliver.hearing import members_of
 from broker.deliver.item import Item
 from broker.deliver.state import ShardState, sends_in
-from schemas.outcome import Answered, Decided, Members, Opened, Outcome
+from schemas.outcome import Answered, Decided, Held, Members, Opened, Outcome
 from schemas.planned import Origin, WorkItem
 from schemas.reasons import Reason
 from schemas.wire.header import RECORD_LIMIT_BYTES
@@ -55,8 +55,8 @@ class Draft:
         fits = work.rows is not None and len(work.rows) <= self.room
         return fits and work.start_ms <= self.now_ms and not self.careful
 
-    def freeze(self, item: Item) -> bool:
-        """Freeze who a list item's ranks are, and decide about them if they are few and need no slot.
+    def freeze(self, item: Item, *, paused: bool) -> bool:
+        """Freeze who a list item's ranks are, and decide about them if they are few, need no slot, and are not ``paused``.
 
         False if its audience was not read to the time at which the item was taken, or if the record is full.
         """
@@ -65,7 +65,7 @@ class Draft:
         members = members_of(item, self.rules.facts)
         self.members.append(members)
         self.frozen_bytes += len(members.ordinals)
-        if 0 < members.count <= self.room and not self.careful and not item.paced:
+        if 0 < members.count <= self.room and not self.careful and not item.paced and not paused:
             frozen = Item(item.opened, self.now_ms)
             frozen.freeze(members)
             self._decide_all(frozen)
@@ -92,11 +92,11 @@ class Draft:
         if ranks:
             self.decided.append(all_alike(turn.item, ranks, Reason.CRASHED_WORKER, self.rules))
 
-    def body(self, heard: tuple[Answered, ...]) -> Outcome | None:
-        """Return the record's body, with the answers that were ``heard``; None if there is nothing to say."""
-        if not (self.opened or self.members or self.decided or heard or self.taken):
+    def body(self, heard: tuple[Answered, ...], held: tuple[Held, ...] = ()) -> Outcome | None:
+        """Return the record's body, with the answers ``heard`` and what is ``held``; None if there is nothing to say."""
+        if not (self.opened or self.members or self.decided or heard or held or self.taken):
             return None
-        return Outcome(tuple(self.opened), tuple(self.members), tuple(self.decided), heard)
+        return Outcome(tuple(self.opened), tuple(self.members), tuple(self.decided), heard, held)
 
     def _decide_all(self, item: Item) -> None:
         self.room -= item.pending
@@ -104,7 +104,7 @@ class Draft:
 
     def _candidates(self, item: Item, most: int) -> list[int]:
         """Return the ranks that can be decided now: those whose wait is over, then those never decided."""
-        ended = item.terms.expires_ms <= self.now_ms
+        ended = item.ended(self.now_ms)
         due = sorted(rank for rank, at in item.dues.items() if ended or at <= self.now_ms)[:most]
         return due + item.next_pending(most - len(due))
 

@@ -11,8 +11,10 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from broker.control.standing import Controls
 from broker.deliver.agenda import Agenda
 from broker.deliver.answer import backoff_ms
+from broker.deliver.control import HELD_BY_CONTROL, ControlWatch, set_apart
 from broker.deliver.decide import Facts, Rules
 from broker.deliver.draft import Draft
 from broker.deliver.frame import Flight, flight_of, flights_again, frame_of, withhold
@@ -69,6 +71,7 @@ class Engine:
         self._heard: list[Answered] = []
         self._handoffs = HandOffs(flights_again(state, policy.chunk))
         self._retaken = Slots()
+        self._control = ControlWatch()
         self.gateway_clock = GatewayClock()
         self._claimed_ms = self._now_ms
         """When the journal was last claimed: what was said before is restated in the next round."""
@@ -136,6 +139,7 @@ class Engine:
         if again is not None:
             return again
         self._agenda.wake(self.state.items, now)
+        self._obey(facts.controls, now)
         gate = self._gate(rules, now)
         trying = self._untried(gate)
         if trying is not None:
@@ -146,7 +150,7 @@ class Engine:
         if may_decide:
             self._work(draft, gate)
         heard, self._heard = tuple(self._heard), []
-        body = draft.body(heard)
+        body = draft.body(heard, self._control.due(self.state, facts.controls))
         return None if body is None else Append(Kind.OUTCOME, now, body, tuple(draft.taken))
 
     def acked(self, append: Append) -> tuple[Origin, ...]:
@@ -157,6 +161,9 @@ class Engine:
                 if flight is not None:
                     self._handoffs.add(flight)
                 self._reschedule(body)
+                self._control.opened(opened.item.request for opened in body.opened)
+                if body.held:
+                    self._look_at_held()
             case Trying() as trying:
                 self._tried.add(trying.request)
             case Restated() | LimitsRestated():
@@ -170,6 +177,7 @@ class Engine:
             return None
         rules = self._rules(facts)
         while (flight := self._handoffs.take(now)) is not None:
+            self._set_apart(flight, rules, now)
             self._heard += withhold(flight, self.state, rules, now)
             self._wait_for_slots(flight, self._gate(rules, now))
             if flight.parts:
@@ -180,10 +188,19 @@ class Engine:
             self._unpark(flight)
         return None
 
+    def _set_apart(self, flight: Flight, rules: Rules, now: int) -> None:
+        """Let what is held and may be out already wait as it is, by itself."""
+        for apart, until_ms in set_apart(flight, self.state, rules, now):
+            self._handoffs.park(apart, HELD_BY_CONTROL, until_ms)
+
     def _wait_for_slots(self, flight: Flight, gate: StepGate) -> None:
         """Let what missed its slot wait for the next one of its number, by itself."""
         for sender, (waiting, slot_ms) in without_slot(flight, self.state, gate, gate.now_ms).items():
             self._handoffs.park(waiting, sender, slot_ms)
+
+    def bound(self) -> list[int]:
+        """The offset of a word of control for each request that it has stopped here since the last call."""
+        return self._control.bound(self._handoffs.in_air)
 
     def claimed(self, now_ms: int) -> None:
         """The claim was repeated; everything open has been said since the one before."""
@@ -198,7 +215,7 @@ class Engine:
         retry_ms = self._handoffs.next_ms()
         if retry_ms is not None:
             times.append(retry_ms)
-        if self._inbox or self._heard:
+        if self._inbox or self._heard or self._control.pending:
             times.append(0)
         return min(times)
 
@@ -218,6 +235,19 @@ class Engine:
         return self._handoffs.in_air is not None or bool(self._heard)
 
     # -- within a step
+
+    def _look_at_held(self) -> None:
+        self._agenda.release(HELD_BY_CONTROL, self._now_ms)
+        self._handoffs.recall(HELD_BY_CONTROL)
+
+    def _obey(self, controls: Controls, now: int) -> None:
+        """Take up what words of control have changed: what was cancelled is due, what was held is looked at again."""
+        cancelled = self._control.look(self.state, controls)
+        if cancelled is None:
+            return
+        self._look_at_held()
+        for item in cancelled:
+            self._agenda.schedule(item, now)
 
     def _clock(self, now_ms: int) -> int:
         self._now_ms = max(self._now_ms, now_ms)
@@ -250,7 +280,7 @@ class Engine:
     def _work(self, draft: Draft, gate: StepGate) -> None:
         for turn in self._agenda.turns(draft.room, gate.now_ms, gate, alone=self._careful):
             if not turn.item.frozen:
-                if not draft.freeze(turn.item):
+                if not draft.freeze(turn.item, paused=gate.paused(turn.item)):
                     self._agenda.postpone(turn.item)
             elif self.state.tries[turn.item.request] >= _POISON_TRIES:
                 draft.give_up(turn)

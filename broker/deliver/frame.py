@@ -9,6 +9,7 @@ import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from broker.control.standing import Standing
 from broker.deliver.decide import Rules, forbidden, leavers, whole_refusal
 from broker.deliver.item import Item
 from broker.deliver.state import ShardState
@@ -98,29 +99,28 @@ def withhold(flight: Flight, state: ShardState, rules: Rules, now_ms: int) -> li
         held = _held(item, part, rules, now_ms)
         if not held:
             continue
-        ranks = sorted(held)
-        statuses = bytes(State.IN_DOUBT if flight.maybe_sent else held[rank] for rank in ranks)
-        answers.append(
-            Answered(
-                part.request,
-                intervals_of(ranks),
-                0,
-                u32s(ranks),
-                statuses,
-                u32s(held[rank] if flight.maybe_sent else 0 for rank in ranks),
-                i64s([0] * len(ranks)),
-            )
-        )
+        answers.append(_withheld(part.request, held, now_ms, maybe_sent=flight.maybe_sent))
         part.ranks = [rank for rank in part.ranks if rank not in held]
     flight.parts = [part for part in flight.parts if part.ranks]
     return answers
 
 
-def _held(item: Item, part: Part, rules: Rules, now_ms: int) -> dict[int, Reason]:
-    whole = whole_refusal(item.terms, rules.versions, now_ms)
+def _withheld(request: bytes, held: dict[int, Reason | State], now_ms: int, *, maybe_sent: bool) -> Answered:
+    """The answer about ranks that are taken out of their frame: what is only held is due at once, when it goes on."""
+    ranks = sorted(held)
+    statuses = bytes(State.IN_DOUBT if maybe_sent else held[rank] for rank in ranks)
+    codes = [held[rank] if maybe_sent else 0 for rank in ranks]
+    dues = [now_ms if status == State.WAITING else 0 for status in statuses]
+    return Answered(request, intervals_of(ranks), 0, u32s(ranks), statuses, u32s(codes), i64s(dues))
+
+
+def _held(item: Item, part: Part, rules: Rules, now_ms: int) -> dict[int, Reason | State]:
+    whole = whole_refusal(item, rules, now_ms)
     if whole is not None:
         return dict.fromkeys(part.ranks, whole)
-    held: dict[int, Reason] = {}
+    if rules.facts.controls.ruling(item.request, item.terms).standing is Standing.HELD:
+        return dict.fromkeys(part.ranks, State.WAITING)
+    held: dict[int, Reason | State] = {}
     if part.audience_upto != rules.facts.audience.upto:
         held = {
             part.ranks[position]: Reason.NOT_OPTED_IN for position in leavers(item, part.ranks, rules.facts.audience)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from broker.deliver.control import HELD_BY_CONTROL, paused
 from broker.deliver.decide import Rules, whole_refusal
 from broker.deliver.item import Item
 from broker.deliver.pace import Pace, Slots
@@ -36,10 +37,21 @@ class StepGate:
         return self.waits(sender)
 
     def held(self, item: Item) -> str | None:
-        """Return what holds an item back: its business, while the gateway wants to hear nothing of it."""
+        """Return what holds an item back: a pause, or its business, while the gateway wants to hear nothing of it.
+
+        Who a paused list's members are is frozen all the same, so that it is known how many wait.
+        """
         business = item.terms.business
-        return business if self.waits(business) and not self.over(item) else None
+        if self.over(item):
+            return None
+        if item.frozen and self.paused(item):
+            return HELD_BY_CONTROL
+        return business if self.waits(business) else None
+
+    def paused(self, item: Item) -> bool:
+        """Return whether words of control hold an item."""
+        return paused(item, self.rules.facts.controls)
 
     def over(self, item: Item) -> bool:
         """Return whether the same refusal now holds for all that is left of an item."""
-        return whole_refusal(item.terms, self.rules.versions, self.now_ms) is not None
+        return whole_refusal(item, self.rules, self.now_ms) is not None

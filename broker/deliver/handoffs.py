@@ -1,7 +1,8 @@
 """Keeps what is decided and not answered: in the order of the journal, but for what has to wait by itself.
 
-Two things wait by themselves and hold up nobody else: messages whose slot went by before their frame could leave (until the next
-slot of their number), and messages of a business whose frame the gateway refused as a whole (until its Retry-After is over).
+Three things wait by themselves and hold up nobody else: messages whose slot went by before their frame could leave (until the
+next slot of their number), messages of a business whose frame the gateway refused as a whole (until its Retry-After is over),
+and messages of a paused request that may be out already (until it is resumed or over).
 """
 
 from collections import Counter, deque
@@ -49,6 +50,12 @@ class HandOffs:
             return None
         del self._waiting[waited_for]
         return waited_for
+
+    def recall(self, waits_for: str) -> None:
+        """Look at once at what waits for this: whatever held it may be over."""
+        for flight in self._queue:
+            if flight.waits_for == waits_for:
+                flight.retry_ms = 0
 
     def waits(self, waits_for: str) -> bool:
         """Return whether anything waits for this sender's slot, or for the gateway's patience with this business."""

@@ -11,7 +11,7 @@ from pyroaring import BitMap
 from broker.audience.members import Audience
 from broker.heartbeat import is_heartbeat
 from broker.lifecycle import is_unfinished, unfinished
-from schemas.outcome import Answered, Decided, Members, Opened, OpenItem
+from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem
 from schemas.planned import ADDRESS_WIDTH, LOCALE_WIDTH, Rows, Terms
 from schemas.reasons import State
 from schemas.wire.columns import (
@@ -69,8 +69,10 @@ class Item:
 
     __slots__ = (
         "attempts",
+        "cancelled",
         "cursor",
         "dues",
+        "held",
         "left",
         "markets",
         "members",
@@ -91,6 +93,10 @@ class Item:
         """When the journal last said the *whole* of it: at its opening or in a restatement, never by a decision alone."""
         self.members: Members | None = None
         self.ordinals: npt.NDArray[np.uint32] | None = None
+        self.held: Held | None = None
+        """What the journal says of a pause."""
+        self.cancelled = False
+        """Whether this owner has seen it cancelled: everything that waits is due. Not folded, for a cancel is final."""
         self.dues: dict[int, int] = {}
         self.cursor = 0
         self._size(len(opened.item.rows) if opened.item.rows is not None else 0)
@@ -144,8 +150,17 @@ class Item:
         """How many ranks could be decided now."""
         if not self.dues:
             return self.pending
-        ended = self.terms.expires_ms <= now_ms
+        ended = self.ended(now_ms)
         return self.pending + sum(ended or due <= now_ms for due in self.dues.values())
+
+    def ended(self, now_ms: int) -> bool:
+        """Whether it has expired or was cancelled: what waits has not to wait any longer."""
+        return self.cancelled or self.terms.expires_ms <= now_ms
+
+    def hold(self, section: Held) -> None:
+        """Fold what is said of a pause; the higher word of control stands."""
+        if self.held is None or section.upto > self.held.upto:
+            self.held = section
 
     def next_pending(self, count: int) -> list[int]:
         """The first ``count`` ranks that were never decided, ascending."""
@@ -225,6 +240,7 @@ class Item:
             runs_of(bytes(self.attempts)),
             i64s(self.dues.get(rank, 0) for rank in waiting),
             u16s(self.markets) if started else b"",
+            self.held,
         )
 
     @classmethod
@@ -233,6 +249,7 @@ class Item:
         item = cls(entry.opened, at_ms)
         if entry.members is not None:
             item.freeze(entry.members)
+        item.held = entry.held
         item.statuses = bytearray(values_of(entry.statuses))
         item.attempts = bytearray(values_of(entry.attempts))
         if entry.markets:

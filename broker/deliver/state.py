@@ -5,7 +5,7 @@ recovering owner folds with; there is no second way to change this state (PROTOC
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from broker.audience.members import Audience
 from broker.deliver.item import Item, recipients_of
@@ -13,7 +13,7 @@ from broker.deliver.limits import PairStamps
 from broker.deliver.pace import Slots
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
-from schemas.outcome import Decided, LimitsRestated, Opened, OpenItem, Outcome, Restated, Trying
+from schemas.outcome import Decided, Held, LimitsRestated, Opened, OpenItem, Outcome, Restated, Trying
 from schemas.reasons import State
 from schemas.wire.columns import ranks_of, values_of
 from schemas.wire.header import Header, Kind, body_of
@@ -91,6 +91,13 @@ class ShardState:
             if item is not None:
                 item.answered(answered)
                 self._close_if_finished(item)
+        self._hold(body.held)
+
+    def _hold(self, sections: Iterable[Held]) -> None:
+        for section in sections:
+            item = self.items.get(section.request)
+            if item is not None:
+                item.hold(section)
 
     def _open(self, opened: Opened, at_ms: int) -> None:
         if self.knows(opened.item.request):

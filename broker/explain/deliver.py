@@ -8,13 +8,15 @@ from pyroaring import BitMap
 
 from broker.explain.line import Focus, Line, count_text, doubt_text, people_text, status_reason, status_text
 from schemas.names import NAME_BYTES
-from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
+from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.planned import WorkItem
 from schemas.reasons import State
 from schemas.wire.columns import cells, of_i64s, of_u32s, ranks_of, values_of
 from schemas.wire.frames import Code
 from schemas.wire.header import Header
 from schemas.wire.instants import text_of as instant
+
+_Section = Members | Decided | Answered | Held
 
 
 def outcome_lines(focus: Focus, header: Header, body: Outcome | Restated, place: str) -> Iterator[Line]:
@@ -27,13 +29,13 @@ def outcome_lines(focus: Focus, header: Header, body: Outcome | Restated, place:
     for opened in body.opened:
         if opened.item.request == focus.request:
             yield Line(opened.taken_ms, "deliver", _opened(header, opened), place)
-    sections: tuple[Members | Decided | Answered, ...] = (*body.members, *body.decided, *body.answered)
+    sections: tuple[_Section, ...] = (*body.members, *body.decided, *body.answered, *body.held)
     for section in sections:
         if section.request == focus.request:
             yield from _section(focus, header, section, place)
 
 
-def _section(focus: Focus, header: Header, section: Members | Decided | Answered, place: str) -> Iterator[Line]:
+def _section(focus: Focus, header: Header, section: _Section, place: str) -> Iterator[Line]:
     match section:
         case Members():
             yield Line(header.at_ms, "deliver", _members(header, section), place)
@@ -41,6 +43,10 @@ def _section(focus: Focus, header: Header, section: Members | Decided | Answered
             yield from _decided(focus, header, section, place)
         case Answered():
             yield from _answered(focus, header, section, place)
+        case Held():
+            what = "what is not handed off is held" if section.held else "what was held goes on"
+            text = f"{what} in shard {header.shard}, words of control read up to offset {section.upto}"
+            yield Line(header.at_ms, "deliver", text, place)
 
 
 def rank_said(focus: Focus, body: Outcome | Restated, ordinal: int) -> int:

@@ -11,6 +11,7 @@ import msgspec
 
 from broker.audit.dump import Logged
 from broker.deliver.state import body_of_outcome
+from broker.explain.control import control_lines
 from broker.explain.deliver import outcome_lines, rank_said
 from broker.explain.line import Focus, Line
 from broker.explain.plan import planned_lines, work_lines
@@ -26,13 +27,14 @@ from broker.explain.settle import (
 from broker.explain.tally import Tally
 from broker.journal import Fold
 from schemas import topics
+from schemas.controls import ControlWord
 from schemas.facts import AudienceChange, Charge, Receipts, Suppressions
 from schemas.names import Lane, text_of
 from schemas.outcome import Outcome, Restated
 from schemas.planned import Planned, PlannedBatch, Work
 from schemas.status import DeadLetter, Status
 from schemas.wire import cloudevents
-from schemas.wire.header import Kind, body_of, head_of
+from schemas.wire.header import Kind, body_of, head_of, unpack
 
 _letters: Final = msgspec.json.Decoder(DeadLetter)
 
@@ -89,6 +91,12 @@ class Telling:
         """A record of ``suppressions`` that holds the person's id."""
         body = body_of(_value(record), Suppressions)
         self._tell(suppression_lines(self.focus, self.business, body, record.where))
+
+    def control(self, record: Logged) -> None:
+        """Any record of ``controls``; told if it concerns the request."""
+        if self.planned is not None and self.planned.terms is not None:
+            said = unpack(_value(record), ControlWord)
+            self._tell(control_lines(self.request, self.story.lane, self.planned.terms, said, record.where))
 
     def audience(self, record: Logged) -> None:
         """A record of ``audience.changes`` of the person's shard."""

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from broker.heartbeat import TEMPLATES, addresses, is_heartbeat
 from broker.plan.answer import Named
 from broker.plan.content import Content, content_of, labels_in
+from broker.plan.control import Command, command_of
 from broker.plan.inputs import PlanInput, first_origin, reserved_header
 from broker.plan.optin import Change, change_of
 from broker.plan.policy import PlanPolicy
@@ -21,7 +22,7 @@ from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE, CloudEvent
 from schemas.wire.cloudevents import RefusedEvent, decode
-from schemas.wire.text import echo, nearest
+from schemas.wire.text import echo, suggestion
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -41,6 +42,14 @@ class Membership(msgspec.Struct, frozen=True):
     change: Change
 
 
+class Control(msgspec.Struct, frozen=True):
+    """A control event whose form is sound."""
+
+    named: Named
+    event: CloudEvent
+    command: Command
+
+
 class Misrouted(msgspec.Struct, frozen=True):
     """A record that stands in the wrong partition: its producer hashes keys differently, or set none."""
 
@@ -55,9 +64,13 @@ class Malformed(msgspec.Struct, frozen=True):
     named: Named | None = None
 
 
-Admitted: TypeAlias = Notice | Membership | Misrouted | Malformed
+Admitted: TypeAlias = Notice | Membership | Control | Misrouted | Malformed
 
-_TYPES: Final = (NOTIFICATION_TYPE, OPTIN_TYPE)
+_TYPES: Final = (NOTIFICATION_TYPE, OPTIN_TYPE, CONTROL_TYPE)
+_HEARTBEATS_ONLY: Final = Refusal(
+    Reason.UNKNOWN_TEMPLATE,
+    "Businesses of Fanfare's own send heartbeats and nothing else, to nobody: publish under the source of your business.",
+)
 _canonical: Final = msgspec.json.Encoder(order="deterministic")
 
 
@@ -111,13 +124,10 @@ def _typed(named: Named, event: CloudEvent, given: PlanInput, policy: PlanPolicy
             change = _optin(event, policy.lane)
             return Malformed(change, named) if isinstance(change, Refusal) else Membership(named, change)
         case type_ if type_ == CONTROL_TYPE:
-            return Malformed(
-                Refusal(Reason.NOT_SUPPORTED, f"{CONTROL_TYPE} comes in a later release: leave it out."), named
-            )
+            command = _command(named, event, policy.lane)
+            return Malformed(command, named) if isinstance(command, Refusal) else Control(named, event, command)
         case other:
-            detail = (
-                f"There is no type {echo(other)}{nearest(other, _TYPES) or '; known are ' + ' and '.join(_TYPES) + '.'}"
-            )
+            detail = f"There is no type {echo(other)}{suggestion(other, _TYPES)}"
             return Malformed(Refusal(Reason.UNKNOWN_TYPE, detail), _labelled(named, event))
 
 
@@ -145,10 +155,7 @@ def _impostor(named: Named, content: Content, policy: PlanPolicy) -> Refusal | N
     body = content.body
     if body.test and body.template == TEMPLATES[policy.lane] and _reaches_nobody(content, policy):
         return None
-    return Refusal(
-        Reason.UNKNOWN_TEMPLATE,
-        "Businesses of Fanfare's own send heartbeats and nothing else, to nobody: publish under the source of your business.",
-    )
+    return _HEARTBEATS_ONLY
 
 
 def _reaches_nobody(content: Content, policy: PlanPolicy) -> bool:
@@ -164,6 +171,10 @@ def _optin(event: CloudEvent, lane: Lane) -> Change | Refusal:
             "Opt-ins may be large and must not stand before a code: publish to requests.campaign or .update.",
         )
     return change_of(event, lane)
+
+
+def _command(named: Named, event: CloudEvent, lane: Lane) -> Command | Refusal:
+    return _HEARTBEATS_ONLY if is_heartbeat(named.business) else command_of(event, lane, named.business)
 
 
 def _elsewhere(named: Named, partition: int, given: PlanInput) -> Admitted:

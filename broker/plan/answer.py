@@ -132,9 +132,9 @@ def conflict(accepted_ms: int) -> Refusal:
     )
 
 
-def taken_answer(named: Named, offset: int, *, now_ms: int, members: int) -> Answer:
-    """The answer about an opt-in event that was taken over into the audience."""
-    status = replace(named.status("accepted", seq=offset, at_ms=now_ms), counts={"members": members})
+def taken_answer(named: Named, offset: int, *, now_ms: int, counts: dict[str, int]) -> Answer:
+    """The answer about an opt-in or a control event that was taken over. It has counts, and is the last about that event."""
+    status = replace(named.status("accepted", seq=offset, at_ms=now_ms), counts=counts)
     return Answer(named.business, status)
 
 

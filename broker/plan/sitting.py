@@ -6,8 +6,9 @@ import msgspec
 
 from broker.audience.sizes import ListSizes
 from broker.heartbeat import is_heartbeat
-from broker.plan.admit import Admitted, Malformed, Membership, Misrouted, Notice, admit
+from broker.plan.admit import Admitted, Control, Malformed, Membership, Misrouted, Notice, admit
 from broker.plan.answer import Answer, Named, conflict, dead_letter, refused_answer, repeated_answer, taken_answer
+from broker.plan.control import ControlRecord, control_record, unknown_request
 from broker.plan.identity import New, Redelivered, Repeated, identify
 from broker.plan.inputs import PlanInput, origin_header
 from broker.plan.judge import Owed, judge, refused
@@ -15,6 +16,7 @@ from broker.plan.optin import AudienceRecord, audience_records
 from broker.plan.parties import suspended, unknown_business
 from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
 from broker.plan.state import Known, PlanState
+from broker.plan.window import untimely
 from broker.registry import Registry
 from schemas.planned import Planned
 from schemas.reasons import Reason
@@ -34,7 +36,7 @@ class Rerouted(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, bytes], ...]
 
 
-Direct: TypeAlias = Answer | AudienceRecord | DeadLetter | Rerouted
+Direct: TypeAlias = Answer | AudienceRecord | ControlRecord | DeadLetter | Rerouted
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -84,6 +86,8 @@ class Sitting:
                 return self._notice(admitted, given)
             case Membership():
                 self._membership(admitted, given)
+            case Control():
+                self._control(admitted, given)
             case Misrouted():
                 self._misrouted(admitted, given)
             case Malformed():
@@ -151,17 +155,38 @@ class Sitting:
             self._through[entry.terms.sender] = entry.through_ms
 
     def _membership(self, membership: Membership, given: PlanInput) -> None:
-        business = self._registry.businesses.get(membership.named.business)
-        if business is None:
-            self._refuse(unknown_business(), membership.named, given)
-            return
-        if not business.active:
-            self._refuse(suspended(), membership.named, given)
+        named = membership.named
+        if refusal := self._barred(named.business):
+            self._refuse(refusal, named, given)
             return
         people = len(membership.change.people)
         self._people += people
-        self.direct.extend(audience_records(membership.change, business.id, self._policy, given.timestamp_ms))
-        self.direct.append(taken_answer(membership.named, given.origin.offset, now_ms=self.now_ms, members=people))
+        self.direct.extend(audience_records(membership.change, named.business, self._policy, given.timestamp_ms))
+        self.direct.append(taken_answer(named, given.origin.offset, now_ms=self.now_ms, counts={"members": people}))
+
+    def _control(self, control: Control, given: PlanInput) -> None:
+        named, command, lane = control.named, control.command, self._policy.lane
+        refusal = self._barred(named.business) or untimely(control.event, self._policy.windows, self.now_ms)
+        if refusal is None and command.request is not None and not self._owns(command.request, named.business):
+            refusal = unknown_request(lane)
+        if refusal is not None:
+            self._refuse(refusal, named, given)
+            return
+        author = (named.business, named.source, named.id)
+        self.direct.append(control_record(command, author, lane, given.timestamp_ms))
+        self.direct.append(taken_answer(named, given.origin.offset, now_ms=self.now_ms, counts={"controls": 1}))
+
+    def _barred(self, business: str) -> Refusal | None:
+        """Why a business may not speak at all."""
+        known = self._registry.businesses.get(business)
+        if known is None:
+            return unknown_business()
+        return None if known.active else suspended()
+
+    def _owns(self, request: bytes, business: str) -> bool:
+        """Whether a request of this name was accepted from the business, and is not over for long."""
+        known = self._known(request)
+        return known is not None and known.verdict == 0 and known.business == business
 
     def _misrouted(self, misrouted: Misrouted, given: PlanInput) -> None:
         headers = (*given.headers, origin_header(given.origin))

@@ -14,10 +14,11 @@ from schemas.wire.instants import text_of as instant
 def expiry_of(event: CloudEvent, windows: Windows, now_ms: int) -> int | Refusal:
     """When the message becomes worthless, or why this is not the time for it."""
     expires_ms = event.time_ms + windows.lifetime_max_ms if event.expires_ms is None else event.expires_ms
-    return _untimely(event, windows, now_ms) or _lifeless(event, expires_ms, windows, now_ms) or expires_ms
+    return untimely(event, windows, now_ms) or _lifeless(event, expires_ms, windows, now_ms) or expires_ms
 
 
-def _untimely(event: CloudEvent, windows: Windows, now_ms: int) -> Refusal | None:
+def untimely(event: CloudEvent, windows: Windows, now_ms: int) -> Refusal | None:
+    """The refusal of an event that is stale, or whose ``time`` lies in the future."""
     if now_ms - event.time_ms >= windows.stale_ms:
         return Refusal(
             Reason.STALE,

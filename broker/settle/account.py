@@ -9,10 +9,10 @@ from broker.heartbeat import is_heartbeat
 from broker.settle.lattice import Ranks, bounds_of
 from broker.settle.outlook import Outlook, outlook_of
 from broker.settle.policy import SettlePolicy
-from broker.settle.progress import Tally, first_open, words_of
+from broker.settle.progress import Tally, first_open, tally_of, words_of
 from schemas.facts import ReceiptRun, ReceiptStatus
 from schemas.names import NAME_BYTES, text_of
-from schemas.outcome import Answered, Decided, Members, Opened, OpenItem
+from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem
 from schemas.reasons import State
 from schemas.status import RecipientStatus, Status
 from schemas.wire.columns import of_u32s, ranks_of
@@ -52,6 +52,10 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     spoken_ms: int = 0
     word_due: bool = False
     """A status is on its way to be spoken."""
+    held: bool = False
+    """Whether it is paused: what deliver still owes a word about waits until it is resumed."""
+    held_upto: int = -1
+    """Which word of control said so; the higher one stands."""
     calm_from_ms: int = 0
     """If nothing happens until then it goes to the shelf; 0 while it is not closed."""
     labels: dict[str, str] = {}
@@ -114,10 +118,17 @@ class Account(msgspec.Struct, array_like=True, gc=False):
                 if status != State.IN_DOUBT:  # its code is a reason of ours, not the gateway's
                     self._code(rank, code)
 
+    def hold(self, section: Held) -> None:
+        """Join that the request is held, or not any more."""
+        if section.upto > self.held_upto:
+            self.held, self.held_upto = section.held, section.upto
+
     def restated(self, entry: OpenItem) -> None:
-        """Join a restatement."""
-        assert self.ranks is not None
-        self.ranks.restated(entry.statuses, entry.attempts, entry.markets)
+        """Join a restatement; of a list whose members are not known, that it is held."""
+        if entry.held is not None:
+            self.hold(entry.held)
+        if self.ranks is not None:
+            self.ranks.restated(entry.statuses, entry.attempts, entry.markets)
 
     def received(self, run: ReceiptRun, status: ReceiptStatus) -> None:
         """Join a receipt; its ranks must exist here."""
@@ -141,6 +152,12 @@ class Account(msgspec.Struct, array_like=True, gc=False):
             self.codes[rank] = code
 
     # -- what it is like now
+
+    def tally(self) -> Tally:
+        """Counts the ranks, as they are now, by word."""
+        assert self.ranks is not None
+        tally = tally_of(self.ranks, over=self.over, held=self.held)
+        return msgspec.structs.replace(tally, seq=tally.seq + self.held_upto + 1)
 
     def closed(self) -> bool:
         """Whether every rank has a final word. Asked often; each rank is looked at once."""
@@ -180,7 +197,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     def rank(self, rank: int) -> RecipientStatus:
         """What became of one rank; recipient and time only for explicit ones."""
         assert self.ranks is not None
-        state, reason = words_of(self.ranks.said[rank], self.ranks.heard[rank], over=self.over)
+        state, reason = words_of(self.ranks.said[rank], self.ranks.heard[rank], over=self.over, held=self.held)
         if self.times is None:
             return RecipientStatus("", rank, state, 0, reason)
         recipient = self.recipients[NAME_BYTES * rank : NAME_BYTES * (rank + 1)]

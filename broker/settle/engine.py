@@ -26,7 +26,7 @@ from broker.settle.progress import tally_of
 from broker.settle.quarantine import Quarantine
 from broker.settle.shelf import Shelf
 from schemas.facts import ReceiptRun, Receipts, ReceiptStatus
-from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
+from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.registry import PriceCard
 from schemas.status import RecipientStatus
 from schemas.wire.columns import count_of
@@ -35,8 +35,8 @@ from schemas.wire.header import Header
 _LOOK_AGAIN_MS: Final = 60_000
 """A request whose window is over while deliver owes it a word (it was down) is looked at again this much later."""
 
-Section = Members | Decided | Answered | ReceiptRun
-"""What is about ranks: it waits in quarantine until its request is known."""
+Section = Members | Decided | Answered | Held | ReceiptRun
+"""What is about a request: it waits in quarantine until its request is known."""
 
 
 class Settle:
@@ -80,7 +80,7 @@ class Settle:
             return
         for opened in body.opened:
             self._opened(opened)
-        sections: tuple[Section, ...] = (*body.members, *body.decided, *body.answered)
+        sections: tuple[Section, ...] = (*body.members, *body.decided, *body.answered, *body.held)
         for section in sections:
             self._section(section, header.at_ms)
 
@@ -115,9 +115,8 @@ class Settle:
         if entry.members is not None:
             self._section(entry.members, at_ms)
         account = self._accounts[entry.opened.item.request]
-        if account.ranks is not None:
-            account.restated(entry)
-            self._touched(account)
+        account.restated(entry)
+        self._touched(account)
 
     def _section(self, section: Section, at_ms: int) -> None:
         account = self._find(section.request)
@@ -133,6 +132,8 @@ class Settle:
                 account.decided(section, at_ms)
             case Answered():
                 account.answered(section)
+            case Held():
+                account.hold(section)
             case ReceiptRun():
                 self._received(account, section)
         self._touched(account)
@@ -237,7 +238,7 @@ class Settle:
 
     def _speak(self, account: Account, now_ms: int, out: SettleEffects) -> None:
         assert account.ranks is not None
-        tally = tally_of(account.ranks, over=account.over)
+        tally = account.tally()
         if (tally.news or account.times is None) and tally.seq != account.spoken_seq:
             account.spoken_seq, account.spoken_ms = tally.seq, now_ms
             out.statuses.append((account.business, account.status(tally, self.policy, now_ms)))
@@ -282,9 +283,8 @@ class Settle:
 
     def _calm_down(self, account: Account, now_ms: int) -> None:
         """A closed request of few people is put away unless something happens to it soon."""
-        queued = account.calm_from_ms > 0
-        account.calm_from_ms = now_ms + self.policy.calm_ms
-        if not queued:
+        before_ms, account.calm_from_ms = account.calm_from_ms, now_ms + self.policy.calm_ms
+        if not before_ms:
             self._calming.append((account.calm_from_ms, account.request))
 
     def _put_calm_away(self, now_ms: int) -> None:

@@ -3,6 +3,9 @@
 ``delivered`` wins over ``failed``, for billing and for display: reports come out of order and more than once, and who has a
 message has it. What the journal and the receipts leave open when the settle window ends is ``unknown``.
 
+*held* are messages of a paused request that are not handed off: they wait until it is resumed, cancelled, or over. One whose
+hand-off got no answer yet stays ``send``, for it may be out.
+
 *seq* is the sum over the ranks of what their bytes say, each part of which only grows. So it rises with every change, is the
 same for every process that knows the same, and a restart cannot lower it.
 """
@@ -23,6 +26,8 @@ _SENT: Final = 64
 _DELIVERED: Final = 65
 _READ: Final = 66
 """What receipts add to the status bytes."""
+_HELD: Final = 67
+"""What a pause makes of messages that deliver has not handed off."""
 
 _EVIDENCE: Final = PROGRESS | FAILED
 _CELLS: Final = 256 * (_EVIDENCE + 1)
@@ -57,10 +62,13 @@ _HEIGHTS: Final = tuple(
     (cell >> 3 & STATUS) + (cell >> 10) + (cell & PROGRESS) + (cell >> 2 & 1) for cell in range(_CELLS)
 )
 _ON_THE_WAY: Final = {State.PENDING.value, State.SEND.value}
+_WAITS: Final = {State.PENDING.value, State.WAITING.value}
+"""What is not handed off."""
 _WORD_OF: Final = {byte: word_of(byte) for byte in (*State, *MESSAGE_REASONS)} | {
     _SENT: "sent",
     _DELIVERED: "delivered",
     _READ: "read",
+    _HELD: "held",
 }
 _DELIVER_OWES: Final = bytes(is_unfinished(cell >> 3 & STATUS) and not _FINAL[cell] for cell in range(_CELLS))
 _BLOCK: Final = 4_096
@@ -79,12 +87,12 @@ class Tally(msgspec.Struct, frozen=True):
     unknown: int
 
 
-def tally_of(ranks: Ranks, *, over: bool) -> Tally:
-    """Count ``ranks``; ``over`` when the settle window has ended."""
+def tally_of(ranks: Ranks, *, over: bool, held: bool = False) -> Tally:
+    """Count ``ranks``; ``over`` when the settle window has ended, ``held`` while the request is paused."""
     shown: dict[int, int] = {}
     seq, owed, table = 1 + over, 0, _SHOWN[over]
     for cell, count in _histogram(ranks).items():
-        byte = table[cell]
+        byte = _HELD if held and table[cell] in _WAITS else table[cell]
         shown[byte] = shown.get(byte, 0) + count
         seq += _HEIGHTS[cell] * count
         owed += count * _DELIVER_OWES[cell]
@@ -121,9 +129,11 @@ def first_open(ranks: Ranks, start: int) -> int:
     return ranks.count
 
 
-def words_of(said: int, heard: int, *, over: bool) -> tuple[str, str]:
+def words_of(said: int, heard: int, *, over: bool, held: bool = False) -> tuple[str, str]:
     """State and reason of one rank as its business reads them; a refusal's state is ``refused``."""
     byte = _SHOWN[over][_cell(said, heard)]
+    if held and byte in _WAITS:
+        return _WORD_OF[_HELD], ""
     if byte in _REASONS and byte not in {Reason.FAILED, Reason.UNKNOWN}:
         return "refused", _WORD_OF[byte]
     return _WORD_OF[byte], ""

@@ -152,6 +152,8 @@ class DeliverShard:
 
     async def _append(self, engine: Engine) -> bool:
         append = engine.step(clock.now_ms(), self._now_facts())
+        for offset in engine.bound():
+            watch.stopped(self.policy.lane, self._facts.said_ms[offset])
         if engine.claim_due:
             await self._journal.repeat_claim()
             engine.claimed(clock.now_ms())

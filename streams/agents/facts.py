@@ -1,4 +1,4 @@
-"""What a lane's shards know of other logs: suppressions, audiences and the registry, each followed by a tail.
+"""What a lane's shards know of other logs: suppressions, audiences, words of control and the registry, each followed by a tail.
 
 A shard's tails start when it is first assigned and stay warm until the process ends: a rebalance revokes every shard each
 time, and most come back at once. The freshness of a tail is the age of the moment up to which everything acknowledged has
@@ -13,13 +13,16 @@ import msgspec
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
 from broker.audience.sizes import ListSizes
+from broker.control.standing import Controls
 from broker.deliver.decide import Facts
 from broker.rates import RateOf
 from broker.registry import Registry
 from schemas import topics
+from schemas.controls import ControlWord
 from schemas.facts import AudienceChange, Suppressions
 from schemas.list_sizes import ListSize
-from schemas.wire.header import body_of
+from schemas.names import Lane
+from schemas.wire.header import body_of, unpack
 from streams import clock
 from streams.kafka.reader import LogRecord
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
@@ -49,6 +52,7 @@ class LaneFacts:
         registry: Registry,
         changed: Callable[[int], None],
         *,
+        lane: Lane,
         rate_of: RateOf,
         sizes: ListSizes | None,
     ) -> None:
@@ -56,12 +60,20 @@ class LaneFacts:
         self._changed = changed
         self._lists = sizes is not None
         self._rate_of = rate_of
+        self._lane = lane
+        self.said_ms: dict[int, int] = {}
+        """Offset of each word of control to Kafka's time of it."""
         self.registry = registry
         self._shards: dict[int, ShardFacts] = {}
         self._tails: dict[int, tuple[Tail, ...]] = {}
         """In the order of :attr:`followed`."""
         self._starting = asyncio.Lock()
-        self._common = [Tail(bootstrap, topics.REGISTRY, self._on_registry, wait_ms=REGISTRY_WAIT_MS)]
+        self._controls = Controls()
+        self._controls_tail = Tail(bootstrap, topics.CONTROLS, self._on_controls)
+        self._common = [
+            Tail(bootstrap, topics.REGISTRY, self._on_registry, wait_ms=REGISTRY_WAIT_MS),
+            self._controls_tail,
+        ]
         if sizes is not None:
             self._sizes = sizes
             self._common.append(Tail(bootstrap, topics.SIZES, self._on_sizes, wait_ms=REGISTRY_WAIT_MS))
@@ -72,7 +84,7 @@ class LaneFacts:
         return (topics.SUPPRESSIONS, topics.AUDIENCE) if self._lists else (topics.SUPPRESSIONS,)
 
     async def start(self) -> None:
-        """Follow the registry and the sizes of lists; returns when they have been read to their ends."""
+        """Follow the registry, words of control and the sizes of lists; returns when they have been read to their ends."""
         await asyncio.gather(*(tail.start() for tail in self._common))
         await asyncio.gather(*(tail.caught_up(CATCH_UP_S) for tail in self._common))
 
@@ -108,9 +120,14 @@ class LaneFacts:
         facts = self._shards[shard]
         now = clock.now_ms()
         suppressed_ms, *audience_ms = (now - tail.fresh_ms(shard) for tail in self._tails[shard])
-        audience_fresh_ms = max(audience_ms, default=0)
         return Facts(
-            facts.consent, facts.audience, facts.suppressed_upto, suppressed_ms, audience_fresh_ms, self._rate_of
+            consent=facts.consent,
+            audience=facts.audience,
+            suppressed_upto=facts.suppressed_upto,
+            suppressed_fresh_ms=min(suppressed_ms, now - self._controls_tail.fresh_ms(0)),
+            audience_fresh_ms=max(audience_ms, default=0),
+            rate_of=self._rate_of,
+            controls=self._controls,
         )
 
     def oldest_ms(self, topic: str, shards: Iterable[int]) -> int:
@@ -126,6 +143,15 @@ class LaneFacts:
             if record.key is not None:
                 self.registry.apply(record.key.decode(), record.value, offset=record.offset)
         log(Event.REGISTRY_APPLIED, component="facts", entries=len(records), upto=records[-1].offset + 1)
+
+    def _on_controls(self, _partition: int, records: Sequence[LogRecord]) -> None:
+        for record in records:
+            header, word = unpack(record.value, ControlWord)
+            if header.lane is self._lane:
+                self._controls.apply(word, record.offset)
+                self.said_ms[record.offset] = record.timestamp_ms
+        for shard in self._tails:
+            self._changed(shard)
 
     def _on_sizes(self, _partition: int, records: Sequence[LogRecord]) -> None:
         for record in records:

@@ -14,6 +14,7 @@ import msgspec
 
 from broker.audience.sizes import NO_SIZES, ListSizes
 from broker.heartbeat import businesses, event
+from broker.plan.control import ControlRecord
 from broker.plan.engine import AudienceRecord, PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs, pack_work
 from broker.plan.poison import may_be_set_aside, set_aside
 from broker.registry import Registry
@@ -33,8 +34,9 @@ class Judged(NamedTuple):
     """A step, and the records that it asks for once its verdicts stand in the journal."""
 
     step: PlanStep
-    audience: list[Outgoing]
-    """To be acknowledged before the others are written: who opted in before a request is on the list before its work is."""
+    before: list[Outgoing]
+    """To be acknowledged before the others are written: who opted in before a request is on the list before its work is, and
+    a control event is answered when deliver is bound by it."""
     others: list[Outgoing]
 
 
@@ -70,12 +72,12 @@ class Judge:
         return self._followed(step)
 
     def _followed(self, step: PlanStep) -> Judged:
-        changes = [one for one in step.direct if isinstance(one, AudienceRecord)]
-        words = [one for one in step.direct if not isinstance(one, AudienceRecord)]
+        joins = [one for one in step.direct if isinstance(one, AudienceRecord | ControlRecord)]
+        words = [one for one in step.direct if not isinstance(one, AudienceRecord | ControlRecord)]
         lane, at_ms = self._policy.lane, step.at_ms
         return Judged(
             step,
-            direct_records(changes, lane=lane, now_ms=at_ms),
+            direct_records(joins, lane=lane, now_ms=at_ms),
             self._asked((*step.journal, *step.again), at_ms) + direct_records(words, lane=lane, now_ms=at_ms),
         )
 

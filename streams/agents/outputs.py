@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from broker.plan.control import ControlRecord
 from broker.plan.engine import Answer, AudienceRecord, Direct, Rerouted
 from schemas import topics
+from schemas.controls import ControlScope, ControlWord
 from schemas.facts import Charge, Suppression, Suppressions
 from schemas.names import Lane, partition_of
 from schemas.status import DeadLetter, Status
@@ -58,6 +60,13 @@ def suppression_records(entries: Sequence[Suppression], *, lane: Lane, shard: in
     ]
 
 
+def control_record(lane: Lane, word: ControlWord) -> Outgoing:
+    """A word of control. Its key is all that it says: compaction drops repetitions and nothing else."""
+    key = f"{lane.word}/{ControlScope(word.scope).word}/{word.business}/{word.target}/{word.evidence_ms}/{word.action}"
+    value = pack(Header(Kind.CONTROL, lane, 0, 0, word.received_ms), word)
+    return Outgoing(topics.CONTROLS, value, key=key.encode(), partition=0)
+
+
 def direct_records(direct: Sequence[Direct], *, lane: Lane, now_ms: int) -> list[Outgoing]:
     """What plan says without its journal."""
     return [_direct(one, lane, now_ms) for one in direct]
@@ -70,6 +79,8 @@ def _direct(one: Direct, lane: Lane, now_ms: int) -> Outgoing:
         case AudienceRecord():
             value = pack(Header(Kind.AUDIENCE, lane, one.shard, 0, now_ms), one.change)
             return Outgoing(topics.AUDIENCE, value, partition=one.shard)
+        case ControlRecord():
+            return control_record(one.lane, one.word)
         case DeadLetter():
             return dead_letter(one)
         case Rerouted():

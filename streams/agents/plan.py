@@ -107,8 +107,8 @@ class PlanShard:
         taken = [self._inbox.popleft() for _ in range(step.consumed)]
         watch.planned(self._lane, step)
         self._parts.requests.planned(self._shard, step)
-        if judged.audience:
-            await self._parts.outputs.confirm(judged.audience)
+        if judged.before:
+            await self._parts.outputs.confirm(judged.before)
         self._write(judged.others, taken)
         while len(self._writing) >= _MAX_WRITING:
             await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)

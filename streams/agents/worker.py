@@ -60,6 +60,7 @@ class LaneWorker:
             parts.settings.bootstrap,
             parts.registry,
             self._wake,
+            lane=parts.lane,
             rate_of=RegisteredRates(parts.registry.senders, parts.lane),
             sizes=None if parts.lane is Lane.OTP else parts.sizes,
         )
@@ -221,8 +222,8 @@ class LaneWorker:
 
     @property
     def followed(self) -> tuple[str, ...]:
-        """The topics that each shard follows."""
-        return self._facts.followed
+        """The topics that are to be fresh when something is decided."""
+        return (*self._facts.followed, topics.CONTROLS)
 
     def tail_age_s(self, topic: str) -> Callable[[], float]:
         """How old the oldest view of a followed topic is."""

@@ -3,8 +3,8 @@
 A cookbook; the examples go on from one another. An event, and what would be refused of it, before anything is sent::
 
     from schemas.names import Lane
-    from schemas.request import Notification
-    from streams.client import Client, Head, Publication, Published, SyncClient, notification, to_people
+    from schemas.request import Control, EventName, Notification
+    from streams.client import Client, Head, Publication, Published, SyncClient, control, notification, to_people
 
     def parcel(number):
         params = {"parcel": f"PX-{number}", "event_time": "6:38 pm"}
@@ -61,6 +61,13 @@ What the business is charged, from the first posting on; a position, kept, says 
         for charge in client.follow_bill("shop-parcelo", since=0, silence_s=5):
             print(charge.serial, charge.id, charge.count, charge.amount_micro, charge.currency)
 
+A request, or all requests about a subject, can be paused, resumed and cancelled; its statuses count what is ``held``::
+
+    of = EventName("//shop-parcelo/parcels", "px-500")
+    stop = control(Head(source="//shop-parcelo/desk", id="hold-1"), Control("pause", of=of))
+    with SyncClient("127.0.0.1:9092") as client:
+        client.wait(client.publish(Lane.UPDATE, stop), until="answered", timeout_s=60)
+
 When something is wrong, a :class:`ClientError` says what and what to do (``streams/client/errors.py``). After
 :class:`UnknownPublishError` publish the same event again: its source and id make it count once. The same, not one made anew:
 that expires at another moment, and other content under a known id is refused as a conflict.
@@ -80,7 +87,7 @@ from streams.client.errors import (
     StillOpenError,
     UnknownPublishError,
 )
-from streams.client.events import Event, Head, notification, optin, to_list, to_people
+from streams.client.events import Event, Head, control, notification, optin, to_list, to_people
 from streams.client.following import Following, Position
 from streams.client.receipts import Failed, Outcome, Publication, Published
 from streams.client.seal import SealKey
@@ -111,6 +118,7 @@ __all__ = (
     "SyncClient",
     "SyncFollowing",
     "UnknownPublishError",
+    "control",
     "notification",
     "optin",
     "to_list",

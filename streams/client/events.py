@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, Notification, Optin, Recipient, To
+from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE, Control, Notification, Optin, Recipient, To
 from schemas.wire import instants
 from streams import clock
 
@@ -43,6 +43,11 @@ def optin(head: Head, content: Optin) -> Event:
     return _event(OPTIN_TYPE, head, content)
 
 
+def control(head: Head, content: Control) -> Event:
+    """A ``fanfare.control.v1`` event: pause, resume or cancel a request, or a subject. Publish it to the lane of the request."""
+    return _event(CONTROL_TYPE, head, content)
+
+
 def to_people(*addresses: str) -> To:
     """Explicit recipients by their addresses (``tel:+491701234567``)."""
     return To(recipients=tuple(Recipient(address) for address in addresses))
@@ -53,7 +58,7 @@ def to_list(name: str) -> To:
     return To(list=name)
 
 
-def _event(kind: str, head: Head, content: Notification | Optin) -> Event:
+def _event(kind: str, head: Head, content: Notification | Optin | Control) -> Event:
     time_ms = clock.now_ms() if head.time_ms is None else head.time_ms
     event: Event = {
         "specversion": SPEC_VERSION,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from schemas.names import Lane, RequestName, business_of, text_of
-from schemas.request import OPTIN_TYPE
+from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from streams.client.errors import ClientError
 from streams.client.events import Event
 
@@ -44,8 +44,8 @@ class Published(NamedTuple):
 
     @property
     def joins(self) -> bool:
-        """Whether it is an opt-in event: accepted is all that becomes of one."""
-        return self.type == OPTIN_TYPE
+        """Whether it is an opt-in or a control event: accepted is all that becomes of one."""
+        return self.type in (OPTIN_TYPE, CONTROL_TYPE)
 
 
 class Failed(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.names import Lane, partition_of
-from schemas.request import MAX_REQUEST_BYTES, NOTIFICATION_TYPE, OPTIN_TYPE
+from schemas.request import CONTROL_TYPE, MAX_REQUEST_BYTES, NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS, SHARDS, WINDOWS
 from schemas.wire import instants
 
@@ -242,6 +242,15 @@ def _optin(**changed: Any) -> Callable[[Draft], None]:
     return spoil
 
 
+def _control(**data: Any) -> Callable[[Draft], None]:
+    """A control event with this data in place of a request."""
+
+    def spoil(draft: Draft) -> None:
+        draft.event |= {"type": CONTROL_TYPE, "data": data}
+
+    return spoil
+
+
 _refused = partial(Row, where=STATUS)
 _lost = partial(Row, where=DEAD_LETTER)
 
@@ -324,12 +333,6 @@ ENVELOPE: Final = (
         spoil=_attributes(type="fanfare.notification.v2"),
         reason="unknown_type",
         says=f"did you mean `{NOTIFICATION_TYPE}`?",
-    ),
-    _refused(
-        name="a control event",
-        spoil=_attributes(type="fanfare.control.v1"),
-        reason="not_supported",
-        says="later release",
     ),
     _lost(name="id of 300 characters", spoil=_attributes(id="x" * 300), reason="invalid_field", says="1 to 256"),
     _lost(name="empty id", spoil=_attributes(id=""), reason="invalid_field", says="1 to 256 characters"),
@@ -609,4 +612,43 @@ OTHER_LANES: Final = (
     ),
 )
 
-ROWS: Final[tuple[Row, ...]] = (*BYTES, *ENVELOPE, *DATA, *PARTIES, *TIMES, *OTHER_LANES)
+CONTROLS: Final = (
+    _refused(
+        name="a control that stops",
+        spoil=_control(action="stop", subject="parcel/1"),
+        reason="invalid_field",
+        says="data.action must be pause, resume or cancel",
+    ),
+    _refused(
+        name="a control of nothing",
+        spoil=_control(action="pause"),
+        reason="invalid_field",
+        says="exactly one of request, of and subject",
+    ),
+    _refused(
+        name="a control of a campaign",
+        spoil=_control(action="pause", subject="parcel/1", campaign="offer-1"),
+        reason="unknown_field",
+        says="`campaign`; known are `action`, `of`, `request`, `subject`",
+    ),
+    _refused(
+        name="a control by the event's id",
+        spoil=_control(action="pause", request="offer-1"),
+        reason="invalid_field",
+        says="the 26 letters of a request's name",
+    ),
+    _refused(
+        name="a control of a request that is not there",
+        spoil=_control(action="pause", request="a" * 26),
+        reason="unknown_request",
+        says="publish to its own lane",
+    ),
+    _refused(
+        name="a control of somebody else's request",
+        spoil=_control(action="cancel", of={"source": "//airline-ua/ops", "id": "1"}),
+        reason="wrong_tenant",
+        says="control your own requests only",
+    ),
+)
+
+ROWS: Final[tuple[Row, ...]] = (*BYTES, *ENVELOPE, *DATA, *PARTIES, *TIMES, *OTHER_LANES, *CONTROLS)

@@ -59,7 +59,7 @@ def test_each_example_is_one(name: str, example: dict[str, Any]) -> None:
 
 def test_the_examples_to_publish_are_all_shown() -> None:
     """Those under ``deploy/dev/examples``, as they are; the code in one is sealed as it has to be."""
-    examples = [*MESSAGES["notification"]["examples"], *MESSAGES["optin"]["examples"]]
+    examples = [example for name in ("notification", "optin", "control") for example in MESSAGES[name]["examples"]]
     shown = {example["name"]: copy.deepcopy(example["payload"]) for example in examples}
     code = shown[SEALED]["data"]["to"]["recipients"][0].pop("params")
     assert shown == {path.stem: msgspec.json.decode(path.read_bytes()) for path in EXAMPLES.glob("*.json")}

@@ -13,7 +13,7 @@ from schemas.__main__ import written
 from schemas.documents import documents
 from schemas.names import Lane
 from schemas.registry import Entry
-from schemas.request import OPTIN_TYPE
+from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.status import DeadLetter, RecipientStatus, Status
 from schemas.wire.cloudevents import encode_status
 from tests.pure.plan_bench import ENTRIES, address, event, given, policy
@@ -59,6 +59,12 @@ def schema(name: str) -> dict[str, Any]:
 MEMBER = {"address": address(1)}
 JOIN = {"list": "l", "op": "join", "members": [MEMBER], "evidence": {"method": "app", "wording": "w", "source": "s"}}
 
+
+def control(action: str = "pause", **target: Any) -> dict[str, Any]:
+    """A control event about ``target``."""
+    return event(type=CONTROL_TYPE, expirytime=None) | {"data": {"action": action, **target}}
+
+
 EVENTS: dict[str, tuple[str, dict[str, Any], bool]] = {
     "an update": ("notification.v1.json", event(), True),
     "a code": ("notification.v1.json", event(Lane.OTP), True),
@@ -81,6 +87,14 @@ EVENTS: dict[str, tuple[str, dict[str, Any], bool]] = {
     "an opt-in": ("optin.v1.json", event(type=OPTIN_TYPE) | {"data": JOIN}, True),
     "an opt-in of nobody": ("optin.v1.json", event(type=OPTIN_TYPE) | {"data": JOIN | {"members": []}}, False),
     "another operation": ("optin.v1.json", event(type=OPTIN_TYPE) | {"data": JOIN | {"op": "add"}}, False),
+    "a pause by name": ("control.v1.json", control(request="a" * 26), True),
+    "a cancel by event": ("control.v1.json", control("cancel", of={"source": "//airline/ops", "id": "1"}), True),
+    "a resume by subject": ("control.v1.json", control("resume", subject="flight/UA1"), True),
+    "another action": ("control.v1.json", control("stop", subject="flight/UA1"), False),
+    "a control of nothing": ("control.v1.json", control(), False),
+    "a control of two things": ("control.v1.json", control(subject="s", request="a" * 26), False),
+    "a name that is none": ("control.v1.json", control(request="offer-1"), False),
+    "an event without an id": ("control.v1.json", control(of={"source": "//airline/ops", "id": ""}), False),
 }
 
 

@@ -11,13 +11,14 @@ import msgspec
 from broker.audit.dump import Dump, Ledger, LedgerEntry, LedgerPosting, LedgerRow, Logged
 from schemas import topics
 from schemas.billing import BilledCharge
+from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.facts import AudienceChange, Charge, Receipts, Suppression, Suppressions
 from schemas.names import Lane, partition_of, recipient_id, request_name, shard_of, text_of
 from schemas.outcome import Outcome, Restated
 from schemas.planned import Claim, PlannedBatch, Rows, Work
 from schemas.reasons import Reason
 from schemas.registry import Entry, key_of
-from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE
+from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.status import DeadLetter, Status
 from schemas.wire.cloudevents import encode_charge
 from schemas.wire.columns import i64s, u16s
@@ -201,6 +202,19 @@ class Log:
         entry = Suppression(person(number), business, scope, revoke, self.now, self.now, list=listed)
         head = Header(Kind.SUPPRESSION, Lane.CAMPAIGN, shard, 0, self.now)
         return self.put(topics.SUPPRESSIONS, shard, pack(head, Suppressions((entry,))))
+
+    def control(
+        self, business: str, scope: ControlScope, target: str, action: ControlAction, *, event_id: str = ""
+    ) -> Logged:
+        """A business's control event of that id, answered, or an operator's word; returns the word."""
+        author = f"//{business}/system {event_id}" if event_id else "operator"
+        word = ControlWord(scope, business, target, action, self.now, self.now, author)
+        said = self.put(topics.CONTROLS, 0, pack(Header(Kind.CONTROL, Lane.CAMPAIGN, 0, 0, self.now), word))
+        if event_id:
+            data = {"action": action.word, "subject": target}
+            record = self.publish(Lane.CAMPAIGN, business, event_id, data, type=CONTROL_TYPE)
+            self.tell(business, event_id, Lane.CAMPAIGN, "accepted", record.offset, counts={"controls": 1})
+        return said
 
     def upto(self, topic: str, shard: int) -> int:
         """The offset of the last record of a log, -1 if there is none."""

@@ -4,14 +4,16 @@ from collections.abc import Callable, Sequence
 
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
+from broker.control.standing import Controls
 from broker.deliver.decide import Facts
 from broker.deliver.engine import Append, Engine
 from broker.deliver.frame import Flight
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState, body_of_outcome
 from broker.journal import Fold
+from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.facts import AudienceChange
-from schemas.names import Lane
+from schemas.names import Lane, text_of
 from schemas.planned import Origin, Rows, Terms, WorkItem
 from schemas.wire.columns import i64s, u16s
 from schemas.wire.frames import FrameAnswer, Refused
@@ -103,6 +105,7 @@ class Bench:
         self.now = NOW_MS
         self.consent, self.audience = Consent(), Audience()
         self.suppressed_upto = -1
+        self.controls = Controls()
         self.fresh = True
         self.sent: list[tuple[int, int]] = []
         self.finished: list[Origin] = []
@@ -128,7 +131,13 @@ class Bench:
     def facts(self) -> Facts:
         """What the tails know: everything, or nothing fresh."""
         fresh = self.now if self.fresh else 0
-        return Facts(self.consent, self.audience, self.suppressed_upto, fresh, fresh)
+        return Facts(self.consent, self.audience, self.suppressed_upto, fresh, fresh, controls=self.controls)
+
+    def say(self, action: ControlAction, request: int, at_ms: int | None = None) -> None:
+        """A word about a request is acknowledged and tailed."""
+        at_ms = self.now if at_ms is None else at_ms
+        word = ControlWord(ControlScope.REQUEST, "airline", text_of(name(request)), action, at_ms, at_ms)
+        self.controls.apply(word, self.controls.upto + 1)
 
     def take(self, *items: WorkItem) -> None:
         """Work arrives, each item at its own offset."""

@@ -22,6 +22,7 @@ from schemas.topics import WINDOWS
 from schemas.wire.header import Kind, head_of, pack
 from tests.pure import (
     audit_plants_bills,
+    audit_plants_control,
     audit_plants_effects,
     audit_plants_messages,
     audit_plants_optouts,
@@ -36,6 +37,7 @@ _TABLES = (
     audit_plants_requests,
     audit_plants_messages,
     audit_plants_optouts,
+    audit_plants_control,
     audit_plants_pace,
     audit_plants_effects,
     audit_plants_bills,
@@ -60,6 +62,16 @@ def rules(story: Story, **fields: object) -> Rules:
 def audited(story: Story, **fields: object) -> Audit:
     """The verdict about a run."""
     return audit(story.dump(), rules(story, **fields))
+
+
+def test_pausing_resuming_and_cancelling_is_legal() -> None:
+    """What waits is held and goes on; what is cancelled ends; a frame that was out within the bound is no violation."""
+    story = Story()
+    audit_plants_control.controlled(story)
+    found = audited(story)
+    assert found.violations == ()
+    assert (found.counts["controls"], found.counts["commands"]) == (4, 3)
+    assert found.states["campaign"]["cancelled"] > 0
 
 
 @pytest.mark.parametrize("quiet", [False, True])

@@ -15,7 +15,7 @@ from broker.plan.admit import Malformed, admit
 from broker.plan.engine import Answer, PlanState, decide
 from broker.registry import Registry
 from schemas.names import Lane
-from schemas.request import OPTIN_TYPE
+from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.topics import DAY_MS, HOUR_MS
 from schemas.wire.instants import text_of
 from streams.registration import changes, read_files
@@ -27,7 +27,11 @@ DEV: Final = Path(__file__).parents[2] / "deploy" / "dev"
 ALONE: Final = [
     row
     for row in ROWS
-    if row.reason and row.says and not row.again and not row.through and row.reason != "wrong_tenant"
+    if row.reason
+    and row.says
+    and not row.again
+    and not row.through
+    and row.reason not in {"wrong_tenant", "unknown_request"}
     if draft_of(row, 0, NOW_MS).headers == [CONTENT_TYPE] and draft_of(row, 0, NOW_MS).value
 ]
 """What a look at the bytes can find: not who published them, with which headers, and what was accepted before."""
@@ -141,6 +145,7 @@ WHOLES: Final = (
     (Lane.CAMPAIGN, event(Lane.CAMPAIGN, traceparent="x")),
     (Lane.CAMPAIGN, event(type=OPTIN_TYPE) | {"data": JOIN}),
     (Lane.OTP, event(type=OPTIN_TYPE) | {"data": JOIN}),
+    (Lane.UPDATE, event(type=CONTROL_TYPE) | {"data": {"action": "pause", "subject": "flight/UA1"}}),
 )
 NOISE: Final = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "x", "a.b", "\u202e", "x" * 3000, "//a/b"]),
@@ -260,6 +265,11 @@ def joining(**changed: Any) -> dict[str, Any]:
     return event(type=OPTIN_TYPE) | {"data": data}
 
 
+def controlling(**target: Any) -> dict[str, Any]:
+    """A control event whose action is none."""
+    return event(type=CONTROL_TYPE) | {"data": {"action": "stop", **target}}
+
+
 STRANGER: Final = {"address": address(1), "locale": "English"}
 """A recipient with a language that is none, which plan looks at last."""
 
@@ -291,6 +301,8 @@ GOES_ON: Final[dict[str, tuple[dict[str, Any], list[str]]]] = {
         joining(members=[{"address": address(1)}, {"address": address(2), "evidence_ms": -1}]),
         ["/data/members/1/evidence_ms", "/data/evidence/method"],
     ),
+    "a control of two things": (controlling(request="x", subject="s"), ["/data/action", "/data"]),
+    "a control of a stranger's": (controlling(of={"source": "//b/c", "id": "1"}), ["/data/action", "/data/of/source"]),
     "neither joins nor leaves": (joining(op="add"), ["/data/op", "/data/evidence/method"]),
 }
 

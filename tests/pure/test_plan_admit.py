@@ -109,7 +109,6 @@ FORM: dict[str, tuple[dict[str, Any], Reason, str]] = {
         "seal it with the client",
     ),
     "another type": (event(type="fanfare.notification.v2"), Reason.UNKNOWN_TYPE, "fanfare.notification.v1"),
-    "a control event": (event(type="fanfare.control.v1"), Reason.NOT_SUPPORTED, "later release"),
     "an opt-in in the otp lane": (event(Lane.OTP, type="fanfare.optin.v1"), Reason.WRONG_LANE, "requests.campaign"),
     "an empty id": (event(id=""), Reason.INVALID_FIELD, "id must have"),
     "a NUL in source": (event(source=f"//{BUSINESS}/a\0b"), Reason.INVALID_FIELD, "source must have"),

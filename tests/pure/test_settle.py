@@ -16,7 +16,7 @@ from broker.settle.horizon import fold_from
 from broker.settle.policy import SettleEffects, SettlePolicy
 from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
 from schemas.names import Lane, text_of
-from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
+from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.planned import Origin, Rows, Terms, WorkItem
 from schemas.reasons import Reason, State
 from schemas.registry import Category, PriceCard
@@ -135,6 +135,8 @@ def feed(settle: Settle, *sections: object, at_ms: int = T0) -> None:
                 settle.outcome(journal, Outcome(decided=(section,)))
             case Answered():
                 settle.outcome(journal, Outcome(answered=(section,)))
+            case Held():
+                settle.outcome(journal, Outcome(held=(section,)))
             case _:
                 raise AssertionError(section)
 
@@ -356,6 +358,35 @@ def test_what_was_held_back_is_told_when_its_time_has_come() -> None:
     assert settle.due(T0 + 10).statuses == []
     assert only(settle.due(T0 + 1_000)).counts == {"accepted": 50, "pending": 50}
     assert settle.due(T0 + 9_000).statuses == []
+
+
+def test_a_pause_shows_what_waits_and_a_resume_that_it_goes_on() -> None:
+    """Handed off, held and ended add up to the members; each word has a higher number, and a late one changes nothing."""
+    settle = settle_of()
+    feed(settle, opened(None), Held(REQUEST, held=True, upto=3), members(10))
+    told = [only(settle.due(T0 + 1_000))]
+    feed(settle, sent([0, 1, 2, 3]), accepted([0, 1], {1: State.WAITING}))
+    told += [only(settle.due(T0 + 2_000))]
+    feed(settle, Held(REQUEST, held=False, upto=5), Held(REQUEST, held=True, upto=4))
+    told += [only(settle.due(T0 + 3_000))]
+    feed(settle, Held(REQUEST, held=False, upto=6), refused(range(4, 10), Reason.CANCELLED))
+    told += [only(settle.due(T0 + 4_000))]
+    assert [status.counts for status in told] == [
+        {"held": 10},
+        {"accepted": 1, "send": 2, "held": 7},
+        {"accepted": 1, "send": 2, "waiting": 1, "pending": 6},
+        {"accepted": 1, "send": 2, "waiting": 1, "cancelled": 6},
+    ]
+    seqs = [status.seq for status in told]
+    assert seqs == sorted(set(seqs))
+
+
+def test_a_pause_of_few_is_told_at_once_and_by_person() -> None:
+    """Also of a request of which nothing was decided yet."""
+    settle = settle_of()
+    feed(settle, opened(people(2)), Held(REQUEST, held=True, upto=0))
+    status = only(settle.due(T0 + 1))
+    assert (status.counts, words(status)) == ({"held": 2}, [("held", ""), ("held", "")])
 
 
 def test_an_empty_part_of_a_list_is_closed_at_once() -> None:

@@ -14,6 +14,7 @@ from schemas.outcome import (
     Answered,
     ClosedName,
     Decided,
+    Held,
     LimitsRestated,
     Members,
     Newest,
@@ -98,9 +99,12 @@ RECORDS: Final[dict[Kind, object]] = {
         members=(_MEMBERS,),
         decided=(Decided(_NAME, b"ranks", b"states", b"tries", b"\0\x01", 49, b"dues----", 41, 40, _AT_MS),),
         answered=(Answered(_NAME, b"ranks", _AT_MS, b"\0\0\0\1", b"\x20", b"\0\1\xfe\x92", b"due-----"),),
+        held=(Held(_NAME, held=True, upto=7),),
     ),
     Kind.OUTCOME_RESTATED: Restated(
-        open=(OpenItem(_OPENED, _MEMBERS, b"states", b"tries", b"dues----", b"\0\x01"),),
+        open=(
+            OpenItem(_OPENED, _MEMBERS, b"states", b"tries", b"dues----", b"\0\x01", Held(_NAME, held=True, upto=7)),
+        ),
         closed=(ClosedName(_OTHER, _AT_MS + 1),),
         newest=(Newest(b"factfact", 9, _AT_MS, _AT_MS + 2),),
     ),

@@ -7,8 +7,9 @@ from pyroaring import BitMap
 
 from broker.audience.consent import NEVER, Consent
 from broker.audience.members import Audience
+from broker.audit.control import cancelled, forbidden_between
 from broker.journal import Fold
-from schemas.outcome import Decided, Members, Outcome
+from schemas.outcome import Decided, Held, Members, Outcome
 from schemas.planned import Work, WorkItem
 from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import cells, of_u32s, ranks_of, values_of
@@ -45,6 +46,10 @@ class Book:
         """When hand-offs to one person were decided, by sender."""
         self.expired: list[tuple[bytes, int]] = []
         """Requests of which a rank was given up as expired, and when that was appended."""
+        self.held: dict[bytes, Held] = {}
+        """What the journal says of pauses so far."""
+        self.sent_while_held = 0
+        """Messages decided to be sent while the journal said that their request was held."""
         self.backwards = 0
         """Valid records that are said to be older than the one before."""
         self.wrong: list[str] = []
@@ -83,12 +88,17 @@ class Book:
             said = dict(zip(of_u32s(answered.except_ranks), answered.except_statuses, strict=True))
             for rank in ranks_of(answered.ranks):
                 self.history[answered.request, rank].append(said.get(rank, State.ACCEPTED))
+        for held in body.held:
+            if held.upto >= self.held.get(held.request, held).upto:
+                self.held[held.request] = held
 
     def _decided(self, decided: Decided, said_ms: int, at_ms: int) -> None:
         sender = self.items[decided.request].terms.sender
         for rank, status in zip(ranks_of(decided.ranks), values_of(decided.statuses), strict=True):
             self.history[decided.request, rank].append(status)
             if status == State.SEND:
+                held = self.held.get(decided.request)
+                self.sent_while_held += held is not None and held.held
                 self.sent[sender, self.people[decided.request][rank]].append(said_ms)
             if status == State.SEND or status in _UNASKED:
                 self._judge(decided, self.people[decided.request][rank], status)
@@ -127,6 +137,7 @@ def violations(world: DeliverWorld) -> list[str]:
         *_conservation(world.items, book),
         *_agreement(world, book),
         *_promises(world, book.lists),
+        *_control(world, book),
         *_limits(book),
         *book.wrong,
         *stale,
@@ -235,6 +246,23 @@ def _unasked(world: DeliverWorld, lists: Lists, one: Accepted, list_id: str) -> 
     verdict = consent.verdict(one.recipient, "airline", lane=world.policy.lane, list_id=list_id, returns=returns)
     if verdict is not None and not _restored(world, one.recipient, bound_ms, one.at_ms):
         yield f"handed off after {verdict.word} was acknowledged"
+
+
+def _control(world: DeliverWorld, book: Book) -> list[str]:
+    """Nothing leaves later than the bound after a pause or a cancel; nothing is cancelled that nobody cancelled."""
+    found = [f"{book.sent_while_held} decided while the journal said held"] if book.sent_while_held else []
+    bound_ms = STOP_BOUND_MS + world.policy.windows.frame_ms
+    words = {name: world.said.concerning(world.policy.lane, name, item.terms) for name, item in book.items.items()}
+    for one in world.gateway.log:
+        time_ms = book.items[one.request].terms.time_ms
+        behind_ms = max(-world.gateway.ahead_ms, 0)
+        known = forbidden_between(words[one.request], time_ms, one.at_ms - bound_ms - behind_ms, one.at_ms)
+        if known:
+            found.append(f"handed off after {known} was acknowledged")
+    for (request, rank), history in book.history.items():
+        if Reason.CANCELLED in history and not cancelled(words[request], book.items[request].terms.time_ms):
+            found.append(f"message {request.hex()[-4:]}/{rank} was cancelled by nobody")
+    return found
 
 
 def _restored(world: DeliverWorld, recipient: bytes, after_ms: int, until_ms: int) -> bool:

@@ -4,13 +4,14 @@ import contextlib
 import dataclasses
 import pickle
 from collections.abc import Generator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from pyroaring import BitMap
 
 from broker.audience.consent import Consent, Returns
 from broker.audience.members import Audience
+from broker.control.standing import Controls
 from broker.deliver.agenda import Turn
 from broker.deliver.decide import Facts
 from broker.deliver.draft import Draft
@@ -21,6 +22,7 @@ from broker.deliver.hearing import members_of
 from broker.deliver.item import Item
 from broker.deliver.limits import PairStamps
 from broker.deliver.state import ShardState
+from schemas.controls import ControlAction, ControlWord
 from schemas.facts import AudienceChange, Suppression
 from schemas.outcome import Outcome, Restated
 from schemas.wire.frames import FrameAnswer
@@ -199,10 +201,10 @@ class _ForgivingDraft(Draft):
 class _HastyDraft(Draft):
     __slots__ = ()
 
-    def freeze(self, item: Item) -> bool:
+    def freeze(self, item: Item, *, paused: bool) -> bool:
         honest = self.rules
         self.rules = honest._replace(facts=honest.facts._replace(audience_fresh_ms=1 << 62))
-        frozen = super().freeze(item)
+        frozen = super().freeze(item, paused=paused)
         self.rules = honest
         return frozen
 
@@ -292,6 +294,60 @@ class ForgetsOlderActs(Owner):
     audience_type = _LatestActOnly
 
 
+class StaleControls(Owner):
+    """The barrier: takes up words of control now and then, and believes that it knows them all."""
+
+    def poll_controls(self) -> None:
+        if self.world.rng.random() < 0.01:
+            super().poll_controls()
+
+
+class _AsksOnce(Engine):
+    """Asks words of control at the decision, not at the frame."""
+
+    def frame(self, now_ms: int, facts: Facts) -> Flight | None:
+        return super().frame(now_ms, facts._replace(controls=Controls()))
+
+
+class AsksControlsOnce(Owner):
+    """Section 3.1: what was decided before a pause leaves after it."""
+
+    engine_type = _AsksOnce
+
+
+class _AsksAgain(Engine):
+    def _set_apart(self, *_: Any) -> None:
+        pass
+
+    def frame(self, now_ms: int, facts: Facts) -> Flight | None:
+        again = self._handoffs.ahead and self._handoffs._queue[0].maybe_sent
+        return super().frame(now_ms, facts._replace(controls=Controls()) if again else facts)
+
+
+class AsksAgainThoughHeld(Owner):
+    """Section 3.1: asks the gateway again about what is held, and the gateway takes it for the first time."""
+
+    engine_type = _AsksAgain
+
+
+class _Revivable(Controls):
+    __slots__ = ()
+
+    def apply(self, word: ControlWord, offset: int) -> None:
+        super().apply(word, offset)
+        if word.action == ControlAction.RESUME:
+            for register in self._registers.values():
+                register.cancelled_ms = -1
+
+
+class ResumesTheCancelled(Owner):
+    """Section 3.1: a resume brings back what was cancelled."""
+
+    def __init__(self, world: DeliverWorld, runner: Runner, number: int) -> None:
+        super().__init__(world, runner, number)
+        self.controls = _Revivable()
+
+
 class TakesLostForAccepted(Owner):
     """Rule 10: a lost answer counts as accepted."""
 
@@ -320,5 +376,9 @@ MUTANTS: Final[Mapping[str, type[Owner]]] = {
     "section 1.7: an import takes a STOP back": ImportsTakeStopsBack,
     "section 1.7: nothing takes a STOP back": StopsAreForEver,
     "section 1.7: an act is forgotten after an import": ForgetsOlderActs,
+    "control barrier: a stale tail is believed fresh": StaleControls,
+    "control: asked at the decision only": AsksControlsOnce,
+    "control: what may be out is asked about though held": AsksAgainThoughHeld,
+    "control: a resume revives what was cancelled": ResumesTheCancelled,
     "rule 10: a lost answer is taken for accepted": TakesLostForAccepted,
 }

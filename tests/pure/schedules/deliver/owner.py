@@ -6,10 +6,12 @@ from typing import Final
 
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
+from broker.control.standing import Controls
 from broker.deliver.decide import Facts
 from broker.deliver.engine import Append, Engine
 from broker.deliver.frame import Flight
 from broker.deliver.state import Body, ShardState, body_of_outcome
+from schemas.controls import ControlWord
 from schemas.facts import AudienceChange, Suppressions
 from schemas.planned import Origin, Work
 from schemas.wire.frames import FrameAnswer
@@ -51,6 +53,7 @@ class Owner(JournalOwner):
         self.world = world
         self.consent, self.audience = Consent(), self.audience_type()
         self.suppressed_upto = -1
+        self.controls, self.controls_read = Controls(), 0
         self.fresh_ms = 0
         self.state = ShardState(world.policy, self.audience)
         self.inputs: dict[Origin, int] = {}
@@ -73,12 +76,21 @@ class Owner(JournalOwner):
             self.suppressed_upto = offset
         for offset, _, record in world.audience.read(self.audience.upto + 1, world.audience.end):
             self.audience.apply(change_in(record), offset)
+        self.poll_controls()
         self.fresh_ms = world.now
+
+    def poll_controls(self) -> None:
+        """Every word of control up to now is applied."""
+        for offset, _, record in self.world.controls.read(self.controls_read, self.world.controls.end):
+            self.controls.apply(body_of(record, ControlWord), offset)
+            self.controls_read = offset + 1
 
     def facts(self) -> Facts:
         """As the tails have them."""
         fresh_ms = self.fresh_ms
-        return Facts(self.consent, self.audience, self.suppressed_upto, fresh_ms, fresh_ms, registered_rate)
+        return Facts(
+            self.consent, self.audience, self.suppressed_upto, fresh_ms, fresh_ms, registered_rate, self.controls
+        )
 
     def tail(self) -> Steps:
         """The tail task: polls whenever it is its turn."""

@@ -22,7 +22,7 @@ CALM_MS = 8_000
 _ALLOWED = frozenset(
     {
         State.SEND, State.WAITING, State.ACCEPTED, State.IN_DOUBT, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL,
-        Reason.BLOCKED, Reason.SUPERSEDED, Reason.EXPIRED, Reason.CRASHED_WORKER,
+        Reason.BLOCKED, Reason.SUPERSEDED, Reason.EXPIRED, Reason.CRASHED_WORKER, Reason.CANCELLED,
     }
 )  # fmt: skip
 """What deliver may say by itself; everything else the gateway must have said."""

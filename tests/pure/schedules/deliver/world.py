@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from broker.audit.control import ControlLog
 from broker.deliver.policy import DeliverPolicy, PairLimit
+from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.facts import Scope, Suppression, Suppressions
-from schemas.names import Lane
+from schemas.names import Lane, text_of
 from schemas.planned import Work, WorkItem
 from schemas.topics import WINDOWS
 from schemas.wire.header import Header, Kind, pack
@@ -30,10 +32,12 @@ SHARDS = 16
 """A slot of 6 messages every 160 ms for this shard: more than one append decides, and seldom enough to be missed."""
 SKEWS_MS = (0, 0, 0, 0, 900, -900)
 LISTS = ("A", "B")
+SUBJECTS = ("flight/1", "flight/2")
 FACTS = ("gate", "belt", "*")
 PEOPLE = range(1000, 1010)
 _SCOPES = (Scope.MARKETING, Scope.MARKETING, Scope.LIST, Scope.LIST, Scope.ALL, Scope.BLOCK)
 
+_WORD = Header(Kind.CONTROL, Lane.UPDATE, 0, 0, 0)
 _STOP = Header(Kind.SUPPRESSION, Lane.UPDATE, 0, 0, 0)
 
 
@@ -52,7 +56,9 @@ class DeliverWorld(World):
     def __init__(self, rng: random.Random) -> None:
         super().__init__(rng)
         self.journal, self.work = Log(), Log()
-        self.suppressions, self.audience = Log(), Log()
+        self.suppressions, self.audience, self.controls = Log(), Log(), Log()
+        self.said = ControlLog()
+        """The words of control as the auditor folds them."""
         self.committed = 0
         self.gateway = Gateway(self.rng)
         self.people = [name(number) for number in PEOPLE]
@@ -78,7 +84,7 @@ class DeliverWorld(World):
     def weather(self) -> None:
         self.now += (1, 2, 5, 20)[int(self.rng.random() * 4)]
         roll = self.rng.random()
-        if roll >= 0.085:
+        if roll >= 0.115:
             return
         if roll < 0.03:
             self.stop()
@@ -89,12 +95,19 @@ class DeliverWorld(World):
         elif roll < 0.08:
             if self.late:
                 self.land()
-        else:
+        elif roll < 0.085:
             trim(self.journal)
+        else:
+            self.control()
 
     def calm(self) -> None:
         self.gateway.trouble = 0.0
         self.calm_ms = self.now
+        self.say(ControlAction.RESUME, ControlScope.SENDER, "airline/main", ahead_ms=1)
+        for subject in SUBJECTS:
+            self.say(ControlAction.RESUME, ControlScope.SUBJECT, subject, ahead_ms=1)
+        for item in self.items:
+            self.say(ControlAction.RESUME, ControlScope.REQUEST, text_of(item.request), ahead_ms=1)
 
     def churn(self, list_id: str, *, join: bool) -> None:
         """People join or leave a list."""
@@ -128,6 +141,27 @@ class DeliverWorld(World):
     def _say(self, entry: Suppression) -> None:
         self.suppressions.append(self.now, pack(_STOP, Suppressions((entry,))))
         self.stops.append((self.now, entry))
+
+    def control(self) -> None:
+        """The business pauses, resumes or cancels a request or a subject; operators stop its number, seldom for long."""
+        roll = self.rng.random()
+        if roll < 0.2:
+            action = self.rng.choice((ControlAction.PAUSE, *(ControlAction.RESUME,) * 3))
+            self.say(action, ControlScope.SENDER, "airline/main")
+            return
+        action = self.rng.choice((ControlAction.PAUSE, ControlAction.PAUSE, ControlAction.RESUME, ControlAction.CANCEL))
+        if roll < 0.4:
+            self.say(action, ControlScope.SUBJECT, self.rng.choice(SUBJECTS))
+        elif self.items:
+            self.say(action, ControlScope.REQUEST, text_of(self.rng.choice(self.items[-6:]).request))
+
+    def say(self, action: ControlAction, scope: ControlScope, target: str, ahead_ms: int = 0) -> None:
+        """A word of control is acknowledged now; some were said a while ago, and one that is ``ahead_ms`` is the last."""
+        business = "" if scope is ControlScope.SENDER else "airline"
+        said_ms = self.now + (ahead_ms or -self.rng.choice((0, 0, 0, 300)))
+        word = ControlWord(scope, business, target, action, said_ms, self.now)
+        self.controls.append(self.now, pack(_WORD, word))
+        self.said.add(self.policy.lane, self.now, word)
 
     # -- what is asked of the shard
 
@@ -165,7 +199,7 @@ class DeliverWorld(World):
         terms = self._times()
         if self.rng.random() < 0.5:
             terms |= {
-                "entity": self.rng.choice(("flight/1", "flight/2")),
+                "entity": self.rng.choice(SUBJECTS),
                 "facet": self.rng.choice(FACTS),
                 "version": max(0, number + self.rng.choice((0, 0, -3))),
             }

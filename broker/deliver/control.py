@@ -1,0 +1,120 @@
+"""What a shard owes to words of control: it sets apart what may not leave, and says in its journal what it holds.
+
+The topic ``controls`` is the truth, asked at every decision and every frame; the journal only tells settle what stands, so that
+counts are exact (``Held``). A pause is said when it binds and a resume before it is used: between the two nothing of the request
+is decided to be sent.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from broker.control.standing import Controls, Standing
+from broker.deliver.decide import Rules, whole_refusal
+from broker.deliver.frame import Flight, Part
+from broker.deliver.item import Item
+from broker.deliver.state import ShardState
+from schemas.outcome import Held
+
+HELD_BY_CONTROL: Final = "\0control"
+"""What held items and chunks wait for; no sender or business is called so."""
+_MOST: Final = 4_096
+"""Said in one append: about 30 bytes each."""
+_NEVER: Final = -2
+
+
+def paused(item: Item, controls: Controls) -> bool:
+    """Returns whether nothing of an item may be decided to be sent: it is held, or the journal says so still."""
+    said = item.held is not None and item.held.held
+    return said or controls.ruling(item.request, item.terms).standing is Standing.HELD
+
+
+def set_apart(flight: Flight, state: ShardState, rules: Rules, now_ms: int) -> Iterator[tuple[Flight, int]]:
+    """Takes out of ``flight`` what is held and may be out already: it waits as it is, each part with when it expires.
+
+    It is not asked about again while it is held: the gateway might take for the first time what an earlier try lost.
+    """
+    if not flight.maybe_sent:
+        return
+    kept: list[Part] = []
+    for part in flight.parts:
+        item = state.items[part.request]
+        if whole_refusal(item, rules, now_ms) is None and paused(item, rules.facts.controls):
+            apart = Flight([part], maybe_sent=True, tries=flight.tries, decided_ms=flight.decided_ms)
+            yield apart, item.terms.expires_ms
+        else:
+            kept.append(part)
+    flight.parts = kept
+
+
+class ControlWatch:
+    """Notices words of control, and knows what the journal does not say of them yet. Made anew for each ownership."""
+
+    __slots__ = ("_binding", "_due", "_opened", "_upto")
+
+    def __init__(self) -> None:
+        self._upto = _NEVER
+        self._opened: list[bytes] = []
+        self._due: dict[bytes, None] = {}
+        self._binding: dict[bytes, int] = {}
+        """Requests that a new word holds or ends, and its offset, until nothing of them is in the air."""
+
+    def opened(self, requests: Iterable[bytes]) -> None:
+        """Look at these requests as well: they were opened just now."""
+        self._opened += requests
+
+    def look(self, state: ShardState, controls: Controls) -> list[Item] | None:
+        """Returns the items that were cancelled since the last look; None if no word has come and nothing was opened."""
+        names, self._opened = self._opened, []
+        before, news = self._upto, controls.upto != self._upto
+        if not news and not names:
+            return None
+        self._upto = controls.upto
+        items = list(state.items.values()) if news else [item for name in names if (item := state.items.get(name))]
+        return [item for item in items if self._looked_at(item, controls, before)]
+
+    def _looked_at(self, item: Item, controls: Controls, before: int) -> bool:
+        ruling, unsaid = controls.ruling(item.request, item.terms), _unsaid(item, controls)
+        cancelled = ruling.standing is Standing.CANCELLED and not item.cancelled
+        item.cancelled = item.cancelled or cancelled
+        if unsaid is not None:
+            self._due[item.request] = None
+        if before > _NEVER and ruling.upto > before and (cancelled or (unsaid is not None and unsaid.held)):
+            self._binding[item.request] = ruling.upto
+        return cancelled
+
+    def bound(self, in_air: Flight | None) -> list[int]:
+        """Returns the offset of a word for each request that it has stopped here: nothing more of it leaves. Each once."""
+        if not self._binding:
+            return []
+        flying = set() if in_air is None else {part.request for part in in_air.parts}
+        still = {request: upto for request, upto in self._binding.items() if request in flying}
+        stopped = [upto for request, upto in self._binding.items() if request not in flying]
+        self._binding = still
+        return stopped
+
+    def due(self, state: ShardState, controls: Controls) -> tuple[Held, ...]:
+        """Returns what to say with the next append, whatever else it holds."""
+        said: list[Held] = []
+        for request in list(self._due)[:_MOST]:
+            item = state.items.get(request)
+            section = None if item is None else _unsaid(item, controls)
+            if section is None:
+                del self._due[request]
+            else:
+                said.append(section)
+        return tuple(said)
+
+    @property
+    def pending(self) -> bool:
+        """Returns whether there is something to say."""
+        return bool(self._due)
+
+
+def _unsaid(item: Item, controls: Controls) -> Held | None:
+    """Returns what the journal has to say about an item; None if it says it already, or if the item ends by a cancel."""
+    ruling = controls.ruling(item.request, item.terms)
+    said = item.held is not None and item.held.held
+    held = ruling.standing is Standing.HELD
+    if ruling.standing is Standing.CANCELLED or held == said:
+        return None
+    return Held(item.request, held, ruling.upto)

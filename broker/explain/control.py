@@ -1,0 +1,25 @@
+"""Words of control in a story: who paused, resumed or cancelled the request, or something that it belongs to."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from broker.control.standing import places
+from broker.explain.line import Line
+from schemas.controls import ControlAction, ControlScope, ControlWord
+from schemas.names import Lane
+from schemas.planned import Terms
+from schemas.wire.header import Header
+
+_DONE: Final = {ControlAction.PAUSE: "paused", ControlAction.RESUME: "resumed", ControlAction.CANCEL: "cancelled"}
+
+
+def control_lines(
+    request: bytes, lane: Lane, terms: Terms, said: tuple[Header, ControlWord], place: str
+) -> Iterator[Line]:
+    """What a record of ``controls`` says about the request."""
+    header, word = said
+    scope = ControlScope(word.scope)
+    if header.lane is not lane or (scope, word.business, word.target) not in places(request, terms):
+        return
+    what = scope.word if scope in {ControlScope.REQUEST, ControlScope.LANE} else f"{scope.word} {word.target}"
+    yield Line(word.received_ms, "control", f"the {what} is {_DONE[ControlAction(word.action)]}, by {word.by}", place)

@@ -1,0 +1,299 @@
+"""`fanfare campaign ls|show|pause|resume|cancel`: what a business does about requests that it has published."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+import typer
+
+from schemas.names import Lane, business_of, request_name, text_of
+from schemas.request import Control, EventName
+from schemas.status import Status
+from schemas.topics import DAY_MS
+from schemas.wire.instants import text_of as instant
+from streams import clock
+from streams.client import Client, Head, control
+from streams.client.numbers import Numbers, numbers_of
+from streams.client.progress import CLOSED, REFUSED
+from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
+from streams.control.requests import STABLE_S, Accepted, accepted, statuses_of, watched
+from streams.kafka.readiness import describe
+from streams.settings import load
+
+_ANSWER_S: Final = 10
+_SYSTEM: Final = "fanfare-campaign"
+"""The system in the ``source`` of the control events that this command publishes."""
+_NAME_CHARS: Final = 26
+_DONE: Final = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
+_NOT_QUIET: Final = 3
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="List, show, pause, resume or cancel what a business has published, with exact numbers.",
+)
+
+SourceArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TARGET",
+        help="A request, by its 26 letters; or the source of its event, with ID after it.",
+        show_default=False,
+    ),
+]
+IdArgument = Annotated[str | None, typer.Argument(metavar="ID", help="The event's id.", show_default=False)]
+SubjectOption = Annotated[
+    str | None,
+    typer.Option(metavar="SUBJECT", help="Instead: every request of --business about it.", show_default=False),
+]
+BusinessOption = Annotated[
+    str | None, typer.Option(metavar="BUSINESS", help="Whose; needed with --subject.", show_default=False)
+]
+LaneOption = Annotated[str, typer.Option(metavar="LANE", help="otp, update or campaign.")]
+DaysOption = Annotated[float, typer.Option(min=0, metavar="N", help="How far back to look; 0: as far as the logs go.")]
+OutputOption = Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text, or json: one object a line.")]
+WaitOption = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="How long to wait until the numbers stand still.")
+]
+
+
+class Asked(NamedTuple):
+    """What was asked for. Either ``name`` (or ``source`` and ``id``) or ``subject`` with ``business``."""
+
+    lane: Lane
+    name: str = ""
+    subject: str = ""
+    business: str = ""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One request as it is printed."""
+
+    request: str
+    lane: str
+    business: str
+    source: str
+    id: str
+    subject: str
+    list: str
+    state: str
+    expires: str
+    numbers: Numbers
+
+    @classmethod
+    def of(cls, known: Accepted, status: Status | None) -> "Row":
+        """The row of an accepted request; ``status`` is None if nothing was said about it."""
+        numbers = numbers_of({} if status is None else status.counts)
+        state = "accepted" if status is None else "paused" if numbers.held else status.state
+        return cls(
+            request=known.request,
+            lane=known.lane.word,
+            business=known.business,
+            source=known.source,
+            id=known.id,
+            subject=known.subject,
+            list=known.list,
+            state=state,
+            expires=instant(known.expires_ms),
+            numbers=numbers,
+        )
+
+
+@app.command("ls")
+def ls_command(
+    *,
+    business: Annotated[
+        str | None, typer.Option(metavar="BUSINESS", help="Only this one's.", show_default=False)
+    ] = None,
+    lane: LaneOption = "campaign",
+    days: DaysOption = 7,
+    every: Annotated[bool, typer.Option("--all", help="Those that are closed, too.")] = False,
+    output: OutputOption = "text",
+    bootstrap: BootstrapOption = None,
+) -> None:
+    """List the requests of a lane that are not closed, oldest first: how many messages are handed off, held, cancelled."""
+    chosen = _lane("ls", lane)
+    _form("ls", output)
+    for row in run("campaign ls", _listed(load(bootstrap=bootstrap).bootstrap, chosen, business, _since_ms(days))):
+        if every or row.state != CLOSED:
+            _print(row, output)
+
+
+@app.command("show")
+def show_command(
+    *,
+    source: SourceArgument = None,
+    event_id: IdArgument = None,
+    subject: SubjectOption = None,
+    business: BusinessOption = None,
+    lane: LaneOption = "campaign",
+    days: DaysOption = 7,
+    output: OutputOption = "text",
+    bootstrap: BootstrapOption = None,
+) -> None:
+    """Show how many messages of a request, or of all requests about a subject, are handed off, held, cancelled."""
+    asked = _asked("show", _lane("show", lane), (source, event_id, subject, business))
+    _form("show", output)
+    targets, statuses = run("campaign show", _shown(load(bootstrap=bootstrap).bootstrap, asked, _since_ms(days)))
+    for target in targets:
+        _print(Row.of(target, statuses.get(target.request)), output)
+
+
+def _acting(action: str, sentence: str) -> None:
+    """Makes the command of one action: they differ in their names and in what is waited for."""
+
+    def command(
+        *,
+        source: SourceArgument = None,
+        event_id: IdArgument = None,
+        subject: SubjectOption = None,
+        business: BusinessOption = None,
+        lane: LaneOption = "campaign",
+        days: DaysOption = 7,
+        wait: WaitOption = 15,
+        output: OutputOption = "text",
+        bootstrap: BootstrapOption = None,
+    ) -> None:
+        asked = _asked(action, _lane(action, lane), (source, event_id, subject, business))
+        _form(action, output)
+        address = load(bootstrap=bootstrap).bootstrap
+        raise typer.Exit(run(f"campaign {action}", _act(address, asked, action, (_since_ms(days), wait, output))))
+
+    command.__doc__ = sentence
+    app.command(action)(command)
+
+
+_acting(
+    "pause",
+    "Pause: hand off nothing more, 1.1 s after Fanfare has answered at the latest; what is held waits until it expires.\n\n"
+    "Exit status: 0 done, 1 refused, 3 the numbers still moved after --wait.",
+)
+_acting(
+    "resume",
+    "Resume: go on with what is held, at the pace of its number.\n\nExit status: 0 done, 1 refused, 3 still held after --wait.",
+)
+_acting(
+    "cancel",
+    "Cancel: end for good what is not handed off, 1.1 s after Fanfare has answered at the latest.\n\n"
+    "Exit status: 0 done, 1 refused, 3 the numbers still moved after --wait.",
+)
+
+
+async def _listed(address: str, lane: Lane, business: str | None, since_ms: int) -> list[Row]:
+    await describe(address, deadline_s=_ANSWER_S)
+    known = [each for each in (await accepted(address, lane, since_ms=since_ms)).values() if _visible(each, business)]
+    statuses: dict[str, Status] = {}
+    for owner in sorted({each.business for each in known}):
+        statuses |= await statuses_of(address, owner, since_ms=since_ms)
+    return [Row.of(each, statuses.get(each.request)) for each in known]
+
+
+def _visible(known: Accepted, business: str | None) -> bool:
+    """Whether a request is one of ``business``, or of anybody but Fanfare itself, whose heartbeats nobody controls."""
+    return known.business == business if business is not None else not known.business.startswith("fanfare-")
+
+
+async def _shown(address: str, asked: Asked, since_ms: int) -> tuple[list[Accepted], Mapping[str, Status]]:
+    targets = await _targets(address, asked, since_ms)
+    owner = targets[0].business if targets else asked.business
+    return targets, await statuses_of(address, owner, since_ms=since_ms)
+
+
+async def _targets(address: str, asked: Asked, since_ms: int) -> list[Accepted]:
+    await describe(address, deadline_s=_ANSWER_S)
+    known = await accepted(address, asked.lane, since_ms=since_ms)
+    if asked.subject:
+        return [each for each in known.values() if (each.business, each.subject) == (asked.business, asked.subject)]
+    if asked.name not in known:
+        refuse(
+            "campaign", f"no request {asked.name} was accepted in lane {asked.lane.word}; --lane, --days look elsewhere"
+        )
+    return [known[asked.name]]
+
+
+async def _act(address: str, asked: Asked, action: str, how: tuple[int, float, str]) -> int:
+    since_ms, wait_s, output = how
+    targets = await _targets(address, asked, since_ms)
+    business = targets[0].business if targets else asked.business
+    content = (
+        Control(action, subject=asked.subject)
+        if asked.subject
+        else Control(action, of=EventName(targets[0].source, targets[0].id))
+    )
+    async with Client(address) as client:
+        event = control(Head(source=f"//{business}/{_SYSTEM}", id=str(uuid.uuid4())), content)
+        answer = await client.wait(await client.publish(asked.lane, event), until="answered")
+    if answer.state == REFUSED:
+        say(f"fanfare campaign {action}: {answer.reason}: {answer.detail}")
+        return 1
+    say(f"{action} is in force since {instant(answer.at_ms)}")
+    stable_s = 0.0 if action == "resume" else STABLE_S
+    statuses = await watched(
+        address, targets, lambda newest: _stands(action, newest), stable_s=stable_s, timeout_s=wait_s
+    )
+    for target in targets:
+        row = Row.of(target, statuses.get(target.request))
+        _print(msgspec.structs.replace(row, state=_DONE[action]) if row.state != CLOSED else row, output)
+    if not targets:
+        say(f"no request about {asked.subject} yet: it holds for those to come")
+    return 0 if _stands(action, statuses) or not targets else _NOT_QUIET
+
+
+def _stands(action: str, statuses: Mapping[str, Status]) -> bool:
+    """Whether the numbers say what was asked for: nothing under way when paused or cancelled, nothing held otherwise."""
+    numbers = [numbers_of(status.counts) for status in statuses.values()]
+    if action == "resume":
+        return not any(each.held for each in numbers)
+    return all(each.quiet and (action == "pause" or not each.held) for each in numbers)
+
+
+def _asked(action: str, lane: Lane, given: tuple[str | None, str | None, str | None, str | None]) -> Asked:
+    source, event_id, subject, business = given
+    if subject is not None:
+        if source is not None or business is None:
+            refuse(f"campaign {action}", "--subject goes with --business, and without TARGET")
+        return Asked(lane, subject=subject, business=business)
+    if source is None:
+        refuse(f"campaign {action}", "which request? Its 26 letters, or SOURCE and ID; or --subject with --business")
+    if event_id is None:
+        if len(source) != _NAME_CHARS:
+            refuse(f"campaign {action}", f"{source} is no request of 26 letters; an event's ID follows its SOURCE")
+        return Asked(lane, name=source.lower())
+    try:
+        owner = business_of(source)
+    except ValueError as error:
+        refuse(f"campaign {action}", str(error))
+    return Asked(lane, name=text_of(request_name(lane, source, event_id)), business=owner)
+
+
+def _lane(action: str, word: str) -> Lane:
+    try:
+        return Lane.of(word)
+    except KeyError:
+        refuse(f"campaign {action}", no_lane(word))
+
+
+def _form(action: str, output: str) -> None:
+    if output not in {"text", "json"}:
+        refuse(f"campaign {action}", f"there is no form {output!r}; there are: text, json")
+
+
+def _since_ms(days: float) -> int:
+    return clock.now_ms() - int(days * DAY_MS) if days else 0
+
+
+def _print(row: Row, output: str) -> None:
+    if output == "json":
+        print(msgspec.json.encode(row).decode())
+        return
+    about = f" about {row.subject}" if row.subject else ""
+    to = f" to {row.list}" if row.list else ""
+    numbers = row.numbers
+    print(f"{row.state:<10} {row.id} of {row.source}{about}{to}, until {row.expires}  [{row.request}]")
+    parts = msgspec.structs.asdict(numbers)
+    people = parts.pop("people")
+    said = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in parts.items())
+    print(f"           {said}; {people:,} in all")

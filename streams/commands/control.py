@@ -1,0 +1,142 @@
+"""`fanfare control ls|pause|resume`: the operators' switch for a business, a sender, a template or a lane."""
+
+import getpass
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+from schemas.controls import ControlAction, ControlScope, ControlWord
+from schemas.names import Lane
+from schemas.topics import WINDOWS
+from schemas.wire.instants import text_of as instant
+from streams import clock
+from streams.commands.console import BootstrapOption, no_lane, refuse, run
+from streams.control.words import Target, later_than, newest
+from streams.control.words import say as write
+from streams.kafka.readiness import describe
+from streams.registered import read_registry
+from streams.settings import load
+
+_ANSWER_S: Final = 10
+_FRESH_MS: Final = 100
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="The kill switch: hold all hand-offs of a business, a sender, a template or a lane, and let them go on.",
+)
+
+BusinessOption = Annotated[str | None, typer.Option(metavar="ID", help="All of one business.", show_default=False)]
+SenderOption = Annotated[
+    str | None, typer.Option(metavar="ID", help="All from one sender: <business>/<name>.", show_default=False)
+]
+TemplateOption = Annotated[
+    str | None, typer.Option(metavar="ID", help="All with one template, whoever sends it.", show_default=False)
+]
+LaneOption = Annotated[
+    str | None,
+    typer.Option(metavar="LANE", help="Alone: all of the lane. Otherwise: in this lane only.", show_default=False),
+]
+
+
+@app.command("ls")
+def ls_command(*, bootstrap: BootstrapOption = None) -> None:
+    """List what is paused, by operators and by businesses: lane, scope, target, since when, and which event said so."""
+    for (lane, scope, business, target), word in sorted(run("control ls", _newest(bootstrap)).items()):
+        if word.action == ControlAction.PAUSE:
+            whose = f" of {business}" if business else ""
+            kind = ControlScope(scope).word
+            print(f"{lane.word:<8} {kind:<8} {target}{whose}  since {instant(word.evidence_ms)}  by {word.by}")
+
+
+@app.command("pause")
+def pause_command(
+    *,
+    business: BusinessOption = None,
+    sender: SenderOption = None,
+    template: TemplateOption = None,
+    lane: LaneOption = None,
+    bootstrap: BootstrapOption = None,
+) -> None:
+    """Hold all hand-offs of one business, sender, template or lane. What is held waits until it expires; `resume` lets it go."""
+    _switch(ControlAction.PAUSE, (business, sender, template, lane), bootstrap)
+
+
+@app.command("resume")
+def resume_command(
+    *,
+    business: BusinessOption = None,
+    sender: SenderOption = None,
+    template: TemplateOption = None,
+    lane: LaneOption = None,
+    bootstrap: BootstrapOption = None,
+) -> None:
+    """Let go on what `pause` with the same target holds. What businesses have paused themselves stays held."""
+    _switch(ControlAction.RESUME, (business, sender, template, lane), bootstrap)
+
+
+Given = tuple[str | None, str | None, str | None, str | None]
+"""Business, sender, template, lane."""
+
+
+def _switch(action: ControlAction, given: Given, bootstrap: str | None) -> None:
+    scope, target = _target(action, given)
+    word = given[-1]
+    try:
+        lanes = list(Lane) if word is None else [Lane.of(word)]
+    except KeyError:
+        _refuse(action, no_lane(word))
+    said_ms = run(f"control {action.word}", _say(load(bootstrap=bootstrap).bootstrap, lanes, (scope, target), action))
+    bound_s = (_FRESH_MS + max(WINDOWS[lane].frame_ms for lane in lanes)) / 1000
+    effect = f"nothing is handed off later than {bound_s:g} s after" if action is ControlAction.PAUSE else "from"
+    where = ", ".join(lane.word for lane in lanes)
+    print(f"{action.word} {scope.word} {target or word} in {where}: {effect} {instant(said_ms)}")
+
+
+def _target(action: ControlAction, given: Given) -> tuple[ControlScope, str]:
+    """The one target that was given."""
+    *ids, word = given
+    scopes = (ControlScope.BUSINESS, ControlScope.SENDER, ControlScope.TEMPLATE)
+    chosen = [(scope, target) for scope, target in zip(scopes, ids, strict=True) if target is not None]
+    if len(chosen) > 1 or (not chosen and word is None):
+        _refuse(action, "say exactly one of --business, --sender, --template; or --lane alone")
+    return chosen[0] if chosen else (ControlScope.LANE, "")
+
+
+async def _say(address: str, lanes: list[Lane], target: tuple[ControlScope, str], action: ControlAction) -> int:
+    await describe(address, deadline_s=_ANSWER_S)
+    await _demand_known(address, *target, action)
+    standing = await newest(address)
+    now_ms = clock.now_ms()
+    words: list[tuple[Lane, ControlWord]] = []
+    for lane in lanes:
+        held = standing.get((lane, target[0], "", target[1]))
+        at_ms = later_than([] if held is None else [held], now_ms)
+        words.append(
+            (lane, ControlWord(target[0], "", target[1], action, at_ms, now_ms, f"operator {getpass.getuser()}"))
+        )
+    return await write(address, words)
+
+
+async def _demand_known(address: str, scope: ControlScope, target: str, action: ControlAction) -> None:
+    """A switch that is thrown for nobody looks like one that works."""
+    registry = await read_registry(address)
+    known = {
+        ControlScope.BUSINESS: set(registry.businesses),
+        ControlScope.SENDER: set(registry.senders),
+        ControlScope.TEMPLATE: {template for _, template in registry.templates},
+    }.get(scope)
+    if known is not None and target not in known:
+        _refuse(action, f"no {scope.word} {target!r} is registered; `fanfare registry show {scope.word}` lists them")
+
+
+async def _newest(bootstrap: str | None) -> dict[Target, ControlWord]:
+    address = load(bootstrap=bootstrap).bootstrap
+    await describe(address, deadline_s=_ANSWER_S)
+    return await newest(address)
+
+
+def _refuse(action: ControlAction, sentence: str) -> NoReturn:
+    refuse(f"control {action.word}", sentence)

@@ -1,0 +1,152 @@
+"""A running campaign is paused, resumed and cancelled on a real Kafka: nothing leaves later, and the numbers are exact."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from schemas.names import Lane
+from schemas.request import Evidence, Member, Notification, Optin
+from schemas.topics import WINDOWS
+from schemas.wire.frames import GatewayEvent
+from streams import clock
+from streams.auditing import audit_system
+from streams.client import Client, Head, Published, notification, optin, to_list
+from streams.local.stack import Stack, StackPlan, running
+from streams.scraping import processes, scrape_all
+from streams.settings import child_environment
+from streams.simulator.devices import Profile
+from streams.simulator.eventlog import FILE_NAME, read
+from streams.simulator.program import log_folder
+from streams.sources.people import person
+from tests.kafka.registered import silent
+
+BUSINESS: Final = "shop-parcelo"
+SOURCE: Final = f"//{BUSINESS}/crm"
+PEOPLE: Final = 15_000
+"""Fifteen seconds at the sender's 1,000 a second."""
+PER_EVENT: Final = 3_000
+BOUND_MS: Final = 100 + WINDOWS[Lane.CAMPAIGN].frame_ms
+DEADLINE_S: Final = 120
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    """A deployment with every limit on, whose people have their phones with them."""
+    profile = tmp_path / "profile.json"
+    profile.write_bytes(msgspec.json.encode(Profile(*(0,) * 12)))
+    plan = StackPlan(data=tmp_path / "data", free_ports=True, gateway_options=("--profile", str(profile)))
+    async with running(plan, say=silent) as stack:
+        yield stack
+
+
+async def campaign(stack: Stack, *arguments: str) -> dict[str, Any]:
+    """What `fanfare campaign` prints as JSON."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "streams.cli", "campaign", *arguments, "-o", "json", "--bootstrap", stack.bootstrap),
+        env=child_environment(),
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    said, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    (line,) = said.splitlines()
+    return msgspec.json.decode(line, type=dict[str, Any])
+
+
+def taken(stack: Stack, sent: Published) -> list[tuple[int, int]]:
+    """When the gateway took messages of a request, and how many."""
+    events = read(log_folder(stack.settings.data_dir, Lane.CAMPAIGN) / FILE_NAME, GatewayEvent)
+    return [
+        (event.at_ms, sum(count for _, count in event.ranks))
+        for event in events
+        if event.event == "accepted" and event.request == sent.request
+    ]
+
+
+def count(stack: Stack, sent: Published) -> int:
+    """How many messages of a request the gateway has taken."""
+    return sum(many for _, many in taken(stack, sent))
+
+
+async def until_taken(stack: Stack, sent: Published, least: int) -> None:
+    """Wait until the gateway has taken so many."""
+    while count(stack, sent) < least:
+        await asyncio.sleep(0.05)
+
+
+async def offer(client: Client, number: int) -> Published:
+    """An offer to everybody."""
+    content = Notification("offer", to_list("offers"), params={"offer": "miles", "until": "Sunday"})
+    event = notification(Head(source=SOURCE, id=f"offer-{number}", lifetime_ms=3_600_000), content)
+    return await client.publish(Lane.CAMPAIGN, event)
+
+
+async def test_a_campaign_is_held_goes_on_and_ends(stack: Stack) -> None:
+    """Paused while it runs, held through a kill -9, resumed, cancelled; the gateway's log says what the numbers say."""
+    async with Client(stack.bootstrap) as client, asyncio.timeout(DEADLINE_S):
+        proof = Evidence(method="web form", wording="Send me offers", source="test")
+        for first in range(0, PEOPLE, PER_EVENT):
+            people = (person(7, number) for number in range(first, first + PER_EVENT))
+            members = tuple(Member(one.address, one.locale) for one in people)
+            joining = optin(Head(source=SOURCE, id=f"join-{first}"), Optin("offers", "join", members, proof))
+            await client.wait(await client.publish(Lane.CAMPAIGN, joining), until="answered")
+        sent = await offer(client, 1)
+        await until_taken(stack, sent, 1_000)
+
+        paused = await campaign(stack, "pause", sent.request)
+        told_ms = clock.now_ms()
+        numbers = paused["numbers"]
+        assert paused["state"] == "paused"
+        assert numbers["handed_off"] == count(stack, sent)
+        assert numbers["held"] == PEOPLE - numbers["handed_off"] > 0
+        assert numbers["people"] == PEOPLE
+
+        await stack.processes["worker-campaign-0"].restart()
+        await stack.processes["worker-campaign-0"].ready()
+        await everybody_else_is_told(client)
+        assert count(stack, sent) == numbers["handed_off"]
+        assert max(at_ms for at_ms, _ in taken(stack, sent)) <= told_ms
+
+        await campaign(stack, "resume", SOURCE, "offer-1")
+        await until_taken(stack, sent, numbers["handed_off"] + 1_000)
+        cancelled = await campaign(stack, "cancel", SOURCE, "offer-1")
+        numbers = cancelled["numbers"]
+        assert numbers["handed_off"] == count(stack, sent)
+        assert numbers["cancelled"] == PEOPLE - numbers["handed_off"] > 0
+        status = await client.wait(sent, until="closed", since=sent.at_ms)
+        assert status.counts["cancelled"] == numbers["cancelled"]
+
+    assert await slowest_s(stack) <= 2 * BOUND_MS / 1000
+    found = await audit_system(stack.settings, quiet=True)
+    assert found.violations == ()
+    assert found.counts["controls"] == found.counts["commands"] == 3
+
+
+async def everybody_else_is_told(client: Client) -> None:
+    """Another business's offer goes out meanwhile, in every shard."""
+    proof = Evidence(method="web form", wording="Send me offers", source="test")
+    members = tuple(Member(person(9, number).address) for number in range(64))
+    head = Head(source="//airline-ua/crm", id="join", lifetime_ms=3_600_000)
+    await client.wait(
+        await client.publish(Lane.CAMPAIGN, optin(head, Optin("offers", "join", members, proof))), until="answered"
+    )
+    content = Notification("offer", to_list("offers"), params={"offer": "seats", "until": "Sunday"})
+    head = Head(source="//airline-ua/crm", id="offer", lifetime_ms=3_600_000)
+    sent = await client.publish(Lane.CAMPAIGN, notification(head, content))
+    await client.wait(sent, until="closed")
+
+
+async def slowest_s(stack: Stack) -> float:
+    """The upper bound of the slowest observation of the worker's histogram, which must have some."""
+    worker = [process for process in processes(stack.settings) if process.name == "worker campaign"]
+    (scrape,) = await scrape_all(stack.settings, worker)
+    buckets = scrape.buckets("fanfare_control_latency_seconds", lane="campaign")
+    assert buckets[float("inf")] > 0
+    return min(bound for bound, count in buckets.items() if count == buckets[float("inf")])
