@@ -51,8 +51,8 @@ class Rules(NamedTuple):
     facts: Facts
     versions: Versions
     stamps: PairStamps
-    ahead: Counter[tuple[str, bytes]]
-    """Messages decided in the same append, by (sender, recipient): not folded yet."""
+    ahead: dict[str, Counter[bytes]]
+    """Messages decided in the same append, by sender and recipient: not folded yet. Makes a counter for a new sender."""
 
 
 def whole_refusal(item: Item, rules: Rules, now_ms: int) -> Reason | None:
@@ -119,18 +119,16 @@ def leavers(item: Item, ranks: Sequence[int], audience: Audience) -> list[int]:
 
 
 def _keep_pair_limit(item: Item, people: People, statuses: bytearray, rules: Rules, now_ms: int) -> list[int]:
-    sender, dues = item.terms.sender, list[int]()
-    for position, recipient in enumerate(recipients_of(people)):
-        if statuses[position] != State.SEND:
-            continue
-        pair = (sender, recipient)
-        due = rules.stamps.due_ms(sender, recipient, now_ms, rules.ahead[pair])
-        if due > now_ms:
-            statuses[position] = State.WAITING
-            dues.append(due)
-        else:
-            rules.ahead[pair] += 1
-    return dues
+    recipients: Sequence[bytes] = recipients_of(people)
+    places: Sequence[int] = range(len(recipients))
+    if statuses.count(State.SEND) < len(statuses):
+        places = [place for place in places if statuses[place] == State.SEND]
+        recipients = [recipients[place] for place in places]
+    sender = item.terms.sender
+    dues = rules.stamps.dues(sender, recipients, now_ms, rules.ahead[sender])
+    for position in dues:
+        statuses[places[position]] = State.WAITING
+    return list(dues.values())
 
 
 _Columns = tuple[bytes, bytes, Sequence[int], list[int]]

@@ -7,7 +7,7 @@ clock, so the scheduler of ``tests/pure`` drives this very code through kills, p
 Order of one message: taken -> *opened* and *decided* appended -> checked -> framed -> *answered* appended.
 """
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -254,7 +254,7 @@ class Engine:
         return self._now_ms
 
     def _rules(self, facts: Facts) -> Rules:
-        return Rules(self.policy, facts, self.state.versions, self.state.stamps, Counter())
+        return Rules(self.policy, facts, self.state.versions, self.state.stamps, defaultdict(Counter))
 
     def _gate(self, rules: Rules, now: int) -> StepGate:
         return StepGate(rules, self.state.slots, self._retaken, self._handoffs.waits, now)

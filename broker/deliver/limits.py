@@ -4,6 +4,8 @@ A stamp is spent when ``SEND`` is decided, in the fold, with the record's own ``
 and a new owner knows exactly what the old one did (PROTOCOL.md section 1.3, 8).
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from itertools import islice
 
 from broker.deliver.policy import PairLimit
@@ -16,17 +18,21 @@ _SWEEP_AT = 50_000
 
 
 class PairStamps:
-    """GCRA's theoretical arrival times, milliseconds, by (sender, recipient)."""
+    """GCRA's theoretical arrival times, milliseconds, of each recipient by sender.
 
-    __slots__ = ("_interval_ms", "_limit", "_slack_ms", "_stamps", "_stated_ms")
+    Most people of a chunk were not written to of late, and all of them are asked about at once: that is quick.
+    """
+
+    __slots__ = ("_interval_ms", "_limit", "_slack_ms", "_stamps", "_stated_ms", "_sweep_at")
 
     def __init__(self, limit: PairLimit | None) -> None:
         self._limit = limit
         self._interval_ms = _MINUTE_MS // limit.per_minute if limit else 0
         self._slack_ms = self._interval_ms * (limit.burst - 1) if limit else 0
-        self._stamps: dict[tuple[str, bytes], int] = {}
+        self._stamps: dict[str, dict[bytes, int]] = {}
         self._stated_ms: dict[tuple[str, bytes], int] = {}
         """When a stamp was last restated; most never live to be."""
+        self._sweep_at: dict[str, int] = {}
 
     @property
     def on(self) -> bool:
@@ -37,19 +43,35 @@ class PairStamps:
         """Decisions older than this leave no trace in the stamps."""
         return self._slack_ms + self._interval_ms
 
-    def due_ms(self, sender: str, recipient: bytes, now_ms: int, ahead: int = 0) -> int:
-        """When the next message to this person may go (``now_ms``: at once), after ``ahead`` others decided but not folded."""
-        stamp = self._stamps.get((sender, recipient), 0)
-        if not stamp and not ahead:
-            return now_ms
-        return max(now_ms, max(stamp, now_ms) + ahead * self._interval_ms - self._slack_ms)
+    def dues(self, sender: str, recipients: Sequence[bytes], now_ms: int, ahead: Counter[bytes]) -> dict[int, int]:
+        """Returns which of ``recipients`` have to wait, by position, and until when; counts the others into ``ahead``.
 
-    def spend(self, sender: str, recipient: bytes, at_ms: int) -> None:
-        """One message was decided at ``at_ms``."""
-        key = (sender, recipient)
-        self._stamps[key] = max(self._stamps.get(key, 0), at_ms) + self._interval_ms
-        if len(self._stamps) >= _SWEEP_AT and len(self._stamps) % _SWEEP_AT == 0:
-            self._sweep(at_ms)
+        ``ahead``: messages of this sender that are decided and not folded yet, by recipient.
+        """
+        stamps = self._stamps.get(sender, {})
+        strangers = stamps.keys().isdisjoint(recipients) and ahead.keys().isdisjoint(recipients)
+        if strangers and len(set(recipients)) == len(recipients):
+            ahead.update(recipients)
+            return {}
+        found: dict[int, int] = {}
+        for position, recipient in enumerate(recipients):
+            owed_ms = max(stamps.get(recipient, 0), now_ms) + ahead[recipient] * self._interval_ms - self._slack_ms
+            if owed_ms > now_ms:
+                found[position] = owed_ms
+            else:
+                ahead[recipient] += 1
+        return found
+
+    def spend(self, sender: str, recipients: Sequence[bytes], at_ms: int) -> None:
+        """A message to each of ``recipients`` was decided at ``at_ms``."""
+        stamps = self._stamps.setdefault(sender, {})
+        if stamps.keys().isdisjoint(recipients):
+            stamps.update(dict.fromkeys(recipients, at_ms + self._interval_ms))
+        else:
+            for recipient in recipients:
+                stamps[recipient] = max(stamps.get(recipient, 0), at_ms) + self._interval_ms
+        if len(stamps) >= self._sweep_at.get(sender, _SWEEP_AT):
+            self._sweep(sender, at_ms)
 
     def stated_until(self, before_ms: int, now_ms: int, most: int) -> tuple[Spent, ...]:
         """Up to ``most`` stamps that still hold somebody back and were last restated until ``before_ms``, or never.
@@ -58,11 +80,12 @@ class PairStamps:
         """
         by_sender: dict[str, list[tuple[bytes, int]]] = {}
         due = (
-            (key, stamp)
-            for key, stamp in self._stamps.items()
-            if stamp > now_ms and self._stated_ms.get(key, 0) <= before_ms
+            (sender, recipient, stamp)
+            for sender, stamps in self._stamps.items()
+            for recipient, stamp in stamps.items()
+            if stamp > now_ms and self._stated_ms.get((sender, recipient), 0) <= before_ms
         )
-        for (sender, recipient), stamp in islice(due, most):
+        for sender, recipient, stamp in islice(due, most):
             by_sender.setdefault(sender, []).append((recipient, stamp))
         return tuple(
             Spent(sender, b"".join(recipient for recipient, _ in owed), i64s(stamp for _, stamp in owed))
@@ -71,11 +94,16 @@ class PairStamps:
 
     def restore(self, spent: Spent, at_ms: int) -> None:
         """Fold what was restated at ``at_ms``."""
+        stamps = self._stamps.setdefault(spent.sender, {})
         for recipient, stamp in zip(cells(spent.recipients, NAME_BYTES), of_i64s(spent.until_ms), strict=True):
-            key = (spent.sender, recipient)
-            self._stamps[key] = max(self._stamps.get(key, 0), stamp)
-            self._stated_ms[key] = at_ms
+            stamps[recipient] = max(stamps.get(recipient, 0), stamp)
+            self._stated_ms[spent.sender, recipient] = at_ms
 
-    def _sweep(self, now_ms: int) -> None:
-        self._stamps = {key: stamp for key, stamp in self._stamps.items() if stamp > now_ms}
-        self._stated_ms = {key: stated for key, stated in self._stated_ms.items() if key in self._stamps}
+    def _sweep(self, sender: str, now_ms: int) -> None:
+        """Forget whom nothing holds back any more; again when there are twice as many as are left now."""
+        stamps = self._stamps[sender]
+        live = {recipient: stamp for recipient, stamp in stamps.items() if stamp > now_ms}
+        for recipient in stamps.keys() - live.keys() if self._stated_ms else ():
+            self._stated_ms.pop((sender, recipient), None)
+        self._stamps[sender] = live
+        self._sweep_at[sender] = max(_SWEEP_AT, 2 * len(live))

@@ -116,10 +116,10 @@ class ShardState:
 
     def _spend(self, item: Item, section: Decided, at_ms: int) -> None:
         ranks, statuses = ranks_of(section.ranks), values_of(section.statuses)
-        sent = [rank for rank, status in zip(ranks, statuses, strict=True) if status == State.SEND]
-        if sent:
-            for recipient in recipients_of(item.people(sent, self._audience)):
-                self.stamps.spend(item.terms.sender, recipient, at_ms)
+        if statuses.count(State.SEND) < len(statuses):
+            ranks = [rank for rank, status in zip(ranks, statuses, strict=True) if status == State.SEND]
+        if ranks:
+            self.stamps.spend(item.terms.sender, recipients_of(item.people(ranks, self._audience)), at_ms)
 
     def _close_if_finished(self, item: Item) -> None:
         # That it is closed follows from all that was said of it, so the name is as old as its opening.

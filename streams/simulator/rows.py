@@ -45,6 +45,10 @@ class Rows:
         """The recipient id at ``position``."""
         return self.recipients[position * ID_BYTES : (position + 1) * ID_BYTES]
 
+    def each(self) -> list[bytes]:
+        """The recipient id at every position."""
+        return [self.recipients[at : at + ID_BYTES] for at in range(0, len(self.recipients), ID_BYTES)]
+
     @cached_property
     def ranks(self) -> list[int]:
         """The rank of each position."""

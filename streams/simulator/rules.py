@@ -108,9 +108,10 @@ class Rules:
         }
 
     def _pair(self, asked: Asked) -> Refusals:
-        rows, sender, now_ms = asked.rows, asked.rows.section.sender, asked.now_ms
-        waits = ((at, self._pairs.take(sender, rows.recipient(at), now_ms)) for at in asked.open)
-        return {at: Refused(at, Code.PAIR_THROTTLED, wait_ms) for at, wait_ms in waits if wait_ms}
+        rows, places = asked.rows, asked.open
+        recipients = rows.each() if len(places) == rows.count else [rows.recipient(at) for at in places]
+        waits = self._pairs.take_all(rows.section.sender, recipients, asked.now_ms)
+        return {places[at]: Refused(places[at], Code.PAIR_THROTTLED, wait_ms) for at, wait_ms in waits.items()}
 
     def _stopped_marketing(self, asked: Asked) -> Refusals:
         section = asked.rows.section

@@ -5,6 +5,7 @@
 that several listeners serve has its throughput divided among them in the registry (``Sender.shares``).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -70,6 +71,17 @@ class PairLimit:
         if len(pairs) > self._sweep_at.get(sender, _SWEEP_FLOOR):
             self._sweep(sender, now_ms)
         return 0
+
+    def take_all(self, sender: str, recipients: Sequence[bytes], now_ms: int) -> dict[int, int]:
+        """Count a message to each; the positions of those that may not pass, and how many milliseconds they have to wait."""
+        pairs = self._paid_until_ms.setdefault(sender, {})
+        if pairs.keys().isdisjoint(recipients) and len(set(recipients)) == len(recipients):
+            pairs.update(dict.fromkeys(recipients, now_ms + self._every_ms))
+            if len(pairs) > self._sweep_at.get(sender, _SWEEP_FLOOR):
+                self._sweep(sender, now_ms)
+            return {}
+        waits = ((place, self.take(sender, one, now_ms)) for place, one in enumerate(recipients))
+        return {place: wait_ms for place, wait_ms in waits if wait_ms}
 
     def _sweep(self, sender: str, now_ms: int) -> None:
         """Forget the pairs that owe nothing; again when there are twice as many as are left now."""

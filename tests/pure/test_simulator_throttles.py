@@ -63,6 +63,20 @@ def test_pair_burst_borrows_from_the_future() -> None:
     assert pairs.take("other", b"p", NOW_MS) == 0
 
 
+_ASKS = st.lists(st.tuples(st.integers(0, 9_000), st.lists(st.integers(0, 5), max_size=6)), max_size=30)
+
+
+@given(_ASKS, st.integers(1, 3))
+def test_many_at_once_are_counted_as_one_by_one(asks: list[tuple[int, list[int]]], burst: int) -> None:
+    """Whoever stands in a frame, strangers or not, twice or not: the same waits."""
+    together, singly, now_ms = PairLimit(burst=burst), PairLimit(burst=burst), NOW_MS
+    for wait_ms, people in asks:
+        now_ms += wait_ms
+        column = [one.to_bytes(16) for one in people]
+        each = {place: wait for place, one in enumerate(column) if (wait := singly.take("s", one, now_ms))}
+        assert together.take_all("s", column, now_ms) == each
+
+
 def test_pairs_are_forgotten_only_when_paid() -> None:
     """Thousands of others do not make the limit forget one who owes."""
     pairs = PairLimit(burst=1)

@@ -89,7 +89,7 @@ class PaceBook:
         dues = of_i64s(answered.except_due_ms)
         for (rank, status, code), due_ms in zip(zip(*columns, strict=True), dues, strict=True):
             key = (answered.request, rank)
-            if not code:
+            if not code or status == State.IN_DOUBT:  # whose code is the reason why the gateway may not be asked again
                 self._allow(status, self._items[answered.request].terms.expires_ms)
                 continue
             said = self._world.gateway.refusals.get((*key, answered.gateway_ms))
