@@ -10,7 +10,7 @@ _UNDER_WAY: Final = frozenset({"pending", "send", "waiting"})
 
 
 class Numbers(msgspec.Struct, frozen=True):
-    """Messages of one request, or of several; the fields but the first add up to it."""
+    """Messages of one request; the fields but the first add up to it."""
 
     people: int = 0
     handed_off: int = 0
@@ -29,12 +29,6 @@ class Numbers(msgspec.Struct, frozen=True):
     def quiet(self) -> bool:
         """Whether nothing is under way: until somebody says something, or a receipt comes, the numbers stay."""
         return not self.under_way
-
-    def plus(self, other: "Numbers") -> "Numbers":
-        """Returns the sum, field by field."""
-        return Numbers(
-            *(a + b for a, b in zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True))
-        )
 
 
 def numbers_of(counts: Mapping[str, int]) -> Numbers:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE
+from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.wire import instants
 from streams.client import Event
 from streams.recorded.capture import SEALED
@@ -57,6 +57,8 @@ def rewritten(entry: Entry, *, run: str, shift_ms: int, test: bool) -> Rewritten
         return Rewritten(event, {})
     if event.get("type") == OPTIN_TYPE:
         return Rewritten({**event, "data": _optin(body, shift_ms)}, {})
+    if event.get("type") == CONTROL_TYPE:
+        return Rewritten({**event, "data": _control(body, run)}, {})
     if "version" in body and isinstance(event.get("subject"), str):
         event["subject"] = f"{event['subject']}/{run}"
     if test and event.get("type") == NOTIFICATION_TYPE:
@@ -84,6 +86,12 @@ def _optin(body: dict[str, Any], by_ms: int) -> dict[str, Any]:
     if not isinstance(members, list):
         return body
     return {**body, "members": [_evidenced(one, by_ms) if isinstance(one, dict) else one for one in members]}
+
+
+def _control(body: dict[str, Any], run: str) -> dict[str, Any]:
+    """What is named by its event is named as the run publishes it. A request's own name cannot be known here."""
+    of = body.get("of")
+    return {**body, "of": {**of, "source": f"{of.get('source')}/{run}"}} if isinstance(of, dict) else body
 
 
 def _evidenced(member: dict[str, Any], by_ms: int) -> dict[str, Any]:

@@ -259,6 +259,17 @@ def test_codes_are_invented() -> None:
     assert found[0].event["data"]["to"]["recipients"] == [{"address": PERSON, "params": {"minutes": "4"}}]
 
 
+def test_a_control_event_means_the_event_of_its_own_run() -> None:
+    """What it names by source and id is published under another source; a subject stays as it was said."""
+    body: dict[str, Any] = {"action": "pause", "of": {"source": "//shop/crm", "id": "offer-1"}}
+    event = {"type": "fanfare.control.v1", "source": "//shop/desk", "id": "1", "time": text_of(AT_MS), "data": body}
+    moved, _ = rewritten(Entry(requests(Lane.CAMPAIGN), 0, 0, None, {}, event), run="r", shift_ms=10, test=True)
+    assert moved["data"] == {"action": "pause", "of": {"source": "//shop/crm/r", "id": "offer-1"}}
+    event["data"] = {"action": "cancel", "subject": "flight/UA1"}
+    moved, _ = rewritten(Entry(requests(Lane.CAMPAIGN), 0, 0, None, {}, event), run="r", shift_ms=10, test=True)
+    assert moved["data"] == event["data"]
+
+
 def test_optins_move_their_evidence_and_are_never_tests() -> None:
     """An opt-in has no test mark, and evidence from before the replay would lose against what was said since."""
     body = {"list": "l", "op": "join", "members": [{"address": PERSON, "evidence_ms": 5}, {"address": PERSON}, "odd"]}
