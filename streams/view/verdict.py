@@ -30,9 +30,10 @@ def _complaints(scrapes: Sequence[Scrape]) -> Iterator[str]:
 
 
 def _of_lane(scrapes: Sequence[Scrape], lane: str) -> Iterator[str]:
-    stops_s = _highest(scrapes, "fanfare_tail_age_seconds", lane=lane, topic="suppressions")
-    if stops_s > _STOPS_S:
-        yield f"lane {lane} last saw the STOPs {stops_s:.0f} s ago and holds messages back"
+    for topic, what in (("suppressions", "the STOPs"), ("controls", "what is paused")):
+        seen_s = _highest(scrapes, "fanfare_tail_age_seconds", lane=lane, topic=topic)
+        if seen_s > _STOPS_S:
+            yield f"lane {lane} last saw {what} {seen_s:.0f} s ago and holds messages back"
     for stage in ("plan", "deliver"):
         oldest_s = _highest(scrapes, "fanfare_stage_oldest_seconds", lane=lane, stage=stage)
         if oldest_s > _INPUT_S:
