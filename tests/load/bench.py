@@ -1,8 +1,13 @@
-"""`python -m tests.load.bench`: one campaign to many recipients, request to last charge, against a raw copy loop.
+"""`python -m tests.load.bench`: a campaign as fast as it goes, one at its number's pace, and codes beside campaigns.
 
-Both run on the same Kafka, one after the other. The copy loop consumes 200-byte records and sends each on (aiokafka, acks=all,
-linger 5 ms): one Kafka record a message, while the pipeline writes columns; the ratio says how much that is worth. Phones are
-online, limits off; the end is when the ledger has posted every delivered message. The last line is JSON.
+1. One campaign to many recipients, request to last charge, against a raw copy loop on the same Kafka, one after the other. The
+   loop consumes 200-byte records and sends each on (aiokafka, acks=all, linger 5 ms): one Kafka record a message, while the
+   pipeline writes columns; the ratio says how much that is worth. The end is when the ledger has posted every delivered message.
+2. A list of 20,000 at 1,000 a second: seconds against the ideal, lost, the busiest second against its bound.
+3. Codes alone and beside ten campaigns, alternating (:mod:`tests.load.beside`).
+
+Every limit is on, at the broker and at the gateway: the first campaign's number is registered with a million a second. Phones are
+online, so that everybody is charged. The last line is JSON.
 """
 
 import argparse
@@ -13,63 +18,40 @@ import tempfile
 import uuid
 from collections import Counter
 from pathlib import Path
+from typing import Final
 
 from pyroaring import BitMap
 
 from schemas import topics
-from schemas.facts import AudienceChange
-from schemas.names import Lane, recipient_id, shard_of
+from schemas.names import Lane
 from schemas.request import Notification, To
 from schemas.topics import Topic
-from schemas.wire.columns import i64s, u16s
-from schemas.wire.header import Header, Kind, pack
-from schemas.wire.sealed import AddressBook
 from streams import clock, log
+from streams.auditing import audit_system
 from streams.client import Client
 from streams.client.events import Head, notification
-from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.provision import provision
 from streams.ledger.books import whole_ledger
 from streams.ledger.program import path_of
 from streams.local.stack import Stack, StackPlan, running
 from streams.scraping import processes, scrape_all
-from streams.settings import raw
+from tests.load.beside import BULK, codes_beside
+from tests.load.codes import SENDER as CODES
 from tests.load.copy_loop import copy_rate
+from tests.load.crowd import write_list
+from tests.load.paced import figures_of, publish, until_calm, until_through, write_lists
+from tests.load.promises import switched_off
+from tests.load.scenarios import SCENARIOS
+from tests.load.senders import registry_with, sender
+from tests.load.through import Through
 
-_BUSINESS = "airline-ua"
-_LIST = "everybody"
-_COLUMN = 4_096
-_DEADLINE_S = 300
-
-
-async def opt_in(stack: Stack, count: int) -> None:
-    """Write ``count`` people into the list, as plan would; not measured."""
-    settings, now_ms = stack.settings, clock.now_ms()
-    pepper, book = raw(settings.pepper), AddressBook(settings.address_book)
-    shards: list[list[tuple[bytes, bytes]]] = [[] for _ in range(settings.shards)]
-    for number in range(count):
-        address = f"tel:+1{2_000_000_000 + number}"
-        recipient = recipient_id(pepper, address)
-        shards[shard_of(recipient, settings.shards)].append((recipient, book.seal(address)))
-    producer = ConfirmedProducer(settings.bootstrap, "bench", deadline_ms=60_000)
-    await producer.start()
-    for shard, people in enumerate(shards):
-        for at in range(0, len(people), _COLUMN):
-            some = people[at : at + _COLUMN]
-            change = AudienceChange(
-                business=_BUSINESS,
-                list=_LIST,
-                join=True,
-                recipients=b"".join(recipient for recipient, _ in some),
-                addresses=b"".join(address for _, address in some),
-                locales=b"en" * len(some),
-                markets=u16s([1] * len(some)),
-                evidence_ms=i64s([now_ms] * len(some)),
-                received_ms=now_ms,
-            )
-            value = pack(Header(Kind.AUDIENCE, Lane.CAMPAIGN, shard, 0, now_ms), change)
-            await producer.confirm([Outgoing(topics.AUDIENCE, value, partition=shard)])
-    await producer.stop()
+_BUSINESS: Final = "airline-ua"
+_LIST: Final = "everybody"
+_UNBOUND: Final = sender(_BUSINESS, 1_000_000, campaign=100)
+"""A number that no machine is faster than: its limit is on, and does not bind."""
+_PACED: Final = SCENARIOS[0]
+_DEADLINE_S: Final = 300
+_SETTLE_S: Final = 5
 
 
 async def campaign_s(stack: Stack, count: int) -> float:
@@ -125,46 +107,71 @@ def _cpu(pid: int) -> float:
 
 async def bench(folder: Path, count: int) -> dict[str, object]:
     """The whole of it."""
+    senders = (_UNBOUND, _PACED.sender, CODES, *(scenario.sender for scenario in BULK))
     plan = StackPlan(
         data=folder,
         free_ports=True,
-        gateway_options=("--profile", "online", "--no-limits"),
-        fields={"limits": False, "heartbeat_ms": 60_000},
+        registry=registry_with(folder / "registry", *senders),
+        gateway_options=("--profile", "online"),
+        fields={"heartbeat_ms": 60_000},
     )
     async with running(plan, say=_say) as stack:
-        await provision(
-            stack.bootstrap,
-            [Topic(name, "none", 4, topics.HOUR_MS, "the copy loop") for name in ("bench.in", "bench.out")],
-            shards=stack.settings.shards,
-            dev=True,
-            say=_say,
-        )
-        copied = await copy_rate(stack.bootstrap, min(count, 1_000_000))
-        _say(f"copy loop: {copied:,.0f} records/s")
-        held, before_people = rss(stack), written(folder)
-        await opt_in(stack, count)
-        _say(f"{count:,} people opted in")
-        await asyncio.sleep(5)
-        held = rss(stack) - held
-        await scrape_all(stack.settings, processes(stack.settings))
-        before, bytes_before = cpu_s(stack), written(folder)
-        seconds = await campaign_s(stack, count)
-        after, bytes_after = cpu_s(stack), written(folder)
+        figures = await _unbound(stack, folder, count)
+        await write_lists(stack, (_PACED, *BULK), first=count)
+        await until_calm(stack, list(Lane), longest_s=_DEADLINE_S)
+        paced = await _paced(stack)
+        otp = await codes_beside(stack)
+        off = switched_off(stack.settings, plan.gateway_options)
+    return {**figures, "switched_off": off, "paced": paced, "otp": otp}
+
+
+async def _unbound(stack: Stack, folder: Path, count: int) -> dict[str, object]:
+    """The copy loop, and a campaign to ``count`` people whose number is faster than the machine."""
+    names = ("bench.in", "bench.out")
+    topics_of_loop = [Topic(name, "none", 4, topics.HOUR_MS, "the copy loop") for name in names]
+    await provision(stack.bootstrap, topics_of_loop, shards=stack.settings.shards, dev=True, say=_say)
+    copied = await copy_rate(stack.bootstrap, min(count, 1_000_000))
+    _say(f"copy loop: {copied:,.0f} records/s")
+    held, before_people = rss(stack), written(folder)
+    await write_list(stack.settings, _BUSINESS, _LIST, count)
+    _say(f"{count:,} people opted in")
+    await asyncio.sleep(_SETTLE_S)
+    held = rss(stack) - held
+    await scrape_all(stack.settings, processes(stack.settings))
+    before, bytes_before = cpu_s(stack), written(folder)
+    seconds = await campaign_s(stack, count)
+    after, bytes_after = cpu_s(stack), written(folder)
     rate = count / seconds
     used = {name: round((after[name] - before[name]) * 1e6 / count, 2) for name in after}
     kept = {topic: round((size - bytes_before.get(topic, 0)) / count, 2) for topic, size in bytes_after.items()}
+    person = round(held / count), round((bytes_before["audience"] - before_people["audience"]) / count)
+    _say(
+        f"bytes a message by topic: {json.dumps({topic: size for topic, size in sorted(kept.items()) if size >= 0.01})}"
+    )
+    _say(f"a person on a list: {person[0]} bytes of memory in the worker, {person[1]} on disk")
     return {
         "copy_ratio": round(rate / copied, 2),
         "messages_per_s": round(rate),
         "cpu_us": {name: value for name, value in used.items() if value >= 0.01},
-        "copy_per_s": round(copied),
-        "recipients": count,
-        "bytes": {topic: size for topic, size in sorted(kept.items()) if size >= 0.01},
-        "person": {
-            "memory": round(held / count),
-            "disk": round((bytes_before["audience"] - before_people["audience"]) / count),
-        },
     }
+
+
+async def _paced(stack: Stack) -> dict[str, object]:
+    """A list whose number's limit binds."""
+    before = await audit_system(stack.settings)
+    log_of = Through(stack.settings.data_dir, Lane.CAMPAIGN)
+    begun_ms = clock.now_ms()
+    (request,) = await publish(stack, _PACED)
+    await until_through(stack, _PACED)
+    log_of.look()
+    after = await audit_system(stack.settings)
+    seconds = (log_of.last_ms.get(request, begun_ms) - begun_ms) / 1000
+    figures = figures_of(_PACED, after, before, seconds=seconds)
+    for violation in after.violations:
+        _say(f"{violation.invariant} {violation.name} {violation.where}: {violation.sentence}")
+    second = next(one for one in after.busiest if (one.sender, one.seconds) == (_PACED.sender.id, 1))
+    kept = {key: figures[key] for key in ("people", "seconds", "ideal_s", "lost")}
+    return {**kept, "worst_1s": second.messages, "bound_1s": second.bound}
 
 
 def main() -> None:

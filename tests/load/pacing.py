@@ -13,7 +13,6 @@ import asyncio
 import json
 import sys
 import tempfile
-import uuid
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,40 +22,19 @@ import aiohttp
 import msgspec
 
 from broker.audit.report import Audit
-from schemas.names import Lane, text_of
-from schemas.reasons import Reason, State
-from schemas.request import Notification, Params, To
 from schemas.wire.frames import Code
 from streams import clock, log
 from streams.auditing import audit_system
-from streams.client import Client
-from streams.client.events import Head, notification
 from streams.local.stack import Stack, StackPlan, running
-from streams.scraping import processes, scrape_all
 from streams.simulator.faults import Fault, FaultKind
-from tests.load.crowd import write_list
+from tests.load.paced import figures_of, publish, until_through, write_lists
 from tests.load.promises import switched_off
-from tests.load.scenarios import BUSINESS, SCENARIOS, Scenario, Trouble
+from tests.load.scenarios import SCENARIOS, Scenario, Trouble
 from tests.load.senders import registry_with
 from tests.load.through import Through
 
 SETTLE_MS: Final = 3_000
-_CALM_S: Final = 3
-_LOOK_S: Final = 0.5
 _ILL_AFTER_S: Final = 3.0
-_SLACK: Final = 4.0
-"""After so many times the ideal, and a minute, a scenario is given up: what is left then is lost."""
-_HOUR_MS: Final = 3_600_000
-_FORBIDDEN: Final = (
-    Reason.STOPPED,
-    Reason.STOPPED_ALL,
-    Reason.BLOCKED,
-    Reason.NOT_OPTED_IN,
-    Reason.RECIPIENT_OPTED_OUT,
-    Reason.UNREACHABLE,
-)
-"""Ends that are nobody's fault: the person, or the platform about the person, forbade it."""
-_TOLD: Final = (State.ACCEPTED.name.lower(), "delivered", "read", Reason.FAILED.word, Reason.UNKNOWN.word)
 
 
 @dataclass
@@ -75,11 +53,7 @@ class Pacing:
         """All of them."""
         async with running(self._plan(), say=_say) as stack:
             self.switched_off = switched_off(stack.settings, stack.plan.gateway_options)
-            first = 0
-            for scenario in self.scenarios:
-                for number, ask in enumerate(scenario.asks):
-                    await write_list(stack.settings, BUSINESS, _list(scenario, number), ask.people, first=first)
-                    first += ask.people
+            await write_lists(stack, self.scenarios)
             before = await audit_system(stack.settings)
             for scenario in self.scenarios:
                 before = await self._one(stack, scenario, before)
@@ -104,9 +78,9 @@ class Pacing:
         """One scenario; returns the audit after it, in which the next one's begin."""
         logs = {lane: Through(stack.settings.data_dir, lane) for lane in scenario.lanes}
         begun_ms = clock.now_ms()
-        requests = await _publish(stack, scenario)
+        requests = await publish(stack, scenario)
         troubles = [asyncio.create_task(one) for one in self._troubles(stack, scenario)]
-        await _until_through(stack, scenario, begun_ms)
+        await until_through(stack, scenario)
         for task in troubles:
             task.cancel()
         await asyncio.gather(*troubles, return_exceptions=True)
@@ -117,7 +91,7 @@ class Pacing:
         last_ms = max((logs[lane].last_ms.get(name, 0) for name, lane in requests.items()), default=0)
         after = await audit_system(stack.settings)
         seconds = (last_ms - begun_ms) / 1000 - self.trouble.ahead
-        figures = _figures(scenario, after, before, seconds=round(max(seconds, 0.0), 2))
+        figures = figures_of(scenario, after, before, seconds=round(max(seconds, 0.0), 2))
         self.told.append(figures)
         _say(json.dumps(figures))
         for violation in after.violations:
@@ -144,37 +118,6 @@ class Pacing:
                 self.kills += 1
 
 
-async def _publish(stack: Stack, scenario: Scenario) -> dict[str, Lane]:
-    """Publish what the scenario asks for; the names of the requests, and their lanes."""
-    requests: dict[str, Lane] = {}
-    async with Client(stack.bootstrap) as client:
-        for number, ask in enumerate(scenario.asks):
-            params: Params = {"offer": "Miles", "until": "Sunday"}
-            if ask.lane is Lane.UPDATE:
-                params = {"parcel": "PX-1", "event_time": "noon"}
-            template = "parcel_delivered" if ask.lane is Lane.UPDATE else "offer"
-            to = To(list=_list(scenario, number))
-            content = Notification(template, to, sender=scenario.sender.id, params=params)
-            head = Head(source=f"//{BUSINESS}/pacing", id=uuid.uuid4().hex, lifetime_ms=_HOUR_MS)
-            published = await client.publish(ask.lane, notification(head, content))
-            requests[text_of(published.name)] = ask.lane
-    return requests
-
-
-async def _until_through(stack: Stack, scenario: Scenario, begun_ms: int) -> None:
-    """Until no worker has anything in hand for a while, or far beyond the time that it should take."""
-    ends_ms = begun_ms + int((scenario.ideal_s * _SLACK + 60) * 1000)
-    calm = 0.0
-    await asyncio.sleep(_CALM_S)
-    while calm < _CALM_S and clock.now_ms() < ends_ms:
-        await asyncio.sleep(_LOOK_S)
-        scrapes = await scrape_all(stack.settings, processes(stack.settings))
-        lanes = [lane.word for lane in scenario.lanes]
-        waiting = sum(one.total("fanfare_stage_waiting", lane=lane) for one in scrapes for lane in lanes)
-        away = any(one.ready != "ok" and not one.process.optional for one in scrapes)
-        calm = 0.0 if waiting or away else calm + _LOOK_S
-
-
 async def _fall_ill(stack: Stack, scenario: Scenario, seconds: float) -> None:
     """The gateway refuses every message for a while, from some seconds on."""
     await asyncio.sleep(_ILL_AFTER_S)
@@ -182,34 +125,6 @@ async def _fall_ill(stack: Stack, scenario: Scenario, seconds: float) -> None:
     async with aiohttp.ClientSession(raise_for_status=True) as session:
         for lane in scenario.lanes:
             await session.post(f"{stack.settings.gateway_url(lane)}/v1/faults", data=msgspec.json.encode([fault]))
-
-
-def _list(scenario: Scenario, number: int) -> str:
-    return f"{scenario.name}-{number}"
-
-
-def _figures(scenario: Scenario, after: Audit, before: Audit, *, seconds: float) -> dict[str, object]:
-    """What came of it: the states of the messages that were not there before, and the busiest windows of its number."""
-
-    def grown(states: Sequence[str]) -> int:
-        return sum(after.in_state(state) - before.in_state(state) for state in states)
-
-    forbidden = grown([reason.word for reason in _FORBIDDEN])
-    in_doubt = grown([State.IN_DOUBT.name.lower()])
-    figures: dict[str, object] = {
-        "name": scenario.name,
-        "people": scenario.people,
-        "lost": scenario.people - grown(_TOLD) - forbidden - in_doubt,
-        "forbidden": forbidden,
-        "in_doubt": in_doubt,
-        "seconds": seconds,
-        "ideal_s": round(scenario.ideal_s, 2),
-        "ratio": round(seconds / scenario.ideal_s, 3),
-    }
-    for one in after.busiest:
-        if one.sender == scenario.sender.id:
-            figures[f"{one.lane}_{one.seconds}s"] = {"worst": one.messages, "bound": one.bound}
-    return figures | {"violations": after.total - before.total}
 
 
 def main() -> int:

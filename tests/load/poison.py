@@ -3,7 +3,7 @@
 A stack of its own. First good updates of one business alone, then as many beside malformed records in the same partition of
 the same lane. Every good one must be delivered (the ledger charges those and no others), and every bad one dead-lettered or
 refused, with a reason and a sentence. Ends with one line of JSON:
-``{"good","delivered","quiet_p99_ms","p99_ms","bad","answered"}``.
+``{"good","delivered","quiet_p99_ms","p99_ms","bad","answered","switched_off"}``.
 """
 
 import argparse
@@ -37,6 +37,8 @@ from streams.quantiles import quantile
 from streams.sources.people import person
 from tests.load.gauges import ages, all_accepted, at_pace, cpu_by_process, cpu_seconds, end, say
 from tests.load.malformed import BUSINESS, bad
+from tests.load.promises import switched_off
+from tests.load.senders import registry_with, sender
 
 _SEED = 2
 _WARM_UP_S = 3
@@ -62,8 +64,11 @@ def main() -> None:
 async def _measure(options: argparse.Namespace) -> None:
     good = options.good_per_s * options.seconds
     with tempfile.TemporaryDirectory(prefix="fanfare-poison-") as folder:
-        plan = StackPlan(data=Path(folder), free_ports=True, gateway_options=("--profile", "online"))
+        registry = registry_with(Path(folder) / "registry", sender(BUSINESS, 1_000, update=100))
+        online = ("--profile", "online")
+        plan = StackPlan(data=Path(folder), free_ports=True, registry=registry, gateway_options=online)
         async with running(plan, say=say) as stack, Client(stack.bootstrap) as client:
+            off = switched_off(stack.settings, plan.gateway_options)
             warm = options.good_per_s * _WARM_UP_S
             await _good(stack, client, "warm", first=0, count=warm, per_s=options.good_per_s)
             quiet = await _good(stack, client, "quiet", first=warm, count=good, per_s=options.good_per_s)
@@ -87,6 +92,7 @@ async def _measure(options: argparse.Namespace) -> None:
             "p99_ms": quantile(times, 0.99),
             "bad": len(bad_ones),
             "answered": len(answered),
+            "switched_off": off,
         }
     )
 
