@@ -22,7 +22,7 @@ test: .venv  ## the whole test suite, with a real Kafka
 	@.ci/get-prometheus
 	@$(PY) -m pytest $(ARGS)
 
-bench: .venv  ## throughput against a raw copy loop; ends with one line of JSON
+bench: .venv  ## a campaign against a raw copy loop, a paced list, codes beside campaigns; ends with one line of JSON
 	@$(PY) -m tests.load.bench $(ARGS)
 
 faults: .venv  ## kills, pauses and take-overs on real Kafka; ends with one line of JSON
