@@ -55,6 +55,7 @@ def terms(*, business: str = "shop", test: bool = False, category: int = Categor
         EXPIRES_MS,
         "//shop/web",
         "n1",
+        labels={"depot": "newark"},
         test=test,
     )
 
@@ -278,6 +279,7 @@ def test_prices_go_by_card_category_and_market() -> None:
     }
     for charge in charges:
         assert (charge.business, charge.sender, charge.request) == ("shop", "shop/main", REQUEST)
+        assert (charge.source, charge.id, charge.labels) == ("//shop/web", "n1", {"depot": "newark"})
         assert (charge.card, charge.category, charge.currency) == (7, Category.UTILITY, "USD")
         assert (charge.first_ms, charge.last_ms) == (T0 + 10, T0 + 20)
 
