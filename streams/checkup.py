@@ -3,7 +3,7 @@
 The judgements are functions of values; what they judge is looked up by ``streams/examining.py``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -113,6 +113,14 @@ def clocks(ahead_ms: int, within_ms: int) -> Finding:
     if apart_ms >= CLOCK_WARNING_MS:
         return Finding(Grade.WARNING, "clock", f"{sentence}: ages will be wrong; set both by NTP")
     return Finding(Grade.OK, "clock", sentence)
+
+
+def without_topics(topics: Collection[str]) -> Finding:
+    """Returns the warning that these topics of registered businesses are missing."""
+    named = ", ".join(sorted(topics))
+    return Finding(
+        Grade.WARNING, "topics", f"missing: {named}; `fanfare registry apply FILE...` with the business makes them"
+    )
 
 
 def registered(registry: Registry, shards: int) -> Finding:

@@ -8,11 +8,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from schemas.names import Lane
-from schemas.topics import catalogue
+from schemas.topics import business_topics, catalogue
 from streams import checkup
 from streams.checkup import Finding, Grade, Listener
 from streams.kafka.cluster_errors import ClusterError, PortTakenError
 from streams.kafka.java import find_java, java_version
+from streams.kafka.newest import existing
 from streams.kafka.offset_clock import measure
 from streams.kafka.ports import demand_free
 from streams.kafka.provision import ProvisionError
@@ -147,6 +148,10 @@ async def _topics(settings: Settings) -> AsyncIterator[Finding]:
     for sentence in weak:
         yield Finding(Grade.WARNING, "topics", sentence)
     try:
-        yield checkup.registered(await read_registry(settings.bootstrap), settings.shards)
+        registry = await read_registry(settings.bootstrap)
+        yield checkup.registered(registry, settings.shards)
+        wanted_by = {topic.name for business in registry.businesses for topic in business_topics(business)}
+        if missing := wanted_by - await existing(settings.bootstrap, wanted_by):
+            yield checkup.without_topics(missing)
     except ScanError as error:
         yield Finding(Grade.MISSING, "registry", str(error))

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from broker.registry import Registry
-from schemas.topics import SHARDS, catalogue
+from schemas.topics import SHARDS, business_topics, catalogue
 from streams.kafka.provision import provision
 from streams.kafka.readiness import admin
+from streams.registered import read_registry
 from streams.registration import changes, read_files, write
 from streams.settings import child_environment
 from tests.kafka.registered import REGISTRY_FILES, own_kafka, silent
@@ -49,7 +50,7 @@ async def topics_of(bootstrap: str) -> list[str]:
 
 
 async def test_it_says_what_is_missing_until_nothing_is(bootstrap: str) -> None:
-    """An empty Kafka lacks topics and registry; then nothing is missing; other shards fit neither. No topic is left behind."""
+    """An empty Kafka lacks topics and registry, then those of businesses; other shards fit neither. No topic is left behind."""
     status, found = await asyncio.to_thread(doctor, bootstrap)
     assert status == 1
     assert (found["topics"], found["registry"]) == (["missing"], ["missing"])
@@ -59,7 +60,13 @@ async def test_it_says_what_is_missing_until_nothing_is(bootstrap: str) -> None:
     await write(bootstrap, changes(read_files(REGISTRY_FILES), Registry()))
     status, found = await asyncio.to_thread(doctor, bootstrap)
     assert status == 0
-    assert (found["topics"], found["registry"]) == (["ok"], ["ok"])
+    assert (found["topics"], found["registry"]) == (["ok", "warning"], ["ok"])
+
+    registry = await read_registry(bootstrap)
+    of_businesses = [topic for business in registry.businesses for topic in business_topics(business)]
+    await provision(bootstrap, of_businesses, shards=SHARDS, dev=True, say=silent)
+    status, found = await asyncio.to_thread(doctor, bootstrap)
+    assert (status, found["topics"]) == (0, ["ok"])
 
     status, found = await asyncio.to_thread(doctor, bootstrap, shards=SHARDS // 2)
     assert status == 1
