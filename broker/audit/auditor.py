@@ -94,9 +94,9 @@ class Auditor:
         self._delivery = Delivery(book, self._versions, early)
         self._receipts = ReceiptLog(book)
         self._charges = Charges(book, dict(self._ledger.upto))
-        self._bills = Bills(book, self._ledger)
         self._secrets = Secrets(book)
         self._order = LogOrder(book.begun)
+        self._bills = Bills(book, self._ledger, self._order.ends(CHARGES))
 
     def take(self, topic: str, records: Iterable[Logged]) -> None:
         """Records of one topic, each partition in the order of its offsets; may be called again with the next ones."""

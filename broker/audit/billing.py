@@ -2,6 +2,7 @@
 
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -61,8 +62,11 @@ class _Postings:
 class Bills:
     """The topics ``billing.<business>``."""
 
-    def __init__(self, book: Book, ledger: Ledger) -> None:
+    def __init__(self, book: Book, ledger: Ledger, charged: Mapping[int, int]) -> None:
+        """Takes the book, and where each partition of ``charges`` ends, as far as that has been read."""
         self._book = book
+        self._upto = dict(ledger.upto)
+        self._charged = charged
         self._postings: dict[str, _Postings] = defaultdict(_Postings)
         self._taken_micro: Counter[Account] = Counter()
         self._billed_micro: Counter[Account] = Counter()
@@ -90,6 +94,10 @@ class Bills:
         if postings.told and told.serial < postings.told.max():
             report(Breach.BILLED_OUT_OF_ORDER, record.where, f"posting {told.serial} after {postings.told.max()}")
         postings.told.add(told.serial)
+        if self._upto.get(told.partition, 0) <= told.offset < self._charged.get(told.partition, 0):
+            # The book is being built anew, or gone: nothing can be said until it has read that charge.
+            self._book.counts["billed_before_the_book"] += 1
+            return
         self._billed_micro[business, told.currency] += told.amount_micro
         said = (told.partition, told.offset, name_of(told.request), told.count, told.amount_micro, told.currency)
         posted = postings.terms(told.serial)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.audit.auditor import audit
-from broker.audit.dump import Logged, Rules
+from broker.audit.dump import Ledger, Logged, Rules
 from broker.audit.invariants import Breach
 from broker.audit.report import Audit
 from schemas import topics
@@ -127,6 +127,16 @@ def test_a_posting_may_wait_for_its_event_as_long_as_a_stage_may_lag() -> None:
     audit_plants_bills.rebilled(story, *audit_plants_bills.every(story)[:-1])
     assert audited(story).violations == ()
     assert set(audited(story, lag_ms=MINUTE_MS).found) == {"unbilled", "bill_differs"}
+
+
+def test_events_whose_charges_the_book_has_not_read_are_not_held_against_it() -> None:
+    """A book that is built anew comes to them; doubles among them are found all the same."""
+    story = Story()
+    dump = msgspec.structs.replace(story.dump(), ledger=Ledger())
+    assert audit(dump, rules(story)).violations == ()
+    story.logs[topics.billing("shop")] *= 2
+    doubled = msgspec.structs.replace(story.dump(), ledger=Ledger())
+    assert "billed_twice" in audit(doubled, rules(story)).found
 
 
 def test_an_opt_out_that_the_gateway_answers_is_legal_and_holds() -> None:
