@@ -25,6 +25,7 @@ from schemas.wire.columns import i64s, intervals_of, runs_of, u16s
 
 MOST_ATTEMPTS: Final = 255
 """An attempt is a byte in the journal. Later ones keep this number: nothing ends by being tried often."""
+_NEXT_ATTEMPT: Final = bytes(min(MOST_ATTEMPTS, attempt + 1) for attempt in range(256))
 
 
 class Facts(NamedTuple):
@@ -95,18 +96,19 @@ def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int, slot_ms:
     for position in leavers(item, ranks, rules.facts.audience):
         if statuses[position] == State.SEND:
             statuses[position] = Reason.NOT_OPTED_IN
-    attempts = bytearray(item.attempts[rank] for rank in ranks)
     limited = rules.stamps.on and not item.unlimited
     dues = _keep_pair_limit(item, people, statuses, rules, now_ms) if limited else []
-    for position, status in enumerate(statuses):
-        attempts[position] = min(MOST_ATTEMPTS, attempts[position] + (status == State.SEND))
-    return _section(item, ranks, (bytes(statuses), bytes(attempts), people.markets, dues), rules.facts, slot_ms)
+    before = item.attempts_of(ranks)
+    attempts = before.translate(_NEXT_ATTEMPT)
+    if statuses.count(State.SEND) < len(statuses):
+        sent = zip(statuses, attempts, before, strict=True)
+        attempts = bytes(new if status == State.SEND else old for status, new, old in sent)
+    return _section(item, ranks, (bytes(statuses), attempts, people.markets, dues), rules.facts, slot_ms)
 
 
 def all_alike(item: Item, ranks: Sequence[int], reason: Reason, rules: Rules) -> Decided:
     """The same refusal for all of ``ranks``."""
-    attempts = bytes(item.attempts[rank] for rank in ranks)
-    return _section(item, ranks, (bytes((reason,)) * len(ranks), attempts, (), []), rules.facts)
+    return _section(item, ranks, (bytes((reason,)) * len(ranks), item.attempts_of(ranks), (), []), rules.facts)
 
 
 def leavers(item: Item, ranks: Sequence[int], audience: Audience) -> list[int]:

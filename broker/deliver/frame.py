@@ -63,9 +63,14 @@ def flight_of(decided: Iterable[Decided], decided_ms: int = 0) -> Flight | None:
     for section in decided:
         statuses, attempts = values_of(section.statuses), values_of(section.attempts)
         by_attempt: dict[int, list[int]] = {}
-        for rank, status, attempt in zip(ranks_of(section.ranks), statuses, attempts, strict=True):
-            if status == State.SEND:
-                by_attempt.setdefault(attempt, []).append(rank)
+        if (
+            statuses.count(State.SEND) == attempts.count(attempts[:1]) == len(statuses)
+        ):  # most: all sent, all the first time
+            by_attempt[attempts[0]] = ranks_of(section.ranks)
+        else:
+            for rank, status, attempt in zip(ranks_of(section.ranks), statuses, attempts, strict=True):
+                if status == State.SEND:
+                    by_attempt.setdefault(attempt, []).append(rank)
         parts += [
             Part(section.request, ranks, attempt, section.suppressed_upto, section.audience_upto)
             for attempt, ranks in by_attempt.items()

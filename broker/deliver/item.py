@@ -27,6 +27,8 @@ from schemas.wire.columns import (
     values_of,
 )
 
+_PENDING = bytes((State.PENDING,))
+
 
 class People(Protocol):
     """Columns of some ranks: 16, 33 and 2 bytes each, and a calling code each."""
@@ -167,12 +169,17 @@ class Item:
         ranks: list[int] = []
         at = self.cursor
         while len(ranks) < count and (at := self.statuses.find(State.PENDING, at)) >= 0:
-            end = at + 1
-            while end < len(self.statuses) and len(ranks) + end - at < count and self.statuses[end] == State.PENDING:
-                end += 1
-            ranks.extend(range(at, end))
-            at = end
+            ahead = self.statuses[at : at + count - len(ranks)]
+            run = len(ahead) - len(ahead.lstrip(_PENDING))
+            ranks.extend(range(at, at + run))
+            at += run
         return ranks
+
+    def attempts_of(self, ranks: Sequence[int]) -> bytes:
+        """How often each of ``ranks`` (ascending) was decided to be sent."""
+        if ranks and ranks[-1] - ranks[0] == len(ranks) - 1:
+            return bytes(self.attempts[ranks[0] : ranks[-1] + 1])
+        return bytes(self.attempts[rank] for rank in ranks)
 
     def decided(self, section: Decided) -> None:
         """Fold decisions."""

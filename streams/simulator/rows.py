@@ -8,6 +8,7 @@ import numpy as np
 
 from schemas.names import HEARTBEAT_BUSINESS, name_of
 from schemas.planned import ADDRESS_WIDTH, LOCALE_WIDTH
+from schemas.wire.columns import cells
 from schemas.wire.frames import Section
 from streams.simulator.ids import ID_BYTES
 
@@ -47,7 +48,7 @@ class Rows:
 
     def each(self) -> list[bytes]:
         """The recipient id at every position."""
-        return [self.recipients[at : at + ID_BYTES] for at in range(0, len(self.recipients), ID_BYTES)]
+        return cells(self.recipients, ID_BYTES)
 
     @cached_property
     def ranks(self) -> list[int]:
