@@ -5,17 +5,20 @@ latest ``cancel``. Both only grow, so order and repetition change nothing (PROTO
 cancelled. A cancelled subject ends the requests whose ``time`` is not later than the word: what happened after it may be told.
 """
 
-from collections.abc import Iterator
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from broker.heartbeat import is_heartbeat
 from schemas.controls import ControlAction, ControlScope, ControlWord
-from schemas.names import text_of
+from schemas.names import name_of
 from schemas.planned import Terms
 
 _NOBODY_MS: Final = -1
 """Before every moment."""
+
+
+Place: TypeAlias = tuple[ControlScope, str, str | bytes | None]
+"""Scope, business and target. A request without a subject has None for one, and no word is about that."""
 
 
 class Standing(Enum):
@@ -72,14 +75,13 @@ class Controls:
     __slots__ = ("_registers", "upto")
 
     def __init__(self) -> None:
-        self._registers: dict[tuple[ControlScope, str, str], _Register] = {}
+        self._registers: dict[Place, _Register] = {}
         self.upto = -1
 
     def apply(self, word: ControlWord, offset: int) -> None:
         """Join a word of this lane that stands at ``offset`` in ``controls``."""
         self.upto = max(self.upto, offset)
-        place = (ControlScope(word.scope), word.business, word.target)
-        self._registers.setdefault(place, _Register()).join(word, offset)
+        self._registers.setdefault(place_of(word), _Register()).join(word, offset)
 
     def ruling(self, request: bytes, terms: Terms) -> Ruling:
         """What stands about a request. Heartbeats go on whatever is paused: they reach nobody, and tell that Fanfare lives."""
@@ -95,18 +97,20 @@ class Controls:
         standing = Standing.CANCELLED if cancelled else Standing.HELD if held else Standing.OPEN
         return Ruling(standing, upto)
 
-    def words(self) -> Iterator[tuple[ControlScope, str, str, ControlAction]]:
-        """What stands about each target that was ever spoken of: scope, business, target and the latest action."""
-        for (scope, business, target), register in self._registers.items():
-            yield scope, business, target, ControlAction(register.latest[1])
+
+def place_of(word: ControlWord) -> Place:
+    """What a word is about. A request is looked up by the bytes of its name, which every item has at hand."""
+    scope = ControlScope(word.scope)
+    return scope, word.business, name_of(word.target) if scope is ControlScope.REQUEST else word.target
 
 
-def places(request: bytes, terms: Terms) -> Iterator[tuple[ControlScope, str, str]]:
-    """The targets whose words concern a request."""
-    yield ControlScope.REQUEST, terms.business, text_of(request)
-    if terms.entity:
-        yield ControlScope.SUBJECT, terms.business, terms.entity
-    yield ControlScope.BUSINESS, "", terms.business
-    yield ControlScope.SENDER, "", terms.sender
-    yield ControlScope.TEMPLATE, "", terms.template
-    yield ControlScope.LANE, "", ""
+def places(request: bytes, terms: Terms) -> tuple[Place, ...]:
+    """Everything whose words concern a request."""
+    return (
+        (ControlScope.REQUEST, terms.business, request),
+        (ControlScope.SUBJECT, terms.business, terms.entity or None),
+        (ControlScope.BUSINESS, "", terms.business),
+        (ControlScope.SENDER, "", terms.sender),
+        (ControlScope.TEMPLATE, "", terms.template),
+        (ControlScope.LANE, "", ""),
+    )

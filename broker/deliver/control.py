@@ -6,20 +6,27 @@ is decided to be sent.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
-from broker.control.standing import Controls, Standing
+from broker.control.standing import Controls, Ruling, Standing
 from broker.deliver.decide import Rules, whole_refusal
 from broker.deliver.frame import Flight, Part
 from broker.deliver.item import Item
 from broker.deliver.state import ShardState
 from schemas.outcome import Held
 
-HELD_BY_CONTROL: Final = "\0control"
-"""What held items and chunks wait for; no sender or business is called so."""
+HELD_BY_CONTROL: Final = "\0control/"
+"""How the names begin of what held items and chunks wait for. No sender or business begins so."""
+_HELD_TIMES: Final = 4
+"""So many times as many items may be held beside those that go on: about 3 KB of memory each."""
 _MOST: Final = 4_096
 """Said in one append: about 30 bytes each."""
 _NEVER: Final = -2
+
+
+def held_by(request: bytes) -> str:
+    """Returns what an item and its chunks wait for while words of control hold it."""
+    return HELD_BY_CONTROL + request.hex()
 
 
 def paused(item: Item, controls: Controls) -> bool:
@@ -46,6 +53,23 @@ def set_apart(flight: Flight, state: ShardState, rules: Rules, now_ms: int) -> I
     flight.parts = kept
 
 
+def is_full(state: ShardState, taken: int, most: int) -> bool:
+    """Returns whether a shard holds ``most`` items that go on, or by far more that are held; ``taken`` are not opened yet."""
+    beyond = len(state.items) + taken - most
+    if beyond < 0:
+        return False
+    held = sum(item.held is not None and item.held.held for item in state.items.values())
+    return beyond >= min(held, _HELD_TIMES * most)
+
+
+class Looked(NamedTuple):
+    """What words of control have changed."""
+
+    cancelled: list[Item]
+    freed: list[bytes]
+    """Requests that were held, and go on before the journal has said so."""
+
+
 class ControlWatch:
     """Notices words of control, and knows what the journal does not say of them yet. Made anew for each ownership."""
 
@@ -62,22 +86,27 @@ class ControlWatch:
         """Look at these requests as well: they were opened just now."""
         self._opened += requests
 
-    def look(self, state: ShardState, controls: Controls) -> list[Item] | None:
-        """Returns the items that were cancelled since the last look; None if no word has come and nothing was opened."""
+    def look(self, state: ShardState, controls: Controls) -> Looked | None:
+        """Returns what words have changed since the last look; None if there was none, and nothing was opened."""
         names, self._opened = self._opened, []
         before, news = self._upto, controls.upto != self._upto
         if not news and not names:
             return None
         self._upto = controls.upto
         items = list(state.items.values()) if news else [item for name in names if (item := state.items.get(name))]
-        return [item for item in items if self._looked_at(item, controls, before)]
+        waiting = set(self._due)
+        cancelled = [item for item in items if self._looked_at(item, controls, before)]
+        return Looked(cancelled, [request for request in waiting if request not in self._due])
 
     def _looked_at(self, item: Item, controls: Controls, before: int) -> bool:
-        ruling, unsaid = controls.ruling(item.request, item.terms), _unsaid(item, controls)
+        ruling = controls.ruling(item.request, item.terms)
+        unsaid = _unsaid(item, ruling)
         cancelled = ruling.standing is Standing.CANCELLED and not item.cancelled
         item.cancelled = item.cancelled or cancelled
         if unsaid is not None:
             self._due[item.request] = None
+        else:
+            self._due.pop(item.request, None)
         if before > _NEVER and ruling.upto > before and (cancelled or (unsaid is not None and unsaid.held)):
             self._binding[item.request] = ruling.upto
         return cancelled
@@ -97,7 +126,7 @@ class ControlWatch:
         said: list[Held] = []
         for request in list(self._due)[:_MOST]:
             item = state.items.get(request)
-            section = None if item is None else _unsaid(item, controls)
+            section = None if item is None else _unsaid(item, controls.ruling(request, item.terms))
             if section is None:
                 del self._due[request]
             else:
@@ -110,9 +139,8 @@ class ControlWatch:
         return bool(self._due)
 
 
-def _unsaid(item: Item, controls: Controls) -> Held | None:
+def _unsaid(item: Item, ruling: Ruling) -> Held | None:
     """Returns what the journal has to say about an item; None if it says it already, or if the item ends by a cancel."""
-    ruling = controls.ruling(item.request, item.terms)
     said = item.held is not None and item.held.held
     held = ruling.standing is Standing.HELD
     if ruling.standing is Standing.CANCELLED or held == said:

@@ -8,13 +8,13 @@ Order of one message: taken -> *opened* and *decided* appended -> checked -> fra
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from broker.control.standing import Controls
 from broker.deliver.agenda import Agenda
 from broker.deliver.answer import backoff_ms
-from broker.deliver.control import HELD_BY_CONTROL, ControlWatch, set_apart
+from broker.deliver.control import HELD_BY_CONTROL, ControlWatch, held_by, is_full, set_apart
 from broker.deliver.decide import Facts, Rules
 from broker.deliver.draft import Draft
 from broker.deliver.frame import Flight, flight_of, flights_again, frame_of, withhold
@@ -162,8 +162,7 @@ class Engine:
                     self._handoffs.add(flight)
                 self._reschedule(body)
                 self._control.opened(opened.item.request for opened in body.opened)
-                if body.held:
-                    self._look_at_held()
+                self._let_go(section.request for section in body.held if not section.held)
             case Trying() as trying:
                 self._tried.add(trying.request)
             case Restated() | LimitsRestated():
@@ -191,7 +190,7 @@ class Engine:
     def _set_apart(self, flight: Flight, rules: Rules, now: int) -> None:
         """Let what is held and may be out already wait as it is, by itself."""
         for apart, until_ms in set_apart(flight, self.state, rules, now):
-            self._handoffs.park(apart, HELD_BY_CONTROL, until_ms)
+            self._handoffs.park(apart, held_by(apart.parts[0].request), until_ms)
 
     def _wait_for_slots(self, flight: Flight, gate: StepGate) -> None:
         """Let what missed its slot wait for the next one of its number, by itself."""
@@ -221,8 +220,8 @@ class Engine:
 
     @property
     def full(self) -> bool:
-        """Whether the shard holds as many open items as it should."""
-        return len(self.state.items) + len(self._inbox) >= self.policy.max_open
+        """Whether the shard holds as many open items as it should. What is paused takes no room from others, up to a limit."""
+        return is_full(self.state, len(self._inbox), self.policy.max_open)
 
     @property
     def backlog(self) -> int:
@@ -236,17 +235,20 @@ class Engine:
 
     # -- within a step
 
-    def _look_at_held(self) -> None:
-        self._agenda.release(HELD_BY_CONTROL, self._now_ms)
-        self._handoffs.recall(HELD_BY_CONTROL)
+    def _let_go(self, requests: Iterable[bytes]) -> None:
+        """Look again at what words of control held of these requests."""
+        for request in requests:
+            self._agenda.release(held_by(request), self._now_ms)
+            self._handoffs.recall(held_by(request))
 
     def _obey(self, controls: Controls, now: int) -> None:
         """Take up what words of control have changed: what was cancelled is due, what was held is looked at again."""
-        cancelled = self._control.look(self.state, controls)
-        if cancelled is None:
+        looked = self._control.look(self.state, controls)
+        if looked is None:
             return
-        self._look_at_held()
-        for item in cancelled:
+        self._handoffs.recall(HELD_BY_CONTROL)
+        self._let_go((*looked.freed, *(item.request for item in looked.cancelled)))
+        for item in looked.cancelled:
             self._agenda.schedule(item, now)
 
     def _clock(self, now_ms: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from broker.deliver.control import HELD_BY_CONTROL, paused
+from broker.deliver.control import held_by, paused
 from broker.deliver.decide import Rules, whole_refusal
 from broker.deliver.item import Item
 from broker.deliver.pace import Pace, Slots
@@ -45,7 +45,7 @@ class StepGate:
         if self.over(item):
             return None
         if item.frozen and self.paused(item):
-            return HELD_BY_CONTROL
+            return held_by(item.request)
         return business if self.waits(business) else None
 
     def paused(self, item: Item) -> bool:

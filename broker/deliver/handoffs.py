@@ -52,9 +52,9 @@ class HandOffs:
         return waited_for
 
     def recall(self, waits_for: str) -> None:
-        """Look at once at what waits for this: whatever held it may be over."""
+        """Look at once at what waits for something that begins so: whatever held it may be over."""
         for flight in self._queue:
-            if flight.waits_for == waits_for:
+            if flight.waits_for.startswith(waits_for):
                 flight.retry_ms = 0
 
     def waits(self, waits_for: str) -> bool:

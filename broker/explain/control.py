@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from broker.control.standing import places
+from broker.control.standing import place_of, places
 from broker.explain.line import Line
 from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.names import Lane
@@ -19,7 +19,7 @@ def control_lines(
     """What a record of ``controls`` says about the request."""
     header, word = said
     scope = ControlScope(word.scope)
-    if header.lane is not lane or (scope, word.business, word.target) not in places(request, terms):
+    if header.lane is not lane or place_of(word) not in places(request, terms):
         return
     what = scope.word if scope in {ControlScope.REQUEST, ControlScope.LANE} else f"{scope.word} {word.target}"
     yield Line(word.received_ms, "control", f"the {what} is {_DONE[ControlAction(word.action)]}, by {word.by}", place)

@@ -207,6 +207,36 @@ def test_a_pause_survives_the_fold_round() -> None:
     assert (bench.sent, held(bench)) == ([(1, 0)], [False])
 
 
+def test_a_pause_that_is_lifted_before_anybody_has_said_it_leaves_nothing_behind() -> None:
+    """The frame has set apart what may be out, and the word is taken back before the next append."""
+    bench = Bench()
+    bench.take(explicit(1, [1]))
+    assert bench.append()
+    lost(bench)
+    bench.now += 60_000
+    bench.say(PAUSE, 1)
+    assert bench.send() is None
+    bench.say(RESUME, 1, bench.now + 1)
+    bench.run()
+    assert (bench.sent, held(bench)) == ([(1, 0), (1, 0)], [])
+    assert statuses(bench) == {0: State.ACCEPTED}
+
+
+def test_what_is_paused_takes_no_room_from_others() -> None:
+    """A shard that is full of held items takes more, up to a limit."""
+    bench = Bench(max_open=2)
+    for number in (1, 2, 3, 4):
+        bench.say(PAUSE, number)
+    for number in (1, 2):
+        bench.take(explicit(number, [number]))
+    taken = bench.engine.full
+    bench.run()
+    assert (taken, bench.engine.full) == (True, False)
+    bench.take(explicit(5, [5]))
+    bench.run()
+    assert bench.sent == [(5, 0)]
+
+
 def test_nothing_is_decided_before_the_journal_says_that_it_goes_on() -> None:
     """Between held and resumed nothing of the request is to be sent, in the order of the journal."""
     bench = Bench()
