@@ -45,10 +45,13 @@ class Located(NamedTuple):
 
 
 def read_files(files: Iterable[Path]) -> list[Located]:
-    """All entries of ``files``; raises :class:`RegistrationError` for what is no YAML, no list, or no entry."""
+    """Returns all entries of ``files``, and of a folder those of its ``*.yaml`` in the order of their names.
+
+    Raises :class:`RegistrationError` for what is no YAML, no list, or no entry, and for a folder without any.
+    """
     entries: list[Located] = []
     wrong: list[str] = []
-    for file in files:
+    for file in _single(files):
         try:
             for line, raw in _items(file):
                 entries.append(Located(_entry(raw, file, line), file, line))
@@ -57,6 +60,17 @@ def read_files(files: Iterable[Path]) -> list[Located]:
     if wrong:
         raise RegistrationError("\n".join(wrong))
     return entries
+
+
+def _single(named: Iterable[Path]) -> Iterator[Path]:
+    for path in named:
+        if not path.is_dir():
+            yield path
+            continue
+        inside = sorted(path.glob("*.yaml"))
+        if not inside:
+            raise RegistrationError(f"there are no registry files (*.yaml) in {path}")
+        yield from inside
 
 
 def _items(file: Path) -> Iterator[tuple[int, Any]]:

@@ -30,7 +30,9 @@ app = typer.Typer(
 @app.command("apply")
 def apply_command(
     *,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="YAML files, each a list of entries.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="YAML files, each a list of entries, or folders of them.")
+    ],
     bootstrap: BootstrapOption = None,
     check: Annotated[bool, typer.Option("--check", help="Only look whether the files would be taken.")] = False,
 ) -> None:

@@ -99,7 +99,16 @@ class Way:
 def flights_command(
     *,
     speed: SpeedOption = None,
-    day: DayOption = _STORM,
+    day: Annotated[
+        datetime | None,
+        typer.Option(
+            "--day",
+            formats=["%Y-%m-%d"],
+            metavar="YYYY-MM-DD",
+            help="The day to replay; of a --file that does not have it, all days.",
+            show_default=str(STORM_DAY),
+        ),
+    ] = None,
     first: Annotated[
         datetime | None,
         typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Several days: the first. See --to."),
@@ -144,10 +153,11 @@ def flights_command(
     """
     if smallest > largest:
         raise typer.BadParameter("is at least --smallest", param_hint="--largest")
-    begin, end = _span(day, first, last, year=year)
-    selection = Selection(begin, file, airports, limit, through=end)
+    begin, end = _span(day or _STORM, first, last, year=year)
+    asked = day or first or year
+    selection = Selection(begin, file, airports, limit, through=end, otherwise_all=file is not None and not asked)
     sizes = Sizes(smallest, largest)
-    _play(lambda run: flights(run, selection, sizes), seed=seed, way=Way(speed, bootstrap, printed))
+    _play(lambda run: flights(run, selection, sizes, say=_say), seed=seed, way=Way(speed, bootstrap, printed))
 
 
 def _span(day: datetime, first: datetime | None, last: datetime | None, *, year: bool) -> tuple[date, date]:

@@ -116,11 +116,8 @@ def _event(
 def _registered(folder: Path | None) -> Registry | None:
     if folder is None:
         return None
-    files = sorted(folder.glob("*.yaml"))
-    if not files:
-        raise ValueError(f"there are no registry files (*.yaml) in {folder}")
     registry = Registry()
-    changes(read_files(files), registry)
+    changes(read_files([folder]), registry)
     return registry
 
 

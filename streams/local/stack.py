@@ -29,7 +29,7 @@ from streams.local.placement import demand_places, free_places, in_slot
 from streams.local.processes import Process, ProcessPlan
 from streams.local.register import Register
 from streams.registered import read_registry
-from streams.registration import Located, RegistrationError, changes, read_files, write
+from streams.registration import Located, changes, read_files, write
 from streams.settings import Settings
 
 REGISTRY: Final = Path(__file__).parents[2] / "deploy" / "dev"
@@ -117,7 +117,7 @@ class Stack:
     async def _start(self) -> None:
         plan = self.plan
         data = plan.data.absolute()
-        located = read_files(registry_files(plan.registry))
+        located = read_files([plan.registry])
         places = free_places(plan.slots) if plan.free_ports else {}
         self._overrides = {**places, **plan.fields, "data_dir": data}
         self._load()
@@ -218,14 +218,6 @@ async def running(plan: StackPlan, *, say: Callable[[str], None]) -> AsyncIterat
         yield stack
     finally:
         await stack.stop()
-
-
-def registry_files(folder: Path) -> list[Path]:
-    """The YAML files of a registry folder; :class:`RegistrationError` if there are none."""
-    files = sorted(folder.glob("*.yaml"))
-    if not files:
-        raise RegistrationError(f"{folder}: there is no registry file (*.yaml); name their folder with --registry")
-    return files
 
 
 def _usual_ports(nodes: int) -> list[int]:

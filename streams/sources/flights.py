@@ -6,25 +6,32 @@ time. Versions count through all facets of a flight, so that a cancellation stan
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from random import Random
+from typing import Final
+from zoneinfo import ZoneInfo
 
 from schemas.names import Lane
 from schemas.request import NOTIFICATION_TYPE
 from streams.sources.announcements import Announcement, announcements, closures
 from streams.sources.passengers import OPTIN_SPAN_MS, Sizes, business_of, list_of, optins, subject_of
+from streams.sources.records import TimetableError
 from streams.sources.timed import DAY_BEGINS, Run, Timed, instant_ms, timed
 from streams.sources.timetable import STORM_DAY, Flight, Timetable, timetable_of
+
+_NAMED: Final = 5
+"""Rows of a day that are named when they are left out; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which flights: the days from `day` to `through` (None: that day), the records they stand in, how many at most.
 
-    `limit` is a sample of each day by seed; None is all.
+    `limit` is a sample of each day by seed; None is all. `otherwise_all` is for a day that nobody asked for: if it is not in
+    the records, all their days are taken.
     """
 
     day: date = STORM_DAY
@@ -32,11 +39,14 @@ class Selection:
     airports: Path | None = None
     limit: int | None = None
     through: date | None = None
+    otherwise_all: bool = False
 
     def timetable(self) -> tuple[Timetable, list[date]]:
         """The records and the days in them; raises `TimetableError` or `OSError`."""
         last = self.through or self.day
         timetable = timetable_of(self.day, last, file=self.file, airports=self.airports)
+        if self.otherwise_all and not timetable.has(self.day):
+            return timetable, timetable.days(date.min, date.max)
         return timetable, timetable.days(self.day, last)
 
     def sample(self, flights: list[Flight], day: date, seed: int) -> list[Flight]:
@@ -47,19 +57,29 @@ class Selection:
         return [flights[position] for position in sorted(kept)]
 
 
-def flights(run: Run, selection: Selection | None = None, sizes: Sizes | None = None) -> Iterator[Timed]:
+def flights(
+    run: Run,
+    selection: Selection | None = None,
+    sizes: Sizes | None = None,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Timed]:
     """The events of the days in order of time. Raises `TimetableError` if there is no such day in the records.
 
     A day begins at `DAY_BEGINS` where the first flight of all leaves; no announcement about its flights is due before the
     last of its opt-ins is. One day is held at a time, and of the day before what is still to be said about its flights.
+    Rows that no flight can be made of are left out, and `say` is told which and why.
     """
     selection, sizes = selection or Selection(), sizes or Sizes()
     timetable, days = selection.timetable()
-    zone = timetable.flights(days[0])[0].origin.zone
+    zone = _zone(timetable, days)
     begins = [instant_ms(day, DAY_BEGINS, zone) for day in days]
     late: list[Timed] = []
     for position, (day, begins_ms) in enumerate(zip(days, begins, strict=True)):
-        chosen = selection.sample(timetable.flights(day), day, run.seed)
+        found, left_out = timetable.read(day)
+        if left_out:
+            say(_left_out(day, left_out, of=len(found) + len(left_out)))
+        chosen = selection.sample(found, day, run.seed)
         shift_ms = run.start_ms - begins[0]
         events = heapq.merge(late, _day(chosen, run, sizes, begins_ms, shift_ms), key=lambda event: event.at_ms)
         if position + 1 == len(days):
@@ -71,6 +91,19 @@ def flights(run: Run, selection: Selection | None = None, sizes: Sizes | None = 
                 yield event
             else:
                 late.append(event)
+
+
+def _zone(timetable: Timetable, days: list[date]) -> ZoneInfo:
+    """Returns the time zone of the first flight of all; a day of which every row is left out has none."""
+    for day in days:
+        if found := timetable.flights(day):
+            return found[0].origin.zone
+    raise TimetableError(f"no flight can be made of any row: {', '.join(timetable.read(days[0])[1][:_NAMED])}")
+
+
+def _left_out(day: date, rows: list[str], *, of: int) -> str:
+    more = f" and {len(rows) - _NAMED} more" if len(rows) > _NAMED else ""
+    return f"{day}: {len(rows)} of {of} rows left out: {', '.join(rows[:_NAMED])}{more}"
 
 
 def _day(chosen: list[Flight], run: Run, sizes: Sizes, begins_ms: int, shift_ms: int) -> Iterator[Timed]:

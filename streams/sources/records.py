@@ -28,6 +28,7 @@ _COLUMNS: Final = (
 )
 
 Row = Mapping[str, str]
+"""Column to cell; where a row breaks off, cells are None."""
 
 
 class TimetableError(ValueError):

@@ -81,6 +81,10 @@ class Timetable:
         rows = records.airport_rows(*airports)
         self._zones |= {row["faa"]: (row["name"], row["tzone"]) for row in rows if _happened(row["tzone"])}
 
+    def has(self, day: date) -> bool:
+        """Returns if the records have rows of `day`."""
+        return day in self._table.days
+
     def days(self, first: date, last: date) -> list[date]:
         """The days from `first` to `last` that have flights; `TimetableError` if there is none."""
         known = self._table.days
@@ -94,16 +98,26 @@ class Timetable:
 
     def flights(self, day: date) -> list[Flight]:
         """The flights of `day` in order of their scheduled departure; `TimetableError` for an unknown airport."""
+        return self.read(day)[0]
+
+    def read(self, day: date) -> tuple[list[Flight], list[str]]:
+        """Returns the flights of `day` and, of each row that is left out, which it is and why."""
         rows = self._table.rows(day)
-        named = {row[end] for row in rows for end in ("origin", "dest")}
+        named = {row[end] for row in rows for end in ("origin", "dest") if _happened(row[end])}
         unknown = named - self._zones.keys()
         if unknown:
             raise TimetableError(
                 f"no time zone for {', '.join(sorted(unknown))}: give --airports a CSV file with faa,name,tzone"
             )
         airports = {code: Airport(code, name, ZoneInfo(zone)) for code in named for name, zone in (self._zones[code],)}
-        flights = [_flight(row, day, airports) for row in rows]
-        return sorted(flights, key=lambda flight: (flight.scheduled_ms, flight.leg))
+        flights: list[Flight] = []
+        left_out: list[str] = []
+        for row in rows:
+            try:
+                flights.append(_flight(row, day, airports))
+            except _UnusableRowError as error:
+                left_out.append(f"{row['carrier'] or '?'}{row['flight'] or '?'} ({error})")
+        return sorted(flights, key=lambda flight: (flight.scheduled_ms, flight.leg)), left_out
 
 
 def timetable_of(first: date, last: date, *, file: Path | None = None, airports: Path | None = None) -> Timetable:
@@ -137,35 +151,55 @@ def airlines() -> dict[str, str]:
     return {row["carrier"]: row["name"] for row in records.airline_rows()}
 
 
+class _UnusableRowError(Exception):
+    """A row lacks a value that its flight cannot be told without; the sentence says which."""
+
+
 def _flight(row: Row, day: date, airports: dict[str, Airport]) -> Flight:
-    origin, destination = airports[row["origin"]], airports[row["dest"]]
-    scheduled_ms = instant_ms(day, _minutes(row["sched_dep_time"]), origin.zone)
+    origin, destination = (airports[_text(row, end)] for end in ("origin", "dest"))
+    scheduled_ms = instant_ms(day, _minutes(row, "sched_dep_time"), origin.zone)
     departed_ms = landed_ms = None
     if _happened(row["dep_time"]):
-        departed_ms = scheduled_ms + int(float(row["dep_delay"])) * MINUTE_MS
+        departed_ms = scheduled_ms + _number(row, "dep_delay") * MINUTE_MS
         if _happened(row["arr_time"]):
-            landed_ms = _first_after(departed_ms, day=day, minutes=_minutes(row["arr_time"]), zone=destination.zone)
+            landed_ms = _first_after(departed_ms, day=day, minutes=_minutes(row, "arr_time"), zone=destination.zone)
     return Flight(
-        carrier=row["carrier"],
-        number=int(row["flight"]),
+        carrier=_text(row, "carrier"),
+        number=_number(row, "flight"),
         day=day,
         origin=origin,
         destination=destination,
-        miles=int(float(row["distance"])),
+        miles=_number(row, "distance"),
         scheduled_ms=scheduled_ms,
         departed_ms=departed_ms,
         landed_ms=landed_ms,
     )
 
 
-def _happened(value: str) -> bool:
-    """R writes a missing value as NA, others as nothing."""
-    return value not in {"", "NA"}
+def _happened(value: str | None) -> bool:
+    """R writes a missing value as NA, others as nothing; a row that breaks off has None."""
+    return value not in {"", "NA", None}
 
 
-def _minutes(hhmm: str) -> int:
+def _text(row: Row, column: str) -> str:
+    if not _happened(row[column]):
+        raise _UnusableRowError(f"{column} is empty")
+    return row[column]
+
+
+def _number(row: Row, column: str) -> int:
+    text = _text(row, column)
+    try:
+        return int(float(text))
+    except (ValueError, OverflowError):
+        raise _UnusableRowError(f"{column} is no number") from None
+
+
+def _minutes(row: Row, column: str) -> int:
     """Minutes from midnight of a local time such as `517` or `2400`."""
-    hours, minutes = divmod(int(float(hhmm)), 100)
+    hours, minutes = divmod(_number(row, column), 100)
+    if not (0 <= hours <= 24 and minutes < 60):
+        raise _UnusableRowError(f"{column} is no time of day")
     return hours * 60 + minutes
 
 

@@ -71,6 +71,17 @@ def test_every_mistake_is_said_at_once(tmp_path: Path) -> None:
     assert len(str(refused.value).splitlines()) == 2
 
 
+def test_a_folder_stands_for_its_files(tmp_path: Path) -> None:
+    """Beside files, too; what else lies in it is left alone, and a folder without any is said."""
+    files = written(tmp_path, MAIN, SHOP)
+    (tmp_path / "notes.txt").write_text("no YAML: [", "utf-8")
+    (tmp_path / "empty").mkdir()
+    assert read_files([tmp_path]) == read_files(files)
+    assert {each.file for each in read_files([DEV])} == set(DEV.glob("*.yaml"))
+    with pytest.raises(RegistrationError, match=r"there are no registry files \(\*\.yaml\) in .*empty"):
+        read_files([tmp_path / "empty", *files])
+
+
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
     """By its name."""
     with pytest.raises(RegistrationError, match=r"nowhere\.yaml: cannot be read"):

@@ -67,6 +67,50 @@ def test_refusals(arguments: list[str], status: int, sentence: str) -> None:
     assert sentence in result.stderr
 
 
+ROWS = {
+    "whole": "2022,7,1,600,605,5,905,UA,7,EWR,ORD,719",
+    "never left": "2022,7,2,600,,,,UA,8,EWR,ORD,719",
+    "no time at which it should leave": "2022,7,1,,605,5,905,UA,1,EWR,ORD,719",
+    "no delay": "2022,7,1,600,605,,905,UA,2,EWR,ORD,719",
+    "no time of day": "2022,7,1,600,605,5,9999,UA,3,EWR,ORD,719",
+    "no number": "2022,7,1,600,605,5,905,UA,x,EWR,ORD,719",
+    "a row that breaks off": "2022,7,1,600,605,5,905,UA,4,EWR",
+}
+COLUMNS = "year,month,day,sched_dep_time,dep_time,dep_delay,arr_time,carrier,flight,origin,dest,distance"
+
+
+def test_rows_that_no_flight_can_be_made_of_are_left_out(tmp_path: Path) -> None:
+    """Which they are and why is said, a line a day; the others are told, on all days of the file where none was asked for."""
+    file = tmp_path / "flights.csv"
+    file.write_text("\n".join([COLUMNS, *ROWS.values(), ""]), "utf-8")
+    result = CliRunner().invoke(app, ["flights", "--file", str(file), "--print"])
+    assert result.exit_code == 0, result.output
+    subjects = {msgspec.json.decode(line)["subject"] for line in result.stdout.splitlines()}
+    assert subjects == {"flight/UA7/2022-07-01/EWR", "flight/UA8/2022-07-02/EWR"}
+    assert result.stderr.splitlines()[0] == (
+        "2022-07-01: 5 of 6 rows left out: UA1 (sched_dep_time is empty), UA2 (dep_delay is empty), "
+        "UA3 (arr_time is no time of day), UAx (flight is no number), UA4 (dest is empty)"
+    )
+
+
+def test_a_day_that_was_asked_for_is_not_replaced(tmp_path: Path) -> None:
+    """Only the default gives way to what the file has."""
+    file = tmp_path / "flights.csv"
+    file.write_text("\n".join([COLUMNS, *ROWS.values(), ""]), "utf-8")
+    result = CliRunner().invoke(app, ["flights", "--file", str(file), "--print", "--day", "2013-02-08"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no flight on 2013-02-08; the records have 2022-07-01 to 2022-07-02" in result.stderr
+
+
+def test_a_file_of_which_no_row_can_be_used_is_refused(tmp_path: Path) -> None:
+    """With the reason of the first of them."""
+    file = tmp_path / "flights.csv"
+    file.write_text("\n".join([COLUMNS, ROWS["no delay"], ""]), "utf-8")
+    result = CliRunner().invoke(app, ["flights", "--file", str(file), "--print"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no flight can be made of any row: UA2 (dep_delay is empty)" in result.stderr
+
+
 def test_interrupt_ends_it_in_order() -> None:
     """Ctrl-C ends a replay in the middle of a wait, with a summary and the status that shells expect."""
     arguments = [*PROGRAM, "parcels", "--print", "--speed", "1"]
