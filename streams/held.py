@@ -1,4 +1,4 @@
-"""Files that processes share: a lock that says who lives, and a file that is replaced whole.
+"""Files that processes share: a lock that says who lives, a file that is replaced whole, a folder for nobody else's eyes.
 
 A lock is held with flock(2): held means alive, and what a killed process left behind is free.
 """
@@ -33,6 +33,14 @@ def is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def private_folder(path: Path) -> None:
+    """Makes the folder at ``path`` for its owner alone (0700); one that is there already keeps what its owner chose.
+
+    Records, books, logs and the gateway's phones hold what people were told, and by whom.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def write_whole(path: Path, value: bytes) -> None:

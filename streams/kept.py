@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.wire.header import FORMAT as RECORD_FORMAT
 from schemas.wire.header import READABLE_FORMATS
-from streams.held import write_whole
+from streams.held import private_folder, write_whole
 
 MARK: Final = "format.json"
 
@@ -76,7 +76,7 @@ def _read(path: Path, kept: Kept) -> _Mark:
 
 def _write(folder: Path, mark: _Mark) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         write_whole(folder / MARK, msgspec.json.encode(mark) + b"\n")
     except OSError as error:
         raise KeptError(f"{folder} cannot be written: {error.strerror}; name another folder.") from error

@@ -11,7 +11,7 @@ from typing import IO, Final
 
 import msgspec
 
-from streams.held import hold
+from streams.held import hold, private_folder
 from streams.kafka.cluster_errors import WrongFolderError
 from streams.kafka.ports import all_free, demand_free, free_ports
 from streams.kafka.properties import NodePlan, new_cluster_id
@@ -42,7 +42,7 @@ class _Identity(msgspec.Struct):
 def lock_folder(folder: Path) -> IO[bytes]:
     """Hold `folder` until the result is closed or this process ends; WrongFolderError if another holds it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         return hold(folder / _LOCK)
     except BlockingIOError as error:
         raise WrongFolderError(

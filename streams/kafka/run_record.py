@@ -41,7 +41,7 @@ def home_of(data: Path | None) -> Path:
 def holding(home: Path) -> Iterator[None]:
     """Be the one process that runs the cluster of `home`; WrongFolderError if another does."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        held.private_folder(home)
         lock = held.hold(home / _LOCK)
     except BlockingIOError as error:
         raise WrongFolderError(_taken(home)) from error

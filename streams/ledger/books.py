@@ -7,6 +7,7 @@ beginning, to the same rows. WAL with ``synchronous=FULL``: what was committed s
 The tables: ``streams/ledger/layout.py``.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -16,7 +17,7 @@ from typing import Final, NamedTuple, Self
 from broker.audit.dump import Ledger, LedgerEntry, LedgerRow
 from schemas.billing import BilledCharge
 from streams.faults import point
-from streams.held import hold
+from streams.held import hold, private_folder
 from streams.kafka.reader import LogRecord
 from streams.kafka.resumed_producer import ProducerIdentity
 from streams.ledger.items import audited, charges_after, newest_serials
@@ -67,7 +68,7 @@ class Books:
 
         ``cluster`` is the id of the Kafka whose charges these are; books that began on another one are refused.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         try:
             self._lock = hold(path.with_suffix(".lock"))
         except BlockingIOError as error:
@@ -203,6 +204,8 @@ def _disk_named() -> Iterator[None]:
 
 
 def _opened(path: Path, cluster: str) -> sqlite3.Connection:
+    # For its owner alone from the beginning; SQLite gives the files beside it the same mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, isolation_level=None)
     try:
         with _disk_named():

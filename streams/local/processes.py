@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import aiohttp
 
 from streams import clock
+from streams.held import private_folder
 from streams.local import tether
 
 READY_S: Final = 60.0
@@ -209,7 +210,7 @@ class Process:
 
     async def _spawn(self, once: Mapping[str, str]) -> None:
         command = (sys.executable, "-m", "streams.cli", *self.plan.arguments)
-        self.plan.log_path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self.plan.log_path.parent)
         with self.plan.log_path.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command),

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from schemas.wire.frames import GatewayEvent
+from streams.held import private_folder
 from streams.kafka.fatal import Exit, fatal
 
 FILE_NAME: Final = "events.jsonl"
@@ -26,7 +27,7 @@ class EventLog:
     """The log in ``folder``, opened for one writer."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         self.path = folder / FILE_NAME
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self.size = _cut_torn_line(self._file)

@@ -1,5 +1,6 @@
 """Folders of other releases: an earlier one opens, a later one is refused and left as it is, with a sentence on what to do."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from streams.kafka.cluster_errors import WrongFolderError
 from streams.kafka.cluster_folder import settle_identity
+from streams.kafka.reader import LogRecord
 from streams.kafka.run_record import holding, home_of, read_record
 from streams.kept import GATEWAY_LOG, MARK, STACK, Kept, KeptError, open_kept
 from streams.ledger.books import FILE, Books, BooksForeignError
@@ -23,6 +25,29 @@ def planted(folder: Path, name: str, content: object) -> bytes:
     raw = content if isinstance(content, bytes) else msgspec.json.encode(content)
     (folder / name).write_bytes(raw)
     return raw
+
+
+def test_what_is_kept_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Folders and books are made with modes 0700 and 0600, whatever the umask says; a folder that is there stays as it is."""
+    before = os.umask(0)
+    try:
+        open_kept(tmp_path / "stack", STACK)
+        with Books(tmp_path / "books" / FILE) as books:
+            books.post(0, [LogRecord(0, 0, None, b"no charge")])
+            modes = {each.name: each.stat().st_mode & 0o777 for each in (tmp_path / "books").iterdir()}
+        with holding(home_of(tmp_path / "kafka")):
+            folders = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+        tmp_path.chmod(0o755)
+        open_kept(tmp_path, STACK)
+    finally:
+        os.umask(before)
+    assert folders == {"stack": 0o700, "books": 0o700, "kafka": 0o700}
+    assert {name: mode for name, mode in modes.items() if "sqlite3" in name} == {
+        FILE: 0o600,
+        f"{FILE}-wal": 0o600,
+        f"{FILE}-shm": 0o600,
+    }
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize("kept", [STACK, GATEWAY_LOG], ids=lambda kept: kept.what)
