@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import aiohttp
@@ -91,7 +92,7 @@ class RunningLedger:
 
     def contents(self) -> dict[str, list[tuple[object, ...]]]:
         """Every row of every table but that of the producer, which each book has for itself."""
-        with sqlite3.connect(self.folder / FILE) as db:
+        with closing(sqlite3.connect(self.folder / FILE)) as db:
             names = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'producer'")
             tables = [name for (name,) in names]
             return {name: sorted(db.execute(f"SELECT * FROM {name}").fetchall()) for name in tables}

@@ -3,7 +3,7 @@
 import resource
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def owed(path: Path) -> dict[str, int]:
 
 def contents(path: Path) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table."""
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return {name: sorted(db.execute(f"SELECT * FROM {name}").fetchall()) for name in tables}
 

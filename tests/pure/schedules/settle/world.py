@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+import weakref
 from typing import Final
 
 from broker.settle.policy import SettlePolicy
@@ -42,6 +43,7 @@ class SettleWorld(World):
         words = [category.word for category in Category]
         self.cards = {1: PriceCard(1, "USD", dict.fromkeys(words, _BY_MARKET))}
         self.book = sqlite3.connect(":memory:", isolation_level=None)
+        weakref.finalize(self, self.book.close)  # from Python 3.13 on a connection that nobody closes is a warning
         self.book.executescript(SCHEMA)
         self._coming = [*self.story.outcomes]
         self._coming.reverse()
