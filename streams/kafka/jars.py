@@ -22,7 +22,7 @@ from streams.kafka.cluster_errors import JarsUnavailableError, WrongChecksumErro
 LOCK_PATH: Final = Path(__file__).with_name("jars.lock")
 
 _FETCHERS: Final = 8
-"""Downloads at a time: enough to hide the round trips of 46 small files, few enough to be polite."""
+"""Downloads at a time: enough to hide the round trips of 45 small files, few enough to be polite."""
 
 _TRIES: Final = 3
 _TIMEOUT_S: Final = 30
