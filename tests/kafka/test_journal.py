@@ -200,6 +200,46 @@ async def test_a_trimmed_journal_is_refused(journal: JournalUnderTest) -> None:
     assert await second.exit_code() == Exit.TRIMMED
 
 
+async def test_the_next_owner_folds_from_the_claim_before_the_last(journal: JournalUnderTest) -> None:
+    """What was said since the claim before the last one is folded, what is older has been said again; it may be trimmed."""
+    first = await journal.owner()
+    await first.ask("open")
+    for text in ("said before the claim that the floor names", "open"):
+        await first.ask(f"append {text}")
+        await first.ask("repeat")
+    await first.ask("append new")
+    first.process.kill()
+    second = await journal.owner()
+    assert (await second.ask("open"))["texts"] == ["open", "new"]
+    second.process.kill()
+    await second.process.wait()
+    async with admin(journal.bootstrap) as client:
+        await client.delete_records({TopicPartition(journal.topic, 0): RecordsToDelete(before_offset=2)})
+    assert (await (await journal.owner()).ask("open"))["texts"] == ["open", "new"]
+
+
+async def test_a_log_trimmed_above_the_floor_is_refused(journal: JournalUnderTest) -> None:
+    """One record past the floor is one too many, however often it was repeated."""
+    first = await journal.owner()
+    await first.ask("open")
+    for command in ("append old", "repeat", "append open", "repeat"):
+        await first.ask(command)
+    first.process.kill()
+    async with admin(journal.bootstrap) as client:
+        await client.delete_records({TopicPartition(journal.topic, 0): RecordsToDelete(before_offset=3)})
+    second = await journal.owner()
+    second.tell("open")
+    assert await second.exit_code() == Exit.TRIMMED
+
+
+async def test_a_shard_that_was_taken_away_is_not_claimed(journal: JournalUnderTest) -> None:
+    """The owner that opens next finds no claim of it."""
+    first = await journal.owner()
+    await first.ask("lose")
+    assert (await first.ask("open"))["epoch"] == 0
+    assert (await (await journal.owner()).ask("open"))["epoch"] == 1
+
+
 async def test_a_long_journal_is_folded_whole(journal: JournalUnderTest) -> None:
     """Many fetches of many batches: every record once, in order."""
     texts = [f"{number} {'x' * 100}" for number in range(8_000)]

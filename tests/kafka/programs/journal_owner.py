@@ -1,17 +1,19 @@
 """An owner of one journal that does what it is told, line by line, on standard input.
 
-Run as `python -m tests.kafka.programs.journal_owner BOOTSTRAP TOPIC`. Commands: `open`, `append TEXT`, `quiesce`. Each is
-answered by one line of JSON on standard output. A fault ends the process with its exit code, as it would end a worker.
+Run as `python -m tests.kafka.programs.journal_owner BOOTSTRAP TOPIC`. Commands: `open`, `append TEXT`, `repeat` (the claim),
+`lose` (the shard, before it is opened), `quiesce`. Each is answered by one line of JSON on standard output. A fault ends the
+process with its exit code, as it would end a worker.
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 
 from schemas.names import Lane
 from schemas.wire.header import Header, Kind, body_of, pack
 from streams import clock, log
-from streams.kafka.journal import Journal, JournalPlace, JournalTerms
+from streams.kafka.journal import Journal, JournalPlace, JournalTerms, NotAssignedError
 from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.reader import LogReader, LogRecord
 
@@ -27,6 +29,7 @@ class Owner:
     def __init__(self, bootstrap: str, topic: str) -> None:
         self.texts: list[str] = []
         self.greeted: list[int] = []
+        self.assigned = True
         self._producer = ConfirmedProducer(bootstrap, "owner")
         self._reader = LogReader(bootstrap, "owner", [(topic, 0)])
         at = JournalPlace(topic, Lane.OTP, 0)
@@ -41,9 +44,15 @@ class Owner:
         """Do one command; what is known afterwards."""
         match command:
             case "open":
-                await self.journal.open(JournalTerms(generation=1, still_assigned=lambda: True, hello=self._hello))
+                terms = JournalTerms(generation=1, still_assigned=lambda: self.assigned, hello=self._hello)
+                with contextlib.suppress(NotAssignedError):
+                    await self.journal.open(terms)
             case "append":
                 await self.journal.append(entry(self.journal.epoch, text))
+            case "repeat":
+                await self.journal.repeat_claim()
+            case "lose":
+                self.assigned = False
             case "quiesce":
                 await self.journal.quiesce()
             case _:
