@@ -45,7 +45,8 @@ def script_of(bootstrap: str, intake: str, tools: Path) -> tuple[str, int]:
     """The README's shell lines for a stack that is elsewhere, and how many events they publish; less those of absent tools."""
     absent = [tool for tool in ("kcat ", "java ") if not shutil.which(tool.strip())]
     chosen = [command for command in COMMANDS if not any(tool in command for tool in absent)]
-    chosen = [command for command in chosen if not command.startswith(("fanfare ", "PATH=")) and "-C " not in command]
+    ours = re.compile(r"^PATH=|^fanfare |\| fanfare ")
+    chosen = [command for command in chosen if not ours.search(command) and "-C " not in command]
     lines = [f"cd {ROOT}", f"PATH={tools}:$PATH", *chosen]
     script = "\n".join(lines).replace("127.0.0.1:9092", bootstrap).replace("127.0.0.1:8830", intake)
     return script, sum(map(_events, chosen))
