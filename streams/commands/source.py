@@ -69,6 +69,16 @@ DayOption = Annotated[
         "--day", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="The day to replay.", show_default=str(STORM_DAY)
     ),
 ]
+DayOfFlightsOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--day",
+        formats=["%Y-%m-%d"],
+        metavar="YYYY-MM-DD",
+        help="The day to replay; of a --file that does not have it, all days.",
+        show_default=str(STORM_DAY),
+    ),
+]
 
 _STORM: Final = datetime.combine(STORM_DAY, time())
 
@@ -99,16 +109,7 @@ class Way:
 def flights_command(
     *,
     speed: SpeedOption = None,
-    day: Annotated[
-        datetime | None,
-        typer.Option(
-            "--day",
-            formats=["%Y-%m-%d"],
-            metavar="YYYY-MM-DD",
-            help="The day to replay; of a --file that does not have it, all days.",
-            show_default=str(STORM_DAY),
-        ),
-    ] = None,
+    day: DayOfFlightsOption = None,
     first: Annotated[
         datetime | None,
         typer.Option("--from", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="Several days: the first. See --to."),
