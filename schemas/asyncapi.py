@@ -30,6 +30,7 @@ answered goes to `dead-letters`, and what is charged to `billing.<business>`.
 Events are CloudEvents 1.0, in structured mode as shown here or in binary mode. The record's key is the business, hashed as Java
 clients do (murmur2); with another key it is refused, without one it is moved. Ingress is closed: an unknown field is refused with
 the nearest known name. Egress is open: ignore what you do not know. The same (`source`, `id`) with the same content counts once.
+What was published is paused, resumed and cancelled by control events in its lane; statuses count what is `held` and `cancelled`.
 
 Without Kafka the same events go to `POST /v1/events?lane=<lane>` of `fanfare intake`, by CloudEvents over HTTP.
 """

@@ -11,12 +11,13 @@ import msgspec
 import pytest
 
 from schemas.names import Lane
-from schemas.request import Evidence, Member, Notification, Optin
+from schemas.request import Control, Evidence, Member, Notification, Optin, Sealed
+from schemas.status import Status
 from schemas.topics import WINDOWS
 from schemas.wire.frames import GatewayEvent
 from streams import clock
 from streams.auditing import audit_system
-from streams.client import Client, Head, Published, notification, optin, to_list
+from streams.client import Client, Head, Published, control, notification, optin, to_list, to_people
 from streams.local.stack import Stack, StackPlan, running
 from streams.scraping import processes, scrape_all
 from streams.settings import child_environment
@@ -45,18 +46,23 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
         yield stack
 
 
-async def campaign(stack: Stack, *arguments: str) -> dict[str, Any]:
-    """What `fanfare campaign` prints as JSON."""
+async def fanfare(stack: Stack, *arguments: str) -> str:
+    """What a command prints."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "streams.cli", "campaign", *arguments, "-o", "json", "--bootstrap", stack.bootstrap),
+        *("-m", "streams.cli", *arguments, "--bootstrap", stack.bootstrap),
         env=child_environment(),
         stdout=PIPE,
         stderr=PIPE,
     )
     said, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
-    (line,) = said.splitlines()
+    return said.decode()
+
+
+async def campaign(stack: Stack, *arguments: str) -> dict[str, Any]:
+    """What `fanfare campaign` prints as JSON."""
+    (line,) = (await fanfare(stack, "campaign", *arguments, "-o", "json")).splitlines()
     return msgspec.json.decode(line, type=dict[str, Any])
 
 
@@ -127,6 +133,41 @@ async def test_a_campaign_is_held_goes_on_and_ends(stack: Stack) -> None:
     found = await audit_system(stack.settings, quiet=True)
     assert found.violations == ()
     assert found.counts["controls"] == found.counts["commands"] == 3
+
+
+async def parcel(client: Client, number: int) -> Published:
+    """An update about a parcel to one person."""
+    params: dict[str, str | Sealed] = {"parcel": f"PX-{number}", "event_time": "noon"}
+    content = Notification("parcel_delivered", to_people(person(7, number).address), params=params)
+    head = Head(source=SOURCE, id=f"parcel-{number}", lifetime_ms=3_600_000, subject=f"parcel/{number}")
+    return await client.publish(Lane.UPDATE, notification(head, content))
+
+
+def is_held(status: Status) -> bool:
+    """Whether its one message waits for a resume."""
+    return status.counts == {"held": 1}
+
+
+async def test_operators_stop_a_sender_and_a_business_a_subject(stack: Stack) -> None:
+    """What comes later is held, too; each lets go what it holds itself; explain tells of both."""
+    async with Client(stack.bootstrap) as client, asyncio.timeout(DEADLINE_S):
+        await fanfare(stack, "control", "pause", "--sender", f"{BUSINESS}/main", "--lane", "update")
+        assert f"update   sender   {BUSINESS}/main" in await fanfare(stack, "control", "ls")
+        sent = await parcel(client, 1)
+        await client.wait(sent, until=is_held)
+        pause = control(Head(source=SOURCE, id="pause-1"), Control("pause", subject="parcel/1"))
+        await client.wait(await client.publish(Lane.UPDATE, pause), until="answered")
+        await fanfare(stack, "control", "resume", "--sender", f"{BUSINESS}/main")
+        await client.wait(await parcel(client, 2), until="closed")
+        shown = await campaign(stack, "show", "--subject", "parcel/1", "--business", BUSINESS, "--lane", "update")
+        assert (shown["state"], shown["numbers"]["held"]) == ("paused", 1)
+        cancelled = await campaign(stack, "cancel", "--subject", "parcel/1", "--business", BUSINESS, "--lane", "update")
+        assert cancelled["numbers"]["cancelled"] == 1
+        story = await fanfare(stack, "explain", SOURCE, "parcel-1", "--lane", "update")
+        for line in ("the sender shop-parcelo/main is paused, by operator", "what is not handed off is held in shard"):
+            assert line in story
+        assert "the subject parcel/1 is cancelled, by //shop-parcelo/fanfare-campaign" in story
+    assert (await audit_system(stack.settings, quiet=True)).violations == ()
 
 
 async def everybody_else_is_told(client: Client) -> None:
