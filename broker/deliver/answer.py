@@ -17,8 +17,8 @@ _BASE_MS: Final = 500
 _CAP_MS: Final = 5 * 60_000
 _DOUBLINGS: Final = 10
 """Enough to reach any ceiling from half a second."""
-_STALE_AT_ONCE: Final = 2
-"""The first stale frames are stamped again at once, for the clocks' difference is known by then; later ones wait a little."""
+_STALE_CEILING_MS: Final = 5_000
+"""A stale frame says nothing about the message, and little about the gateway: it is stamped again soon."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -55,14 +55,24 @@ def backoff_ms(request: bytes, rank: int, attempt: int, ceiling_ms: int = _CAP_M
     return ceiling // 2 + int.from_bytes(seed) * (ceiling // 2) // 0xFFFFFFFF
 
 
-def answer_to(refused: Refused, part: Part, rank: int, *, now_ms: int, ceiling_ms: int) -> Answer:
+class Hearing(msgspec.Struct, frozen=True):
+    """What an answer is read with."""
+
+    now_ms: int
+    ceiling_ms: int
+    """The lane's longest wait."""
+    clock_learnt: bool
+    """This answer told something new of the gateway's clock: a frame stamped by it now will not be stale for the same reason."""
+
+
+def answer_to(refused: Refused, part: Part, rank: int, hearing: Hearing) -> Answer:
     """Returns what the gateway's word about one rank makes of it. Only a refusal that speaks about the message ends it."""
-    code = refused.code
+    code, now_ms, ceiling_ms = refused.code, hearing.now_ms, hearing.ceiling_ms
     if code == Code.ACCEPTED:
         return Answer(State.ACCEPTED, code)
     wait_ms = backoff_ms(part.request, rank, part.attempt, ceiling_ms)
     if code == Code.STALE_FRAME:
-        return Answer(State.WAITING, code, now_ms if part.attempt <= _STALE_AT_ONCE else now_ms + wait_ms)
+        return Answer(State.WAITING, code, now_ms + (0 if hearing.clock_learnt else min(wait_ms, _STALE_CEILING_MS)))
     if code in THROTTLES:
         # The gateway knows when; without a word of it, a first backoff. A paced message then waits for a slot as well.
         first_ms = backoff_ms(part.request, rank, 1, ceiling_ms)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from broker.control.standing import Controls
 from broker.deliver.agenda import Agenda
-from broker.deliver.answer import backoff_ms
+from broker.deliver.answer import Hearing, backoff_ms
 from broker.deliver.control import HELD_BY_CONTROL, ControlWatch, held_by, is_full, set_apart
 from broker.deliver.decide import Facts, Rules
 from broker.deliver.draft import Draft
@@ -92,9 +92,10 @@ class Engine:
 
     def answered(self, flight: Flight, answer: FrameAnswer, now_ms: int) -> None:
         """The gateway answered the frame of ``flight``."""
-        now = self._clock(now_ms)
-        self._heard += answers_to(flight, answer, now, self.policy.retry_ceiling_ms)
+        now, believed_ms = self._clock(now_ms), self.gateway_clock.ahead_ms
         self.gateway_clock.note(flight.sent_ms, answer.at_ms, now)
+        learnt = self.gateway_clock.ahead_ms != believed_ms
+        self._heard += answers_to(flight, answer, Hearing(now, self.policy.retry_ceiling_ms, learnt))
         self._handoffs.in_air = None
         self._unpark(flight)
 

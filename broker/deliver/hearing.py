@@ -1,6 +1,6 @@
 """What is journaled of other people's words: the gateway's answers, and who a list's members are at this moment."""
 
-from broker.deliver.answer import answer_to
+from broker.deliver.answer import Hearing, answer_to
 from broker.deliver.decide import Facts
 from broker.deliver.frame import Flight, Part
 from broker.deliver.item import Item
@@ -13,27 +13,23 @@ class MisshapenAnswerError(Exception):
     """The gateway's answer does not fit the frame: treat it as no answer at all."""
 
 
-def answers_to(flight: Flight, answer: FrameAnswer, now_ms: int, ceiling_ms: int) -> list[Answered]:
+def answers_to(flight: Flight, answer: FrameAnswer, hearing: Hearing) -> list[Answered]:
     """One ``Answered`` for each part of ``flight``; raises :class:`MisshapenAnswerError`."""
     if len(answer.sections) != len(flight.parts):
         raise MisshapenAnswerError(f"{len(flight.parts)} sections sent, {len(answer.sections)} answered")
     return [
-        _part(part, refused, answer.at_ms, now_ms, ceiling_ms)
-        for part, refused in zip(flight.parts, answer.sections, strict=True)
+        _part(part, refused, answer.at_ms, hearing) for part, refused in zip(flight.parts, answer.sections, strict=True)
     ]
 
 
-def _part(part: Part, refused: tuple[Refused, ...], gateway_ms: int, now_ms: int, ceiling_ms: int) -> Answered:
+def _part(part: Part, refused: tuple[Refused, ...], gateway_ms: int, hearing: Hearing) -> Answered:
     ranks = intervals_of(part.ranks)
     if not refused:
         return Answered(part.request, ranks, gateway_ms)
     if any(not 0 <= one.position < len(part.ranks) for one in refused):
         raise MisshapenAnswerError("an exception names a position that was not sent")
     there = [part.ranks[one.position] for one in refused]
-    answers = [
-        answer_to(one, part, rank, now_ms=now_ms, ceiling_ms=ceiling_ms)
-        for one, rank in zip(refused, there, strict=True)
-    ]
+    answers = [answer_to(one, part, rank, hearing) for one, rank in zip(refused, there, strict=True)]
     return Answered(
         part.request,
         ranks,

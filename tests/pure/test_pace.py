@@ -264,7 +264,7 @@ def test_a_gateway_that_is_slow_to_look_at_frames_is_not_asked_all_the_time() ->
         if flight is not None:
             bench.engine.answered(flight, bench.answering(flight), bench.now)
         bench.now += 10
-    assert 3 < len(bench.sent) < 12
+    assert 5 < len(bench.sent) < 20
 
 
 def test_a_business_whose_frame_is_refused_holds_back_nobody_else() -> None:
@@ -329,3 +329,17 @@ def test_a_shard_that_works_one_item_at_a_time_gets_through_its_slots() -> None:
             bench.engine.answered(flight, FrameAnswer(bench.now, tuple(() for _ in flight.parts)), bench.now)
     assert len(bench.sent) == 10
     assert not bench.state.items
+
+
+def test_a_new_owner_whose_first_frame_is_stale_sends_it_again_at_once() -> None:
+    """However often the message was tried before: what was wrong is the owner's idea of the gateway's clock, and it knows now."""
+    world = PacedShards(Lane.UPDATE, 1)
+    world.rates[SENDER] = 1_000
+    world.gateway_ill_until_ms = NOW_MS + 60_000
+    world.take(explicit(1, [1], expires_ms=NOW_MS + 900_000))
+    world.run(NOW_MS + 59_000)
+    world.gateway_ahead_ms = 2_000
+    world.restart(0)
+    world.run(NOW_MS + 300_000)
+    assert world.ends() == {"ACCEPTED": 1}
+    assert world.refused[Code.STALE_FRAME] == 1
