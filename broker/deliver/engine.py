@@ -92,9 +92,8 @@ class Engine:
 
     def answered(self, flight: Flight, answer: FrameAnswer, now_ms: int) -> None:
         """The gateway answered the frame of ``flight``."""
-        now, believed_ms = self._clock(now_ms), self.gateway_clock.ahead_ms
-        self.gateway_clock.note(flight.sent_ms, answer.at_ms, now)
-        learnt = self.gateway_clock.ahead_ms != believed_ms
+        now = self._clock(now_ms)
+        learnt = self.gateway_clock.note(flight.sent_ms, answer.at_ms, now)
         self._heard += answers_to(flight, answer, Hearing(now, self.policy.retry_ceiling_ms, learnt))
         self._handoffs.in_air = None
         self._unpark(flight)

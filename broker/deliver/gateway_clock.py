@@ -21,8 +21,12 @@ class GatewayClock:
         self._heard: deque[tuple[int, int, int]] = deque(maxlen=_BUCKETS)
         """(second, least difference, greatest difference): the tightest bounds of each second with an answer."""
 
-    def note(self, sent_ms: int, gateway_ms: int, received_ms: int) -> None:
-        """Take an answer's time into account. If older answers contradict it, a clock was set: they are forgotten."""
+    def note(self, sent_ms: int, gateway_ms: int, received_ms: int) -> bool:
+        """Take an answer's time into account; return whether that changes the estimate.
+
+        If older answers contradict it, a clock was set: they are forgotten.
+        """
+        believed_ms = self.ahead_ms
         bucket, low, high = received_ms // _BUCKET_MS, gateway_ms - received_ms, gateway_ms - sent_ms
         while self._heard and self._heard[0][0] <= bucket - _BUCKETS:
             self._heard.popleft()
@@ -32,6 +36,7 @@ class GatewayClock:
             _, least, greatest = self._heard.pop()
             low, high = max(low, least), min(high, greatest)
         self._heard.append((bucket, low, high))
+        return self.ahead_ms != believed_ms
 
     @property
     def ahead_ms(self) -> int:

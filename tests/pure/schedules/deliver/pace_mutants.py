@@ -92,8 +92,9 @@ class LateFlightsGo(Owner):
 
 
 class _Deaf(GatewayClock):
-    def note(self, sent_ms: int, gateway_ms: int, received_ms: int) -> None:
+    def note(self, sent_ms: int, gateway_ms: int, received_ms: int) -> bool:
         """Hear no time of the gateway's."""
+        return sent_ms + gateway_ms + received_ms < 0
 
 
 class StampsByItsOwnClock(Owner):
