@@ -110,7 +110,7 @@ _ANSWERS: Final[Mapping[str, Sentences]] = {
         "retry_at_ms": "When the same may be asked again with success, ms since 1970; 0 where time does not help.",
         "people": "To how many it goes: in all, as far as that is known at acceptance; in this shard, once it is running.",
         "rate_per_s": "At how many messages a second a list, or more recipients than a tenth of that, goes out; 0: at once.",
-        "eta_ms": "About when everybody will have been told, ms since 1970; 0: at once, or not known yet.",
+        "eta_ms": "About when everybody will have been told, ms since 1970; 0: at once, not known yet, or paused.",
         "unreached": "How many cannot be told before it expires, at that rate.",
         "counts": "How many messages are in which state or ended for which reason.",
         "recipients": "What became of each explicit recipient.",

@@ -44,7 +44,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     rate_per_s: int = 0
     """Messages a second at which a list, or more recipients than a burst, goes out; 0: all of it at once."""
     eta_ms: int = 0
-    """When it will be through, about; 0: at once, or not known."""
+    """When it will be through, about; 0: at once, not known, or paused."""
     unreached: int = 0
     """How many cannot be told before it expires, at that rate."""
 

@@ -56,6 +56,8 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     """Whether it is paused: what deliver still owes a word about waits until it is resumed."""
     held_upto: int = -1
     """Which word of control said so; the higher one stands."""
+    held_ms: int = 0
+    """Since when it is held."""
     calm_from_ms: int = 0
     """If nothing happens until then it goes to the shelf; 0 while it is not closed."""
     labels: dict[str, str] = {}
@@ -118,15 +120,20 @@ class Account(msgspec.Struct, array_like=True, gc=False):
                 if status != State.IN_DOUBT:  # its code is a reason of ours, not the gateway's
                     self._code(rank, code)
 
-    def hold(self, section: Held) -> None:
-        """Join that the request is held, or not any more."""
-        if section.upto > self.held_upto:
-            self.held, self.held_upto = section.held, section.upto
+    def hold(self, section: Held, at_ms: int) -> None:
+        """Join that the request is held, or not any more, as said at ``at_ms``. The time that it was held is no progress."""
+        if section.upto <= self.held_upto:
+            return
+        if section.held and not self.held:
+            self.held_ms = at_ms
+        elif self.held and not section.held:
+            self.begun_ms += at_ms - self.held_ms
+        self.held, self.held_upto = section.held, section.upto
 
-    def restated(self, entry: OpenItem) -> None:
+    def restated(self, entry: OpenItem, at_ms: int) -> None:
         """Join a restatement; of a list whose members are not known, that it is held."""
         if entry.held is not None:
-            self.hold(entry.held)
+            self.hold(entry.held, at_ms)
         if self.ranks is not None:
             self.ranks.restated(entry.statuses, entry.attempts, entry.markets)
 
@@ -174,7 +181,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     def status(self, tally: Tally, policy: SettlePolicy, now_ms: int) -> Status:
         """What the business is told."""
         people, outlook = sum(tally.counts.values()), Outlook()
-        if self.per_s:
+        if self.per_s and not self.held:
             outlook = outlook_of(people, tally.owed, self, policy.shards, now_ms)
         return Status(
             request=_text_of(self.request),

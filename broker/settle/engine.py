@@ -115,7 +115,7 @@ class Settle:
         if entry.members is not None:
             self._section(entry.members, at_ms)
         account = self._accounts[entry.opened.item.request]
-        account.restated(entry)
+        account.restated(entry, at_ms)
         self._touched(account)
 
     def _section(self, section: Section, at_ms: int) -> None:
@@ -133,7 +133,7 @@ class Settle:
             case Answered():
                 account.answered(section)
             case Held():
-                account.hold(section)
+                account.hold(section, at_ms)
             case ReceiptRun():
                 self._received(account, section)
         self._touched(account)

@@ -383,6 +383,22 @@ def test_a_pause_shows_what_waits_and_a_resume_that_it_goes_on() -> None:
     assert seqs == sorted(set(seqs))
 
 
+def test_a_pause_has_no_end_that_could_be_told_and_is_no_slowness() -> None:
+    """While it is held no end is told; afterwards it goes at the pace that it had, however long the pause was."""
+    settle = settle_of()
+    work = opened(None)
+    paced = msgspec.structs.replace(work, item=msgspec.structs.replace(work.item, per_s=80))
+    feed(settle, paced, members(1_000))
+    feed(settle, sent(range(100)), accepted(range(100)), at_ms=T0 + 10_000)
+    before = only(settle.due(T0 + 10_000))
+    feed(settle, Held(REQUEST, held=True, upto=1), at_ms=T0 + 10_000)
+    held = only(settle.due(T0 + 20_000))
+    feed(settle, Held(REQUEST, held=False, upto=2), at_ms=T0 + 400_000)
+    after = only(settle.due(T0 + 400_000))
+    assert (held.eta_ms, held.unreached) == (0, 0)
+    assert after.eta_ms - (T0 + 400_000) == before.eta_ms - (T0 + 10_000) > 0
+
+
 def test_a_pause_of_few_is_told_at_once_and_by_person() -> None:
     """Also of a request of which nothing was decided yet."""
     settle = settle_of()
