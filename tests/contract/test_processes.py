@@ -38,7 +38,18 @@ async def test_what_ends_at_once_is_tried_again_after_a_pause(tmp_path: Path) ->
 async def test_who_waits_through_a_restart_gets_the_new_one(tmp_path: Path) -> None:
     """Stopped in order to be started again is not stopped for good; that is said at once."""
     port, base = free_ports(2)
-    command = ("gateway", "--lane", "campaign", "--port", str(port), "--data", str(tmp_path))
+    registry = Path(__file__).parents[2] / "deploy" / "dev"
+    command = (
+        "gateway",
+        "--lane",
+        "campaign",
+        "--port",
+        str(port),
+        "--data",
+        str(tmp_path),
+        "--registry",
+        str(registry),
+    )
     answers = load(gateway_metrics_port=base).gateway_metrics(Lane.CAMPAIGN)
     environment = child_environment(gateway_metrics_port=base)
     process = Process(ProcessPlan("gateway", command, environment, HOST, answers, tmp_path / "log"), say=print)

@@ -12,7 +12,7 @@ from streams.simulator.registered import Registered
 from tests.simulated import ENTRIES
 
 BAKERY: Final = Business("bakery", "The Bakery")
-SENDER: Final = Sender("bakery/main", "bakery", "+15550100", rate_per_s=5)
+SENDER: Final = Sender("bakery/main", "bakery", "+15550100", rate_per_s=5, shares={"update": 100})
 READY: Final = Template("ready", "utility", (), {"en": "Ready."}, business="bakery")
 
 
