@@ -38,7 +38,8 @@ def _lifeless(event: CloudEvent, expires_ms: int, windows: Windows, now_ms: int)
     if expires_ms <= now_ms:
         return Refusal(
             Reason.REQUEST_EXPIRED,
-            f"expirytime was over at {instant(now_ms)}, when the event was judged: publish earlier, or let it live longer.",
+            f"expirytime {instant(expires_ms)} had passed {_ago(now_ms - expires_ms)} before the event was judged "
+            f"({instant(now_ms)}): publish earlier, or let it live longer.",
         )
     if expires_ms <= event.time_ms:
         return Refusal(Reason.INVALID_FIELD, "expirytime lies before time: it must lie after it.")
@@ -48,6 +49,11 @@ def _lifeless(event: CloudEvent, expires_ms: int, windows: Windows, now_ms: int)
             f"expirytime lies more than {_span(windows.lifetime_max_ms)} after time, the most this lane allows: shorten it.",
         )
     return None
+
+
+def _ago(span_ms: int) -> str:
+    """Converts how long something is over to words: ``10 h 26 min``, ``4 s``."""
+    return _span(span_ms) or f"{span_ms // 1_000} s"
 
 
 def _span(span_ms: int) -> str:

@@ -4,7 +4,8 @@ A cookbook; the examples go on from one another. An event, and what would be ref
 
     from schemas.names import Lane
     from schemas.request import Control, EventName, Notification
-    from streams.client import Client, Head, Publication, Published, SyncClient, control, notification, to_people
+    from streams.client import Client, Head, Publication, Published, StillOpenError, SyncClient
+    from streams.client import control, notification, to_people
 
     def parcel(number):
         params = {"parcel": f"PX-{number}", "event_time": "6:38 pm"}
@@ -22,6 +23,16 @@ Publish it, and wait until it is answered (or ``closed``, or what a function of 
         sent = await client.publish(Lane.UPDATE, parcel(1))
         status = await client.wait(sent, until="answered", timeout_s=60)
         print(sent.request, status.state, status.reason)
+
+Many at once; what is not over in time is no loss, for all that is known stands in the error::
+
+    async with Client("127.0.0.1:9092") as client:
+        sent = [await client.publish("update", parcel(number)) for number in range(501, 504)]
+        try:
+            ends = await client.wait_all(sent, until="closed", timeout_s=60)
+        except StillOpenError as late:
+            ends = late.newest
+        print({request: status.counts for request, status in ends.items()})
 
 Many, from a generator: at most ``in_flight`` are under way, and each has an outcome, in its turn::
 

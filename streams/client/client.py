@@ -44,6 +44,15 @@ _encoder: Final = msgspec.json.Encoder()
 ToPublish: TypeAlias = Publication | tuple[Lane, Event]
 
 
+def lane_of(lane: Lane | str) -> Lane:
+    """Returns the lane that is meant, by itself or by its word; :class:`InvalidEventError` for another word."""
+    try:
+        return lane if isinstance(lane, Lane) else Lane.of(lane)
+    except KeyError:
+        words = ", ".join(each.word for each in Lane)
+        raise InvalidEventError(Refusal(Reason.WRONG_LANE, f"there is no lane {lane!r}; lanes are {words}.")) from None
+
+
 class Client:
     """A connection to Fanfare for one producer, in one event loop.
 
@@ -76,8 +85,8 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._publisher.stop()
 
-    async def publish(self, lane: Lane, event: Event, *, codes: Mapping[str, str] | None = None) -> Published:
-        """Append one event to its lane and partition; returns once it is acknowledged.
+    async def publish(self, lane: Lane | str, event: Event, *, codes: Mapping[str, str] | None = None) -> Published:
+        """Append one event to its lane (or the word for it, ``update``) and partition; returns once it is acknowledged.
 
         ``codes`` are one-time codes in clear by parameter name; they are sealed for each explicit recipient first.
         Raises :class:`InvalidEventError` for an event without a usable name, and the errors of sealing and publishing.
@@ -85,14 +94,14 @@ class Client:
         return await (await self.enqueue(lane, event, codes=codes))
 
     async def enqueue(
-        self, lane: Lane, event: Event, *, codes: Mapping[str, str] | None = None
+        self, lane: Lane | str, event: Event, *, codes: Mapping[str, str] | None = None
     ) -> Awaitable[Published]:
         """Put one event into the queue of its partition, in the order of calls; await the result for its place.
 
         Refuses as :meth:`publish` does; what happens on the way to Kafka is raised by the result.
         """
         window = self.window(1)
-        await window.put(await self._sending(lane, event, codes))
+        await window.put(await self._sending(lane_of(lane), event, codes))
         return _told(window)
 
     async def publish_many(
@@ -152,23 +161,24 @@ class Client:
             outcomes.append(await window.take())
         return outcomes
 
-    async def seal(self, lane: Lane, event: Event, codes: Mapping[str, str]) -> Event:
+    async def seal(self, lane: Lane | str, event: Event, codes: Mapping[str, str]) -> Event:
         """``event`` with ``codes`` sealed; the same event for the same codes as long as this client remembers it.
 
         To publish it after a restart of this process too, keep what this gives and publish that.
         Raises :class:`SealingError`; also for other codes under a name that was sealed before: a new code needs a new id.
         """
+        lane = lane_of(lane)
         return await self._sealer.seal(lane, _name_of(lane, event), event, codes)
 
-    def check(self, lane: Lane, event: Event, *, registry: Registry | None = None) -> tuple[Fault, ...]:
+    def check(self, lane: Lane | str, event: Event, *, registry: Registry | None = None) -> tuple[Fault, ...]:
         """All that is wrong with ``event`` at once, each with its place; nothing if it is sound. Sends nothing, asks nobody.
 
         With a ``registry`` (:meth:`registry` reads it) also what only that knows: businesses, senders, templates, parameters.
         One-time codes have to be sealed already.
         """
-        return faults(lane, event, registry=registry)
+        return faults(lane_of(lane), event, registry=registry)
 
-    def validate(self, lane: Lane, event: Event) -> None:
+    def validate(self, lane: Lane | str, event: Event) -> None:
         """:class:`InvalidEventError` with all that :meth:`check` finds."""
         if found := self.check(lane, event):
             raise InvalidEventError(*found)

@@ -36,10 +36,17 @@ def seal_key_of(registry: Registry) -> SealKey:
 def seal_codes(event: Event, lane: Lane, codes: Mapping[str, str], key: SealKey) -> Event:
     """``event`` with ``codes`` (parameter name to code in clear) sealed into the parameters of each explicit recipient.
 
-    The event given is not changed. Raises :class:`SealingError` if there is nobody to seal for.
+    The event given is not changed. Raises :class:`SealingError` if there is nobody to seal for, and for a code that no person
+    could type: an empty one, or one with white space (a line end, most often) or control characters.
     """
     if not codes:
         return event
+    for parameter, code in codes.items():
+        if not code or any(letter.isspace() or not letter.isprintable() for letter in code):
+            raise SealingError(
+                f"code {parameter} is empty, or has a line end, white space or a control character: strip it, for a phone "
+                "would show it"
+            )
     if len(key.public) != _KEY_BYTES:
         raise SealingError(f"key {key.kid} does not have {_KEY_BYTES} bytes")
     try:

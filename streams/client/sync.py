@@ -65,7 +65,7 @@ class SyncClient:
         finally:
             self._end()
 
-    def publish(self, lane: Lane, event: Event, *, codes: Mapping[str, str] | None = None) -> Published:
+    def publish(self, lane: Lane | str, event: Event, *, codes: Mapping[str, str] | None = None) -> Published:
         """As :meth:`Client.publish`."""
         return self._run(self._connection.publish(lane, event, codes=codes))
 
@@ -81,15 +81,15 @@ class SyncClient:
         finally:
             self._call(window.give_up)
 
-    def seal(self, lane: Lane, event: Event, codes: Mapping[str, str]) -> Event:
+    def seal(self, lane: Lane | str, event: Event, codes: Mapping[str, str]) -> Event:
         """As :meth:`Client.seal`."""
         return self._run(self._connection.seal(lane, event, codes))
 
-    def check(self, lane: Lane, event: Event, *, registry: Registry | None = None) -> tuple[Fault, ...]:
+    def check(self, lane: Lane | str, event: Event, *, registry: Registry | None = None) -> tuple[Fault, ...]:
         """As :meth:`Client.check`."""
         return self._connection.check(lane, event, registry=registry)
 
-    def validate(self, lane: Lane, event: Event) -> None:
+    def validate(self, lane: Lane | str, event: Event) -> None:
         """As :meth:`Client.validate`."""
         self._connection.validate(lane, event)
 

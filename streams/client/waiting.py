@@ -1,11 +1,12 @@
 """Waiting for requests: until they are answered, until nothing more becomes of them, or until what the caller says."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Literal, TypeAlias
 
-from schemas.reasons import Reason
+from schemas.reasons import Reason, State, word_of
 from schemas.status import Status
 from streams.client.errors import StillOpenError
 from streams.client.following import Reading, heard
@@ -19,6 +20,9 @@ _EARLIER_MS = 5_000
 """Statuses are looked for from so long before the publish on: brokers' clocks differ."""
 _REPEATED_WITHIN_MS = 3_600_000
 _DUPLICATE = Reason.DUPLICATE.word
+_HANDED_OFF = ("accepted", "sent", "in_doubt")
+_OWED = (*(word_of(state) for state in (State.PENDING, State.SEND, State.WAITING)),)
+"""What is still to be handed off."""
 
 
 class Waiting:
@@ -84,9 +88,20 @@ class Waiting:
         first = next(iter(self.open.values()))
         count = "1 request is" if len(self.open) == 1 else f"{len(self.open)} requests are"
         return (
-            f"{count} not finished after {after_s:g} s; "
+            f"{count} not finished after {after_s:g} s{self._waits_for()}; "
             f"`fanfare explain {first.source} {first.id}` says what happened so far"
         )
+
+    def _waits_for(self) -> str:
+        """Says so if nothing is owed any more but what phones report: one that is off may take days."""
+        counts: Counter[str] = Counter()
+        for request in self.open:
+            counts.update(self.newest[request].counts)
+        waiting = sum(counts[word] for word in _HANDED_OFF)
+        if not waiting or any(counts[word] for word in _OWED):
+            return ""
+        messages = "1 message" if waiting == 1 else f"{waiting:,} messages"
+        return f": the gateway has {messages} whose phone has not answered yet, as if it were off"
 
     def _is_end(self, sent: Published, status: Status) -> bool:
         if status.state in (REFUSED, CLOSED) or sent.joins:

@@ -10,6 +10,7 @@ from broker.audience.sizes import ListSizes
 from broker.contract.pace import pace_of
 from broker.registry import Registry
 from schemas.names import Lane
+from schemas.reasons import Reason
 from streams import clock
 from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published
 from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
@@ -147,13 +148,29 @@ def _sound(lane: Lane, event: Event, registry: Registry, sizes: ListSizes) -> st
 async def _publish(address: str, events: _Events) -> int:
     counted, kept = _Count(), _Kept(events.choice)
     async with Client(address, patience_s=_PATIENCE_S) as client:
-        async for outcome in client.publish_many(drawn_apart(events) if events.choice.piped else events):
+        registry = await client.registry()
+        told = _telling_faults(events, client, registry)
+        async for outcome in client.publish_many(drawn_apart(told) if events.choice.piped else told):
             print(_line(outcome))
             counted.take(outcome)
             kept.take(outcome)
         counted.say_end()
-        status = await Follower(address, kept.sent).run(kept.wait_s) if kept.sent else ACCEPTED
-    return _faulted(events) or (REFUSED_STATUS if counted.failed else status)
+        nobodys = [sent for sent in kept.sent if sent.business not in registry.businesses]
+        for sent in nobodys:
+            why = f"{sent.business} is not registered, and has no topic for an answer"
+            print(f"refused    {sent.id}  {Reason.UNKNOWN_BUSINESS.word}: {why}")
+        followed = [sent for sent in kept.sent if sent.business in registry.businesses]
+        status = await Follower(address, followed).run(kept.wait_s) if followed else ACCEPTED
+    return _faulted(events) or (REFUSED_STATUS if counted.failed or nobodys else status)
+
+
+def _telling_faults(events: _Events, client: Client, registry: Registry) -> Iterator[Publication]:
+    """Say of the first events what plan will refuse, before they are on their way; they are published all the same."""
+    for place, each in enumerate(events):
+        found = client.check(each.lane, each.event, registry=registry) if place < _FEW and not each.codes else ()
+        for fault in found:
+            say(f"faulty     {each.event.get('id')}  {fault.place or '/'}  {fault.reason.word}: {fault.detail}")
+        yield each
 
 
 class _Kept:

@@ -30,14 +30,18 @@ def main(
             metavar="N", help="The workers of this slot, lane by lane; may be given again.", show_default=False
         ),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every worker, slot by slot.")] = False,
+    workers: Annotated[bool, typer.Option("--workers", help="Every worker, slot by slot.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every process: the workers, slot by slot, then all others.")
+    ] = False,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder of the running stack.", show_default=".data")
     ] = None,
 ) -> None:
     """Restart processes of a running `fanfare dev` in order, each ready again before the next one ends. Nothing is lost.
 
-    With two slots a lane or more, the others have the shards of the one that is away. Where something else keeps the processes
+    With two slots a lane or more (`fanfare dev --slots 2`) the others have the shards of the one that is away; with one, its lane
+    waits for as long as the start of a process takes. Where something else keeps the processes
     (systemd, for instance), do the same by hand, slot by slot: send SIGTERM, wait for exit status 0 (5 s at most), start
     `fanfare worker --lane LANE --slot N` again, and go on to the next slot when its /readyz says ok.
     """
@@ -46,7 +50,7 @@ def main(
         entries = read_register(folder)
         if not entries:
             refuse("restart", f"no `fanfare dev` runs in {folder}; `fanfare restart --help` says how to do it by hand")
-        meant = chosen(list(entries), names=names or (), slots=slot or (), every=every)
+        meant = chosen(list(entries), names=names or (), slots=slot or (), workers=workers, every=every)
         seconds = asyncio.run(_restart(folder, meant))
     except (ProcessError, SettingsError, ValueError) as error:
         refuse("restart", str(error))

@@ -32,21 +32,23 @@ class Restarted(NamedTuple):
     ready_ms: int
 
 
-def chosen(entries: Sequence[str], *, names: Sequence[str], slots: Sequence[int], every: bool) -> list[str]:
-    """The processes that are meant, in the order of their restart: slot by slot, then others as named.
+def chosen(
+    entries: Sequence[str], *, names: Sequence[str], slots: Sequence[int], workers: bool, every: bool
+) -> list[str]:
+    """The processes that are meant, in the order of their restart: workers slot by slot, then others, as named if they are.
 
     ``ValueError`` with a sentence for a name or a slot that is not there, and if nothing is meant.
     """
-    workers = sorted((int(name.rpartition("-")[2]), name) for name in entries if name.startswith("worker-"))
-    known = {slot for slot, _ in workers}
+    numbered = sorted((int(name.rpartition("-")[2]), name) for name in entries if name.startswith("worker-"))
+    known = {slot for slot, _ in numbered}
     unknown = [f"slot {slot}" for slot in slots if slot not in known] + [name for name in names if name not in entries]
     if unknown:
         listed = ", ".join(map(str, sorted(known)))
         raise ValueError(f"there is no {unknown[0]}; there are slots {listed} and {', '.join(entries)}")
-    meant = [name for slot, name in workers if every or slot in slots]
-    meant += [name for name in names if name not in meant]
+    meant = [name for slot, name in numbered if every or workers or slot in slots]
+    meant += [name for name in (entries if every else names) if name not in meant]
     if not meant:
-        raise ValueError("say which: --slot N, --all, or names of processes")
+        raise ValueError("say which: --slot N, --workers, --all, or names of processes")
     return meant
 
 

@@ -38,6 +38,6 @@ async def test_a_slot_is_restarted_worker_by_worker(tmp_path: Path) -> None:
 
 async def test_without_a_stack_it_says_what_to_do(tmp_path: Path) -> None:
     """Nothing is ended by a guess."""
-    async with terminal(*FANFARE, "restart", "--all", "--data", str(tmp_path)) as shown:
+    async with terminal(*FANFARE, "restart", "--workers", "--data", str(tmp_path)) as shown:
         await shown.shows("no `fanfare dev` runs in")
         assert await shown.ended(deadline_s=10) == 1

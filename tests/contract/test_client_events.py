@@ -22,6 +22,7 @@ from streams.client import (
     to_list,
     to_people,
 )
+from streams.client.client import lane_of
 from streams.client.seal import seal_codes
 from streams.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC, load
 
@@ -57,6 +58,26 @@ EVENTS = [
     pytest.param(Lane.CAMPAIGN, joining(), id="opt-in"),
     pytest.param(Lane.OTP, seal_codes(code_event(ANNE, BERT), Lane.OTP, {"code": "271828"}, KEY), id="sealed code"),
 ]
+
+
+@pytest.mark.parametrize("code", ["1234\n", " 1234", "12 34", "12\t34", "1234\x00", ""])
+def test_a_code_that_nobody_could_type_is_not_sealed(code: str) -> None:
+    """A line read from a file has a line end, which would stand on the phone."""
+    with pytest.raises(SealingError, match="code code is empty, or has a line end, white space or a control character"):
+        seal_codes(code_event(ANNE), Lane.OTP, {"code": code}, KEY)
+
+
+@pytest.mark.parametrize("lane", ["otp", "update", "campaign"])
+def test_a_lane_may_be_named_by_its_word(lane: str) -> None:
+    """As everywhere else: in topics, in commands, over HTTP."""
+    assert lane_of(lane) is Lane.of(lane)
+    assert lane_of(Lane.of(lane)) is Lane.of(lane)
+
+
+def test_a_word_that_is_no_lane_is_refused_with_those_that_are() -> None:
+    """And not by a traceback that ends in the word."""
+    with pytest.raises(InvalidEventError, match=r"there is no lane 'updates'; lanes are otp, update, campaign\."):
+        lane_of("updates")
 
 
 @pytest.mark.parametrize(("lane", "event"), EVENTS)

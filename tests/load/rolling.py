@@ -1,7 +1,7 @@
 """A rolling restart under load, measured: ``python -m tests.load.rolling [--per-second N] [--slots N] [--rounds N] [--seed N]``.
 
 Two workers a lane under 200 messages a second in three lanes; then every worker is restarted, slot by slot, exactly as
-`fanfare restart --all` does it. The figure of a shard is its longest time between two hand-offs while the restarts go on, and
+`fanfare restart --workers` does it. The figure of a shard is its longest time between two hand-offs while the restarts go on, and
 beside it the longest while nothing was restarted: what the load itself leaves silent. At the end the auditor closes every
 account. Ends with one line of JSON; exit status 1 if anything was lost, doubled or contradicted.
 """
@@ -69,7 +69,7 @@ class Rolling:
             self.audit = await audit_system(stack.settings)
 
     async def _restart(self) -> None:
-        names = chosen(list(read_register(self.data)), names=(), slots=(), every=True) * self.rounds
+        names = chosen(list(read_register(self.data)), names=(), slots=(), workers=True, every=False) * self.rounds
         async for one in roll(self.data, names):
             self.restarted.append(one)
             say(f"{one.name} ready again after {(one.ready_ms - one.told_ms) / 1000:.1f} s")

@@ -157,6 +157,23 @@ def test_what_is_open_is_told_with_what_to_do() -> None:
     assert waiting.sentence(5).startswith("1 request is not finished after 5 s; `fanfare explain //shop/x 2`")
 
 
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ({"delivered": 3, "sent": 1}, "after 5 s: the gateway has 1 message whose phone has not answered yet, as if"),
+        ({"accepted": 2, "sent": 1_000}, "after 5 s: the gateway has 1,002 messages whose phone"),
+        ({"sent": 1, "waiting": 2}, "after 5 s; `fanfare explain"),
+        ({}, "after 5 s; `fanfare explain"),
+    ],
+)
+def test_what_is_open_because_phones_are_off_is_said_to_be(counts: dict[str, int], told: str) -> None:
+    """Nothing is wrong then; as long as anything is still to be handed off, that is what it waits for."""
+    waiting = Waiting([receipt(1)], "closed")
+    hear(waiting, said(receipt(1), "accepted", 1))
+    hear(waiting, said(receipt(1), "running", 2, shard=0, counts=counts))
+    assert told in waiting.sentence(5)
+
+
 AGAIN = receipt(7)
 """Published a second time: its name was accepted from offset 3 before."""
 

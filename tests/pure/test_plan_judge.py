@@ -125,7 +125,7 @@ VERDICTS: dict[str, tuple[dict[str, Any], Lane, Reason, str]] = {
         Reason.FROM_THE_FUTURE,
         "producer's clock",
     ),
-    "expired": (at(NOW_MS - HOUR_MS, NOW_MS), Lane.UPDATE, Reason.REQUEST_EXPIRED, "was over"),
+    "expired": (at(NOW_MS - HOUR_MS, NOW_MS), Lane.UPDATE, Reason.REQUEST_EXPIRED, "had passed"),
     "expired before it happened": (at(NOW_MS + 2, NOW_MS + 1), Lane.UPDATE, Reason.INVALID_FIELD, "before time"),
     "a lifetime too long": (
         at(NOW_MS, NOW_MS + U.lifetime_max_ms + 1),

@@ -24,19 +24,20 @@ STACK = (
 
 
 @pytest.mark.parametrize(
-    ("names", "slots", "every", "meant"),
+    ("names", "slots", "which", "meant"),
     [
-        pytest.param((), (1,), False, ["worker-campaign-1", "worker-otp-1", "worker-update-1"], id="a slot"),
-        pytest.param(("webhook", "ledger"), (), False, ["webhook", "ledger"], id="names, as given"),
-        pytest.param(("ledger", "worker-otp-0"), (0,), False, [*sorted(STACK[3:6]), "ledger"], id="each once"),
-        pytest.param((), (), True, [*sorted(STACK[3:6]), *sorted(STACK[6:])], id="all, slot by slot"),
+        pytest.param((), (1,), "", ["worker-campaign-1", "worker-otp-1", "worker-update-1"], id="a slot"),
+        pytest.param(("webhook", "ledger"), (), "", ["webhook", "ledger"], id="names, as given"),
+        pytest.param(("ledger", "worker-otp-0"), (0,), "", [*sorted(STACK[3:6]), "ledger"], id="each once"),
+        pytest.param((), (), "workers", [*sorted(STACK[3:6]), *sorted(STACK[6:])], id="workers, slot by slot"),
+        pytest.param((), (), "every", [*sorted(STACK[3:6]), *sorted(STACK[6:]), *STACK[:3]], id="all, workers first"),
     ],
 )
 def test_a_restart_goes_slot_by_slot(
-    names: tuple[str, ...], slots: tuple[int, ...], *, every: bool, meant: list[str]
+    names: tuple[str, ...], slots: tuple[int, ...], which: str, meant: list[str]
 ) -> None:
     """A lane has never two slots away because of us, as one is back before the next goes."""
-    assert chosen(STACK, names=names, slots=slots, every=every) == meant
+    assert chosen(STACK, names=names, slots=slots, workers=which == "workers", every=which == "every") == meant
 
 
 @pytest.mark.parametrize(
@@ -44,13 +45,13 @@ def test_a_restart_goes_slot_by_slot(
     [
         pytest.param((), (2,), "there is no slot 2; there are slots 0, 1 and ledger, webhook", id="slot"),
         pytest.param(("leger",), (), "there is no leger", id="name"),
-        pytest.param((), (), "say which: --slot N, --all, or names", id="nothing"),
+        pytest.param((), (), "say which: --slot N, --workers, --all, or names", id="nothing"),
     ],
 )
 def test_what_is_not_there_is_refused(names: tuple[str, ...], slots: tuple[int, ...], sentence: str) -> None:
     """Before anything is ended."""
     with pytest.raises(ValueError, match=sentence):
-        chosen(STACK, names=names, slots=slots, every=False)
+        chosen(STACK, names=names, slots=slots, workers=False, every=False)
 
 
 def process(name: str, folder: Path) -> Process:

@@ -271,6 +271,10 @@ public final class Seal {
             byte[] request = requestName(words.get(3), words.get(4), words.get(5));
             Place place = new Place(request, words.get(6), words.get(7), words.get(8));
             String code = new String(System.in.readAllBytes(), UTF_8).strip();
+            if (code.isEmpty() || code.chars().anyMatch(each -> Character.isWhitespace(each) || Character.isISOControl(each))) {
+                System.err.println("the code is empty, or has white space or a control character: nothing was sealed");
+                System.exit(1);
+            }
             System.out.println(seal(code, words.get(1), HexFormat.of().parseHex(words.get(2)), place));
         } else {
             System.err.println("vectors FILE | name LANE SOURCE ID | seal KID PUBLIC LANE SOURCE ID ADDRESS TEMPLATE PARAMETER < CODE");
