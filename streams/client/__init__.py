@@ -69,6 +69,7 @@ Without an event loop, and from as many threads as you like. A position, kept, i
 
 What the business is charged, from the first posting on; a position, kept, says where to go on here too::
 
+    with SyncClient("127.0.0.1:9092") as client:
         for charge in client.follow_bill("shop-parcelo", since=0, silence_s=5):
             print(charge.serial, charge.id, charge.count, charge.amount_micro, charge.currency)
 
