@@ -65,7 +65,7 @@ async def test_the_cookbook_is_true(bootstrap: str, capsys: pytest.CaptureFixtur
     recipes = [
         textwrap.dedent(found) for found in re.findall(r"::\n\n((?:    .*\n|\n)+)", streams.client.__doc__ or "")
     ]
-    assert len(recipes) == 7
+    assert len(recipes) == 8
     names: dict[str, Any] = {}
     for recipe in recipes:
         program = compile(recipe.replace(USUAL, bootstrap), "cookbook", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
