@@ -40,16 +40,19 @@ def chosen(
     ``ValueError`` with a sentence for a name or a slot that is not there, and if nothing is meant.
     """
     numbered = sorted((int(name.rpartition("-")[2]), name) for name in entries if name.startswith("worker-"))
-    known = {slot for slot, _ in numbered}
-    unknown = [f"slot {slot}" for slot in slots if slot not in known] + [name for name in names if name not in entries]
-    if unknown:
-        listed = ", ".join(map(str, sorted(known)))
-        raise ValueError(f"there is no {unknown[0]}; there are slots {listed} and {', '.join(entries)}")
+    _demand_known(entries, {slot for slot, _ in numbered}, names, slots)
     meant = [name for slot, name in numbered if every or workers or slot in slots]
     meant += [name for name in (entries if every else names) if name not in meant]
     if not meant:
         raise ValueError("say which: --slot N, --workers, --all, or names of processes")
     return meant
+
+
+def _demand_known(entries: Sequence[str], known: set[int], names: Sequence[str], slots: Sequence[int]) -> None:
+    unknown = [f"slot {slot}" for slot in slots if slot not in known] + [name for name in names if name not in entries]
+    if unknown:
+        listed = ", ".join(map(str, sorted(known)))
+        raise ValueError(f"there is no {unknown[0]}; there are slots {listed} and {', '.join(entries)}")
 
 
 async def roll(folder: Path, names: Sequence[str]) -> AsyncIterator[Restarted]:
