@@ -5,7 +5,7 @@
 - Nothing is called expired before its expiry: by the worker's clock if the broker says so, by the gateway's if the gateway does.
 - What expires *untried* (never decided to be sent, never told to wait) had no room: if it was open in its shard for
   :data:`OPEN_MS`, if the gateway took something of that shard in both halves of the last :data:`LAST_MS` (so owner and gateway
-  were there), and if its sender's lane used less than a quarter of that shard's part of its share meanwhile, it was forgotten.
+  were there), and if its sender's lane used less than a twentieth of that shard's part of its share meanwhile, it was forgotten.
 
 What was tried at least once and expired then is no finding: the journal does not say what the gateway would have answered.
 """
@@ -29,8 +29,8 @@ OPEN_MS: Final = 20_000
 """What was open for less may not have had its turn."""
 LAST_MS: Final = 10_000
 """The span before an expiry in which the shard must have been at work, and its sender idle."""
-_USED: Final = 4
-"""A number is idle that used less than the fourth part of its share."""
+_USED: Final = 20
+"""A number is idle that used less than a twentieth of its share: a machine that is too busy misses most slots, and not all."""
 _LATER: Final = frozenset(
     {Code.STALE_FRAME, Code.SENDER_THROTTLED, Code.TRANSIENT, Code.SERVICE_UNAVAILABLE, Code.PAIR_THROTTLED}
 )
