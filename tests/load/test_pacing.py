@@ -9,7 +9,6 @@ from broker.registry import Registry
 from schemas.names import Lane
 from schemas.registry import Deployment, Sender
 from schemas.wire.frames import GatewayEvent
-from streams.local.stack import registry_files
 from streams.registration import changes, read_files
 from streams.simulator.eventlog import FILE_NAME
 from streams.simulator.program import log_folder
@@ -35,12 +34,12 @@ def test_the_registry_of_a_load_is_one_that_is_accepted(tmp_path: Path) -> None:
     """Senders instead of the development ones or beside them, and a platform that allows the fastest."""
     senders = (*SENDERS, *binding.SENDERS, sender("shop-parcelo", 1_000_000, campaign=100))
     senders += (*(one.sender for one in SCENARIOS), *(one.sender for one in BULK))
-    located = read_files(registry_files(registry_with(tmp_path, *senders)))
+    located = read_files([registry_with(tmp_path, *senders)])
     assert changes(located, Registry())
     entries = [one.entry for one in located]
     assert {one.id for one in senders} <= {entry.id for entry in entries if isinstance(entry, Sender)}
     assert [entry.max_rate_per_s for entry in entries if isinstance(entry, Deployment)] == [1_000_000]
-    assert changes(read_files(registry_files(registry_with(tmp_path, *SENDERS, backlog.SENDER))), Registry())
+    assert changes(read_files([registry_with(tmp_path, *SENDERS, backlog.SENDER)]), Registry())
 
 
 @pytest.mark.parametrize("torn", [0, 5])
