@@ -20,6 +20,7 @@ import aiohttp
 from streams import clock
 from streams.held import private_folder
 from streams.local import tether
+from streams.local.progress import Progress, doing
 
 READY_S: Final = 60.0
 """Two seconds are usual; a loaded machine, or a long journal to fold, gets a minute."""
@@ -58,6 +59,8 @@ class ProcessPlan:
     """Restarts without a pause."""
     brake_s: float = 15.0
     """How long the next one waits after more."""
+    still_s: float = 15.0
+    """After so long a start that has neither printed anything nor used the processor is given up and tried again."""
 
 
 class Process:
@@ -82,6 +85,8 @@ class Process:
         self._keeping: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._restarting = False
+        self._log_began = 0
+        """The size of the log when the present run began."""
 
     @property
     def name(self) -> str:
@@ -156,26 +161,38 @@ class Process:
             self._restarting = False
 
     async def ready(self, *, deadline_s: float = READY_S) -> None:
-        """Return when it answers ``ok`` to /readyz.
+        """Return when it answers ``ok`` to /readyz. A start that stands still is replaced meanwhile.
 
         :class:`ProcessError` at the deadline, when it ends too often, and when it is stopped and not being restarted.
         """
         complaint = "does not answer"
+        progress = Progress()
         url = f"http://{self.plan.host}:{self.plan.port}/readyz"
         try:
             async with asyncio.timeout(deadline_s), aiohttp.ClientSession() as session:
                 while complaint := await self._complaint(session, url):
                     if self.braked or (self._keeping is None and not self._restarting):
                         raise self.failure("is not running")
+                    self._replace_if_still(progress)
                     await asyncio.sleep(_ASK_EVERY_S)
         except TimeoutError:
-            raise self.failure(f"was not ready after {deadline_s:.0f} s ({complaint})") from None
+            seen = f"; {does}" if (does := doing(self.pid)) else ""
+            raise self.failure(f"was not ready after {deadline_s:.0f} s ({complaint}{seen})") from None
 
     def failure(self, what: str) -> ProcessError:
         """The error for a process that ``what``, with the last line of its log."""
         return ProcessError(f"{self.name} {what}; the last line of {self.plan.log_path}: {self._last_line()}")
 
     # -- inside
+
+    def _replace_if_still(self, progress: Progress) -> None:
+        still = progress.idle_ms(self.pid, clock.monotonic_ms()) >= self.plan.still_s * 1_000
+        if still and self._log_size() == self._log_began:
+            self._say(f"{self.name} stands still at its start ({doing(self.pid)}) and is killed")
+            self.kill()
+
+    def _log_size(self) -> int:
+        return self.plan.log_path.stat().st_size if self.plan.log_path.exists() else 0
 
     async def _keep(self) -> None:
         assert self._child is not None
@@ -211,6 +228,7 @@ class Process:
     async def _spawn(self, once: Mapping[str, str]) -> None:
         command = (sys.executable, "-m", "streams.cli", *self.plan.arguments)
         private_folder(self.plan.log_path.parent)
+        self._log_began = self._log_size()
         with self.plan.log_path.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command),

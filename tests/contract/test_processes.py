@@ -1,6 +1,7 @@
 """The keeper of one process: what ends is started again; what ends at once waits between attempts, and is never left down."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,28 @@ from schemas.names import Lane
 from streams.kafka.ports import free_ports
 from streams.kafka.properties import HOST
 from streams.local.processes import Process, ProcessError, ProcessPlan
+from streams.local.progress import Progress, doing
 from streams.settings import child_environment, load
+from tests.programs import until
+
+REGISTRY = Path(__file__).parents[2] / "deploy" / "dev"
 
 
 def broken(folder: Path, *, brake_s: float) -> tuple[Process, list[str]]:
     """A process that cannot run, as there is no such command; and what is said of it."""
     said: list[str] = []
     plan = ProcessPlan("worker", ("no-such-command",), {}, "127.0.0.1", 1, folder / "log", 1, brake_s)
+    return Process(plan, say=said.append), said
+
+
+def gateway(folder: Path, *, still_s: float = 15) -> tuple[Process, list[str]]:
+    """A gateway that can run, without a Kafka; and what is said of it."""
+    said: list[str] = []
+    port, base = free_ports(2)
+    command = ("gateway", "--lane", "campaign", "--port", str(port), "--data", str(folder), "--registry", str(REGISTRY))
+    answers = load(gateway_metrics_port=base).gateway_metrics(Lane.CAMPAIGN)
+    environment = child_environment(gateway_metrics_port=base)
+    plan = ProcessPlan("gateway", command, environment, HOST, answers, folder / "log", still_s=still_s)
     return Process(plan, say=said.append), said
 
 
@@ -37,22 +53,7 @@ async def test_what_ends_at_once_is_tried_again_after_a_pause(tmp_path: Path) ->
 
 async def test_who_waits_through_a_restart_gets_the_new_one(tmp_path: Path) -> None:
     """Stopped in order to be started again is not stopped for good; that is said at once."""
-    port, base = free_ports(2)
-    registry = Path(__file__).parents[2] / "deploy" / "dev"
-    command = (
-        "gateway",
-        "--lane",
-        "campaign",
-        "--port",
-        str(port),
-        "--data",
-        str(tmp_path),
-        "--registry",
-        str(registry),
-    )
-    answers = load(gateway_metrics_port=base).gateway_metrics(Lane.CAMPAIGN)
-    environment = child_environment(gateway_metrics_port=base)
-    process = Process(ProcessPlan("gateway", command, environment, HOST, answers, tmp_path / "log"), say=print)
+    process, _ = gateway(tmp_path)
     await process.start()
     await process.ready()
     restart = asyncio.create_task(process.restart())
@@ -64,6 +65,42 @@ async def test_who_waits_through_a_restart_gets_the_new_one(tmp_path: Path) -> N
     await process.stop()
     with pytest.raises(ProcessError, match="gateway is not running"):
         await process.ready()
+
+
+async def test_a_start_that_stands_still_is_replaced(tmp_path: Path) -> None:
+    """A child that neither prints anything nor uses the processor is killed, and the next one serves; who waits is not told."""
+    process, said = gateway(tmp_path, still_s=3)
+    await process.start()
+    process.pause()
+    await process.ready()
+    assert said[0].startswith("gateway stands still at its start (stopped by a signal, ")
+    assert said[1:] == ["gateway ended (SIGKILL); started again"]
+    assert process.starts == 2
+    await process.stop()
+
+
+async def test_a_process_that_has_spoken_is_let_be(tmp_path: Path) -> None:
+    """Whatever it waits for, its log says it: at the deadline the failure tells what it does."""
+    process, said = gateway(tmp_path, still_s=0.2)
+    await process.start()
+    await until(lambda: process.plan.log_path.stat().st_size > 0)
+    process.pause()
+    with pytest.raises(ProcessError, match=r"was not ready after 1 s \(does not answer; stopped by a signal, \d"):
+        await process.ready(deadline_s=1)
+    assert (process.starts, said) == (1, [])
+    await process.stop()
+
+
+def test_only_idle_time_of_one_process_counts() -> None:
+    """A process that works is not idle, nor is one that has just taken the place of another."""
+    progress, me = Progress(), os.getpid()
+    assert progress.idle_ms(me, 1_000) == 0
+    while (before := doing(me)) == doing(me):
+        pass
+    assert before is not None
+    assert progress.idle_ms(me, 2_000) == 0
+    assert progress.idle_ms(os.getppid(), 3_000) == 0
+    assert (progress.idle_ms(0, 4_000), doing(0)) == (0, None)
 
 
 async def test_a_pause_does_not_hold_up_the_end(tmp_path: Path) -> None:
