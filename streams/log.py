@@ -66,6 +66,8 @@ class Event(StrEnum):
     REROUTED = "rerouted"
     """A record was published to the partition of its business; at most once a second, with how often."""
     POISON = "poison"
+    MOVE_REFUSED = "move_refused"
+    """Deliver's journal holds moves that the life cycle does not have; nobody folds them: a defect."""
     REDRIVEN = "redriven"
     """An operator sent the record of a dead letter again: where from, where to, which attempt."""
     HANDED_OFF = "handed_off"
@@ -131,6 +133,7 @@ WARNINGS: Final = frozenset(
         Event.HELLO_UNANSWERED,
         Event.RECORD_UNREADABLE,
         Event.POISON,
+        Event.MOVE_REFUSED,
         Event.HEARTBEAT_LATE,
         Event.GATEWAY_UNKNOWN,
         Event.POST_REFUSED,

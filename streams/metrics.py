@@ -38,7 +38,9 @@ STATE: Final = Label(
     "state", [state.name.lower() for state in State] + [reason.word for reason in Reason if reason < 64]
 )
 REFUSAL: Final = Label("reason", [reason.word for reason in Reason if reason >= 100])
-ALERT: Final = Label("reason", [reason.word for reason, row in CONSEQUENCES.items() if row.alert])
+ILLEGAL_MOVE: Final = "illegal_move"
+"""A move of a message that the life cycle does not have (``broker/deliver/moves.py``)."""
+ALERT: Final = Label("reason", [*(reason.word for reason, row in CONSEQUENCES.items() if row.alert), ILLEGAL_MOVE])
 INPUT: Final = Label("topic", ("requests", "work", "outcomes", "receipts", "charges"))
 TAIL: Final = Label("topic", ("suppressions", "audience.changes", "registry", "controls"))
 ANSWER: Final = Label(
@@ -139,7 +141,7 @@ MESSAGES: Final = Counter(
 ALERTS: Final = Counter(
     REGISTRY,
     "fanfare_alerts_total",
-    "Messages, requests and records with a reason that an operator should know; each is counted elsewhere, too.",
+    "Messages, requests, records and refused moves with a reason that an operator should know.",
     ALERT,
 )
 HANDOFF_AGE: Final = Histogram(

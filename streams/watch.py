@@ -20,6 +20,7 @@ from schemas.wire.columns import count_of, values_of
 from schemas.wire.frames import Code, FrameAnswer
 from streams import clock, metrics
 from streams.kafka.journal import Journal
+from streams.log import Event, log
 
 
 def arrived(stage: str, lane: Lane) -> None:
@@ -131,6 +132,12 @@ def appended(lane: Lane, append: Append, heartbeats: Container[bytes] = ()) -> N
 
 def _heartbeat(entry: Planned) -> str:
     return "yes" if entry.terms is not None and is_heartbeat(entry.terms.business) else "no"
+
+
+def moves_refused(shard: int, offset: int, moves: int) -> None:
+    """Logs and counts moves in a record of deliver's journal that nobody folds."""
+    log(Event.MOVE_REFUSED, component="deliver", shard=shard, offset=offset, moves=moves)
+    _alert(metrics.ILLEGAL_MOVE, moves)
 
 
 def suppressed(entries: Iterable[Suppression]) -> None:

@@ -31,6 +31,8 @@ class Draft:
     members: list[Members] = field(default_factory=list)
     decided: list[Decided] = field(default_factory=list)
     taken: list[Origin] = field(default_factory=list)
+    turned: set[bytes] = field(default_factory=set)
+    """Requests that had a turn in this record. It is not folded yet, so another turn would decide the same ranks again."""
     frozen_bytes: int = 0
 
     def open(self, inbox: deque[Opened], state: ShardState, at_once: Callable[[Item], bool]) -> None:
@@ -103,7 +105,10 @@ class Draft:
         self.decided.append(decide(item, range(item.pending), self.rules, self.now_ms))
 
     def _candidates(self, item: Item, most: int) -> list[int]:
-        """Return the ranks that can be decided now: those whose wait is over, then those never decided."""
+        """Return the ranks that can be decided now: those whose wait is over, then those never decided. None at a second turn."""
+        if item.request in self.turned:
+            return []
+        self.turned.add(item.request)
         ended = item.ended(self.now_ms)
         due = sorted(rank for rank, at in item.dues.items() if ended or at <= self.now_ms)[:most]
         return due + item.next_pending(most - len(due))

@@ -23,12 +23,13 @@ from broker.deliver.gateway_clock import GatewayClock
 from broker.deliver.handoffs import HandOffs, split_by_business, without_slot
 from broker.deliver.hearing import answers_to
 from broker.deliver.item import Item
+from broker.deliver.moves import legal
 from broker.deliver.pace import Slots
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.restate import restatement
 from broker.deliver.state import Body, ShardState
 from schemas.names import Lane
-from schemas.outcome import Answered, LimitsRestated, Opened, Outcome, Restated, Trying
+from schemas.outcome import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
 from schemas.planned import Origin, WorkItem
 from schemas.wire.frames import FrameAnswer
 from schemas.wire.header import Kind
@@ -132,7 +133,7 @@ class Engine:
     # -- what goes out
 
     def step(self, now_ms: int, facts: Facts) -> Append | None:
-        """The next append, or None if there is nothing to say."""
+        """The next append, or None if there is nothing to say. Raises :class:`broker.deliver.moves.IllegalMoveError`."""
         now = self._clock(now_ms)
         rules = self._rules(facts)
         again = self._restate(now)
@@ -150,7 +151,7 @@ class Engine:
         if may_decide:
             self._work(draft, gate)
         heard, self._heard = tuple(self._heard), []
-        body = draft.body(heard, self._control.due(self.state, facts.controls))
+        body = legal(self.state.items, draft.body(heard, self._control.due(self.state, facts.controls)))
         return None if body is None else Append(Kind.OUTCOME, now, body, tuple(draft.taken))
 
     def acked(self, append: Append) -> tuple[Origin, ...]:
@@ -291,9 +292,8 @@ class Engine:
 
     def _reschedule(self, body: Outcome) -> None:
         touched = dict.fromkeys(opened.item.request for opened in body.opened)
-        touched |= dict.fromkeys(one.request for one in body.members)
-        touched |= dict.fromkeys(one.request for one in body.decided)
-        touched |= dict.fromkeys(one.request for one in body.answered)
+        said: tuple[Members | Decided | Answered, ...] = (*body.members, *body.decided, *body.answered)
+        touched |= dict.fromkeys(one.request for one in said)
         for request in touched:
             item = self.state.items.get(request)
             if item is not None:

@@ -182,7 +182,7 @@ class Item:
         return bytes(self.attempts[rank] for rank in ranks)
 
     def decided(self, section: Decided) -> None:
-        """Fold decisions."""
+        """Fold decisions, legal ones (``moves.py``)."""
         statuses, attempts = values_of(section.statuses), values_of(section.attempts)
         self._put(section.ranks, statuses, attempts)
         if section.markets:
@@ -199,14 +199,14 @@ class Item:
         self.cursor = self.statuses.find(State.PENDING, self.cursor) if self.pending else len(self.statuses)
 
     def answered(self, section: Answered) -> None:
-        """Fold answers: all accepted but the exceptions."""
+        """Fold answers, legal ones (``moves.py``): all accepted but the exceptions."""
         exceptions = of_u32s(section.except_ranks)
-        before = self._count(section.ranks)
         for first, count in pairs(section.ranks):
             self.statuses[first : first + count] = bytes((State.ACCEPTED,)) * count
+            self.left -= count
         for rank, status in zip(exceptions, section.except_statuses, strict=True):
             self.statuses[rank] = status
-        self.left -= before - self._count(section.ranks)
+        self.left += unfinished(section.except_statuses)
         for rank, due in zip(exceptions, of_i64s(section.except_due_ms), strict=True):
             if due:
                 self.dues[rank] = due
@@ -216,13 +216,10 @@ class Item:
         for first, count in pairs(intervals):
             old, new = self.statuses[first : first + count], statuses[at : at + count]
             self.pending -= old.count(State.PENDING) - new.count(State.PENDING)
-            self.left -= unfinished(old) - unfinished(new)
+            self.left -= count - unfinished(new)
             self.statuses[first : first + count] = new
             self.attempts[first : first + count] = attempts[at : at + count]
             at += count
-
-    def _count(self, intervals: bytes) -> int:
-        return sum(unfinished(self.statuses[first : first + count]) for first, count in pairs(intervals))
 
     def _set_dues(self, ranks: Iterable[int], statuses: bytes, dues: Sequence[int]) -> None:
         coming = iter(dues)

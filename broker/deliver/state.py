@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from broker.audience.members import Audience
 from broker.deliver.item import Item, recipients_of
 from broker.deliver.limits import PairStamps
+from broker.deliver.moves import legal_answers, legal_decisions
 from broker.deliver.pace import Slots
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
@@ -51,8 +52,8 @@ class ShardState:
         self.tries: Counter[bytes] = Counter()
         """Requests that were tried alone and have shown no result since (poison breaker)."""
         self.last_ms = 0
-        self.ended: Counter[str] = Counter()
-        """Messages by final word since this state began, for metrics."""
+        self.refused = 0
+        """Moves that stand in the journal and not in the table of the life cycle: nobody folds them (``moves.py``)."""
         self._audience = audience
 
     def knows(self, request: bytes) -> bool:
@@ -85,11 +86,15 @@ class ShardState:
         for decided in body.decided:
             item = self.items.get(decided.request)
             if item is not None:
-                self._decided(item, decided, at_ms)
+                legal, refused = legal_decisions(item, decided)
+                self.refused += refused
+                self._decided(item, legal, at_ms)
         for answered in body.answered:
             item = self.items.get(answered.request)
             if item is not None:
-                item.answered(answered)
+                heard, refused = legal_answers(item, answered)
+                self.refused += refused
+                item.answered(heard)
                 self._close_if_finished(item)
         self._hold(body.held)
 

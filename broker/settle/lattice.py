@@ -11,6 +11,9 @@ the order and the number of repetitions change nothing (PROTOCOL.md section 1.6)
           contradiction counted (failed and delivered). The last two are marks of settle's own.
 ========  ============================================================================================================
 
+A lattice has no order, so it sees no moves (``broker/lifecycle.py``) and takes the greater of any two statuses, whatever a defect
+may have written; what is no status at all changes nothing.
+
 A join with one value is a table of 256 bytes: ``bytes.translate`` for few intervals, numpy's indexing for many.
 """
 
@@ -25,7 +28,7 @@ import numpy.typing as npt
 from pyroaring import BitMap
 
 from schemas.facts import ReceiptStatus
-from schemas.reasons import State
+from schemas.reasons import MESSAGE_REASONS, State
 from schemas.wire.columns import Bytes8, pairs, ranks_of, values_of
 
 HANDED: Final = 0x80
@@ -38,6 +41,7 @@ CONTRADICTED: Final = 0x10
 FEW: Final = 32
 """Up to so many cells or intervals plain Python is quicker than numpy, which costs microseconds a call."""
 
+_STATUSES: Final = frozenset({*State, *MESSAGE_REASONS})
 _PAIR: Final = struct.Struct(">II")
 Places = npt.NDArray[np.int64]
 RankSet = list[int] | npt.NDArray[np.uint32]
@@ -46,6 +50,8 @@ RankSet = list[int] | npt.NDArray[np.uint32]
 
 def _said_joined_with(status: int) -> bytes:
     handed = HANDED if status == State.SEND else 0
+    if status not in _STATUSES:
+        return bytes(range(256))
     return bytes((cell & ~STATUS) | handed | max(cell & STATUS, status) for cell in range(256))
 
 
@@ -55,7 +61,7 @@ def _heard_joined_with(status: ReceiptStatus) -> bytes:
     return bytes((cell & ~PROGRESS) | max(cell & PROGRESS, status) for cell in range(256))
 
 
-_SAID: Final = tuple(_said_joined_with(status) for status in range(STATUS + 1))
+_SAID: Final = tuple(_said_joined_with(status) for status in range(256))
 _SAID_GRID: Final = np.frombuffer(b"".join(_SAID), dtype=np.uint8).reshape(-1, 256)
 _HEARD: Final = {status: _heard_joined_with(status) for status in ReceiptStatus}
 

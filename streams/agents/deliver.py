@@ -102,7 +102,10 @@ class DeliverShard:
         body = body_of_outcome(header, record.value)
         if body is not None:
             self._opted_out += opt_outs(self.state, header, body, self._facts.shard(self.policy.shard).audience)
+            refused = self.state.refused
             self.state.apply(header, body)
+            if self.state.refused > refused:
+                watch.moves_refused(self.policy.shard, record.offset, self.state.refused - refused)
 
     @property
     def is_open(self) -> bool:

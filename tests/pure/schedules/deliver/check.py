@@ -142,6 +142,7 @@ def violations(world: DeliverWorld) -> list[str]:
         *book.wrong,
         *stale,
         *pace_violations(world),
+        *([f"{world.refused} moves that the life cycle does not have were folded over"] if world.refused else []),
     ]
 
 

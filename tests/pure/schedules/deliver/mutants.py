@@ -357,6 +357,14 @@ class TakesLostForAccepted(Owner):
         engine.answered(flight, answer, self.clock())
 
 
+class HearsTwice(Owner):
+    """The life cycle: an answer of the gateway is written down twice."""
+
+    def send(self, engine: Engine, flight: Flight) -> Steps:
+        yield from super().send(engine, flight)
+        engine._heard += engine._heard[-1:]
+
+
 MUTANTS: Final[Mapping[str, type[Owner]]] = {
     "row 6: ranks follow the list as it is now": FollowsTheList,
     "row 7: acts before the append": ActsFirst,
@@ -381,4 +389,5 @@ MUTANTS: Final[Mapping[str, type[Owner]]] = {
     "control: what may be out is asked about though held": AsksAgainThoughHeld,
     "control: a resume revives what was cancelled": ResumesTheCancelled,
     "rule 10: a lost answer is taken for accepted": TakesLostForAccepted,
+    "life cycle: an answer is written down twice": HearsTwice,
 }

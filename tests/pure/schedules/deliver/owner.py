@@ -103,7 +103,9 @@ class Owner(JournalOwner):
     def apply(self, header: Header, record: bytes) -> None:
         body = outcome_in(record)
         if body is not None:
+            refused = self.state.refused
             self.state.apply(header, body)
+            self.world.refused += self.state.refused - refused
 
     def before_folding(self) -> None:
         """The tails are read to their ends first: list ranks are looked up in the audience."""

@@ -64,6 +64,8 @@ class DeliverWorld(World):
         self.people = [name(number) for number in PEOPLE]
         self.stops: list[tuple[int, Suppression]] = []
         self.items: list[WorkItem] = []
+        self.refused = 0
+        """Moves that a fold refused: the owners of these schedules make none (``broker/lifecycle.py``)."""
         self.stale_frames: list[int] = []
         """Ages of the view of suppressions of frames that left with an older one than is allowed."""
         self.gateway.ahead_ms = self.rng.choice(SKEWS_MS)
