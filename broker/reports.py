@@ -6,6 +6,7 @@ recognised here and come first, so that a STOP never waits behind millions of re
 batch suffers by it.
 """
 
+import base64
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -13,6 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from broker.audience.optout import Change, Vocabulary
+from broker.confirmation import Confirmation
 from schemas import topics
 from schemas.facts import Inbound, ReceiptRun, Receipts, ReceiptStatus, Scope, Suppression, Suppressions
 from schemas.names import Lane, name_of, shard_of
@@ -53,6 +55,8 @@ class Sorted(msgspec.Struct, frozen=True):
     replies: Counter[str]
     """By kind."""
     changes: Counter[Change]
+    confirmations: tuple[Confirmation, ...]
+    """Stops to be confirmed to the people who said so."""
     foreign: int
     """Reports and replies that were set aside."""
 
@@ -81,6 +85,7 @@ def sort(reports: Reports, *, received_ms: int, ref_secret: bytes, shards: int, 
         receipts=counted,
         replies=Counter(inbound.kind for inbound in known),
         changes=Counter(each.change for each in heard),
+        confirmations=tuple(_confirmations(reports.replies, heard)),
         foreign=len(reports.runs) - len(ours) + len(reports.replies) - len(known),
     )
 
@@ -153,6 +158,32 @@ class _Heard(NamedTuple):
 
 def _heard(answers: Iterable[_Answer], vocabulary: Vocabulary) -> list[_Heard]:
     return [_Heard(answer.inbound, *change) for answer in answers for change in answer.changes(vocabulary)]
+
+
+def _confirmations(replies: Iterable[Reply], heard: Iterable[_Heard]) -> Iterator[Confirmation]:
+    """Yields one for each reply that stops marketing or all, if it is known where it came from."""
+    sent = {reply.id: reply for reply in replies if reply.address}
+    for inbound, change, _ in heard:
+        reply = sent.get(inbound.id)
+        address = _bytes(reply.address) if reply is not None else b""
+        if reply is not None and address and change.revoke and change.scope in (Scope.MARKETING, Scope.ALL):
+            yield Confirmation(
+                business=inbound.business,
+                sender=inbound.sender,
+                reply=inbound.id,
+                scope=change.scope,
+                at_ms=inbound.at_ms,
+                address=address,
+                locale=reply.locale,
+            )
+
+
+def _bytes(column: str) -> bytes:
+    """Returns what base64 says, nothing if it says nothing."""
+    try:
+        return base64.b64decode(column, validate=True)
+    except ValueError:
+        return b""
 
 
 def _answer(reply: Reply, secret: bytes) -> _Answer | None:

@@ -86,6 +86,10 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     active: bool = True
 
 
+CONFIRMATIONS: Final = ("fanfare_stopped", "fanfare_stopped_all")
+"""Templates by which Fanfare confirms a STOP and a STOP ALL; no business may use them. Utility, one parameter: ``business``."""
+
+
 class PriceCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="price_card"):
     """Category x market to integer micro-units. Market is the country calling code as text; ``*`` is every other."""
 

@@ -68,6 +68,7 @@ INTAKE: Final = Label(
     ),
 )
 REPLY: Final = Label("kind", ("text", "button", "block", "unblock", OTHER))
+CONFIRMATION: Final = Label("outcome", ("asked", "no_template", "no_sender", "no_address"))
 SCOPE: Final = Label("scope", [scope.name.lower() for scope in Scope])
 OP: Final = Label("op", ("revoke", "restore"))
 CATEGORY: Final = Label("category", [category.word for category in Category])
@@ -235,6 +236,12 @@ INTAKE_IN_FLIGHT: Final = Gauge(
 RECEIPTS: Final = Counter(REGISTRY, "fanfare_receipts_total", "Receipts by what they say, in messages.", LANE, STATUS)
 FOREIGN: Final = Counter(REGISTRY, "fanfare_receipts_foreign_total", "Receipts whose reference is not ours; set aside.")
 REPLIES: Final = Counter(REGISTRY, "fanfare_replies_total", "What people answered, by kind.", REPLY)
+CONFIRMATIONS: Final = Counter(
+    REGISTRY,
+    "fanfare_stop_confirmations_total",
+    "Confirmations of stops that were asked for, or why one was not.",
+    CONFIRMATION,
+)
 SUPPRESSED: Final = Counter(REGISTRY, "fanfare_suppressions_total", "Stops and their withdrawal.", SCOPE, OP)
 
 CHARGED: Final = Counter(

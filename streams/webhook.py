@@ -19,7 +19,9 @@ from broker.audience.optout import Vocabulary
 from broker.registry import Registry
 from broker.reports import Sorted, sort
 from schemas.wire.frames import REPLAY_WINDOW_MS, SIGNATURE_HEADER, TIMESTAMP_HEADER, Reports, signature_of
+from schemas.wire.sealed import AddressBook
 from streams import metrics
+from streams.confirming import Confirmer
 from streams.faults import point
 from streams.intake.seldom import Seldom
 from streams.kafka.producer import ConfirmedProducer, Outgoing
@@ -67,6 +69,10 @@ class Secrets(NamedTuple):
     """The gateway signs its batches with it."""
     ref: bytes
     """We sign the references that come back with it."""
+    pepper: bytes
+    """We sign confirmations of stops with it."""
+    address_book: AddressBook
+    """Opens the address that a stop is confirmed to."""
 
 
 class Webhook:
@@ -89,6 +95,7 @@ class Webhook:
         self._registry = registry
         self._vocabulary = (registry.upto, Vocabulary(registry.keywords))
         """The words that stop, and the registry's offset that they are of."""
+        self._confirmer = Confirmer(registry, secrets.address_book, pepper=secrets.pepper, shards=shards)
         self._body_s = body_s
         self._unverified = 0
         """Bodies that are being read."""
@@ -172,9 +179,8 @@ class Webhook:
             shards=self._shards,
             vocabulary=self._words(),
         )
-        await self._producer.send_many(
-            [Outgoing(each.topic, each.value, None, each.partition) for each in done.records]
-        )
+        records = [Outgoing(each.topic, each.value, None, each.partition) for each in done.records]
+        await self._producer.send_many(records + self._confirmer.records(done.confirmations))
         point("webhook.appended")
         _count(done)
         return "taken"

@@ -36,6 +36,7 @@ def webhook() -> None:
     metrics.SUPPRESSED.begin(None, None)
     metrics.POSTS.begin(None)
     metrics.REPLIES.begin(None)
+    metrics.CONFIRMATIONS.begin(None)
     metrics.FOREIGN.begin()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.audit.clocks import GatewayClock
-from broker.audit.consent import ShardStops, Spoken
+from broker.audit.consent import ShardStops, Spoken, blocks
 from broker.audit.control import ControlLog, Words
 from broker.audit.dump import Logged, Place, Rules
 from broker.audit.findings import Findings
@@ -52,6 +52,9 @@ class Request(msgspec.Struct, eq=False, gc=False):
     start_ms: int = 0
     expires_ms: int = 0
     test: bool = False
+    """Never billed."""
+    confirmation: bool = False
+    """It confirms a STOP, so that only a block forbids it."""
     fact: Fact | None = None
     time_ms: int = 0
     """Of the event."""
@@ -181,7 +184,8 @@ class Book:
     def stops_of(self, part: Part) -> Mapping[int, Spoken]:
         """By rank, everybody of ``part`` who ever said something about its business."""
         if part.stops is None:
-            part.stops = self.stops[part.shard].concerning(part.recipients, part.request.business)
+            spoken = self.stops[part.shard].concerning(part.recipients, part.request.business)
+            part.stops = {at: blocks(said) for at, said in spoken.items()} if part.request.confirmation else spoken
         return part.stops
 
     def leavers_of(self, part: Part) -> Mapping[int, Sequence[Word]]:

@@ -92,6 +92,11 @@ def forbids(spoken: Spoken, lane: Lane, list_id: str) -> Reason | None:
     return None
 
 
+def blocks(spoken: Spoken) -> Spoken:
+    """The blocks among these words alone."""
+    return Spoken(tuple(stop for stop in spoken.stops if stop.scope == Scope.BLOCK))
+
+
 def knows_opt_out(spoken: Spoken, business: str, at_ms: int) -> bool:
     """Whether a stop of this business's offers with evidence of ``at_ms`` or later is among these words."""
     wanted = (business, Scope.OFFERS)

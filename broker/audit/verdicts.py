@@ -16,7 +16,7 @@ from broker.audit.invariants import Breach
 from broker.audit.people import shards_of
 from schemas.names import NAME_BYTES, Lane, business_of, fact_key, request_name
 from schemas.planned import ADDRESS_WIDTH, LOCALE_WIDTH, Planned, PlannedBatch, Rows, Terms, WorkItem
-from schemas.registry import CATEGORY_LANE, Category
+from schemas.registry import CATEGORY_LANE, CONFIRMATIONS, Category
 from schemas.topics import requests
 from schemas.wire.columns import cells
 from schemas.wire.header import Header, Kind, body_of, head_of
@@ -108,7 +108,9 @@ class Verdicts:
         if request_name(request.lane, terms.source, terms.id) != entry.name:
             self._book.findings.report(Breach.NAME_DIFFERS, record.where, f"request {request}")
         request.sender, request.card, request.category = terms.sender, terms.card, terms.category
-        request.expires_ms, request.test, request.list = terms.expires_ms, terms.test, entry.list
+        request.confirmation = terms.template in CONFIRMATIONS
+        request.test = terms.test or request.confirmation
+        request.expires_ms, request.list = terms.expires_ms, entry.list
         request.start_ms, request.time_ms = entry.start_ms, terms.time_ms
         request.words = self._book.controls.concerning(request.lane, request.name, terms)
         if terms.version >= 0:

@@ -21,6 +21,7 @@ from broker.deliver.versions import Versions
 from broker.rates import RateOf, accepted_rate
 from schemas.outcome import Decided
 from schemas.reasons import Reason, State
+from schemas.registry import CONFIRMATIONS
 from schemas.wire.columns import i64s, intervals_of, runs_of, u16s
 
 MOST_ATTEMPTS: Final = 255
@@ -76,9 +77,12 @@ def forbidden(item: Item, ranks: Sequence[int], people: People, rules: Rules) ->
         ordinals = item.ordinals
         return NEVER if ordinals is None else audience.returns(business, list_id, int(ordinals[ranks[position]]))
 
-    return rules.facts.consent.forbidden(
+    found = rules.facts.consent.forbidden(
         recipients_of(people), business, lane=rules.policy.lane, list_id=list_id, returns=returns
     )
+    if item.terms.template in CONFIRMATIONS:  # what confirms a stop is not stopped by it
+        return {at: reason for at, reason in found.items() if reason is Reason.BLOCKED}
+    return found
 
 
 def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int, slot_ms: int = 0) -> Decided:

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from broker.confirmation import is_genuine
 from broker.heartbeat import TEMPLATES, addresses, is_heartbeat
 from broker.plan.answer import Named
 from broker.plan.content import Content, content_of, labels_in
@@ -20,6 +21,7 @@ from schemas.names import Lane, business_of, fingerprint, partition_of, request_
 from schemas.planned import Origin
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
+from schemas.registry import CONFIRMATIONS
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE, CloudEvent
 from schemas.wire.cloudevents import RefusedEvent, decode
 from schemas.wire.text import echo, suggestion
@@ -136,7 +138,7 @@ def _notice(named: Named, event: CloudEvent, given: PlanInput, policy: PlanPolic
     if isinstance(content, Refusal):
         return Malformed(content, _labelled(named, event))
     named = replace(named, labels=content.body.labels)
-    if refusal := _impostor(named, content, policy):
+    if refusal := _impostor(named, content, policy) or _forged(named, event, content, policy):
         return Malformed(refusal, named)
     return Notice(named, event, content, content_fingerprint(event), first_origin(given))
 
@@ -156,6 +158,17 @@ def _impostor(named: Named, content: Content, policy: PlanPolicy) -> Refusal | N
     if body.test and body.template == TEMPLATES[policy.lane] and _reaches_nobody(content, policy):
         return None
     return _HEARTBEATS_ONLY
+
+
+def _forged(named: Named, event: CloudEvent, content: Content, policy: PlanPolicy) -> Refusal | None:
+    """Returns the refusal of a confirmation of a STOP that is not Fanfare's own: it goes to people who stopped everything."""
+    body = content.body
+    if body.template not in CONFIRMATIONS or is_genuine(event, body, named.business, policy.pepper):
+        return None
+    return Refusal(
+        Reason.UNKNOWN_TEMPLATE,
+        f"data.template must be one that businesses may use: {body.template} is Fanfare's own, which confirms a STOP by itself.",
+    )
 
 
 def _reaches_nobody(content: Content, policy: PlanPolicy) -> bool:

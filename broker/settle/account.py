@@ -14,6 +14,7 @@ from schemas.facts import ReceiptRun, ReceiptStatus
 from schemas.names import NAME_BYTES, text_of
 from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem
 from schemas.reasons import State
+from schemas.registry import CONFIRMATIONS
 from schemas.status import RecipientStatus, Status
 from schemas.wire.columns import of_u32s, ranks_of
 
@@ -80,7 +81,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
             id=terms.id,
             card=terms.card,
             category=terms.category,
-            test=terms.test,
+            test=terms.test or terms.template in CONFIRMATIONS,
             heartbeat=is_heartbeat(terms.business),
             time_ms=terms.time_ms,
             expires_ms=terms.expires_ms,

@@ -143,6 +143,10 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     at_ms: int
     ref: str = ""
     rank: int = -1
+    address: str = ""
+    """Base64 of the sealed address that the answered message went to, as its frame carried it; empty: not known."""
+    locale: str = ""
+    """The language of that message."""
 
 
 class Reports(msgspec.Struct, frozen=True):
@@ -185,6 +189,10 @@ class GatewayEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The section's, so that a restart can go on reporting what it had not reported."""
     traceparent: str = ""
     """The section's."""
+    contacts: tuple[tuple[int, str, str], ...] = ()
+    """(rank, sealed address, language) of people who will stop: where their reply will have come from, after a restart, too."""
+    confirms: bool = False
+    """It confirms a STOP, which nobody answers."""
 
 
 _REF = struct.Struct(">BH16s")

@@ -8,6 +8,7 @@ import typer
 import uvloop
 
 from broker.registry import Registry
+from schemas.wire.sealed import AddressBook
 from streams import clock, log, zeroes
 from streams.endings import stop_asked
 from streams.health import Health
@@ -67,7 +68,12 @@ async def _serve(settings: Settings) -> None:
     words = registry_tail(settings.bootstrap, registry, component="webhook")
     server = Webhook(
         producer,
-        secrets=Secrets(webhook=raw(settings.webhook_secret), ref=raw(settings.ref_secret)),
+        secrets=Secrets(
+            webhook=raw(settings.webhook_secret),
+            ref=raw(settings.ref_secret),
+            pepper=raw(settings.pepper),
+            address_book=AddressBook(settings.address_book),
+        ),
         shards=settings.shards,
         now_ms=clock.now_ms,
         registry=registry,

@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from msgspec.structs import replace
+
 from schemas.names import Lane, name_of
+from schemas.registry import CONFIRMATIONS
 from schemas.topics import GATEWAY_NAMES_MS
 from schemas.wire.frames import Code, Epoch, Frame, FrameAnswer, GatewayEvent, Hello, Refused
 from streams.faults import point
@@ -19,7 +22,7 @@ from streams.metrics import PHONES_MESSAGES
 from streams.simulator.devices import Crowd
 from streams.simulator.eventlog import EventLog
 from streams.simulator.faults import Faults
-from streams.simulator.life import Due, life
+from streams.simulator.life import Due, life, stopping
 from streams.simulator.names import Names
 from streams.simulator.phones import Phones
 from streams.simulator.rows import FormError, Rows, is_heartbeat
@@ -132,9 +135,21 @@ class Exchange:
             *(("refused", code, positions) for code, positions in by_code.items()),
         ):
             if positions:
-                events.append(_section_event(event, code, asked, positions))
+                line = _section_event(event, code, asked, positions)
+                events.append(self._with_contacts(line, asked, positions) if event == "accepted" else line)
                 self._count(frame.lane, event, code, len(positions))
         return asked
+
+    def _with_contacts(self, line: GatewayEvent, asked: Asked, positions: list[int]) -> GatewayEvent:
+        """Add to an ``accepted`` line where its people will have written from when they stop."""
+        rows = asked.rows
+        if rows.section.template in CONFIRMATIONS:
+            return replace(line, confirms=True)
+        if self._crowd.plain or is_heartbeat(line.business):
+            return line
+        answering = (positions[at] for at in stopping(self._crowd, rows.part(positions)[1], rows.request))
+        contacts = ((rows.ranks[at], base64.b64encode(rows.address(at)).decode(), rows.locale(at)) for at in answering)
+        return replace(line, contacts=tuple(contacts))
 
     def _count(self, lane: str, event: str, code: int, messages: int) -> None:
         self.counts[f"{event}.{_word(code)}" if code else event] += messages

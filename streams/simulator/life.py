@@ -23,6 +23,7 @@ OPT_OUT_BODIES: Final = {
 }
 _ANSWERS: Final = frozenset(trait * MOODS for trait in (Trait.STOPS, Trait.STOPS_ALL, Trait.BLOCKS, Trait.CHATS))
 """Classes of messages that are answered: those people's, in their first mood."""
+_STOPPING: Final = frozenset(trait * MOODS for trait in OPT_OUT_BODIES)
 _CHAT: Final = "OK, thanks!"
 _REPLY_AFTER_MS: Final = 400
 _REPEAT_AFTER_MS: Final = 700
@@ -81,8 +82,13 @@ def life(crowd: Crowd, accepted: GatewayEvent, *, alive: bool = False) -> Iterat
         spans = intervals(ranks)
         luck = mixed(int.from_bytes(request[8:], "little") ^ spans[0][0] << 8 ^ _SALTS[moment.status])
         yield from _reports(crowd.profile, accepted, moment, spans, luck)
-    if not alive and not crowd.plain:
+    if not alive and not crowd.plain and not accepted.confirms:
         yield from _replies(crowd.profile, accepted, recipients, classes)
+
+
+def stopping(crowd: Crowd, recipients: bytes, request: bytes) -> list[int]:
+    """Returns the positions in a column of ids of people who will answer this request with a word that stops."""
+    return [at for at, of_class in enumerate(crowd.classes(recipients, request)) if of_class in _STOPPING]
 
 
 def _by_class(classes: bytes, ranks: Intervals) -> Iterator[tuple[int, list[int]]]:
@@ -135,10 +141,12 @@ def _reports(profile: Profile, accepted: GatewayEvent, moment: _Moment, ranks: I
 
 def _replies(profile: Profile, accepted: GatewayEvent, recipients: bytes, classes: bytes) -> Iterator[Due]:
     listed = [rank for first, count in accepted.ranks for rank in range(first, first + count)]
+    contacts = {rank: (address, locale) for rank, address, locale in accepted.contacts}
     for position in [at for at, of_class in enumerate(classes) if of_class in _ANSWERS]:
         trait, mood = Trait(classes[position] // MOODS), classes[position] % MOODS
         recipient = recipients[position * ID_BYTES : (position + 1) * ID_BYTES]
         at_ms = accepted.at_ms + profile.delivered_ms[mood] + profile.read_ms[mood] + _REPLY_AFTER_MS
+        address, locale = contacts.get(listed[position], ("", ""))
         reply = Reply(
             id=f"in-{accepted.request}-{text_of(recipient)}",
             business=accepted.business,
@@ -149,6 +157,8 @@ def _replies(profile: Profile, accepted: GatewayEvent, recipients: bytes, classe
             at_ms=at_ms,
             ref=accepted.ref,
             rank=listed[position],
+            address=address,
+            locale=locale,
         )
         if at_ms <= accepted.expires_ms:
             yield Due(at_ms, accepted.lane, accepted.shard, accepted.request, reply=reply)

@@ -26,6 +26,7 @@ from schemas.wire.frames import (
     ref_of,
     signature_of,
 )
+from schemas.wire.sealed import AddressBook
 from streams import log, metrics
 from streams.intake.door import Door
 from streams.kafka.producer import ConfirmedProducer, Outgoing
@@ -101,7 +102,7 @@ async def read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 async def running(*, body_s: float = 20) -> AsyncIterator[Running]:
     """A webhook that listens on a free port."""
     kept = Kept()
-    secrets = Secrets(webhook=SECRET, ref=REF_SECRET)
+    secrets = Secrets(webhook=SECRET, ref=REF_SECRET, pepper=bytes(32), address_book=AddressBook({1: bytes(32)}))
     server = Webhook(kept, secrets=secrets, shards=8, now_ms=lambda: NOW_MS, registry=Registry(), body_s=body_s)
     async with Door(server.app, "127.0.0.1", 0, stop_s=0, unreadable=server.unreadable_head) as door:
         yield Running(door.port, kept)

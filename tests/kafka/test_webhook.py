@@ -1,6 +1,7 @@
 """The webhook as a process on real Kafka: what it believes, what stands in the log when it answers, and what a kill costs."""
 
 import asyncio
+import base64
 import signal
 import uuid
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas import topics
 from schemas.facts import Inbound, Receipts, ReceiptStatus, Scope, Suppressions
 from schemas.names import Lane, shard_of, text_of
+from schemas.registry import CONFIRMATIONS, Business, Keywords, Parameter, Sender, Template
 from schemas.topics import SHARDS, catalogue
 from schemas.wire.columns import ranks_of
 from schemas.wire.frames import (
@@ -27,9 +29,11 @@ from schemas.wire.frames import (
     signature_of,
 )
 from schemas.wire.header import unpack
+from schemas.wire.sealed import AddressBook
 from streams import clock
 from streams.gateway.port import Gateway
 from streams.kafka.provision import provision
+from streams.registration import write
 from streams.settings import load, raw
 from tests import simulated
 from tests.conftest import RealKafka
@@ -184,6 +188,33 @@ async def test_killed_after_the_append(webhook: RunningWebhook) -> None:
     await webhook.start()
     assert await webhook.post(body) == 200
     assert await webhook.receipts(Lane.UPDATE, request) == [(3, 2, (4, 5))] * 2
+
+
+async def test_a_stop_is_confirmed_once_whatever_dies(webhook: RunningWebhook) -> None:
+    """Words and templates come from the registry; killed after the append, the repeated batch asks for the same message."""
+    business, identity = f"acme-{uuid.uuid4().hex}", uuid.uuid4().hex
+    said = Template(CONFIRMATIONS[0], "utility", (Parameter("business"),), {"en": "{business}"}, business=business)
+    words = Keywords("nl", stop=(f"halt {identity}",))
+    await write(
+        webhook.bootstrap, [Business(business, "Acme"), Sender(f"{business}/main", business, "+1"), said, words]
+    )
+    sealed = base64.b64encode(AddressBook(load().address_book).seal("tel:+12125550123")).decode()
+    plain = Reply(
+        identity, business, f"{business}/main", text_of(person(1)), "text", "", clock.now_ms(), address=sealed
+    )
+    body = batch(replies=(msgspec.structs.replace(plain, body=f"HALT {identity}!"),))
+    await webhook.program.kill()
+    await webhook.start(crash_at="webhook.appended")
+    assert await webhook.post(body) == 0
+    await webhook.program.died()
+    await webhook.start()
+    assert await webhook.post(body) == 200
+    asked = [event for _, value in await webhook.records("requests.update") if business in (event := value.decode())]
+    assert len(asked) == 2
+    assert asked[0] == asked[1]
+    event = msgspec.json.decode(asked[0])
+    assert event["data"]["to"]["recipients"] == [{"address": "tel:+12125550123"}]
+    assert (event["source"], event["data"]["template"]) == (f"//{business}/fanfare", CONFIRMATIONS[0])
 
 
 async def test_the_gateway_repeats_until_the_webhook_is_back(webhook: RunningWebhook, tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from broker.audit.dump import Ledger, Logged, Rules
 from broker.audit.invariants import Breach
 from broker.audit.report import Audit
 from schemas import topics
-from schemas.facts import Receipts, Scope
+from schemas.facts import Receipts, ReceiptStatus, Scope
 from schemas.names import Lane, text_of
 from schemas.outcome import Outcome
 from schemas.planned import PlannedBatch, Work
 from schemas.reasons import Reason, State
+from schemas.registry import CONFIRMATIONS, Parameter, Template
 from schemas.topics import WINDOWS
 from schemas.wire.header import Kind, head_of, pack
 from tests.pure import (
@@ -163,6 +164,26 @@ def test_whoever_came_back_by_an_act_is_told_and_whoever_left_meanwhile_is_withh
     story.opt("shop", "offers", leaving.people[1][:1], join=False)
     story.answer(leaving, 1, [0], {0: Reason.NOT_OPTED_IN})
     assert audited(story, lag_ms=MINUTE_MS).violations == ()
+
+
+def test_a_confirmation_may_go_to_whoever_stopped_everything_and_is_not_charged() -> None:
+    """Only a block forbids it, and what is delivered of it is never owed."""
+    story = Story()
+    (who,) = people_in(1, 1, 600)
+    for scope in (Scope.MARKETING, Scope.ALL):
+        story.stop(who, "shop", scope)
+    for template in CONFIRMATIONS:
+        story.register(Template(template, "utility", (Parameter("business"),), {"en": "{business}"}))
+        asked = story.ask(Lane.UPDATE, template, [who], business="shop", template=template)
+        story.open(asked, 1)
+        story.send(asked, 1, [0])
+        story.receive(asked, 1, [0], ReceiptStatus.DELIVERED)
+    assert audited(story).violations == ()
+    story.stop(who, "shop", Scope.BLOCK)
+    late = story.ask(Lane.UPDATE, "late", [who], business="shop", template=CONFIRMATIONS[0])
+    story.open(late, 1)
+    story.send(late, 1, [0])
+    assert audited(story).found.keys() == {"sent_though_stopped"}
 
 
 def test_a_violation_counts_the_messages_that_it_concerns() -> None:

@@ -14,7 +14,7 @@ from schemas.facts import Scope
 from schemas.names import text_of
 from schemas.wire.frames import GatewayEvent
 from streams.simulator.devices import MOODS, ONLINE, REAL, Crowd, Trait
-from streams.simulator.life import OPT_OUT_BODIES, Due, life, mark_of
+from streams.simulator.life import OPT_OUT_BODIES, Due, life, mark_of, stopping
 from tests.simulated import HOUR_MS, NOW_MS, name, person
 
 TRAITS = {
@@ -120,7 +120,7 @@ def test_replies(share: str, scope: Scope | None) -> None:
     dues = [due for due in life(Crowd(1, replace(ONLINE, **{share: 10_000})), accepted()) if due.reply]
     said = partial(Vocabulary().changes, after_offer=False)
     meant = {change.scope for due in dues if due.reply for change in said(due.reply.kind, due.reply.body)}
-    assert meant == ({scope} if scope else set())
+    assert meant == ({scope, Scope.LIST} if scope is Scope.MARKETING else {scope} if scope else set())
     assert len({due.reply.id for due in dues if due.reply}) == len(dues) > 500
     if share in {"stops", "stops_all"}:
         assert {due.reply.body for due in dues if due.reply} == set(OPT_OUT_BODIES[TRAITS[share]])
@@ -194,3 +194,21 @@ def test_heartbeats_are_always_online() -> None:
     profile = replace(REAL, blocked=5_000, reads_later=0, reads_at_once=0)
     said = told(list(life(Crowd(1, profile), accepted(), alive=True)))
     assert all("delivered" in each for each in said.values())
+
+
+def test_nobody_answers_the_confirmation_of_a_stop() -> None:
+    """Otherwise whoever stops would stop its confirmation, and so on."""
+    line = replace(accepted(), confirms=True)
+    assert not [due for due in life(Crowd(1, replace(ONLINE, stops=10_000)), line) if due.reply]
+
+
+def test_a_stop_says_where_it_came_from() -> None:
+    """The log holds the sealed address of whoever will stop, and of nobody else, so a restarted gateway knows it, too."""
+    crowd, line = Crowd(1, replace(ONLINE, stops=5_000)), accepted(first=500)
+    positions = stopping(crowd, PEOPLE, name("r"))
+    told_of = tuple((500 + at, f"sealed {at}", "es") for at in positions)
+    replies = {due.reply.rank: due.reply for due in life(crowd, replace(line, contacts=told_of)) if due.reply}
+    assert {rank: (reply.address, reply.locale) for rank, reply in replies.items()} == {
+        rank: (address, locale) for rank, address, locale in told_of
+    }
+    assert len(replies) > 100

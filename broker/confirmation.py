@@ -1,0 +1,86 @@
+"""Confirms a stop to the person who said it, once: a utility message that the webhook asks for and only Fanfare may.
+
+*Once.* Its name follows from the reply's id, so a batch of reports that is repeated asks for the same message again, and plan
+answers that it is a duplicate. *Only Fanfare.* Its id is a MAC over all that it says, under the pepper, which businesses do not
+have; plan refuses these templates to everybody else. So it may go to people who stopped everything (47 CFR 64.1200(a)(12) allows
+one such text), and to nobody who blocked the sender. It is never billed: the person's own message opened the conversation.
+"""
+
+import hashlib
+import hmac
+from typing import Any, Final
+
+import msgspec
+
+from schemas.facts import Scope
+from schemas.names import text_of
+from schemas.registry import CONFIRMATIONS
+from schemas.request import NOTIFICATION_TYPE, CloudEvent, Notification
+from schemas.topics import MINUTE_MS
+from schemas.wire.instants import text_of as instant
+
+SYSTEM: Final = "fanfare"
+"""The system in the source of these events: ``//<business>/fanfare``."""
+LIFETIME_MS: Final = 15 * MINUTE_MS
+"""Later nobody knows any more what is confirmed."""
+
+_TEMPLATE: Final = dict(zip((Scope.MARKETING, Scope.ALL), CONFIRMATIONS, strict=True))
+_NAME_BYTES: Final = 16
+
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """A stop that is to be confirmed."""
+
+    business: str
+    sender: str
+    """The number that was written to."""
+    reply: str
+    """The gateway's id of the reply."""
+    scope: Scope
+    """``MARKETING`` or ``ALL``."""
+    at_ms: int
+    """When the person wrote, by the gateway's clock."""
+    address: bytes
+    """The person's sealed address, as the frame of the answered message carried it."""
+    locale: str
+    """Two letters; empty: the template's default."""
+
+    @property
+    def template(self) -> str:
+        """The template that says it."""
+        return _TEMPLATE[self.scope]
+
+
+def event_of(
+    confirmation: Confirmation, address: str, *, name: str, sender: str | None, pepper: bytes
+) -> dict[str, Any]:
+    """Returns the CloudEvent that asks for it; ``name`` is the business's as people read it, ``sender`` None for its default."""
+    expires_ms = confirmation.at_ms + LIFETIME_MS
+    subject = "stop/" + text_of(hashlib.sha256(confirmation.reply.encode()).digest()[:_NAME_BYTES])
+    said = (confirmation.business, subject, confirmation.template, address, name, str(expires_ms))
+    recipient = {"address": address} | ({"locale": confirmation.locale} if confirmation.locale else {})
+    data = {"template": confirmation.template, "to": {"recipients": [recipient]}, "params": {"business": name}}
+    return {
+        "specversion": "1.0",
+        "type": NOTIFICATION_TYPE,
+        "source": f"//{confirmation.business}/{SYSTEM}",
+        "id": _mac(pepper, said),
+        "subject": subject,
+        "time": instant(confirmation.at_ms),
+        "expirytime": instant(expires_ms),
+        "data": data | ({"sender": sender} if sender is not None else {}),
+    }
+
+
+def is_genuine(event: CloudEvent, body: Notification, business: str, pepper: bytes) -> bool:
+    """Returns True if a notification with one of these templates is one that :func:`event_of` made."""
+    name = body.params.get("business")
+    if len(body.to.recipients) != 1 or not isinstance(name, str):
+        return False
+    address = body.to.recipients[0].address
+    said = (business, event.subject or "", body.template, address, name, str(event.expires_ms))
+    return hmac.compare_digest(event.id.encode(), _mac(pepper, said).encode())
+
+
+def _mac(pepper: bytes, said: tuple[str, ...]) -> str:
+    return text_of(hmac.digest(pepper, "\0".join(("confirmation", *said)).encode(), "sha256")[:_NAME_BYTES])
