@@ -7,7 +7,7 @@ Memory is rebuilt from the log alone. One gateway serves one deployment: its dat
 
 import base64
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -25,6 +25,7 @@ from streams.simulator.faults import Faults
 from streams.simulator.life import Due, life, stopping
 from streams.simulator.names import Names
 from streams.simulator.phones import Phones
+from streams.simulator.reports import Outbox
 from streams.simulator.rows import FormError, Rows, is_heartbeat
 from streams.simulator.rules import Asked, Rules
 
@@ -33,7 +34,7 @@ _CODES: Final = frozenset(Code)
 
 
 class Exchange:
-    """Takes frames. ``owe`` is told what is to be reported of each frame's accepted messages."""
+    """Takes frames. ``outbox`` is told what is to be reported of each frame's accepted messages."""
 
     def __init__(
         self,
@@ -43,14 +44,14 @@ class Exchange:
         crowd: Crowd,
         phones: Phones,
         faults: Faults,
-        owe: Callable[[list[Due]], None],
+        outbox: Outbox,
     ) -> None:
         self._log = log
         self._rules = rules
         self._crowd = crowd
         self._phones = phones
         self._faults = faults
-        self._owe = owe
+        self._outbox = outbox
         self._names = {lane.word: Names(GATEWAY_NAMES_MS[lane]) for lane in Lane}
         self._epochs: dict[tuple[str, int], int] = {}
         self._swept_ms = 0
@@ -82,7 +83,9 @@ class Exchange:
         self._store(events)
         for asked in taken:
             self._phones.show(asked.rows, asked.open, asked.clear, now_ms)
-        self._owe([due for event in events for due in self.owed(event)])
+        for event in events:
+            self._outbox.latest.note(event)
+        self._outbox.owe([due for event in events for due in self.owed(event)])
         self._sweep(now_ms)
         return FrameAnswer(now_ms, tuple(asked.refusals() for asked in taken))
 
@@ -101,6 +104,7 @@ class Exchange:
         if event.event == "accepted":
             column = base64.b64decode(event.recipients)
             self._names[event.lane].claim(name_of(event.request), column, event.at_ms)
+            self._outbox.latest.note(event)
 
     def owed(self, event: GatewayEvent) -> Iterator[Due]:
         """What one line of the log leads to in reports; nothing unless it says ``accepted``."""

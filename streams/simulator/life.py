@@ -2,7 +2,8 @@
 
 A pure function of the ``accepted`` line in the gateway's log, seed and profile. So a restarted gateway knows what it still
 owes: everything this says less what the log holds as reported. Reports go astray as real ones of WhatsApp do: ``sent``
-comes late or not at all, a message read on arrival has no ``delivered``, runs are repeated.
+comes late or not at all, a message read on arrival has no ``delivered``, runs are repeated. Every other person who stops
+writes into the chat without naming a message, as most people do; ``latest.py`` says which one that answers.
 """
 
 import base64
@@ -23,7 +24,6 @@ OPT_OUT_BODIES: Final = {
 }
 _ANSWERS: Final = frozenset(trait * MOODS for trait in (Trait.STOPS, Trait.STOPS_ALL, Trait.BLOCKS, Trait.CHATS))
 """Classes of messages that are answered: those people's, in their first mood."""
-_STOPPING: Final = frozenset(trait * MOODS for trait in OPT_OUT_BODIES)
 _CHAT: Final = "OK, thanks!"
 _REPLY_AFTER_MS: Final = 400
 _REPEAT_AFTER_MS: Final = 700
@@ -87,8 +87,8 @@ def life(crowd: Crowd, accepted: GatewayEvent, *, alive: bool = False) -> Iterat
 
 
 def stopping(crowd: Crowd, recipients: bytes, request: bytes) -> list[int]:
-    """Returns the positions in a column of ids of people who will answer this request with a word that stops."""
-    return [at for at, of_class in enumerate(crowd.classes(recipients, request)) if of_class in _STOPPING]
+    """Returns the positions in a column of ids of people who stop when they are in the mood for it."""
+    return [at for at, of_class in enumerate(crowd.classes(recipients, request)) if of_class // MOODS in OPT_OUT_BODIES]
 
 
 def _by_class(classes: bytes, ranks: Intervals) -> Iterator[tuple[int, list[int]]]:
@@ -146,22 +146,31 @@ def _replies(profile: Profile, accepted: GatewayEvent, recipients: bytes, classe
         trait, mood = Trait(classes[position] // MOODS), classes[position] % MOODS
         recipient = recipients[position * ID_BYTES : (position + 1) * ID_BYTES]
         at_ms = accepted.at_ms + profile.delivered_ms[mood] + profile.read_ms[mood] + _REPLY_AFTER_MS
-        address, locale = contacts.get(listed[position], ("", ""))
-        reply = Reply(
-            id=f"in-{accepted.request}-{text_of(recipient)}",
-            business=accepted.business,
-            sender=accepted.sender,
-            recipient=text_of(recipient),
-            kind="block" if trait == Trait.BLOCKS else "text",
-            body=_body(trait, recipient),
-            at_ms=at_ms,
-            ref=accepted.ref,
-            rank=listed[position],
-            address=address,
-            locale=locale,
-        )
         if at_ms <= accepted.expires_ms:
+            rank = listed[position]
+            contact = contacts.get(rank, ("", ""))
+            reply = _reply(accepted, trait, recipient=recipient, rank=rank, contact=contact, at_ms=at_ms)
             yield Due(at_ms, accepted.lane, accepted.shard, accepted.request, reply=reply)
+
+
+def _reply(
+    accepted: GatewayEvent, trait: Trait, *, recipient: bytes, rank: int, contact: tuple[str, str], at_ms: int
+) -> Reply:
+    """Returns what one person answers. Small talk and blocks name the message; of those who stop, every other one does."""
+    names_it = trait not in OPT_OUT_BODIES or recipient[0] % 2 == 0
+    return Reply(
+        id=f"in-{accepted.request}-{text_of(recipient)}",
+        business=accepted.business,
+        sender=accepted.sender,
+        recipient=text_of(recipient),
+        kind="block" if trait == Trait.BLOCKS else "text",
+        body=_body(trait, recipient),
+        at_ms=at_ms,
+        ref=accepted.ref if names_it else "",
+        rank=rank if names_it else -1,
+        address=contact[0],
+        locale=contact[1],
+    )
 
 
 def _body(trait: Trait, recipient: bytes) -> str:

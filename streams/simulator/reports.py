@@ -24,6 +24,7 @@ from schemas.wire.frames import SIGNATURE_HEADER, TIMESTAMP_HEADER, GatewayEvent
 from streams.log import Event, log
 from streams.metrics import PHONES_REPORTS
 from streams.simulator.eventlog import EventLog
+from streams.simulator.latest import Latest
 from streams.simulator.life import OPT_OUT_BODIES, Due
 
 IN_FLIGHT: Final = 8
@@ -42,12 +43,22 @@ _REPORTS_PATH: Final = "/v1/reports"
 class Outbox:
     """What is owed to the webhook. ``run`` posts until it is cancelled."""
 
-    def __init__(self, *, url: str, secret: bytes, events: EventLog, name: str, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        url: str,
+        secret: bytes,
+        events: EventLog,
+        name: str,
+        now_ms: Callable[[], int],
+    ) -> None:
         self._url = url if urlsplit(url).path not in {"", "/"} else url.rstrip("/") + _REPORTS_PATH
         self._secret = secret
         self._events = events
         self._name = name
         self._now_ms = now_ms
+        self.latest = Latest()
+        """What texts answer that name no message; told by whoever takes messages."""
         self._heap: list[tuple[int, int, Due]] = []
         self._order = count()
         self._news = asyncio.Event()
@@ -111,7 +122,7 @@ class Outbox:
             Reports(
                 id=f"{self._name}-{self._now_ms()}-{next(self._batches)}",
                 runs=tuple(due.run for due in batch if due.run),
-                replies=tuple(due.reply for due in batch if due.reply),
+                replies=tuple(self.latest.answered(due.reply) for due in batch if due.reply),
             )
         )
         wait_s = _BACKOFF_FIRST_S
@@ -153,13 +164,13 @@ class Outbox:
             run = due.run
             return replace(event, ranks=run.ranks, status=run.status, code=run.code, ref=run.ref)
         assert due.reply is not None
-        reply = due.reply
+        reply = self.latest.answered(due.reply)
         return replace(
             event,
             event="reply",
             business=reply.business,
             sender=reply.sender,
-            ranks=((reply.rank, 1),),
+            ranks=((reply.rank, 1),) if reply.rank >= 0 else (),
             recipients=base64.b64encode(name_of(reply.recipient)).decode(),
             status=reply.kind,
             body=reply.body if reply.body in _SAID else "",

@@ -53,7 +53,11 @@ class Station:
         self.faults = Faults(plan.seed, plan.name, now_ms, plan.faults)
         self.phones = Phones(registered, book)
         self.outbox = Outbox(
-            url=plan.webhook_url, secret=plan.webhook_secret, events=self.events, name=plan.name, now_ms=self.now_ms
+            url=plan.webhook_url,
+            secret=plan.webhook_secret,
+            events=self.events,
+            name=plan.name,
+            now_ms=self.now_ms,
         )
         self.exchange = Exchange(
             log=self.events,
@@ -61,7 +65,7 @@ class Station:
             crowd=crowd,
             phones=self.phones,
             faults=self.faults,
-            owe=self.outbox.owe,
+            outbox=self.outbox,
         )
         self._past = self.events.size
         self._reported = self._recall()

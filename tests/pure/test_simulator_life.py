@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from broker.audience.optout import Vocabulary
 from schemas.facts import Scope
 from schemas.names import text_of
-from schemas.wire.frames import GatewayEvent
+from schemas.wire.frames import GatewayEvent, Reply
 from streams.simulator.devices import MOODS, ONLINE, REAL, Crowd, Trait
+from streams.simulator.latest import Latest
 from streams.simulator.life import OPT_OUT_BODIES, Due, life, mark_of, stopping
 from tests.simulated import HOUR_MS, NOW_MS, name, person
 
@@ -29,6 +30,7 @@ TRAITS = {
     "chats": Trait.CHATS,
     "contradicts": Trait.CONTRADICTS,
 }
+STOPPERS = replace(ONLINE, stops=5_000)
 PEOPLE = b"".join(person(number) for number in range(3_000))
 
 
@@ -126,14 +128,14 @@ def test_replies(share: str, scope: Scope | None) -> None:
         assert {due.reply.body for due in dues if due.reply} == set(OPT_OUT_BODIES[TRAITS[share]])
 
 
-def test_reply_names_its_message() -> None:
-    """A reply carries the reference and rank of the message that it answers."""
-    dues = life(Crowd(1, replace(ONLINE, stops=10_000)), accepted(first=500))
-    for due in dues:
-        if due.reply:
-            at = (due.reply.rank - 500) * 16
-            assert due.reply.recipient == text_of(PEOPLE[at : at + 16])
-            assert due.reply.ref == "ref"
+def test_every_other_stop_names_its_message() -> None:
+    """A reply carries the reference and rank of the message that it answers, or none, as a text without context."""
+    named = [due.reply for due in life(Crowd(1, replace(ONLINE, stops=10_000)), accepted(first=500)) if due.reply]
+    for reply in named:
+        if reply.ref:
+            at = (reply.rank - 500) * 16
+            assert reply.recipient == text_of(PEOPLE[at : at + 16])
+    assert {(reply.ref, reply.rank >= 0) for reply in named} == {("ref", True), ("", False)}
 
 
 @given(st.integers(0, 1_000_000), st.integers(1, 80), st.integers(0, 5_000))
@@ -202,13 +204,40 @@ def test_nobody_answers_the_confirmation_of_a_stop() -> None:
     assert not [due for due in life(Crowd(1, replace(ONLINE, stops=10_000)), line) if due.reply]
 
 
+def contacts(line: GatewayEvent, first: int = 500) -> GatewayEvent:
+    """The line as the gateway logs it, with where each of its people who stop would write from."""
+    positions = stopping(Crowd(1, STOPPERS), base64.b64decode(line.recipients), name("r"))
+    return replace(line, contacts=tuple((first + at, f"sealed {at}", "es") for at in positions))
+
+
 def test_a_stop_says_where_it_came_from() -> None:
-    """The log holds the sealed address of whoever will stop, and of nobody else, so a restarted gateway knows it, too."""
-    crowd, line = Crowd(1, replace(ONLINE, stops=5_000)), accepted(first=500)
-    positions = stopping(crowd, PEOPLE, name("r"))
-    told_of = tuple((500 + at, f"sealed {at}", "es") for at in positions)
-    replies = {due.reply.rank: due.reply for due in life(crowd, replace(line, contacts=told_of)) if due.reply}
-    assert {rank: (reply.address, reply.locale) for rank, reply in replies.items()} == {
-        rank: (address, locale) for rank, address, locale in told_of
-    }
-    assert len(replies) > 100
+    """The log holds the sealed address of whoever stops, and of nobody else, so a restarted gateway knows it, too."""
+    line = contacts(accepted(first=500))
+    replies = [due.reply for due in life(Crowd(1, STOPPERS), line) if due.reply]
+    assert len(replies) > 200
+    assert len(line.contacts) < 2_000
+    for reply in replies:
+        place = next(at for at in range(3_000) if text_of(PEOPLE[16 * at : 16 * at + 16]) == reply.recipient)
+        assert (reply.address, reply.locale) == (f"sealed {place}", "es")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_stop_that_names_no_message_answers_the_newest_of_that_number(*, turned: bool) -> None:
+    """Of what the person had when they wrote, whatever came later or by another number, in whichever order it is read."""
+    line = contacts(accepted(first=500))
+    later = replace(line, at_ms=NOW_MS + 1, ref="newer")
+    lines = [
+        line,
+        later,
+        replace(line, at_ms=NOW_MS + 9, ref="too late"),
+        replace(later, sender="acme/other", ref="other"),
+    ]
+    latest = Latest()
+    for each in reversed(lines) if turned else lines:
+        latest.note(each)
+    rank, address, locale = line.contacts[0]
+    who = text_of(PEOPLE[(rank - 500) * 16 : (rank - 499) * 16])
+    said = Reply("in-1", "acme", "acme/main", who, "text", "Stop", NOW_MS + 5)
+    assert latest.answered(said) == replace(said, ref="newer", rank=rank, address=address, locale=locale)
+    assert latest.answered(replace(said, ref="named", rank=7)) == replace(said, ref="named", rank=7)
+    assert latest.answered(replace(said, recipient=text_of(name("stranger")))).ref == ""
