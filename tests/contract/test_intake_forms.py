@@ -8,6 +8,7 @@ import pytest
 from schemas import topics
 from schemas.names import Lane, partition_of, request_name, text_of
 from schemas.registry import ApiKey
+from schemas.request import CONTROL_TYPE
 from schemas.topics import SHARDS
 from schemas.wire.cloudevents import STRUCTURED, STRUCTURED_HEADERS, RefusedEvent, decode
 from streams import metrics
@@ -192,6 +193,16 @@ def test_sound_events_become_records_that_plan_reads() -> None:
         assert not isinstance(decode(each.record.value, each.record.headers), RefusedEvent)
         name = text_of(request_name(Lane.UPDATE, value["source"], value["id"]))
         assert each.receipt() == {"name": name, "lane": "update", "status_topic": f"status.{SHOP}"}
+
+
+def test_a_control_event_goes_through_this_door_too() -> None:
+    """And is judged as its form can be: what it names has its place, and so has the business of what it names."""
+    sound = event(type=CONTROL_TYPE, expirytime=None) | {"data": {"action": "pause", "subject": "flight/UA1"}}
+    assert not isinstance(judged(sound), Problem)
+    theirs = {"action": "cancel", "of": {"source": "//somebody/else", "id": "1"}}
+    found = judged(sound | {"data": theirs}, sound | {"data": {"action": "stop", "subject": ""}})
+    assert isinstance(found, Problem)
+    assert {error.place for error in found.errors} == {"/0/data/of/source", "/1/data/action", "/1/data/subject"}
 
 
 def test_every_fault_of_every_event_is_told() -> None:
