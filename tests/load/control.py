@@ -1,9 +1,10 @@
 """`python -m tests.load.control`: a campaign is paused, resumed and at last cancelled while it runs; limits are on.
 
 One list of --people on a number of --per-second. Each round pauses the campaign, waits until its numbers stand still, holds them
-against the gateway's own log, and resumes it; the last word is a cancel. Of each it says how long after Kafka's acknowledgement
-of the word the gateway took the last message (0: none after it). The last line is JSON; exit status 1 if anything was handed off
-later than the bound, if numbers and log differ, or if the auditor found anything.
+against the gateway's own log, and resumes it; the last word is a cancel. With --kill the worker is killed while the campaign is
+held, each time. Of each word it says how long after Kafka's acknowledgement the gateway took the last message (0: none after it).
+The last line is JSON; exit status 1 if anything was handed off later than the bound, if numbers and log differ, or if the auditor
+found anything.
 """
 
 import argparse
@@ -53,6 +54,8 @@ class Controlled:
     rounds: int
     run_s: float
     """How long it runs between a resume and the next word."""
+    kill: bool
+    """Whether the worker is killed while the campaign is held."""
     latencies_ms: list[int] = field(default_factory=list)
     differences: int = 0
     """Words after which the numbers were not those of the gateway's log."""
@@ -61,7 +64,12 @@ class Controlled:
     async def run(self) -> None:
         """The whole of it."""
         number = sender(BUSINESS, self.per_s, "control", campaign=100)
-        plan = StackPlan(data=self.data, free_ports=True, registry=registry_with(self.data / "registry", number))
+        plan = StackPlan(
+            data=self.data,
+            free_ports=True,
+            registry=registry_with(self.data / "registry", number),
+            restarts_a_minute=60,
+        )
         async with running(plan, say=_say) as stack:
             await write_list(stack.settings, BUSINESS, _LIST, self.people)
             async with Client(stack.bootstrap) as client:
@@ -86,6 +94,8 @@ class Controlled:
         for number in range(self.rounds):
             await _running(through, sent, through.taken[sent.request], self.run_s)
             await self._word(stack, client, (sent, target), "pause", through)
+            if self.kill:
+                await self._kill_while_held(stack, sent, through)
             await _say_word(client, sent, "resume", f"resume-{number}")
         await _running(through, sent, through.taken[sent.request], self.run_s)
         return await self._word(stack, client, (sent, target), "cancel", through)
@@ -111,6 +121,16 @@ class Controlled:
         self.differences += differs
         _say(f"{action}: {numbers}, the gateway took {taken}, the last {self.latencies_ms[-1]} ms after the word")
         return numbers
+
+    async def _kill_while_held(self, stack: Stack, sent: Published, through: Through) -> None:
+        """SIGKILL of the worker: what is held stays so, and the next owner hands off nothing of it."""
+        worker, before = stack.processes["worker-campaign-0"], through.taken[sent.request]
+        worker.kill()
+        await asyncio.sleep(_LOOK_S)
+        await worker.ready()
+        await asyncio.sleep(STABLE_S)
+        through.look()
+        self.differences += through.taken[sent.request] != before
 
     def told(self) -> dict[str, object]:
         """The last line."""
@@ -168,12 +188,13 @@ def main() -> int:
     parser.add_argument(
         "--run", type=float, default=1.5, metavar="S", help="seconds between a resume and the next word"
     )
+    parser.add_argument("--kill", action="store_true", help="kill -9 of the worker while the campaign is held")
     parser.add_argument("--data", type=Path, help="keep everything here; else a temporary folder")
     asked = parser.parse_args()
     log.configure(level="critical", program="control")
     with tempfile.TemporaryDirectory(prefix="fanfare-control-") as folder:
         data = (asked.data or Path(folder)).absolute()
-        run = Controlled(data, asked.people, asked.per_second, asked.rounds, asked.run)
+        run = Controlled(data, asked.people, asked.per_second, asked.rounds, asked.run, asked.kill)
         asyncio.run(run.run())
     told = run.told()
     print(json.dumps(told))
