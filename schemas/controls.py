@@ -1,4 +1,4 @@
-"""Words of control: whose messages have to wait, may go on, or end. Records of the compacted topic ``controls``.
+"""Names words of control: whose messages have to wait, may go on, or end. Records of the compacted topic ``controls``.
 
 Businesses speak about a request or a subject (``fanfare.control.v1``, checked by plan); operators about a business, a sender,
 a template or a lane. A word is never overwritten: its key holds all that it says, so compaction drops repetitions and
@@ -11,7 +11,7 @@ import msgspec
 
 
 class ControlScope(IntEnum):
-    """What a word is about."""
+    """Names what a word is about."""
 
     REQUEST = 1
     """One request: ``target`` is its name as people see it (26 letters)."""
@@ -28,12 +28,12 @@ class ControlScope(IntEnum):
 
     @property
     def word(self) -> str:
-        """The scope as commands and sentences have it: ``request``."""
+        """Returns the scope as commands and sentences have it: ``request``."""
         return self.name.lower()
 
 
 class ControlAction(IntEnum):
-    """What is to happen. Of two words of the same moment the greater one stands: whoever forbids wins a tie."""
+    """Names what is to happen. Of two words of the same moment the greater one stands: whoever forbids wins a tie."""
 
     RESUME = 1
     """Go on with what waits."""
@@ -44,17 +44,17 @@ class ControlAction(IntEnum):
 
     @property
     def word(self) -> str:
-        """The action as events have it: ``pause``."""
+        """Returns the action as events have it: ``pause``."""
         return self.name.lower()
 
     @classmethod
     def of(cls, word: str) -> "ControlAction":
-        """The action called ``word``; ``KeyError`` for any other word."""
+        """Returns the action called ``word``; ``KeyError`` for any other word."""
         return {action.word: action for action in cls}[word]
 
 
 class ControlWord(msgspec.Struct, frozen=True, array_like=True):
-    """One word of control (body of kind ``CONTROL``; the lane that it is for stands in the head)."""
+    """Carries one word of control (body of kind ``CONTROL``; the lane that it is for stands in the head)."""
 
     scope: int
     business: str

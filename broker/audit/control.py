@@ -1,4 +1,4 @@
-"""What businesses and operators said about who may go on, at any time of the log: a second fold of ``controls``.
+"""Folds ``controls`` a second time: what businesses and operators said about who may go on, at any time of the log.
 
 Words are few, so those that concern a request are kept whole with it and judged again for each question. Of two words about the
 same target the later stands, and whoever forbids wins the same moment; a cancelled request never comes back (PROTOCOL.md
@@ -16,7 +16,7 @@ _OPERATORS: Final = ""
 
 
 class Word(NamedTuple):
-    """One word that concerns a request."""
+    """Holds one word that concerns a request."""
 
     at_ms: int
     """Log time: when it was acknowledged."""
@@ -29,7 +29,7 @@ Words = tuple[Word, ...]
 
 
 class ControlLog:
-    """The words of all lanes."""
+    """Holds the words of all lanes."""
 
     __slots__ = ("_said", "authors")
 
@@ -39,13 +39,13 @@ class ControlLog:
         """Events (``source id``) and operators whose words stand in the log."""
 
     def add(self, lane: Lane, at_ms: int, entry: ControlWord) -> None:
-        """The next word of the log."""
+        """Takes the next word of the log."""
         target = (entry.scope, entry.business, entry.target)
         self._said[lane][target].append(Word(at_ms, target, entry.action, entry.evidence_ms))
         self.authors.add(entry.by)
 
     def concerning(self, lane: Lane, name: bytes, terms: Terms) -> Words:
-        """All words about a request and whatever it belongs to."""
+        """Returns all words about a request and whatever it belongs to."""
         said = self._said.get(lane)
         if not said:
             return ()
@@ -64,14 +64,14 @@ class ControlLog:
 
 
 def forbidden_between(words: Words, time_ms: int, from_ms: int, until_ms: int) -> str:
-    """What these words forbade a request from one moment to another without a break, as of the end; empty if nothing."""
+    """Returns what these words forbade a request from one moment to another without a break, as of the end; empty if nothing."""
     moments = [from_ms, *(word.at_ms for word in words if from_ms < word.at_ms < until_ms), until_ms]
     verdicts = [forbids(tuple(word for word in words if word.at_ms <= moment), time_ms) for moment in moments]
     return verdicts[-1] if all(verdicts) else ""
 
 
 def cancelled(words: Words, time_ms: int) -> bool:
-    """Whether these words end a request of that event time."""
+    """Returns whether these words end a request of that event time."""
     return any(
         word.action == ControlAction.CANCEL and (word.target[0] == ControlScope.REQUEST or time_ms <= word.evidence_ms)
         for word in words
@@ -79,7 +79,7 @@ def cancelled(words: Words, time_ms: int) -> bool:
 
 
 def forbids(words: Words, time_ms: int) -> str:
-    """What these words together forbid a request of that event time: ``cancelled``, ``paused``; empty if nothing."""
+    """Returns what these words together forbid a request of that event time: ``cancelled``, ``paused``; empty if nothing."""
     if cancelled(words, time_ms):
         return "cancelled"
     newest: dict[tuple[int, str, str], tuple[int, int]] = {}

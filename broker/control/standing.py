@@ -1,4 +1,4 @@
-"""Whether a request may go on: the fold of one lane's words of control.
+"""Folds one lane's words of control into whether a request may go on.
 
 A register for each (scope, business, target) holds the latest of ``pause`` and ``resume`` by (evidence time, action), and the
 latest ``cancel``. Both only grow, so order and repetition change nothing (PROTOCOL.md section 3.1). A cancelled request stays
@@ -22,7 +22,7 @@ Place: TypeAlias = tuple[ControlScope, str, str | bytes | None]
 
 
 class Standing(Enum):
-    """What control says about a request."""
+    """Says what control makes of a request."""
 
     OPEN = "open"
     """It may go on."""
@@ -33,7 +33,7 @@ class Standing(Enum):
 
 
 class Ruling(NamedTuple):
-    """A standing, and how much was said up to it."""
+    """Says what stands about a request, and up to which word."""
 
     standing: Standing
     upto: int
@@ -44,7 +44,7 @@ _UNCONCERNED: Final = Ruling(Standing.OPEN, -1)
 
 
 class _Register:
-    """What was said about one target."""
+    """Holds what was said about one target."""
 
     __slots__ = ("cancelled_ms", "latest", "upto")
 
@@ -60,7 +60,7 @@ class _Register:
             self.cancelled_ms = max(self.cancelled_ms, word.evidence_ms)
 
     def ends(self, scope: ControlScope, time_ms: int) -> bool:
-        """Whether a request of this ``time`` is cancelled by it."""
+        """Returns whether a request of this ``time`` is cancelled by it."""
         said = self.cancelled_ms > _NOBODY_MS
         return said and (scope is ControlScope.REQUEST or time_ms <= self.cancelled_ms)
 
@@ -70,7 +70,7 @@ class _Register:
 
 
 class Controls:
-    """The words of one lane. ``upto`` is the offset of the last word applied, of whatever lane; -1 before any."""
+    """Holds the words of one lane. ``upto`` is the offset of the last word applied, of whatever lane; -1 before any."""
 
     __slots__ = ("_registers", "upto")
 
@@ -84,7 +84,7 @@ class Controls:
         self._registers.setdefault(place_of(word), _Register()).join(word, offset)
 
     def ruling(self, request: bytes, terms: Terms) -> Ruling:
-        """What stands about a request. Heartbeats go on whatever is paused: they reach nobody, and tell that Fanfare lives."""
+        """Returns what stands about a request. Heartbeats go on whatever is paused: they tell that Fanfare lives."""
         if not self._registers or is_heartbeat(terms.business):
             return _UNCONCERNED
         upto, held, cancelled = -1, False, False
@@ -99,13 +99,13 @@ class Controls:
 
 
 def place_of(word: ControlWord) -> Place:
-    """What a word is about. A request is looked up by the bytes of its name, which every item has at hand."""
+    """Returns what a word is about. A request is looked up by the bytes of its name, which every item has at hand."""
     scope = ControlScope(word.scope)
     return scope, word.business, name_of(word.target) if scope is ControlScope.REQUEST else word.target
 
 
 def places(request: bytes, terms: Terms) -> tuple[Place, ...]:
-    """Everything whose words concern a request."""
+    """Returns everything whose words concern a request."""
     return (
         (ControlScope.REQUEST, terms.business, request),
         (ControlScope.SUBJECT, terms.business, terms.entity or None),

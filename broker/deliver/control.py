@@ -1,4 +1,4 @@
-"""What a shard owes to words of control: it sets apart what may not leave, and says in its journal what it holds.
+"""Obeys words of control in one shard: sets apart what may not leave, and says in its journal what it holds.
 
 The topic ``controls`` is the truth, asked at every decision and every frame; the journal only tells settle what stands, so that
 counts are exact (``Held``). A pause is said when it binds and a resume before it is used: between the two nothing of the request
@@ -63,7 +63,7 @@ def is_full(state: ShardState, taken: int, most: int) -> bool:
 
 
 class Looked(NamedTuple):
-    """What words of control have changed."""
+    """Tells what words of control have changed."""
 
     cancelled: list[Item]
     freed: list[bytes]

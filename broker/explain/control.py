@@ -1,4 +1,4 @@
-"""Words of control in a story: who paused, resumed or cancelled the request, or something that it belongs to."""
+"""Tells words of control in a story: who paused, resumed or cancelled the request, or something that it belongs to."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -16,7 +16,7 @@ _DONE: Final = {ControlAction.PAUSE: "paused", ControlAction.RESUME: "resumed", 
 def control_lines(
     request: bytes, lane: Lane, terms: Terms, said: tuple[Header, ControlWord], place: str
 ) -> Iterator[Line]:
-    """What a record of ``controls`` says about the request."""
+    """Yields what a record of ``controls`` says about the request."""
     header, word = said
     scope = ControlScope(word.scope)
     if header.lane is not lane or place_of(word) not in places(request, terms):

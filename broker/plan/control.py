@@ -1,4 +1,4 @@
-"""Control events: a business pauses, resumes or cancels what it has published, and becomes a word on ``controls``.
+"""Turns control events into words on ``controls``: a business pauses, resumes or cancels what it has published.
 
 A word is a join (the later ``time`` stands), so nothing is appended to plan's journal and a repeated event does no harm.
 Businesses reach their own requests alone: the record's key, ``source`` and the target must be of one business.
@@ -23,7 +23,7 @@ _ACTIONS: Final = {action.word: action for action in ControlAction}
 
 
 class Command(msgspec.Struct, frozen=True):
-    """A control event of sound form."""
+    """Holds a control event of sound form."""
 
     action: ControlAction
     request: bytes | None
@@ -33,14 +33,14 @@ class Command(msgspec.Struct, frozen=True):
 
 
 class ControlRecord(msgspec.Struct, frozen=True):
-    """A word for ``controls``."""
+    """Carries a word for ``controls``."""
 
     lane: Lane
     word: ControlWord
 
 
 def command_of(event: CloudEvent, lane: Lane, business: str) -> Command | Refusal:
-    """The command in an event of ``business``, or the first thing that is wrong with its form."""
+    """Returns the command in an event of ``business``, or the first thing that is wrong with its form."""
     body = closed.decode(_controls, event.data, _SHAPE)
     if isinstance(body, Refusal):
         return body
@@ -58,7 +58,7 @@ def command_of(event: CloudEvent, lane: Lane, business: str) -> Command | Refusa
 
 
 def control_record(command: Command, named: tuple[str, str, str], lane: Lane, received_ms: int) -> ControlRecord:
-    """The word that a command becomes; ``named`` is the business, source and id of its event."""
+    """Returns the word that a command becomes; ``named`` is the business, source and id of its event."""
     business, source, event_id = named
     scope = ControlScope.SUBJECT if command.request is None else ControlScope.REQUEST
     word = ControlWord(
@@ -74,7 +74,7 @@ def control_record(command: Command, named: tuple[str, str, str], lane: Lane, re
 
 
 def unknown_request(lane: Lane) -> Refusal:
-    """The refusal of a command about a request that this business never had in ``lane``."""
+    """Returns the refusal of a command about a request that this business never had in ``lane``."""
     return Refusal(
         Reason.UNKNOWN_REQUEST,
         f"The business has no such request in lane {lane.word}: name it as its status does, and publish to its own lane.",

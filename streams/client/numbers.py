@@ -1,4 +1,4 @@
-"""How many messages of a request are where: the counts of its merged status, in the words of whoever controls it. Pure."""
+"""Sums up the counts of a request's merged status in the words of whoever controls it. Pure."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -10,7 +10,7 @@ _UNDER_WAY: Final = frozenset({"pending", "send", "waiting"})
 
 
 class Numbers(msgspec.Struct, frozen=True):
-    """Messages of one request; the fields but the first add up to it."""
+    """Counts the messages of one request; the fields but the first add up to it."""
 
     people: int = 0
     handed_off: int = 0
@@ -27,7 +27,7 @@ class Numbers(msgspec.Struct, frozen=True):
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is under way: until somebody says something, or a receipt comes, the numbers stay."""
+        """Returns whether nothing is under way: until somebody says something, or a receipt comes, the numbers stay."""
         return not self.under_way
 
 

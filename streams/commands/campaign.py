@@ -61,7 +61,7 @@ WaitOption = Annotated[
 
 
 class Asked(NamedTuple):
-    """What was asked for. Either ``name`` (or ``source`` and ``id``) or ``subject`` with ``business``."""
+    """Names what was asked for. Either ``name`` (or ``source`` and ``id``) or ``subject`` with ``business``."""
 
     lane: Lane
     name: str = ""
@@ -70,7 +70,7 @@ class Asked(NamedTuple):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One request as it is printed."""
+    """Shows one request as it is printed."""
 
     request: str
     lane: str
@@ -85,7 +85,7 @@ class Row(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, known: Accepted, status: Status | None) -> "Row":
-        """The row of an accepted request; ``status`` is None if nothing was said about it."""
+        """Returns the row of an accepted request; ``status`` is None if nothing was said about it."""
         numbers = numbers_of({} if status is None else status.counts)
         state = "accepted" if status is None else "paused" if numbers.held else status.state
         return cls(
@@ -192,7 +192,7 @@ async def _listed(address: str, lane: Lane, business: str | None, since_ms: int)
 
 
 def _visible(known: Accepted, business: str | None) -> bool:
-    """Whether a request is one of ``business``, or of anybody but Fanfare itself, whose heartbeats nobody controls."""
+    """Returns whether a request is one of ``business``, or of anybody but Fanfare itself, whose heartbeats nobody controls."""
     return known.business == business if business is not None else not known.business.startswith("fanfare-")
 
 
@@ -243,7 +243,7 @@ async def _act(address: str, asked: Asked, action: str, how: tuple[int, float, s
 
 
 def _stands(action: str, statuses: Mapping[str, Status]) -> bool:
-    """Whether the numbers say what was asked for: nothing under way when paused or cancelled, nothing held otherwise."""
+    """Returns whether the numbers say what was asked for: nothing under way when paused or cancelled, nothing held otherwise."""
     numbers = [numbers_of(status.counts) for status in statuses.values()]
     if action == "resume":
         return not any(each.held for each in numbers)

@@ -96,7 +96,7 @@ def _switch(action: ControlAction, given: Given, bootstrap: str | None) -> None:
 
 
 def _target(action: ControlAction, given: Given) -> tuple[ControlScope, str]:
-    """The one target that was given."""
+    """Returns the one target that was given."""
     *ids, word = given
     scopes = (ControlScope.BUSINESS, ControlScope.SENDER, ControlScope.TEMPLATE)
     chosen = [(scope, target) for scope, target in zip(scopes, ids, strict=True) if target is not None]
@@ -121,7 +121,7 @@ async def _say(address: str, lanes: list[Lane], target: tuple[ControlScope, str]
 
 
 async def _demand_known(address: str, scope: ControlScope, target: str, action: ControlAction) -> None:
-    """A switch that is thrown for nobody looks like one that works."""
+    """Refuses a target that is not registered: a switch that is thrown for nobody looks like one that works."""
     registry = await read_registry(address)
     known = {
         ControlScope.BUSINESS: set(registry.businesses),

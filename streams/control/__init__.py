@@ -1,1 +1,1 @@
-"""What people at a terminal need to pause, resume and cancel: which requests there are, what stands, and how many wait."""
+"""Reads and writes what a person at a terminal pauses, resumes and cancels by."""

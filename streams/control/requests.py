@@ -1,4 +1,4 @@
-"""The requests of a lane that were accepted, from plan's journal, and how far each has come, from the statuses."""
+"""Reads which requests of a lane were accepted, from plan's journal, and how far each has come, from the statuses."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ STABLE_S: Final = 1.5
 
 
 class Accepted(NamedTuple):
-    """A request that plan has accepted."""
+    """Names a request that plan has accepted."""
 
     request: str
     lane: Lane

@@ -1,4 +1,4 @@
-"""The words of operators: what they say about businesses, senders, templates and lanes, and what stands of all that was said."""
+"""Reads what stands of all words of control, and writes those of operators."""
 
 from collections.abc import Iterable, Sequence
 

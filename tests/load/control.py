@@ -46,7 +46,7 @@ _LOOK_S: Final = 0.1
 
 @dataclass
 class Controlled:
-    """One run: what was asked for, and what came of it."""
+    """Runs it, and holds what came of it."""
 
     data: Path
     people: int
@@ -62,7 +62,7 @@ class Controlled:
     figures: dict[str, object] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """The whole of it."""
+        """Does the whole of it."""
         number = sender(BUSINESS, self.per_s, "control", campaign=100)
         plan = StackPlan(
             data=self.data,
@@ -103,7 +103,7 @@ class Controlled:
     async def _word(
         self, stack: Stack, client: Client, asked: tuple[Published, Accepted], action: str, through: Through
     ) -> Numbers:
-        """Say it, wait until the numbers stand still, and hold them against the gateway's log."""
+        """Says it, waits until the numbers stand still, and holds them against the gateway's log."""
         sent, target = asked
         author = await _say_word(client, sent, action, f"{action}-{len(self.latencies_ms)}")
         quiet = await watched(
@@ -123,7 +123,7 @@ class Controlled:
         return numbers
 
     async def _kill_while_held(self, stack: Stack, sent: Published, through: Through) -> None:
-        """SIGKILL of the worker: what is held stays so, and the next owner hands off nothing of it."""
+        """Kills the worker: what is held stays so, and the next owner hands off nothing of it."""
         worker, before = stack.processes["worker-campaign-0"], through.taken[sent.request]
         worker.kill()
         await asyncio.sleep(_LOOK_S)
@@ -133,7 +133,7 @@ class Controlled:
         self.differences += through.taken[sent.request] != before
 
     def told(self) -> dict[str, object]:
-        """The last line."""
+        """Returns the last line."""
         late = sum(latency > BOUND_MS for latency in self.latencies_ms)
         latency = {"p50": statistics.median(self.latencies_ms), "max": max(self.latencies_ms), "bound": BOUND_MS}
         return {
@@ -152,7 +152,7 @@ def _still(numbers: Numbers, action: str) -> bool:
 
 
 async def _running(through: Through, sent: Published, before: int, seconds: float) -> None:
-    """Let it run for a while, from the first message on."""
+    """Lets it run for a while, from the first message on."""
     async with asyncio.timeout(_PATIENCE_S):
         while through.taken[sent.request] <= before:
             await asyncio.sleep(_LOOK_S)
@@ -161,7 +161,7 @@ async def _running(through: Through, sent: Published, before: int, seconds: floa
 
 
 async def _say_word(client: Client, sent: Published, action: str, event_id: str) -> str:
-    """Publish the control event and wait until it is answered; how the word names its author."""
+    """Publishes the control event and waits until it is answered; returns how the word names its author."""
     head = Head(source=_SOURCE, id=event_id)
     event = control(head, Control(action, of=EventName(sent.source, sent.id)))
     await client.wait(await client.publish(Lane.CAMPAIGN, event), until="answered", timeout_s=_PATIENCE_S)
@@ -169,7 +169,7 @@ async def _say_word(client: Client, sent: Published, action: str, event_id: str)
 
 
 async def _acknowledged_ms(stack: Stack, author: str) -> int:
-    """Kafka's time of a word."""
+    """Returns Kafka's time of a word."""
     async for bite in scan(stack.bootstrap, topics.CONTROLS):
         for record in bite:
             if unpack(record.value or b"", ControlWord)[1].by == author:
@@ -178,7 +178,7 @@ async def _acknowledged_ms(stack: Stack, author: str) -> int:
 
 
 def main() -> int:
-    """Run it; the last line is JSON."""
+    """Runs it; the last line is JSON."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.load.control", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
