@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.pure import architecture_rules as rules
-from tests.pure.architecture_rules import RULES, Rule
+from tests.pure import declared_rules as declared
+from tests.pure.architecture_rules import RULES as SHAPE_RULES
+from tests.pure.architecture_rules import Rule
+from tests.pure.declared_rules import DECLARED_RULES
 from tests.pure.source_tree import Sources, parse, read_sources
 
+RULES: tuple[Rule, ...] = (*SHAPE_RULES, *DECLARED_RULES)
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("schemas", "broker", "streams", "tests")
 TEXTS = ("deploy",)
@@ -16,6 +20,14 @@ LONG_MODULE = '"""Long."""\n' + "x = 1\n" * 300
 LONG_FUNCTION = "def f():\n    '''Not counted.'''\n" + "    x = 1\n" * 50
 BRANCHES = "def f(a):\n" + "    if a:\n        pass\n" * 10
 NESTED_IMPORT = "def f():\n    import json\n"
+EVENTS = "class Event:\n    SAID = 'said'\n    UNSAID = 'unsaid'\n    EXIT_GONE = 'exit_gone'\nWARNINGS: X = {Event.UNSAID}\n"
+EXITS = "class Exit:\n    GONE = 70\n_MEANINGS: X = {Exit.GONE: 'Gone.'}\n"
+SAID = "log(Event.SAID)\nlog.get('a').info('unsaid')\nfatal(Exit.GONE)\n"
+METRIC = "SIDE: X = Label('side', ('left', 'right'))\nTURNS: X = Counter(R, 'turns', 'T.', SIDE)\n"
+TURNED = "from streams import metrics\nmetrics.TURNS.of('left').inc()\n"
+REASONS = "class State:\n    SEND = 1\nclass Reason:\n    LATE = 16\n"
+TOPICS = "OLD: X = 'old'\ndef new(lane): return lane\nALL = (Topic(OLD), Topic(new(1)))\n"
+SETTINGS = "class Settings:\n    port: int = 1\n"
 HIDDEN_IMPORT = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import json\n"
 
 
@@ -96,6 +108,45 @@ BREACHES = [
     (rules.tests_use_the_real_thing, {"tests/a.py": "time.sleep(1)"}, "tests/a.py:1 sleeps"),
     (rules.tests_use_the_real_thing, {"tests/pure/a.py": "async def test_a(kafka): 0"}, "test_a asks for kafka"),
     (rules.tests_use_the_real_thing, {"tests/contract/a.py": "import aiokafka"}, "imports aiokafka"),
+    (declared.every_log_event_is_logged, {"streams/log.py": EVENTS}, "streams/log.py:2 SAID is never logged"),
+    (declared.every_log_event_is_logged, {"streams/log.py": EVENTS}, "UNSAID is never logged"),
+    (
+        declared.every_log_event_is_logged,
+        {"streams/log.py": EVENTS, "streams/kafka/fatal.py": EXITS},
+        "EXIT_GONE is never logged",
+    ),
+    (declared.every_metric_is_counted, {"streams/metrics.py": METRIC}, "streams/metrics.py:2 TURNS is never counted"),
+    (
+        declared.every_metric_is_counted,
+        {"streams/metrics.py": METRIC, "streams/zeroes.py": TURNED},
+        "TURNS is never counted",
+    ),
+    (
+        declared.every_label_value_is_given,
+        {"streams/metrics.py": METRIC, "streams/a.py": TURNED, "streams/far.py": "x = 'right'"},
+        "streams/metrics.py:1 SIDE has the value right, which nothing gives",
+    ),
+    (declared.every_reason_is_given, {"schemas/reasons.py": REASONS}, "schemas/reasons.py:2 State.SEND is never given"),
+    (
+        declared.every_reason_is_given,
+        {"schemas/reasons.py": REASONS, "broker/consequences.py": "x = {Reason.LATE: 1}"},
+        "Reason.LATE is never given",
+    ),
+    (
+        declared.every_topic_is_used,
+        {"schemas/topics.py": TOPICS},
+        "schemas/topics.py:1 OLD is a topic that nobody uses",
+    ),
+    (
+        declared.every_topic_is_used,
+        {"schemas/topics.py": TOPICS},
+        "schemas/topics.py:2 new is a topic that nobody uses",
+    ),
+    (
+        declared.every_setting_is_read,
+        {"streams/settings.py": SETTINGS, "streams/a.py": "s.port = 2"},
+        "streams/settings.py:2 port is a setting that nobody reads",
+    ),
 ]
 
 
@@ -108,6 +159,35 @@ def test_a_breach_is_found(rule: Rule, texts: dict[str, str], breach: str) -> No
 def test_every_rule_has_a_breach() -> None:
     """A rule that was never seen to fail proves nothing."""
     assert {rule for rule, _, _ in BREACHES} == set(RULES)
+
+
+def test_what_is_declared_and_used_is_not_a_breach() -> None:
+    """By name, word for word, from another module, or handed on."""
+    used = parse(
+        {
+            "streams/log.py": EVENTS,
+            "streams/kafka/fatal.py": EXITS,
+            "streams/a.py": SAID,
+            "streams/metrics.py": METRIC,
+            "streams/b.py": TURNED,
+            "streams/c.py": "from streams import b\nx = 'right'\n",
+            "schemas/reasons.py": REASONS,
+            "broker/d.py": "x = (State.SEND, Reason.LATE)\n",
+            "schemas/topics.py": TOPICS,
+            "broker/e.py": "from schemas import topics\nfrom schemas.topics import new\nx = topics.OLD\n",
+            "streams/settings.py": SETTINGS,
+            "streams/f.py": "x = settings.port\n",
+        }
+    )
+    assert [breach for rule in DECLARED_RULES for breach in rule(used)] == []
+
+
+def test_the_catalogues_are_found(sources: Sources) -> None:
+    """A rule about a file that has moved away would be true of nothing."""
+    paths = {module.path for module in sources.modules.values()}
+    assert {declared.LOG, declared.EXITS, declared.METRICS, declared.ZEROES, declared.REASONS} <= paths
+    assert {declared.TOPICS, declared.SETTINGS} <= paths
+    assert min(len(found) for found in declared.found_in(sources).values()) >= 5
 
 
 def test_what_is_allowed_is_not_a_breach() -> None:
