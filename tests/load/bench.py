@@ -117,9 +117,11 @@ async def bench(folder: Path, count: int) -> dict[str, object]:
     )
     async with running(plan, say=_say) as stack:
         figures = await _unbound(stack, folder, count)
+        _say(json.dumps(figures))
         await write_lists(stack, (_PACED, *BULK), first=count)
         await until_calm(stack, list(Lane), longest_s=_DEADLINE_S)
         paced = await _paced(stack)
+        _say(json.dumps(paced))
         otp = await codes_beside(stack)
         off = switched_off(stack.settings, plan.gateway_options)
     return {**figures, "switched_off": off, "paced": paced, "otp": otp}
