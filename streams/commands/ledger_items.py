@@ -90,7 +90,11 @@ def _print(path: Path, wanted: Wanted, *, as_json: bool) -> None:
         messages += 1
         amount_micro[message.currency] += message.unit_micro
     sums = ", ".join(f"{money(micro)} {currency}" for currency, micro in sorted(amount_micro.items()))
-    say(f"{messages:,} messages in {len(postings):,} postings{f': {sums}' if sums else ''}")
+    say(f"{_counted(messages, 'message')} in {_counted(len(postings), 'posting')}{f': {sums}' if sums else ''}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _line(message: Message) -> str:

@@ -52,7 +52,7 @@ def test_each_message_that_is_asked_for_is_a_line(
     result = items_in(folder, *arguments, "-o", "json")
     lines = [msgspec.json.decode(line) for line in result.stdout.splitlines()]
     assert [f"{line['business']} {line['shard']}/{line['rank']}" for line in lines] == items
-    assert result.stderr.startswith(f"{len(items):,} messages in ")
+    assert result.stderr.startswith(f"{len(items):,} message{'' if len(items) == 1 else 's'} in ")
     assert all(line["serial"] >= 1 and line["unit_micro"] > 0 and line["currency"] == "USD" for line in lines)
 
 
@@ -62,7 +62,7 @@ def test_people_read_lines_and_the_sum(folder: Path) -> None:
     assert result.stdout == (
         f"bank      1  1970-01-01T00:00:00.099Z  {text_of(OFFER)}  shard 0 rank 0  utility to 49  2.000000 USD\n"
     )
-    assert result.stderr == "1 messages in 1 postings: 2.000000 USD\n"
+    assert result.stderr == "1 message in 1 posting: 2.000000 USD\n"
 
 
 @pytest.mark.parametrize(
