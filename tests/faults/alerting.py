@@ -16,6 +16,7 @@ from tests.faults.planted import Planted
 from tests.faults.prometheus import Prometheus, watching
 from tests.faults.scene import SESSION_MS
 from tests.load.panels import write_page
+from tests.load.promises import switched_off
 from tests.load.senders import registry_with
 
 LOOK_S: Final = 0.25
@@ -118,6 +119,7 @@ class Alerting:
     page: Path | None = None
     """Where the dashboard is drawn at the end, from the rules that were looked at last: the shipped ones if there are any."""
     shown: list[Shown] = field(default_factory=list)
+    switched_off: list[str] = field(default_factory=list)
 
     async def run(self, say: Callable[[str], None]) -> None:
         """All of it. Raises what a stack raises if a process does not come back."""
@@ -133,6 +135,7 @@ class Alerting:
             loading(stack, "alerts", per_second=PER_SECOND),
             self._watches(stack) as watches,
         ):
+            self.switched_off = switched_off(stack.settings, plan.gateway_options)
             began_ms = clock.monotonic_ms()
             await asyncio.sleep(WARM_S)
             for planted in self.planted:

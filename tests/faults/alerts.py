@@ -60,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         asyncio.run(alerting.run(lambda line: print(line, file=sys.stderr, flush=True)))
     print(table(alerting.shown, asked.factor))
-    print(json.dumps({"factor": asked.factor, "alerts": [dataclasses.asdict(shown) for shown in alerting.shown]}))
-    return 0 if all(shown.good for shown in alerting.shown) else 1
+    shown = [dataclasses.asdict(one) for one in alerting.shown]
+    print(json.dumps({"factor": asked.factor, "alerts": shown, "switched_off": alerting.switched_off}))
+    return 0 if all(one.good for one in alerting.shown) else 1
 
 
 def table(shown: Sequence[Shown], factor: float) -> str:

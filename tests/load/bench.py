@@ -137,7 +137,7 @@ async def _unbound(stack: Stack, folder: Path, count: int) -> dict[str, object]:
     held, before_people = rss(stack), written(folder)
     await write_list(stack.settings, _BUSINESS, _LIST, count)
     _say(f"{count:,} people opted in")
-    await asyncio.sleep(_SETTLE_S)
+    await _caught_up(stack)
     held = rss(stack) - held
     await scrape_all(stack.settings, processes(stack.settings))
     before, bytes_before = cpu_s(stack), written(folder)
@@ -156,6 +156,17 @@ async def _unbound(stack: Stack, folder: Path, count: int) -> dict[str, object]:
         "messages_per_s": round(rate),
         "cpu_us": {name: value for name, value in used.items() if value >= 0.01},
     }
+
+
+async def _caught_up(stack: Stack) -> None:
+    """Until every worker has read all who have joined, and is not busy with it any more."""
+    calm = 0
+    async with asyncio.timeout(_DEADLINE_S):
+        while calm < _SETTLE_S:
+            await asyncio.sleep(1)
+            scrapes = await scrape_all(stack.settings, processes(stack.settings))
+            ages = [one.highest("fanfare_tail_age_seconds", topic=topics.AUDIENCE) for one in scrapes]
+            calm = calm + 1 if all(age is None or age < 1 for age in ages) else 0
 
 
 async def _paced(stack: Stack) -> dict[str, object]:
