@@ -1,4 +1,4 @@
-"""What a business is charged, as it reads it: ``fanfare.charge.v1`` on ``billing.<business>``, one event for each posting.
+"""The bill as a business reads it: ``fanfare.charge.v1`` on ``billing.<business>``, one event for each posting.
 
 Egress is open: ignore what you do not know.
 """

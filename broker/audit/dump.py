@@ -50,7 +50,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class LedgerPosting(msgspec.Struct, frozen=True, gc=False):
-    """What one charge added to the book, as its billing event must say it."""
+    """A row of the book that a billing event must repeat."""
 
     business: str
     partition: int

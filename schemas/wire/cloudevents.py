@@ -56,7 +56,7 @@ class _Told(msgspec.Struct, frozen=True, tag_field="type", tag=STATUS_TYPE):
 
 
 class _Billed(msgspec.Struct, frozen=True, tag_field="type", tag=BILLING_TYPE):
-    """What a reader of bills needs of the event."""
+    """Holds as much of the event as a reader of bills needs."""
 
     data: BilledCharge
 

@@ -1,4 +1,4 @@
-"""What one business is charged, posting by posting, from a place that can be written down and come back to."""
+"""The bill of a business as it grows, posting by posting, from a place that can be written down and come back to."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing

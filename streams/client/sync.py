@@ -172,7 +172,7 @@ class SyncClient:
 
 
 class Follower(Protocol[_Item_co]):
-    """What is followed: statuses or a bill."""
+    """Gives what is followed, item by item: statuses or a bill."""
 
     @property
     def position(self) -> str | None:

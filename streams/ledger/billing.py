@@ -26,7 +26,7 @@ from streams.log import Event, log
 EVENTS: Final = 1_000
 """An append takes at most so many; about a megabyte."""
 LOOK_S: Final = 15.0
-"""How often topics that were missing are looked for again: a registration or an upgrade makes them."""
+"""Between two looks for topics that were missing: a registration or an upgrade makes them."""
 
 
 class Billing:

@@ -18,7 +18,7 @@ from streams.ledger.items import PostedRow, charge_of
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One charged message, as a line of ``fanfare ledger items``."""
+    """A charged message, as a line of ``fanfare ledger items``."""
 
     business: str
     serial: int

@@ -28,7 +28,7 @@ from streams.settings import Settings
 WAIT_MS: Final = 250
 """How long a fetch that finds nothing waits: a bill is in no hurry, and an idle ledger should cost nothing."""
 FINISH_S: Final = 5.0
-"""How long a ledger that is stopped goes on writing events of what it has posted; the next one writes the rest."""
+"""A ledger that is stopped goes on so long writing events of what it has posted; the next one writes the rest."""
 CATCH_UP_S: Final = 600.0
 """A rebuild of the whole book must come to its end in this time, or somebody has to look."""
 

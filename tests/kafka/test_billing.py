@@ -49,7 +49,7 @@ async def demand_whole(charges: Charges, ledger: RunningLedger) -> int:
 
 
 async def oldest_s(ledger: RunningLedger) -> float:
-    """How long a posting has waited for its event, as the ledger's metric has it."""
+    """Reads from the ledger's metrics how long a posting has waited for its event."""
     async with aiohttp.ClientSession(ledger.program.url) as session:
         samples = samples_of(await (await session.get("/metrics")).text())
     return samples["fanfare_billing_oldest_seconds", frozenset()]

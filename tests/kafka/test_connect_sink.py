@@ -66,7 +66,7 @@ def lines_of(file: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 async def test_a_file_sink_has_the_whole_bill(charges: Charges, ledger: RunningLedger, tmp_path: Path) -> None:
-    """What was written before it came, and what a ledger that is killed and started again writes while it reads."""
+    """Events that were written before it came, and those that a ledger which is killed and started again writes meanwhile."""
     await provision(ledger.bootstrap, business_topics(charges.business), shards=SHARDS, dev=True, say=print)
     await charges.write(*(range(first, first + 10) for first in range(0, 200, 10)))
     await ledger.start()

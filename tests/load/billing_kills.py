@@ -44,7 +44,7 @@ _PAUSE_S = 0.02
 
 
 class Found(msgspec.Struct):
-    """What was found at the end."""
+    """The figures of a run."""
 
     kills: int
     by: dict[str, int]
@@ -63,7 +63,7 @@ class Found(msgspec.Struct):
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Returns true if nothing is wrong."""
         faults = self.missing + self.doubled + self.out_of_order + self.rebuilt_adds
         return not faults and self.charged_micro == self.booked_micro == self.billed_micro
 
