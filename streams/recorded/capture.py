@@ -17,6 +17,7 @@ import msgspec
 from broker.heartbeat import is_heartbeat
 from broker.registry import Registry
 from schemas.names import Lane, business_of
+from schemas.registry import CONFIRMATIONS
 from schemas.wire.cloudevents import CONTENT_TYPE
 from streams.client import Event
 from streams.client.validation import form_refusal
@@ -29,11 +30,11 @@ _EMPTY: Final = {SEALED: ""}
 
 
 def captured(record: Record, registry: Registry) -> Entry | None:
-    """The record as an entry; None for what is no event with a usable name, and for Fanfare's own heartbeats."""
+    """The record as an entry; None for what is no event with a usable name, and for what is Fanfare's own to say."""
     value, lane = record.value or b"", LANES[record.topic]
     event = _event_of(value, record.headers)
     business = "" if event is None else _business(event)
-    if event is None or not business or is_heartbeat(business):
+    if event is None or not business or _own(event, business):
         return None
     if lane is Lane.OTP and form_refusal(lane, business, value, record.headers) is not None:
         return None
@@ -47,6 +48,12 @@ def captured(record: Record, registry: Registry) -> Entry | None:
         },
         value=_without_codes(event, lane, business, registry),
     )
+
+
+def _own(event: Event, business: str) -> bool:
+    """Returns True for heartbeats, and for what confirms a STOP: replayed under another name it would be nobody's to say."""
+    body = event.get("data")
+    return is_heartbeat(business) or (isinstance(body, dict) and body.get("template") in CONFIRMATIONS)
 
 
 def _without_codes(event: Event, lane: Lane, business: str, registry: Registry) -> Event:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from broker.registry import Registry
 from schemas.names import Lane
+from schemas.registry import CONFIRMATIONS
 from schemas.topics import requests
 from schemas.wire.instants import ms_of, text_of
 from streams.client import Event
@@ -121,6 +122,13 @@ def test_binary_mode_is_recorded_as_structured(registry: Registry) -> None:
 def test_what_has_no_name_is_left_out(value: bytes, registry: Registry) -> None:
     """Nothing but events whose source and id can be used."""
     assert captured(record(None)._replace(value=value), registry) is None
+
+
+@pytest.mark.parametrize("template", CONFIRMATIONS)
+def test_confirmations_of_stops_are_left_out(template: str, registry: Registry) -> None:
+    """Under another name they would be nobody's to say, and refused."""
+    event = {"id": "1", "source": "//shop/fanfare", "type": "fanfare.notification.v1", "data": {"template": template}}
+    assert captured(record(event, lane=Lane.UPDATE), registry) is None
 
 
 def test_heartbeats_are_left_out(registry: Registry) -> None:
