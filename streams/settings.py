@@ -135,6 +135,11 @@ class Settings(BaseSettings):
     gateway_campaign: str = Field(
         "http://127.0.0.1:8810", description="Gateway address for campaigns, and the phones' page."
     )
+    gateway_dedupes: bool = Field(
+        default=True,
+        description="Whether the gateway takes a (request, person) once, however often it comes. Off: where no answer came, "
+        "codes and updates go again, offers end as in_doubt.",
+    )
     webhook_url: str = Field(
         "http://127.0.0.1:8820/v1/reports", description="Where the gateway posts receipts and replies."
     )

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from broker.control.standing import Controls
 from broker.deliver.agenda import Agenda
-from broker.deliver.answer import Hearing, backoff_ms
+from broker.deliver.answer import Hearing
 from broker.deliver.control import HELD_BY_CONTROL, ControlWatch, held_by, is_full, set_apart
 from broker.deliver.decide import Facts, Rules
 from broker.deliver.draft import Draft
-from broker.deliver.frame import Flight, flight_of, flights_again, frame_of, withhold
+from broker.deliver.frame import Flight, flight_of, frame_of, withhold
 from broker.deliver.gate import StepGate
 from broker.deliver.gateway_clock import GatewayClock
-from broker.deliver.handoffs import HandOffs, split_by_business, without_slot
+from broker.deliver.handoffs import HandOffs, recovered, split_by_business, without_slot
 from broker.deliver.hearing import answers_to
 from broker.deliver.item import Item
 from broker.deliver.moves import legal
@@ -69,8 +69,8 @@ class Engine:
         self._now_ms = max(now_ms, state.last_ms)
         self._inbox: deque[Opened] = deque()
         self._agenda = Agenda(by_deadline=policy.lane is Lane.UPDATE)
-        self._heard: list[Answered] = []
-        self._handoffs = HandOffs(flights_again(state, policy.chunk))
+        flights, self._heard = recovered(state, policy)
+        self._handoffs = HandOffs(flights)
         self._retaken = Slots()
         self._control = ControlWatch()
         self.gateway_clock = GatewayClock()
@@ -116,14 +116,11 @@ class Engine:
             self._handoffs.park(flight, business, now + max(retry_after_ms, 1))
 
     def unknown(self, flight: Flight, now_ms: int, *, maybe_sent: bool = True) -> None:
-        """No answer: the same names go again, for the gateway dedupes them."""
+        """No answer: the same names go again, or are in doubt where neither gateway nor lane allows it."""
         now = self._clock(now_ms)
         self._unpark(flight)
         flight.maybe_sent |= maybe_sent
-        flight.tries += 1
-        wait_ms = backoff_ms(flight.parts[0].request, 0, flight.tries, self.policy.retry_ceiling_ms)
-        flight.retry_ms = now + wait_ms // 4
-        self._handoffs.again(flight)
+        self._heard += self._handoffs.unanswered(flight, self.policy, now)
 
     def _unpark(self, flight: Flight) -> None:
         waited_for = self._handoffs.unpark(flight)

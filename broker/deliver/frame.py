@@ -110,6 +110,13 @@ def withhold(flight: Flight, state: ShardState, rules: Rules, now_ms: int) -> li
     return answers
 
 
+def in_doubt(flight: Flight) -> list[Answered]:
+    """Returns the answers of messages that may have been handed off and may not go again: nobody knows, a receipt may tell."""
+    return [
+        _withheld(part.request, dict.fromkeys(part.ranks, State.IN_DOUBT), 0, maybe_sent=False) for part in flight.parts
+    ]
+
+
 def _withheld(request: bytes, held: dict[int, Reason | State], now_ms: int, *, maybe_sent: bool) -> Answered:
     """The answer about ranks that are taken out of their frame: what is only held is due at once, when it goes on."""
     ranks = sorted(held)

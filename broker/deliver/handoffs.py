@@ -8,10 +8,13 @@ and messages of a paused request that may be out already (until it is resumed or
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from broker.deliver.frame import Flight, Part
+from broker.deliver.answer import backoff_ms
+from broker.deliver.frame import Flight, Part, flights_again, in_doubt
 from broker.deliver.gate import StepGate
 from broker.deliver.pace import FRAME_LATE_MS, LATE_MS
+from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState
+from schemas.outcome import Answered
 
 
 class HandOffs:
@@ -33,6 +36,17 @@ class HandOffs:
         """Put a chunk that was not answered before all others."""
         self._queue.appendleft(flight)
         self.in_air = None
+
+    def unanswered(self, flight: Flight, policy: DeliverPolicy, now_ms: int) -> list[Answered]:
+        """Let a chunk go again under the same names; or return that it is in doubt, where it may not (PROTOCOL.md rule 10)."""
+        if flight.maybe_sent and not policy.resends_unknown:
+            self.in_air = None
+            return in_doubt(flight)
+        flight.tries += 1
+        wait_ms = backoff_ms(flight.parts[0].request, 0, flight.tries, policy.retry_ceiling_ms)
+        flight.retry_ms = now_ms + wait_ms // 4
+        self.again(flight)
+        return []
 
     def park(self, flight: Flight, waits_for: str, until_ms: int) -> None:
         """Let a chunk wait by itself for a sender's slot or a business's turn."""
@@ -83,6 +97,14 @@ class HandOffs:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+
+def recovered(state: ShardState, policy: DeliverPolicy) -> tuple[list[Flight], list[Answered]]:
+    """Returns what a new owner hands off again of what was decided and not answered, and what it leaves in doubt instead."""
+    flights = flights_again(state, policy.chunk)
+    if policy.resends_unknown:
+        return flights, []
+    return [], [answered for flight in flights for answered in in_doubt(flight)]
 
 
 def split_by_business(flight: Flight, state: ShardState) -> list[Flight]:

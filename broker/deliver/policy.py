@@ -26,6 +26,9 @@ PAIR_LIMITS: Final[Mapping[Lane, PairLimit]] = {
 RETRY_CEILING_MS: Final[Mapping[Lane, int]] = {Lane.OTP: 2_000, Lane.UPDATE: 5 * 60_000, Lane.CAMPAIGN: 5 * 60_000}
 """The longest wait after a gateway that was ill: a code lives for minutes. No count ends a message, only its expiry does."""
 
+RESEND_UNKNOWN: Final[Mapping[Lane, bool]] = {Lane.OTP: True, Lane.UPDATE: True, Lane.CAMPAIGN: False}
+"""Asked where the gateway takes a name as often as it comes: a code or an update twice is better than none, an offer is not."""
+
 FRESH_MS: Final = 100
 """A message may be decided only if the suppressions were read to their end at most this long ago (PROTOCOL.md section 1.7)."""
 
@@ -46,6 +49,13 @@ class DeliverPolicy(msgspec.Struct, frozen=True):
     max_open: int = 10_000
     """Open items a shard holds before it asks for no more."""
     fresh_ms: int = FRESH_MS
+    gateway_dedupes: bool = True
+    """False: the gateway takes the same (request, person) twice."""
+
+    @property
+    def resends_unknown(self) -> bool:
+        """Returns True if what may have been handed off goes again when no answer came; else it ends as in doubt."""
+        return self.gateway_dedupes or RESEND_UNKNOWN[self.lane]
 
     @classmethod
     def of(

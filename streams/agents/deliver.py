@@ -260,7 +260,8 @@ def _pass_points(append: Append) -> None:
 def _policy(parts: LaneParts, shard: int) -> DeliverPolicy:
     settings = parts.settings
     policy = DeliverPolicy.of(parts.lane, shard, parts.ref_secret, limits=settings.limits, shards=settings.shards)
-    return msgspec.structs.replace(policy, windows=parts.windows)
+    dedupes = parts.settings.gateway_dedupes
+    return msgspec.structs.replace(policy, windows=parts.windows, gateway_dedupes=dedupes)
 
 
 def _seconds_since(started_ms: int) -> float:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from tests.pure.schedules.deliver.mutants import MUTANTS as DELIVER_MUTANTS
+from tests.pure.schedules.deliver.nameless_mutants import NAMELESS_MUTANTS
 from tests.pure.schedules.deliver.pace_mutants import PACE_MUTANTS
 from tests.pure.schedules.deliver.schedule import deliver
 from tests.pure.schedules.plan.mutants import MUTANTS as PLAN_MUTANTS
@@ -23,13 +24,23 @@ class Run(Protocol):
 
 Kind = Callable[[int], Run]
 
-KINDS: Final[Mapping[str, Kind]] = {"plan": plan, "deliver": deliver, "settle": settle, "way": Way}
+NAMELESS: Final[Kind] = partial(deliver, dedupes=False)
+"""Deliver in front of a gateway that takes the same name as often as it comes."""
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "plan": plan,
+    "deliver": deliver,
+    "settle": settle,
+    "way": Way,
+    "nameless": NAMELESS,
+}
 """By name, in the order in which seeds take turns."""
 
 MUTANTS: Final[Mapping[str, Kind]] = {
     **{f"plan: {name}": partial(plan, owner=owner) for name, owner in PLAN_MUTANTS.items()},
     **{f"deliver: {name}": partial(deliver, owner=owner) for name, owner in DELIVER_MUTANTS.items()},
     **{f"deliver: {name}": partial(deliver, owner=owner) for name, owner in PACE_MUTANTS.items()},
+    **{f"nameless: {name}": partial(deliver, owner=owner, dedupes=False) for name, owner in NAMELESS_MUTANTS.items()},
     **{f"settle: {name}": partial(settle, owner=owner) for name, owner in OWNERS.items()},
     **{f"ledger: {name}": partial(settle, ledger=ledger) for name, ledger in LEDGERS.items()},
 }

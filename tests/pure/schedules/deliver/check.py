@@ -182,7 +182,8 @@ def _agreement(world: DeliverWorld, book: Book) -> list[str]:
     found = []
     visible = {(one.request, one.rank) for one in world.gateway.log}
     people: Counter[tuple[bytes, bytes]] = Counter((one.request, one.recipient) for one in world.gateway.log)
-    found += [f"visible {count} times" for count in people.values() if count > 1]
+    may_be_twice = world.policy.resends_unknown and not world.policy.gateway_dedupes
+    found += [f"visible {count} times" for count in people.values() if count > 1 and not may_be_twice]
     for one in world.gateway.log:
         if one.recipient not in book.people.get(one.request, [])[one.rank : one.rank + 1]:
             found.append(f"rank {one.rank} of {one.request.hex()[-4:]} was somebody else when it was frozen")
@@ -193,7 +194,8 @@ def _agreement(world: DeliverWorld, book: Book) -> list[str]:
         last = history[-1] if history else State.PENDING
         if last == State.ACCEPTED and key not in visible:
             found.append(f"accepted in the book, unknown to the gateway: {key[0].hex()[-4:]}/{key[1]}")
-        if key in visible and last not in (State.ACCEPTED, State.IN_DOUBT):
+        # Where a name is judged anew each time, what was shown once may be refused when it comes again.
+        if key in visible and last not in (State.ACCEPTED, State.IN_DOUBT) and not may_be_twice:
             found.append(f"visible, but the book says {last}: {key[0].hex()[-4:]}/{key[1]} {history}")
     return found
 

@@ -51,6 +51,8 @@ class Gateway:
 
     rng: random.Random
     trouble: float = 0.2
+    dedupes: bool = True
+    """False: it takes the same name as often as it comes, and shows it each time."""
     epoch: int = 0
     ahead_ms: int = 0
     """How far its clock is ahead of the world's, negative if behind."""
@@ -96,7 +98,7 @@ class Gateway:
     def _judge(self, frame: Frame, section: Section, recipient: bytes, rank: int, now_ms: int) -> tuple[int, int]:
         request, own_ms = name_of(section.request), now_ms + self.ahead_ms
         key = (request, recipient)
-        if key in self.names:
+        if key in self.names and self.dedupes:
             return Code.ACCEPTED, 0
         if own_ms > frame.not_after_ms:
             return Code.STALE_FRAME, 0

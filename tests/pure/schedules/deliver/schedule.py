@@ -10,6 +10,10 @@ from tests.pure.schedules.stage import Role, Schedule
 MAX_OWNERS = 4
 
 
-def deliver(seed: int, owner: type[Owner] = Owner) -> Schedule[DeliverWorld]:
-    """Kills, pauses, up to four owners, unknown and late appends, churn, STOPs, trimmed logs, jumping clocks."""
-    return Schedule(DeliverWorld(random.Random(seed)), violations, Role(owner, most=MAX_OWNERS))
+def deliver(seed: int, owner: type[Owner] = Owner, *, dedupes: bool = True) -> Schedule[DeliverWorld]:
+    """Kills, pauses, up to four owners, unknown and late appends, churn, STOPs, trimmed logs, jumping clocks.
+
+    ``dedupes``: whether the gateway takes a name once, as the simulated one does.
+    """
+    world = DeliverWorld(random.Random(seed), dedupes=dedupes)
+    return Schedule(world, violations, Role(owner, most=MAX_OWNERS))

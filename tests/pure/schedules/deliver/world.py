@@ -53,14 +53,14 @@ class Sent(NamedTuple):
 class DeliverWorld(World):
     """Everything outside of the owners."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, dedupes: bool = True) -> None:
         super().__init__(rng)
         self.journal, self.work = Log(), Log()
         self.suppressions, self.audience, self.controls = Log(), Log(), Log()
         self.said = ControlLog()
         """The words of control as the auditor folds them."""
         self.committed = 0
-        self.gateway = Gateway(self.rng)
+        self.gateway = Gateway(self.rng, dedupes=dedupes)
         self.people = [name(number) for number in PEOPLE]
         self.stops: list[tuple[int, Suppression]] = []
         self.items: list[WorkItem] = []
@@ -77,7 +77,9 @@ class DeliverWorld(World):
         windows = msgspec.structs.replace(WINDOWS[Lane.UPDATE], fold_ms=FOLD_MS, frame_ms=300)
         # The lanes differ in what a plain stop forbids; everything else of these schedules is the same in both.
         base = DeliverPolicy.of(self.rng.choice((Lane.UPDATE, Lane.CAMPAIGN)), 0, b"ref")
-        self.policy = msgspec.structs.replace(base, windows=windows, chunk=4, pair_limit=PAIRS, shards=SHARDS)
+        self.policy = msgspec.structs.replace(
+            base, windows=windows, chunk=4, pair_limit=PAIRS, shards=SHARDS, gateway_dedupes=dedupes
+        )
         for list_id in LISTS:
             self.churn(list_id, join=True)
 

@@ -1,0 +1,35 @@
+"""Planted bugs in front of a gateway that takes the same name as often as it comes (PROTOCOL.md rule 10)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec.structs import replace
+
+from broker.deliver.engine import Engine
+from broker.deliver.frame import Flight, flights_again
+from broker.deliver.handoffs import HandOffs
+from tests.pure.schedules.deliver.owner import Owner
+
+
+class AsksAgain(Owner):
+    """Rule 10: an offer that may have been handed off goes again."""
+
+    def unanswered(self, engine: Engine, flight: Flight) -> None:
+        engine.policy = replace(engine.policy, gateway_dedupes=True)
+        super().unanswered(engine, flight)
+
+
+class RecoversAll(Owner):
+    """Rule 10: a new owner hands off again what the one before may have handed off."""
+
+    def engaged(self) -> Engine:
+        engine = super().engaged()
+        engine._heard.clear()
+        engine._handoffs = HandOffs(flights_again(self.state, engine.policy.chunk))
+        return engine
+
+
+NAMELESS_MUTANTS: Final[Mapping[str, type[Owner]]] = {
+    "rule 10: an offer without an answer goes again": AsksAgain,
+    "rule 10: a new owner hands off offers again": RecoversAll,
+}
