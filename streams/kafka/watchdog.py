@@ -9,6 +9,7 @@ that others do not have (PROTOCOL.md section 1.3, row 24).
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 from streams import clock
 from streams.kafka.fatal import Exit, fatal
@@ -18,10 +19,11 @@ _CLOCK_JUMP_MS = 5_000
 
 
 class Watchdog:
-    """Watches one process. ``patience_ms``: half the session time-out."""
+    """Watches one process. ``patience_ms``: half the session time-out. ``now_ms`` is the wall clock."""
 
-    def __init__(self, patience_ms: int) -> None:
+    def __init__(self, patience_ms: int, now_ms: Callable[[], int] = clock.now_ms) -> None:
         self._patience_ms = patience_ms
+        self._now_ms = now_ms
         self._loop_seen_ms = clock.monotonic_ms()
         self._deadline_ms: int | None = None
         self._step = ""
@@ -44,7 +46,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         looked_ms = clock.monotonic_ms()
-        skew_ms = clock.now_ms() - looked_ms
+        skew_ms = self._now_ms() - looked_ms
         while True:
             self._pause.wait(_TICK_S)
             now_ms = clock.monotonic_ms()
@@ -53,7 +55,7 @@ class Watchdog:
                 fatal(Exit.WATCHDOG, still_ms=still_ms, thread_ms=now_ms - looked_ms, patience_ms=self._patience_ms)
             if self._deadline_ms is not None and now_ms > self._deadline_ms:
                 fatal(Exit.DEADLINE, step=self._step)
-            was_ms, skew_ms = skew_ms, clock.now_ms() - now_ms
+            was_ms, skew_ms = skew_ms, self._now_ms() - now_ms
             if abs(skew_ms - was_ms) > _CLOCK_JUMP_MS:
                 fatal(Exit.CLOCK_JUMP, jump_ms=skew_ms - was_ms)
             looked_ms = now_ms
