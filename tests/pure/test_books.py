@@ -1,5 +1,6 @@
 """The ledger's file: one owner, balanced in every committed state, the same after a rebuild, refused when it does not add up."""
 
+import random
 import resource
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -312,6 +313,29 @@ def test_batching_and_rebuilding_change_nothing(
         with Books(files[1]) as books:
             books.post(0, batch)
     assert contents(files[0]) == contents(files[1])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sets(st.integers(0, 9), min_size=1)), max_size=12), st.randoms())
+def test_the_order_in_which_partitions_are_read_changes_no_serial(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, set[int]]], lots: random.Random
+) -> None:
+    """All charges of a business lie in one partition, so every book comes to the same events."""
+    homes = {"a": 0, "b": 1, "c": 1}
+    logs: dict[int, list[LogRecord]] = {0: [], 1: []}
+    for business, ranks in rows:
+        log = logs[homes[business]]
+        log.append(record(len(log), ranks, business=business, request=business.encode() * 16))
+    turns = [partition for partition, log in logs.items() for _ in log]
+    shuffled = lots.sample(turns, len(turns))
+    told = []
+    for order in (turns, shuffled):
+        left = {partition: iter(log) for partition, log in logs.items()}
+        with Books(tmp_path_factory.mktemp("books") / "ledger.sqlite3") as books:
+            for partition in order:
+                books.post(partition, [next(left[partition])])
+            told.append([books.charges_after(business, 0, 99) for business in homes])
+    assert told[0] == told[1]
 
 
 def batches(log: Sequence[LogRecord], cuts: Sequence[int]) -> list[Sequence[LogRecord]]:

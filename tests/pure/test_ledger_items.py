@@ -1,5 +1,6 @@
 """`fanfare ledger items`: each charged message once, chosen by business, request and month, and what they come to."""
 
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -8,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from schemas.names import Lane, request_name, text_of
 from streams.commands.ledger import app
-from streams.ledger.books import FILE, Books
+from streams.ledger.books import FILE, Books, balances
 from streams.ledger.itemised import month_of
 from tests.pure.test_books import REQUEST, record
 
@@ -54,6 +55,15 @@ def test_each_message_that_is_asked_for_is_a_line(
     assert [f"{line['business']} {line['shard']}/{line['rank']}" for line in lines] == items
     assert result.stderr.startswith(f"{len(items):,} message{'' if len(items) == 1 else 's'} in ")
     assert all(line["serial"] >= 1 and line["unit_micro"] > 0 and line["currency"] == "USD" for line in lines)
+
+
+def test_the_items_come_to_the_book(folder: Path) -> None:
+    """To the micro-unit, by business."""
+    lines = [msgspec.json.decode(line) for line in items_in(folder, "-o", "json").stdout.splitlines()]
+    sums: Counter[str] = Counter()
+    for line in lines:
+        sums[line["business"]] += line["unit_micro"]
+    assert sums == {row.business: row.amount_micro for row in balances(folder / FILE) if row.account == "receivable"}
 
 
 def test_people_read_lines_and_the_sum(folder: Path) -> None:
