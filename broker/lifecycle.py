@@ -53,8 +53,8 @@ def _decisions() -> bytes:
     """Returns a flag for each two bytes: whether a decision may move a rank from the first to the second."""
     flags = bytearray(256 * 256)
     for before in DECIDABLE:
-        for after in MOVES[before]:
-            flags[256 * before + after] = True
+        for after in (*State, *MESSAGE_REASONS):
+            flags[256 * before + after] = may_follow(before, after)
     return bytes(flags)
 
 
