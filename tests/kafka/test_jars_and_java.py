@@ -135,3 +135,13 @@ def test_without_any_java_a_sentence_says_what_was_tried(tmp_path: Path) -> None
         NoJavaError, match=r"Java 17 or later; tried .*\(Java 11\), .*gone \(does not run\)\. Set JAVA_HOME"
     ):
         find_java(java_home=None, search_path=str(old.parent), packaged=gone)
+
+
+def test_a_java_that_is_slow_is_not_said_to_be_broken(tmp_path: Path) -> None:
+    """On a crowded machine the sentence names the time that was not enough."""
+    slow = tmp_path / "bin" / "java"
+    slow.parent.mkdir()
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    with pytest.raises(NoJavaError, match=r"java \(did not say its version within 0\.1 s\), .*gone \(does not run\)"):
+        find_java(java_home=None, search_path=str(slow.parent), packaged=tmp_path / "gone", timeout_s=0.1)
