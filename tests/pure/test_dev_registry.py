@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from broker.audience.keywords import KEYWORDS
+from broker.audience.optout import normal
 from schemas.names import business_of
 from schemas.registry import (
     CATEGORY_LANE,
@@ -136,3 +137,13 @@ def test_sources_publish_what_is_registered() -> None:
         assert given == {parameter.name for parameter in template.parameters}
         assert set(timed.codes) == {parameter.name for parameter in template.parameters if parameter.sealed}
         assert timed.lane is CATEGORY_LANE[Category[template.category.upper()]]
+
+
+@pytest.mark.parametrize("template", CONFIRMATIONS)
+def test_confirmations_end_with_a_word_that_takes_the_stop_back(template: str) -> None:
+    """In each language the word that people are told to answer is understood."""
+    (said,) = (held for held in of_kind(Template).values() if held.id == template)
+    starts = {normal(word) for entry in KEYWORDS.values() for word in entry.start}
+    for language, text in said.texts.items():
+        words = normal(text).split()
+        assert starts & {" ".join(words[at:end]) for at in range(len(words)) for end in (at + 1, at + 2)}, language
