@@ -8,7 +8,8 @@ call         body                           answers
 ===========  =============================  ==========================================================
 ``hello``    ``POST /v1/hello`` Hello       200 Epoch; 409 Epoch: a higher epoch was seen (you are fenced)
 ``frame``    ``POST /v1/frames`` Frame      200 FrameAnswer; 409 Epoch; 429 / 503 + Retry-After; 5xx
-``report``   gateway ``POST``s Reports      200; 401 bad signature; 5xx: the whole POST is repeated
+``report``   gateway ``POST``s Reports      200; 401 bad signature or time; 415 compressed; 413 above 8 MB; 408 and
+                                            503 + Retry-After, 5xx: the whole POST is repeated
 ===========  =============================  ==========================================================
 """
 
@@ -26,6 +27,7 @@ from schemas.names import Lane
 SIGNATURE_HEADER: Final = "X-Fanfare-Signature"
 TIMESTAMP_HEADER: Final = "X-Fanfare-Timestamp"
 REPLAY_WINDOW_MS: Final = 5 * 60_000
+"""How far the timestamp may be from the webhook's clock: so long a signed batch could be sent again by somebody else."""
 
 
 class Code(IntEnum):
