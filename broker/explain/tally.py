@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from schemas.facts import ReceiptRun, ReceiptStatus
-from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
+from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.reasons import Reason, State, word_of
 from schemas.status import Status
 from schemas.wire.columns import count_of, interval, of_u32s, pairs, values_of
 from schemas.wire.header import Header
 
+HELD: Final = "held"
+"""How a message stands that waits for its request to be resumed."""
+_HOLDABLE: Final = frozenset({State.PENDING, State.WAITING})
 _FAILED: Final = 8
 """A bit beside the progress of a message, which receipts raise from 0 to ``READ``."""
 _TAKEN: Final = frozenset({State.SEND, State.ACCEPTED, State.IN_DOUBT})
@@ -30,10 +33,13 @@ def _raised(status: int) -> bytes:
 _RAISED: Final = {status: _raised(status) for status in ReceiptStatus}
 
 
+_Section = Members | Decided | Answered | Held
+
+
 class _Part:
     """The ranks of one shard."""
 
-    __slots__ = ("frozen_ms", "ordinals", "people", "said", "statuses", "unknown")
+    __slots__ = ("frozen_ms", "held", "ordinals", "people", "said", "statuses", "unknown")
 
     def __init__(self) -> None:
         self.statuses = bytearray()
@@ -44,6 +50,8 @@ class _Part:
         """Of a list: the serialised bitmap of its members."""
         self.frozen_ms = 0
         """When it was settled who its ranks are; 0 before."""
+        self.held = False
+        """Whether what is not handed off is held: its request, business or sender is paused."""
         self.unknown = False
         """Whether settle has given up waiting for receipts."""
 
@@ -81,7 +89,7 @@ class _Part:
                 return Reason.UNKNOWN.word
             if progress:
                 return ReceiptStatus.SENT.name.lower()
-        return word_of(status)
+        return HELD if self.held and status in _HOLDABLE else word_of(status)
 
 
 class Tally:
@@ -101,15 +109,17 @@ class Tally:
         for opened in body.opened:
             if opened.item.request == request:
                 self._opened(shard, opened)
-        sections: tuple[Members | Decided | Answered, ...] = (*body.members, *body.decided, *body.answered)
+        sections: tuple[_Section, ...] = (*body.members, *body.decided, *body.answered, *body.held)
         for section in sections:
             if section.request == request:
                 self._section(shard, section, header.at_ms)
 
-    def _section(self, shard: int, section: Members | Decided | Answered, at_ms: int) -> None:
+    def _section(self, shard: int, section: _Section, at_ms: int) -> None:
         match section:
             case Members():
                 self._frozen(shard, section, at_ms)
+            case Held():
+                self._part(shard).held = section.held
             case Decided():
                 self._part(shard).put(section.ranks, values_of(section.statuses))
             case Answered():
@@ -134,6 +144,8 @@ class Tally:
         self._opened(shard, entry.opened)
         if entry.members is not None:
             self._frozen(shard, entry.members, at_ms)
+        if entry.held is not None:
+            self._part(shard).held = entry.held.held
         statuses = values_of(entry.statuses)
         if statuses:
             self._part(shard).size(len(statuses), at_ms)

@@ -82,7 +82,7 @@ class Exchange:
         taken = [self._take(frame, rows, now_ms, events) for rows in all_rows]
         self._store(events)
         for asked in taken:
-            self._phones.show(asked.rows, asked.open, asked.clear, now_ms)
+            self._phones.show(frame, asked.rows, asked.open, asked.clear, now_ms)
         for event in events:
             self._outbox.latest.note(event)
         self._outbox.owe([due for event in events for due in self.owed(event)])

@@ -11,8 +11,11 @@ from typing import Final
 
 import msgspec
 
+from schemas.names import text_of
 from schemas.registry import Template
+from schemas.wire.frames import Frame, Reply
 from schemas.wire.sealed import AddressBook, SealError
+from streams.simulator.life import Due
 from streams.simulator.registered import Registered
 from streams.simulator.rows import Rows, is_heartbeat
 
@@ -44,6 +47,12 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class _Message(msgspec.Struct, frozen=True):
+    lane: str
+    shard: int
+    ref: str
+    request: str
+    recipient: bytes
+    rank: int
     at_ms: int
     address: bytes
     language: str
@@ -66,8 +75,10 @@ class Phones:
         self._facts: dict[bytes, int] = {}
         self.dropped = 0
 
-    def show(self, rows: Rows, positions: list[int], clear: Mapping[int, Mapping[str, str]], at_ms: int) -> None:
-        """Messages that were accepted; ``clear`` holds the opened parameters of a position."""
+    def show(
+        self, frame: Frame, rows: Rows, positions: list[int], clear: Mapping[int, Mapping[str, str]], at_ms: int
+    ) -> None:
+        """Messages of a frame that were accepted; ``clear`` holds the opened parameters of a position."""
         section = rows.section
         dropped = self._outdated(rows, positions) if section.collapse else set()
         template = self._registered.template(section.business, section.template, section.template_version)
@@ -75,6 +86,12 @@ class Phones:
         for position in positions[-_SHOWN_PER_SECTION:]:
             kept.append(
                 _Message(
+                    frame.lane,
+                    frame.shard,
+                    section.ref,
+                    section.request,
+                    rows.recipient(position),
+                    rows.ranks[position],
                     at_ms,
                     rows.address(position),
                     rows.locale(position),
@@ -99,6 +116,26 @@ class Phones:
             if business in {"", message.business} and (not phone or self._is_on(message, phone))
         )
         return [self._shown(message) for message, _ in zip(chosen, range(limit), strict=False)]
+
+    def answered(self, phone: str, business: str, body: str, now_ms: int) -> Due | None:
+        """Returns the reply of whoever has the newest message of ``business`` on ``phone``; None if nobody has."""
+        found = (each for each in reversed(self._newest) if each.business == business and self._is_on(each, phone))
+        message = next(found, None)
+        if message is None:
+            return None
+        person = text_of(message.recipient)
+        reply = Reply(
+            id=f"in-{message.request}-{person}-{now_ms}",
+            business=business,
+            sender=message.sender,
+            recipient=person,
+            kind="text",
+            body=body,
+            at_ms=now_ms,
+            ref=message.ref,
+            rank=message.rank,
+        )
+        return Due(now_ms, message.lane, message.shard, message.request, reply=reply)
 
     def _is_on(self, message: _Message, phone: str) -> bool:
         return phone.removeprefix("tel:") in self._number(message.address) or phone == self._masked(message.address)

@@ -4,6 +4,7 @@
 ``POST /v1/hello, /v1/frames``   the contract of ``schemas/wire/frames.py``
 ``GET POST DELETE /v1/faults``   what goes wrong on purpose: list, add (a JSON list), clear
 ``GET /v1/phones?limit=``        the newest messages as phones show them; ``business=``, ``phone=`` choose
+``POST /v1/replies``             somebody answers the newest message of a business: phone, business, text
 ``GET /v1/counts``               messages accepted, repeated and refused by code; reports owed
 ``GET /``                        the phones as a page
 ==============================  =====================================================================
@@ -38,6 +39,18 @@ _frames = msgspec.json.Decoder(Frame)
 _hellos = msgspec.json.Decoder(Hello)
 
 
+class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody answers to the newest message of a business on a phone."""
+
+    phone: str
+    """The number, or a part of it."""
+    business: str
+    text: str
+
+
+_answers = msgspec.json.Decoder(Said)
+
+
 class Listener:
     """One listening socket in front of a :class:`Station`."""
 
@@ -55,6 +68,7 @@ class Listener:
                 web.post("/v1/faults", self._add_faults),
                 web.delete("/v1/faults", self._clear_faults),
                 web.get("/v1/phones", self._phones),
+                web.post("/v1/replies", self._answer),
                 web.get("/v1/counts", self._counts),
                 web.get("/", self._page),
             ]
@@ -141,6 +155,19 @@ class Listener:
             heartbeats=asked.get("heartbeats", "") == "1",
         )
         return _json(newest)
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        """Let somebody answer; it is reported as every answer is, but forgotten if this process ends before."""
+        try:
+            said = _answers.decode(await request.read())
+        except msgspec.MsgspecError as error:
+            return _bad(error)
+        station = self._station
+        due = station.phones.answered(said.phone, said.business, said.text, station.now_ms())
+        if due is None:
+            return web.Response(status=404, text=f"{said.phone} shows nothing of {said.business}\n")
+        station.outbox.owe([due])
+        return web.Response(status=202)
 
     async def _counts(self, _request: web.Request) -> web.Response:
         return _json(self._station.counts())

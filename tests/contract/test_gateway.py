@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from schemas.names import Lane
+from schemas.names import Lane, text_of
 from schemas.wire.frames import Code, Frame, Refused, Section
 from schemas.wire.sealed import seal_code
 from streams import clock
@@ -419,3 +419,16 @@ def test_every_failure_of_the_library_has_a_kind() -> None:
     assert kind_of(TimeoutError()) is UnknownKind.TIME_OUT
     assert kind_of(ConnectionResetError()) is UnknownKind.RESET
     assert {Fenced, Throttled, Unknown} == set(GatewayError.__subclasses__())
+
+
+async def test_somebody_answers_when_told_to(listener: Listening, port: Gateway, webhook: Hearing) -> None:
+    """The reply comes as every reply does, signed and about the message that was answered; nobody else can be made to."""
+    await port.send(fresh(section([1])), timeout_ms=TIMEOUT_MS)
+    said = {"phone": address(1), "business": "acme", "text": "STOPP!"}
+    async with aiohttp.ClientSession(listener.url) as session:
+        assert (await session.post("/v1/replies", json=said)).status == 202
+        assert (await session.post("/v1/replies", json={**said, "phone": address(2)})).status == 404
+        assert (await session.post("/v1/replies", json={"phone": address(1)})).status == 400
+    await until(lambda: bool(webhook.replies))
+    (reply,) = webhook.replies
+    assert (reply.body, reply.recipient, reply.rank) == ("STOPP!", text_of(person(1)), 0)

@@ -4,11 +4,11 @@ import base64
 
 import pytest
 
-from schemas.names import HEARTBEAT_BUSINESS
+from schemas.names import HEARTBEAT_BUSINESS, text_of
 from streams.simulator.phones import KEPT, Phones
 from streams.simulator.registered import Registered
 from streams.simulator.rows import Rows
-from tests.simulated import BOOK, ENTRIES, NOW_MS, address, section
+from tests.simulated import BOOK, ENTRIES, NOW_MS, address, frame, person, section
 
 HEARTBEAT = f"{HEARTBEAT_BUSINESS}-3"
 
@@ -22,7 +22,7 @@ def phones() -> Phones:
 def arrives(phones: Phones, number: int, business: str = "acme", at_ms: int = NOW_MS) -> None:
     """One message comes to one person's phone."""
     asked = section([number], business=business, sender=f"{business}/main")
-    phones.show(Rows(asked), [0], {}, at_ms)
+    phones.show(frame(asked), Rows(asked), [0], {}, at_ms)
 
 
 def test_heartbeats_are_shown_on_request_only(phones: Phones) -> None:
@@ -70,6 +70,21 @@ def test_a_business_can_be_looked_at(phones: Phones) -> None:
 def test_a_phone_whose_number_cannot_be_opened_is_not_found(phones: Phones) -> None:
     """An address under an unknown key shows as a question mark."""
     sealed = base64.b64encode(bytes(33)).decode()
-    phones.show(Rows(section([7], addresses=sealed)), [0], {}, NOW_MS)
+    asked = section([7], addresses=sealed)
+    phones.show(frame(asked), Rows(asked), [0], {}, NOW_MS)
     assert [one.phone for one in phones.newest(9)] == ["?"]
     assert phones.newest(9, phone="1202") == []
+
+
+def test_somebody_can_be_made_to_answer(phones: Phones) -> None:
+    """The newest message of that business on that phone is answered, and the reply says which; nobody else's is."""
+    for number in (7, 8):
+        arrives(phones, number)
+    due = phones.answered(address(7), "acme", "STOPP!", NOW_MS + 5)
+    assert due is not None
+    assert due.reply is not None
+    assert (due.due_ms, due.lane, due.shard) == (NOW_MS + 5, "campaign", 3)
+    assert (due.reply.recipient, due.reply.body, due.reply.rank) == (text_of(person(7)), "STOPP!", 0)
+    assert due.reply.ref == section([7]).ref
+    assert phones.answered(address(9), "acme", "STOPP!", NOW_MS) is None
+    assert phones.answered(address(7), "shut", "STOPP!", NOW_MS) is None

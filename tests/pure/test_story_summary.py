@@ -13,7 +13,7 @@ from broker.explain.tally import Tally
 from schemas import topics
 from schemas.facts import ReceiptRun, ReceiptStatus
 from schemas.names import Lane, shard_of
-from schemas.outcome import Answered, Decided, Members, Outcome
+from schemas.outcome import Answered, Decided, Held, Members, Outcome
 from schemas.reasons import Reason, State
 from schemas.wire.columns import i64s, interval, intervals_of, runs_of, u32s
 from schemas.wire.header import Header, Kind
@@ -211,3 +211,15 @@ def test_before_it_is_known_who_the_ranks_are_nothing_is_counted() -> None:
     decided = Decided(REQUEST, interval(0, 3), runs_of(b"\1\1\1"), b"", b"", 0)
     tally.outcome(REQUEST, Header(Kind.OUTCOME, Lane.UPDATE, 0, 1, NOW_MS), Outcome(decided=(decided,)))
     assert (tally.people(), tally.counts(), tally.frozen_ms(0)) == (0, {}, 0)
+
+
+def test_what_waits_for_its_request_to_be_resumed_is_held() -> None:
+    """Whoever was not handed off is held from the word of control on, until it goes on; nobody else is."""
+    tally, header = Tally(), Header(Kind.OUTCOME, Lane.UPDATE, 0, 1, NOW_MS)
+    members = Members(REQUEST, 3, b"", 0, 0)
+    accepted = Answered(REQUEST, interval(0, 1), NOW_MS)
+    tally.outcome(REQUEST, header, Outcome(members=(members,), answered=(accepted,)))
+    tally.outcome(REQUEST, header, Outcome(held=(Held(REQUEST, held=True, upto=4),)))
+    assert tally.counts() == {"held": 2, "accepted": 1}
+    tally.outcome(REQUEST, header, Outcome(held=(Held(REQUEST, held=False, upto=5),)))
+    assert tally.counts() == {"pending": 2, "accepted": 1}
