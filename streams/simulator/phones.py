@@ -4,6 +4,7 @@ In memory alone and bounded: nothing of it is ever written or logged. A phone dr
 one it has shown; the message counts as accepted all the same.
 """
 
+import base64
 import re
 from collections import deque
 from collections.abc import Mapping
@@ -134,6 +135,8 @@ class Phones:
             at_ms=now_ms,
             ref=message.ref,
             rank=message.rank,
+            address=base64.b64encode(message.address).decode(),
+            locale=message.language,
         )
         return Due(now_ms, message.lane, message.shard, message.request, reply=reply)
 

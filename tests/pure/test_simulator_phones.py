@@ -86,5 +86,6 @@ def test_somebody_can_be_made_to_answer(phones: Phones) -> None:
     assert (due.due_ms, due.lane, due.shard) == (NOW_MS + 5, "campaign", 3)
     assert (due.reply.recipient, due.reply.body, due.reply.rank) == (text_of(person(7)), "STOPP!", 0)
     assert due.reply.ref == section([7]).ref
+    assert (due.reply.address, due.reply.locale) == (section([7]).addresses, "en")
     assert phones.answered(address(9), "acme", "STOPP!", NOW_MS) is None
     assert phones.answered(address(7), "shut", "STOPP!", NOW_MS) is None
