@@ -15,14 +15,21 @@ PAIR_BURST: Final = 45
 
 _SWEEP_FLOOR: Final = 4_096
 _US: Final = 1_000
+_TOKEN: Final = 1_000_000
 
 
 class _Bucket(msgspec.Struct):
-    """Tokens as the time from which they are there: ``from_us`` is when the bucket was, or will be, empty."""
+    """Tokens of a number, in parts: a token has :data:`_TOKEN` of them, and each microsecond brings ``rate_per_s``, exactly."""
 
-    every_us: int
-    depth_us: int
-    from_us: int = 0
+    rate_per_s: int
+    at_us: int
+    parts: int
+
+    def fill(self, now_us: int) -> None:
+        """Add what came since the last time, up to one second's worth. A clock that was set back waits for its old time."""
+        if now_us > self.at_us:
+            self.parts = min(self.rate_per_s * _TOKEN, self.parts + (now_us - self.at_us) * self.rate_per_s)
+            self.at_us = now_us
 
 
 class SenderThroughput:
@@ -33,21 +40,20 @@ class SenderThroughput:
 
     def take(self, sender: str, rate_per_s: int, wanted: int, now_ms: int) -> int:
         """Take up to ``wanted`` tokens; returns how many there were."""
-        every_us = 1_000_000 // max(1, rate_per_s)
+        rate, now_us = max(1, rate_per_s), now_ms * _US
         bucket = self._buckets.get(sender)
-        if bucket is None or bucket.every_us != every_us:
-            bucket = self._buckets[sender] = _Bucket(every_us, every_us * max(1, rate_per_s))
-        now_us = now_ms * _US
-        bucket.from_us = max(bucket.from_us, now_us - bucket.depth_us)
-        # A clock that was set back finds its bucket filled from the future: empty until then.
-        granted = max(0, min(wanted, (now_us - bucket.from_us) // every_us))
-        bucket.from_us += granted * every_us
+        if bucket is None or bucket.rate_per_s != rate:
+            bucket = self._buckets[sender] = _Bucket(rate, now_us, rate * _TOKEN)
+        bucket.fill(now_us)
+        granted = min(wanted, bucket.parts // _TOKEN) if now_us >= bucket.at_us else 0
+        bucket.parts -= granted * _TOKEN
         return granted
 
     def wait_ms(self, sender: str, place: int, now_ms: int) -> int:
         """How long until there will be ``place`` + 1 tokens again."""
         bucket = self._buckets[sender]
-        due_us = bucket.from_us + (place + 1) * bucket.every_us
+        missing = (place + 1) * _TOKEN - bucket.parts
+        due_us = bucket.at_us - (-missing // bucket.rate_per_s)
         return max(1, -(-(due_us - now_ms * _US) // _US))
 
 
