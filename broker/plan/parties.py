@@ -32,7 +32,7 @@ def parties_of(notice: Notice, registry: Registry, lane: Lane) -> Parties | Refu
     body, business = notice.content.body, notice.named.business
     if not registry.businesses[business].active:
         return suspended()
-    sender = _sender(registry, business, body.sender, lane)
+    sender = _sender(registry, business, body.sender)
     if isinstance(sender, Refusal):
         return sender
     template = _template(registry, business, body.template)
@@ -42,6 +42,9 @@ def parties_of(notice: Notice, registry: Registry, lane: Lane) -> Parties | Refu
     card = _card(template, category, lane, registry.newest_card())
     if isinstance(card, Refusal):
         return card
+    # After the lane: who published to the wrong one should hear that, and not of a share that is not needed.
+    if not share_of(sender, lane):
+        return _no_share(sender, lane)
     refusal = _rehearsed(notice, registry.businesses[business]) if body.test else _unasked(notice, category)
     return refusal or Parties(sender, template, category, card)
 
@@ -59,7 +62,7 @@ def suspended() -> Refusal:
     return Refusal(Reason.BUSINESS_SUSPENDED, "The business is suspended: ask the operator.")
 
 
-def _sender(registry: Registry, business: str, asked: str | None, lane: Lane) -> Sender | Refusal:
+def _sender(registry: Registry, business: str, asked: str | None) -> Sender | Refusal:
     sender = registry.sender_for(business, asked)
     if sender is None:
         if asked is None:
@@ -68,10 +71,12 @@ def _sender(registry: Registry, business: str, asked: str | None, lane: Lane) ->
         return Refusal(Reason.UNKNOWN_SENDER, f"The business has no sender {echo(asked)}{rest}")
     if not sender.active:
         return Refusal(Reason.SENDER_SUSPENDED, f"Sender {echo(sender.id)} is suspended: ask the operator.")
-    if not share_of(sender, lane):
-        rest = "name another, or ask the operator for a share."
-        return Refusal(Reason.UNKNOWN_SENDER, f"Sender {echo(sender.id)} has no share of the {lane.word} lane: {rest}")
     return sender
+
+
+def _no_share(sender: Sender, lane: Lane) -> Refusal:
+    rest = "name another, or ask the operator for a share."
+    return Refusal(Reason.UNKNOWN_SENDER, f"Sender {echo(sender.id)} has no share of the {lane.word} lane: {rest}")
 
 
 def _template(registry: Registry, business: str, asked: str) -> Template | Refusal:

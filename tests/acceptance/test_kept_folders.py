@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from streams.kept import MARK
+from streams.ledger.layout import LAYOUT
 from streams.settings import child_environment
 from tests.acceptance.terminal import FANFARE
 
+DEV = Path(__file__).parents[2] / "deploy" / "dev"
 LATER = b'{"format":2,"records":1,"by":"fanfare 9.0"}\n'
 
 
@@ -34,7 +36,7 @@ def clustered(folder: Path) -> None:
 def booked(folder: Path) -> None:
     """Books of a later release."""
     with closing(sqlite3.connect(folder / "ledger.sqlite3")) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute(f"PRAGMA user_version = {LAYOUT + 1}")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def booked(folder: Path) -> None:
         (marked, ("demo", "--plain", "--free-ports", "--data", "{}"), "of a later release (fanfare 9.0, format 2.1)"),
         (
             logged,
-            ("gateway", "--lane", "otp", "--data", "{}"),
+            ("gateway", "--lane", "otp", "--registry", str(DEV), "--data", "{}"),
             "holds the log of a simulated gateway of a later release",
         ),
         (clustered, ("kafka", "up", "--data", "{}"), "is of format 2, written by a later release"),
