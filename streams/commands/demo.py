@@ -20,8 +20,9 @@ from streams.client import Client
 from streams.commands.console import INTERRUPTED, refuse
 from streams.commands.stacks import STACK_FAULTS, FreePortsOption, RunningKafkaOption
 from streams.demo import summary
-from streams.demo.story import Story
-from streams.endings import until_signalled
+from streams.demo.offers import FEWEST, PEOPLE, Offers, Told, lines
+from streams.demo.story import FLIGHTS, Story
+from streams.endings import first_error, until_signalled
 from streams.local.stack import Stack, StackPlan, running
 from streams.quantiles import quantile
 from streams.scraping import processes, scrape_all
@@ -63,8 +64,9 @@ def demo(
 ) -> None:
     """Start everything on loopback and replay the storm of 8 February 2013: 472 of 930 New York flights cancelled.
 
-    Passengers opt in, airlines tell them what happened; a shop's parcels and a bank's codes go beside. On a terminal, the
-    view of `fanfare top` shows it happen.
+    Passengers opt in, airlines tell them what happened; a shop's parcels and a bank's codes go beside. An airline offers
+    something to everybody on its list: one offer is paused and resumed, one cancelled, and somebody answers STOPP. On a
+    terminal, the view of `fanfare top` shows it happen.
 
     At the end: a summary, some phones, and the auditor's verdict, which is the exit status. The last line is JSON.
     """
@@ -116,11 +118,17 @@ class Demo:
         async with self._shown(stack):
             async with Client(stack.bootstrap) as client:
                 story = Story(client, speed, limit, self._say)
-                await story.tell()
+                offers = Offers(
+                    client, stack.settings, run=f"demo-{self._begun_ms:x}", people=_people(limit), say=self._say
+                )
+                with first_error():
+                    async with asyncio.TaskGroup() as together:
+                        offered = together.create_task(offers.tell())
+                        together.create_task(story.tell())
             self._say("waiting until everything is handed off and settled")
             await self._quiet(stack)
         self.audit = await audit_system(stack.settings)
-        await self._report(stack, story, self.audit)
+        await self._report(stack, story, self.audit, offered.result())
         if self.hold:
             self._say("holding: everything goes on; Ctrl-C stops it")
             await asyncio.Event().wait()
@@ -146,18 +154,20 @@ class Demo:
             scrapes = await scrape_all(stack.settings, processes(stack.settings))
             calm = calm + 1 if sum(one.total("fanfare_stage_waiting") for one in scrapes) == 0 else 0
 
-    async def _report(self, stack: Stack, story: Story, audit: Audit) -> None:
+    async def _report(self, stack: Stack, story: Story, audit: Audit, offered: Told) -> None:
         settings = stack.settings
         ages = summary.code_ages_ms(settings, story.sent_ms)
         first_ms = summary.first_hand_off_ms(settings) or clock.now_ms()
         p50, p99 = quantile(ages, 0.5) or 0, quantile(ages, 0.99) or 0
-        lines = [
+        told = [
             "",
             f"requests    {audit.requests:,} accepted, heartbeats among them",
             f"refused     {audit.counts.get('dead_letters', 0):,} dead letters",
             "messages",
             *summary.lanes(audit),
             f"codes       publish to gateway p50 {p50} ms, p99 {p99} ms ({len(ages):,} samples)",
+            "offers",
+            *lines(offered),
             "charges",
             *summary.charges(audit),
             "phones",
@@ -165,11 +175,13 @@ class Demo:
             summary.verdict(audit),
             *(f"  {one.name} {one.where}: {one.sentence}" for one in audit.violations[:10]),
         ]
-        print("\n".join(lines), flush=True)
+        print("\n".join(told), flush=True)
         self.figures = {
             "seconds_to_first_message": round((first_ms - self._begun_ms) / 1000, 1),
             "seconds": round((clock.now_ms() - self._begun_ms) / 1000, 1),
             "messages": audit.accepted,
+            "held": offered.paused.held,
+            "cancelled": offered.cancelled.cancelled,
             "otp_p50_ms": p50,
             "otp_p99_ms": p99,
             "violations": audit.total,
@@ -181,6 +193,11 @@ class Demo:
             self._screen.note = told
         else:
             print(told, file=sys.stderr, flush=True)
+
+
+def _people(limit: int | None) -> int:
+    """How many are on the list of the offers: fewer in a short demonstration, enough to be paused half-way."""
+    return PEOPLE if limit is None else max(FEWEST, min(PEOPLE, PEOPLE * limit // FLIGHTS))
 
 
 async def _play(playing: Demo, speed: float, limit: int | None) -> None:

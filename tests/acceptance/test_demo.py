@@ -1,11 +1,15 @@
 """`fanfare demo` from the first line to the last, and given up half-way: the verdict is its exit status, and nothing stays."""
 
+import re
 from pathlib import Path
 
 from tests.acceptance.screens import ENTERS, LEAVES, on_screen
 from tests.acceptance.terminal import FANFARE, gone, last_json, terminal
 
-KEYS = {"seconds_to_first_message", "seconds", "messages", "otp_p50_ms", "otp_p99_ms", "violations"}
+KEYS = {
+    *("seconds_to_first_message", "seconds", "messages", "held", "cancelled"),
+    *("otp_p50_ms", "otp_p99_ms", "violations"),
+}
 
 
 async def test_the_demonstration_ends_with_its_figures(tmp_path: Path) -> None:
@@ -22,10 +26,17 @@ async def test_the_demonstration_ends_with_its_figures(tmp_path: Path) -> None:
     figures = last_json(demo)
     assert figures.keys() == KEYS
     assert figures["violations"] == 0
-    assert figures["messages"] > 300
+    assert figures["messages"] > 2_000
+    assert figures["held"] > 0
+    assert figures["cancelled"] > 0
     assert 0 < figures["seconds_to_first_message"] < figures["seconds"]
     assert 0 < figures["otp_p50_ms"] <= figures["otp_p99_ms"]
     assert any(line.startswith("auditor: every account closes") for line in demo.results)
+    said = "\n".join(demo.results)
+    assert "no more offers; of their cancelled flight they were told: " in said
+    assert "what is not handed off is held" in said
+    assert re.search(r"offer-1  rank \d+ of shard \d+: stopped: ", said)
+    assert re.search(r"offer-2  rank \d+ of shard \d+: cancelled: ", said)
     assert any("Bank Meridian: " in line and "••••••" in line for line in demo.results)
     drawn = picture.read_text("utf-8").replace("&#160;", " ")
     assert all(text in drawn for text in (" ready", "Bank Meridian: ", "airline-", "USD"))
