@@ -109,6 +109,6 @@ def _named(body: Outcome | Restated) -> Iterator[bytes]:
         yield from dict.fromkeys(entry.opened.item.request for entry in body.open)
         return
     names = [each.item.request for each in body.opened]
-    for sections in (body.members, body.decided, body.answered):
+    for sections in (body.members, body.decided, body.answered, body.held):
         names += [each.request for each in sections]
     yield from dict.fromkeys(names)

@@ -13,14 +13,15 @@ from broker.explain.tally import Tally
 from schemas import topics
 from schemas.facts import ReceiptRun, ReceiptStatus
 from schemas.names import Lane, shard_of
-from schemas.outcome import Answered, Decided, Held, Members, Outcome
+from schemas.outcome import Answered, Decided, Held, Members, Opened, Outcome
+from schemas.planned import Origin
 from schemas.reasons import Reason, State
 from schemas.wire.columns import i64s, interval, intervals_of, runs_of, u32s
 from schemas.wire.header import Header, Kind
 from streams.commands.story_page import page, person_page
-from tests.pure.audit_log import SHARDS, person
+from tests.pure.audit_log import SHARDS, Log, person
 from tests.pure.audit_story import GUESTS, Story
-from tests.pure.shard_bench import NOW_MS, name
+from tests.pure.shard_bench import NOW_MS, explicit, name
 from tests.pure.test_story import telling_of
 
 REQUEST = name(1)
@@ -223,3 +224,20 @@ def test_what_waits_for_its_request_to_be_resumed_is_held() -> None:
     assert tally.counts() == {"held": 2, "accepted": 1}
     tally.outcome(REQUEST, header, Outcome(held=(Held(REQUEST, held=False, upto=5),)))
     assert tally.counts() == {"pending": 2, "accepted": 1}
+
+
+def test_a_person_whose_request_is_paused_is_met_as_held() -> None:
+    """A record that says nothing but that a request is held is about everybody who waits in it."""
+    log, shard = Log(), shard_of(name(7), SHARDS)
+    opened = Opened(explicit(1, [7]), Origin(0, 0), NOW_MS)
+    trail = Trail(Lane.UPDATE, shard, name(7), -1)
+    told = (
+        Outcome(opened=(opened,)),
+        Outcome(held=(Held(REQUEST, held=True, upto=4),)),
+        Outcome(held=(Held(REQUEST, held=False, upto=5),)),
+    )
+    states = []
+    for body in told:
+        trail.outcome(log.journal(topics.outcomes(Lane.UPDATE), Lane.UPDATE, shard, body))
+        states.append(trail.encounters()[0].state)
+    assert states == ["pending", "held", "pending"]
