@@ -6,6 +6,7 @@ is cancelled. A second one is cancelled on its way. What became of them is told 
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 import aiohttp
@@ -16,7 +17,7 @@ from schemas.names import Lane, recipient_id
 from schemas.reasons import Reason, State, word_of
 from schemas.request import Control, EventName, Evidence, Member, Notification, Optin, Sealed
 from schemas.status import Status
-from streams.client import Client, Event, Head, Published, control, notification, optin, to_list, to_people
+from streams.client import Client, Event, Head, Published, control, notification, optin, to_list
 from streams.client.numbers import Numbers, numbers_of
 from streams.control.requests import STABLE_S, Accepted, watched
 from streams.explaining import Event as Named
@@ -33,14 +34,20 @@ _SEED: Final = 8
 _FIRST: Final = 100_000
 """Nobody who flies in the storm, or whom the shop or the bank knows."""
 _EARLY: Final = 24
-"""So many get a first offer by name, and may answer it; their flight is the one that is cancelled."""
+"""So many are in the airline's club too, hear of an offer first and may answer it; their flight is the one that is cancelled.
+
+They join last: a list is told in the order of joining, so they are held when it is paused half-way.
+"""
 _HOUR_MS: Final = 3_600_000
-_BEGUN: Final = 0.1
-"""The share that is handed off before a campaign is paused or cancelled."""
+_BEGUN: Final = 100
+"""So many are told before a campaign is paused or cancelled."""
 _WAIT_S: Final = 90.0
 _POLL_S: Final = 0.25
 _UNDER_WAY: Final = frozenset(word_of(state) for state in (State.PENDING, State.SEND, State.WAITING))
+_DECIDED: Final = frozenset({"deliver", "gateway"})
+"""The stages that end a message, or hold it."""
 _LIST: Final = "offers"
+_CLUB: Final = "club"
 _FLIGHT: Final = "flight/B6-622"
 _OFFERS: Final = ("Fly to Boston from $39", "Two for one to San Juan")
 
@@ -80,41 +87,43 @@ class Offers:
         self._say(f"offer 1 is paused: {paused.handed_off:,} handed off, {paused.held:,} held")
         stopper, lines = await self._stop(first)
         await self._control("resume", first)
+        flight = await self._cancel_flight()
         end = await self._client.wait(first, until=self._through, timeout_s=_WAIT_S)
-        flight = "" if stopper is None else await self._cancel_flight(stopper)
         second = await self._offer(2)
         cancelled = await self._control("cancel", second)
         self._say(f"offer 2 is cancelled: {cancelled.handed_off:,} handed off, {cancelled.cancelled:,} cancelled")
+        state = ""
         if stopper is not None:
+            state = await self._state(flight, stopper)
             lines += await self._told(first, stopper, Reason.STOPPED.word)
         left_out = await self._standing(second, Reason.CANCELLED.word)
-        lines += await self._told(second, left_out[0], Reason.CANCELLED.word) if left_out else []
-        return Told(paused, numbers_of(end.counts), cancelled, flight, tuple(lines))
+        lines += await self._told(second, left_out[-1], Reason.CANCELLED.word) if left_out else []
+        return Told(paused, numbers_of(end.counts), cancelled, state, tuple(lines))
 
     # -- what the airline publishes
 
     async def _join(self) -> None:
         proof = Evidence(method="web_form", wording="Send me offers.", source="jetblue.example/offers")
         members = tuple(Member(each.address, each.locale) for each in self._people)
-        joins = [Optin(_LIST, "join", members, proof), Optin(_FLIGHT, "join", members[:_EARLY], proof)]
-        events = [optin(self._head(f"join-{place}"), join) for place, join in enumerate(joins)]
+        club = members[-_EARLY:]
+        await self._joined(Optin(_LIST, "join", members, proof))
+        flight = Optin(_FLIGHT, "join", club, proof, purpose="service")
+        await self._joined(Optin(_CLUB, "join", club, proof), flight)  # later: who joined first is told first
+        content = Notification("offer", to_list(_CLUB), params=_params(0))
+        sent = await self._client.publish(Lane.CAMPAIGN, notification(self._head("offer-club"), content))
+        await self._client.wait(sent, until=_club_told, timeout_s=_WAIT_S)
+
+    async def _joined(self, *joins: Optin) -> None:
+        events = [optin(self._head(f"join-{join.list}"), join) for join in joins]
         sent = [await self._client.publish(Lane.CAMPAIGN, event) for event in events]
         await self._client.wait_all(sent, until="answered", timeout_s=_WAIT_S)
-        early = to_people(*(each.address for each in self._early))
-        first = await self._client.publish(
-            Lane.CAMPAIGN, notification(self._head("early"), Notification("offer", early, params=_params(0)))
-        )
-        await self._client.wait(first, until=lambda told: numbers_of(told.counts).handed_off > 0, timeout_s=_WAIT_S)
 
     async def _offer(self, number: int) -> Published:
         """Publish an offer to the list; return once it is on its way."""
         content = Notification("offer", to_list(_LIST), params=_params(number))
         sent = await self._client.publish(Lane.CAMPAIGN, notification(self._head(f"offer-{number}"), content))
-        await self._client.wait(sent, until=self._begun, timeout_s=_WAIT_S)
+        await self._client.wait(sent, until=_begun, timeout_s=_WAIT_S)
         return sent
-
-    def _begun(self, status: Status) -> bool:
-        return numbers_of(status.counts).handed_off >= _BEGUN * len(self._people)
 
     def _through(self, status: Status) -> bool:
         """Whether nothing is held or under way; those who answered the early offer with a STOP may have left the list."""
@@ -140,8 +149,8 @@ class Offers:
         )
         return numbers_of(statuses[sent.request].counts)
 
-    async def _cancel_flight(self, stopper: bytes) -> str:
-        """Tell the flight's list that it is cancelled; return how that stands with ``stopper``."""
+    async def _cancel_flight(self) -> Published:
+        """Tell the flight's list that it is cancelled."""
         params: dict[str, str | Sealed] = {
             "flight": "B6622",
             "origin": "JFK",
@@ -150,14 +159,7 @@ class Offers:
             "event_time": "2:40 pm",
         }
         content = Notification("flight_cancelled", to_list(_FLIGHT), params=params)
-        sent = await self._client.publish(Lane.UPDATE, notification(self._head("cancelled-B6622"), content))
-        async with asyncio.timeout(_WAIT_S):
-            while True:
-                found, _ = await self._explainer().encounters([Lane.UPDATE], stopper)
-                state = next((one.state for one in found if one.terms.id == sent.id), "")
-                if state and state not in _UNDER_WAY:
-                    return state
-                await asyncio.sleep(_POLL_S)
+        return await self._client.publish(Lane.UPDATE, notification(self._head("cancelled-B6622"), content))
 
     def _head(self, name: str) -> Head:
         return Head(source=self._source, id=name, lifetime_ms=_HOUR_MS)
@@ -166,16 +168,20 @@ class Offers:
 
     @property
     def _early(self) -> Sequence[Person]:
-        return self._people[:_EARLY]
+        return self._people[-_EARLY:]
 
     async def _stop(self, sent: Published) -> tuple[bytes | None, list[str]]:
         """Let somebody whose message is held answer STOPP to the first offer; return who, and what is told of the held one."""
         held = set(await self._standing(sent, HELD))
         for each in self._early:
             recipient = recipient_id(raw(self._settings.pepper), each.address)
-            if recipient in held and await self._answer(each.address):
+            if recipient not in held or await self._forbids(recipient):
+                continue
+            if await self._answer(each.address):
                 lines = await self._told(sent, recipient, HELD)
-                await self._suppressed(recipient)
+                async with asyncio.timeout(_WAIT_S):
+                    while not await self._forbids(recipient):
+                        await asyncio.sleep(_POLL_S)
                 return recipient, lines
         return None, []
 
@@ -187,11 +193,20 @@ class Offers:
         ):
             return answer.status == 202
 
-    async def _suppressed(self, recipient: bytes) -> None:
-        """Return once the STOP is known."""
+    async def _state(self, sent: Published, recipient: bytes) -> str:
+        """Return how an update stands with one person, once it is decided."""
         async with asyncio.timeout(_WAIT_S):
-            while not any("forbade" in line.text for line in (await self._explainer().encounters([], recipient))[1]):
+            while True:
+                found, _ = await self._explainer().encounters([Lane.UPDATE], recipient)
+                state = next((one.state for one in found if one.terms.id == sent.id), "")
+                if state and state not in _UNDER_WAY:
+                    return state
                 await asyncio.sleep(_POLL_S)
+
+    async def _forbids(self, recipient: bytes) -> bool:
+        """Return whether a STOP of the person, or more, is known."""
+        _, said = await self._explainer().encounters([], recipient)
+        return any("forbade" in line.text for line in said)
 
     async def _standing(self, sent: Published, word: str) -> list[bytes]:
         """Return whose message of a request stands so."""
@@ -199,11 +214,10 @@ class Offers:
         return [recipient for recipient, found in await self._explainer().missed(story) if found == word]
 
     async def _told(self, sent: Published, recipient: bytes, word: str) -> list[str]:
-        """Return the line of one person's story that says how their message stands."""
+        """Return the first line of one person's story that says how their message stands."""
         story = await self._explainer(recipient).story(Lane.CAMPAIGN, Named(sent.source, sent.id))
-        return [f"  {sent.id:<8} {line.text}" for line in story.lines if word in line.text and line.stage == "deliver"][
-            -1:
-        ]
+        found = (line.text for line in story.lines if line.stage in _DECIDED and word in line.text)
+        return [f"  {sent.id:<10} {text}" for text in islice(found, 1)]
 
     def _explainer(self, recipient: bytes | None = None) -> Explainer:
         return Explainer(self._settings.bootstrap, shards=self._settings.shards, recipient=recipient)
@@ -217,6 +231,16 @@ def lines(told: Told) -> Iterator[str]:
     if told.flight:
         yield f"  {ANSWER:<10} no more offers; of their cancelled flight they were told: {told.flight}"
     yield from told.lines
+
+
+def _begun(status: Status) -> bool:
+    return numbers_of(status.counts).handed_off >= _BEGUN
+
+
+def _club_told(status: Status) -> bool:
+    """Whether nobody of the club waits any more; the gateway may have refused one."""
+    numbers = numbers_of(status.counts)
+    return numbers.people >= _EARLY and numbers.quiet
 
 
 def _params(number: int) -> dict[str, str | Sealed]:

@@ -20,7 +20,7 @@ async def test_the_demonstration_ends_with_its_figures(tmp_path: Path) -> None:
         await demo.shows("everything is up")
         family = demo.family()
         assert len(family) >= 11
-        status = await demo.ended(deadline_s=100)
+        status = await demo.ended(deadline_s=170)
         assert status == 0, "\n".join(demo.lines)
     await gone(family)
     figures = last_json(demo)
@@ -35,8 +35,8 @@ async def test_the_demonstration_ends_with_its_figures(tmp_path: Path) -> None:
     said = "\n".join(demo.results)
     assert "no more offers; of their cancelled flight they were told: " in said
     assert "what is not handed off is held" in said
-    assert re.search(r"offer-1  rank \d+ of shard \d+: stopped: ", said)
-    assert re.search(r"offer-2  rank \d+ of shard \d+: cancelled: ", said)
+    assert re.search(r"offer-1 +rank \d+ of shard \d+: stopped: ", said)
+    assert re.search(r"offer-2 +rank \d+ of shard \d+: cancelled: ", said)
     assert any("Bank Meridian: " in line and "••••••" in line for line in demo.results)
     drawn = picture.read_text("utf-8").replace("&#160;", " ")
     assert all(text in drawn for text in (" ready", "Bank Meridian: ", "airline-", "USD"))
