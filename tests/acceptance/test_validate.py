@@ -43,7 +43,7 @@ def test_a_list_tells_at_what_rate_it_would_go_out() -> None:
     """How many people can be told before it expires; single messages need no time and say nothing."""
     file = str(DEV / "examples" / "offer.json")
     done = validate("-f", file, "--lane", "campaign", "--registry", str(DEV), "--fresh")
-    assert "It goes out at 200 a second: " in done.stdout.decode()
+    assert "It goes out at 800 a second: " in done.stdout.decode()
 
 
 def test_every_mistake_is_told_with_its_place() -> None:

@@ -66,12 +66,12 @@ def test_keys_are_unique() -> None:
 
 
 def test_every_carrier_has_a_sender() -> None:
-    """Each carrier of the records is a business under its own name with one sender of 1,000 a second."""
+    """Each carrier of the records is a business under its own name with one sender of 4,000 a second."""
     businesses, senders = of_kind(Business), of_kind(Sender)
     for carrier, name in airlines().items():
         business = f"airline-{carrier.lower()}"
         assert businesses[business].name == name
-        assert (senders[f"{business}/main"].business, senders[f"{business}/main"].rate_per_s) == (business, 1_000)
+        assert (senders[f"{business}/main"].business, senders[f"{business}/main"].rate_per_s) == (business, 4_000)
     assert {"shop-parcelo", "bank-meridian"} < businesses.keys()
     assert {business.plan for business in businesses.values()} == {"free", "paid"}
     assert {business.verified for business in businesses.values()} == {True, False}
