@@ -95,6 +95,6 @@ async def test_a_record_that_plan_cannot_judge_does_not_stop_its_partition(boots
     assert "LookupError" in letter.detail
     verdicts = [record async for bite in scan(bootstrap, topics.status(GOOD)) for record in bite]
     assert len(verdicts) == 2
-    (line,) = [line for line in (tmp_path / "worker.log").read_text().splitlines() if '"poison"' in line]
+    (line,) = [line for line in (tmp_path / "worker.log").read_text().splitlines() if '"event":"poison"' in line]
     assert f'"offset":{bad.offset}' in line
     assert "planted" not in line

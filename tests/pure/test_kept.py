@@ -14,6 +14,7 @@ from streams.kafka.reader import LogRecord
 from streams.kafka.run_record import holding, home_of, read_record
 from streams.kept import GATEWAY_LOG, MARK, STACK, Kept, KeptError, open_kept
 from streams.ledger.books import FILE, Books, BooksForeignError
+from streams.ledger.layout import LAYOUT
 
 EARLIER = {"cluster_id": "xv64RKCDSc6EN4xL4iGJXA", "nodes": 1, "ports": [24672, 25414]}
 """As the first release wrote ``cluster.json``."""
@@ -143,7 +144,7 @@ def test_a_cluster_that_another_release_runs_is_told_of(tmp_path: Path) -> None:
             read_record(home)
 
 
-@pytest.mark.parametrize("layout", [2, 99])
+@pytest.mark.parametrize("layout", [LAYOUT - 1, LAYOUT + 1, 99])
 def test_books_of_another_release_are_refused(layout: int, tmp_path: Path) -> None:
     """They can be rebuilt from the charges, so the sentence says to move them away."""
     path = tmp_path / FILE
