@@ -39,9 +39,15 @@ class Quarantine(Generic[Entry]):
         """Drop what was said before ``before_ms``: the journal has been read beyond that and never named the request."""
         while self._entries:
             request = next(iter(self._entries))
-            if self._entries[request][0][0] >= before_ms:
+            entries = self._entries[request]
+            if entries[0][0] >= before_ms:
                 return
+            young = [entry for entry in entries if entry[0] >= before_ms]
             self._drop(request)
+            if young:  # an old word about a request says nothing of the receipts that came since
+                self._entries[request] = young
+                self.held += len(young)
+                self.dropped -= len(young)
 
     def _drop(self, request: bytes) -> None:
         self.dropped += len(self.release(request))

@@ -14,6 +14,7 @@ from broker.settle.ends import Ends
 from broker.settle.engine import Settle
 from broker.settle.horizon import fold_from
 from broker.settle.policy import SettleEffects, SettlePolicy
+from broker.settle.quarantine import Quarantine
 from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
 from schemas.names import Lane, text_of
 from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
@@ -953,3 +954,13 @@ def test_a_restart_at_any_point_loses_and_doubles_nothing(data: st.DataObject, r
     assert {name: (one.seq, one.counts) for name, one in books.newest.items()} == {
         name: (one.seq, one.counts) for name, one in whole.newest.items()
     }
+
+
+def test_what_expires_in_quarantine_takes_nothing_younger_with_it() -> None:
+    """An old word about a request that is not known yet goes; a receipt that came since waits on."""
+    quarantine: Quarantine[str] = Quarantine(10)
+    quarantine.keep(b"r", 1_000, "old")
+    quarantine.keep(b"r", 9_000, "young")
+    quarantine.expire(5_000)
+    assert (quarantine.held, quarantine.dropped) == (1, 1)
+    assert quarantine.release(b"r") == [(9_000, "young")]
