@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import settings
 
 from streams.kafka.cluster import some_kafka
 from streams.settings import kafka_bootstrap
@@ -15,6 +16,11 @@ def pytest_configure() -> None:
     """Makes tests and what they start hear SIGINT, which a script's shell has them ignore if it starts them with ``&``."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# A property is about what is right, not about how busy the machine is: no example has a deadline.
+settings.register_profile("fanfare", deadline=None)
+settings.load_profile("fanfare")
 
 
 @dataclass(frozen=True, slots=True)
