@@ -70,13 +70,16 @@ def answer_to(refused: Refused, part: Part, rank: int, hearing: Hearing) -> Answ
     code, now_ms, ceiling_ms = refused.code, hearing.now_ms, hearing.ceiling_ms
     if code == Code.ACCEPTED:
         return Answer(State.ACCEPTED, code)
-    wait_ms = backoff_ms(part.request, rank, part.attempt, ceiling_ms)
     if code == Code.STALE_FRAME:
-        return Answer(State.WAITING, code, now_ms + (0 if hearing.clock_learnt else min(wait_ms, _STALE_CEILING_MS)))
+        if hearing.clock_learnt:
+            return Answer(State.WAITING, code, now_ms)
+        wait_ms = backoff_ms(part.request, rank, part.attempt, ceiling_ms)
+        return Answer(State.WAITING, code, now_ms + min(wait_ms, _STALE_CEILING_MS))
     if code in THROTTLES:
         # The gateway knows when; without a word of it, a first backoff. A paced message then waits for a slot as well.
-        first_ms = backoff_ms(part.request, rank, 1, ceiling_ms)
-        return Answer(State.WAITING, code, now_ms + (refused.retry_after_ms or first_ms))
+        wait_ms = refused.retry_after_ms or backoff_ms(part.request, rank, 1, ceiling_ms)
+        return Answer(State.WAITING, code, now_ms + wait_ms)
     if code in TRANSIENT:
+        wait_ms = backoff_ms(part.request, rank, part.attempt, ceiling_ms)
         return Answer(State.WAITING, code, now_ms + max(refused.retry_after_ms, wait_ms))
     return Answer(PERMANENT.get(code, Reason.GATEWAY_REFUSED), code)
