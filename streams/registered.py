@@ -2,18 +2,13 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from broker.audience.sizes import ListSizes
 from broker.registry import Registry, UnreadableEntryError
 from schemas import topics
-from schemas.list_sizes import ListSize
 from streams.kafka.reader import LogRecord
 from streams.kafka.scan import scan
 from streams.kafka.tail import REGISTRY_WAIT_MS, ApplyBatch, Tail
 from streams.log import Event, log
-
-_sizes = msgspec.json.Decoder(ListSize)
 
 
 async def read_registry(bootstrap: str) -> Registry:
@@ -34,7 +29,7 @@ async def read_sizes(bootstrap: str) -> ListSizes:
     async for bite in scan(bootstrap, topics.SIZES):
         for record in bite:
             if record.value is not None:
-                sizes.apply(_sizes.decode(record.value))
+                sizes.read(record.value)
     return sizes
 
 

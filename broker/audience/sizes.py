@@ -6,7 +6,11 @@ higher offset stands. Sizes are told to businesses and decide nothing: who is on
 
 from typing import Final
 
+import msgspec
+
 from schemas.list_sizes import ListSize
+
+_decoder: Final = msgspec.json.Decoder(ListSize)
 
 
 class ListSizes:
@@ -23,6 +27,10 @@ class ListSizes:
         held = shards.get(size.shard)
         if held is None or size.upto >= held.upto:
             shards[size.shard] = size
+
+    def read(self, value: bytes) -> None:
+        """Fold one record of the topic; raises ``msgspec.MsgspecError`` if it is none."""
+        self.apply(_decoder.decode(value))
 
     def people(self, business: str, list_id: str) -> int:
         """Return how many people are on a list, over all shards; 0 for a list that nobody is known to be on."""

@@ -8,8 +8,6 @@ been applied (PROTOCOL.md section 1.7).
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-import msgspec
-
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
 from broker.audience.sizes import ListSizes
@@ -20,15 +18,12 @@ from broker.registry import Registry
 from schemas import topics
 from schemas.controls import ControlWord
 from schemas.facts import AudienceChange, Suppressions
-from schemas.list_sizes import ListSize
 from schemas.names import Lane
 from schemas.wire.header import body_of, unpack
 from streams import clock
 from streams.kafka.reader import LogRecord
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
 from streams.log import Event, log
-
-_sizes = msgspec.json.Decoder(ListSize)
 
 CATCH_UP_S = 30.0
 """How long a shard may take to read its people; then the process ends and tries again."""
@@ -155,7 +150,7 @@ class LaneFacts:
 
     def _on_sizes(self, _partition: int, records: Sequence[LogRecord]) -> None:
         for record in records:
-            self._sizes.apply(_sizes.decode(record.value))
+            self._sizes.read(record.value)
 
     def _on_suppressions(self, shard: int, records: Sequence[LogRecord]) -> None:
         facts = self.shard(shard)
