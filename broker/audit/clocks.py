@@ -4,6 +4,10 @@ The gateway writes a frame's time by its own clock (``Answered.gateway_ms``). By
 decided it and before the record that answers it, so each answer bounds the difference from both sides; answers of half a second
 are joined, and half-seconds that agree make a *spell*. A clock that is set begins a new spell.
 
+The log is one file in the order of what happened, so its lines are dated in that order: a line stays in the spell of the line
+before while the spell's answers reach that far, and one that bears an earlier time than the line before it shows that the clock
+was set back there. Lines between the answers of two spells may belong to either, and their times span both.
+
 A difference is believed if three records of one spell agree on it: a single answer that contradicts the rest is a violation to
 be found, and no clock. What is smaller than ``tolerance_ms`` counts as none.
 """
@@ -31,7 +35,9 @@ class _Spell(msgspec.Struct, eq=False):
     """A time in which the difference (gateway less Kafka) was the same: at least ``low_ms``, at most ``high_ms``."""
 
     from_ms: int
-    """By Kafka's clock."""
+    """Of its first answer, by Kafka's clock."""
+    to_ms: int
+    """Of its last answer."""
     low_ms: int
     high_ms: int
     answers: int
@@ -60,6 +66,8 @@ class GatewayClock:
         """The spell in which the log is now."""
         self._now_ms = 0
         """The likely time of the line before."""
+        self._line_ms = 0
+        """What that line bore."""
 
     def heard(self, gateway_ms: int, decided_ms: int, answered_ms: int) -> None:
         """An answer that the gateway dates ``gateway_ms``, and the log times of the records before and after it."""
@@ -68,21 +76,32 @@ class GatewayClock:
         slice_of = answered_ms // SLICE_MS
         known = self._slices.get(slice_of)
         if known is None:
-            self._slices[slice_of] = _Spell(slice_of * SLICE_MS, low_ms, high_ms, 1)
+            self._slices[slice_of] = _Spell(answered_ms, answered_ms, low_ms, high_ms, 1)
             return
+        known.from_ms, known.to_ms = min(known.from_ms, answered_ms), max(known.to_ms, answered_ms)
         known.low_ms, known.high_ms = max(known.low_ms, low_ms), min(known.high_ms, high_ms)
         known.answers += 1
 
     def moment(self, at_ms: int) -> Moment:
-        """The next line of the log, dated ``at_ms``, by Kafka's clock."""
+        """Date the next line of the log, which bears ``at_ms``, by Kafka's clock."""
         spells = self._believed()
-        for place in range(self._at, len(spells)):
-            found = spells[place].moment(at_ms)
-            ends_ms = spells[place + 1].from_ms if place + 1 < len(spells) else found.likely_ms
-            if self._now_ms - SLICE_MS <= found.likely_ms <= ends_ms + SLICE_MS:
+        set_back = at_ms < self._line_ms - SLICE_MS
+        self._line_ms = at_ms
+        for place in range(min(self._at + set_back, len(spells) - 1), len(spells)):
+            found, to_ms = spells[place].moment(at_ms), spells[place].to_ms
+            if self._now_ms - SLICE_MS <= found.likely_ms <= to_ms + SLICE_MS and (
+                place == self._at or spells[place].from_ms - SLICE_MS <= found.likely_ms
+            ):
                 self._at, self._now_ms = place, max(self._now_ms, found.likely_ms)
                 return found
-        return spells[self._at].moment(at_ms)
+        return self._between(at_ms)
+
+    def _between(self, at_ms: int) -> Moment:
+        """Date a line that is within the answers of no spell, by the spell before it and the one behind it."""
+        moments = [spell.moment(at_ms) for spell in self._believed()[self._at : self._at + 2]]
+        likely = [one for one in moments if one.likely_ms >= self._now_ms - SLICE_MS] or moments
+        earliest_ms, latest_ms = min(one.earliest_ms for one in likely), max(one.latest_ms for one in likely)
+        return Moment(earliest_ms, min(one.likely_ms for one in likely), latest_ms)
 
     @property
     def worst_ms(self) -> int:
@@ -93,7 +112,7 @@ class GatewayClock:
     def _believed(self) -> list[_Spell]:
         if self._spells is None:
             self._spells = [spell for spell in self._joined() if spell.right or spell.answers >= AGREE]
-            self._spells = self._spells or [_Spell(0, 0, 0, 0)]
+            self._spells = self._spells or [_Spell(0, 0, 0, 0, 0)]
         return self._spells
 
     def _joined(self) -> Iterator[_Spell]:
@@ -108,6 +127,7 @@ class GatewayClock:
             low_ms, high_ms = max(spell.low_ms, one.low_ms), min(spell.high_ms, one.high_ms)
             if low_ms <= high_ms:
                 spell.low_ms, spell.high_ms, spell.answers = low_ms, high_ms, spell.answers + one.answers
+                spell.to_ms = one.to_ms
             else:
                 yield spell
                 spell = one

@@ -58,10 +58,11 @@ class Delivery:
         self.limits = LimitsKept(book.rules.limits or Limits())
 
     def take(self, event: GatewayEvent, log: int, where: str) -> None:
-        """The next event of one log, which stands at ``where``."""
+        """Take the next event of one log, which stands at ``where``."""
+        moment = self._book.clocks[_LANES[event.lane]].moment(event.at_ms)
         match event.event:
             case "accepted":
-                self._accepted(event, log, where)
+                self._accepted(event, moment, log, where)
             case "hello":
                 self._raise_epoch(event)
             case "report":
@@ -78,7 +79,7 @@ class Delivery:
             case _:
                 pass
 
-    def _accepted(self, event: GatewayEvent, log: int, where: str) -> None:
+    def _accepted(self, event: GatewayEvent, moment: Moment, log: int, where: str) -> None:
         book = self._book
         count = _count(event)
         book.counts["hand_offs"] += count
@@ -87,7 +88,6 @@ class Delivery:
             book.findings.report(Breach.LOWER_EPOCH_ACCEPTED, where, detail, messages=count)
         self._raise_epoch(event)
         lane, name = _LANES[event.lane], name_of(event.request)
-        moment = book.clocks[lane].moment(event.at_ms)
         self._early.handed(event, lane, count, moment.likely_ms)
         part = book.parts[lane, event.shard].get(name)
         if part is None and book.excused(lane, event.at_ms):

@@ -155,7 +155,7 @@ def test_who_joins_again_may_be_told() -> None:
 
 
 def skewed(story: Story, skew_ms: int, *, since_ms: int = 0) -> Story:
-    """The same run, as a gateway writes and answers it whose clock is off from ``since_ms`` on (by the clock of Kafka)."""
+    """The same run, as a gateway writes and answers it whose clock is set when it reads ``since_ms``."""
     for lane, log in story.gateway.items():
         story.gateway[lane] = [
             msgspec.structs.replace(
@@ -168,10 +168,13 @@ def skewed(story: Story, skew_ms: int, *, since_ms: int = 0) -> Story:
     for lane in Lane:
         journal = story.logs[topics.outcomes(lane)]
         for at, record in enumerate(journal):
-            if record.timestamp_ms < since_ms or head_of(record.value or b"").kind is not Kind.OUTCOME:
+            if head_of(record.value or b"").kind is not Kind.OUTCOME:
                 continue
             body = body_of(record.value or b"", Outcome)
-            answered = tuple(msgspec.structs.replace(one, gateway_ms=one.gateway_ms + skew_ms) for one in body.answered)
+            answered = tuple(
+                msgspec.structs.replace(one, gateway_ms=one.gateway_ms + skew_ms * (one.gateway_ms >= since_ms))
+                for one in body.answered
+            )
             value = pack(head_of(record.value or b""), msgspec.structs.replace(body, answered=answered))
             journal[at] = msgspec.structs.replace(record, value=value)
     return story
@@ -213,7 +216,7 @@ def test_a_clock_that_is_set_back_makes_no_rate() -> None:
     for number in range(8):
         pace.hand_off(story, f"steady-{number}", 10)
         story.now += 1_000
-    half = skewed(skewed(story, 2_000, since_ms=began_ms), -2_000, since_ms=began_ms + 6_000)
+    half = skewed(skewed(story, 2_000, since_ms=began_ms), -2_000, since_ms=began_ms + 8_000)
     assert audited(half).violations == ()
 
 
@@ -263,3 +266,22 @@ def test_one_answer_that_contradicts_the_rest_is_no_clock() -> None:
     assert clock.worst_ms == 0
     times = [1_000_000 + number * SLICE_MS for number in range(20)]
     assert [clock.moment(at_ms).likely_ms for at_ms in times] == times
+
+
+@pytest.mark.parametrize(("step_ms", "back_ms"), [(1_500, 10_000), (-1_500, 10_000), (1_500, 14_000)])
+def test_a_clock_that_is_set_right_while_nobody_is_answered(step_ms: int, back_ms: int) -> None:
+    """No answer for three seconds and then the right time: a line is dated by where it stands in the log."""
+    clock, begins_ms = GatewayClock(TOLERANCE_MS), 1_900_000_000_000
+    answered = [*range(0, back_ms, 100), *range(back_ms + 3_000, 20_000, 100)]
+    lines = [
+        (at_ms, step_ms if 5_000 <= at_ms < back_ms else 0)
+        for at_ms in sorted({*answered, *range(back_ms, back_ms + 200, 50)})
+    ]
+    for at_ms, skew_ms in lines:
+        if at_ms in answered:
+            clock.heard(begins_ms + at_ms + skew_ms, begins_ms + at_ms - 10, begins_ms + at_ms + 10)
+    for at_ms, skew_ms in lines:
+        moment = clock.moment(begins_ms + at_ms + skew_ms)
+        near = min(abs(at_ms - 5_000), abs(at_ms - back_ms)) <= SLICE_MS
+        slack_ms = SLICE_MS if near else TOLERANCE_MS
+        assert moment.earliest_ms - slack_ms <= begins_ms + at_ms <= moment.latest_ms + slack_ms, at_ms
