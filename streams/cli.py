@@ -37,7 +37,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("control", "streams.commands.control", "the operators' switch: hold a business, a sender, a template or a lane"),
     ("status", "streams.commands.status", "show processes, stages and lanes from their metrics"),
     ("top", "streams.commands.top", "watch the whole system live: stages, lanes, refusals, charges, phones"),
-    ("source", "streams.commands.source", "publish a day of flights, parcels or sign-ins"),
+    ("source", "streams.commands.source", "publish a day of flights, parcels or sign-ins, or single updates at a rate"),
     ("record", "streams.commands.record", "write down what businesses publish, without codes"),
     ("replay", "streams.commands.replay", "publish a recording again, at a chosen pace, and measure"),
 )

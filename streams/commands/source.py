@@ -1,51 +1,30 @@
-"""`fanfare source flights|parcels|logins`: publishes a replayed or invented day, or prints it.
+"""`fanfare source flights|parcels|logins|singles`: publishes a replayed or invented day, or prints it.
 
-Owns the options and the progress lines. What is published is decided in `streams/sources`, how fast in its `pace`, and how it
-reaches Kafka in `streams/client`.
+Owns the options. What is published is decided in `streams/sources`, how fast in its `pace`, how it reaches Kafka in
+`streams/client`, and what is said meanwhile in `playing`.
 """
 
-import asyncio
-import contextlib
-import math
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
-import msgspec
 import typer
 
-from streams import clock
-from streams.client import Client, ClientError
-from streams.endings import stop_on_interrupt
-from streams.settings import SettingsError, load
-from streams.sources.feed import Feed, Tally
+from streams.commands.playing import Way, play, say
 from streams.sources.flights import Selection, flights
 from streams.sources.logins import Traffic, logins
-from streams.sources.pace import replay
 from streams.sources.parcels import PARCELS_A_DAY, parcels
 from streams.sources.passengers import Sizes
-from streams.sources.records import TimetableError
-from streams.sources.timed import DAY_BEGINS, Run, Timed
+from streams.sources.people import CUSTOMERS, POPULATION
+from streams.sources.singles import singles
+from streams.sources.timed import DAY_BEGINS
 from streams.sources.timetable import STORM_DAY
-
-DEFAULT_SPEED: Final = 600.0
-"""A day in a little over two minutes."""
-
-_FAULTS: Final = (TimetableError, SettingsError, ClientError, OSError)
-"""What can be wrong with the surroundings; anything else is a fault of ours and shows its traceback."""
-
-_PROGRESS_SECONDS: Final = 2.0
-_INTERRUPTED: Final = 130
-"""What shells expect of a program that Ctrl-C ended."""
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="Publish a day of flights, parcels or sign-ins: the flights are real, the people are invented from a seed.",
+    help="Publish a day of flights, parcels or sign-ins, or single updates at a rate: the flights are real, the people invented.",
 )
 
 SpeedOption = Annotated[
@@ -81,28 +60,6 @@ DayOfFlightsOption = Annotated[
 ]
 
 _STORM: Final = datetime.combine(STORM_DAY, time())
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """Where events go and how fast: `speed` as on the command line."""
-
-    speed: str | None
-    bootstrap: str | None
-    printed: bool
-
-    @property
-    def factor(self) -> float | None:
-        """The speed as a number, None for as fast as it goes; `typer.BadParameter` if it is neither."""
-        if self.speed is None:
-            return None if self.printed else DEFAULT_SPEED
-        if self.speed == "max":
-            return None
-        with contextlib.suppress(ValueError):
-            factor = float(self.speed)
-            if factor > 0 and math.isfinite(factor):
-                return factor
-        raise typer.BadParameter("is a number above 0, or max", param_hint="--speed")
 
 
 @app.command("flights")
@@ -158,7 +115,7 @@ def flights_command(
     asked = day or first or year
     selection = Selection(begin, file, airports, limit, through=end, otherwise_all=file is not None and not asked)
     sizes = Sizes(smallest, largest)
-    _play(lambda run: flights(run, selection, sizes, say=_say), seed=seed, way=Way(speed, bootstrap, printed))
+    play(lambda run: flights(run, selection, sizes, say=say), seed=seed, way=Way(speed, bootstrap, printed))
 
 
 def _span(day: datetime, first: datetime | None, last: datetime | None, *, year: bool) -> tuple[date, date]:
@@ -187,7 +144,7 @@ def parcels_command(
     printed: PrintOption = False,
 ) -> None:
     """A shop's day: parcels announced for a time, the time moved, out for delivery, delivered, missed."""
-    _play(lambda run: parcels(run, day=day.date(), count=limit), seed=seed, way=Way(speed, bootstrap, printed))
+    play(lambda run: parcels(run, day=day.date(), count=limit), seed=seed, way=Way(speed, bootstrap, printed))
 
 
 @app.command("logins")
@@ -225,76 +182,32 @@ def logins_command(
     hundred ask for another code within a minute or so, which comes on top.
     """
     traffic = Traffic(day.date(), begin.time(), per_hour, limit, peak)
-    _play(lambda run: logins(run, traffic), seed=seed, way=Way(speed, bootstrap, printed))
+    play(lambda run: logins(run, traffic), seed=seed, way=Way(speed, bootstrap, printed))
 
 
-def _play(source: Callable[[Run], Iterator[Timed]], *, seed: int, way: Way) -> None:
-    """Run one source to its end, or to Ctrl-C, and say what was published."""
-    start_ms = clock.now_ms()
-    run = Run(f"{start_ms:x}", start_ms, seed)
-    factor = way.factor
-    playing = _print(source(run), factor) if way.printed else _publish(source(run), factor, bootstrap=way.bootstrap)
-    try:
-        stopped = asyncio.run(playing)
-    except _FAULTS as error:
-        _refuse(error)
-    if stopped:
-        raise typer.Exit(_INTERRUPTED)
+@app.command("singles")
+def singles_command(
+    *,
+    rate: Annotated[float, typer.Option(min=0.001, metavar="N", help="Messages a second, evenly spaced.")],
+    people: Annotated[
+        int, typer.Option(min=1, max=POPULATION, metavar="M", help="How many people are told, in turn.")
+    ] = CUSTOMERS,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="S", help="End after so long; else at Ctrl-C.", show_default=False),
+    ] = None,
+    seed: SeedOption = 1,
+    bootstrap: BootstrapOption = None,
+    printed: PrintOption = False,
+) -> None:
+    """Single updates at a flat rate, one message each, for load tests: what stands behind shows in `fanfare top`.
 
-
-async def _print(stream: Iterator[Timed], factor: float | None) -> bool:
-    async def write(event: Timed) -> None:
-        sys.stdout.write(msgspec.json.encode(event.event).decode() + "\n")
-        if factor is not None:
-            sys.stdout.flush()  # what is paced is looked at while it comes
-
-    # One at a time: what is printed is in order of time, not only of each subject.
-    return (await _feed(Feed(write, now_ms=clock.now_ms, in_flight=1), stream, factor)).stopped
-
-
-async def _publish(stream: Iterator[Timed], factor: float | None, *, bootstrap: str | None) -> bool:
-    async with Client(load(bootstrap=bootstrap).bootstrap) as client:
-
-        async def send(event: Timed) -> None:
-            await client.publish(event.lane, event.event, codes=event.codes)
-
-        feed = Feed(send, now_ms=clock.now_ms)
-        telling = asyncio.create_task(_tell_progress(feed))
-        try:
-            await _feed(feed, stream, factor)
-        finally:
-            telling.cancel()
-        return feed.stopped
-
-
-async def _feed(feed: Feed, stream: Iterator[Timed], factor: float | None) -> Feed:
-    """Run the feed; the first Ctrl-C ends it in order, the second at once."""
-    stop_on_interrupt(feed.stop)
-    begun_ms = clock.monotonic_ms()
-    await feed.run(replay(stream, speed=factor, clock=feed.clock))
-    _say(f"{_summary(feed.tally)} in {(clock.monotonic_ms() - begun_ms) / 1000:.1f} s{' (interrupted)' * feed.stopped}")
-    return feed
-
-
-async def _tell_progress(feed: Feed) -> None:
-    """A line now and then while events go out."""
-    while not feed.stopped:
-        await asyncio.sleep(_PROGRESS_SECONDS)
-        _say(f"{_summary(feed.tally)}, {feed.tally.behind_ms} ms behind")
-
-
-def _summary(tally: Tally) -> str:
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(tally.published.items()))
-    return f"{tally.published.total():,} events" + (f" ({kinds})" if kinds else "")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _refuse(error: Exception) -> NoReturn:
-    """End with a sentence."""
-    if isinstance(error, BrokenPipeError):
-        raise error  # `| head` had enough: typer ends such a program quietly
-    _say(f"fanfare source: {error}")
-    raise typer.Exit(1)
+    They come from the shop's number, which may send 800 updates a second in the development registry: beyond that they
+    wait for its pace.
+    """
+    speed = None if printed else "1"
+    play(
+        lambda run: singles(run, rate_per_s=rate, people=people, seconds=seconds),
+        seed=seed,
+        way=Way(speed, bootstrap, printed),
+    )

@@ -52,6 +52,11 @@ class Feed:
         self._stopping.set()
 
     @property
+    def in_flight(self) -> int:
+        """How many events wait for their acknowledgement."""
+        return len(self._last)
+
+    @property
     def stopped(self) -> bool:
         """Whether `stop` was called."""
         return self._stopping.is_set()

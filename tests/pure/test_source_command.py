@@ -24,6 +24,7 @@ PROGRAM = [sys.executable, "-c", "from streams.cli import main; main()", "source
         pytest.param(["parcels", "--limit", "10"], range(30, 61), id="parcels"),
         pytest.param(["logins", "--limit", "20", "--from", "18:30", "--per-hour", "9000"], range(20, 21), id="logins"),
         pytest.param(["logins", "--limit", "20", "--from", "08:00", "--peak", "50"], range(20, 21), id="morning peak"),
+        pytest.param(["singles", "--rate", "40", "--people", "7", "--seconds", "0.5"], range(20, 21), id="singles"),
     ],
 )
 def test_printed_events_pass_ingress(arguments: list[str], events: range) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from streams.registration import changes, read_files
 from streams.sources.flights import flights
 from streams.sources.logins import logins
 from streams.sources.parcels import parcels
+from streams.sources.singles import singles
 from streams.sources.timed import Run, Timed
 
 REGISTRY_FILES = sorted((Path(__file__).parents[2] / "deploy" / "dev").glob("*.yaml"))
@@ -55,6 +57,7 @@ def verdict(timed: Timed, registry: Registry) -> str:
         pytest.param(flights, {"members": 930, "accepted": 1_646}, id="flights"),
         pytest.param(parcels, {"accepted": 7_024}, id="parcels"),
         pytest.param(logins, {"accepted": 5_102}, id="logins"),
+        pytest.param(partial(singles, rate_per_s=200, people=90, seconds=2), {"accepted": 400}, id="singles"),
     ],
 )
 def test_plan_accepts_a_whole_day(
