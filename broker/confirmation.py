@@ -44,6 +44,10 @@ class Confirmation(msgspec.Struct, frozen=True):
     """The person's sealed address, as the frame of the answered message carried it."""
     locale: str
     """Two letters; empty: the template's default."""
+    recipient: bytes = b""
+    """Who wrote, as suppressions name them."""
+    list: str = ""
+    """The list that the answered message went to, which the stop ends, too; empty if none is known."""
 
     @property
     def template(self) -> str:

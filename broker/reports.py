@@ -15,6 +15,7 @@ import msgspec
 
 from broker.audience.optout import Change, Vocabulary
 from broker.confirmation import Confirmation
+from broker.confirmed import Lifted
 from schemas import topics
 from schemas.facts import Inbound, ReceiptRun, Receipts, ReceiptStatus, Scope, Suppression, Suppressions
 from schemas.names import Lane, name_of, shard_of
@@ -57,6 +58,8 @@ class Sorted(msgspec.Struct, frozen=True):
     changes: Counter[Change]
     confirmations: tuple[Confirmation, ...]
     """Stops to be confirmed to the people who said so."""
+    lifted: tuple[Lifted, ...]
+    """Stops that people took back."""
     foreign: int
     """Reports and replies that were set aside."""
 
@@ -86,6 +89,7 @@ def sort(reports: Reports, *, received_ms: int, ref_secret: bytes, shards: int, 
         replies=Counter(inbound.kind for inbound in known),
         changes=Counter(each.change for each in heard),
         confirmations=tuple(_confirmations(reports.replies, heard)),
+        lifted=tuple(_lifted(heard)),
         foreign=len(reports.runs) - len(ours) + len(reports.replies) - len(known),
     )
 
@@ -160,9 +164,10 @@ def _heard(answers: Iterable[_Answer], vocabulary: Vocabulary) -> list[_Heard]:
     return [_Heard(answer.inbound, *change) for answer in answers for change in answer.changes(vocabulary)]
 
 
-def _confirmations(replies: Iterable[Reply], heard: Iterable[_Heard]) -> Iterator[Confirmation]:
+def _confirmations(replies: Iterable[Reply], heard: Sequence[_Heard]) -> Iterator[Confirmation]:
     """Yields one for each reply that stops marketing or all, if it is known where it came from."""
     sent = {reply.id: reply for reply in replies if reply.address}
+    lists = {inbound.id: list_id for inbound, change, list_id in heard if change.scope is Scope.LIST}
     for inbound, change, _ in heard:
         reply = sent.get(inbound.id)
         address = _bytes(reply.address) if reply is not None else b""
@@ -175,7 +180,15 @@ def _confirmations(replies: Iterable[Reply], heard: Iterable[_Heard]) -> Iterato
                 at_ms=inbound.at_ms,
                 address=address,
                 locale=reply.locale,
+                recipient=inbound.recipient,
+                list=lists.get(inbound.id, ""),
             )
+
+
+def _lifted(heard: Iterable[_Heard]) -> Iterator[Lifted]:
+    for inbound, change, _ in heard:
+        if not change.revoke:
+            yield Lifted(inbound.business, inbound.recipient, inbound.at_ms)
 
 
 def _bytes(column: str) -> bytes:

@@ -1,11 +1,12 @@
 """From stops that are to be confirmed to the requests that ask for it, as far as there is somebody to ask and to tell."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from broker.confirmation import Confirmation, event_of
+from broker.confirmed import Confirmed, Lifted
 from broker.rates import share_of
 from broker.registry import Registry
 from schemas import topics
@@ -27,11 +28,14 @@ class Confirmer:
         self._address_book = address_book
         self._pepper = pepper
         self._shards = shards
+        self._confirmed = Confirmed()
 
-    def records(self, confirmations: Iterable[Confirmation]) -> list[Outgoing]:
-        """Returns a record of ``requests.update`` for each stop that can be confirmed; the others are counted."""
+    def records(self, confirmations: Sequence[Confirmation], lifted: Iterable[Lifted]) -> list[Outgoing]:
+        """Returns a record of ``requests.update`` for each stop that can and must be confirmed; the others are counted."""
         found: list[Outgoing] = []
-        for confirmation in confirmations:
+        news = list(self._confirmed.news(confirmations, lifted))
+        metrics.CONFIRMATIONS.of("known").inc(len(confirmations) - len(news))
+        for confirmation in news:
             record = self._record(confirmation)
             outcome = record if isinstance(record, str) else "asked"
             metrics.CONFIRMATIONS.of(outcome).inc()

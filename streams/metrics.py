@@ -68,7 +68,7 @@ INTAKE: Final = Label(
     ),
 )
 REPLY: Final = Label("kind", ("text", "button", "block", "unblock", OTHER))
-CONFIRMATION: Final = Label("outcome", ("asked", "no_template", "no_sender", "no_address"))
+CONFIRMATION: Final = Label("outcome", ("asked", "known", "no_template", "no_sender", "no_address"))
 SCOPE: Final = Label("scope", [scope.name.lower() for scope in Scope])
 OP: Final = Label("op", ("revoke", "restore"))
 CATEGORY: Final = Label("category", [category.word for category in Category])

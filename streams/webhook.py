@@ -180,7 +180,7 @@ class Webhook:
             vocabulary=self._words(),
         )
         records = [Outgoing(each.topic, each.value, None, each.partition) for each in done.records]
-        await self._producer.send_many(records + self._confirmer.records(done.confirmations))
+        await self._producer.send_many(records + self._confirmer.records(done.confirmations, done.lifted))
         point("webhook.appended")
         _count(done)
         return "taken"

@@ -25,7 +25,17 @@ from tests.pure.shard_bench import explicit, name
 
 REF_SECRET = b"r" * 32
 WHO = address(1)
-STOPPED = Confirmation("airline", "airline/main", "in-1", Scope.MARKETING, NOW_MS - 400, BOOK.seal(WHO), "es")
+STOPPED = Confirmation(
+    "airline",
+    "airline/main",
+    "in-1",
+    Scope.MARKETING,
+    NOW_MS - 400,
+    BOOK.seal(WHO),
+    "es",
+    recipient_id(PEPPER, WHO),
+    "offers",
+)
 
 
 def request(confirmation: Confirmation = STOPPED) -> dict[str, Any]:
