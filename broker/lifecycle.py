@@ -23,9 +23,9 @@ ANSWERED_REFUSALS = frozenset(reason for reason in MESSAGE_REASONS if reason < R
 """What may follow a hand-off: the gateway's refusals, and decisions taken back before the frame left (withheld)."""
 
 MOVES: Mapping[State, frozenset[Status]] = {
-    State.PENDING: frozenset({State.SEND, State.WAITING}) | DECIDED_REFUSALS,
-    State.WAITING: frozenset({State.SEND, State.WAITING}) | DECIDED_REFUSALS,
-    State.SEND: frozenset({State.ACCEPTED, State.WAITING, State.IN_DOUBT}) | ANSWERED_REFUSALS,
+    State.PENDING: frozenset({State.SENDING, State.WAITING}) | DECIDED_REFUSALS,
+    State.WAITING: frozenset({State.SENDING, State.WAITING}) | DECIDED_REFUSALS,
+    State.SENDING: frozenset({State.ACCEPTED, State.WAITING, State.IN_DOUBT}) | ANSWERED_REFUSALS,
     State.ACCEPTED: frozenset({Reason.FAILED, Reason.UNKNOWN}),
     State.IN_DOUBT: frozenset({Reason.FAILED, Reason.UNKNOWN}),
 }
@@ -35,7 +35,7 @@ delivered and read, which are a lattice and not moves (broker/settle)."""
 DECIDABLE = frozenset({State.PENDING, State.WAITING})
 """What may be decided about. What was decided to be sent may only be answered."""
 
-UNFINISHED = DECIDABLE | {State.SEND}
+UNFINISHED = DECIDABLE | {State.SENDING}
 """Deliver still owes these something, and its journal may move them."""
 
 _UNFINISHED_BYTES = tuple(bytes((state,)) for state in sorted(UNFINISHED))

@@ -13,7 +13,7 @@ class State(IntEnum):
 
     PENDING = 0
     """A member, not decided yet."""
-    SEND = 1
+    SENDING = 1
     """Decided: to be handed off under this attempt; no answer yet."""
     WAITING = 2
     """Decided: not before ``due_ms``."""

@@ -76,7 +76,7 @@ class Answers:
 
     def _accept(self, said: Said, part: Part, ranks: range, exceptions: _Exceptions) -> None:
         statuses, lo, hi = self._ranks.status, part.base + ranks.start, part.base + ranks.stop
-        if hi - lo == 1 and statuses[lo] == State.SEND:
+        if hi - lo == 1 and statuses[lo] == State.SENDING:
             statuses[lo] = State.ACCEPTED
             return
         if not statuses[lo:hi].translate(None, SENT):
@@ -84,7 +84,7 @@ class Answers:
             return
         for rank in ranks:
             before = statuses[part.base + rank]
-            if before == State.SEND:
+            if before == State.SENDING:
                 statuses[part.base + rank] = State.ACCEPTED
             else:
                 now, _, _ = exceptions.pop(rank, (State.ACCEPTED, 0, 0))

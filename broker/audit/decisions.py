@@ -68,7 +68,7 @@ class Decisions:
                     return
                 lo = part.base + first
                 decision = _Decision(part, section, status, attempt, lo, lo + count, count)
-                its_markets = _next(markets, count) if section.markets and status == State.SEND else ()
+                its_markets = _next(markets, count) if section.markets and status == State.SENDING else ()
                 its_dues = _next(dues, count) if status == State.WAITING else ()
                 if self._legal(said, decision):
                     self._apply(said, decision, its_markets, its_dues)
@@ -81,7 +81,7 @@ class Decisions:
             breach = Breach.ILLEGAL_MOVE
         elif not illegal:
             return True
-        elif State.SEND in illegal:
+        elif State.SENDING in illegal:
             breach = Breach.DECIDED_TWICE
         elif decision.status < FIRST_TERMINAL:
             breach = Breach.AFTER_TERMINAL
@@ -96,7 +96,7 @@ class Decisions:
     def _apply(self, said: Said, decision: _Decision, markets: Sequence[int], dues: Sequence[int]) -> None:
         ranks, lo, hi = self._ranks, decision.lo, decision.hi
         match decision.status:
-            case State.SEND:
+            case State.SENDING:
                 self._judge_send(said, decision)
                 self.sent(said, lo, hi, decision.attempt)
                 paint(ranks.attempt, lo, hi, decision.attempt)

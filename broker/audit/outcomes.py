@@ -89,7 +89,7 @@ class Outcomes:
         for section in body.decided:
             sends = self._book.void_sends[said.lane, said.shard, section.request]
             runs = segments(section.ranks, section.statuses, section.attempts)
-            sends += [(first, count) for first, count, status, _ in runs if status == State.SEND]
+            sends += [(first, count) for first, count, status, _ in runs if status == State.SENDING]
 
     def _outcome(self, said: Said, body: _Outcome) -> None:
         for opened in body.opened:

@@ -9,7 +9,7 @@ from broker.audit.findings import Violation
 from broker.audit.invariants import Breach
 from broker.audit.rates import Busiest
 
-OPEN_STATES: Final = ("pending", "send", "waiting", "accepted", "in_doubt")
+OPEN_STATES: Final = ("pending", "sending", "waiting", "accepted", "in_doubt")
 """On the way, in the order of the way; every other state is terminal."""
 
 CONTRADICTIONS: Final = (

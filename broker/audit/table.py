@@ -11,11 +11,11 @@ from schemas.wire.header import Header
 
 OPEN: Final = bytes((State.PENDING, State.WAITING))
 """What may be decided."""
-SENT: Final = bytes((State.SEND,))
+SENT: Final = bytes((State.SENDING,))
 """What may be answered."""
 DECIDED: Final = bytes(
     (
-        State.SEND, State.WAITING, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED, Reason.SUPERSEDED,
+        State.SENDING, State.WAITING, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED, Reason.SUPERSEDED,
         Reason.EXPIRED, Reason.CANCELLED, Reason.RECIPIENT_OPTED_OUT, Reason.CRASHED_WORKER,
     )
 )  # fmt: skip

@@ -94,19 +94,19 @@ def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int, slot_ms:
     if whole is not None:
         return all_alike(item, ranks, whole, rules)
     people = item.people(ranks, rules.facts.audience)
-    statuses = bytearray((State.SEND,)) * len(ranks)
+    statuses = bytearray((State.SENDING,)) * len(ranks)
     for position, reason in forbidden(item, ranks, people, rules).items():
         statuses[position] = reason
     for position in leavers(item, ranks, rules.facts.audience):
-        if statuses[position] == State.SEND:
+        if statuses[position] == State.SENDING:
             statuses[position] = Reason.NOT_OPTED_IN
     limited = rules.stamps.on and not item.unlimited
     dues = _keep_pair_limit(item, people, statuses, rules, now_ms) if limited else []
     before = item.attempts_of(ranks)
     attempts = before.translate(_NEXT_ATTEMPT)
-    if statuses.count(State.SEND) < len(statuses):
+    if statuses.count(State.SENDING) < len(statuses):
         sent = zip(statuses, attempts, before, strict=True)
-        attempts = bytes(new if status == State.SEND else old for status, new, old in sent)
+        attempts = bytes(new if status == State.SENDING else old for status, new, old in sent)
     return _section(item, ranks, (bytes(statuses), attempts, people.markets, dues), rules.facts, slot_ms)
 
 
@@ -127,8 +127,8 @@ def leavers(item: Item, ranks: Sequence[int], audience: Audience) -> list[int]:
 def _keep_pair_limit(item: Item, people: People, statuses: bytearray, rules: Rules, now_ms: int) -> list[int]:
     recipients: Sequence[bytes] = recipients_of(people)
     places: Sequence[int] = range(len(recipients))
-    if statuses.count(State.SEND) < len(statuses):
-        places = [place for place in places if statuses[place] == State.SEND]
+    if statuses.count(State.SENDING) < len(statuses):
+        places = [place for place in places if statuses[place] == State.SENDING]
         recipients = [recipients[place] for place in places]
     sender = item.terms.sender
     dues = rules.stamps.dues(sender, recipients, now_ms, rules.ahead[sender])
@@ -142,7 +142,7 @@ _Columns = tuple[bytes, bytes, Sequence[int], list[int]]
 
 def _section(item: Item, ranks: Sequence[int], columns: _Columns, facts: Facts, slot_ms: int = 0) -> Decided:
     statuses, attempts, markets, dues = columns
-    sent = [market for market, status in zip(markets, statuses, strict=False) if status == State.SEND]
+    sent = [market for market, status in zip(markets, statuses, strict=False) if status == State.SENDING]
     alike = len(set(sent)) <= 1
     return Decided(
         item.request,

@@ -64,12 +64,12 @@ def flight_of(decided: Iterable[Decided], decided_ms: int = 0) -> Flight | None:
         statuses, attempts = values_of(section.statuses), values_of(section.attempts)
         by_attempt: dict[int, list[int]] = {}
         if (
-            statuses.count(State.SEND) == attempts.count(attempts[:1]) == len(statuses)
+            statuses.count(State.SENDING) == attempts.count(attempts[:1]) == len(statuses)
         ):  # most: all sent, all the first time
             by_attempt[attempts[0]] = ranks_of(section.ranks)
         else:
             for rank, status, attempt in zip(ranks_of(section.ranks), statuses, attempts, strict=True):
-                if status == State.SEND:
+                if status == State.SENDING:
                     by_attempt.setdefault(attempt, []).append(rank)
         parts += [
             Part(section.request, ranks, attempt, section.suppressed_upto, section.audience_upto)
@@ -83,7 +83,7 @@ def flights_again(state: ShardState, chunk: int) -> list[Flight]:
     parts: list[Part] = []
     for item in state.items.values():
         by_attempt: dict[int, list[int]] = {}
-        for rank in item.with_status(State.SEND):
+        for rank in item.with_status(State.SENDING):
             by_attempt.setdefault(item.attempts[rank], []).append(rank)
         for attempt, ranks in by_attempt.items():
             parts += [Part(item.request, ranks[at : at + chunk], attempt, -2, -2) for at in range(0, len(ranks), chunk)]

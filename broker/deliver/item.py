@@ -187,7 +187,7 @@ class Item:
         self._put(section.ranks, statuses, attempts)
         if section.markets:
             sent = (
-                rank for rank, status in zip(ranks_of(section.ranks), statuses, strict=True) if status == State.SEND
+                rank for rank, status in zip(ranks_of(section.ranks), statuses, strict=True) if status == State.SENDING
             )
             for rank, market in zip(sent, of_u16s(section.markets), strict=True):
                 self.markets[rank] = market

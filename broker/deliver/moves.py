@@ -32,8 +32,8 @@ from schemas.wire.columns import (
     values_of,
 )
 
-_SENT: Final = bytes((State.SEND,))
-_ANSWERS: Final = bytes(MOVES[State.SEND])
+_SENT: Final = bytes((State.SENDING,))
+_ANSWERS: Final = bytes(MOVES[State.SENDING])
 """What an answer may say of a message that was handed off."""
 
 
@@ -82,7 +82,7 @@ def legal_decisions(item: Item, section: Decided) -> tuple[Decided, int]:
         ranks=intervals_of([row.rank for row in kept]),
         statuses=runs_of(bytes(row.status for row in kept)),
         attempts=runs_of(bytes(row.attempt for row in kept)),
-        markets=u16s(row.market for row in kept if row.status == State.SEND) if section.markets else b"",
+        markets=u16s(row.market for row in kept if row.status == State.SENDING) if section.markets else b"",
         due_ms=i64s(row.due_ms for row in kept if row.status == State.WAITING),
     )
     return part, len(rows) - len(kept)
@@ -92,7 +92,7 @@ def _rows_of(section: Decided) -> Iterator[_Row]:
     markets, dues = iter(of_u16s(section.markets)), iter(of_i64s(section.due_ms))
     columns = ranks_of(section.ranks), values_of(section.statuses), values_of(section.attempts)
     for rank, status, attempt in zip(*columns, strict=True):
-        market = next(markets, 0) if status == State.SEND else 0
+        market = next(markets, 0) if status == State.SENDING else 0
         yield _Row(rank, status, attempt, market, next(dues, 0) if status == State.WAITING else 0)
 
 
@@ -131,7 +131,7 @@ def _decisions_fit(item: Item, section: Decided) -> bool:
 
 def _answers_fit(item: Item, section: Answered) -> bool:
     held = item.statuses
-    if any(held.count(State.SEND, first, first + count) != count for first, count in pairs(section.ranks)):
+    if any(held.count(State.SENDING, first, first + count) != count for first, count in pairs(section.ranks)):
         return False
     return not section.except_statuses.translate(None, _ANSWERS)
 

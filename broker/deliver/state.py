@@ -36,7 +36,7 @@ def body_of_outcome(header: Header, record: bytes) -> Body | None:
 
 def sends_in(section: Decided) -> int:
     """Returns how many messages a section hands off."""
-    return values_of(section.statuses).count(State.SEND)
+    return values_of(section.statuses).count(State.SENDING)
 
 
 class ShardState:
@@ -121,8 +121,8 @@ class ShardState:
 
     def _spend(self, item: Item, section: Decided, at_ms: int) -> None:
         ranks, statuses = ranks_of(section.ranks), values_of(section.statuses)
-        if statuses.count(State.SEND) < len(statuses):
-            ranks = [rank for rank, status in zip(ranks, statuses, strict=True) if status == State.SEND]
+        if statuses.count(State.SENDING) < len(statuses):
+            ranks = [rank for rank, status in zip(ranks, statuses, strict=True) if status == State.SENDING]
         if ranks:
             self.stamps.spend(item.terms.sender, recipients_of(item.people(ranks, self._audience)), at_ms)
 

@@ -97,7 +97,7 @@ def _decided(focus: Focus, header: Header, decided: Decided, place: str) -> Iter
     for (status, attempt), positions in groups.items():
         whom = count_text(ranks[position] for position in positions)
         text = f"{whom} of shard {header.shard}: {status_text(status)}"
-        if status == State.SEND:
+        if status == State.SENDING:
             text += f", attempt {attempt}; {_barrier(decided.suppressed_upto)}"
         if status == State.WAITING:
             text += f" until {instant(min(due_at[position] for position in positions))}"

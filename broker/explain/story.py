@@ -50,6 +50,8 @@ class Story(msgspec.Struct):
     tally: Tally = msgspec.field(default_factory=Tally)
     listed: bool = False
     """Whether it is addressed to a list."""
+    person: str | None = None
+    """How the message of the one person stands whom the story is about, empty if there is none; None: it is about everybody."""
     general: list[Line] = []
     """Of the lines, those that are about no shard alone."""
 
@@ -132,6 +134,9 @@ class Telling:
             story.tally.told(told)
             self._tell(settled_lines(self.focus, told, where), shard)
         self._tell(self._absent())
+        if self.focus.recipient is not None:
+            focus = self.focus
+            story.person = story.tally.word(focus.shard, focus.rank) if focus.rank >= 0 else ""
         story.lines.sort(key=lambda line: line.at_ms)
         of_shards = {id(line): shard for shard, lines in self._of_shard.items() for line in lines}
         story.general = [line for line in story.lines if id(line) not in of_shards]

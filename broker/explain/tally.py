@@ -19,7 +19,7 @@ HELD: Final = "held"
 _HOLDABLE: Final = frozenset({State.PENDING, State.WAITING})
 _FAILED: Final = 8
 """A bit beside the progress of a message, which receipts raise from 0 to ``READ``."""
-_TAKEN: Final = frozenset({State.SEND, State.ACCEPTED, State.IN_DOUBT})
+_TAKEN: Final = frozenset({State.SENDING, State.ACCEPTED, State.IN_DOUBT})
 """What receipts without a delivery speak about."""
 
 
@@ -85,7 +85,7 @@ class _Part:
         if status in _TAKEN:
             if said & _FAILED:
                 return Reason.FAILED.word
-            if self.unknown and status != State.SEND:
+            if self.unknown and status != State.SENDING:
                 return Reason.UNKNOWN.word
             if progress:
                 return ReceiptStatus.SENT.name.lower()
@@ -194,6 +194,10 @@ class Tally:
             for rank, found in enumerate(self._parts[shard].words()):
                 if word in {"", found}:
                     yield shard, rank, found
+
+    def word(self, shard: int, rank: int) -> str:
+        """Returns how the message of one rank stands."""
+        return next(found for at, found in enumerate(self._parts[shard].words()) if at == rank)
 
     def who(self, shard: int) -> tuple[bytes, bytes]:
         """Returns the recipient ids of explicit recipients in rank order, or the serialised bitmap of ordinals of a list."""

@@ -49,7 +49,7 @@ RankSet = list[int] | npt.NDArray[np.uint32]
 
 
 def _said_joined_with(status: int) -> bytes:
-    handed = HANDED if status == State.SEND else 0
+    handed = HANDED if status == State.SENDING else 0
     if status not in _STATUSES:
         return bytes(range(256))
     return bytes((cell & ~STATUS) | handed | max(cell & STATUS, status) for cell in range(256))
@@ -130,7 +130,7 @@ class Ranks(msgspec.Struct, array_like=True, gc=False):
         if not markets and (not market or (self.markets is None and self.market in {0, market})):
             self.market = self.market or market
             return
-        sent = places_of(intervals)[np.frombuffer(each, dtype=np.uint8) == State.SEND]
+        sent = places_of(intervals)[np.frombuffer(each, dtype=np.uint8) == State.SENDING]
         self._each_market()[sent] = np.frombuffer(markets, dtype=">u2") if markets else market
 
     def answered(self, intervals: bytes, except_ranks: Sequence[int], except_statuses: bytes) -> None:

@@ -61,7 +61,7 @@ _FINAL_CELLS: Final = np.frombuffer(_FINAL, dtype=np.uint8)
 _HEIGHTS: Final = tuple(
     (cell >> 3 & STATUS) + (cell >> 10) + (cell & PROGRESS) + (cell >> 2 & 1) for cell in range(_CELLS)
 )
-_ON_THE_WAY: Final = {State.PENDING.value, State.SEND.value}
+_ON_THE_WAY: Final = {State.PENDING.value, State.SENDING.value}
 _WAITS: Final = {State.PENDING.value, State.WAITING.value}
 """What is not handed off."""
 _WORD_OF: Final = {byte: word_of(byte) for byte in (*State, *MESSAGE_REASONS)} | {

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 _HANDED_OFF: Final = frozenset({"accepted", "sent", "delivered", "read", "failed", "unknown"})
-_UNDER_WAY: Final = frozenset({"pending", "send", "waiting"})
+_UNDER_WAY: Final = frozenset({"pending", "sending", "waiting"})
 
 
 class Numbers(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ _EARLIER_MS = 5_000
 _REPEATED_WITHIN_MS = 3_600_000
 _DUPLICATE = Reason.DUPLICATE.word
 _HANDED_OFF = ("accepted", "sent", "in_doubt")
-_OWED = (*(word_of(state) for state in (State.PENDING, State.SEND, State.WAITING)),)
+_OWED = (*(word_of(state) for state in (State.PENDING, State.SENDING, State.WAITING)),)
 """What is still to be handed off."""
 
 

@@ -35,6 +35,8 @@ def page(story: Story, *, every: bool = True) -> list[str]:
 
 
 def _stands(story: Story, people: int, counts: Mapping[str, int]) -> str:
+    if story.person is not None:
+        return f": {why(story.person)}" if story.person else ""
     if people:
         return f": {people_text(people)}: {_counted(counts)}"
     return ": nobody was on the list" if story.listed and story.tally.frozen else ""

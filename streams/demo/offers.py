@@ -43,7 +43,7 @@ _BEGUN: Final = 100
 """So many are told before a campaign is paused or cancelled."""
 _WAIT_S: Final = 90.0
 _POLL_S: Final = 0.25
-_UNDER_WAY: Final = frozenset(word_of(state) for state in (State.PENDING, State.SEND, State.WAITING))
+_UNDER_WAY: Final = frozenset(word_of(state) for state in (State.PENDING, State.SENDING, State.WAITING))
 _DECIDED: Final = frozenset({"deliver", "gateway"})
 """The stages that end a message, or hold it."""
 _LIST: Final = "offers"

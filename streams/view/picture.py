@@ -13,7 +13,7 @@ from streams.view.verdict import HEALTHY, verdict
 STAGES: Final = ("plan", "deliver", "settle", "ledger")
 WITHOUT_HEARTBEATS: Final[Mapping[str, str]] = {"heartbeat": "no"}
 _CODES: Final = {str(code.value): code.name.lower() for code in Code}
-_STEPS: Final = frozenset({"pending", "send", "waiting", "accepted"})
+_STEPS: Final = frozenset({"pending", "sending", "waiting", "accepted"})
 """States of a message that are no end of it."""
 
 

@@ -32,7 +32,7 @@ async def audited(campaign: Campaign) -> dict[str, object]:
     audit = campaign.audit
     assert audit is not None
     assert not audit.violations, "\n".join(one.sentence for one in audit.violations[:5])
-    assert [audit.in_state(state) for state in ("pending", "send", "waiting")] == [0, 0, 0]
+    assert [audit.in_state(state) for state in ("pending", "sending", "waiting")] == [0, 0, 0]
     assert [fault.ended_ms > 0 for fault in campaign.done] == [True] * campaign.faults
     return campaign.summary()
 

@@ -108,7 +108,13 @@ class Bench:
         count = len(ids) // 16
         ranks = interval(first, count)
         sent = Decided(
-            name, ranks, runs_of(bytes((State.SEND,)) * count), runs_of(b"\1" * count), b"", 49, audience_upto=1 << 40
+            name,
+            ranks,
+            runs_of(bytes((State.SENDING,)) * count),
+            runs_of(b"\1" * count),
+            b"",
+            49,
+            audience_upto=1 << 40,
         )
         journal = topics.outcomes(self.lane)
         self.put(journal, shard, Kind.OUTCOME, Outcome(opened=opened, decided=(sent,)))

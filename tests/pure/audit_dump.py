@@ -174,8 +174,8 @@ class Writer(Log):
         ranks = sorted(says)
         statuses = bytes(says[rank] for rank in ranks)
         people = asked.people[shard]
-        sent = [market(people[rank]) for rank in ranks if says[rank] == State.SEND]
-        attempts = bytes(attempt if says[rank] == State.SEND else attempt - 1 for rank in ranks)
+        sent = [market(people[rank]) for rank in ranks if says[rank] == State.SENDING]
+        attempts = bytes(attempt if says[rank] == State.SENDING else attempt - 1 for rank in ranks)
         return Decided(
             asked.name,
             intervals_of(ranks),
@@ -232,7 +232,7 @@ class Writer(Log):
 
     def send(self, asked: Asked, shard: int, ranks: Sequence[int]) -> None:
         """Decide, hand off, answer: the whole way of ranks that nothing stops."""
-        self.decide(asked, shard, dict.fromkeys(ranks, State.SEND))
+        self.decide(asked, shard, dict.fromkeys(ranks, State.SENDING))
         self.hand(asked, shard, ranks)
         self.answer(asked, shard, ranks)
 

@@ -50,8 +50,8 @@ def controlled(story: Story) -> None:
     """An offer is paused with one message in the air and one withheld, resumed, paused by an operator, and cancelled."""
     asked = offer(story, "controlled")
     rest = range(2, len(asked.people[SHARD]))
-    story.decide(asked, SHARD, {0: State.SEND})
-    story.decide(asked, SHARD, {1: State.SEND})
+    story.decide(asked, SHARD, {0: State.SENDING})
+    story.decide(asked, SHARD, {1: State.SENDING})
     paused = say(story, asked, PAUSE, "pause-1")
     story.now += _BOUND_MS // 2
     story.hand(asked, SHARD, [0])
@@ -61,7 +61,7 @@ def controlled(story: Story) -> None:
     story.now += 2 * _BOUND_MS
     resumed = say(story, asked, RESUME, "resume-1")
     hold(story, asked, resumed, held=False)
-    story.decide(asked, SHARD, {1: State.SEND}, attempt=2)
+    story.decide(asked, SHARD, {1: State.SENDING}, attempt=2)
     story.hand(asked, SHARD, [1], attempt=2)
     story.answer(asked, SHARD, [1])
     hold(story, asked, say(story, asked, PAUSE), held=True)
@@ -121,7 +121,7 @@ def a_message_is_cancelled_by_nobody(story: Story) -> None:
 def a_row_is_withheld_for_a_cancel_of_another(story: Story) -> None:
     asked = offer(story, "own")
     say(story, offer(story, "other"), CANCEL, "cancel-4")
-    story.decide(asked, SHARD, {0: State.SEND})
+    story.decide(asked, SHARD, {0: State.SENDING})
     story.answer(asked, SHARD, [0], {0: Reason.CANCELLED})
 
 

@@ -16,7 +16,7 @@ from tests.pure.audit_log import MINUTE_MS, people_in, person
 from tests.pure.audit_plants import Plants, accepted, news, replace
 from tests.pure.audit_story import Story
 
-SEND = State.SEND
+SEND = State.SENDING
 PLANTS = Plants()
 
 

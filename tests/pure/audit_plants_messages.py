@@ -19,7 +19,7 @@ from tests.pure.audit_log import MINUTE_MS, people_in
 from tests.pure.audit_plants import Plants, accepted, news, replace, verdict
 from tests.pure.audit_story import Story
 
-SEND = State.SEND
+SEND = State.SENDING
 PLANTS = Plants()
 
 

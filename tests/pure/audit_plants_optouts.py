@@ -30,7 +30,7 @@ def offer(story: Story, event_id: str) -> Asked:
 
 def opted_out(story: Story, asked: Asked, *, behind_ms: int = 0, told: bool = True) -> None:
     """The gateway refuses the first person for having stopped marketing; the suppressions are told so."""
-    story.decide(asked, SHARD, {0: State.SEND})
+    story.decide(asked, SHARD, {0: State.SENDING})
     story.hand(asked, SHARD, [0], event="refused", code=Code.USER_STOPPED_MARKETING)
     exception = (u32s([0]), bytes((Reason.RECIPIENT_OPTED_OUT,)), u32s([Code.USER_STOPPED_MARKETING]), i64s([0]))
     at_ms = story.now
@@ -60,7 +60,7 @@ def an_opt_out_that_no_gateway_answered(story: Story) -> None:
 @PLANTS.row(Breach.REFUSED_THOUGH_ALLOWED)
 def a_row_is_withheld_for_an_opt_out_that_nobody_knows(story: Story) -> None:
     asked = offer(story, "withheld")
-    story.decide(asked, SHARD, {0: State.SEND})
+    story.decide(asked, SHARD, {0: State.SENDING})
     story.answer(asked, SHARD, [0], {0: Reason.RECIPIENT_OPTED_OUT})
 
 
@@ -106,5 +106,5 @@ def a_stop_is_held_against_somebody_who_came_back(story: Story) -> None:
 @PLANTS.row(Breach.REFUSED_THOUGH_ALLOWED)
 def a_row_is_withheld_from_somebody_who_never_left(story: Story) -> None:
     asked = offer(story, "withheld")
-    story.decide(asked, SHARD, {0: State.SEND})
+    story.decide(asked, SHARD, {0: State.SENDING})
     story.answer(asked, SHARD, [0], {0: Reason.NOT_OPTED_IN})

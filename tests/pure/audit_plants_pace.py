@@ -38,7 +38,7 @@ def hand_off(story: Story, event_id: str, count: int, **terms: Any) -> None:
 
 def refused(story: Story, asked: Asked, status: int, code: int, *, logged: bool = True, gateway_ms: int = 0) -> None:
     """The first person is decided to be told, and answered with ``status`` for ``code``."""
-    story.decide(asked, SHARD, {0: State.SEND})
+    story.decide(asked, SHARD, {0: State.SENDING})
     if logged:
         story.hand(asked, SHARD, [0], event="refused", code=code)
     columns = (u32s([0]), bytes((status,)), u32s([code]), i64s([0]))
@@ -109,7 +109,7 @@ def the_gateway_calls_expired_what_is_good_by_its_own_clock(story: Story) -> Non
 @PLANTS.row(Breach.EXPIRED_EARLY)
 def a_row_is_withheld_as_expired_before_its_time(story: Story) -> None:
     asked = news(story, "withheld")
-    story.decide(asked, SHARD, {0: State.SEND})
+    story.decide(asked, SHARD, {0: State.SENDING})
     story.answer(asked, SHARD, [0], {0: Reason.EXPIRED})
 
 
@@ -142,7 +142,7 @@ def left_offer(story: Story, wait_ms: int) -> None:
     asked = story.ask(Lane.CAMPAIGN, "left", "offers")
     story.open(asked, SHARD)
     ranks = range(len(asked.people[SHARD]))
-    story.decide(asked, SHARD, dict.fromkeys(ranks, State.SEND))
+    story.decide(asked, SHARD, dict.fromkeys(ranks, State.SENDING))
     story.opt("shop", "offers", asked.people[SHARD][:1], join=False)
     story.now += wait_ms
     story.hand(asked, SHARD, ranks)

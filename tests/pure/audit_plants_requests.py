@@ -12,7 +12,7 @@ from tests.pure.audit_log import SHARDS, address, people_in
 from tests.pure.audit_plants import Plants, accepted, news, replace, sections
 from tests.pure.audit_story import Story
 
-SEND = State.SEND
+SEND = State.SENDING
 PLANTS = Plants()
 
 

@@ -74,7 +74,7 @@ class Story(Writer):
         for shard in range(SHARDS):
             people = sale.people[shard]
             says = {rank: self._fate(one) for rank, one in enumerate(people)}
-            sent = [rank for rank, status in says.items() if status == State.SEND]
+            sent = [rank for rank, status in says.items() if status == State.SENDING]
             self.decide(sale, shard, says)
             self.hand(sale, shard, sent)
             self._restate(sale, shard, says)
@@ -87,11 +87,11 @@ class Story(Writer):
         return sale
 
     def _fate(self, one: int) -> int:
-        return {self.stopper: Reason.STOPPED, self.leaver: Reason.NOT_OPTED_IN}.get(one, State.SEND)
+        return {self.stopper: Reason.STOPPED, self.leaver: Reason.NOT_OPTED_IN}.get(one, State.SENDING)
 
     def _restate(self, asked: Asked, shard: int, says: dict[int, int]) -> None:
         statuses = bytes(says.values())
-        attempts = bytes(status == State.SEND for status in says.values())
+        attempts = bytes(status == State.SENDING for status in says.values())
         markets = u16s(market(one) for one in asked.people[shard])
         item = OpenItem(
             self.opened(asked, shard), asked.members[shard], runs_of(statuses), runs_of(attempts), b"", markets
@@ -116,7 +116,7 @@ class Story(Writer):
         (one,) = people_in(2, 1)
         asked = self.ask(Lane.OTP, "login-2", [one])
         self.open(asked, 2)
-        self.decide(asked, 2, {0: State.SEND})
+        self.decide(asked, 2, {0: State.SENDING})
         self.hand(asked, 2, [0], event="refused", code=131026)
         self.answer(asked, 2, [0], {0: Reason.UNREACHABLE})
         return asked
@@ -144,13 +144,13 @@ class Story(Writer):
         people = people_in(3, 3, start=100)
         parcel = self.ask(Lane.UPDATE, "parcel", people, business="shop")
         self.open(parcel, 3)
-        self.decide(parcel, 3, {0: State.WAITING, 1: State.SEND, 2: State.SEND}, due_ms=self.now + 500)
+        self.decide(parcel, 3, {0: State.WAITING, 1: State.SENDING, 2: State.SENDING}, due_ms=self.now + 500)
         self.hand(parcel, 3, [1], event="refused", code=130429)
         self.hand(parcel, 3, [2])
         self.answer(parcel, 3, [1, 2], {1: State.WAITING})
         self.now += 1_000
-        self.decide(parcel, 3, {0: State.SEND})
-        self.decide(parcel, 3, {1: State.SEND}, attempt=2)
+        self.decide(parcel, 3, {0: State.SENDING})
+        self.decide(parcel, 3, {1: State.SENDING}, attempt=2)
         self.hand(parcel, 3, [0])
         self.hand(parcel, 3, [1], attempt=2)
         self.answer(parcel, 3, [0, 1])
@@ -162,12 +162,12 @@ class Story(Writer):
         one, other = people_in(0, 2, start=200)
         asked = self.ask(Lane.UPDATE, "pick-up", [one, other], business="shop")
         self.open(asked, 0)
-        self.decide(asked, 0, {0: State.SEND})
+        self.decide(asked, 0, {0: State.SENDING})
         self.hand(asked, 0, [0])
         self.claim(Lane.UPDATE, 0, "two")
         self.stop(one, "shop", Scope.ALL)
         self.answer(asked, 0, [0], {0: State.IN_DOUBT})
-        self.say(asked, 0, epoch=1, decided=(self.decided(asked, 0, {1: State.SEND}),))
+        self.say(asked, 0, epoch=1, decided=(self.decided(asked, 0, {1: State.SENDING}),))
         self.send(asked, 0, [1])
         self.deliver(asked, 0, [1])
         return asked

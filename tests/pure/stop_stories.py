@@ -139,7 +139,7 @@ class Life:
             if head_of(record).kind is Kind.OUTCOME
             for section in body_of(record, Outcome).decided
         ]
-        return "not_opted_in" if not said else "told" if said == [State.SEND] else word_of(said[-1])
+        return "not_opted_in" if not said else "told" if said == [State.SENDING] else word_of(said[-1])
 
 
 Step = Callable[[Life], None]

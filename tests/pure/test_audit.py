@@ -112,14 +112,14 @@ def test_what_is_open_within_its_window_is_legal_and_counted() -> None:
     story.publish(Lane.UPDATE, "shop", "unjudged", {})
     story.ask(Lane.UPDATE, "unopened", people_in(1, 1, 500), business="shop")
     news(story, "pending")
-    story.decide(news(story, "sent"), 1, {0: State.SEND})
+    story.decide(news(story, "sent"), 1, {0: State.SENDING})
     story.decide(news(story, "waiting"), 1, {0: State.WAITING}, due_ms=story.now + 9 * MINUTE_MS)
     story.send(news(story, "accepted"), 1, [0])
     found = audited(story)
     assert found.violations == ()
     assert (found.counts["lag_plan"], found.counts["lag_deliver"]) == (1, 1)
     assert found.accepted - before.accepted == found.open - before.open == 5
-    assert [found.in_state(state) for state in ("pending", "send", "waiting", "accepted")] == [2, 1, 1, 1]
+    assert [found.in_state(state) for state in ("pending", "sending", "waiting", "accepted")] == [2, 1, 1, 1]
 
 
 def test_a_posting_may_wait_for_its_event_as_long_as_a_stage_may_lag() -> None:
@@ -160,7 +160,7 @@ def test_whoever_came_back_by_an_act_is_told_and_whoever_left_meanwhile_is_withh
         audit_plants_optouts.came_back(story, asked)
         story.send(asked, 1, [0])
     leaving = audit_plants_optouts.offer(story, "leaving")
-    story.decide(leaving, 1, {0: State.SEND})
+    story.decide(leaving, 1, {0: State.SENDING})
     story.opt("shop", "offers", leaving.people[1][:1], join=False)
     story.answer(leaving, 1, [0], {0: Reason.NOT_OPTED_IN})
     assert audited(story, lag_ms=MINUTE_MS).violations == ()

@@ -88,7 +88,7 @@ def test_a_message_that_waits_is_legal(code: Code) -> None:
     asked = news(story, "patient")
     pace.refused(story, asked, State.WAITING, code)
     story.now += 1_000
-    story.decide(asked, 1, {0: State.SEND}, attempt=2)
+    story.decide(asked, 1, {0: State.SENDING}, attempt=2)
     story.hand(asked, 1, [0], attempt=2)
     story.answer(asked, 1, [0])
     assert audited(story).violations == ()
@@ -99,7 +99,7 @@ def test_no_number_of_attempts_is_too_many() -> None:
     story = Story()
     asked = news(story, "stubborn", expires_ms=story.now + 3_600_000)
     for attempt in range(1, 300):
-        story.decide(asked, 1, {0: State.SEND}, attempt=min(attempt, 255))
+        story.decide(asked, 1, {0: State.SENDING}, attempt=min(attempt, 255))
         story.answer(asked, 1, [0], {0: State.WAITING})
         story.now += 1_000
     assert audited(story).violations == ()
@@ -201,7 +201,7 @@ def test_a_hand_off_after_its_expiry_is_found_whatever_the_gateway_s_clock_says(
     """Two seconds late by Kafka's clock."""
     story = Story()
     asked = news(story, "late", expires_ms=story.now + 100)
-    story.decide(asked, 1, {0: State.SEND})
+    story.decide(asked, 1, {0: State.SENDING})
     story.now += 2_100
     story.hand(asked, 1, [0])
     story.answer(asked, 1, [0])

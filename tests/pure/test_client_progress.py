@@ -23,10 +23,10 @@ def word(shard: int, seq: int, state: str = "running", *, request: str = "r", **
 
 WORDS = [
     plan(shards=2),
-    word(3, 1, send=1),
+    word(3, 1, sending=1),
     word(3, 2, accepted=1),
     word(3, 5, "closed", delivered=1),
-    word(5, 1, send=1),
+    word(5, 1, sending=1),
     word(5, 4, "closed", read=1),
 ]
 
@@ -50,7 +50,7 @@ def test_a_lower_word_of_a_shard_is_dropped() -> None:
     progress = Progress()
     assert progress.apply(word(3, 2, accepted=1)) is not None
     assert progress.apply(word(3, 2, accepted=1)) is None
-    assert progress.apply(word(3, 1, send=1)) is None
+    assert progress.apply(word(3, 1, sending=1)) is None
 
 
 def test_nothing_is_closed_before_plan_has_said_of_how_many_shards() -> None:
@@ -90,7 +90,7 @@ def test_a_refused_event_may_be_published_again_under_its_id() -> None:
 def test_requests_do_not_mix() -> None:
     """Each has its own sums."""
     progress = Progress()
-    progress.apply(word(3, 1, request="a", send=5))
-    other = progress.apply(word(4, 1, request="b", send=2))
+    progress.apply(word(3, 1, request="a", sending=5))
+    other = progress.apply(word(4, 1, request="b", sending=2))
     assert other is not None
-    assert other.counts == {"send": 2}
+    assert other.counts == {"sending": 2}

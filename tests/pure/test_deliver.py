@@ -57,7 +57,7 @@ def test_a_small_request_is_opened_and_decided_in_one_append() -> None:
     bench.run()
     assert [len(body_of(record, Outcome).opened) for record in bench.log] == [1, 0]
     assert bench.sent == [(1, 0)]
-    assert decided(bench, 1) == [State.SEND, State.ACCEPTED]
+    assert decided(bench, 1) == [State.SENDING, State.ACCEPTED]
     assert not bench.state.items
     assert name(1) in bench.state.closed
 
@@ -153,12 +153,12 @@ def test_a_stop_between_decision_and_frame_withholds_the_message() -> None:
     stop(bench, 1)
     bench.run()
     assert bench.sent == []
-    assert decided(bench, 1) == [State.SEND, Reason.STOPPED]
+    assert decided(bench, 1) == [State.SENDING, Reason.STOPPED]
 
 
 LEAVING: tuple[tuple[str, bool, list[tuple[int, int]], list[int]], ...] = (
-    ("they had surely not been sent it", False, [], [State.SEND, Reason.NOT_OPTED_IN]),
-    ("a frame without an answer may have reached them", True, [(1, 0)], [State.SEND, State.IN_DOUBT]),
+    ("they had surely not been sent it", False, [], [State.SENDING, Reason.NOT_OPTED_IN]),
+    ("a frame without an answer may have reached them", True, [(1, 0)], [State.SENDING, State.IN_DOUBT]),
 )
 
 
@@ -212,7 +212,7 @@ def test_a_stop_after_an_unanswered_frame_leaves_it_in_doubt() -> None:
     bench.now += 10_000
     bench.run()
     assert bench.sent == [(1, 0)]
-    assert decided(bench, 1) == [State.SEND, State.IN_DOUBT]
+    assert decided(bench, 1) == [State.SENDING, State.IN_DOUBT]
     (doubt,) = [
         one for record in bench.log if head_of(record).kind is Kind.OUTCOME for one in body_of(record, Outcome).answered
     ]
@@ -274,7 +274,7 @@ def test_nothing_is_sent_after_its_expiry() -> None:
     bench.now += HOUR_MS
     bench.run()
     assert bench.sent == []
-    assert (decided(bench, 1), decided(bench, 2)) == ([Reason.EXPIRED], [State.SEND, Reason.EXPIRED])
+    assert (decided(bench, 1), decided(bench, 2)) == ([Reason.EXPIRED], [State.SENDING, Reason.EXPIRED])
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_throttling_a_frame_as_a_whole_sends_the_same_frame_later() -> None:
     bench.now += 2_000
     bench.run()
     assert len(bench.sent) == 2
-    assert decided(bench, 1) == [State.SEND, State.ACCEPTED]
+    assert decided(bench, 1) == [State.SENDING, State.ACCEPTED]
 
 
 def test_a_new_owner_sends_again_what_was_decided_and_never_answered() -> None:
@@ -365,7 +365,7 @@ def test_a_new_owner_sends_again_what_was_decided_and_never_answered() -> None:
     bench.restart()
     bench.run()
     assert bench.sent == [(1, 0), (1, 1), (1, 0), (1, 1)]
-    assert decided(bench, 1) == [State.SEND, State.ACCEPTED]
+    assert decided(bench, 1) == [State.SENDING, State.ACCEPTED]
 
 
 def test_a_request_that_may_not_start_yet_waits_without_holding_its_input() -> None:

@@ -27,7 +27,7 @@ HEAD = Header(Kind.OUTCOME, Lane.UPDATE, 0, 1, NOW_MS)
 
 columns = st.lists(st.tuples(st.sampled_from(STATUSES), st.sampled_from(STATUSES)), min_size=1, max_size=80)
 decisions = {(before, after) for before in DECIDABLE for after in MOVES[before]}
-answers = {(State.SEND, after) for after in MOVES[State.SEND]}
+answers = {(State.SENDING, after) for after in MOVES[State.SENDING]}
 
 
 def opened(count: int) -> Opened:
@@ -51,7 +51,7 @@ def decided(after: Sequence[int], ranks: Sequence[int] | None = None) -> Decided
         intervals_of(placed),
         runs_of(bytes(after)),
         runs_of(bytes(rank % 200 + 1 for rank in placed)),
-        u16s(rank + 1 for rank, status in said if status == State.SEND),
+        u16s(rank + 1 for rank, status in said if status == State.SENDING),
         0,
         i64s(NOW_MS + 1_000 + rank for rank, status in said if status == State.WAITING),
     )
@@ -130,17 +130,17 @@ def test_of_a_section_the_legal_part_is_folded(column: list[tuple[int, int]]) ->
 def test_ranks_that_do_not_exist_are_refused() -> None:
     """They would make the item longer than its people."""
     item = item_in([State.PENDING])
-    part, refused = legal_decisions(item, decided([State.SEND, State.SEND]))
+    part, refused = legal_decisions(item, decided([State.SENDING, State.SENDING]))
     assert (ranks_of(part.ranks), refused) == ([0], 1)
 
 
 def test_a_shard_counts_what_it_refuses_and_goes_on() -> None:
     """Whoever folds the same journal has the same state, and no owner ends at a record that stands there for good."""
     state = ShardState(DeliverPolicy.of(Lane.UPDATE, 0, b"ref"), Audience())
-    entry = OpenItem(opened(2), None, runs_of(bytes((State.ACCEPTED, State.SEND))), runs_of(b"\1\1"))
+    entry = OpenItem(opened(2), None, runs_of(bytes((State.ACCEPTED, State.SENDING))), runs_of(b"\1\1"))
     state.apply(replace_kind(Kind.OUTCOME_RESTATED), Restated(open=(entry,)))
-    state.apply(HEAD, Outcome(decided=(decided([State.SEND, State.SEND]),)))
-    assert (state.refused, list(state.items[REQUEST].statuses)) == (2, [State.ACCEPTED, State.SEND])
+    state.apply(HEAD, Outcome(decided=(decided([State.SENDING, State.SENDING]),)))
+    assert (state.refused, list(state.items[REQUEST].statuses)) == (2, [State.ACCEPTED, State.SENDING])
     state.apply(HEAD, Outcome(answered=(answered([Reason.EXPIRED, State.ACCEPTED]),)))
     assert (state.refused, REQUEST in state.closed) == (3, True)
 
@@ -153,7 +153,7 @@ def replace_kind(kind: Kind) -> Header:
 @pytest.mark.parametrize(
     ("body", "what"),
     [
-        pytest.param(Outcome(decided=(decided([State.SEND, State.SEND]),)), "a decision", id="decided twice"),
+        pytest.param(Outcome(decided=(decided([State.SENDING, State.SENDING]),)), "a decision", id="decided twice"),
         pytest.param(Outcome(answered=(answered([State.ACCEPTED, State.ACCEPTED]),)), "an answer", id="never sent"),
         pytest.param(
             Outcome(
@@ -169,7 +169,7 @@ def replace_kind(kind: Kind) -> Header:
 def test_an_illegal_move_is_never_appended(body: Outcome, what: str) -> None:
     """The step raises, and nothing was said: the next owner decides anew."""
     with pytest.raises(IllegalMoveError, match=what):
-        legal({REQUEST: item_in([State.PENDING, State.SEND])}, body)
+        legal({REQUEST: item_in([State.PENDING, State.SENDING])}, body)
 
 
 def test_a_legal_step_passes() -> None:
@@ -178,7 +178,7 @@ def test_a_legal_step_passes() -> None:
     body = Outcome(
         (fresh,),
         (),
-        (decided([State.SEND], [0]), replace(decided([State.SEND]), request=name(2))),
+        (decided([State.SENDING], [0]), replace(decided([State.SENDING]), request=name(2))),
         (answered([State.ACCEPTED], [1]),),
     )
-    assert legal({REQUEST: item_in([State.PENDING, State.SEND])}, body) is body
+    assert legal({REQUEST: item_in([State.PENDING, State.SENDING])}, body) is body

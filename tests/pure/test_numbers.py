@@ -30,7 +30,7 @@ def test_what_the_gateway_took_is_handed_off() -> None:
         "in_doubt": 64,
         "held": 128,
     }
-    waiting = {"pending": 256, "send": 512, "waiting": 1024}
+    waiting = {"pending": 256, "sending": 512, "waiting": 1024}
     ended = {"cancelled": 2048, "expired": 4096, "stopped": 8192, "unreachable": 16384}
     numbers = numbers_of(told | waiting | ended)
     assert (numbers.handed_off, numbers.in_doubt, numbers.held) == (63, 64, 128)

@@ -114,7 +114,7 @@ def test_the_next_offer_stays_here_and_says_nothing_new() -> None:
     bench.take(listed(3, "L", category=3))
     bench.run()
     (decided,) = [one for record in bench.log for one in body_of(record, Outcome).decided if one.request == name(3)]
-    assert list(values_of(decided.statuses)) == [State.SEND, Reason.RECIPIENT_OPTED_OUT, State.SEND]
+    assert list(values_of(decided.statuses)) == [State.SENDING, Reason.RECIPIENT_OPTED_OUT, State.SENDING]
     assert told(bench) == first
 
 

@@ -27,7 +27,8 @@ def test_intervals_hold_their_ranks(ranks: set[int]) -> None:
 
 
 @given(
-    st.lists(st.sampled_from([State.PENDING, State.SEND, State.WAITING]), min_size=1, max_size=60), st.integers(0, 70)
+    st.lists(st.sampled_from([State.PENDING, State.SENDING, State.WAITING]), min_size=1, max_size=60),
+    st.integers(0, 70),
 )
 def test_the_next_ranks_are_the_first_that_were_never_decided(statuses: list[State], count: int) -> None:
     """At most so many, ascending."""

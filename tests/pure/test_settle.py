@@ -79,7 +79,7 @@ def members(count: int, request: bytes = REQUEST) -> Members:
 
 def sent(ranks: Sequence[int], *, request: bytes = REQUEST, market: int = 49) -> Decided:
     """Ranks decided to be sent."""
-    runs = runs_of(bytes([State.SEND]) * len(ranks)), runs_of(b"\1" * len(ranks))
+    runs = runs_of(bytes([State.SENDING]) * len(ranks)), runs_of(b"\1" * len(ranks))
     return Decided(request, intervals_of(ranks), *runs, b"", market)
 
 
@@ -288,7 +288,7 @@ def test_prices_go_by_card_category_and_market() -> None:
 def test_mixed_markets_of_one_decision_are_kept_apart() -> None:
     """Packed markets belong to the ranks that are sent, in their order."""
     settle = settle_of()
-    statuses = bytes([State.SEND, Reason.STOPPED, State.SEND])
+    statuses = bytes([State.SENDING, Reason.STOPPED, State.SENDING])
     mixed = Decided(REQUEST, intervals_of([0, 1, 2]), runs_of(statuses), runs_of(b"\1\0\1"), u16s([1, 49]), 0)
     feed(settle, opened(people(3)), mixed, receipt(DELIVERED, [0, 1, 2]))
     assert {(c.market, *BitMap.deserialize(c.ranks)) for c in settle.due(T0).charges} == {(1, 0), (49, 2)}
@@ -376,9 +376,9 @@ def test_a_pause_shows_what_waits_and_a_resume_that_it_goes_on() -> None:
     told += [only(settle.due(T0 + 4_000))]
     assert [status.counts for status in told] == [
         {"held": 10},
-        {"accepted": 1, "send": 2, "held": 7},
-        {"accepted": 1, "send": 2, "waiting": 1, "pending": 6},
-        {"accepted": 1, "send": 2, "waiting": 1, "cancelled": 6},
+        {"accepted": 1, "sending": 2, "held": 7},
+        {"accepted": 1, "sending": 2, "waiting": 1, "pending": 6},
+        {"accepted": 1, "sending": 2, "waiting": 1, "cancelled": 6},
     ]
     seqs = [status.seq for status in told]
     assert seqs == sorted(set(seqs))
@@ -725,7 +725,7 @@ def test_an_ending_that_fell_into_an_outage_is_told_after_it() -> None:
 
 def test_a_restatement_stands_for_all_that_was_said() -> None:
     """A reader that begins after it knows who was handed off, in which state, to which market."""
-    statuses = bytes([State.ACCEPTED, State.WAITING, Reason.STOPPED, State.SEND])
+    statuses = bytes([State.ACCEPTED, State.WAITING, Reason.STOPPED, State.SENDING])
     entry = OpenItem(opened(people(4)), None, runs_of(statuses), runs_of(b"\1\1\0\1"), i64s([T0]), u16s([1, 49, 0, 33]))
     settle = settle_of()
     feed(settle, Restated((entry,)), receipt(DELIVERED, range(4)))
@@ -769,16 +769,16 @@ def ranks_below(draw: st.DrawFn, count: int) -> list[int]:
 def decisions(draw: st.DrawFn, request: bytes, count: int) -> Decided:
     """Any statuses for some ranks, each with the market of its person."""
     ranks = draw(ranks_below(count))
-    menu = draw(st.sampled_from(((State.SEND,), (State.WAITING, State.SEND), (State.SEND, Reason.STOPPED))))
+    menu = draw(st.sampled_from(((State.SENDING,), (State.WAITING, State.SENDING), (State.SENDING, Reason.STOPPED))))
     seed = draw(st.integers(0, 7))
     statuses = [menu[(rank * 5 + seed) % 3 % len(menu)] for rank in ranks]
-    markets = [market_of(rank) for rank, status in zip(ranks, statuses, strict=True) if status == State.SEND]
+    markets = [market_of(rank) for rank, status in zip(ranks, statuses, strict=True) if status == State.SENDING]
     alike = len(set(markets)) <= 1
     return Decided(
         request,
         intervals_of(ranks),
         runs_of(bytes(statuses)),
-        runs_of(bytes(status == State.SEND for status in statuses)),
+        runs_of(bytes(status == State.SENDING for status in statuses)),
         b"" if alike else u16s(markets),
         markets[0] if markets and alike else 0,
     )
@@ -837,7 +837,7 @@ class Expected:
     @property
     def handed(self) -> bool:
         """Whether it was ever to be sent."""
-        return State.SEND in self.statuses
+        return State.SENDING in self.statuses
 
     @property
     def delivered(self) -> bool:

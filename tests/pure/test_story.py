@@ -68,11 +68,11 @@ def test_the_way_of_a_parcel_is_told_from_acceptance_to_charge(run: Story) -> No
         "plan: accepted for 3 recipients",
         "deliver: taken over by shard 3 (epoch 1): 3 recipients",
         "deliver: rank 0 of shard 3: waiting until <time>",
-        "deliver: ranks 1-2 of shard 3: send, attempt 1",
+        "deliver: ranks 1-2 of shard 3: sending, attempt 1",
         "gateway: rank 2 of shard 3: accepted by the gateway",
         "gateway: rank 1 of shard 3: waiting until <time>",
-        "deliver: rank 0 of shard 3: send, attempt 1",
-        "deliver: rank 1 of shard 3: send, attempt 2",
+        "deliver: rank 0 of shard 3: sending, attempt 1",
+        "deliver: rank 1 of shard 3: sending, attempt 2",
         "gateway: ranks 0-1 of shard 3: accepted by the gateway",
         "receipt: ranks 0-2 of shard 3: delivered",
         "settle: ranks 0-1",
@@ -106,7 +106,7 @@ def test_a_record_of_a_former_owner_is_left_out_and_counted(run: Story) -> None:
     """After a take-over the woken owner's decision is void: it is no part of the story."""
     story = told(run, Lane.UPDATE, "shop", "pick-up")
     assert story.voids == 1
-    assert sum("rank 1 of shard 0: send" in line.text for line in story.lines) == 1
+    assert sum("rank 1 of shard 0: sending" in line.text for line in story.lines) == 1
     assert any("rank 0 of shard 0: in_doubt" in line.text for line in story.lines)
 
 

@@ -68,6 +68,14 @@ def test_a_story_about_few_is_told_whole(run: Story) -> None:
     assert ": 3 recipients: 3 delivered" in page(story)[0]
 
 
+def test_a_story_about_one_person_begins_with_how_they_stand(run: Story) -> None:
+    """It speaks of nobody else, and of nobody at all who was not addressed."""
+    head, *_ = page(ended(run, Lane.CAMPAIGN, "shop", "sale", run.stopper))
+    assert head.endswith(f" in lane campaign: {reason_text(Reason.STOPPED)}")
+    stranger, *_ = page(ended(run, Lane.CAMPAIGN, "shop", "sale", 10_000))
+    assert stranger.endswith(" in lane campaign")
+
+
 def test_whom_it_did_not_reach_can_be_named(run: Story) -> None:
     """Each rank is known with its state, and who it is: by id, or by ordinal of the list."""
     tally = ended(run, Lane.CAMPAIGN, "shop", "sale").tally
@@ -170,7 +178,7 @@ def plain(status: int, progress: int, *, failed: bool) -> str:
     """One rank in a word."""
     if progress >= ReceiptStatus.DELIVERED:
         return "read" if progress == ReceiptStatus.READ else "delivered"
-    if status not in {State.SEND, State.ACCEPTED}:
+    if status not in {State.SENDING, State.ACCEPTED}:
         return (Reason(status) if status >= Reason.NOT_OPTED_IN else State(status)).name.lower()
     if failed:
         return "failed"

@@ -44,7 +44,7 @@ def scrape(more: int) -> Scrape:
         ("fanfare_messages_total", frozenset({lane, ("state", "accepted"), real})): 50_000 + more,
         ("fanfare_messages_total", frozenset({lane, ("state", "accepted"), beat})): 960 + more,
         ("fanfare_messages_total", frozenset({lane, ("state", "stopped_all"), real})): 65,
-        ("fanfare_messages_total", frozenset({lane, ("state", "send"), real})): 99_999,
+        ("fanfare_messages_total", frozenset({lane, ("state", "sending"), real})): 99_999,
         ("fanfare_stage_in_total", frozenset({lane, ("stage", "deliver")})): 7_001,
         ("fanfare_stage_out_total", frozenset({lane, ("stage", "deliver")})): 6_989,
         ("fanfare_stage_waiting", frozenset({lane, ("stage", "deliver")})): 12,

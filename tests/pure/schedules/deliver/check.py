@@ -96,11 +96,11 @@ class Book:
         sender = self.items[decided.request].terms.sender
         for rank, status in zip(ranks_of(decided.ranks), values_of(decided.statuses), strict=True):
             self.history[decided.request, rank].append(status)
-            if status == State.SEND:
+            if status == State.SENDING:
                 held = self.held.get(decided.request)
                 self.sent_while_held += held is not None and held.held
                 self.sent[sender, self.people[decided.request][rank]].append(said_ms)
-            if status == State.SEND or status in _UNASKED:
+            if status == State.SENDING or status in _UNASKED:
                 self._judge(decided, self.people[decided.request][rank], status)
             elif status == Reason.EXPIRED:
                 self.expired.append((decided.request, at_ms))
@@ -124,7 +124,7 @@ class Book:
         returns = self.lists.returns(item.list, person, upto=decided.audience_upto) if item.list else NEVER
         verdict = consent.verdict(person, "airline", lane=self._lane, list_id=item.list, returns=returns)
         left = item.rows is None and not self.lists.on(item.list, person, decided.audience_upto)
-        right = verdict or (Reason.NOT_OPTED_IN if left else State.SEND)
+        right = verdict or (Reason.NOT_OPTED_IN if left else State.SENDING)
         if status != right:
             self.wrong.append(f"decided {word_of(status)}, where {word_of(right)} was right")
 
@@ -188,7 +188,7 @@ def _agreement(world: DeliverWorld, book: Book) -> list[str]:
         if one.recipient not in book.people.get(one.request, [])[one.rank : one.rank + 1]:
             found.append(f"rank {one.rank} of {one.request.hex()[-4:]} was somebody else when it was frozen")
     for key in visible:
-        if State.SEND not in book.history[key]:
+        if State.SENDING not in book.history[key]:
             found.append(f"visible without a valid decision: {key[0].hex()[-4:]}/{key[1]} {book.history[key]}")
     for key, history in book.history.items():
         last = history[-1] if history else State.PENDING

@@ -21,7 +21,7 @@ CALM_MS = 8_000
 """Who has so long after the trouble is told."""
 _ALLOWED = frozenset(
     {
-        State.SEND, State.WAITING, State.ACCEPTED, State.IN_DOUBT, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL,
+        State.SENDING, State.WAITING, State.ACCEPTED, State.IN_DOUBT, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL,
         Reason.BLOCKED, Reason.SUPERSEDED, Reason.EXPIRED, Reason.CRASHED_WORKER, Reason.CANCELLED,
     }
 )  # fmt: skip
@@ -66,7 +66,7 @@ class PaceBook:
             self._allow(status, item.terms.expires_ms)
             if status == State.WAITING:
                 self._due_ms[key] = next(dues)
-            elif status == State.SEND:
+            elif status == State.SENDING:
                 sent.append(rank)
                 self.decided_ms[key].append(said_ms)
                 if said_ms < self._due_ms.pop(key, 0):

@@ -59,7 +59,7 @@ class Truth:
             markets = iter(of_u16s(decided.markets))
             for rank, status in zip(ranks_of(decided.ranks), values_of(decided.statuses), strict=True):
                 self.last[decided.request, rank] = status
-                if status == State.SEND:
+                if status == State.SENDING:
                     self.handed.add((decided.request, rank))
                     self.market[decided.request, rank] = next(markets) if decided.markets else decided.market
         for answered in body.answered:

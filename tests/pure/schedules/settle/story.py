@@ -117,7 +117,7 @@ class Author:
         if item.rows is None or not self._outcomes:
             return
         count = len(item.rows)
-        sent = bytes((State.SEND,)) * count
+        sent = bytes((State.SENDING,)) * count
         decided = Decided(item.request, interval(0, count), runs_of(sent), runs_of(sent), b"", MARKETS[-1])
         record = pack(Header(Kind.OUTCOME, Lane.UPDATE, 0, 0, self._bench.now), Outcome(decided=(decided,)))
         self._outcomes.append(Stamped(len(self._outcomes), self._bench.now, record))
