@@ -38,12 +38,16 @@ class Facts(NamedTuple):
     """Offset of the last suppression that was applied."""
     suppressed_fresh_ms: int
     """The newest moment at which suppressions and controls were known to be read to their ends."""
-    audience_fresh_ms: int
-    """The same of the audience's changes."""
+    audience_read_ms: int
+    """The same of the audience's changes, on the process's monotonic clock."""
+    monotonic_ms: int
+    """Now, on that clock: the wall clock jumps, and those of two owners differ."""
     rate_of: RateOf = accepted_rate
     """The rate of a sender's slots, as registered now."""
     controls: Controls = Controls()
     """Who may go on, who waits, and what ends."""
+    uncommitted_ms: int | None = None
+    """When the oldest record of work was appended that is not committed, and so may come again; None: all are committed."""
 
 
 class Rules(NamedTuple):

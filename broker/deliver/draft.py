@@ -60,9 +60,12 @@ class Draft:
     def freeze(self, item: Item, *, paused: bool) -> bool:
         """Freeze who a list item's ranks are, and decide about them if they are few, need no slot, and are not ``paused``.
 
-        False if its audience was not read to the time at which the item was taken, or if the record is full.
+        False if its audience was not read to a time when this owner had the item, or if the record is full.
         """
-        if self.rules.facts.audience_fresh_ms < item.opened.taken_ms or self.frozen_bytes > _TAKE_BYTES:
+        facts = self.rules.facts
+        if item.known_ms is None:
+            item.known_ms = facts.monotonic_ms
+        if facts.audience_read_ms < item.known_ms or self.frozen_bytes > _TAKE_BYTES:
             return False
         members = members_of(item, self.rules.facts)
         self.members.append(members)

@@ -133,7 +133,7 @@ class Engine:
         """The next append, or None if there is nothing to say. Raises :class:`broker.deliver.moves.IllegalMoveError`."""
         now = self._clock(now_ms)
         rules = self._rules(facts)
-        again = self._restate(now)
+        again = self._restate(now, facts.uncommitted_ms)
         if again is not None:
             return again
         self._agenda.wake(self.state.items, now)
@@ -259,10 +259,10 @@ class Engine:
     def _gate(self, rules: Rules, now: int) -> StepGate:
         return StepGate(rules, self.state.slots, self._retaken, self._handoffs.waits, now)
 
-    def _restate(self, now: int) -> Append | None:
+    def _restate(self, now: int, uncommitted_ms: int | None) -> Append | None:
         if self.claim_due or now - self._claimed_ms < self.policy.windows.fold_ms // 4:
             return None
-        body = restatement(self.state, self._claimed_ms, now)
+        body = restatement(self.state, self._claimed_ms, now, uncommitted_ms)
         if body is not None:
             kind = Kind.OUTCOME_RESTATED if isinstance(body, Restated) else Kind.LIMITS_RESTATED
             return Append(kind, now, body)

@@ -75,6 +75,7 @@ class Item:
         "cursor",
         "dues",
         "held",
+        "known_ms",
         "left",
         "markets",
         "members",
@@ -99,6 +100,8 @@ class Item:
         """What the journal says of a pause."""
         self.cancelled = False
         """Whether this owner has seen it cancelled: everything that waits is due. Not folded, for a cancel is final."""
+        self.known_ms: int | None = None
+        """Since when this process has it for certain, on its monotonic clock; None before its first turn. Not folded."""
         self.dues: dict[int, int] = {}
         self.cursor = 0
         self._size(len(opened.item.rows) if opened.item.rows is not None else 0)

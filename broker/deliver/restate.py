@@ -2,7 +2,7 @@
 
 Every quarter of F the owner re-appends what was last said whole before its previous claim: open items, closed names, newest
 versions, and the pair limits in force (PROTOCOL.md section 1.2, 5; ``broker/journal.py`` on the floor). A closed name is kept
-until its ``keep_ms``; a late duplicate of its work would otherwise re-open it.
+until its ``keep_ms``, and while work of that time is not committed; a late duplicate would otherwise re-open it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -50,9 +50,14 @@ def _some(entries: Iterable[OpenItem]) -> Iterator[OpenItem]:
         yield entry
 
 
-def restatement(state: ShardState, before_ms: int, now_ms: int) -> Restated | LimitsRestated | None:
-    """What was last said until ``before_ms`` and must be said again, as much as one record holds; None if nothing is."""
-    state.forget(now_ms)
+def restatement(
+    state: ShardState, before_ms: int, now_ms: int, uncommitted_ms: int | None
+) -> Restated | LimitsRestated | None:
+    """Returns what was last said until ``before_ms`` and must be said again, as much as one record holds; None if nothing is.
+
+    Work is written before the ``keep_ms`` of its name, so names that end before ``uncommitted_ms`` have none to come again.
+    """
+    state.forget(now_ms if uncommitted_ms is None else min(now_ms, uncommitted_ms))
     open_items = tuple(_some(item.stated() for item in state.items.values() if item.stated_ms <= before_ms))
     if open_items:
         return Restated(open_items)

@@ -149,6 +149,6 @@ class ShardState:
             item.stated_ms = at_ms
 
     def forget(self, now_ms: int) -> None:
-        """Drop closed names past their ``keep_ms``: what would open them again has expired, and is not sent."""
+        """Drop closed names past their ``keep_ms``: nothing opens them again."""
         for request in [name for name, (keep_ms, _) in self.closed.items() if keep_ms <= now_ms]:
             del self.closed[request]

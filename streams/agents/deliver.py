@@ -24,6 +24,7 @@ from streams.agents.outputs import suppression_records
 from streams.agents.parts import LaneParts
 from streams.agents.shard import DECIDING_BEAT_MS, IDLE_S, POLL_S, ShardTask, Wake
 from streams.gateway.port import Fenced, Throttled, Unknown
+from streams.kafka.commits import Uncommitted
 from streams.kafka.fatal import Exit, fatal
 from streams.kafka.hooks import Delivered
 from streams.kafka.journal import Journal, JournalPlace, JournalTerms
@@ -41,6 +42,7 @@ class DeliverShard:
         shard: int,
         *,
         done: Callable[[Delivered], None],
+        committed: Callable[[str, int], int | None],
         fit_to_send: Callable[[], bool],
     ) -> None:
         self.policy = _policy(parts, shard)
@@ -53,6 +55,7 @@ class DeliverShard:
         self._outputs = parts.outputs
         self._requests = parts.requests
         self._done = done
+        self._committed = committed
         self._fit_to_send = fit_to_send
         self.state = ShardState(self.policy, facts.shard(shard).audience)
         place = JournalPlace(topics.outcomes(parts.lane), parts.lane, shard, parts.settings.accept_trimmed)
@@ -63,6 +66,7 @@ class DeliverShard:
         self._inbox: deque[Delivered] = deque()
         self._open_inputs: dict[Origin, Delivered] = {}
         self._parts: Counter[Origin] = Counter()
+        self._uncommitted = Uncommitted()
         self._task = ShardTask("deliver", shard)
         self._sending: asyncio.Task[None] | None = None
 
@@ -71,6 +75,7 @@ class DeliverShard:
     def deliver(self, record: Delivered) -> None:
         """A record of ``work``; kept until the journal is open."""
         self._inbox.append(record)
+        self._uncommitted.add(record.offset, record.timestamp_ms)
         self.wake.set()
 
     def start(self, terms: JournalTerms) -> None:
@@ -95,6 +100,7 @@ class DeliverShard:
         self._inbox.clear()
         self._open_inputs.clear()
         self._parts.clear()
+        self._uncommitted.clear()
         await self._gateway.drop(self.policy.shard)
 
     def apply(self, record: LogRecord, header: Header) -> None:
@@ -194,7 +200,8 @@ class DeliverShard:
             self._done(self._open_inputs.pop(origin))
 
     def _now_facts(self) -> Facts:
-        return self._facts.of(self.policy.shard)
+        stored = self._committed(topics.work(self.policy.lane), self.policy.shard)
+        return self._facts.of(self.policy.shard, uncommitted_ms=self._uncommitted.oldest_ms(stored))
 
     # -- the gateway
 

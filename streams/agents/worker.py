@@ -173,7 +173,9 @@ class LaneWorker:
             parts, done = self._parts, self._done
             shard = self._shards[number] = Shard(
                 PlanShard(parts, number, done=done, committed=self._committed),
-                DeliverShard(parts, self._facts, number, done=done, fit_to_send=self._fit_to_send),
+                DeliverShard(
+                    parts, self._facts, number, done=done, committed=self._committed, fit_to_send=self._fit_to_send
+                ),
                 SettleShard(parts, number, done=done, read_to_end=self._read_to_end),
             )
         return shard

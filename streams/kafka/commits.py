@@ -9,6 +9,7 @@ Everything belongs to one *generation* of the consumer group. What a forgotten g
 ignored: another member may own the partition by now.
 """
 
+from collections import deque
 from collections.abc import Collection, Mapping
 
 Place = tuple[str, int]
@@ -138,3 +139,27 @@ class CommitTracker:
     def oldest_ms(self) -> dict[Place, int]:
         """When the oldest unfinished record of each partition was delivered; only partitions that have one."""
         return {place: next(iter(flow.open.values())) for place, flow in self._flows.items() if flow.open}
+
+
+class Uncommitted:
+    """The inputs of one partition that the group has not acknowledged yet: whoever takes over reads them again."""
+
+    __slots__ = ("_inputs",)
+
+    def __init__(self) -> None:
+        self._inputs: deque[tuple[int, int]] = deque()
+        """Offset, and when the broker appended it; ascending."""
+
+    def add(self, offset: int, appended_ms: int) -> None:
+        """An input was delivered."""
+        self._inputs.append((offset, appended_ms))
+
+    def clear(self) -> None:
+        """The partition is not ours any more."""
+        self._inputs.clear()
+
+    def oldest_ms(self, stored: int | None) -> int | None:
+        """Returns when the oldest was appended; None if there is none. ``stored``: the offset that the group has acknowledged."""
+        while stored is not None and self._inputs and self._inputs[0][0] < stored:
+            self._inputs.popleft()
+        return self._inputs[0][1] if self._inputs else None

@@ -107,6 +107,10 @@ class Bench:
         self.suppressed_upto = -1
         self.controls = Controls()
         self.fresh = True
+        self.uncommitted_ms: int | None = None
+        self.audience_age_ms = 0
+        self.stepped_ms = 0
+        """How far the wall clock was put forward, which the monotonic one does not show."""
         self.sent: list[tuple[int, int]] = []
         self.finished: list[Origin] = []
         self.epoch = 0
@@ -130,8 +134,17 @@ class Bench:
 
     def facts(self) -> Facts:
         """What the tails know: everything, or nothing fresh."""
-        fresh = self.now if self.fresh else 0
-        return Facts(self.consent, self.audience, self.suppressed_upto, fresh, fresh, controls=self.controls)
+        fresh, monotonic = self.now if self.fresh else 0, self.now - self.stepped_ms
+        return Facts(
+            self.consent,
+            self.audience,
+            self.suppressed_upto,
+            suppressed_fresh_ms=fresh,
+            audience_read_ms=monotonic - self.audience_age_ms if self.fresh else -1,
+            monotonic_ms=monotonic,
+            controls=self.controls,
+            uncommitted_ms=self.uncommitted_ms,
+        )
 
     def say(self, action: ControlAction, request: int, at_ms: int | None = None) -> None:
         """A word about a request is acknowledged and tailed."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
-from streams.kafka.commits import CommitTracker, Hole
+from streams.kafka.commits import CommitTracker, Hole, Uncommitted
 
 PLACE = ("work.otp", 3)
 OTHER = ("requests.otp", 3)
@@ -19,6 +19,18 @@ def tracker_at(base: int | None, *, delivered: int = 0) -> CommitTracker:
     for offset in range(base or 0, (base or 0) + delivered):
         tracker.delivered(PLACE, offset, at_ms=offset)
     return tracker
+
+
+def test_the_oldest_input_that_may_come_again_is_the_first_that_the_group_has_not_stored() -> None:
+    """Finished or not: whoever takes the partition over begins to read at the stored offset."""
+    inputs = Uncommitted()
+    assert inputs.oldest_ms(None) is None
+    for offset, appended_ms in ((7, 100), (9, 120), (10, 120)):
+        inputs.add(offset, appended_ms)
+    assert [inputs.oldest_ms(stored) for stored in (None, 7, 8, 10, 11)] == [100, 100, 120, 120, None]
+    inputs.add(11, 130)
+    inputs.clear()
+    assert inputs.oldest_ms(7) is None
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,10 @@ class Book:
             if item.rows is not None:
                 self.people.setdefault(item.request, cells(item.rows.recipients, 16))
         for members in body.members:
-            ordinals = BitMap.deserialize(members.ordinals)
-            self.people.setdefault(members.request, [self._ordinals[ordinal] for ordinal in ordinals])
-            self._frozen(members)
+            people = [self._ordinals[ordinal] for ordinal in BitMap.deserialize(members.ordinals)]
+            if self.people.setdefault(members.request, people) is not people:
+                self.wrong.append("members were frozen twice")
+            self._frozen(members, people)
         for decided in body.decided:
             self._decided(decided, said_ms, at_ms)
         for answered in body.answered:
@@ -105,10 +106,10 @@ class Book:
             elif status == Reason.EXPIRED:
                 self.expired.append((decided.request, at_ms))
 
-    def _frozen(self, members: Members) -> None:
+    def _frozen(self, members: Members, people: list[bytes]) -> None:
         """Members are those of the list at the offset named, which is not older than the request's own work."""
         list_id, upto = self.items[members.request].list, members.audience_upto
-        if set(self.people[members.request]) != self.lists.members(list_id, upto):
+        if set(people) != self.lists.members(list_id, upto):
             self.wrong.append("the frozen members are not those of the list")
         asked_ms = self._asked_ms[members.request]
         if any(at_ms <= asked_ms for at_ms in self._joined_ms[upto + 1 :]):
@@ -171,6 +172,8 @@ def _conservation(items: Iterable[WorkItem], book: Book) -> list[str]:
         name = item.request.hex()[-4:]
         if book.opened[item.request] == 0:
             found.append(f"request {name} was never opened")
+        if book.opened[item.request] > 1:
+            found.append(f"request {name} was opened {book.opened[item.request]} times")
         for rank in range(len(book.people.get(item.request, ()))):
             history = book.history[item.request, rank]
             if not history or history[-1] <= State.WAITING:

@@ -203,7 +203,7 @@ class _HastyDraft(Draft):
 
     def freeze(self, item: Item, *, paused: bool) -> bool:
         honest = self.rules
-        self.rules = honest._replace(facts=honest.facts._replace(audience_fresh_ms=1 << 62))
+        self.rules = honest._replace(facts=honest.facts._replace(audience_read_ms=1 << 62))
         frozen = super().freeze(item, paused=paused)
         self.rules = honest
         return frozen

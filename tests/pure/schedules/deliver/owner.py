@@ -58,7 +58,7 @@ class Owner(JournalOwner):
         self.state = ShardState(world.policy, self.audience)
         self.inputs: dict[Origin, int] = {}
         self.done: set[int] = set()
-        self.read_to = 0
+        self.read_to = self.stored = 0
         self.engine: Engine | None = None
 
     def tasks(self) -> list[Steps]:
@@ -87,9 +87,18 @@ class Owner(JournalOwner):
 
     def facts(self) -> Facts:
         """As the tails have them."""
-        fresh_ms = self.fresh_ms
+        world, fresh_ms = self.world, self.fresh_ms
+        waits = self.stored < world.work.end
         return Facts(
-            self.consent, self.audience, self.suppressed_upto, fresh_ms, fresh_ms, registered_rate, self.controls
+            self.consent,
+            self.audience,
+            self.suppressed_upto,
+            suppressed_fresh_ms=fresh_ms,
+            audience_read_ms=fresh_ms,
+            monotonic_ms=world.now,
+            rate_of=registered_rate,
+            controls=self.controls,
+            uncommitted_ms=world.work.whole[self.stored].at_ms if waits else None,
         )
 
     def tail(self) -> Steps:
@@ -140,7 +149,7 @@ class Owner(JournalOwner):
         """Open, then decide, append, send, for ever."""
         yield from self.open()
         self.engine = engine = self.engaged()
-        self.read_to = self.world.committed
+        self.read_to = self.stored = self.world.committed
         while True:
             yield
             self.take_work(engine)
@@ -201,7 +210,7 @@ class Owner(JournalOwner):
         if position > world.committed and world.rng.random() < 0.3:
             if world.group_owner is not self.runner:
                 raise DiedError("commit refused")
-            world.committed = position
+            world.committed = self.stored = position
 
     def send(self, engine: Engine, flight: Flight) -> Steps:
         """A frame, its answer."""
