@@ -8,9 +8,24 @@ import msgspec
 from broker.audit.findings import Violation
 from broker.audit.invariants import Breach
 from broker.audit.rates import Busiest
+from schemas.reasons import MESSAGE_REASONS, Reason
 
 OPEN_STATES: Final = ("pending", "sending", "waiting", "accepted", "in_doubt")
 """On the way, in the order of the way; every other state is terminal."""
+
+MEANT: Final = tuple(
+    reason.word
+    for reason in (
+        Reason.NOT_OPTED_IN,
+        Reason.STOPPED,
+        Reason.STOPPED_ALL,
+        Reason.BLOCKED,
+        Reason.RECIPIENT_OPTED_OUT,
+        Reason.SUPERSEDED,
+        Reason.CANCELLED,
+    )
+)
+"""Ends that somebody meant: the person forbade it, or the business took it back."""
 
 CONTRADICTIONS: Final = (
     Breach.ACCEPTED_UNSEEN,
@@ -69,6 +84,12 @@ class Audit(msgspec.Struct, frozen=True):
         """Messages of all lanes in one state."""
         return sum(states.get(state, 0) for states in self.states.values())
 
+    def untold(self) -> dict[str, int]:
+        """Returns how many messages ended without anybody being told although nobody forbade it, by state, the most first."""
+        words = {reason.word for reason in MESSAGE_REASONS} - set(MEANT)
+        counts = {word: count for word in words if (count := self.in_state(word))}
+        return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+
     def concerned(self, *breaches: Breach) -> int:
         """How many messages these breaches concern."""
         return sum(self.messages.get(breach.word, 0) for breach in breaches)
@@ -81,6 +102,7 @@ class Audit(msgspec.Struct, frozen=True):
             "open": self.open,
             "charged": self.charged,
             "violations": self.total,
+            "untold": sum(self.untold().values()),
             "requests": self.requests,
             "in_doubt": self.in_state("in_doubt"),
             "unfinished": self.concerned(Breach.UNFINISHED, Breach.NOT_OPENED, Breach.WORK_MISSING, Breach.NO_VERDICT),

@@ -91,7 +91,8 @@ def page(found: Audit) -> Iterator[str]:
     yield from _columns(_rates(found))
     yield ""
     if not found.total:
-        yield f"No violation of any of the {max(breach.invariant for breach in Breach)} invariants."
+        yield f"No violation of any of the {max(breach.invariant for breach in Breach)} invariants: every account closes."
+        yield _untold(found)
         return
     yield f"{found.total:,} violations:"
     for violation in found.violations:
@@ -99,6 +100,19 @@ def page(found: Audit) -> Iterator[str]:
     hidden = found.total - len(found.violations)
     if hidden:
         yield f"  and {hidden:,} more of the same kinds"
+    yield _untold(found)
+
+
+def _untold(found: Audit) -> str:
+    """Returns who was not told, for an account may close and a business be badly served all the same."""
+    untold = found.untold()
+    if not untold:
+        return "Whatever has ended was delivered, or somebody forbade it or took it back."
+    many = sum(untold.values())
+    messages = f"{many:,} message" + ("" if many == 1 else "s")
+    states = ", ".join(f"{count:,} {state}" for state, count in untold.items())
+    asked = "`fanfare explain SOURCE ID --missed` names whom"
+    return f"{messages} ended untold, as far as is known, although nobody forbade it: {states}. {asked}."
 
 
 def _rates(found: Audit) -> Iterator[tuple[str, str]]:
