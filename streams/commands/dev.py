@@ -28,6 +28,8 @@ from streams.commands.stacks import (
 from streams.endings import until_signalled
 from streams.local.stack import Stack, StackPlan, running
 from streams.settings import kafka_bootstrap, load
+from streams.simulator.devices import PROFILES, REAL_PROFILE
+from streams.simulator.program import OptionError, profile_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -43,6 +45,14 @@ def main(
     slots: Annotated[int, typer.Option(min=1, max=4, metavar="N", help="Workers a lane; they share its shards.")] = 1,
     free_ports: FreePortsOption = False,
     registry: RegistryOption = REGISTRY_DEFAULT,
+    profile: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="How people behave: real (some phones are off, wrong or answer STOP), online (all are reached at once), "
+            "or a JSON file.",
+        ),
+    ] = REAL_PROFILE,
 ) -> None:
     """Run everything on this machine, on loopback; Ctrl-C stops it in order.
 
@@ -57,11 +67,18 @@ def main(
             slots=slots,
             free_ports=free_ports,
             registry=registry,
+            gateway_options=gateway_options(profile),
         )
         asyncio.run(_run(plan))
-    except STACK_FAULTS as error:
+    except (*STACK_FAULTS, OptionError) as error:
         refuse("dev", str(error))
     say("stopped; what was published is kept")
+
+
+def gateway_options(profile: str) -> tuple[str, ...]:
+    """Returns the options of the simulated gateway; :class:`OptionError` for a profile that it would refuse."""
+    profile_of(profile)
+    return ("--profile", profile if profile in PROFILES else str(Path(profile).absolute()))
 
 
 async def _run(plan: StackPlan) -> None:

@@ -18,6 +18,7 @@ from streams.kafka.properties import HOST
 from streams.kafka.readiness import demand_listener
 from streams.settings import Settings, SettingsError, child_environment, load
 from streams.simulator import registered
+from streams.simulator.devices import REAL_PROFILE
 from streams.simulator.program import OptionError, log_folder, plan_of, serve
 from streams.simulator.supervise import keep_alive
 
@@ -47,7 +48,7 @@ def gateway(
     ] = None,
     profile: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="How people behave: real, online, or a JSON file.")
-    ] = "real",
+    ] = REAL_PROFILE,
     seed: Annotated[int, typer.Option(metavar="N", help="Whose phones these are: the same seed, the same people.")] = 1,
     faults: Annotated[Path | None, typer.Option(metavar="FILE", help="Faults from the start, a JSON list.")] = None,
     webhook: Annotated[str | None, typer.Option(metavar="URL", help="Where reports are posted.")] = None,

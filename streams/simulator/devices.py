@@ -97,7 +97,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 REAL: Final = Profile()
 ONLINE: Final = Profile(*(0,) * 15, delivered_ms=(0, 0, 0, 0))
 """Everybody is reached at once, nobody reads or answers: for benchmarks."""
-PROFILES: Final = {"real": REAL, "online": ONLINE}
+REAL_PROFILE: Final = "real"
+PROFILES: Final = {REAL_PROFILE: REAL, "online": ONLINE}
 
 
 class Crowd:

@@ -55,7 +55,7 @@ def plan_of(settings: Settings, lane: Lane, *, seed: int, profile: str = "real",
         name=lane.word,
         folder=folder,
         seed=seed,
-        profile=_profile(profile),
+        profile=profile_of(profile),
         limits=settings.limits,
         webhook_url=settings.webhook_url,
         webhook_secret=raw(settings.webhook_secret),
@@ -127,7 +127,8 @@ def _stop_signal(*, with_parent: bool) -> asyncio.Event:
     return stop
 
 
-def _profile(name: str) -> Profile:
+def profile_of(name: str) -> Profile:
+    """Returns the profile of that name, or of that JSON file; :class:`OptionError` for what is neither."""
     if name in PROFILES:
         return PROFILES[name]
     try:
