@@ -73,7 +73,7 @@ class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="template"):
-    """A text in several languages with ``{named}`` slots. ``business`` is ``*`` for one that everybody may use."""
+    """A text in several languages with ``{named}`` slots. Without a ``business``, or with ``*``, everybody may use it."""
 
     id: str
     category: str

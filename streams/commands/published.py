@@ -13,6 +13,7 @@ from streams.client.waiting import wait_for
 from streams.commands.console import say
 
 ACCEPTED: Final = 0
+ACCEPTED_STATE: Final = "accepted"
 REFUSED_STATUS: Final = 1
 UNANSWERED: Final = 3
 
@@ -46,13 +47,19 @@ class Follower:
 
 
 def lines_of(status: Status, after_s: float) -> Iterator[str]:
-    """One status: what is so, after how long, and for a refusal what to do."""
+    """One status: what is so, after how long, when a list will be through, and for a refusal what to do."""
     counts = ", ".join(f"{count:,} {state}" for state, count in status.counts.items())
     told = counts or status.reason or ("nobody is on the list" if status.state == "closed" else "")
     yield f"{status.state:<10} +{after_s:.3f} s  {status.id}  {told}".rstrip()
-    if status.reason:
-        yield f"           {status.detail}".rstrip()
-        yield f"           {consequence_of(Reason[status.reason.upper()]).next_step}"
+    yield from (f"           {line}".rstrip() for line in _explained(status))
     for person in status.recipients:
         code = f" code {person.code}" if person.code else ""
         yield f"           {person.recipient}  {person.state} {person.reason}{code}".rstrip()
+
+
+def _explained(status: Status) -> Iterator[str]:
+    if status.reason:
+        yield status.detail
+        yield consequence_of(Reason[status.reason.upper()]).next_step
+    elif status.detail and status.state == ACCEPTED_STATE:
+        yield status.detail

@@ -7,6 +7,7 @@ import msgspec
 import typer
 
 from broker.registry import Registry
+from broker.remarks import remarks
 from schemas.registry import Business, Deployment, Entry, key_of
 from schemas.topics import business_topics
 from streams.commands.console import BootstrapOption, refuse, run, say
@@ -38,11 +39,14 @@ def apply_command(
 ) -> None:
     """Register the entries of FILE...: all of them, or none if one may not be.
 
-    Makes status.<business> for each business. Applying a file again changes nothing.
+    Makes status.<business> and billing.<business> for each business. Applying a file again changes nothing. Says what
+    entries leave to defaults: a template without a business is everybody's, a sender without shares is divided.
     """
     new, total = run("registry apply", _apply(files, bootstrap, check=check))
     for entry in new:
         say(f"{'would register' if check else 'registered'} {key_of(entry)}")
+    for remark in remarks(new):
+        say(f"note: {remark}")
     print(f"{total} entries: {len(new)} {'would change' if check else 'changed'}, {total - len(new)} as they were")
 
 

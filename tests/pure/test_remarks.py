@@ -1,0 +1,40 @@
+"""What `fanfare registry apply` and `fanfare publish` say unasked: what was left to defaults, and how long a list takes."""
+
+from broker.remarks import remarks
+from schemas.registry import Business, Parameter, Sender, Template
+from schemas.status import Status
+from streams.commands.published import lines_of
+
+BUSINESS = Business("bakery", "The Bakery")
+SENDER = Sender("bakery/main", "bakery", "+15550100", rate_per_s=10)
+OWN = Template("ready", "utility", (Parameter("order"),), {"en": "{order}"}, business="bakery")
+COMMON = Template("shut", "utility", (), {"en": "We are shut."})
+
+
+def test_a_sender_without_shares_is_told_how_it_is_divided() -> None:
+    """Of ten a second an update may use three."""
+    (said,) = remarks([BUSINESS, SENDER, OWN])
+    assert (
+        said == "sender/bakery/main has no shares: its 10 a second are divided by default (otp 2, update 3, campaign 5)"
+    )
+
+
+def test_a_template_without_a_business_is_everybodys() -> None:
+    """All of them in one line."""
+    (said,) = remarks([COMMON, OWN, Template("open", "utility", (), {"en": "We are open."}, business="*")])
+    assert said == "without a `business` every business may use a template: shut, open"
+
+
+def test_nothing_is_said_where_nothing_is_left_to_defaults() -> None:
+    """Shares and a business of its own."""
+    shared = Sender("bakery/main", "bakery", "+15550100", rate_per_s=10, shares={"update": 100})
+    assert list(remarks([BUSINESS, shared, OWN])) == []
+
+
+def test_acceptance_of_a_list_says_when_it_will_be_through() -> None:
+    """Below the line about the state; other states repeat nothing."""
+    detail = "120 people at 3 a second: through at about 2026-11-30T03:18:20.947Z."
+    status = Status("r", "//bakery/shop", "list1", "accepted", 1, 1, shards=8, detail=detail)
+    assert list(lines_of(status, 0.5)) == ["accepted   +0.500 s  list1", f"           {detail}"]
+    running = Status("r", "//bakery/shop", "list1", "running", 2, 1, detail=detail, counts={"pending": 120})
+    assert list(lines_of(running, 0.5)) == ["running    +0.500 s  list1  120 pending"]
