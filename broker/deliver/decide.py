@@ -4,7 +4,6 @@ Expired, cancelled, superseded, consent, membership, pair limit; what is left is
 what they were (offsets) goes into the decision, so that the auditor can repeat it.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -15,10 +14,11 @@ from broker.audience.consent import NEVER, Consent, Returns
 from broker.audience.members import Audience
 from broker.control.standing import Controls, Standing
 from broker.deliver.item import Item, People, recipients_of
-from broker.deliver.limits import PairStamps
+from broker.deliver.limits import Ahead, PairStamps
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
 from broker.rates import RateOf, accepted_rate
+from schemas.names import NAME_BYTES
 from schemas.outcome import Decided
 from schemas.reasons import Reason, State
 from schemas.registry import CONFIRMATIONS
@@ -57,8 +57,8 @@ class Rules(NamedTuple):
     facts: Facts
     versions: Versions
     stamps: PairStamps
-    ahead: dict[str, Counter[bytes]]
-    """Messages decided in the same append, by sender and recipient: not folded yet. Makes a counter for a new sender."""
+    ahead: dict[str, Ahead]
+    """Messages decided in the same append, by sender: not folded yet. Makes an entry for a new sender."""
 
 
 def whole_refusal(item: Item, rules: Rules, now_ms: int) -> Reason | None:
@@ -129,13 +129,13 @@ def leavers(item: Item, ranks: Sequence[int], audience: Audience) -> list[int]:
 
 
 def _keep_pair_limit(item: Item, people: People, statuses: bytearray, rules: Rules, now_ms: int) -> list[int]:
-    recipients: Sequence[bytes] = recipients_of(people)
-    places: Sequence[int] = range(len(recipients))
+    column = people.recipients
+    places: Sequence[int] = range(len(statuses))
     if statuses.count(State.SENDING) < len(statuses):
         places = [place for place in places if statuses[place] == State.SENDING]
-        recipients = [recipients[place] for place in places]
+        column = b"".join(column[place * NAME_BYTES : (place + 1) * NAME_BYTES] for place in places)
     sender = item.terms.sender
-    dues = rules.stamps.dues(sender, recipients, now_ms, rules.ahead[sender])
+    dues = rules.stamps.dues(sender, column, now_ms, rules.ahead[sender])
     for position in dues:
         statuses[places[position]] = State.WAITING
     return list(dues.values())
@@ -146,7 +146,9 @@ _Columns = tuple[bytes, bytes, Sequence[int], list[int]]
 
 def _section(item: Item, ranks: Sequence[int], columns: _Columns, facts: Facts, slot_ms: int = 0) -> Decided:
     statuses, attempts, markets, dues = columns
-    sent = [market for market, status in zip(markets, statuses, strict=False) if status == State.SENDING]
+    sent = markets
+    if statuses.count(State.SENDING) < len(statuses):
+        sent = [market for market, status in zip(markets, statuses, strict=False) if status == State.SENDING]
     alike = len(set(sent)) <= 1
     return Decided(
         item.request,

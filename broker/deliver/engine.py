@@ -7,7 +7,7 @@ clock, so the scheduler of ``tests/pure`` drives this very code through kills, p
 Order of one message: taken -> *opened* and *decided* appended -> checked -> framed -> *answered* appended.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ from broker.deliver.gateway_clock import GatewayClock
 from broker.deliver.handoffs import HandOffs, recovered, split_by_business, without_slot
 from broker.deliver.hearing import answers_to
 from broker.deliver.item import Item
+from broker.deliver.limits import Ahead
 from broker.deliver.moves import legal
 from broker.deliver.pace import Slots
 from broker.deliver.policy import DeliverPolicy
@@ -254,7 +255,7 @@ class Engine:
         return self._now_ms
 
     def _rules(self, facts: Facts) -> Rules:
-        return Rules(self.policy, facts, self.state.versions, self.state.stamps, defaultdict(Counter))
+        return Rules(self.policy, facts, self.state.versions, self.state.stamps, defaultdict(Ahead))
 
     def _gate(self, rules: Rules, now: int) -> StepGate:
         return StepGate(rules, self.state.slots, self._retaken, self._handoffs.waits, now)

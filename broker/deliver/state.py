@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from broker.audience.members import Audience
-from broker.deliver.item import Item, recipients_of
+from broker.deliver.item import Item
 from broker.deliver.limits import PairStamps
 from broker.deliver.moves import legal_answers, legal_decisions
 from broker.deliver.pace import Slots
@@ -124,7 +124,7 @@ class ShardState:
         if statuses.count(State.SENDING) < len(statuses):
             ranks = [rank for rank, status in zip(ranks, statuses, strict=True) if status == State.SENDING]
         if ranks:
-            self.stamps.spend(item.terms.sender, recipients_of(item.people(ranks, self._audience)), at_ms)
+            self.stamps.spend(item.terms.sender, item.people(ranks, self._audience).recipients, at_ms)
 
     def _close_if_finished(self, item: Item) -> None:
         # That it is closed follows from all that was said of it, so the name is as old as its opening.

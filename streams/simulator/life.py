@@ -67,10 +67,8 @@ class _Moment(msgspec.Struct, frozen=True):
 
 def life(crowd: Crowd, accepted: GatewayEvent, *, alive: bool = False) -> Iterator[Due]:
     """All that one ``accepted`` line leads to. ``alive``: a heartbeat; its phone is online whatever the seed says."""
-    recipients = base64.b64decode(accepted.recipients)
-    count = len(recipients) // ID_BYTES
     request = name_of(accepted.request)
-    classes = bytes(count) if alive else crowd.classes(recipients, request)
+    recipients, classes = _told_apart(crowd, accepted, request, alive=alive)
     moments: dict[_Moment, list[int]] = {}
     for of_class, ranks in _by_class(classes, accepted.ranks):
         for moment in _script(of_class, crowd.profile):
@@ -82,8 +80,16 @@ def life(crowd: Crowd, accepted: GatewayEvent, *, alive: bool = False) -> Iterat
         spans = intervals(ranks)
         luck = mixed(int.from_bytes(request[8:], "little") ^ spans[0][0] << 8 ^ _SALTS[moment.status])
         yield from _reports(crowd.profile, accepted, moment, spans, luck)
-    if not alive and not crowd.plain and not accepted.confirms:
+    if recipients and not accepted.confirms:
         yield from _replies(crowd.profile, accepted, recipients, classes)
+
+
+def _told_apart(crowd: Crowd, accepted: GatewayEvent, request: bytes, *, alive: bool) -> tuple[bytes, bytes]:
+    """Return the column of ids and the class of each; no ids where everybody is alike."""
+    if alive or crowd.plain:
+        return b"", bytes(sum(count for _, count in accepted.ranks))
+    recipients = base64.b64decode(accepted.recipients)
+    return recipients, crowd.classes(recipients, request)
 
 
 def stopping(crowd: Crowd, recipients: bytes, request: bytes) -> list[int]:

@@ -46,10 +46,6 @@ class Rows:
         """The recipient id at ``position``."""
         return self.recipients[position * ID_BYTES : (position + 1) * ID_BYTES]
 
-    def each(self) -> list[bytes]:
-        """The recipient id at every position."""
-        return cells(self.recipients, ID_BYTES)
-
     @cached_property
     def ranks(self) -> list[int]:
         """The rank of each position."""
@@ -69,8 +65,9 @@ class Rows:
     def languages(self) -> frozenset[str]:
         """Every language of the section."""
         column = self._locales
-        cells = {column[at : at + LOCALE_WIDTH] for at in range(0, len(column), LOCALE_WIDTH)}
-        return frozenset(cell.decode("latin-1") for cell in cells)
+        alike = column == column[:LOCALE_WIDTH] * (len(column) // LOCALE_WIDTH)
+        found = {column[:LOCALE_WIDTH]} if alike else set(cells(column, LOCALE_WIDTH))
+        return frozenset(cell.decode("latin-1") for cell in found)
 
     def params(self, position: int) -> dict[str, str]:
         """The parameters at ``position``: the section's, and the row's own on top."""

@@ -14,9 +14,10 @@ from schemas.registry import Category, Template
 from schemas.wire.frames import Code, Frame, Refused
 from schemas.wire.sealed import AddressBook, SealError, open_code
 from streams.simulator.devices import Crowd
+from streams.simulator.pairs import PairLimit
 from streams.simulator.registered import Registered
 from streams.simulator.rows import Rows, is_heartbeat
-from streams.simulator.throttles import PairLimit, SenderThroughput
+from streams.simulator.throttles import SenderThroughput
 
 Refusals = Mapping[int, Refused]
 _NONE: Final[Refusals] = {}
@@ -109,8 +110,7 @@ class Rules:
 
     def _pair(self, asked: Asked) -> Refusals:
         rows, places = asked.rows, asked.open
-        recipients = rows.each() if len(places) == rows.count else [rows.recipient(at) for at in places]
-        waits = self._pairs.take_all(rows.section.sender, recipients, asked.now_ms)
+        waits = self._pairs.take(rows.section.sender, rows.part(places)[1], asked.now_ms)
         return {places[at]: Refused(places[at], Code.PAIR_THROTTLED, wait_ms) for at, wait_ms in waits.items()}
 
     def _stopped_marketing(self, asked: Asked) -> Refusals:

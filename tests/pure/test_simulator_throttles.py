@@ -1,9 +1,9 @@
-"""The platform's limits: what they let through, what they refuse, and the figures they answer with."""
+"""The platform's limit of throughput: what it lets through, what it refuses, and the figures it answers with."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.simulator.throttles import PAIR_BURST, PAIR_EVERY_MS, PairLimit, SenderThroughput
+from streams.simulator.throttles import SenderThroughput
 
 NOW_MS = 1_000_000_000
 
@@ -47,39 +47,3 @@ def test_senders_do_not_share() -> None:
     assert throughput.take("a", 10, 50, NOW_MS) == 10
     assert throughput.take("a", 10, 50, NOW_MS) == 0
     assert throughput.take("b", 10, 50, NOW_MS) == 10
-
-
-def test_pair_burst_borrows_from_the_future() -> None:
-    """45 at once pass, the next waits 6 s, and each pause pays for what fits into it."""
-    pairs = PairLimit()
-    taken = [pairs.take("s", b"p", NOW_MS) for _ in range(PAIR_BURST)]
-    assert taken == [0] * PAIR_BURST
-    assert pairs.take("s", b"p", NOW_MS) == PAIR_EVERY_MS
-    assert pairs.take("s", b"p", NOW_MS + PAIR_EVERY_MS - 1) == 1
-    assert pairs.take("s", b"p", NOW_MS + PAIR_EVERY_MS) == 0
-    assert pairs.take("s", b"p", NOW_MS + PAIR_EVERY_MS) > 0
-    assert pairs.take("s", b"other", NOW_MS) == 0
-    assert pairs.take("other", b"p", NOW_MS) == 0
-
-
-_ASKS = st.lists(st.tuples(st.integers(0, 9_000), st.lists(st.integers(0, 5), max_size=6)), max_size=30)
-
-
-@given(_ASKS, st.integers(1, 3))
-def test_many_at_once_are_counted_as_one_by_one(asks: list[tuple[int, list[int]]], burst: int) -> None:
-    """Whoever stands in a frame, strangers or not, twice or not: the same waits."""
-    together, singly, now_ms = PairLimit(burst=burst), PairLimit(burst=burst), NOW_MS
-    for wait_ms, people in asks:
-        now_ms += wait_ms
-        column = [one.to_bytes(16) for one in people]
-        each = {place: wait for place, one in enumerate(column) if (wait := singly.take("s", one, now_ms))}
-        assert together.take_all("s", column, now_ms) == each
-
-
-def test_pairs_are_forgotten_only_when_paid() -> None:
-    """Thousands of others do not make the limit forget one who owes."""
-    pairs = PairLimit(burst=1)
-    assert pairs.take("s", b"owes", NOW_MS) == 0
-    for number in range(20_000):
-        pairs.take("s", number.to_bytes(16), NOW_MS - PAIR_EVERY_MS if number % 2 else NOW_MS)
-    assert pairs.take("s", b"owes", NOW_MS + 1) == PAIR_EVERY_MS - 1
