@@ -102,6 +102,13 @@ class Settings(BaseSettings):
     slot: int = Field(0, ge=0, le=99, description="Place of this worker in its lane's group: its static membership.")
     session_timeout_ms: int = Field(6_000, ge=1_000, description="How long Kafka waits for a silent worker.")
     limits: bool = Field(default=True, description="Sender throughput and pair limits; off only for benchmarks.")
+    nice: int | None = Field(
+        None,
+        ge=0,
+        le=19,
+        description="How far a worker, a simulated gateway or the ledger gives way to others on its machine (nice), instead "
+        "of otp 0, update 5, campaign 10, ledger 10.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Log lines below this are dropped."
     )
@@ -192,6 +199,10 @@ class Settings(BaseSettings):
         shorter = {"fold_ms": self.fold_ms, "settle_ms": self.settle_ms}
         return msgspec.structs.replace(WINDOWS[lane], **{name: value for name, value in shorter.items() if value})
 
+    def nice_of(self, lane: Lane) -> int:
+        """How far a process of ``lane`` gives way to others of its machine; the ledger, for which nobody waits, as a campaign."""
+        return _NICE[lane] if self.nice is None else self.nice
+
     def worker_metrics(self, lane: Lane) -> int:
         """The port on which this slot's worker of ``lane`` serves its metrics; 0 stays 0."""
         return self.worker_metrics_port and self.worker_metrics_port + lane + 100 * self.slot
@@ -201,6 +212,8 @@ class Settings(BaseSettings):
         return self.gateway_metrics_port and self.gateway_metrics_port + (lane + 1) % len(Lane)
 
 
+_NICE: Final = {Lane.OTP: 0, Lane.UPDATE: 5, Lane.CAMPAIGN: 10}
+"""Each step of five is a third of the processor's time where two compete."""
 _SECRETS: Final = ("pepper", "address_keys", "ref_secret", "webhook_secret", "seal_keys")
 _DEFAULTS: Final = {name: field.default for name, field in Settings.model_fields.items()}
 

@@ -16,6 +16,7 @@ from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.ports import demand_own
 from streams.kafka.properties import HOST
 from streams.kafka.readiness import demand_listener
+from streams.priority import give_way
 from streams.settings import Settings, SettingsError, child_environment, load
 from streams.simulator import registered
 from streams.simulator.devices import REAL_PROFILE
@@ -76,6 +77,7 @@ def gateway(
         _print_places(settings, chosen)
         raise typer.Exit(asyncio.run(keep_alive([_child(each, options) for each in chosen], environment)))
     log.configure(level=settings.log_level, program="gateway", lane=lane)
+    give_way(settings.nice_of(chosen[0]))
     try:
         uvloop.run(serve(plans[0], told, settings, lane=chosen[0], port=places[chosen[0]], with_parent=with_parent))
     except OSError as error:

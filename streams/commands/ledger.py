@@ -7,6 +7,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from schemas.names import Lane
 from streams import log
 from streams.commands.console import refuse, say
 from streams.commands.ledger_items import items
@@ -19,6 +20,7 @@ from streams.kafka.start_check import demand_safe
 from streams.ledger.books import Balance, BooksError, balances, oddities
 from streams.ledger.money import money
 from streams.ledger.program import keep_books, path_of
+from streams.priority import give_way
 from streams.settings import Settings, SettingsError, load
 
 app = typer.Typer(
@@ -59,6 +61,7 @@ def ledger(
         demand_listener(settings.bootstrap)
         demand_own("the ledger", (settings.metrics_host, settings.ledger_metrics_port))
         log.configure(level=settings.log_level, program="ledger")
+        give_way(settings.nice_of(Lane.CAMPAIGN))  # nobody waits for the books
         uvloop.run(_keep(settings))
     except (BooksError, ClusterError, ProvisionError, SettingsError) as error:
         refuse("ledger", str(error))

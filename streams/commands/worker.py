@@ -12,6 +12,7 @@ from streams.kafka.cluster_errors import ClusterError
 from streams.kafka.ports import demand_own
 from streams.kafka.readiness import demand_listener
 from streams.kafka.selftest import KernelMismatchError, verify
+from streams.priority import give_way
 from streams.settings import SettingsError, load
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -47,6 +48,7 @@ def worker(
     except (ClusterError, SettingsError, KernelMismatchError) as error:
         _refuse(str(error))
     log.configure(level=settings.log_level, program="worker", lane=wanted.word, slot=settings.slot)
+    give_way(settings.nice_of(wanted))
     run_worker(pipeline.worker(settings, wanted))
 
 
