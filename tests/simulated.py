@@ -1,6 +1,5 @@
 """What tests of the simulated gateway share: a small registry, people, sections and frames that it takes."""
 
-import base64
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -65,9 +64,9 @@ def section(
         category="marketing",
         expires_ms=NOW_MS + HOUR_MS,
         ranks=tuple(pairs(intervals_of(placed))),
-        recipients=_b64(b"".join(person(number) for number in people)),
-        addresses=_b64(b"".join(BOOK.seal(address(number)) for number in people)),
-        locales=_b64(b"en"),
+        recipients=b"".join(person(number) for number in people),
+        addresses=b"".join(BOOK.seal(address(number)) for number in people),
+        locales=b"en",
         params={"what": "winter sale"},
     )
     return replace(plain, **fields)
@@ -78,10 +77,6 @@ def frame(*sections: Section, epoch: int = 1, not_after_ms: int = NOW_MS + HOUR_
     return Frame(lane, 3, epoch, not_after_ms, sections)
 
 
-def locales(*languages: str) -> str:
+def locales(*languages: str) -> bytes:
     """A column of languages."""
-    return _b64("".join(languages).encode())
-
-
-def _b64(column: bytes) -> str:
-    return base64.b64encode(column).decode()
+    return "".join(languages).encode()

@@ -5,7 +5,6 @@ expiry, a newer version) the rows that are now forbidden are *withheld*: answere
 ``in_doubt`` if an earlier owner or an earlier try may have sent them (PROTOCOL.md section 1.5).
 """
 
-import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -167,9 +166,9 @@ def _section(item: Item, part: Part, rules: Rules) -> Section:
         category=Category(terms.category).word,
         expires_ms=terms.expires_ms,
         ranks=tuple(pairs(intervals_of(part.ranks))),
-        recipients=_b64(people.recipients),
-        addresses=_b64(people.addresses),
-        locales=_b64(spoken(people.locales, terms.languages)),
+        recipients=people.recipients,
+        addresses=people.addresses,
+        locales=spoken(people.locales, terms.languages),
         attempt=part.attempt,
         params=terms.params,
         params_each=_params_each(item, part.ranks),
@@ -178,10 +177,6 @@ def _section(item: Item, part: Part, rules: Rules) -> Section:
         test=terms.test,
         traceparent=terms.trace,
     )
-
-
-def _b64(column: bytes) -> str:
-    return base64.b64encode(column).decode()
 
 
 def _params_each(item: Item, ranks: Sequence[int]) -> tuple[dict[str, str], ...]:

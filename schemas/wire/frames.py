@@ -52,7 +52,7 @@ class Code(IntEnum):
 
 
 class Section(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A run of ranks of one request. Columns are base64 of fixed-width cells in the order of ``ranks``."""
+    """A run of ranks of one request. Columns are fixed-width cells in the order of ``ranks``, base64 in JSON."""
 
     ref: str
     """Opaque to the gateway; comes back with receipts."""
@@ -65,12 +65,12 @@ class Section(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_ms: int
     ranks: tuple[tuple[int, int], ...]
     """(first, count) intervals, ascending."""
-    recipients: str
+    recipients: bytes
     """16 bytes each: with ``request`` the name that the gateway dedupes."""
-    addresses: str
+    addresses: bytes
     """33 bytes each: sealed addresses."""
-    locales: str
-    """2 bytes each, or 2 bytes in all when everybody's is the same. Base64, too."""
+    locales: bytes
+    """2 bytes each, or 2 bytes in all when everybody's is the same."""
     attempt: int = 1
     params: dict[str, str] = {}
     params_each: tuple[dict[str, str], ...] = ()

@@ -183,7 +183,6 @@ def _section_event(event: str, code: int, asked: Asked, positions: list[int]) ->
     frame, rows = asked.frame, asked.rows
     section = rows.section
     ranks, column = rows.part(positions)
-    whole = len(positions) == rows.count
     return GatewayEvent(
         event,
         asked.now_ms,
@@ -195,7 +194,7 @@ def _section_event(event: str, code: int, asked: Asked, positions: list[int]) ->
         sender=section.sender,
         category=section.category,
         ranks=ranks,
-        recipients=section.recipients if whole else base64.b64encode(column).decode(),
+        recipients=base64.b64encode(column).decode(),
         attempt=section.attempt,
         code=code,
         collapse=section.collapse,

@@ -1,7 +1,5 @@
 """A section taken apart: the people of its columns, at their positions. Refuses what does not fit together."""
 
-import base64
-import binascii
 from functools import cached_property
 
 import numpy as np
@@ -29,16 +27,16 @@ class Rows:
             self.request = name_of(section.request)
         except ValueError as error:
             raise FormError(f"request: {error}") from error
-        self.recipients = _column(section.recipients, "recipients")
+        self.recipients = section.recipients
         if len(self.recipients) != self.count * ID_BYTES:
             raise FormError("recipients and ranks differ in number")
         if section.params_each and len(section.params_each) != self.count:
             raise FormError("params_each and ranks differ in number")
         _demand_ascending(section.ranks)
-        self._addresses = _column(section.addresses, "addresses")
+        self._addresses = section.addresses
         if len(self._addresses) != self.count * ADDRESS_WIDTH:
             raise FormError("addresses and ranks differ in number")
-        self._locales = _column(section.locales, "locales")
+        self._locales = section.locales
         if len(self._locales) not in {LOCALE_WIDTH, self.count * LOCALE_WIDTH}:
             raise FormError("locales and ranks differ in number")
 
@@ -104,13 +102,6 @@ def intervals(ranks: list[int]) -> Intervals:
     if count:
         found.append((first, count))
     return tuple(found)
-
-
-def _column(text: str, name: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise FormError(f"{name}: not base64") from error
 
 
 def _demand_ascending(ranks: Intervals) -> None:

@@ -4,7 +4,6 @@ Its clock may be wrong: it judges and answers by it. Shares no code with the bro
 simulated gateway's.
 """
 
-import base64
 import random
 from dataclasses import dataclass, field
 
@@ -84,7 +83,7 @@ class Gateway:
 
     def _section(self, frame: Frame, section: Section, now_ms: int) -> tuple[Refused, ...]:
         refused: list[Refused] = []
-        recipients = base64.b64decode(section.recipients)
+        recipients = section.recipients
         ranks = [rank for first, count in section.ranks for rank in range(first, first + count)]
         for position, rank in enumerate(ranks):
             recipient = recipients[position * 16 : position * 16 + 16]
