@@ -1,7 +1,7 @@
 """What each sender's lanes handed off in the busiest second and the busiest ten, held against the rate bound.
 
 In any window of T seconds a lane may hand off R*T + 2q + 2eR + b messages of a sender (PROTOCOL.md section 5): R is the lane's
-share of the sender's throughput, q = max(1, R/100) a tick's worth at both ends, e what clocks and a frame's way may differ by,
+share of the sender's throughput, q = max(1, R/50) a tick's worth at both ends, e what clocks and a frame's way may differ by,
 b = R/10 the burst with which plan reserves for explicit recipients. Every window that ends at an acceptance is looked at.
 Heartbeats are exempt, and no throughput counts against them.
 """
@@ -24,7 +24,7 @@ WINDOWS_S: Final = (1, 10)
 """The windows that are looked at."""
 _REGISTERED_MS: Final = 10_000
 """So long after a new rate was registered the one before may still be used."""
-_TICKS_PER_S: Final = 100
+_TICKS_PER_S: Final = 50
 _BURSTS_PER_S: Final = 10
 
 _Numbers = npt.NDArray[np.int64]

@@ -7,14 +7,14 @@ from typing import Protocol
 
 from broker.deliver.fairness import NumberQueue, Rotation
 from broker.deliver.item import Item
-from broker.deliver.pace import LATE_MS, Pace
+from broker.deliver.pace import Pace
 
 
 class Gate(Protocol):
     """Answers what the agenda has to know of the world beside its items."""
 
-    def left(self, sender: str, slot_ms: int, quantum: int) -> int:
-        """Return how many messages of a number the slot that began at ``slot_ms`` still holds."""
+    def left(self, sender: str, pace: Pace) -> int:
+        """Return how many messages of a number its slots hold now."""
 
     def pace(self, item: Item) -> Pace:
         """Return the slots of an item's number."""
@@ -37,9 +37,9 @@ class Turn:
     take: int
     """Ranks to decide about at the most."""
     slot_ms: int = 0
-    """Beginning of the slot that it may use; 0: it needs none."""
+    """Beginning of the newest slot that it may use; 0: it needs none."""
     sends: int = 0
-    """Messages the slot still holds."""
+    """Messages that this slot and those before it still hold."""
     decided: int = 0
     sent: int = 0
 
@@ -195,21 +195,20 @@ class Agenda:
 
     @staticmethod
     def _turn(item: Item, budget: int, now_ms: int, gate: Gate, spent: int = 0) -> Turn | None:
-        """Return the turn of a number's first item; None if its slot is over, used up, or owed to what was decided before.
+        """Return the turn of a number's first item; None if its slots are over, used up, or owed to what was decided before.
 
         ``spent`` messages were decided in the same step.
         """
         if gate.over(item):
             return Turn(item, budget)
         pace = gate.pace(item)
-        slot_ms = pace.slot_ms(now_ms)
-        left = gate.left(item.terms.sender, slot_ms, pace.quantum) - spent
-        if now_ms - slot_ms > LATE_MS or left <= 0 or gate.busy(item.terms.sender):
+        left = gate.left(item.terms.sender, pace) - spent
+        if left <= 0 or gate.busy(item.terms.sender):
             return None
-        return Turn(item, budget, slot_ms, left)
+        return Turn(item, budget, pace.slot_ms(now_ms), left)
 
     def _look_again_ms(self, sender: str, budget: int, now_ms: int, gate: Gate) -> int:
-        """Return when a number's next slot begins; now, if this one could not be used up for want of room."""
+        """Return when a number's next slot begins; now, if these could not be used up for want of room."""
         if budget <= 0:
             return now_ms
         pace = gate.pace(self._numbers[sender].first())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from broker.deliver.control import held_by, paused
 from broker.deliver.decide import Rules, whole_refusal
 from broker.deliver.item import Item
-from broker.deliver.pace import Pace, Slots
+from broker.deliver.pace import Pace, Slots, room
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class StepGate:
     """Asks whether chunks wait for a sender's slot, or for the gateway's patience with a business."""
     now_ms: int
 
-    def left(self, sender: str, slot_ms: int, quantum: int) -> int:
-        """Return how many messages of a number the slot that began at ``slot_ms`` still holds."""
-        return self.slots.left(sender, slot_ms, quantum) + self.retaken.left(sender, slot_ms, quantum) - quantum
+    def left(self, sender: str, pace: Pace) -> int:
+        """Return how many messages of a number its slots hold now."""
+        return room(sender, pace, self.now_ms, self.slots, self.retaken)
 
     def pace(self, item: Item) -> Pace:
         """Return the slots of an item's number, at the rate that is registered now."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from broker.deliver.answer import backoff_ms
 from broker.deliver.frame import Flight, Part, flights_again, in_doubt
 from broker.deliver.gate import StepGate
-from broker.deliver.pace import FRAME_LATE_MS, LATE_MS
+from broker.deliver.pace import FRAME_LATE_MS
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState
 from schemas.outcome import Answered
@@ -121,7 +121,7 @@ def split_by_business(flight: Flight, state: ShardState) -> list[Flight]:
 def without_slot(flight: Flight, state: ShardState, gate: StepGate, now_ms: int) -> dict[str, tuple[Flight, int]]:
     """Takes out of ``flight`` the paced messages that have no slot to leave in: by sender, with the time of the next one.
 
-    A chunk that leaves soon after its decision uses the slot it was decided in. Any other takes what the present slot holds.
+    A chunk that leaves soon after its decision uses the slot it was decided in. Any other takes what the present slots hold.
     """
     fresh = not flight.maybe_sent and not flight.tries and now_ms - flight.decided_ms <= FRAME_LATE_MS
     if fresh and not flight.waits_for:
@@ -134,8 +134,7 @@ def without_slot(flight: Flight, state: ShardState, gate: StepGate, now_ms: int)
             kept.append(part)
             continue
         sender, pace = item.terms.sender, gate.pace(item)
-        slot_ms = pace.slot_ms(now_ms)
-        left = gate.left(sender, slot_ms, pace.quantum) if now_ms - slot_ms <= LATE_MS else 0
+        slot_ms, left = pace.slot_ms(now_ms), gate.left(sender, pace)
         granted, rest = part.ranks[:left], part.ranks[left:]
         if granted:
             gate.retaken.use(sender, slot_ms, len(granted))

@@ -1,17 +1,18 @@
 """Decides when a shard may send for one sender number: phase-locked ticks (PROTOCOL.md section 5.2).
 
 Shards share a number's rate R without a word to each other. Time is cut into *slots* of q/R seconds, counted from the epoch of
-the wall clock; slot m belongs to shard m mod S, which may decide at most q messages in it. An unused slot is lost, never saved.
+the wall clock; slot m belongs to shard m mod S, which may decide at most q messages in it. A slot may be used for a while after
+it began (:data:`LATE_MS`), together with those before it; what is not used by then is lost, never saved.
 
-    R = 1,000/s, S = 8, q = 10:   slot  0    1    2    3    4    5    6    7    8    9   ...   each 10 ms
-                                  shard 0    1    2    3    4    5    6    7    0    1   ...   10 messages each
+    R = 1,000/s, S = 8, q = 20:   slot  0    1    2    3    4    5    6    7    8    9   ...   each 20 ms
+                                  shard 0    1    2    3    4    5    6    7    0    1   ...   20 messages each
 
-*Bound.* Whatever dies or restarts, at most R x T + 2q + 2eR messages are handed off in any T seconds. e is what clocks differ by,
-how late a slot may be used (:data:`LATE_MS`) and how long a decision may wait for its frame (:data:`FRAME_LATE_MS`), together; a
+*Bound.* Whatever dies or restarts, at most R x T + 2q + 2eR messages are handed off in any T seconds. 2e is what clocks and a
+frame's way may differ by, and how late a slot may be used (:data:`LATE_MS`) and its frame may leave (:data:`FRAME_LATE_MS`); a
 message that waits longer takes another slot. Between owners the bound holds because a decision carries the slot that it used
 (``Decided.slot_ms``), and so the fold knows it.
 
-The unit q is a hundredth of a second's worth and depends on the rate alone, not on the list: all shards and all lists of a number
+The unit q is a fiftieth of a second's worth and depends on the rate alone, not on the list: all shards and all lists of a number
 then keep the same slots, whatever is open where.
 """
 
@@ -19,11 +20,11 @@ from typing import Final
 
 import msgspec
 
-SLOTS_PER_S: Final = 100
-"""Slots a second over all shards, for numbers of at least this rate: few enough appends, and a shard of eight waits 80 ms."""
+SLOTS_PER_S: Final = 50
+"""Slots a second over all shards, for numbers of at least this rate: few enough appends, and a shard of eight waits 160 ms."""
 MAX_QUANTUM: Final = 4_096
 """A chunk: what one append decides about."""
-LATE_MS: Final = 50
+LATE_MS: Final = 160
 """How long after its beginning a slot may be used: a busy process wakes some beats late."""
 FRAME_LATE_MS: Final = 200
 """How long after its decision a message may wait for its frame without taking another slot."""
@@ -45,6 +46,14 @@ class Pace(msgspec.Struct, frozen=True):
         """Return when the newest slot of this shard began, milliseconds: at ``now_ms`` or before."""
         return self._begins_ms(self._number(now_ms))
 
+    def usable(self, now_ms: int) -> list[int]:
+        """Return the beginnings of this shard's slots that may be used at ``now_ms``, milliseconds, the oldest first."""
+        number, found = self._number(now_ms), list[int]()
+        while (begins_ms := self._begins_ms(number)) >= now_ms - LATE_MS:
+            found.append(begins_ms)
+            number -= self.shards
+        return found[::-1]
+
     def next_ms(self, slot_ms: int) -> int:
         """Return when the slot of this shard after the one that began at ``slot_ms`` begins, milliseconds; always later."""
         number = self._number(slot_ms)
@@ -61,7 +70,10 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 class Slots:
-    """Remembers the newest slot used of each number and how many messages it holds. Folded from ``Decided.tick_ms``."""
+    """Remembers the newest slot used of each number and how many messages it holds. Folded from ``Decided.slot_ms``.
+
+    Slots are used in their order: what uses several at once is counted into the newest, and the others are over.
+    """
 
     __slots__ = ("_used",)
 
@@ -74,9 +86,17 @@ class Slots:
         if slot_ms >= held_ms:
             self._used[sender] = slot_ms, count + (used if slot_ms == held_ms else 0)
 
-    def left(self, sender: str, slot_ms: int, quantum: int) -> int:
-        """Return how many messages a slot still holds; 0 if a later one was used, which a rate changed meanwhile can bring."""
-        held_ms, used = self._used.get(sender, (0, 0))
-        if slot_ms < held_ms:
-            return 0
-        return max(0, quantum - used) if slot_ms == held_ms else quantum
+    def newest(self, sender: str) -> tuple[int, int]:
+        """Return when the newest slot used began, milliseconds, and how many messages it holds; (0, 0) if none was used."""
+        return self._used.get(sender, (0, 0))
+
+
+def room(sender: str, pace: Pace, now_ms: int, *used: Slots) -> int:
+    """Return how many messages of a number its slots still hold at ``now_ms``, beside those that ``used`` tell of."""
+    newest = [slots.newest(sender) for slots in used]
+    last_ms = max((slot_ms for slot_ms, _ in newest), default=0)
+    left = 0
+    for slot_ms in pace.usable(now_ms):
+        if slot_ms >= last_ms:
+            left += max(0, pace.quantum - sum(count for held_ms, count in newest if held_ms == slot_ms))
+    return left

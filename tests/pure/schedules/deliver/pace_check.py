@@ -16,7 +16,7 @@ from schemas.wire.header import Kind
 from tests.pure.schedules.deliver.owner import outcome_in
 from tests.pure.schedules.deliver.world import PER_S, SHARDS, DeliverWorld
 
-QUANTUM = PER_S // 100
+QUANTUM = PER_S // 50
 CALM_MS = 8_000
 """Who has so long after the trouble is told."""
 _ALLOWED = frozenset(
@@ -41,7 +41,8 @@ class PaceBook:
         """When each message was decided to be sent, by the clock of who decided."""
         self._world = world
         self._items = {item.request: item for item in world.items}
-        self._used: Counter[tuple[str, int]] = Counter()
+        self._used: Counter[tuple[object, int]] = Counter()
+        """Messages by sender and slot, each in the oldest that it may have used."""
         self._due_ms: dict[Key, int] = {}
         fold = Fold()
         for _, _, record in world.journal.whole:
@@ -52,11 +53,6 @@ class PaceBook:
                     self._decided(decided, header.at_ms)
                 for answered in body.answered:
                     self._answered(answered)
-        self.found += [
-            f"{count} messages in the slot of {slot_ms}"
-            for (_, slot_ms), count in self._used.items()
-            if count > QUANTUM
-        ]
 
     def _decided(self, decided: Decided, said_ms: int) -> None:
         item = self._items[decided.request]
@@ -82,7 +78,9 @@ class PaceBook:
             self.found.append(f"the slot of {slot_ms} is another shard's")
         if not 0 <= said_ms - slot_ms <= LATE_MS:
             self.found.append(f"a slot was used {said_ms - slot_ms} ms after it began")
-        self._used[sender, slot_ms] += count
+        over = _place(self._used, sender, count, said_ms - LATE_MS, slot_ms)
+        if over:
+            self.found.append(f"{over} messages more than the slots until {slot_ms} hold")
 
     def _answered(self, answered: Answered) -> None:
         columns = (of_u32s(answered.except_ranks), answered.except_statuses, of_u32s(answered.except_codes))
@@ -116,23 +114,30 @@ def pace_violations(world: DeliverWorld) -> list[str]:
 
 
 def _frames(world: DeliverWorld, book: PaceBook) -> Iterator[str]:
-    """Frames that left long after their decision left in a slot, and with no more than it holds."""
+    """Yields a sentence for each frame that left long after its decision, and with more than the slots until then hold."""
     paced = {item.request for item in world.items if item.per_s}
-    late: Counter[tuple[int, int]] = Counter()
+    used: Counter[tuple[object, int]] = Counter()
     for frame in world.sends:
+        late = 0
         for key in frame.ranks:
             before = [at_ms for at_ms in book.decided_ms.get(key, ()) if at_ms <= frame.at_ms]
-            if key[0] not in paced or not before or frame.at_ms - before[-1] <= FRAME_LATE_MS:
-                continue
-            slot_ms = max(one for one in _slots_at(frame.at_ms) if one <= frame.at_ms)
-            if frame.at_ms - slot_ms > LATE_MS:
-                yield f"handed off {frame.at_ms - before[-1]} ms after its decision, and in no slot"
-                return
-            late[frame.epoch, slot_ms] += 1
-    yield from (f"{count} late messages in one slot" for count in late.values() if count > QUANTUM)
+            late += key[0] in paced and bool(before) and frame.at_ms - before[-1] > FRAME_LATE_MS
+        over = _place(used, frame.epoch, late, frame.at_ms - LATE_MS, frame.at_ms)
+        if over:
+            yield f"handed off {over} late messages that no slot had room for"
+
+
+def _place(used: Counter[tuple[object, int]], whose: object, count: int, from_ms: int, until_ms: int) -> int:
+    """Puts ``count`` messages into the oldest slots from one time to another; returns how many found no room."""
+    for slot_ms in _slots_at(until_ms):
+        if from_ms <= slot_ms <= until_ms:
+            granted = min(count, QUANTUM - used[whose, slot_ms])
+            used[whose, slot_ms] += granted
+            count -= granted
+    return count
 
 
 def _slots_at(at_ms: int) -> list[int]:
-    """When the slots of this shard around a time begin."""
+    """Returns when the slots of this shard around a time begin, the oldest first."""
     number = at_ms * PER_S // (1_000 * QUANTUM) // SHARDS
-    return [-(-(number + turn) * SHARDS * 1_000 * QUANTUM // PER_S) for turn in (-1, 0, 1)]
+    return [-(-(number + turn) * SHARDS * 1_000 * QUANTUM // PER_S) for turn in range(-LATE_MS * PER_S // 1_000 - 1, 2)]

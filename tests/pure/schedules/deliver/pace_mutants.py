@@ -20,9 +20,8 @@ from tests.pure.schedules.runner import Steps
 
 
 class _SavingGate(StepGate):
-    def left(self, sender: str, slot_ms: int, quantum: int) -> int:
-        used = quantum - super().left(sender, slot_ms, quantum)
-        return 4 * quantum - used
+    def left(self, sender: str, pace: Pace) -> int:
+        return super().left(sender, pace) + 3 * pace.quantum
 
 
 class _SharelessGate(StepGate):
