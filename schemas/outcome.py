@@ -45,8 +45,6 @@ class Decided(msgspec.Struct, frozen=True, array_like=True):
     """Packed i64, one a rank whose status is ``WAITING``."""
     suppressed_upto: int = -1
     audience_upto: int = -1
-    slot_ms: int = 0
-    """Beginning of the sender's slot that the ``SEND`` ranks used; 0: they needed none. Read by the fold."""
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):

@@ -92,7 +92,7 @@ class Limits(msgspec.Struct, frozen=True):
     jitter_ms: int = 50
     """Between the moment that a listener judged and the one it wrote down."""
     drift_ms: int = 300
-    """``e`` of the rate bound. 2e: a slot is used 160 ms late, its frame leaves 200 ms later, clocks and ways differ 240."""
+    """``e`` of the rate bound. 2e: a slot is used 240 ms late, its frame leaves 160 ms later, clocks and ways differ 200."""
     shares: Mapping[str, int] = msgspec.field(default_factory=lambda: DEFAULT_SHARES)
     """Lane -> percent of a sender's throughput, where the sender names none."""
 

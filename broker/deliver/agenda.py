@@ -163,21 +163,20 @@ class Agenda:
         heapq.heappush(self._due, (item.terms.expires_ms, item.request))
 
     def _number_turns(self, sender: str, budget: int, now_ms: int, gate: Gate, *, alone: bool) -> Iterator[Turn]:
-        queue, spent = self._numbers[sender], 0
+        queue = self._numbers[sender]
         while queue and budget > 0:
             item = queue.first()
             held_by = gate.held(item)
             if held_by is not None:
                 self._hold(queue.pop(), held_by)
                 continue
-            turn = self._turn(item, budget, now_ms, gate, spent)
+            turn = self._turn(item, budget, now_ms, gate)
             if turn is None:
                 return
             wanted = item.wanted(now_ms)
             yield turn
             # Whoever took the turn comes back for the next one, also if there is none: the queue moves on here.
             budget = 0 if alone else budget - turn.decided
-            spent += turn.sent
             if turn.decided >= wanted:
                 queue.pop()
             elif not turn.decided:
@@ -194,15 +193,12 @@ class Agenda:
             del self._numbers[sender]
 
     @staticmethod
-    def _turn(item: Item, budget: int, now_ms: int, gate: Gate, spent: int = 0) -> Turn | None:
-        """Return the turn of a number's first item; None if its slots are over, used up, or owed to what was decided before.
-
-        ``spent`` messages were decided in the same step.
-        """
+    def _turn(item: Item, budget: int, now_ms: int, gate: Gate) -> Turn | None:
+        """Return the turn of a number's first item; None if its slots are over, used up, or owed to what was decided before."""
         if gate.over(item):
             return Turn(item, budget)
         pace = gate.pace(item)
-        left = gate.left(item.terms.sender, pace) - spent
+        left = gate.left(item.terms.sender, pace)
         if left <= 0 or gate.busy(item.terms.sender):
             return None
         return Turn(item, budget, pace.slot_ms(now_ms), left)

@@ -89,11 +89,8 @@ def forbidden(item: Item, ranks: Sequence[int], people: People, rules: Rules) ->
     return found
 
 
-def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int, slot_ms: int = 0) -> Decided:
-    """The decision about ``ranks`` (ascending, pending or due) of ``item``, ready to be appended.
-
-    ``slot_ms``: the slot of its number that what is sent uses; 0 if it needs none.
-    """
+def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int) -> Decided:
+    """Returns the decision about ``ranks`` (ascending, pending or due) of ``item``, ready to be appended."""
     whole = whole_refusal(item, rules, now_ms)
     if whole is not None:
         return all_alike(item, ranks, whole, rules)
@@ -111,7 +108,7 @@ def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int, slot_ms:
     if statuses.count(State.SENDING) < len(statuses):
         sent = zip(statuses, attempts, before, strict=True)
         attempts = bytes(new if status == State.SENDING else old for status, new, old in sent)
-    return _section(item, ranks, (bytes(statuses), attempts, people.markets, dues), rules.facts, slot_ms)
+    return _section(item, ranks, (bytes(statuses), attempts, people.markets, dues), rules.facts)
 
 
 def all_alike(item: Item, ranks: Sequence[int], reason: Reason, rules: Rules) -> Decided:
@@ -144,7 +141,7 @@ def _keep_pair_limit(item: Item, people: People, statuses: bytearray, rules: Rul
 _Columns = tuple[bytes, bytes, Sequence[int], list[int]]
 
 
-def _section(item: Item, ranks: Sequence[int], columns: _Columns, facts: Facts, slot_ms: int = 0) -> Decided:
+def _section(item: Item, ranks: Sequence[int], columns: _Columns, facts: Facts) -> Decided:
     statuses, attempts, markets, dues = columns
     sent = markets
     if statuses.count(State.SENDING) < len(statuses):
@@ -160,5 +157,4 @@ def _section(item: Item, ranks: Sequence[int], columns: _Columns, facts: Facts, 
         i64s(dues),
         facts.suppressed_upto,
         facts.audience.upto,
-        slot_ms,
     )

@@ -85,7 +85,7 @@ class Draft:
             if not count:
                 return
             ranks = sorted(candidates[turn.decided : turn.decided + count])
-            section = decide(turn.item, ranks, self.rules, self.now_ms, turn.slot_ms)
+            section = decide(turn.item, ranks, self.rules, self.now_ms)
             self.decided.append(section)
             turn.decided += len(ranks)
             turn.sent += sends_in(section)

@@ -72,7 +72,7 @@ class Engine:
         self._agenda = Agenda(by_deadline=policy.lane is Lane.UPDATE)
         flights, self._heard = recovered(state, policy)
         self._handoffs = HandOffs(flights)
-        self._retaken = Slots()
+        self._slots = Slots(self._now_ms)
         self._control = ControlWatch()
         self.gateway_clock = GatewayClock()
         self._claimed_ms = self._now_ms
@@ -258,7 +258,7 @@ class Engine:
         return Rules(self.policy, facts, self.state.versions, self.state.stamps, defaultdict(Ahead))
 
     def _gate(self, rules: Rules, now: int) -> StepGate:
-        return StepGate(rules, self.state.slots, self._retaken, self._handoffs.waits, now)
+        return StepGate(rules, self._slots, self._handoffs.waits, now)
 
     def _restate(self, now: int, uncommitted_ms: int | None) -> Append | None:
         if self.claim_due or now - self._claimed_ms < self.policy.windows.fold_ms // 4:
@@ -287,6 +287,8 @@ class Engine:
                 draft.give_up(turn)
             else:
                 draft.decide(turn)
+                if turn.sent and turn.slot_ms:
+                    gate.slots.use(turn.item.terms.sender, turn.slot_ms, turn.sent)
 
     def _reschedule(self, body: Outcome) -> None:
         touched = dict.fromkeys(opened.item.request for opened in body.opened)

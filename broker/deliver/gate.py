@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from broker.deliver.control import held_by, paused
 from broker.deliver.decide import Rules, whole_refusal
 from broker.deliver.item import Item
-from broker.deliver.pace import Pace, Slots, room
+from broker.deliver.pace import Pace, Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +15,14 @@ class StepGate:
 
     rules: Rules
     slots: Slots
-    """As folded from the journal."""
-    retaken: Slots
-    """Slots that this owner gave to messages it could not hand off in time; known to nobody else."""
+    """What this owner has used, for new decisions and for messages that it could not hand off in time."""
     waits: Callable[[str], bool]
     """Asks whether chunks wait for a sender's slot, or for the gateway's patience with a business."""
     now_ms: int
 
     def left(self, sender: str, pace: Pace) -> int:
         """Return how many messages of a number its slots hold now."""
-        return room(sender, pace, self.now_ms, self.slots, self.retaken)
+        return self.slots.left(sender, pace, self.now_ms)
 
     def pace(self, item: Item) -> Pace:
         """Return the slots of an item's number, at the rate that is registered now."""

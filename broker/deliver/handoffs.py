@@ -137,7 +137,7 @@ def without_slot(flight: Flight, state: ShardState, gate: StepGate, now_ms: int)
         slot_ms, left = pace.slot_ms(now_ms), gate.left(sender, pace)
         granted, rest = part.ranks[:left], part.ranks[left:]
         if granted:
-            gate.retaken.use(sender, slot_ms, len(granted))
+            gate.slots.use(sender, slot_ms, len(granted))
             kept.append(Part(part.request, granted, part.attempt, part.suppressed_upto))
         if rest:
             waiting, _ = later.setdefault(

@@ -9,8 +9,8 @@ it began (:data:`LATE_MS`), together with those before it; what is not used by t
 
 *Bound.* Whatever dies or restarts, at most R x T + 2q + 2eR messages are handed off in any T seconds. 2e is what clocks and a
 frame's way may differ by, and how late a slot may be used (:data:`LATE_MS`) and its frame may leave (:data:`FRAME_LATE_MS`); a
-message that waits longer takes another slot. Between owners the bound holds because a decision carries the slot that it used
-(``Decided.slot_ms``), and so the fold knows it.
+message that waits longer takes another slot. Between owners the bound holds because a new one uses no slot that began before it
+did: whatever the one before has used is older.
 
 The unit q is a fiftieth of a second's worth and depends on the rate alone, not on the list: all shards and all lists of a number
 then keep the same slots, whatever is open where.
@@ -21,12 +21,12 @@ from typing import Final
 import msgspec
 
 SLOTS_PER_S: Final = 50
-"""Slots a second over all shards, for numbers of at least this rate: few enough appends, and a shard of eight waits 160 ms."""
+"""Slots a second over all shards, for numbers of at least this rate: few enough appends, eight shards wait 160 ms at most."""
 MAX_QUANTUM: Final = 4_096
 """A chunk: what one append decides about."""
-LATE_MS: Final = 160
+LATE_MS: Final = 240
 """How long after its beginning a slot may be used: a busy process wakes some beats late."""
-FRAME_LATE_MS: Final = 200
+FRAME_LATE_MS: Final = 160
 """How long after its decision a message may wait for its frame without taking another slot."""
 
 
@@ -70,33 +70,25 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 class Slots:
-    """Remembers the newest slot used of each number and how many messages it holds. Folded from ``Decided.slot_ms``.
+    """Remembers the newest slot that an owner used of each number, and how many messages it holds.
 
-    Slots are used in their order: what uses several at once is counted into the newest, and the others are over.
+    Slots are used in their order: what uses several at once is counted into the newest, and the others are over. Those that
+    began until ``since_ms`` belong to the owners before.
     """
 
-    __slots__ = ("_used",)
+    __slots__ = ("_since_ms", "_used")
 
-    def __init__(self) -> None:
+    def __init__(self, since_ms: int) -> None:
+        self._since_ms = since_ms
         self._used: dict[str, tuple[int, int]] = {}
 
     def use(self, sender: str, slot_ms: int, count: int) -> None:
-        """Count ``count`` messages of ``sender`` into the slot that began at ``slot_ms``."""
+        """Count ``count`` messages of ``sender`` into the slot that began at ``slot_ms``, which is none before the newest."""
         held_ms, used = self._used.get(sender, (0, 0))
-        if slot_ms >= held_ms:
-            self._used[sender] = slot_ms, count + (used if slot_ms == held_ms else 0)
+        self._used[sender] = slot_ms, count + (used if slot_ms == held_ms else 0)
 
-    def newest(self, sender: str) -> tuple[int, int]:
-        """Return when the newest slot used began, milliseconds, and how many messages it holds; (0, 0) if none was used."""
-        return self._used.get(sender, (0, 0))
-
-
-def room(sender: str, pace: Pace, now_ms: int, *used: Slots) -> int:
-    """Return how many messages of a number its slots still hold at ``now_ms``, beside those that ``used`` tell of."""
-    newest = [slots.newest(sender) for slots in used]
-    last_ms = max((slot_ms for slot_ms, _ in newest), default=0)
-    left = 0
-    for slot_ms in pace.usable(now_ms):
-        if slot_ms >= last_ms:
-            left += max(0, pace.quantum - sum(count for held_ms, count in newest if held_ms == slot_ms))
-    return left
+    def left(self, sender: str, pace: Pace, now_ms: int) -> int:
+        """Return how many messages of a number its slots still hold at ``now_ms``."""
+        held_ms, used = self._used.get(sender, (0, 0))
+        usable = [slot_ms for slot_ms in pace.usable(now_ms) if slot_ms > self._since_ms and slot_ms >= held_ms]
+        return sum(max(0, pace.quantum - used) if slot_ms == held_ms else pace.quantum for slot_ms in usable)

@@ -11,7 +11,6 @@ from broker.audience.members import Audience
 from broker.deliver.item import Item
 from broker.deliver.limits import PairStamps
 from broker.deliver.moves import legal_answers, legal_decisions
-from broker.deliver.pace import Slots
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
 from schemas.outcome import Decided, Held, LimitsRestated, Opened, OpenItem, Outcome, Restated, Trying
@@ -48,7 +47,6 @@ class ShardState:
         """Name -> (keep_ms, when it was last said)."""
         self.versions = Versions()
         self.stamps = PairStamps(policy.pair_limit)
-        self.slots = Slots()
         self.tries: Counter[bytes] = Counter()
         """Requests that were tried alone and have shown no result since (poison breaker)."""
         self.last_ms = 0
@@ -113,8 +111,6 @@ class ShardState:
     def _decided(self, item: Item, section: Decided, at_ms: int) -> None:
         item.decided(section)
         self.tries.pop(item.request, None)
-        if section.slot_ms:
-            self.slots.use(item.terms.sender, section.slot_ms, sends_in(section))
         if self.stamps.on and not item.unlimited and at_ms > self.last_ms - self.stamps.memory_ms():
             self._spend(item, section, at_ms)
         self._close_if_finished(item)

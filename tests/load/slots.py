@@ -1,8 +1,8 @@
 """`python -m tests.load.slots`: time against the ideal for paced lists, by rate, shards and people, without Kafka.
 
-People are spread over shards by lot, as a hash spreads them; each shard uses every slot of its own on the dot. So the ratio is
-what phase-locked slots cost by themselves: the largest shard's part over the mean, and the wait for the first slot. The last line
-is JSON.
+People are spread over shards by lot, as a hash spreads them; each shard uses every slot of its own, and at
+the beginning those that began not long before. So the ratio is what phase-locked slots cost by themselves: the largest shard's
+part over the mean, and the wait for a slot. The last line is JSON.
 """
 
 import argparse
@@ -28,13 +28,12 @@ def seconds(per_s: int, shards: int, people: int, dice: np.random.Generator, ske
 def _shard_s(pace: Pace, people: int, dice: np.random.Generator, skew_ms: int) -> float:
     if not people:
         return 0.0
-    skew = int(dice.integers(-skew_ms, skew_ms + 1))
-    first_ms = pace.next_ms(pace.slot_ms(_BEGINS_MS + skew) - 1)
-    while first_ms < _BEGINS_MS + skew:
-        first_ms = pace.next_ms(first_ms)
-    slots = -(-people // pace.quantum) - 1
-    span_s = pace.shards * pace.quantum / pace.per_s
-    return (first_ms - _BEGINS_MS - skew) / 1_000 + slots * span_s
+    now_ms = _BEGINS_MS + int(dice.integers(-skew_ms, skew_ms + 1))
+    slots = -(-people // pace.quantum) - len(pace.usable(now_ms))
+    if slots <= 0:
+        return 0.0
+    first_ms = pace.next_ms(pace.slot_ms(now_ms))
+    return (first_ms - now_ms) / 1_000 + (slots - 1) * pace.shards * pace.quantum / pace.per_s
 
 
 def main() -> None:

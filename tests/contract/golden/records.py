@@ -97,7 +97,7 @@ RECORDS: Final[dict[Kind, object]] = {
     Kind.OUTCOME: Outcome(
         opened=(_OPENED,),
         members=(_MEMBERS,),
-        decided=(Decided(_NAME, b"ranks", b"states", b"tries", b"\0\x01", 49, b"dues----", 41, 40, _AT_MS),),
+        decided=(Decided(_NAME, b"ranks", b"states", b"tries", b"\0\x01", 49, b"dues----", 41, 40),),
         answered=(Answered(_NAME, b"ranks", _AT_MS, b"\0\0\0\1", b"\x20", b"\0\1\xfe\x92", b"due-----"),),
         held=(Held(_NAME, held=True, upto=7),),
     ),

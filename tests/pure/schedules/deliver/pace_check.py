@@ -67,20 +67,9 @@ class PaceBook:
                 self.decided_ms[key].append(said_ms)
                 if said_ms < self._due_ms.pop(key, 0):
                     self.found.append("decided before it was due")
-        if sent and (decided.slot_ms or item.per_s):
-            self._slot(item.terms.sender, decided.slot_ms, said_ms, len(sent))
-
-    def _slot(self, sender: str, slot_ms: int, said_ms: int, count: int) -> None:
-        if not slot_ms:
-            self.found.append("paced, and decided in no slot")
-            return
-        if slot_ms not in _slots_at(slot_ms):
-            self.found.append(f"the slot of {slot_ms} is another shard's")
-        if not 0 <= said_ms - slot_ms <= LATE_MS:
-            self.found.append(f"a slot was used {said_ms - slot_ms} ms after it began")
-        over = _place(self._used, sender, count, said_ms - LATE_MS, slot_ms)
+        over = _place(self._used, item.terms.sender, len(sent), said_ms) if item.per_s else 0
         if over:
-            self.found.append(f"{over} messages more than the slots until {slot_ms} hold")
+            self.found.append(f"{over} messages more than the slots hold that began not long before")
 
     def _answered(self, answered: Answered) -> None:
         columns = (of_u32s(answered.except_ranks), answered.except_statuses, of_u32s(answered.except_codes))
@@ -122,15 +111,15 @@ def _frames(world: DeliverWorld, book: PaceBook) -> Iterator[str]:
         for key in frame.ranks:
             before = [at_ms for at_ms in book.decided_ms.get(key, ()) if at_ms <= frame.at_ms]
             late += key[0] in paced and bool(before) and frame.at_ms - before[-1] > FRAME_LATE_MS
-        over = _place(used, frame.epoch, late, frame.at_ms - LATE_MS, frame.at_ms)
+        over = _place(used, frame.epoch, late, frame.at_ms)
         if over:
             yield f"handed off {over} late messages that no slot had room for"
 
 
-def _place(used: Counter[tuple[object, int]], whose: object, count: int, from_ms: int, until_ms: int) -> int:
-    """Puts ``count`` messages into the oldest slots from one time to another; returns how many found no room."""
-    for slot_ms in _slots_at(until_ms):
-        if from_ms <= slot_ms <= until_ms:
+def _place(used: Counter[tuple[object, int]], whose: object, count: int, at_ms: int) -> int:
+    """Puts ``count`` messages into the oldest slots that may be used at a time; returns how many found no room."""
+    for slot_ms in _slots_at(at_ms):
+        if at_ms - LATE_MS <= slot_ms <= at_ms:
             granted = min(count, QUANTUM - used[whose, slot_ms])
             used[whose, slot_ms] += granted
             count -= granted

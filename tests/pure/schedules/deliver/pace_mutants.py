@@ -13,10 +13,8 @@ from broker.deliver.gate import StepGate
 from broker.deliver.gateway_clock import GatewayClock
 from broker.deliver.item import Item
 from broker.deliver.pace import Pace, Slots
-from schemas.outcome import Outcome
 from schemas.wire.frames import Code, FrameAnswer, Refused
 from tests.pure.schedules.deliver.owner import Owner
-from tests.pure.schedules.runner import Steps
 
 
 class _SavingGate(StepGate):
@@ -65,18 +63,18 @@ class SlotForEachRequest(Owner):
     """5.2: each request of a number has the whole slot."""
 
     def engaged(self) -> Engine:
-        self.state.slots = _UncountedSlots()
-        return super().engaged()
+        engine = super().engaged()
+        engine._slots = _UncountedSlots(engine.state.last_ms)
+        return engine
 
 
-class NamesNoSlot(Owner):
-    """5.2: decisions do not say which slot they used."""
+class UsesSlotsOfTheOwnerBefore(Owner):
+    """5.2: a new owner uses slots that began before it did."""
 
-    def append(self, append: Append) -> Steps:
-        if isinstance(append.body, Outcome):
-            decided = tuple(msgspec.structs.replace(one, slot_ms=0) for one in append.body.decided)
-            append = dataclasses.replace(append, body=msgspec.structs.replace(append.body, decided=decided))
-        yield from super().append(append)
+    def engaged(self) -> Engine:
+        engine = super().engaged()
+        engine._slots = Slots(0)
+        return engine
 
 
 class _Unslotted(Engine):
@@ -151,7 +149,7 @@ PACE_MUTANTS: Final[Mapping[str, type[Owner]]] = {
     "section 5.2: an unused slot is saved": SavesSlots,
     "section 5.2: slots of other shards are used": IgnoresPhase,
     "section 5.2: a slot for each request": SlotForEachRequest,
-    "section 5.2: decisions name no slot": NamesNoSlot,
+    "section 5.2: slots of the owner before are used": UsesSlotsOfTheOwnerBefore,
     "section 5.2: late flights leave without a slot": LateFlightsGo,
     "section 5.5: frames are stamped by the own clock": StampsByItsOwnClock,
     "section 5.5: a throttle ends a message": ThrottlesEnd,
