@@ -16,7 +16,7 @@ from schemas.outcome import Outcome
 from schemas.planned import Planned
 from schemas.reasons import Reason, State, word_of
 from schemas.status import DeadLetter
-from schemas.wire.columns import count_of, values_of
+from schemas.wire.columns import count_of, counts_of
 from schemas.wire.frames import Code, FrameAnswer
 from streams import clock, metrics
 from streams.kafka.journal import Journal
@@ -119,7 +119,9 @@ def appended(lane: Lane, append: Append, heartbeats: Container[bytes] = ()) -> N
     messages: Counter[int] = Counter()
     apart: Counter[int] = Counter()
     for section in append.body.decided:
-        (apart if section.request in heartbeats else messages).update(values_of(section.statuses))
+        states = apart if section.request in heartbeats else messages
+        for status, count in counts_of(section.statuses):
+            states[status] += count
     for answer in append.body.answered:
         states = apart if answer.request in heartbeats else messages
         states.update(answer.except_statuses)

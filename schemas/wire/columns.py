@@ -93,6 +93,11 @@ def values_of(runs: bytes) -> bytes:
     return b"".join(bytes((value,)) * count for value, count in _RUN.iter_unpack(runs))
 
 
+def counts_of(runs: bytes) -> Iterator[tuple[int, int]]:
+    """The (value, count) pairs of packed runs; a value comes once for each of its runs."""
+    return _RUN.iter_unpack(runs)
+
+
 def i64s(values: Iterable[int]) -> bytes:
     """Integers as packed big-endian i64."""
     listed = list(values)
