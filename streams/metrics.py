@@ -68,6 +68,7 @@ INTAKE: Final = Label(
     ),
 )
 REPLY: Final = Label("kind", ("text", "button", "block", "unblock", OTHER))
+WORD: Final = Label("word", ("control", "stop"))
 CONFIRMATION: Final = Label("outcome", ("asked", "known", "no_template", "no_sender", "no_address"))
 SCOPE: Final = Label("scope", [scope.name.lower() for scope in Scope])
 OP: Final = Label("op", ("revoke", "restore"))
@@ -210,8 +211,9 @@ GATEWAY_CLOCK: Final = Gauge(
 CONTROL_SECONDS: Final = Histogram(
     REGISTRY,
     "fanfare_control_latency_seconds",
-    "From Kafka's acknowledgement of a pause or a cancel until nothing more of a request that it stops leaves a shard.",
+    "From Kafka's acknowledgement of a pause or cancel (`control`) or opt-out (`stop`) until nothing more leaves that it stops.",
     LANE,
+    WORD,
     bounds=FAST_S,
 )
 FRAME_MESSAGES: Final = Histogram(REGISTRY, "fanfare_frame_messages", "Messages in a frame.", LANE, bounds=SIZES)

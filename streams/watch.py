@@ -178,9 +178,9 @@ def _waited(item: Item, attempt: int) -> str:
     return "pace" if item.paced or item.opened.item.start_ms > item.opened.taken_ms else "nothing"
 
 
-def stopped(lane: Lane, said_ms: int) -> None:
-    """A pause or a cancel that Kafka had at ``said_ms`` has stopped a request in a shard."""
-    metrics.CONTROL_SECONDS.of(lane.word).observe(max(0, clock.now_ms() - said_ms) / 1000)
+def stopped(lane: Lane, said_ms: int, word: str = "control") -> None:
+    """What Kafka had at ``said_ms``, a pause or a cancel, or the ``word`` of a person, stops what it is about in a shard."""
+    metrics.CONTROL_SECONDS.of(lane.word, word).observe(max(0, clock.now_ms() - said_ms) / 1000)
 
 
 def unanswered(lane: Lane, how: str) -> None:

@@ -128,6 +128,7 @@ class DeliverShard:
     async def _serve(self, terms: JournalTerms) -> None:
         shard = self.policy.shard
         await self._facts.follow([shard])
+        self._facts.shard(shard).heard_ms.clear()  # of before it was ours
         started_ms = clock.monotonic_ms()
         await self._journal.open(terms)
         faults.point("deliver.claimed")
@@ -160,6 +161,7 @@ class DeliverShard:
                 self._finish(origin, 0)
 
     async def _append(self, engine: Engine) -> bool:
+        self._tell_obeyed()
         append = engine.step(clock.now_ms(), self._now_facts())
         for offset in engine.bound():
             watch.stopped(self.policy.lane, self._facts.said_ms[offset])
@@ -177,6 +179,12 @@ class DeliverShard:
         watch.journaled("outcomes", self.policy.lane, self._journal, _seconds_since(started_ms), before)
         watch.appended(self.policy.lane, append, heartbeats)
         return True
+
+    def _tell_obeyed(self) -> None:
+        """Counts opt-outs as obeyed once no frame is in the air that may have been built before they were read."""
+        heard_ms = self._facts.shard(self.policy.shard).heard_ms
+        while heard_ms and (self._sending is None or self._sending.done()):
+            watch.stopped(self.policy.lane, heard_ms.popleft(), "stop")
 
     async def _suppress(self) -> None:
         """Let alone whom answers told to have opted out. A new owner folds the same answers, and says what nobody knows yet."""

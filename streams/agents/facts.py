@@ -6,6 +6,7 @@ been applied (PROTOCOL.md section 1.7).
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from broker.audience.consent import Consent
@@ -28,6 +29,9 @@ from streams.log import Event, log
 CATCH_UP_S = 30.0
 """How long a shard may take to read its people; then the process ends and tries again."""
 
+_HEARD = 1_000
+"""Opt-outs while one frame is in the air, of one shard."""
+
 
 class ShardFacts:
     """The joins of one shard."""
@@ -36,6 +40,8 @@ class ShardFacts:
         self.consent = Consent()
         self.audience = Audience()
         self.suppressed_upto = -1
+        self.heard_ms: deque[int] = deque(maxlen=_HEARD)
+        """Kafka's times of opt-outs of which a frame in the air may not know; of a shard that is not ours, the last ones."""
 
 
 class LaneFacts:
@@ -157,8 +163,11 @@ class LaneFacts:
     def _on_suppressions(self, shard: int, records: Sequence[LogRecord]) -> None:
         facts = self.shard(shard)
         for record in records:
-            for entry in body_of(record.value, Suppressions).entries:
+            entries = body_of(record.value, Suppressions).entries
+            for entry in entries:
                 facts.consent.apply(entry)
+            if any(entry.revoke for entry in entries):
+                facts.heard_ms.append(record.timestamp_ms)
             facts.suppressed_upto = record.offset
         self._changed(shard)
 
