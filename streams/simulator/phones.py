@@ -23,6 +23,8 @@ from streams.simulator.rows import Rows, is_heartbeat
 KEPT: Final = 500
 _HEARTBEATS_KEPT: Final = 50
 """Kept apart: a minute of them would leave nothing else to see."""
+_HEARTBEAT_TEXT: Final = "A heartbeat: Fanfare's own sign of life, to nobody."
+"""Heartbeats alone have no template that is registered."""
 _SHOWN_PER_SECTION: Final = 8
 """Of a campaign's chunk the phones of a few people are enough to look at."""
 _FACTS_KEPT: Final = 100_000
@@ -169,7 +171,7 @@ class Phones:
             verified=account.verified if account else False,
             number=sender.number if sender else "",
             language=language,
-            text=render(template.texts[language], message.params) if template else "",
+            text=render(template.texts[language], message.params) if template else _HEARTBEAT_TEXT,
             business=message.business,
             category=template.category if template else "",
             dropped=message.dropped,

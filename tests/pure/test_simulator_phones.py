@@ -2,9 +2,11 @@
 
 import base64
 
+import msgspec
 import pytest
 
-from schemas.names import HEARTBEAT_BUSINESS, text_of
+from broker.heartbeat import TEMPLATES
+from schemas.names import HEARTBEAT_BUSINESS, Lane, text_of
 from streams.simulator.phones import KEPT, Phones
 from streams.simulator.registered import Registered
 from streams.simulator.rows import Rows
@@ -20,8 +22,10 @@ def phones() -> Phones:
 
 
 def arrives(phones: Phones, number: int, business: str = "acme", at_ms: int = NOW_MS) -> None:
-    """One message comes to one person's phone."""
+    """One message comes to one person's phone. Those of Fanfare's own businesses have templates that are not registered."""
     asked = section([number], business=business, sender=f"{business}/main")
+    if business == HEARTBEAT:
+        asked = msgspec.structs.replace(asked, template=TEMPLATES[Lane.UPDATE])
     phones.show(frame(asked), Rows(asked), [0], {}, at_ms)
 
 
@@ -32,6 +36,7 @@ def test_heartbeats_are_shown_on_request_only(phones: Phones) -> None:
     arrives(phones, 3, at_ms=NOW_MS + 2)
     assert [one.business for one in phones.newest(9)] == ["acme", "acme"]
     assert [one.business for one in phones.newest(9, heartbeats=True)] == ["acme", HEARTBEAT, "acme"]
+    assert phones.newest(9, heartbeats=True)[1].text.startswith("A heartbeat: ")
 
 
 def test_any_number_of_heartbeats_leaves_the_messages_where_they_were(phones: Phones) -> None:
