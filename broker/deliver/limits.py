@@ -5,18 +5,20 @@ and a new owner knows exactly what the old one did (PROTOCOL.md section 1.3, 8).
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
 import numpy as np
 
-from broker.deliver.person_times import FEW, PersonTimes, distinct
+from broker.deliver.person_times import FEW, MANY, FewTimes, ManyTimes, distinct
 from broker.deliver.policy import PairLimit
 from schemas.names import NAME_BYTES
 from schemas.outcome import Spent
 from schemas.wire.columns import cells, i64s, of_i64s
 
 _MINUTE_MS: Final = 60_000
+_NOBODY: Final = FewTimes()
 
 
 class Ahead:
@@ -50,7 +52,7 @@ class Ahead:
 class PairStamps:
     """GCRA's theoretical arrival times, milliseconds, of each recipient by sender.
 
-    A chunk of a list is asked about and spent in columns (``person_times.py``).
+    Chunks of a list are asked about and spent in columns (``person_times.py``).
     """
 
     __slots__ = ("_interval_ms", "_limit", "_slack_ms", "_stamps", "_stated_ms")
@@ -59,7 +61,7 @@ class PairStamps:
         self._limit = limit
         self._interval_ms = _MINUTE_MS // limit.per_minute if limit else 0
         self._slack_ms = self._interval_ms * (limit.burst - 1) if limit else 0
-        self._stamps: dict[str, PersonTimes] = {}
+        self._stamps: dict[str, FewTimes | ManyTimes] = {}
         self._stated_ms: dict[tuple[str, bytes], int] = {}
         """When a stamp was last restated, of those restated since the last claim but one; most never live to be."""
 
@@ -78,17 +80,30 @@ class PairStamps:
 
     def dues(self, sender: str, column: bytes, now_ms: int, ahead: Ahead) -> dict[int, int]:
         """Returns which people of ``column`` have to wait, by position, and until when; counts the others into ``ahead``."""
-        stamps = self._stamps.get(sender)
-        held_ms = np.zeros(len(column) // NAME_BYTES, np.int64) if stamps is None else stamps.of(column)
-        if len(held_ms) > FEW and distinct(column) and ahead.misses(column):
-            owed_ms = np.maximum(held_ms, now_ms) - self._slack_ms
+        stamps = self._stamps.get(sender, _NOBODY)
+        if (
+            isinstance(stamps, ManyTimes)
+            and len(column) > FEW * NAME_BYTES
+            and distinct(column)
+            and ahead.misses(column)
+        ):
+            owed_ms = np.maximum(stamps.column(column), now_ms) - self._slack_ms
             late = (owed_ms > now_ms).nonzero()[0]
-            people = np.frombuffer(column, f"V{NAME_BYTES}")
-            ahead.add(np.delete(people, late).tobytes() if len(late) else column)
+            ids = np.frombuffer(column, f"V{NAME_BYTES}")
+            ahead.add(np.delete(ids, late).tobytes() if len(late) else column)
             return dict(zip(late.tolist(), owed_ms[late].tolist(), strict=True))
-        counts, found = ahead.counts(), dict[int, int]()
-        for position, (recipient, stamp) in enumerate(zip(cells(column, NAME_BYTES), held_ms.tolist(), strict=True)):
-            due_ms = max(stamp, now_ms) + counts[recipient] * self._interval_ms - self._slack_ms
+        people = cells(column, NAME_BYTES)
+        if isinstance(stamps, FewTimes) and stamps.strangers(people) and ahead.misses(column):
+            ahead.add(column)
+            return {}
+        return self._one_by_one(people, stamps.of(column), now_ms, ahead.counts())
+
+    def _one_by_one(
+        self, people: Sequence[bytes], stamps_ms: Sequence[int], now_ms: int, counts: Counter[bytes]
+    ) -> dict[int, int]:
+        found: dict[int, int] = {}
+        for position, (recipient, stamp_ms) in enumerate(zip(people, stamps_ms, strict=True)):
+            due_ms = max(stamp_ms, now_ms) + counts[recipient] * self._interval_ms - self._slack_ms
             if due_ms > now_ms:
                 found[position] = due_ms
             else:
@@ -97,7 +112,17 @@ class PairStamps:
 
     def spend(self, sender: str, column: bytes, at_ms: int) -> None:
         """A message to each of the people in ``column`` was decided at ``at_ms``."""
-        stamps = self._stamps.setdefault(sender, PersonTimes())
+        stamps, many = self._stamps.get(sender), len(column) >= MANY * NAME_BYTES
+        match stamps:
+            case None:
+                stamps = ManyTimes() if many else FewTimes()
+            case FewTimes() if many:
+                stamps = ManyTimes(stamps.after(at_ms))
+            case ManyTimes() if not many and stamps.latest_ms <= at_ms:
+                stamps = FewTimes()
+            case _:
+                """It is kept as it is."""
+        self._stamps[sender] = stamps
         stamps.raise_to(column, at_ms, self._interval_ms, over_ms=at_ms)
 
     def stated_until(self, before_ms: int, now_ms: int, most: int) -> tuple[Spent, ...]:
@@ -122,7 +147,7 @@ class PairStamps:
 
     def restore(self, spent: Spent, at_ms: int) -> None:
         """Fold what was restated at ``at_ms``."""
-        stamps = self._stamps.setdefault(spent.sender, PersonTimes())
+        stamps = self._stamps.setdefault(spent.sender, FewTimes())
         stamps.raise_each(spent.recipients, of_i64s(spent.until_ms), over_ms=at_ms)
         for recipient in cells(spent.recipients, NAME_BYTES):
             self._stated_ms[spent.sender, recipient] = at_ms

@@ -63,8 +63,12 @@ class _Few:
 
     def take(self, column: bytes, now_ms: int, every_ms: int, borrow_ms: int) -> dict[int, int]:
         """Do what :meth:`PairLimit.take` says."""
-        waits = {}
-        for place, person in enumerate(cells(column, ID_BYTES)):
+        waits, people = {}, cells(column, ID_BYTES)
+        strangers = dict.fromkeys(people, now_ms + every_ms)
+        if len(strangers) == len(people) and self.until_ms.keys().isdisjoint(people):
+            self.until_ms.update(strangers)
+            return {}
+        for place, person in enumerate(people):
             paid_ms = max(self.until_ms.get(person, now_ms), now_ms)
             if paid_ms - now_ms > borrow_ms:
                 waits[place] = paid_ms - now_ms - borrow_ms

@@ -2,11 +2,12 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.deliver.limits import Ahead, PairStamps
-from broker.deliver.person_times import FEW, PersonTimes, distinct
+from broker.deliver.person_times import FEW, MANY, FewTimes, ManyTimes, distinct
 from broker.deliver.policy import PairLimit
 from schemas.wire.columns import cells
 
@@ -17,7 +18,9 @@ PEOPLE = st.one_of(
     st.lists(_WHO, max_size=2 * FEW), st.lists(_WHO, unique=True), st.lists(_WHO, unique=True, min_size=FEW + 1)
 )
 """Few and alike, so that they come again; more than a few at a time, and fewer; twice in a column, or not."""
-_APPENDS = st.lists(st.tuples(st.integers(0, 40_000), st.lists(PEOPLE, max_size=3)), max_size=12)
+_APPENDS = st.lists(
+    st.tuples(st.integers(0, 40_000), st.lists(PEOPLE, max_size=3), st.sampled_from([0, 0, MANY])), max_size=12
+)
 
 
 def column(people: list[int]) -> bytes:
@@ -27,11 +30,12 @@ def column(people: list[int]) -> bytes:
 
 @given(_APPENDS)
 @settings(max_examples=60)
-def test_an_append_waits_as_its_people_would_one_by_one(appends: list[tuple[int, list[list[int]]]]) -> None:
+def test_an_append_waits_as_its_people_would_one_by_one(appends: list[tuple[int, list[list[int]], int]]) -> None:
     """GCRA by hand: ten seconds each, three at once, whoever is in a section with whom, twice or not, also in one append."""
     stamps, paid_ms, now_ms = PairStamps(LIMIT), Counter[int](), NOW_MS
-    for wait_ms, sections in appends:
+    for wait_ms, small, others in appends:
         now_ms += wait_ms
+        sections = [*small, list(range(3 * FEW - 2, 3 * FEW - 2 + others))]
         ahead, counted, decided = Ahead(), Counter[int](), []
         for people in sections:
             wanted = {}
@@ -61,8 +65,8 @@ def test_what_is_decided_in_the_same_append_counts() -> None:
 def test_of_a_large_chunk_only_those_wait_who_have_to() -> None:
     """A hundred people, of whom one has had three: all others go, and count."""
     stamps, everybody = PairStamps(LIMIT), list(range(100))
-    for _ in range(3):
-        stamps.spend("s", column([42]), NOW_MS)
+    for crowd in ([42], list(range(42, 42 + MANY)), [42]):
+        stamps.spend("s", column(crowd), NOW_MS)
     ahead = Ahead()
     assert stamps.dues("s", column(everybody), NOW_MS, ahead) == {42: NOW_MS + 10_000}
     assert ahead.counts() == Counter(column([one]) for one in everybody if one != 42)
@@ -71,11 +75,12 @@ def test_of_a_large_chunk_only_those_wait_who_have_to() -> None:
 _SETS = st.lists(st.tuples(st.integers(0, 25), PEOPLE), max_size=12)
 
 
-@given(_SETS)
+@pytest.mark.parametrize("made", [FewTimes, ManyTimes])
+@given(sets=_SETS)
 @settings(max_examples=40)
-def test_times_agree_with_a_dict(sets: list[tuple[int, list[int]]]) -> None:
+def test_times_agree_with_a_dict(made: type[FewTimes] | type[ManyTimes], sets: list[tuple[int, list[int]]]) -> None:
     """Through every growth, whoever owes nothing is forgotten or not, which is the same; nobody else is."""
-    times, model, now_ms = PersonTimes(), dict[int, int](), 1
+    times, model, now_ms = made(), dict[int, int](), 1
     for number, (wait_ms, people) in enumerate(sets):
         now_ms += wait_ms
         crowd = column(list(range(1_000 * (number + 1), 1_000 * (number + 1) + 400)))
@@ -84,9 +89,9 @@ def test_times_agree_with_a_dict(sets: list[tuple[int, list[int]]]) -> None:
         for one in people:
             model[one] = max(model.get(one, 0), now_ms) + 10
         asked = list(range(3 * FEW + 1))
-        found = times.of(column(asked)).tolist()
+        found = times.of(column(asked))
         assert [max(each, now_ms) for each in found] == [max(model.get(one, 0), now_ms) for one in asked]
-        assert times.of(column(asked[:FEW])).tolist() == found[:FEW]
+        assert times.of(column(asked[:FEW])) == found[:FEW]
         mine = {column([one]): time_ms for one, time_ms in model.items() if time_ms > now_ms}
         assert dict(times.after(now_ms)).items() >= mine.items()
 
@@ -107,6 +112,6 @@ def test_half_an_id_may_be_shared() -> None:
     assert distinct(column(people))
     assert not distinct(column([*people, 3]))
     assert not distinct(b"".join(one.to_bytes(8) + bytes(8) for one in people))  # the second half decides
-    times = PersonTimes()
+    times = ManyTimes()
     times.raise_to(b"a" * 8 + b"b" * 8, NOW_MS, 10, over_ms=NOW_MS)
-    assert times.of(b"a" * 16 + b"b" * 8 + b"a" * 8 + b"a" * 8 + b"b" * 8).tolist() == [0, 0, NOW_MS + 10]
+    assert times.of(b"a" * 16 + b"b" * 8 + b"a" * 8 + b"a" * 8 + b"b" * 8) == [0, 0, NOW_MS + 10]
