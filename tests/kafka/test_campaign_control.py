@@ -132,7 +132,7 @@ async def test_a_campaign_is_held_goes_on_and_ends(stack: Stack) -> None:
     seconds = await slowest_s(stack, Lane.CAMPAIGN, "control")
     assert seconds is not None
     assert seconds <= 2 * BOUND_MS / 1000
-    found = await audit_system(stack.settings, quiet=True)
+    found = await audit_system(stack.settings)
     assert found.violations == ()
     assert found.counts["controls"] == found.counts["commands"] == 3
 
@@ -169,7 +169,7 @@ async def test_operators_stop_a_sender_and_a_business_a_subject(stack: Stack) ->
         for line in ("the sender shop-parcelo/main is paused, by operator", "what is not handed off is held in shard"):
             assert line in story
         assert "the subject parcel/1 is cancelled, by //shop-parcelo/fanfare-campaign" in story
-    assert (await audit_system(stack.settings, quiet=True)).violations == ()
+    assert (await audit_system(stack.settings)).violations == ()
 
 
 async def test_it_is_measured_how_soon_a_stop_is_obeyed(stack: Stack) -> None:
