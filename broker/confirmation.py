@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from schemas.facts import Scope
-from schemas.names import text_of
+from schemas.ids import text_of
 from schemas.registry import CONFIRMATIONS
 from schemas.request import NOTIFICATION_TYPE, CloudEvent, Notification
 from schemas.topics import MINUTE_MS
-from schemas.wire.instants import text_of as instant
+from schemas.wire.timestamps import text_of as instant
 
 SYSTEM: Final = "fanfare"
 """The system in the source of these events: ``//<business>/fanfare``."""

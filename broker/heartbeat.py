@@ -8,7 +8,7 @@ each plan partition, one address for each shard, both found by search, so that n
 from collections.abc import Iterator
 from functools import lru_cache
 
-from schemas.names import HEARTBEAT_BUSINESS, Lane, partition_of, recipient_id, shard_of
+from schemas.ids import HEARTBEAT_BUSINESS, Lane, partition_of, recipient_id, shard_of
 from schemas.registry import CATEGORY_LANE, Business, Entry, Sender, Template
 
 TEMPLATES = {lane: f"fanfare_heartbeat_{lane.word}" for lane in Lane}

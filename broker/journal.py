@@ -22,7 +22,7 @@ the same code through kills, pauses and several living owners.
 
 from collections.abc import Iterable
 
-from schemas.planned import Claim
+from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, body_of, head_of
 
 

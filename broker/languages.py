@@ -4,7 +4,7 @@ Chosen by the broker and not by a gateway, so that what is sent is decided here.
 request at acceptance (``Terms.languages``), two letters each, the default first.
 """
 
-from schemas.planned import LOCALE_WIDTH
+from schemas.plan_journal import LOCALE_WIDTH
 from schemas.registry import Template
 from schemas.wire.columns import cells
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.names import Lane
+from schemas.ids import Lane
 
 
 class Category(IntEnum):

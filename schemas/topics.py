@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.names import Lane
+from schemas.ids import Lane
 
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import settings
 
-from streams.kafka.cluster import some_kafka
-from streams.settings import kafka_bootstrap
+from streams.dev.kafka.cluster import some_kafka
+from streams.runtime.settings import kafka_bootstrap
 
 
 def pytest_configure() -> None:

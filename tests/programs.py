@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from streams.settings import child_environment
+from streams.runtime.settings import child_environment
 
 PATIENCE_S: Final = 20
 _DEBIAN: Final = Path(__file__).parents[1] / ".cache" / "prometheus" / "usr" / "bin"

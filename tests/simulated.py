@@ -6,12 +6,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from schemas.names import Lane, recipient_id, text_of
+from schemas.gateway_api import Frame, Section, ref_of
+from schemas.ids import Lane, recipient_id, text_of
 from schemas.registry import Business, Entry, Parameter, Sender, Template
 from schemas.wire.columns import intervals_of, pairs
-from schemas.wire.frames import Frame, Section, ref_of
 from schemas.wire.sealed import AddressBook
-from streams.settings import load
+from streams.runtime.settings import load
 
 NOW_MS = 1_800_000_000_000
 HOUR_MS = 3_600_000

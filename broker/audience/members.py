@@ -20,8 +20,8 @@ from pyroaring import BitMap
 
 from broker.audience.consent import Returns
 from schemas.facts import AudienceChange
-from schemas.names import NAME_BYTES
-from schemas.planned import ADDRESS_WIDTH, LOCALE_WIDTH
+from schemas.ids import NAME_BYTES
+from schemas.plan_journal import ADDRESS_WIDTH, LOCALE_WIDTH
 from schemas.wire.columns import cells, of_i64s
 
 _MARKET_WIDTH: Final = 2

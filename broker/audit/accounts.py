@@ -9,13 +9,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from broker.audit.book import Book, Part
 from broker.audit.invariants import Breach
+from broker.audit.legal_moves import FIRST_TERMINAL
 from broker.audit.ranks import FAILED, PROGRESS, Mark
-from broker.audit.table import FIRST_TERMINAL
+from broker.audit.state import Book, Part
 from broker.audit.told import DELIVERED, OPEN, READ
 from schemas.facts import ReceiptStatus
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.reasons import Reason, State, word_of
 from schemas.topics import outcomes, requests, status, work
 

@@ -5,16 +5,16 @@ An illegal answer is reported and left out, so that one fault is told once.
 
 from typing import Final
 
-from broker.audit.book import Book, Part
 from broker.audit.consent import NOTHING, forbids, knows_opt_out, upto_time
 from broker.audit.control import cancelled
 from broker.audit.early import Early
 from broker.audit.invariants import Breach
+from broker.audit.legal_moves import CONSENT, EXCEPTED, FIRST_TERMINAL, OPEN, SENT, Said
 from broker.audit.people import joined_at
 from broker.audit.ranks import ColumnsError, spans
-from broker.audit.table import CONSENT, EXCEPTED, FIRST_TERMINAL, OPEN, SENT, Said
+from broker.audit.state import Book, Part
 from broker.audit.versions import Versions
-from schemas.outcome import Answered
+from schemas.delivery_journal import Answered
 from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import of_i64s, of_u32s, ranks_of
 

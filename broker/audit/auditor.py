@@ -18,22 +18,23 @@ import msgspec
 from broker.audit import facts, told
 from broker.audit.accounts import Accounts, close_parts, close_statuses
 from broker.audit.billing import Bills
-from broker.audit.book import Book, LogOrder
 from broker.audit.delivery import Delivery
-from broker.audit.dump import Dump, Ledger, Logged, Rules
 from broker.audit.early import Early
-from broker.audit.inputs import Inputs
 from broker.audit.invariants import Breach
 from broker.audit.money import Charges, ReceiptLog, close_ledger
 from broker.audit.outcomes import Outcomes
 from broker.audit.rates import Busiest
 from broker.audit.report import Audit
+from broker.audit.requests import Inputs
 from broker.audit.secrets import SCHEME, Secrets
+from broker.audit.sources import Dump, Ledger, Logged, Rules
+from broker.audit.state import Book, LogOrder
 from broker.audit.statuses import status
 from broker.audit.verdicts import Verdicts
 from broker.audit.versions import Versions
 from broker.audit.work import WorkLog
-from schemas.names import Lane
+from schemas.gateway_api import GatewayEvent
+from schemas.ids import Lane
 from schemas.topics import (
     AUDIENCE,
     BILLING_PREFIX,
@@ -44,7 +45,6 @@ from schemas.topics import (
     STATUS_PREFIX,
     SUPPRESSIONS,
 )
-from schemas.wire.frames import GatewayEvent
 from schemas.wire.header import UnreadableRecordError
 
 _COMPACTED: Final = frozenset({REGISTRY, CONTROLS})

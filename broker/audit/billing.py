@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 from pyroaring import BitMap
 
-from broker.audit.book import Book
-from broker.audit.dump import Ledger, LedgerPosting, Logged
 from broker.audit.invariants import Breach
+from broker.audit.sources import Ledger, LedgerPosting, Logged
+from broker.audit.state import Book
 from schemas.billing import BilledCharge
-from schemas.names import NAME_BYTES, name_of, text_of
+from schemas.ids import NAME_BYTES, name_of, text_of
 from schemas.topics import BILLING_PREFIX, billing
 
 Account = tuple[str, str]

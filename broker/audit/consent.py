@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from broker.audit.people import prefixes
 from schemas.facts import AudienceChange, Scope, Suppression
-from schemas.names import NAME_BYTES, Lane
+from schemas.ids import NAME_BYTES, Lane
 from schemas.reasons import Reason
 
 _FEW: Final = 8

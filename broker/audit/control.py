@@ -9,8 +9,8 @@ from collections import defaultdict
 from typing import Final, NamedTuple
 
 from schemas.controls import ControlAction, ControlScope, ControlWord
-from schemas.names import Lane, text_of
-from schemas.planned import Terms
+from schemas.ids import Lane, text_of
+from schemas.plan_journal import Terms
 
 _OPERATORS: Final = ""
 

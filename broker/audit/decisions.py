@@ -9,15 +9,15 @@ from typing import Final
 
 import msgspec
 
-from broker.audit.book import Book, Part
 from broker.audit.consent import forbids, upto_offset
 from broker.audit.control import cancelled
 from broker.audit.early import Early
 from broker.audit.invariants import Breach
+from broker.audit.legal_moves import CONSENT, DECIDED, FIRST_TERMINAL, OPEN, Said
 from broker.audit.ranks import ColumnsError, Mark, fill, paint, segments
-from broker.audit.table import CONSENT, DECIDED, FIRST_TERMINAL, OPEN, Said
+from broker.audit.state import Book, Part
 from broker.audit.versions import Versions
-from schemas.outcome import Decided
+from schemas.delivery_journal import Decided
 from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import of_i64s, of_u16s
 

@@ -4,18 +4,18 @@ import base64
 
 import msgspec
 
-from broker.audit.book import Book, Part
 from broker.audit.clocks import Moment
-from broker.audit.dump import Limits
 from broker.audit.early import Early, part_of
 from broker.audit.invariants import Breach
 from broker.audit.limits import LimitsKept
 from broker.audit.ranks import Mark, highest
+from broker.audit.sources import Limits
+from broker.audit.state import Book, Part
 from broker.audit.versions import Versions
 from broker.audit.withdrawn import Withdrawn
 from schemas.facts import ReceiptStatus
-from schemas.names import NAME_BYTES, Lane, name_of, shard_of
-from schemas.wire.frames import GatewayEvent
+from schemas.gateway_api import GatewayEvent
+from schemas.ids import NAME_BYTES, Lane, name_of, shard_of
 
 _LANES = {lane.word: lane for lane in Lane}
 _REPORTED = {status.name.lower(): status for status in ReceiptStatus}

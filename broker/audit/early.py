@@ -16,14 +16,14 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from broker.audit.book import Book, Part
-from broker.audit.dump import Limits
 from broker.audit.invariants import Breach
+from broker.audit.legal_moves import FIRST_TERMINAL, Said
 from broker.audit.rates import Handed, share_of
-from broker.audit.table import FIRST_TERMINAL, Said
-from schemas.names import Lane, name_of
+from broker.audit.sources import Limits
+from broker.audit.state import Book, Part
+from schemas.gateway_api import Code, GatewayEvent
+from schemas.ids import Lane, name_of
 from schemas.reasons import Reason, State, word_of
-from schemas.wire.frames import Code, GatewayEvent
 
 OPEN_MS: Final = 20_000
 """What was open for less may not have had its turn."""

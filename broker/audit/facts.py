@@ -5,13 +5,13 @@ import hashlib
 
 import msgspec
 
-from broker.audit.book import Book
-from broker.audit.dump import Logged
 from broker.audit.invariants import Breach
 from broker.audit.people import shards_of
+from broker.audit.sources import Logged
+from broker.audit.state import Book
 from schemas.controls import ControlWord
 from schemas.facts import AudienceChange, Suppressions
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.registry import Entry, PriceCard, Sender, Template
 from schemas.status import DeadLetter
 from schemas.topics import requests, work

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from broker.audit.dump import Limits
 from broker.audit.findings import Findings
 from broker.audit.invariants import Breach
 from broker.audit.people import prefixes
 from broker.audit.rates import Busiest, Handed, Rates, Versions
-from schemas.wire.frames import GatewayEvent
+from broker.audit.sources import Limits
+from schemas.gateway_api import GatewayEvent
 
 
 class LimitsKept:

@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 from pyroaring import BitMap
 
-from broker.audit.book import Book, Part
-from broker.audit.dump import Ledger, LedgerRow, Logged
 from broker.audit.invariants import Breach
 from broker.audit.ranks import ColumnsError, Mark, spans
+from broker.audit.sources import Ledger, LedgerRow, Logged
+from broker.audit.state import Book, Part
 from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
-from schemas.names import Lane, partition_of, text_of
+from schemas.ids import Lane, partition_of, text_of
 from schemas.registry import Category
 from schemas.wire.header import body_of, head_of
 

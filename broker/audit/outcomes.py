@@ -7,19 +7,19 @@ import numpy as np
 from pyroaring import BitMap
 
 from broker.audit.answers import Answers
-from broker.audit.book import Book, Part
 from broker.audit.decisions import Decisions
-from broker.audit.dump import Logged
 from broker.audit.early import Early
-from broker.audit.epochs import Epochs
 from broker.audit.invariants import Breach
+from broker.audit.legal_moves import Said
+from broker.audit.ownership import Epochs
 from broker.audit.ranks import segments
-from broker.audit.table import Said
+from broker.audit.sources import Logged
+from broker.audit.state import Book, Part
 from broker.audit.versions import Versions
 from broker.audit.work import name_in, same_item, taken_from
-from schemas.names import Lane, text_of
-from schemas.outcome import Answered, ClosedName, Decided, Held, Members, Newest
-from schemas.planned import Origin
+from schemas.delivery_journal import Answered, ClosedName, Decided, Held, Members, Newest
+from schemas.ids import Lane, text_of
+from schemas.plan_journal import Origin
 from schemas.reasons import State
 from schemas.wire.columns import of_i64s, of_u16s, values_of
 from schemas.wire.header import Kind, body_of, head_of

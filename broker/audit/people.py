@@ -1,6 +1,6 @@
 """People as columns: shards of many recipient ids at once, and who was on which list at which offset.
 
-Murmur2 is computed over whole columns of 16 bytes; ``tests/pure/test_audit_parts.py`` holds it against ``schemas.names``.
+Murmur2 is computed over whole columns of 16 bytes; ``tests/pure/test_audit_parts.py`` holds it against ``schemas.ids``.
 Membership is folded from ``audience.changes`` as PROTOCOL.md section 1.3 (16) has it: the latest evidence wins, leaving
 wins a tie; ordinals are the order of first appearance in the shard's log.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.facts import AudienceChange
-from schemas.names import NAME_BYTES
+from schemas.ids import NAME_BYTES
 
 Words = npt.NDArray[np.uint32]
 Flags = npt.NDArray[np.bool_]

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from broker.audit.dump import Limits
 from broker.audit.findings import Findings
 from broker.audit.invariants import Breach
+from broker.audit.sources import Limits
 from schemas.registry import Sender
 
 WINDOWS_S: Final = (1, 10)

@@ -5,12 +5,12 @@ from typing import Final
 
 import msgspec
 
-from broker.audit.book import Book
-from broker.audit.dump import Logged
 from broker.audit.invariants import Breach
-from schemas.names import recipient_id
+from broker.audit.sources import Logged
+from broker.audit.state import Book
+from schemas.gateway_api import GatewayEvent
+from schemas.ids import recipient_id
 from schemas.topics import INBOUND, REGISTRY
-from schemas.wire.frames import GatewayEvent
 
 SCHEME: Final = b"tel:+"
 """How an address in clear begins."""

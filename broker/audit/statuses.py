@@ -2,11 +2,11 @@
 
 import msgspec
 
-from broker.audit.book import Book, Request
-from broker.audit.dump import Logged
 from broker.audit.invariants import Breach
+from broker.audit.sources import Logged
+from broker.audit.state import Book, Request
 from broker.audit.told import take as settled
-from schemas.names import Lane, business_of, name_of
+from schemas.ids import Lane, business_of, name_of
 from schemas.status import Status
 from schemas.topics import STATUS_PREFIX
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from broker.audit.book import Book, Part, Request
-from broker.audit.dump import Logged
 from broker.audit.invariants import Breach
-from schemas.names import Lane
+from broker.audit.sources import Logged
+from broker.audit.state import Book, Part, Request
+from schemas.ids import Lane
 from schemas.reasons import MESSAGE_REASONS, Reason, State
 from schemas.status import Status
 from schemas.topics import outcomes, receipts, status

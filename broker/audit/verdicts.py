@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from broker.audit.book import Book, Fact, Part, Request
-from broker.audit.dump import Logged
-from broker.audit.epochs import Epochs
-from broker.audit.inputs import Input, Inputs, digest_of
 from broker.audit.invariants import Breach
+from broker.audit.ownership import Epochs
 from broker.audit.people import shards_of
-from schemas.names import NAME_BYTES, Lane, business_of, fact_key, request_name
-from schemas.planned import ADDRESS_WIDTH, LOCALE_WIDTH, Planned, PlannedBatch, Rows, Terms, WorkItem
+from broker.audit.requests import Input, Inputs, digest_of
+from broker.audit.sources import Logged
+from broker.audit.state import Book, Fact, Part, Request
+from schemas.ids import NAME_BYTES, Lane, business_of, fact_key, request_name
+from schemas.plan_journal import ADDRESS_WIDTH, LOCALE_WIDTH, Planned, PlannedBatch, Rows, Terms, WorkItem
 from schemas.registry import CATEGORY_LANE, CONFIRMATIONS, Category
 from schemas.topics import requests
 from schemas.wire.columns import cells

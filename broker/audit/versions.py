@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from broker.audit.book import Book, Fact, Part
 from broker.audit.invariants import Breach
-from schemas.names import NAME_BYTES, Lane
+from broker.audit.state import Book, Fact, Part
+from schemas.ids import NAME_BYTES, Lane
 
 _NOTHING = (-1, -1)
 _Newest = dict[bytes, tuple[int, int]]

@@ -4,11 +4,11 @@ The bound runs from the acknowledgement in Kafka to the hand-off by Kafka's cloc
 in between may be told or not. ``stops`` and ``leavers`` are looked up once a part.
 """
 
-from broker.audit.book import Book, Part
 from broker.audit.consent import forbids, upto_time
 from broker.audit.control import forbidden_between
 from broker.audit.invariants import Breach
 from broker.audit.people import joined_at
+from broker.audit.state import Book, Part
 
 
 class Withdrawn:

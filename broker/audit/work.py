@@ -2,13 +2,13 @@
 
 import msgspec
 
-from broker.audit.book import Book, Part
-from broker.audit.dump import Logged
 from broker.audit.facts import died
 from broker.audit.invariants import Breach
+from broker.audit.sources import Logged
+from broker.audit.state import Book, Part
 from broker.audit.verdicts import digest_of_work
-from schemas.names import Lane, text_of
-from schemas.planned import Origin, WorkItem
+from schemas.ids import Lane, text_of
+from schemas.plan_journal import Origin, WorkItem
 from schemas.topics import work
 from schemas.wire.header import body_of, head_of
 

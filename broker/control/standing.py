@@ -10,8 +10,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from broker.heartbeat import is_heartbeat
 from schemas.controls import ControlAction, ControlScope, ControlWord
-from schemas.names import name_of
-from schemas.planned import Terms
+from schemas.ids import name_of
+from schemas.plan_journal import Terms
 
 _NOBODY_MS: Final = -1
 """Before every moment."""

@@ -13,7 +13,7 @@ from broker.deliver.decide import Rules, whole_refusal
 from broker.deliver.frame import Flight, Part
 from broker.deliver.item import Item
 from broker.deliver.state import ShardState
-from schemas.outcome import Held
+from schemas.delivery_journal import Held
 
 HELD_BY_CONTROL: Final = "\0control/"
 """How the names begin of what held items and chunks wait for. No sender or business begins so."""

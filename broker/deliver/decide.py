@@ -17,9 +17,9 @@ from broker.deliver.item import Item, People, recipients_of
 from broker.deliver.limits import Ahead, PairStamps
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
-from broker.rates import RateOf, accepted_rate
-from schemas.names import NAME_BYTES
-from schemas.outcome import Decided
+from broker.registry.rates import RateOf, accepted_rate
+from schemas.delivery_journal import Decided
+from schemas.ids import NAME_BYTES
 from schemas.reasons import Reason, State
 from schemas.registry import CONFIRMATIONS
 from schemas.wire.columns import i64s, intervals_of, runs_of, u16s

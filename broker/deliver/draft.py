@@ -4,13 +4,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from broker.deliver.agenda import Turn
 from broker.deliver.decide import Rules, all_alike, decide
 from broker.deliver.hearing import members_of
 from broker.deliver.item import Item
+from broker.deliver.scheduler import Turn
 from broker.deliver.state import ShardState, sends_in
-from schemas.outcome import Answered, Decided, Held, Members, Opened, Outcome
-from schemas.planned import Origin, WorkItem
+from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, Outcome
+from schemas.plan_journal import Origin, WorkItem
 from schemas.reasons import Reason
 from schemas.wire.header import RECORD_LIMIT_BYTES
 

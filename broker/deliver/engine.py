@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from broker.control.standing import Controls
-from broker.deliver.agenda import Agenda
-from broker.deliver.answer import Hearing
 from broker.deliver.control import HELD_BY_CONTROL, ControlWatch, held_by, is_full, set_apart
 from broker.deliver.decide import Facts, Rules
 from broker.deliver.draft import Draft
 from broker.deliver.frame import Flight, flight_of, frame_of, withhold
 from broker.deliver.gate import StepGate
+from broker.deliver.gateway_answer import Hearing
 from broker.deliver.gateway_clock import GatewayClock
 from broker.deliver.handoffs import HandOffs, recovered, split_by_business, without_slot
 from broker.deliver.hearing import answers_to
@@ -28,11 +27,12 @@ from broker.deliver.moves import legal
 from broker.deliver.pace import Slots
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.restate import restatement
+from broker.deliver.scheduler import Agenda
 from broker.deliver.state import Body, ShardState
-from schemas.names import Lane
-from schemas.outcome import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
-from schemas.planned import Origin, WorkItem
-from schemas.wire.frames import FrameAnswer
+from schemas.delivery_journal import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
+from schemas.gateway_api import FrameAnswer
+from schemas.ids import Lane
+from schemas.plan_journal import Origin, WorkItem
 from schemas.wire.header import Kind
 
 MAX_FLIGHTS = 2

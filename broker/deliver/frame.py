@@ -13,12 +13,12 @@ from broker.deliver.decide import Rules, forbidden, leavers, whole_refusal
 from broker.deliver.item import Item
 from broker.deliver.state import ShardState
 from broker.languages import spoken
-from schemas.names import fact_key, text_of
-from schemas.outcome import Answered, Decided
+from schemas.delivery_journal import Answered, Decided
+from schemas.gateway_api import Frame, Section, ref_of
+from schemas.ids import fact_key, text_of
 from schemas.reasons import Reason, State
 from schemas.registry import Category
 from schemas.wire.columns import i64s, intervals_of, of_u32s, pairs, ranks_of, u32s, values_of
-from schemas.wire.frames import Frame, Section, ref_of
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from broker.deliver.pace import Pace, Slots
 
 @dataclass(frozen=True, slots=True)
 class StepGate:
-    """The agenda's view of the world in one step (:class:`broker.deliver.agenda.Gate`)."""
+    """The agenda's view of the world in one step (:class:`broker.deliver.scheduler.Gate`)."""
 
     rules: Rules
     slots: Slots

@@ -8,13 +8,13 @@ and messages of a paused request that may be out already (until it is resumed or
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from broker.deliver.answer import backoff_ms
 from broker.deliver.frame import Flight, Part, flights_again, in_doubt
 from broker.deliver.gate import StepGate
+from broker.deliver.gateway_answer import backoff_ms
 from broker.deliver.pace import FRAME_LATE_MS
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState
-from schemas.outcome import Answered
+from schemas.delivery_journal import Answered
 
 
 class HandOffs:

@@ -1,12 +1,12 @@
 """What is journaled of other people's words: the gateway's answers, and who a list's members are at this moment."""
 
-from broker.deliver.answer import Hearing, answer_to
 from broker.deliver.decide import Facts
 from broker.deliver.frame import Flight, Part
+from broker.deliver.gateway_answer import Hearing, answer_to
 from broker.deliver.item import Item
-from schemas.outcome import Answered, Members
+from schemas.delivery_journal import Answered, Members
+from schemas.gateway_api import FrameAnswer, Refused
 from schemas.wire.columns import i64s, intervals_of, u32s
-from schemas.wire.frames import FrameAnswer, Refused
 
 
 class MisshapenAnswerError(Exception):

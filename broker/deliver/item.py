@@ -11,8 +11,8 @@ from pyroaring import BitMap
 from broker.audience.members import Audience
 from broker.heartbeat import is_heartbeat
 from broker.lifecycle import is_unfinished, unfinished
-from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem
-from schemas.planned import ADDRESS_WIDTH, LOCALE_WIDTH, Rows, Terms
+from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem
+from schemas.plan_journal import ADDRESS_WIDTH, LOCALE_WIDTH, Rows, Terms
 from schemas.reasons import State
 from schemas.wire.columns import (
     cells,

@@ -13,8 +13,8 @@ import numpy as np
 
 from broker.deliver.person_times import FEW, MANY, FewTimes, ManyTimes, distinct
 from broker.deliver.policy import PairLimit
-from schemas.names import NAME_BYTES
-from schemas.outcome import Spent
+from schemas.delivery_journal import Spent
+from schemas.ids import NAME_BYTES
 from schemas.wire.columns import cells, i64s, of_i64s
 
 _MINUTE_MS: Final = 60_000

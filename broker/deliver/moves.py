@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from broker.deliver.item import Item
 from broker.lifecycle import MOVES, may_be_decided
-from schemas.names import text_of
-from schemas.outcome import Answered, Decided, Outcome
+from schemas.delivery_journal import Answered, Decided, Outcome
+from schemas.ids import text_of
 from schemas.reasons import State
 from schemas.wire.columns import (
     i64s,

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from schemas.names import NAME_BYTES
+from schemas.ids import NAME_BYTES
 from schemas.wire.columns import cells
 
 MANY: Final = 512

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.topics import SHARDS, WINDOWS, Windows
 
 

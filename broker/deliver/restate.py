@@ -8,7 +8,7 @@ until its ``keep_ms``, and while work of that time is not committed; a late dupl
 from collections.abc import Iterable, Iterator
 
 from broker.deliver.state import ShardState
-from schemas.outcome import ClosedName, LimitsRestated, Newest, OpenItem, Restated
+from schemas.delivery_journal import ClosedName, LimitsRestated, Newest, OpenItem, Restated
 from schemas.wire.header import RECORD_LIMIT_BYTES
 
 _CLOSED_BYTES = 32

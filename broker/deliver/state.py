@@ -13,7 +13,7 @@ from broker.deliver.limits import PairStamps
 from broker.deliver.moves import legal_answers, legal_decisions
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
-from schemas.outcome import Decided, Held, LimitsRestated, Opened, OpenItem, Outcome, Restated, Trying
+from schemas.delivery_journal import Decided, Held, LimitsRestated, Opened, OpenItem, Outcome, Restated, Trying
 from schemas.reasons import State
 from schemas.wire.columns import ranks_of, values_of
 from schemas.wire.header import Header, Kind, body_of

@@ -7,9 +7,9 @@ every fact of its entity whose event time is not newer.
 
 from collections.abc import Iterator
 
-from schemas.names import fact_key
-from schemas.outcome import Newest
-from schemas.planned import Terms
+from schemas.delivery_journal import Newest
+from schemas.ids import fact_key
+from schemas.plan_journal import Terms
 from schemas.topics import HOUR_MS
 
 ALL_FACETS = "*"

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from broker.control.standing import place_of, places
-from broker.explain.line import Line
+from broker.explain.entry import Line
 from schemas.controls import ControlAction, ControlScope, ControlWord
-from schemas.names import Lane
-from schemas.planned import Terms
+from schemas.ids import Lane
+from schemas.plan_journal import Terms
 from schemas.wire.header import Header
 
 _DONE: Final = {ControlAction.PAUSE: "paused", ControlAction.RESUME: "resumed", ControlAction.CANCEL: "cancelled"}

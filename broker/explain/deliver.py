@@ -6,15 +6,15 @@ from itertools import repeat
 
 from pyroaring import BitMap
 
-from broker.explain.line import Focus, Line, count_text, doubt_text, people_text, status_reason, status_text
-from schemas.names import NAME_BYTES
-from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
-from schemas.planned import WorkItem
+from broker.explain.entry import Focus, Line, count_text, doubt_text, people_text, status_reason, status_text
+from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
+from schemas.gateway_api import Code
+from schemas.ids import NAME_BYTES
+from schemas.plan_journal import WorkItem
 from schemas.reasons import State
 from schemas.wire.columns import cells, of_i64s, of_u32s, ranks_of, values_of
-from schemas.wire.frames import Code
 from schemas.wire.header import Header
-from schemas.wire.instants import text_of as instant
+from schemas.wire.timestamps import text_of as instant
 
 _Section = Members | Decided | Answered | Held
 

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 import msgspec
 
-from broker.audit.dump import Logged
+from broker.audit.sources import Logged
 from broker.deliver.state import body_of_outcome
 from broker.explain.deliver import rank_said
-from broker.explain.line import Focus
+from broker.explain.entry import Focus
 from broker.explain.tally import Tally
 from broker.heartbeat import is_heartbeat
 from broker.journal import Fold
+from schemas.delivery_journal import Opened, Outcome, Restated
 from schemas.facts import Receipts
-from schemas.names import Lane
-from schemas.outcome import Opened, Outcome, Restated
-from schemas.planned import Terms
+from schemas.ids import Lane
+from schemas.plan_journal import Terms
 from schemas.wire.header import Header, body_of, head_of
 
 

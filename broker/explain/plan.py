@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from broker.explain.line import Focus, Line, people_text, reason_text
-from schemas.planned import Planned, PlannedBatch, Terms, Work
+from broker.explain.entry import Focus, Line, people_text, reason_text
+from schemas.plan_journal import Planned, PlannedBatch, Terms, Work
 from schemas.reasons import Reason
 from schemas.registry import Category
 from schemas.wire.header import Header
-from schemas.wire.instants import text_of as instant
+from schemas.wire.timestamps import text_of as instant
 
 
 def planned_lines(focus: Focus, batch: PlannedBatch, place: str) -> Iterator[Line]:

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from pyroaring import BitMap
 
 from broker.explain.deliver import code_text
-from broker.explain.line import Focus, Line, count_text, reason_of, reason_text
+from broker.explain.entry import Focus, Line, count_text, reason_of, reason_text
 from schemas.facts import AudienceChange, Charge, Receipts, ReceiptStatus, Scope, Suppressions
-from schemas.names import NAME_BYTES, text_of
+from schemas.ids import NAME_BYTES, text_of
 from schemas.reasons import Reason
 from schemas.registry import Category
 from schemas.status import DeadLetter, Status
 from schemas.wire.columns import cells, of_i64s, ranks_of
 from schemas.wire.header import Header
-from schemas.wire.instants import text_of as instant
+from schemas.wire.timestamps import text_of as instant
 
 
 def receipt_lines(focus: Focus, header: Header, body: Receipts, place: str) -> Iterator[Line]:

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.facts import ReceiptRun, ReceiptStatus
-from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.reasons import Reason, State, word_of
 from schemas.status import Status
 from schemas.wire.columns import count_of, interval, of_u32s, pairs, values_of

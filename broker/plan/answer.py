@@ -12,18 +12,18 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from broker.letters import attempt_of
+from broker.dead_letters import attempt_of
 from broker.plan.inputs import PlanInput
 from broker.plan.policy import PlanPolicy
 from broker.plan.reserve import Outlook, unreached
 from schemas import topics
-from schemas.names import Lane, text_of
-from schemas.planned import Planned, Terms
+from schemas.ids import Lane, text_of
+from schemas.plan_journal import Planned, Terms
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import MAX_REQUEST_BYTES
 from schemas.status import DeadLetter, Status
-from schemas.wire.instants import text_of as instant
+from schemas.wire.timestamps import text_of as instant
 
 STAGE: Final = "plan"
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from schemas.controls import ControlAction, ControlScope, ControlWord
-from schemas.names import Lane, business_of, name_of, request_name, text_of
+from schemas.ids import Lane, business_of, name_of, request_name, text_of
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import CloudEvent, Control, EventName

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from broker.plan.state import Known
-from schemas.planned import Origin, Planned
+from schemas.plan_journal import Origin, Planned
 
 
 class Redelivered(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.planned import Origin
+from schemas.plan_journal import Origin
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 

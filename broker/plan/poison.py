@@ -5,10 +5,10 @@ nothing is known of what the record says.
 """
 
 from broker.plan.answer import dead_letter
-from broker.plan.engine import PlanStep
 from broker.plan.inputs import PlanInput
 from broker.plan.policy import PlanPolicy
 from broker.plan.state import PlanState
+from broker.plan.step import PlanStep
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.topics import SHARDS, WINDOWS, Windows
 from schemas.wire.header import RECORD_LIMIT_BYTES
 from schemas.wire.sealed import AddressBook

@@ -13,8 +13,8 @@ import msgspec
 import phonenumbers
 
 from broker.plan.policy import PlanPolicy
-from schemas.names import RecipientId, recipient_id
-from schemas.planned import LOCALE_WIDTH, Rows
+from schemas.ids import RecipientId, recipient_id
+from schemas.plan_journal import LOCALE_WIDTH, Rows
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import MAX_RECIPIENTS, Member, Params, Recipient

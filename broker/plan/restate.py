@@ -12,7 +12,7 @@ import msgspec
 
 from broker.plan.policy import BODY_LIMIT_BYTES
 from broker.plan.state import Known, PlanState
-from schemas.planned import Origin, Planned, PlannedBatch
+from schemas.plan_journal import Origin, Planned, PlannedBatch
 
 _encoder = msgspec.msgpack.Encoder()
 

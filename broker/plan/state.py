@@ -18,7 +18,7 @@ from typing import Self
 
 import msgspec
 
-from schemas.planned import Origin, Planned, PlannedBatch
+from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.wire.header import Header, Kind
 
 

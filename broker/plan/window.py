@@ -8,7 +8,7 @@ from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import CloudEvent
 from schemas.topics import CLOCK_SLACK_MS, HOUR_MS, MINUTE_MS, Windows
-from schemas.wire.instants import text_of as instant
+from schemas.wire.timestamps import text_of as instant
 
 
 def expiry_of(event: CloudEvent, windows: Windows, now_ms: int) -> int | Refusal:

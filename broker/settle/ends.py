@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from schemas.names import NAME_BYTES
+from schemas.ids import NAME_BYTES
 
 
 class Ends:

@@ -16,17 +16,17 @@ from typing import Final
 
 import msgspec
 
-from broker.settle.account import Account
-from broker.settle.bill import charges_of
+from broker.settle.archive import Shelf
+from broker.settle.charge import charges_of
+from broker.settle.deadlines import Horizon
 from broker.settle.ends import Ends
-from broker.settle.horizon import Horizon
-from broker.settle.lattice import clipped
+from broker.settle.message_state import clipped
 from broker.settle.policy import SettleCounts, SettleEffects, SettlePolicy
-from broker.settle.progress import tally_of
-from broker.settle.quarantine import Quarantine
-from broker.settle.shelf import Shelf
+from broker.settle.request_state import Account
+from broker.settle.status import tally_of
+from broker.settle.unmatched import Quarantine
+from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.facts import ReceiptRun, Receipts, ReceiptStatus
-from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.registry import PriceCard
 from schemas.status import RecipientStatus
 from schemas.wire.columns import count_of

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from broker.settle.horizon import QUIET_MS
+from broker.settle.deadlines import QUIET_MS
 from schemas.facts import Charge
 from schemas.status import Status
 from schemas.topics import SHARDS
@@ -50,7 +50,7 @@ class SettleEffects(NamedTuple):
 
 
 class SettleCounts(msgspec.Struct):
-    """Counts what the join has met since it began, in messages. ``streams/watch.py`` shows all that no rebuild has counted."""
+    """Counts what the join has met since it began, in messages; ``worker/record_metrics.py`` shows what no rebuild counted."""
 
     received: int = 0
     """Receipts that counted."""

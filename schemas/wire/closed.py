@@ -36,7 +36,7 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 def decode(decoder: msgspec.json.Decoder[_T], raw: bytes | msgspec.Raw, shape: Shape) -> _T | Refusal:
-    """``raw`` as the decoder's type. ``raw`` must have passed :func:`schemas.wire.json.refusal`."""
+    """``raw`` as the decoder's type. ``raw`` must have passed :func:`schemas.wire.strict_json.refusal`."""
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:

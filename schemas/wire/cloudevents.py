@@ -18,8 +18,8 @@ from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import MAX_REQUEST_BYTES, STATUS_TYPE, CloudEvent
 from schemas.status import Status
-from schemas.wire import closed, instants
-from schemas.wire import json as wire_json
+from schemas.wire import closed, timestamps
+from schemas.wire import strict_json as wire_json
 from schemas.wire.envelope import EXAMPLE, Envelope, event_of, not_an_event, sound
 
 Headers = Sequence[tuple[str, bytes]]
@@ -92,7 +92,7 @@ def encode_status(status: Status) -> bytes:
         "type": STATUS_TYPE,
         "source": "//fanfare/status",
         "id": f"{status.request}.{status.shard}.{status.seq}",
-        "time": instants.text_of(status.at_ms),
+        "time": timestamps.text_of(status.at_ms),
         "subject": status.request,
         "datacontenttype": "application/json",
     }
@@ -117,7 +117,7 @@ def encode_charge(charge: BilledCharge) -> bytes:
             "type": BILLING_TYPE,
             "source": BILLING_SOURCE,
             "id": f"{charge.business}.{charge.serial}",
-            "time": instants.text_of(charge.at_ms),
+            "time": timestamps.text_of(charge.at_ms),
             "subject": charge.request,
             "datacontenttype": "application/json",
             "data": charge,

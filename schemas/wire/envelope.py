@@ -13,8 +13,8 @@ import msgspec
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import MAX_REQUEST_BYTES, CloudEvent
-from schemas.wire import instants
-from schemas.wire import json as wire_json
+from schemas.wire import strict_json as wire_json
+from schemas.wire import timestamps
 from schemas.wire.text import unsafe
 
 MAX_ATTRIBUTE_CHARS: Final = 256
@@ -23,7 +23,7 @@ MAX_ATTRIBUTE_CHARS: Final = 256
 
 EXAMPLE: Final = (
     '{"specversion":"1.0","type":"fanfare.notification.v1","source":"//<business>/<system>","id":"<your id>",'
-    f'"time":"{instants.EXAMPLE}","data":{{…}}}}'
+    f'"time":"{timestamps.EXAMPLE}","data":{{…}}}}'
 )
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -58,11 +58,11 @@ def event_of(envelope: Envelope) -> CloudEvent | Refusal:
     if isinstance(data, Refusal):
         return data
     try:
-        time_ms = instants.ms_of(envelope.time)
-        expires_ms = None if envelope.expirytime is None else instants.ms_of(envelope.expirytime)
+        time_ms = timestamps.ms_of(envelope.time)
+        expires_ms = None if envelope.expirytime is None else timestamps.ms_of(envelope.expirytime)
     except ValueError:
         return Refusal(
-            Reason.INVALID_FIELD, f"time and expirytime must be RFC 3339 with an offset, like {instants.EXAMPLE}."
+            Reason.INVALID_FIELD, f"time and expirytime must be RFC 3339 with an offset, like {timestamps.EXAMPLE}."
         )
     return CloudEvent(
         id=envelope.id,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from schemas.names import Lane
+from schemas.ids import Lane
 
 FORMAT = 1
 """The format version that is written."""

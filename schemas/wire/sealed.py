@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from schemas.planned import ADDRESS_WIDTH
+from schemas.plan_journal import ADDRESS_WIDTH
 
 _ADDRESS_CHARS = 16
 _SCHEME = "tel:"

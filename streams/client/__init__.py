@@ -2,7 +2,7 @@
 
 A cookbook; the examples go on from one another. An event, and what would be refused of it, before anything is sent::
 
-    from schemas.names import Lane
+    from schemas.ids import Lane
     from schemas.request import Control, EventName, Notification
     from streams.client import Client, Head, Publication, Published, StillOpenError, SyncClient
     from streams.client import control, notification, to_people
@@ -101,7 +101,7 @@ from streams.client.errors import (
 )
 from streams.client.events import Event, Head, control, notification, optin, to_list, to_people
 from streams.client.following import Following, Position
-from streams.client.receipts import Failed, Outcome, Publication, Published
+from streams.client.results import Failed, Outcome, Publication, Published
 from streams.client.seal import SealKey
 from streams.client.sync import SyncClient, SyncFollowing
 

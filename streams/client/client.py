@@ -11,30 +11,30 @@ from typing import Final, Self, TypeAlias
 import msgspec
 
 from broker.audience.sizes import ListSizes
-from broker.contract.fault import Fault
-from broker.registry import Registry
+from broker.registry.fold import Registry
 from schemas import topics
-from schemas.names import Lane, RequestName, business_of, partition_of, request_name
+from schemas.fault import Fault
+from schemas.ids import Lane, RequestName, business_of, partition_of, request_name
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.request import MAX_REQUEST_BYTES
 from schemas.status import Status
-from schemas.wire.json import too_large
+from schemas.wire.strict_json import too_large
 from streams.client.bills import BillFollowing, BillPosition
 from streams.client.errors import ClientError, InvalidEventError, RegistryUnreadableError
 from streams.client.events import Event
 from streams.client.following import Following, Position
-from streams.client.receipts import Failed, Outcome, Publication, Published
+from streams.client.in_flight import Window
+from streams.client.results import Failed, Outcome, Publication, Published
 from streams.client.seal import SealKey
-from streams.client.sealer import Sealer
+from streams.client.sealing import Sealer
 from streams.client.sending import Sending, not_published
 from streams.client.validation import faults
 from streams.client.waiting import Until, wait_for
-from streams.client.window import Window
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import CONNECT_S, DEADLINE_S, Publisher, PublishError
 from streams.kafka.scan import ScanError
-from streams.registered import read_registry, read_sizes
+from streams.registry.read import read_registry, read_sizes
 
 IN_FLIGHT: Final = 256
 WAIT_S: Final = 30.0

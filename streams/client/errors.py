@@ -14,7 +14,7 @@ ClientError
 
 from collections.abc import Mapping
 
-from broker.contract.fault import Fault
+from schemas.fault import Fault
 from schemas.refusal import Refusal
 from schemas.status import Status
 

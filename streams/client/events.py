@@ -8,8 +8,8 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE, Control, Notification, Optin, Recipient, To
-from schemas.wire import instants
-from streams import clock
+from schemas.wire import timestamps
+from streams.runtime import clock
 
 Event: TypeAlias = dict[str, Any]
 """A CloudEvent as the JSON of structured mode holds it."""
@@ -65,13 +65,13 @@ def _event(kind: str, head: Head, content: Notification | Optin | Control) -> Ev
         "type": kind,
         "source": head.source,
         "id": head.id,
-        "time": instants.text_of(time_ms),
+        "time": timestamps.text_of(time_ms),
         "datacontenttype": "application/json",
     }
     if head.subject is not None:
         event["subject"] = head.subject
     if head.lifetime_ms is not None:
-        event["expirytime"] = instants.text_of(time_ms + head.lifetime_ms)
+        event["expirytime"] = timestamps.text_of(time_ms + head.lifetime_ms)
     if head.traceparent is not None:
         event["traceparent"] = head.traceparent
     event["data"] = _said(content)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from broker.registry import SEAL, Registry
-from schemas.names import Lane, request_name
+from broker.registry.fold import SEAL, Registry
+from schemas.ids import Lane, request_name
 from schemas.wire.sealed import seal_code
 from streams.client.errors import SealingError
 from streams.client.events import Event

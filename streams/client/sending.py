@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Callable
 
-from schemas.names import Lane, RequestName
-from streams import clock
+from schemas.ids import Lane, RequestName
 from streams.client.errors import ClientError, NoBrokerError, NotPublishedError, UnknownPublishError
 from streams.client.events import Event
-from streams.client.receipts import Failed, Outcome, Published
+from streams.client.results import Failed, Outcome, Published
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import NoKafkaError, Place, Publisher, PublishError
+from streams.runtime import clock
 
 
 class Sending:

@@ -9,16 +9,16 @@ import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
-from broker.contract.fault import Fault
-from broker.registry import Registry
+from broker.registry.fold import Registry
 from schemas.billing import BilledCharge
-from schemas.names import Lane
+from schemas.fault import Fault
+from schemas.ids import Lane
 from schemas.status import Status
 from streams.client.bills import BillPosition
 from streams.client.client import IN_FLIGHT, WAIT_S, Client, ToPublish
 from streams.client.events import Event
 from streams.client.following import Position
-from streams.client.receipts import Outcome, Published
+from streams.client.results import Outcome, Published
 from streams.client.seal import SealKey
 from streams.client.waiting import Until
 from streams.kafka.publisher import CONNECT_S, DEADLINE_S

@@ -4,11 +4,11 @@
 it at once, each with its place. Neither knows what was accepted before.
 """
 
-from broker.contract.check import Headers, admitted, faults_of, faults_of_bytes
-from broker.contract.fault import Fault
-from broker.plan.admit import Malformed
-from broker.registry import Registry
-from schemas.names import Lane
+from broker.plan.decode import Malformed
+from broker.registry.fold import Registry
+from broker.validation.all_errors import Headers, admitted, faults_of, faults_of_bytes
+from schemas.fault import Fault
+from schemas.ids import Lane
 from schemas.refusal import Refusal
 from streams.client.events import Event
 

@@ -11,7 +11,7 @@ from schemas.status import Status
 from streams.client.errors import StillOpenError
 from streams.client.following import Reading, heard
 from streams.client.progress import CLOSED, PLAN, REFUSED
-from streams.client.receipts import Published
+from streams.client.results import Published
 
 Until: TypeAlias = Literal["answered", "closed"] | Callable[[Status], bool]
 """``answered``: accepted or refused. ``closed``: nothing more becomes of it. Or what is true of a merged status."""

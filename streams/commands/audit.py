@@ -13,13 +13,13 @@ import typer
 from broker.audit.invariants import Breach
 from broker.audit.rates import WINDOWS_S, nearest
 from broker.audit.report import OPEN_STATES, Audit
-from schemas.names import Lane
-from streams import clock
-from streams.auditing import audit_system
+from schemas.ids import Lane
 from streams.commands.console import BootstrapOption, refuse, run
-from streams.ledger.books import BooksError
+from streams.ledger.database import BooksError
 from streams.ledger.money import money
-from streams.settings import Settings, SettingsError, load
+from streams.operate.audit import audit_system
+from streams.runtime import clock
+from streams.runtime.settings import Settings, SettingsError, load
 
 _RATES: Final = 5
 """So many lanes of senders are named with their busiest second."""

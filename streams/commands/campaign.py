@@ -7,19 +7,19 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 import typer
 
-from schemas.names import Lane, business_of, request_name, text_of
+from schemas.ids import Lane, business_of, request_name, text_of
 from schemas.request import Control, EventName
 from schemas.status import Status
 from schemas.topics import DAY_MS
-from schemas.wire.instants import text_of as instant
-from streams import clock
+from schemas.wire.timestamps import text_of as instant
 from streams.client import Client, Head, control
 from streams.client.numbers import Numbers, numbers_of
 from streams.client.progress import CLOSED, REFUSED
 from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
-from streams.control.requests import STABLE_S, Accepted, accepted, statuses_of, watched
-from streams.kafka.readiness import describe
-from streams.settings import load
+from streams.kafka.admin import describe
+from streams.operate.control_requests import STABLE_S, Accepted, accepted, statuses_of, watched
+from streams.runtime import clock
+from streams.runtime.settings import load
 
 _ANSWER_S: Final = 10
 _SYSTEM: Final = "fanfare-campaign"

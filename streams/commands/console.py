@@ -8,14 +8,14 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from streams.client import ClientError
-from streams.kafka.cluster_errors import ClusterError
+from streams.dev.kafka.errors import ClusterError
 from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import PublishError
 from streams.kafka.scan import ScanError
-from streams.registration import RegistrationError
-from streams.settings import SettingsError
+from streams.registry.apply import RegistrationError
+from streams.runtime.settings import SettingsError
 
 FAULTS: Final = (
     ClientError,

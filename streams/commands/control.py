@@ -6,16 +6,16 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from schemas.controls import ControlAction, ControlScope, ControlWord
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.topics import WINDOWS
-from schemas.wire.instants import text_of as instant
-from streams import clock
+from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import BootstrapOption, no_lane, refuse, run
-from streams.control.words import Target, later_than, newest
-from streams.control.words import say as write
-from streams.kafka.readiness import describe
-from streams.registered import read_registry
-from streams.settings import load
+from streams.kafka.admin import describe
+from streams.operate.control_words import Target, later_than, newest
+from streams.operate.control_words import say as write
+from streams.registry.read import read_registry
+from streams.runtime import clock
+from streams.runtime.settings import load
 
 _ANSWER_S: Final = 10
 _FRESH_MS: Final = 100

@@ -13,18 +13,18 @@ import msgspec
 import typer
 
 from broker.consequences import consequence_of
-from broker.letters import FIELDS, Letter, Wanted, attempt_of, wanted
+from broker.dead_letters import FIELDS, Letter, Wanted, attempt_of, wanted
 from schemas import topics
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.reasons import Reason
-from schemas.wire.instants import text_of as instant
-from streams import clock, log
+from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import BootstrapOption, refuse, run, say
 from streams.commands.since import since_ms as instant_of
-from streams.kafka.readiness import describe
+from streams.kafka.admin import describe
 from streams.kafka.scan import Record
-from streams.redriving import Outcome, Redriver, Told, is_original, read_letters, read_originals
-from streams.settings import Settings, SettingsError, load
+from streams.operate.redrive import Outcome, Redriver, Told, is_original, read_letters, read_originals
+from streams.runtime import clock, log
+from streams.runtime.settings import Settings, SettingsError, load
 
 _ANSWER_S: Final = 10
 _HEADS: Final = ("LETTER", "AT", "TOPIC", "PLACE", "BUSINESS", "REASON", "SENTENCE")

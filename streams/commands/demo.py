@@ -14,22 +14,22 @@ import typer
 from rich.console import Console
 
 from broker.audit.report import Audit
-from streams import clock, log
-from streams.auditing import audit_system
 from streams.client import Client
 from streams.commands.console import INTERRUPTED, refuse
 from streams.commands.stacks import STACK_FAULTS, FreePortsOption, RunningKafkaOption
-from streams.demo import summary
-from streams.demo.offers import FEWEST, PEOPLE, Offers, Told, lines
-from streams.demo.story import FLIGHTS, Story
-from streams.endings import first_error, until_signalled
-from streams.local.stack import Stack, StackPlan, running
-from streams.quantiles import quantile
-from streams.scraping import processes, scrape_all
-from streams.settings import kafka_bootstrap
-from streams.view.picture import Picture
-from streams.view.screen import Screen, drawable, shown, write_svg
-from streams.view.watcher import Watcher
+from streams.dev.demo import summary
+from streams.dev.demo.offers import FEWEST, PEOPLE, Offers, Told, lines
+from streams.dev.demo.story import FLIGHTS, Story
+from streams.dev.recordings.quantiles import quantile
+from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.operate.audit import audit_system
+from streams.operate.scrape import processes, scrape_all
+from streams.operate.top.model import Picture
+from streams.operate.top.screen import Screen, drawable, shown, write_svg
+from streams.operate.top.watcher import Watcher
+from streams.runtime import clock, log
+from streams.runtime.settings import kafka_bootstrap
+from streams.runtime.signals import first_error, until_signalled
 
 _CALM_S = 3
 _QUIET_S = 120

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from streams import clock
 from streams.commands.console import refuse, say
 from streams.commands.stacks import (
     NOT_FOR_PRODUCTION,
@@ -25,10 +24,11 @@ from streams.commands.stacks import (
     version,
     write_exports,
 )
-from streams.endings import until_signalled
-from streams.local.stack import Stack, StackPlan, running
-from streams.settings import kafka_bootstrap, load
-from streams.simulator.devices import PROFILES, REAL_PROFILE
+from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.runtime import clock
+from streams.runtime.settings import kafka_bootstrap, load
+from streams.runtime.signals import until_signalled
+from streams.simulator.people import PROFILES, REAL_PROFILE
 from streams.simulator.program import OptionError, profile_of
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)

@@ -5,10 +5,10 @@ from typing import Final
 
 import typer
 
-from streams.checkup import Finding, Grade
 from streams.commands.console import BootstrapOption, refuse, run
-from streams.examining import examine
-from streams.settings import Settings, SettingsError, load
+from streams.operate.checkup import Finding, Grade
+from streams.operate.doctor import examine
+from streams.runtime.settings import Settings, SettingsError, load
 
 _GRADE_WIDTH: Final = max(len(grade) for grade in Grade)
 _WHAT_WIDTH: Final = len("packages")

@@ -10,9 +10,9 @@ from typing import IO, Any, Final, TypeVar
 
 import msgspec
 
-from schemas.wire import instants
-from streams import clock
+from schemas.wire import timestamps
 from streams.client import Event
+from streams.runtime import clock
 
 _T = TypeVar("_T")
 _AHEAD: Final = 16
@@ -105,12 +105,12 @@ def freshened(event: Event) -> Event:
     moved = {**event, "id": f"{event.get('id', 'event')}-{uuid.uuid4().hex[:8]}"}
     if "time" in event:
         by_ms = clock.now_ms() - _ms_of(event, "time")
-        moved |= {mark: instants.text_of(_ms_of(event, mark) + by_ms) for mark in _MARKS if mark in event}
+        moved |= {mark: timestamps.text_of(_ms_of(event, mark) + by_ms) for mark in _MARKS if mark in event}
     return moved
 
 
 def _ms_of(event: Event, mark: str) -> int:
     try:
-        return instants.ms_of(str(event[mark]))
+        return timestamps.ms_of(str(event[mark]))
     except ValueError as error:
         raise ValueError(f"{mark} cannot be moved to now: {error}") from error

@@ -4,18 +4,18 @@ from typing import Annotated, Final
 
 import typer
 
-from broker.explain.line import Line
+from broker.explain.entry import Line
 from broker.explain.person import Encounter
-from broker.explain.story import Story
-from schemas.names import Lane, business_of, name_of, recipient_id, text_of
+from broker.explain.timeline import Story
+from schemas.ids import Lane, business_of, name_of, recipient_id, text_of
 from schemas.topics import DAY_MS
-from streams import clock
 from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
 from streams.commands.since import since_ms as since_ms_of
 from streams.commands.story_page import missed_page, page, person_page, time_text
-from streams.explaining import Event, Explainer
-from streams.kafka.readiness import describe
-from streams.settings import Settings, SettingsError, load, raw
+from streams.kafka.admin import describe
+from streams.operate.explain import Event, Explainer
+from streams.runtime import clock
+from streams.runtime.settings import Settings, SettingsError, load, raw
 
 _ANSWER_S: Final = 10
 _NOTHING_FOUND: Final = 1

@@ -10,18 +10,18 @@ from urllib.parse import urlsplit
 import typer
 import uvloop
 
-from schemas.names import Lane
-from streams import log
-from streams.kafka.cluster_errors import ClusterError
-from streams.kafka.ports import demand_own
-from streams.kafka.properties import HOST
-from streams.kafka.readiness import demand_listener
-from streams.priority import give_way
-from streams.settings import Settings, SettingsError, child_environment, load
-from streams.simulator import registered
-from streams.simulator.devices import REAL_PROFILE
+from schemas.ids import Lane
+from streams.dev.kafka.errors import ClusterError
+from streams.dev.kafka.properties import HOST
+from streams.kafka.admin import demand_listener
+from streams.runtime import log
+from streams.runtime.ports import demand_own
+from streams.runtime.priority import give_way
+from streams.runtime.settings import Settings, SettingsError, child_environment, load
+from streams.simulator import registry as registered
+from streams.simulator.people import REAL_PROFILE
 from streams.simulator.program import OptionError, log_folder, plan_of, serve
-from streams.simulator.supervise import keep_alive
+from streams.simulator.supervisor import keep_alive
 
 _Made = TypeVar("_Made")
 

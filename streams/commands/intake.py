@@ -7,23 +7,23 @@ import typer
 import uvloop
 
 from schemas import topics
-from streams import clock, log
 from streams.commands.console import refuse
-from streams.endings import stop_asked
-from streams.health import Health
-from streams.intake.directory import DevKeysError, Directory
-from streams.intake.door import Door
-from streams.intake.room import Room
+from streams.dev.kafka.errors import ClusterError
+from streams.intake.api_keys import DevKeysError, Directory
+from streams.intake.listener import Door
+from streams.intake.load_shedding import Room
 from streams.intake.server import ACKNOWLEDGE_S, Intake
-from streams.kafka.cluster_errors import ClusterError
-from streams.kafka.ports import demand_own
+from streams.kafka.admin import demand_listener
 from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import Publisher, PublishError
-from streams.kafka.readiness import demand_listener
 from streams.kafka.start_check import demand_safe
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
-from streams.log import Event
-from streams.settings import Settings, SettingsError, load
+from streams.runtime import clock, log
+from streams.runtime.health import Health
+from streams.runtime.log import Event
+from streams.runtime.ports import demand_own
+from streams.runtime.settings import Settings, SettingsError, load
+from streams.runtime.signals import stop_asked
 
 _CATCH_UP_S: Final = 30.0
 _STALE_MS: Final = 30_000

@@ -8,13 +8,13 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from streams import clock
-from streams.kafka.cluster_errors import ClusterError
-from streams.kafka.detached import REFUSAL_PREFIX, start_detached, stop_detached
-from streams.kafka.foreground import run_until_ended
-from streams.kafka.readiness import ClusterState, describe
-from streams.kafka.run_record import RunRecord, home_of, is_held, read_record
-from streams.settings import kafka_bootstrap
+from streams.dev.kafka.detached import REFUSAL_PREFIX, start_detached, stop_detached
+from streams.dev.kafka.errors import ClusterError
+from streams.dev.kafka.foreground import run_until_ended
+from streams.dev.kafka.run_record import RunRecord, home_of, is_held, read_record
+from streams.kafka.admin import ClusterState, describe
+from streams.runtime import clock
+from streams.runtime.settings import kafka_bootstrap
 
 _STATUS_DEADLINE_S: Final = 5
 _LABEL_WIDTH: Final = len("bootstrap")

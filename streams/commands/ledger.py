@@ -7,21 +7,21 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from schemas.names import Lane
-from streams import log
+from schemas.ids import Lane
 from streams.commands.console import refuse, say
 from streams.commands.ledger_items import items
-from streams.endings import stop_asked
-from streams.kafka.cluster_errors import ClusterError
-from streams.kafka.ports import demand_own
+from streams.dev.kafka.errors import ClusterError
+from streams.kafka.admin import demand_listener
 from streams.kafka.provision import ProvisionError
-from streams.kafka.readiness import demand_listener
 from streams.kafka.start_check import demand_safe
-from streams.ledger.books import Balance, BooksError, balances, oddities
+from streams.ledger.database import Balance, BooksError, balances, oddities
 from streams.ledger.money import money
-from streams.ledger.program import keep_books, path_of
-from streams.priority import give_way
-from streams.settings import Settings, SettingsError, load
+from streams.ledger.service import keep_books, path_of
+from streams.runtime import log
+from streams.runtime.ports import demand_own
+from streams.runtime.priority import give_way
+from streams.runtime.settings import Settings, SettingsError, load
+from streams.runtime.signals import stop_asked
 
 app = typer.Typer(
     add_completion=False,

@@ -7,14 +7,14 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from schemas.names import Lane, business_of, name_of, request_name
-from schemas.wire.instants import text_of as instant
+from schemas.ids import Lane, business_of, name_of, request_name
+from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import refuse, say
-from streams.ledger.books import BooksError
+from streams.ledger.database import BooksError
 from streams.ledger.itemised import Message, Wanted, itemised, month_of
 from streams.ledger.money import money
-from streams.ledger.program import path_of
-from streams.settings import SettingsError, load
+from streams.ledger.service import path_of
+from streams.runtime.settings import SettingsError, load
 
 _NAME_CHARS: Final = 26
 _FORMS: Final = ("text", "json")

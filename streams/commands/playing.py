@@ -14,14 +14,14 @@ from typing import Final, NoReturn
 import msgspec
 import typer
 
-from streams import clock
 from streams.client import Client, ClientError
-from streams.endings import stop_on_interrupt
-from streams.settings import SettingsError, load
-from streams.sources.feed import Feed, Tally
-from streams.sources.pace import replay
-from streams.sources.records import TimetableError
-from streams.sources.timed import Run, Timed
+from streams.dev.sources.feed import Feed, Tally
+from streams.dev.sources.pace import replay
+from streams.dev.sources.records import TimetableError
+from streams.dev.sources.timed import Run, Timed
+from streams.runtime import clock
+from streams.runtime.settings import SettingsError, load
+from streams.runtime.signals import stop_on_interrupt
 
 DEFAULT_SPEED: Final = 600.0
 """A day in a little over two minutes."""

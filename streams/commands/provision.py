@@ -4,9 +4,9 @@ import typer
 
 from schemas.topics import catalogue
 from streams.commands.console import BootstrapOption, run, say
+from streams.kafka.admin import describe
 from streams.kafka.provision import provision
-from streams.kafka.readiness import describe
-from streams.settings import load
+from streams.runtime.settings import load
 
 _ANSWER_S = 10
 

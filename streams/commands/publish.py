@@ -7,16 +7,16 @@ from typing import Annotated, Final, NamedTuple
 import typer
 
 from broker.audience.sizes import ListSizes
-from broker.contract.pace import pace_of
-from broker.registry import Registry
-from schemas.names import Lane
+from broker.registry.fold import Registry
+from broker.validation.pace import pace_of
+from schemas.ids import Lane
 from schemas.reasons import Reason
-from streams import clock
 from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published
 from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
 from streams.commands.event_file import codes_of, drawn_apart, freshened, read_events
 from streams.commands.published import ACCEPTED, REFUSED_STATUS, Follower
-from streams.settings import load
+from streams.runtime import clock
+from streams.runtime.settings import load
 
 _FEW: Final = 20
 """So many events are followed without being asked to."""

@@ -6,11 +6,11 @@ from typing import Final
 from broker.consequences import consequence_of
 from schemas.reasons import Reason
 from schemas.status import Status
-from streams import clock
 from streams.client import Published, StillOpenError
 from streams.client.progress import REFUSED
 from streams.client.waiting import wait_for
 from streams.commands.console import say
+from streams.runtime import clock
 
 ACCEPTED: Final = 0
 ACCEPTED_STATE: Final = "accepted"

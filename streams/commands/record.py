@@ -7,17 +7,17 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from schemas.wire import instants
-from streams import clock
+from schemas.wire import timestamps
 from streams.commands.console import BootstrapOption, refuse, run, say
 from streams.commands.since import since_ms
-from streams.endings import until_signalled
-from streams.recorded.entry import LANES
-from streams.recorded.files import STANDARD, Writer
-from streams.recorded.pseudonyms import Pseudonyms
-from streams.recorded.recorder import Recorder
-from streams.registered import read_registry
-from streams.settings import load
+from streams.dev.recordings.entry import LANES
+from streams.dev.recordings.files import STANDARD, Writer
+from streams.dev.recordings.pseudonyms import Pseudonyms
+from streams.dev.recordings.recorder import Recorder
+from streams.registry.read import read_registry
+from streams.runtime import clock
+from streams.runtime.settings import load
+from streams.runtime.signals import until_signalled
 
 _PROGRESS_S: Final = 2.0
 _LANE_WORDS: Final = {lane.word: topic for topic, lane in LANES.items()}
@@ -102,7 +102,7 @@ async def _record(bootstrap: str, topics: Sequence[str], span: _Span, writing: _
         if span.seconds == 0:
             work = recorder.history(bootstrap, topics, since_ms=span.since_ms)
         else:
-            say(f"recording {', '.join(topics)} from {instants.text_of(span.since_ms)} on; Ctrl-C ends it")
+            say(f"recording {', '.join(topics)} from {timestamps.text_of(span.since_ms)} on; Ctrl-C ends it")
             work = recorder.live(bootstrap, topics, since_ms=span.since_ms, seconds=span.seconds)
         telling = asyncio.create_task(_tell_progress(recorder))
         try:

@@ -6,16 +6,16 @@ from typing import Annotated
 import msgspec
 import typer
 
-from broker.registry import Registry
-from broker.remarks import remarks
+from broker.registry.fold import Registry
+from broker.registry.remarks import remarks
 from schemas.registry import Business, Deployment, Entry, key_of
 from schemas.topics import business_topics
 from streams.commands.console import BootstrapOption, refuse, run, say
+from streams.kafka.admin import describe
 from streams.kafka.provision import provision
-from streams.kafka.readiness import describe
-from streams.registered import read_registry
-from streams.registration import Located, RegistrationError, changes, read_files, write
-from streams.settings import Settings, load
+from streams.registry.apply import Located, RegistrationError, changes, read_files, write
+from streams.registry.read import read_registry
+from streams.runtime.settings import Settings, load
 
 _ANSWER_S = 10
 

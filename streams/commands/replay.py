@@ -6,20 +6,20 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from schemas.names import Lane
-from streams import clock
+from schemas.ids import Lane
 from streams.client import Client, Event, SealingError, SealKey
 from streams.client.seal import seal_key_of
 from streams.commands.console import INTERRUPTED, BootstrapOption, refuse, run, say
-from streams.endings import stop_on_interrupt
-from streams.recorded.entry import Entry
-from streams.recorded.files import read_entries
-from streams.recorded.replay import Clock, Replay
-from streams.recorded.result import Result, json_of, sentence_of
-from streams.recorded.schedule import spaced, steady
-from streams.recorded.selection import Wanted, chosen, wanted_of
-from streams.registered import read_registry
-from streams.settings import load
+from streams.dev.recordings.entry import Entry
+from streams.dev.recordings.files import read_entries
+from streams.dev.recordings.replay import Clock, Replay
+from streams.dev.recordings.result import Result, json_of, sentence_of
+from streams.dev.recordings.schedule import spaced, steady
+from streams.dev.recordings.selection import Wanted, chosen, wanted_of
+from streams.registry.read import read_registry
+from streams.runtime import clock
+from streams.runtime.settings import load
+from streams.runtime.signals import stop_on_interrupt
 
 _PROGRESS_S: Final = 2.0
 _SENTENCES: Final = 3

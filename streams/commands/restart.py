@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from streams.commands.console import INTERRUPTED, refuse
-from streams.local.processes import ProcessError
-from streams.local.register import read_register
-from streams.local.rolling import chosen, roll
-from streams.settings import SettingsError, load
+from streams.dev.stack.process import ProcessError
+from streams.dev.stack.rolling_restart import chosen, roll
+from streams.dev.stack.running_file import read_register
+from streams.runtime.settings import SettingsError, load
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 

@@ -10,9 +10,9 @@ import msgspec
 import typer
 from typer.core import TyperGroup
 
-from schemas.diff import differences
-from schemas.diff_keywords import READER, WRITER, Change
-from schemas.documents import WRITTEN_BY_FANFARE
+from schemas.contract.compatibility import differences
+from schemas.contract.compatibility_rules import READER, WRITER, Change
+from schemas.contract.json_schema import WRITTEN_BY_FANFARE
 from streams.commands.console import refuse, say
 
 FOLDER: Final = Path(__file__).parents[2] / "schemas" / "generated"

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
-from schemas.wire.instants import ms_of
+from schemas.wire.timestamps import ms_of
 
 _AGO: Final = re.compile(r"([0-9]{1,6})([smhd])")
 _UNITS_MS: Final = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}

@@ -1,6 +1,6 @@
 """`fanfare source flights|parcels|logins|singles`: publishes a replayed or invented day, or prints it.
 
-Owns the options. What is published is decided in `streams/sources`, how fast in its `pace`, how it reaches Kafka in
+Owns the options. What is published is decided in `streams/dev/sources`, how fast in its `pace`, how it reaches Kafka in
 `streams/client`, and what is said meanwhile in `playing`.
 """
 
@@ -11,14 +11,14 @@ from typing import Annotated, Final
 import typer
 
 from streams.commands.playing import Way, play, say
-from streams.sources.flights import Selection, flights
-from streams.sources.logins import Traffic, logins
-from streams.sources.parcels import PARCELS_A_DAY, parcels
-from streams.sources.passengers import Sizes
-from streams.sources.people import CUSTOMERS, POPULATION
-from streams.sources.singles import singles
-from streams.sources.timed import DAY_BEGINS
-from streams.sources.timetable import STORM_DAY
+from streams.dev.sources.flights import Selection, flights
+from streams.dev.sources.logins import Traffic, logins
+from streams.dev.sources.parcels import PARCELS_A_DAY, parcels
+from streams.dev.sources.passengers import Sizes
+from streams.dev.sources.people import CUSTOMERS, POPULATION
+from streams.dev.sources.singles import singles
+from streams.dev.sources.timed import DAY_BEGINS
+from streams.dev.sources.timetable import STORM_DAY
 
 app = typer.Typer(
     no_args_is_help=True,

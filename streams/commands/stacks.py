@@ -11,14 +11,14 @@ from typing import Annotated, Final
 
 import typer
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from streams.commands.console import FAULTS
-from streams.kept import KeptError
-from streams.ledger.program import path_of
-from streams.local.placement import in_slot
-from streams.local.processes import ProcessError
-from streams.local.stack import REGISTRY, Stack
-from streams.settings import variable_of
+from streams.dev.stack.ports import in_slot
+from streams.dev.stack.process import ProcessError
+from streams.dev.stack.stack import REGISTRY, Stack
+from streams.ledger.service import path_of
+from streams.runtime.data_format import KeptError
+from streams.runtime.settings import variable_of
 
 STACK_FAULTS: Final = (*FAULTS, KeptError, ProcessError)
 """What can be wrong with the surroundings when a stack is started."""

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from streams.commands.console import run
-from streams.scraping import Scrape, merged, processes, quantile, scrape_all
-from streams.settings import load
-from streams.view.verdict import HEALTHY, verdict
+from streams.operate.scrape import Scrape, merged, processes, quantile, scrape_all
+from streams.operate.top.verdict import HEALTHY, verdict
+from streams.runtime.settings import load
 
 _STAGES: Final = ("plan", "deliver", "settle")
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from broker.explain.line import Line, doubt_text, next_steps, people_text, reason_of, reason_steps, reason_text
+from broker.explain.entry import Line, doubt_text, next_steps, people_text, reason_of, reason_steps, reason_text
 from broker.explain.person import Encounter
-from broker.explain.story import Story
-from schemas.names import text_of
+from broker.explain.timeline import Story
+from schemas.ids import text_of
 from schemas.reasons import State, word_of
 
 _FEW: Final = 20

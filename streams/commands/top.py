@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 
 from streams.commands.console import INTERRUPTED, BootstrapOption, refuse, run, say
-from streams.endings import until_signalled
-from streams.settings import SettingsError, load
-from streams.view.frame import frame
-from streams.view.picture import Picture
-from streams.view.screen import Screen, drawable, write_svg
-from streams.view.watcher import Watcher
+from streams.operate.top.layout import frame
+from streams.operate.top.model import Picture
+from streams.operate.top.screen import Screen, drawable, write_svg
+from streams.operate.top.watcher import Watcher
+from streams.runtime.settings import SettingsError, load
+from streams.runtime.signals import until_signalled
 
 _TITLE: Final = "fanfare top"
 _SIZE: Final = (118, 48)

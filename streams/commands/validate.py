@@ -8,18 +8,18 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from broker.contract.fault import Fault
-from broker.contract.pace import pace_of
-from broker.registry import Registry
-from schemas.names import Lane
+from broker.registry.fold import Registry
+from broker.validation.pace import pace_of
+from schemas.fault import Fault
+from schemas.ids import Lane
 from schemas.wire.text import unsafe
-from streams import clock
 from streams.client import SealingError
 from streams.client.seal import SealKey, seal_codes, seal_key_of
 from streams.client.validation import faults
 from streams.commands.console import no_lane, refuse
 from streams.commands.event_file import codes_of, freshened
-from streams.registration import RegistrationError, changes, read_files
+from streams.registry.apply import RegistrationError, changes, read_files
+from streams.runtime import clock
 
 _FAULTY: Final = 1
 

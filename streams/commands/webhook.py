@@ -7,23 +7,23 @@ from typing import Annotated, Final, NoReturn
 import typer
 import uvloop
 
-from broker.registry import Registry
+from broker.registry.fold import Registry
 from schemas.wire.sealed import AddressBook
-from streams import clock, log, zeroes
-from streams.endings import stop_asked
-from streams.health import Health
-from streams.intake.door import Door
-from streams.kafka.cluster_errors import ClusterError
-from streams.kafka.ports import demand_own
+from streams.dev.kafka.errors import ClusterError
+from streams.dev.kafka.properties import HOST
+from streams.gateway.webhook import Secrets, Webhook
+from streams.intake.listener import Door
+from streams.kafka.admin import demand_listener
 from streams.kafka.producer import ConfirmedProducer
-from streams.kafka.properties import HOST
 from streams.kafka.provision import ProvisionError
-from streams.kafka.readiness import demand_listener
 from streams.kafka.start_check import demand_safe
-from streams.log import Event
-from streams.registered import registry_tail
-from streams.settings import Settings, SettingsError, load, raw
-from streams.webhook import Secrets, Webhook
+from streams.registry.read import registry_tail
+from streams.runtime import clock, log, zeroes
+from streams.runtime.health import Health
+from streams.runtime.log import Event
+from streams.runtime.ports import demand_own
+from streams.runtime.settings import Settings, SettingsError, load, raw
+from streams.runtime.signals import stop_asked
 
 _STOP_S: Final = 2
 """For so long batches under way may take when it is stopped."""

@@ -5,15 +5,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from schemas.names import Lane
-from streams import log, pipeline
-from streams.kafka.app import run_worker
-from streams.kafka.cluster_errors import ClusterError
-from streams.kafka.ports import demand_own
-from streams.kafka.readiness import demand_listener
-from streams.kafka.selftest import KernelMismatchError, verify
-from streams.priority import give_way
-from streams.settings import SettingsError, load
+from schemas.ids import Lane
+from streams.dev.kafka.errors import ClusterError
+from streams.kafka.admin import demand_listener
+from streams.kafka.faust_app.app import run_worker
+from streams.kafka.faust_app.selftest import KernelMismatchError, verify
+from streams.runtime import log
+from streams.runtime.ports import demand_own
+from streams.runtime.priority import give_way
+from streams.runtime.settings import SettingsError, load
+from streams.worker import pipeline
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 

@@ -13,13 +13,13 @@ from typing import Final, NoReturn
 import msgspec
 from aiohttp import web
 
-from schemas.names import Lane
-from streams import clock, metrics
-from streams.intake.check import Taken, taken
-from streams.intake.directory import Caller, Directory
-from streams.intake.door import MAX_HEADERS, MAX_LINE_BYTES
-from streams.intake.forms import MAX_BODY_BYTES, Mode, events_of, lane_of, mode_of
-from streams.intake.problem import (
+from schemas.ids import Lane
+from streams.intake.api_keys import Caller, Directory
+from streams.intake.checks import Taken, taken
+from streams.intake.http_events import MAX_BODY_BYTES, Mode, events_of, lane_of, mode_of
+from streams.intake.listener import MAX_HEADERS, MAX_LINE_BYTES
+from streams.intake.load_shedding import Room
+from streams.intake.problems import (
     CONTENT_TYPE,
     RETRY_AFTER_S,
     STATUS,
@@ -30,10 +30,10 @@ from streams.intake.problem import (
     text_of,
     together,
 )
-from streams.intake.room import Room
-from streams.intake.seldom import Seldom
 from streams.kafka.publisher import Publisher, PublishError
-from streams.log import Event, log
+from streams.runtime import clock, metrics
+from streams.runtime.log import Event, log
+from streams.runtime.seldom import Seldom
 
 PATH: Final = "/v1/events"
 BODY_S: Final = 10.0

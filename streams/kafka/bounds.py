@@ -8,7 +8,7 @@ import aiokafka
 import aiokafka.errors
 from aiokafka import TopicPartition
 
-from streams.kafka.commits import Place
+from streams.kafka.faust_app.commits import Place
 from streams.kafka.scan import ScanError
 
 _DEADLINE_S: Final = 30.0

@@ -2,7 +2,7 @@
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.kafka.commits import Place
+from streams.kafka.faust_app.commits import Place
 
 
 async def committed_offsets(bootstrap: str, group: str) -> dict[Place, int]:

@@ -25,14 +25,14 @@ from broker.journal import (
     fold_start,
     last_floor,
 )
-from schemas.names import Lane
-from schemas.planned import Claim
+from schemas.ids import Lane
+from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack
-from streams import clock, log
-from streams.kafka.commits import Place
-from streams.kafka.fatal import Exit, fatal
+from streams.kafka.faust_app.commits import Place
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.reader import LogReader, LogRecord, TrimmedError
+from streams.runtime import clock, log
+from streams.runtime.exits import Exit, fatal
 
 GAP_DEADLINE_S = 2.0
 """The gap read is the path that ordinary tests do not enter; one that hangs is a shard that stands still in silence."""

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from aiokafka.errors import KafkaError
 
+from streams.kafka.admin import admin
 from streams.kafka.reader import LogReader
-from streams.kafka.readiness import admin
 
 T = TypeVar("T")
 

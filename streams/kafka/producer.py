@@ -15,7 +15,7 @@ import aiokafka
 import aiokafka.errors
 import msgspec
 
-from streams.kafka.fatal import Exit, fatal
+from streams.runtime.exits import Exit, fatal
 
 APPEND_DEADLINE_MS = 4_000
 """Of a journal. No length of it is unsafe, because nothing is acted on before it is acknowledged and checked. It is above a

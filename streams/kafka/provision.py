@@ -12,8 +12,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from schemas.topics import Topic, status_topic, topic_of_business
-from streams.kafka.readiness import admin, wait_leaders
-from streams.kafka.topic_check import (
+from streams.kafka.admin import admin, wait_leaders
+from streams.kafka.topic_rules import (
     SAFE_COPIES,
     SAFE_IN_SYNC,
     TopicFacts,

@@ -14,8 +14,8 @@ import aiokafka
 import aiokafka.errors
 from aiokafka import TopicPartition
 
-from streams.kafka.commits import Place
-from streams.kafka.fatal import Exit, fatal
+from streams.kafka.faust_app.commits import Place
+from streams.runtime.exits import Exit, fatal
 
 _FETCH_MAX_WAIT_MS = 50
 _FETCH_BYTES = 4 * 1024 * 1024

@@ -12,10 +12,10 @@ from typing import Final
 from aiokafka.errors import KafkaError
 
 from schemas.topics import catalogue
-from streams.kafka.fatal import Exit, fatal
 from streams.kafka.provision import ProvisionError, verify
-from streams.log import Event, log
-from streams.settings import Settings
+from streams.runtime.exits import Exit, fatal
+from streams.runtime.log import Event, log
+from streams.runtime.settings import Settings
 
 _AGAIN_S: Final = 0.25
 _TOLD: Final = 6

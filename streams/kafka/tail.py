@@ -19,9 +19,9 @@ import aiokafka
 import aiokafka.errors
 from aiokafka import TopicPartition
 
-from streams import clock
-from streams.kafka.fatal import Exit, fatal
 from streams.kafka.reader import LogRecord
+from streams.runtime import clock
+from streams.runtime.exits import Exit, fatal
 
 REGISTRY_WAIT_MS = 500
 """How long a fetch of the registry may find nothing. A change comes at once all the same; nobody asks how fresh it is."""

@@ -14,14 +14,14 @@ from typing import Final
 from schemas import topics
 from schemas.billing import BilledCharge
 from schemas.wire.cloudevents import STRUCTURED_HEADERS, decode_charge, encode_charge
-from streams import clock, metrics
-from streams.faults import point
 from streams.kafka.newest import existing, newest
 from streams.kafka.producer import REPEATABLE_DEADLINE_MS, Outgoing
 from streams.kafka.resumed_producer import ResumedProducer
-from streams.ledger.books import Books
+from streams.ledger.database import Books
 from streams.ledger.posting import Posted
-from streams.log import Event, log
+from streams.runtime import clock, metrics
+from streams.runtime.crash_points import point
+from streams.runtime.log import Event, log
 
 EVENTS: Final = 1_000
 """An append takes at most so many; about a megabyte."""

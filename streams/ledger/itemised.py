@@ -13,7 +13,7 @@ import msgspec
 from pyroaring import BitMap
 
 from schemas.billing import BilledCharge
-from streams.ledger.books import reading
+from streams.ledger.database import reading
 from streams.ledger.items import PostedRow, charge_of
 
 

@@ -5,9 +5,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from broker.audit.dump import LedgerPosting
+from broker.audit.sources import LedgerPosting
 from schemas.billing import BilledCharge
-from schemas.names import Lane, text_of
+from schemas.ids import Lane, text_of
 from schemas.registry import Category
 from streams.ledger.layout import place_of
 

@@ -1,4 +1,4 @@
-"""One transaction of the ledger: a batch of charge records, posted into the tables of ``streams/ledger/books.py``.
+"""One transaction of the ledger: a batch of charge records, posted into the tables of ``streams/ledger/database.py``.
 
 What is new in each charge is said by ``broker/ledger/post.py``; here it is looked up, remembered within the batch and
 written. A record that cannot be read is set aside with its place: it stays in Kafka, and a rebuild posts it once it can.

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.wire.frames import Code
+from schemas.gateway_api import Code
 
 
 class FaultKind(StrEnum):

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from schemas.names import text_of
-from schemas.wire.frames import GatewayEvent, Reply
-from streams.simulator.ids import ID_BYTES
+from schemas.gateway_api import GatewayEvent, Reply
+from schemas.ids import text_of
+from streams.simulator.id_set import ID_BYTES
 
 
 class _Message(NamedTuple):

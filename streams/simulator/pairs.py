@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.wire.columns import cells
-from streams.simulator.ids import ID_BYTES, IdTable
+from streams.simulator.id_set import ID_BYTES, IdTable
 
 PAIR_EVERY_MS: Final = 6_000
 PAIR_BURST: Final = 45

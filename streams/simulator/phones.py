@@ -12,13 +12,13 @@ from typing import Final
 
 import msgspec
 
-from schemas.names import text_of
+from schemas.gateway_api import Frame, Reply
+from schemas.ids import text_of
 from schemas.registry import Template
-from schemas.wire.frames import Frame, Reply
 from schemas.wire.sealed import AddressBook, SealError
-from streams.simulator.life import Due
-from streams.simulator.registered import Registered
-from streams.simulator.rows import Rows, is_heartbeat
+from streams.simulator.behaviour import Due
+from streams.simulator.frame_rows import Rows, is_heartbeat
+from streams.simulator.registry import Registered
 
 KEPT: Final = 500
 _HEARTBEATS_KEPT: Final = 50

@@ -15,19 +15,19 @@ from typing import Final
 import msgspec
 
 from schemas import topics
-from schemas.names import Lane
-from streams import clock, zeroes
-from streams.endings import stop_asked
-from streams.health import Health
+from schemas.ids import Lane
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
-from streams.kept import GATEWAY_LOG, KeptError, open_kept
-from streams.log import Event, log
-from streams.settings import Settings, raw
-from streams.simulator.devices import PROFILES, Profile
+from streams.runtime import clock, zeroes
+from streams.runtime.data_format import GATEWAY_LOG, KeptError, open_kept
+from streams.runtime.health import Health
+from streams.runtime.log import Event, log
+from streams.runtime.settings import Settings, raw
+from streams.runtime.signals import stop_asked
 from streams.simulator.faults import Fault, parse
-from streams.simulator.registered import Registered
+from streams.simulator.listener import Plan, Station
+from streams.simulator.people import PROFILES, Profile
+from streams.simulator.registry import Registered
 from streams.simulator.server import Listener
-from streams.simulator.station import Plan, Station
 
 _CATCH_UP_S: Final = 30.0
 

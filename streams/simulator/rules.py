@@ -10,14 +10,14 @@ from typing import Final
 
 import msgspec
 
+from schemas.gateway_api import Code, Frame, Refused
 from schemas.registry import Category, Template
-from schemas.wire.frames import Code, Frame, Refused
 from schemas.wire.sealed import AddressBook, SealError, open_code
-from streams.simulator.devices import Crowd
+from streams.simulator.frame_rows import Rows, is_heartbeat
+from streams.simulator.limits import SenderThroughput
 from streams.simulator.pairs import PairLimit
-from streams.simulator.registered import Registered
-from streams.simulator.rows import Rows, is_heartbeat
-from streams.simulator.throttles import SenderThroughput
+from streams.simulator.people import Crowd
+from streams.simulator.registry import Registered
 
 Refusals = Mapping[int, Refused]
 _NONE: Final[Refusals] = {}

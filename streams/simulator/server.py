@@ -1,7 +1,7 @@
 """The gateway's HTTP surface: frames from the broker, commands and views for people.
 
 ==============================  =====================================================================
-``POST /v1/hello, /v1/frames``   the contract of ``schemas/wire/frames.py``
+``POST /v1/hello, /v1/frames``   the contract of ``schemas/gateway_api.py``
 ``GET POST DELETE /v1/faults``   what goes wrong on purpose: list, add (a JSON list), clear
 ``GET /v1/phones?limit=``        the newest messages as phones show them; ``business=``, ``phone=`` choose
 ``POST /v1/replies``             somebody answers the newest message of a business: phone, business, text
@@ -19,13 +19,13 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from schemas.wire.frames import Epoch, Frame, Hello
-from streams.kafka.fatal import Exit, fatal
-from streams.log import Event, log
+from schemas.gateway_api import Epoch, Frame, Hello
+from streams.runtime.exits import Exit, fatal
+from streams.runtime.log import Event, log
 from streams.simulator.faults import parse
+from streams.simulator.frame_rows import FormError
+from streams.simulator.listener import Station
 from streams.simulator.mishaps import after, before
-from streams.simulator.rows import FormError
-from streams.simulator.station import Station
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 KEEP_ALIVE_S: Final = 120

@@ -22,15 +22,15 @@ import msgspec
 
 from broker.audit.report import Audit
 from schemas import topics
-from schemas.names import Lane, request_name, text_of
+from schemas.ids import Lane, request_name, text_of
 from schemas.status import DeadLetter
 from schemas.wire.cloudevents import decode_status
-from streams import clock
-from streams.auditing import audit_system
 from streams.client import Client, InvalidEventError
 from streams.client.progress import PLAN
+from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.scan import scan
-from streams.local.stack import Stack, StackPlan, running
+from streams.operate.audit import audit_system
+from streams.runtime import clock
 from tests.acceptance.http_inputs import HTTP_ROWS, Answer, call_of, send
 from tests.acceptance.inputs import BROKER, CLIENT, DEAD_LETTER, ROWS, STATUS, Draft, Row, draft_of, sound
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from schemas.names import Lane
-from streams.intake.directory import digest_of
-from streams.intake.forms import BATCH, MAX_BATCH, MAX_BODY_BYTES
-from streams.settings import dev_intake_key
+from schemas.ids import Lane
+from streams.intake.api_keys import digest_of
+from streams.intake.http_events import BATCH, MAX_BATCH, MAX_BODY_BYTES
+from streams.runtime.settings import dev_intake_key
 from tests.acceptance.inputs import CANARY, Draft, sound
 
 SHOP: Final = "shop-parcelo"

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.names import Lane, partition_of
+from schemas.ids import Lane, partition_of
 from schemas.request import CONTROL_TYPE, MAX_REQUEST_BYTES, NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS, SHARDS, WINDOWS
-from schemas.wire import instants
+from schemas.wire import timestamps
 
 CANARY: Final = "kanarie"
 """Stands in parameters and codes; no answer may repeat it."""
@@ -63,12 +63,12 @@ class Draft:
 
     def move(self, *, time_ms: int, lifetime_ms: int | None = HOUR_MS) -> None:
         """Shift the event's ``time`` by that much; ``expirytime`` lies ``lifetime_ms`` after it."""
-        begins_ms = instants.ms_of(self.event["time"]) + time_ms
-        self.event["time"] = instants.text_of(begins_ms)
+        begins_ms = timestamps.ms_of(self.event["time"]) + time_ms
+        self.event["time"] = timestamps.text_of(begins_ms)
         if lifetime_ms is None:
             del self.event["expirytime"]
         else:
-            self.event["expirytime"] = instants.text_of(begins_ms + lifetime_ms)
+            self.event["expirytime"] = timestamps.text_of(begins_ms + lifetime_ms)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +104,8 @@ def sound(lane: Lane, event_id: str, now_ms: int) -> Draft:
         "type": NOTIFICATION_TYPE,
         "source": f"//{business}/shop-floor",
         "id": event_id,
-        "time": instants.text_of(now_ms),
-        "expirytime": instants.text_of(now_ms + WINDOWS[lane].lifetime_max_ms // 2),
+        "time": timestamps.text_of(now_ms),
+        "expirytime": timestamps.text_of(now_ms + WINDOWS[lane].lifetime_max_ms // 2),
         "datacontenttype": "application/json",
         "data": _DATA[lane](),
     }
@@ -325,7 +325,7 @@ ENVELOPE: Final = (
         name="time without an offset",
         spoil=_attributes(time="2026-11-22T06:40:00"),
         reason="invalid_field",
-        says=f"like {instants.EXAMPLE}",
+        says=f"like {timestamps.EXAMPLE}",
     ),
     _refused(name="no data", spoil=_attributes(data=None), reason="missing_field", says="data is missing"),
     _refused(

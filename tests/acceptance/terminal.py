@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from streams.settings import BOOTSTRAP_VARIABLE, child_environment
+from streams.runtime.settings import BOOTSTRAP_VARIABLE, child_environment
 
 FANFARE: Final = (sys.executable, "-m", "streams.cli")
 ROOT: Final = Path(__file__).parents[2]

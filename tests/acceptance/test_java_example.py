@@ -8,11 +8,11 @@ from typing import Final
 
 import pytest
 
-from schemas.names import Lane, request_name, text_of
+from schemas.ids import Lane, request_name, text_of
 from schemas.wire.sealed import open_code
-from streams.kafka.jars import obtain_jars, read_lock
-from streams.kafka.java import PACKAGED_JAVA, find_java
-from streams.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC, cache_folder, java_home, load
+from streams.dev.kafka.jars import obtain_jars, read_lock
+from streams.dev.kafka.java import PACKAGED_JAVA, find_java
+from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC, cache_folder, java_home, load
 
 ROOT: Final = Path(__file__).parents[2]
 SOURCE: Final = ROOT / "deploy" / "dev" / "examples" / "java" / "Seal.java"

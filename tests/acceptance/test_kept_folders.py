@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.kept import MARK
 from streams.ledger.layout import LAYOUT
-from streams.settings import child_environment
+from streams.runtime.data_format import MARK
+from streams.runtime.settings import child_environment
 from tests.acceptance.terminal import FANFARE
 
 DEV = Path(__file__).parents[2] / "deploy" / "dev"

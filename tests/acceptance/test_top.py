@@ -5,9 +5,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from streams.kafka.ports import free_ports
-from streams.local.placement import free_places
-from streams.settings import variable_of
+from streams.dev.stack.ports import free_places
+from streams.runtime.ports import free_ports
+from streams.runtime.settings import variable_of
 from tests.acceptance.screens import ENTERS, LEAVES, on_screen
 from tests.acceptance.terminal import FANFARE, terminal
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from schemas import topics
 from schemas.wire.cloudevents import decode_status
-from streams.kafka.distribution import obtain_distribution
-from streams.kafka.jars import obtain_jars, read_lock
+from streams.dev.kafka.distribution import obtain_distribution
+from streams.dev.kafka.jars import obtain_jars, read_lock
+from streams.dev.stack.stack import StackPlan, running
 from streams.kafka.scan import follow
-from streams.local.stack import StackPlan, running
-from streams.settings import cache_folder
+from streams.runtime.settings import cache_folder
 from tests.acceptance.terminal import ROOT, done
 
 EXAMPLES = ROOT / "deploy" / "dev" / "examples"

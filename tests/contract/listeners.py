@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from schemas.wire.frames import (
+from schemas.gateway_api import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
     GatewayEvent,
@@ -19,8 +19,8 @@ from schemas.wire.frames import (
     Reports,
     signature_of,
 )
-from streams.settings import load, raw
-from streams.simulator.eventlog import read
+from streams.runtime.settings import load, raw
+from streams.simulator.event_log import read
 from tests.programs import Program
 from tests.simulated import ENTRIES
 

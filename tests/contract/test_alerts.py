@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from streams import metrics
 from streams.cli import COMMANDS
-from streams.instruments import Histogram
-from streams.scraping import processes
-from streams.settings import Settings, table
+from streams.operate.scrape import processes
+from streams.runtime import metrics
+from streams.runtime.prometheus import Histogram
+from streams.runtime.settings import Settings, table
 from tests.contract.promql import Selector, named
 from tests.programs import debian_program
 

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from schemas import topics
-from schemas.__main__ import EXAMPLES, written
-from schemas.asyncapi_examples import SEALED, examples_of
-from schemas.descriptions import DESCRIPTIONS
-from schemas.names import Lane
-from schemas.page_fields import fields
+from schemas.contract.__main__ import EXAMPLES, written
+from schemas.contract.asyncapi_examples import SEALED, examples_of
+from schemas.contract.descriptions import DESCRIPTIONS
+from schemas.contract.page_fields import fields
+from schemas.ids import Lane
 from schemas.status import DeadLetter, Status
-from streams.agents.outputs import dead_letter, status_record
+from streams.worker.outputs import dead_letter, status_record
 
 FILES: Final = written()
 CONTRACT: Final[dict[str, Any]] = msgspec.json.decode(FILES["asyncapi.json"])
@@ -126,7 +126,7 @@ def test_each_component_has_a_title_of_its_own() -> None:
 
 
 def test_each_field_of_the_contract_is_explained() -> None:
-    """Add a sentence to ``schemas/descriptions.py`` for a new one."""
+    """Add a sentence to ``schemas/contract/descriptions.py`` for a new one."""
     for name, message in MESSAGES.items():
         for field in fields(message["payload"], CONTRACT):
             tag = name == "registryEntry" and field.path == "kind"

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_structured_event
 
-from schemas.names import Lane, request_name
+from schemas.ids import Lane, request_name
 from schemas.reasons import Reason
 from schemas.request import Evidence, Member, Notification, Optin, Recipient, To
 from schemas.wire.sealed import SealError, open_code
@@ -24,7 +24,7 @@ from streams.client import (
 )
 from streams.client.client import lane_of
 from streams.client.seal import seal_codes
-from streams.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC, load
+from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC, load
 
 KEY = SealKey(DEV_SEAL_KID, bytes.fromhex(DEV_SEAL_PUBLIC))
 PRIVATE = load().private_seal_keys

@@ -17,8 +17,8 @@ from schemas.request import CloudEvent
 from schemas.status import Status
 from schemas.wire.cloudevents import RefusedEvent, decode
 from schemas.wire.envelope import EXAMPLE, MAX_ATTRIBUTE_CHARS
-from schemas.wire.instants import ms_of, text_of
-from streams.agents.outputs import status_record
+from schemas.wire.timestamps import ms_of, text_of
+from streams.worker.outputs import status_record
 
 FORMAT = JSONFormat()
 TIME = datetime(2026, 11, 22, 6, 40, 0, 123000, tzinfo=UTC)

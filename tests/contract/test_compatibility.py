@@ -10,9 +10,9 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from schemas.diff import differences
-from schemas.diff_keywords import READER, WRITER
-from schemas.documents import WRITTEN_BY_FANFARE, documents
+from schemas.contract.compatibility import differences
+from schemas.contract.compatibility_rules import READER, WRITER
+from schemas.contract.json_schema import WRITTEN_BY_FANFARE, documents
 
 KEPT: Final = sorted((Path(__file__).parent / "golden" / "schemas").glob("*.json"))
 

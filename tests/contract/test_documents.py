@@ -8,10 +8,10 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from broker.plan.admit import Malformed, admit
-from schemas.__main__ import written
-from schemas.documents import documents
-from schemas.names import Lane
+from broker.plan.decode import Malformed, admit
+from schemas.contract.__main__ import written
+from schemas.contract.json_schema import documents
+from schemas.ids import Lane
 from schemas.registry import Entry
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.status import DeadLetter, RecipientStatus, Status
@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parents[2] / "schemas" / "generated"
 
 
 def test_the_generated_documents_are_those_of_the_types() -> None:
-    """Run ``python -m schemas`` after changing a type."""
+    """Run ``python -m schemas.contract`` after changing a type."""
     kept = {path.name: path.read_bytes() for path in FOLDER.iterdir()}
     assert kept == written()
 

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from schemas.names import Lane, text_of
-from schemas.wire.frames import Code, Frame, Refused, Section
+from schemas.gateway_api import Code, Frame, Refused, Section
+from schemas.ids import Lane, text_of
 from schemas.wire.sealed import seal_code
-from streams import clock
-from streams.gateway.port import Fenced, Gateway, GatewayError, Throttled, Unknown, UnknownKind, kind_of, trace_of
-from streams.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC
+from streams.gateway.client import Fenced, Gateway, GatewayError, Throttled, Unknown, UnknownKind, kind_of, trace_of
+from streams.runtime import clock
+from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC
 from tests import simulated
 from tests.contract.listeners import Hearing, Listening, hearing, listening
 from tests.programs import until

@@ -12,8 +12,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from streams.kafka.ports import free_ports
-from streams.settings import child_environment
+from streams.runtime.ports import free_ports
+from streams.runtime.settings import child_environment
 from tests.kafka.processes import processes_naming
 from tests.programs import PATIENCE_S, until
 from tests.simulated import ENTRIES

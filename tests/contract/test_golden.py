@@ -5,7 +5,7 @@ import inspect
 import msgspec
 import pytest
 
-from schemas import controls, facts, outcome, planned
+from schemas import controls, delivery_journal, facts, plan_journal
 from schemas.wire.header import (
     FORMAT,
     READABLE_FORMATS,
@@ -44,7 +44,7 @@ def test_every_field_of_every_shape_stands_somewhere() -> None:
     said: set[tuple[str, str]] = set()
     for body in RECORDS.values():
         _said(body, said)
-    modules = (planned, outcome, facts, controls)
+    modules = (plan_journal, delivery_journal, facts, controls)
     shapes = [
         shape
         for module in modules

@@ -7,11 +7,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from streams import metrics
 from streams.commands.status import facts_of, page
-from streams.health import Health
-from streams.scraping import Process, Scrape, merged, processes, quantile, samples_of, scrape_all
-from streams.settings import Settings, load
+from streams.operate.scrape import Process, Scrape, merged, processes, quantile, samples_of, scrape_all
+from streams.runtime import metrics
+from streams.runtime.health import Health
+from streams.runtime.settings import Settings, load
 
 
 class Mood:

@@ -6,19 +6,19 @@ import msgspec
 import pytest
 
 from schemas import topics
-from schemas.names import Lane, partition_of, request_name, text_of
+from schemas.ids import Lane, partition_of, request_name, text_of
 from schemas.registry import ApiKey
 from schemas.request import CONTROL_TYPE
 from schemas.topics import SHARDS
 from schemas.wire.cloudevents import STRUCTURED, STRUCTURED_HEADERS, RefusedEvent, decode
-from streams import metrics
-from streams.intake.check import Taken, taken
-from streams.intake.directory import Caller, DevKeysError, Directory, digest_of
-from streams.intake.forms import BATCH, MAX_BODY_BYTES, Mode, Posted, events_of, lane_of, mode_of
-from streams.intake.problem import Outcome, Problem, together
-from streams.intake.room import Room
+from streams.intake.api_keys import Caller, DevKeysError, Directory, digest_of
+from streams.intake.checks import Taken, taken
+from streams.intake.http_events import BATCH, MAX_BODY_BYTES, Mode, Posted, events_of, lane_of, mode_of
+from streams.intake.load_shedding import Room
+from streams.intake.problems import Outcome, Problem, together
 from streams.kafka.reader import LogRecord
-from streams.settings import dev_intake_key
+from streams.runtime import metrics
+from streams.runtime.settings import dev_intake_key
 from tests.pure.plan_bench import BUSINESS, NOW_MS, event, registry
 
 SHOP = BUSINESS

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.reasons import Reason
-from schemas.wire.json import MAX_DEPTH, refusal
+from schemas.wire.strict_json import MAX_DEPTH, refusal
 
 LIMIT = 100_000
 

@@ -2,8 +2,8 @@
 
 import re
 
-from streams import metrics
-from streams.reference.pages import documents
+from deploy.reference.pages import documents
+from streams.runtime import metrics
 
 PAGE = documents()["METRICS.md"]
 

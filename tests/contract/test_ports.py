@@ -4,11 +4,11 @@ import socket
 
 import pytest
 
-from streams.kafka.cluster_errors import PortTakenError
-from streams.kafka.ports import OURS, PortRange, demand_own
-from streams.kafka.properties import HOST
-from streams.local.placement import free_places, ports_of
-from streams.settings import load
+from streams.dev.kafka.errors import PortTakenError
+from streams.dev.kafka.properties import HOST
+from streams.dev.stack.ports import free_places, ports_of
+from streams.runtime.ports import OURS, PortRange, demand_own
+from streams.runtime.settings import load
 
 
 def test_no_port_is_given_twice() -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from schemas.names import Lane
-from streams.settings import load
+from schemas.ids import Lane
+from streams.runtime.settings import load
 
 _GROUP = Path("/proc/self/autogroup")
 _SAYS = """
 import os
 from pathlib import Path
-from streams.priority import give_way
+from streams.runtime.priority import give_way
 give_way({nice})
 group = Path("/proc/self/autogroup")
 print(os.nice(0), group.read_text().split()[-1] if group.exists() else "none")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from schemas.names import Lane
-from streams.kafka.ports import free_ports
-from streams.kafka.properties import HOST
-from streams.local.processes import Process, ProcessError, ProcessPlan
-from streams.local.progress import Progress, doing
-from streams.settings import child_environment, load
+from schemas.ids import Lane
+from streams.dev.kafka.properties import HOST
+from streams.dev.stack.process import Process, ProcessError, ProcessPlan
+from streams.dev.stack.progress import Progress, doing
+from streams.runtime.ports import free_ports
+from streams.runtime.settings import child_environment, load
 from tests.programs import until
 
 REGISTRY = Path(__file__).parents[2] / "deploy" / "dev"

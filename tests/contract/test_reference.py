@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import typer
 
+from deploy.reference.pages import FOLDER, documents
 from streams.cli import COMMANDS
-from streams.reference.pages import FOLDER, documents
-from streams.settings import Settings, variable_of
+from streams.runtime.settings import Settings, variable_of
 
 PAGES = documents()
 
@@ -44,7 +44,7 @@ COMMAND = pytest.mark.parametrize(("path", "command"), CALLED, ids=[path for pat
 def test_what_is_written_is_what_the_program_says(place: str) -> None:
     """After changing a metric, a setting or a command, its page is written anew."""
     written = (FOLDER / place).read_text("utf-8")
-    assert written == PAGES[place], f"deploy/{place} is not what the program says: run `python -m streams.reference`"
+    assert written == PAGES[place], f"deploy/{place} is not what the program says: run `python -m deploy.reference`"
 
 
 @pytest.mark.parametrize("place", [place for place in PAGES if place.endswith(".md")])

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from broker.registry import Registry
+from broker.registry.fold import Registry
 from schemas.registry import key_of
-from streams.registration import RegistrationError, changes, read_files
+from streams.registry.apply import RegistrationError, changes, read_files
 
 DEV = Path(__file__).parents[2] / "deploy" / "dev"
 SHOP = "- kind: business\n  id: shop\n  name: Shop\n"

@@ -8,16 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.registry import Registry
-from schemas.names import Lane, business_of
+from broker.registry.fold import Registry
+from schemas.ids import Lane, business_of
 from schemas.registry import CATEGORY_LANE, Category
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
-from schemas.wire import instants
+from schemas.wire import timestamps
 from streams.client import Client, SealKey
 from streams.client.seal import seal_codes
 from streams.commands.event_file import freshened, read_events
-from streams.registration import changes, read_files
-from streams.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC
+from streams.registry.apply import changes, read_files
+from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC
 
 DEV = Path(__file__).parents[2] / "deploy" / "dev"
 EXAMPLES = sorted((DEV / "examples").glob("*.json"))
@@ -60,11 +60,11 @@ def test_an_example_would_be_accepted(file: Path, registry: Registry) -> None:
 def test_a_fresh_example_is_new_and_now(file: Path) -> None:
     """Another id, ``time`` is now, and it lives as long as it did."""
     old, new = only(file), freshened(only(file))
-    moved_ms = instants.ms_of(new["time"]) - instants.ms_of(old["time"])
+    moved_ms = timestamps.ms_of(new["time"]) - timestamps.ms_of(old["time"])
     assert new["id"] != old["id"]
     assert moved_ms > 0
     if "expirytime" in old:
-        assert instants.ms_of(new["expirytime"]) - instants.ms_of(old["expirytime"]) == moved_ms
+        assert timestamps.ms_of(new["expirytime"]) - timestamps.ms_of(old["expirytime"]) == moved_ms
     assert new["data"] == old["data"]
 
 
@@ -94,7 +94,7 @@ def test_without_python_a_shell_makes_key_and_event_of_one_line() -> None:
     event = msgspec.json.decode(value)
     assert key.decode() == business_of(event["source"])
     assert event["id"] != only(DEV / "examples" / "parcel-delivered.json")["id"]
-    assert instants.ms_of(event["expirytime"]) - instants.ms_of(event["time"]) == 3_600_000
+    assert timestamps.ms_of(event["expirytime"]) - timestamps.ms_of(event["time"]) == 3_600_000
     Client("nowhere:1").validate(Lane.UPDATE, event)
 
 

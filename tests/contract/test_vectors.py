@@ -5,8 +5,8 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from schemas.documents import documents
-from schemas.names import Lane, name_of, request_name
+from schemas.contract.json_schema import documents
+from schemas.ids import Lane, name_of, request_name
 from schemas.wire.sealed import SealError, open_code
 
 SEAL: Final[dict[str, Any]] = msgspec.json.decode(documents()["vectors.json"])["seal"]

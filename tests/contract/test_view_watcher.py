@@ -7,16 +7,16 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from schemas.names import Lane
-from streams import metrics
-from streams.health import Health
-from streams.kafka.ports import free_ports
-from streams.local.placement import free_places
-from streams.scraping import processes
-from streams.settings import Settings, load
-from streams.view.picture import Phone, Picture
-from streams.view.screen import Screen, shown
-from streams.view.watcher import Watcher
+from schemas.ids import Lane
+from streams.dev.stack.ports import free_places
+from streams.operate.scrape import processes
+from streams.operate.top.model import Phone, Picture
+from streams.operate.top.screen import Screen, shown
+from streams.operate.top.watcher import Watcher
+from streams.runtime import metrics
+from streams.runtime.health import Health
+from streams.runtime.ports import free_ports
+from streams.runtime.settings import Settings, load
 
 SHOWN = Phone(
     at_ms=9_000, phone="+1", name="Bank", verified=True, language="en", text="731204 is your code.", business="bank"

@@ -14,10 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker.registry import Registry
+from broker.registry.fold import Registry
 from schemas import topics
-from schemas.names import Lane
-from schemas.wire.frames import (
+from schemas.gateway_api import (
     REPLAY_WINDOW_MS,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -26,11 +25,12 @@ from schemas.wire.frames import (
     ref_of,
     signature_of,
 )
+from schemas.ids import Lane
 from schemas.wire.sealed import AddressBook
-from streams import log, metrics
-from streams.intake.door import Door
+from streams.gateway.webhook import MAX_BODY_BYTES, MAX_UNVERIFIED, Secrets, Webhook
+from streams.intake.listener import Door
 from streams.kafka.producer import ConfirmedProducer, Outgoing
-from streams.webhook import MAX_BODY_BYTES, MAX_UNVERIFIED, Secrets, Webhook
+from streams.runtime import log, metrics
 
 NOW_MS = 1_900_000_000_000
 SECRET = b"w" * 32

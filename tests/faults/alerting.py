@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from streams import clock
-from streams.local.stack import Stack, StackPlan, running
+from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.runtime import clock
 from tests.faults import backlog
 from tests.faults.load import SENDERS, loading
 from tests.faults.planted import Planted

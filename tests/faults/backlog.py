@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from broker.deliver.policy import DeliverPolicy
-from schemas.names import Lane, recipient_id, shard_of
+from schemas.ids import Lane, recipient_id, shard_of
 from schemas.request import Notification, Recipient, To
-from streams import clock
 from streams.client.client import Client
 from streams.client.events import Head, notification
-from streams.local.stack import Stack
-from streams.settings import Settings, raw
+from streams.dev.sources.people import Person, person
+from streams.dev.stack.stack import Stack
+from streams.runtime import clock
+from streams.runtime.settings import Settings, raw
 from streams.simulator.faults import Fault, FaultKind
-from streams.sources.people import Person, person
 from tests.faults.gateways import gateway_fault
 from tests.load.senders import sender
 

@@ -11,14 +11,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from schemas.names import Lane, text_of
+from schemas.ids import Lane, text_of
 from schemas.registry import Sender
 from schemas.request import Notification, Params, To
-from streams import clock
 from streams.client.client import Client
 from streams.client.errors import NotPublishedError, UnknownPublishError
 from streams.client.events import Head, notification
-from streams.local.stack import Stack
+from streams.dev.stack.stack import Stack
+from streams.runtime import clock
 from tests.load.crowd import write_list
 from tests.load.senders import sender
 from tests.load.through import Through

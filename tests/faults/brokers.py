@@ -7,9 +7,9 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from streams.kafka.cluster import BROKER_SESSION_MS, Cluster
-from streams.kafka.cluster_errors import ClusterError, NodeFailedError
-from streams.kafka.readiness import admin
+from streams.dev.kafka.cluster import BROKER_SESSION_MS, Cluster
+from streams.dev.kafka.errors import ClusterError, NodeFailedError
+from streams.kafka.admin import admin
 from tests.faults.scene import Scene
 
 STALL_S: Final = 3.0

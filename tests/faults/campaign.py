@@ -15,11 +15,11 @@ import msgspec
 from broker.audit.rates import nearest
 from broker.audit.report import Audit
 from schemas.reasons import Reason
-from streams import clock
-from streams.auditing import audit_system
-from streams.local.stack import Stack, StackPlan, running
-from streams.scraping import processes, scrape_all
-from streams.simulator.devices import Profile
+from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.operate.audit import audit_system
+from streams.operate.scrape import processes, scrape_all
+from streams.runtime import clock
+from streams.simulator.people import Profile
 from tests.faults import binding
 from tests.faults.binding import Binding
 from tests.faults.deck import Card, cards

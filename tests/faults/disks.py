@@ -9,12 +9,12 @@ import resource
 from pathlib import Path
 from typing import Final
 
-from schemas.names import Lane
-from streams import clock
-from streams.kafka.fatal import Exit
-from streams.local.processes import Process
-from streams.local.stack import Stack
-from streams.simulator.eventlog import FILE_NAME
+from schemas.ids import Lane
+from streams.dev.stack.process import Process
+from streams.dev.stack.stack import Stack
+from streams.runtime import clock
+from streams.runtime.exits import Exit
+from streams.simulator.event_log import FILE_NAME
 from streams.simulator.program import log_folder
 from tests.faults.kinds import BACK_S, ended
 from tests.faults.scene import Scene, lane_of

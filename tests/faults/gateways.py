@@ -12,9 +12,9 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from schemas.names import Lane
-from schemas.wire.frames import Code
-from streams.local.stack import Stack
+from schemas.gateway_api import Code
+from schemas.ids import Lane
+from streams.dev.stack.stack import Stack
 from streams.simulator.faults import Fault, FaultKind
 from tests.faults.scene import Scene, lane_of
 

@@ -8,16 +8,16 @@ import msgspec
 
 from broker.journal import Fold
 from schemas import topics
-from schemas.names import Lane, partition_of
-from schemas.planned import Claim
+from schemas.ids import Lane, partition_of
+from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack, unpack
-from streams import clock
-from streams.kafka.fatal import Exit
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
 from streams.kafka.scan import scan
-from streams.scraping import Process as Scraped
-from streams.scraping import Scrape, scrape_all
+from streams.operate.scrape import Process as Scraped
+from streams.operate.scrape import Scrape, scrape_all
+from streams.runtime import clock
+from streams.runtime.exits import Exit
 from tests.faults.kinds import BACK_S, back
 from tests.faults.load import BUSINESS_OF
 from tests.faults.scene import Scene, lane_of

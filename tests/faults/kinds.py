@@ -4,10 +4,10 @@ import asyncio
 import dataclasses
 from typing import Final
 
-from streams import clock
-from streams.kafka.ports import free_ports
-from streams.local.processes import Process, ProcessPlan
-from streams.local.stack import Stack
+from streams.dev.stack.process import Process, ProcessPlan
+from streams.dev.stack.stack import Stack
+from streams.runtime import clock
+from streams.runtime.ports import free_ports
 from tests.faults.scene import SESSION_MS, Scene, slot_of
 
 BACK_S: Final = 60

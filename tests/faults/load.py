@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from schemas.facts import AudienceChange
-from schemas.names import Lane, recipient_id, shard_of
+from schemas.ids import Lane, recipient_id, shard_of
 from schemas.request import Evidence, Member, Notification, Optin, Params, Recipient, To
 from schemas.topics import AUDIENCE
 from schemas.wire.header import body_of
-from streams import clock
 from streams.client.client import Client
 from streams.client.errors import NotPublishedError, UnknownPublishError
 from streams.client.events import Event, Head, notification, optin
+from streams.dev.sources.people import Person, person
+from streams.dev.stack.stack import Stack
 from streams.kafka.scan import scan
-from streams.local.stack import Stack
-from streams.settings import raw
-from streams.sources.people import Person, person
+from streams.runtime import clock
+from streams.runtime.settings import raw
 from tests.load.senders import sender
 
 LISTS: Final = 8

@@ -15,16 +15,16 @@ import aiohttp
 import msgspec
 
 from schemas import topics
-from schemas.names import Lane
+from schemas.gateway_api import SIGNATURE_HEADER, TIMESTAMP_HEADER, ReportRun, Reports, ref_of, signature_of
+from schemas.ids import Lane
 from schemas.request import NOTIFICATION_TYPE
-from schemas.wire import instants
-from schemas.wire.frames import SIGNATURE_HEADER, TIMESTAMP_HEADER, ReportRun, Reports, ref_of, signature_of
-from streams import clock
-from streams.kafka.distribution import obtain_distribution
+from schemas.wire import timestamps
+from streams.dev.kafka.distribution import obtain_distribution
+from streams.dev.stack.stack import Stack
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
-from streams.local.stack import Stack
-from streams.settings import Settings, raw
+from streams.runtime import clock
+from streams.runtime.settings import Settings, raw
 from streams.simulator.faults import Fault, FaultKind
 from tests.faults.backlog import backlog
 from tests.faults.gateways import Lent, gateway_fault
@@ -129,7 +129,7 @@ async def reserved_header(stack: Stack) -> AsyncIterator[None]:
     await publisher.start()
     try:
         event = {"specversion": "1.0", "type": NOTIFICATION_TYPE, "source": "//nobody/copies", "id": "1"}
-        value = msgspec.json.encode(event | {"time": instants.text_of(clock.now_ms()), "data": {}})
+        value = msgspec.json.encode(event | {"time": timestamps.text_of(clock.now_ms()), "data": {}})
         await publisher.publish(Outgoing(topics.requests(Lane.UPDATE), value, headers=(("fanfare-copy", b"1"),)))
     finally:
         await publisher.stop()

@@ -17,10 +17,10 @@ from typing import Any, Final
 import aiohttp
 import yaml
 
-from streams.kafka.ports import free_ports
-from streams.local import tether
-from streams.scraping import processes
-from streams.settings import Settings
+from streams.dev.stack import die_with_parent
+from streams.operate.scrape import processes
+from streams.runtime.ports import free_ports
+from streams.runtime.settings import Settings
 from tests.programs import debian_program
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy" / "prometheus"
@@ -149,7 +149,7 @@ async def watching(program: Path, folder: Path, settings: Settings, *, factor: f
     )
     with (folder / "prometheus.log").open("ab") as log:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command),
+            *(sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
             stderr=log,

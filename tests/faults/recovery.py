@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from schemas.names import Lane
-from streams.kafka.cluster import BROKER_SESSION_MS
-from streams.quantiles import quantile
+from schemas.ids import Lane
+from streams.dev.kafka.cluster import BROKER_SESSION_MS
+from streams.dev.recordings.quantiles import quantile
 from tests.faults.brokers import FREEZE_S, STALL_S
 from tests.faults.disks import FULL_S
 from tests.faults.gateways import ILL_S

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from streams import log
+from streams.runtime import log
 from tests.faults import alerts
 from tests.faults.campaign import Campaign
 from tests.faults.deck import FAULTS, cards

@@ -5,11 +5,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.names import Lane
-from streams import clock
-from streams.kafka.assignor import shard_runs
-from streams.local.processes import Process
-from streams.local.stack import Stack
+from schemas.ids import Lane
+from streams.dev.stack.process import Process
+from streams.dev.stack.stack import Stack
+from streams.kafka.faust_app.assignor import shard_runs
+from streams.runtime import clock
 
 SESSION_MS: Final = 6_000
 """After so much silence the group gives a worker's shards away."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from streams.settings import Settings
+from streams.runtime.settings import Settings
 from tests.faults.alerting import Shown, Sightings
 from tests.faults.alerts import main, table
 from tests.faults.planted import FAULTS

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from pathlib import Path
 
-from schemas.names import Lane
-from schemas.wire.frames import GatewayEvent
-from streams.simulator.eventlog import FILE_NAME, read
+from schemas.gateway_api import GatewayEvent
+from schemas.ids import Lane
+from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.program import log_folder
 from tests.faults.scene import Place
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from streams.kafka.hooks import WorkerSpec
+from streams.kafka.faust_app.hooks import WorkerSpec
 from tests.kafka.processes import until
 from tests.kafka.programs.lane_worker import Event, Orders
 

@@ -14,13 +14,13 @@ from pyroaring import BitMap
 
 from schemas import topics
 from schemas.facts import Charge
-from schemas.names import Lane, partition_of
+from schemas.ids import Lane, partition_of
 from schemas.registry import Category
 from schemas.topics import SHARDS
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import ConfirmedProducer, Outgoing
-from streams.ledger.books import FILE, balances
-from streams.settings import child_environment
+from streams.ledger.database import FILE, balances
+from streams.runtime.settings import child_environment
 from tests.programs import PATIENCE_S, Program
 
 UNIT_MICRO = 3_400

@@ -6,7 +6,7 @@ import uuid
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 
-from streams.kafka.readiness import admin, wait_leaders
+from streams.kafka.admin import admin, wait_leaders
 
 READ_DEADLINE_S = 20
 REQUEST_TIMEOUT_MS = 3_000

@@ -5,11 +5,11 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from broker.registry import Registry
+from broker.registry.fold import Registry
 from schemas.topics import catalogue
-from streams.kafka.cluster import some_kafka
+from streams.dev.kafka.cluster import some_kafka
 from streams.kafka.provision import provision
-from streams.registration import changes, read_files, write
+from streams.registry.apply import changes, read_files, write
 
 SHARDS = 4
 REGISTRY_FILES = sorted((Path(__file__).parents[2] / "deploy" / "dev").glob("*.yaml"))

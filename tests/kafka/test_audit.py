@@ -11,13 +11,13 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas import topics
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.topics import CHARGES, catalogue
-from streams.auditing import audit_system
 from streams.kafka.reader import LogRecord
-from streams.ledger.books import FILE, Books
-from streams.settings import Settings, child_environment, load
-from streams.simulator.eventlog import EventLog
+from streams.ledger.database import FILE, Books
+from streams.operate.audit import audit_system
+from streams.runtime.settings import Settings, child_environment, load
+from streams.simulator.event_log import EventLog
 from streams.simulator.program import log_folder
 from tests.kafka.registered import own_kafka
 from tests.pure.audit_log import PEPPER, SHARDS

@@ -14,14 +14,14 @@ import pytest
 
 from schemas import topics
 from schemas.billing import BilledCharge
-from schemas.documents import documents
-from schemas.names import Lane, partition_of, text_of
+from schemas.contract.json_schema import documents
+from schemas.ids import Lane, partition_of, text_of
 from schemas.topics import SHARDS, business_topics
 from schemas.wire.cloudevents import STRUCTURED_HEADERS, decode_charge, encode_charge
 from streams.client import BillUnreadableError, Client, SyncClient
 from streams.kafka.provision import provision
 from streams.kafka.scan import Record, scan
-from streams.scraping import samples_of
+from streams.operate.scrape import samples_of
 from tests.kafka.ledgers import UNIT_MICRO, Charges, RunningLedger
 from tests.kafka.records import write
 from tests.programs import until

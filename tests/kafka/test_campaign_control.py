@@ -11,21 +11,21 @@ import aiohttp
 import msgspec
 import pytest
 
-from schemas.names import Lane
+from schemas.gateway_api import GatewayEvent
+from schemas.ids import Lane
 from schemas.request import Control, Evidence, Member, Notification, Optin, Sealed
 from schemas.status import Status
 from schemas.topics import WINDOWS
-from schemas.wire.frames import GatewayEvent
-from streams import clock
-from streams.auditing import audit_system
 from streams.client import Client, Head, Published, control, notification, optin, to_list, to_people
-from streams.local.stack import Stack, StackPlan, running
-from streams.scraping import processes, scrape_all
-from streams.settings import child_environment
-from streams.simulator.devices import Profile
-from streams.simulator.eventlog import FILE_NAME, read
+from streams.dev.sources.people import person
+from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.operate.audit import audit_system
+from streams.operate.scrape import processes, scrape_all
+from streams.runtime import clock
+from streams.runtime.settings import child_environment
+from streams.simulator.event_log import FILE_NAME, read
+from streams.simulator.people import Profile
 from streams.simulator.program import log_folder
-from streams.sources.people import person
 from tests.kafka.registered import silent
 
 BUSINESS: Final = "shop-parcelo"

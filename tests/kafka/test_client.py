@@ -13,9 +13,9 @@ import msgspec
 import pytest
 from aiokafka.errors import OutOfOrderSequenceNumber
 
-from broker.registry import Registry
+from broker.registry.fold import Registry
 from schemas import topics
-from schemas.names import Lane, partition_of
+from schemas.ids import Lane, partition_of
 from schemas.request import Notification
 from schemas.status import Status
 from schemas.topics import HOUR_MS, catalogue
@@ -35,13 +35,13 @@ from streams.client import (
     notification,
     to_people,
 )
-from streams.kafka.cluster import Cluster, start_cluster
+from streams.dev.kafka.cluster import Cluster, start_cluster
 from streams.kafka.producer import Outgoing
 from streams.kafka.provision import provision
 from streams.kafka.publisher import Place, Publisher, PublishError
 from streams.kafka.scan import Record, scan
-from streams.registration import changes, read_files, write
-from streams.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC, child_environment
+from streams.registry.apply import changes, read_files, write
+from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC, child_environment
 from tests.kafka.registered import REGISTRY_FILES, SHARDS, silent
 
 SHOPS = ("shop-parcelo", "airline-ua")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.kafka.cluster import start_cluster
-from streams.kafka.cluster_errors import ClusterError, PortTakenError, WrongFolderError
-from streams.kafka.ports import free_ports
-from streams.kafka.readiness import admin, describe, leaderless
+from streams.dev.kafka.cluster import start_cluster
+from streams.dev.kafka.errors import ClusterError, PortTakenError, WrongFolderError
+from streams.kafka.admin import admin, describe, leaderless
+from streams.runtime.ports import free_ports
 from tests.conftest import RealKafka
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.processes import processes_naming

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from streams.kafka.run_record import read_record
+from streams.dev.kafka.run_record import read_record
 from tests.kafka.processes import processes_naming, until
 
 HOLD_A_TEMPORARY_CLUSTER = """
 import asyncio
-from streams.kafka.cluster import start_cluster
+from streams.dev.kafka.cluster import start_cluster
 
 async def main():
     cluster = await start_cluster(say=lambda line: print(line, flush=True))

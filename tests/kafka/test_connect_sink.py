@@ -12,11 +12,11 @@ import pytest
 
 from schemas import topics
 from schemas.topics import SHARDS, business_topics
-from streams.kafka.distribution import Distribution
-from streams.kafka.jars import obtain_jars, read_lock
-from streams.kafka.java import find_java
+from streams.dev.kafka.distribution import Distribution
+from streams.dev.kafka.jars import obtain_jars, read_lock
+from streams.dev.kafka.java import find_java
 from streams.kafka.provision import provision
-from streams.settings import cache_folder, java_home
+from streams.runtime.settings import cache_folder, java_home
 from tests.kafka.ledgers import Charges, RunningLedger
 from tests.programs import until
 

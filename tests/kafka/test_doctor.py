@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from broker.registry import Registry
+from broker.registry.fold import Registry
 from schemas.topics import SHARDS, business_topics, catalogue
+from streams.kafka.admin import admin
 from streams.kafka.provision import provision
-from streams.kafka.readiness import admin
-from streams.registered import read_registry
-from streams.registration import changes, read_files, write
-from streams.settings import child_environment
+from streams.registry.apply import changes, read_files, write
+from streams.registry.read import read_registry
+from streams.runtime.settings import child_environment
 from tests.kafka.registered import REGISTRY_FILES, own_kafka, silent
 
 NO_PORTS = (

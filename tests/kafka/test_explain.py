@@ -8,18 +8,18 @@ import msgspec
 import pytest
 
 from schemas import topics
-from schemas.names import Lane, partition_of, request_name, shard_of, text_of
-from schemas.outcome import Decided, Opened, Outcome
-from schemas.planned import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
+from schemas.delivery_journal import Decided, Opened, Outcome
+from schemas.ids import Lane, partition_of, request_name, shard_of, text_of
+from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
 from schemas.reasons import Reason
 from schemas.status import DeadLetter, Status
 from schemas.wire import cloudevents
 from schemas.wire.columns import interval, runs_of
 from schemas.wire.header import Header, Kind, pack
-from streams import clock
-from streams.explaining import Event, Explainer
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
+from streams.operate.explain import Event, Explainer
+from streams.runtime import clock
 from tests.kafka.registered import SHARDS, registered_kafka
 
 BUSINESS = "shop-parcelo"

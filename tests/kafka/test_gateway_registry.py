@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.request import Notification
 from streams.client.client import Client
 from streams.client.events import Head, notification, to_people
-from streams.local.stack import Stack, StackPlan, running
-from streams.sources.people import person
+from streams.dev.sources.people import person
+from streams.dev.stack.stack import Stack, StackPlan, running
 from tests.kafka.registered import silent
 
 BAKERY = Path(__file__).parents[2] / "deploy" / "dev" / "examples" / "bakery.yaml"

@@ -11,21 +11,21 @@ import aiohttp
 import msgspec
 import pytest
 
-from broker.registry import Registry
+from broker.registry.fold import Registry
 from schemas import topics
-from schemas.names import Lane, partition_of, request_name, text_of
+from schemas.ids import Lane, partition_of, request_name, text_of
 from schemas.registry import ApiKey
 from schemas.topics import catalogue
-from streams import clock
-from streams.intake.directory import digest_of
-from streams.intake.room import MAX_OF_ONE
-from streams.kafka.cluster import Cluster, start_cluster
-from streams.kafka.ports import free_ports
+from streams.dev.kafka.cluster import Cluster, start_cluster
+from streams.intake.api_keys import digest_of
+from streams.intake.load_shedding import MAX_OF_ONE
 from streams.kafka.provision import provision
 from streams.kafka.scan import Record, scan
-from streams.registration import changes, read_files, write
-from streams.scraping import Process, scrape_all
-from streams.settings import dev_intake_key, load
+from streams.operate.scrape import Process, scrape_all
+from streams.registry.apply import changes, read_files, write
+from streams.runtime import clock
+from streams.runtime.ports import free_ports
+from streams.runtime.settings import dev_intake_key, load
 from tests.acceptance.http_inputs import SHOP, Answer, Call, call_of, send
 from tests.acceptance.inputs import CANARY
 from tests.kafka.registered import REGISTRY_FILES, SHARDS, silent

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.kafka.cluster_errors import JarsUnavailableError, NoJavaError, WrongChecksumError
-from streams.kafka.jars import obtain_jars, read_lock
-from streams.kafka.java import OLDEST_JAVA, PACKAGED_JAVA, find_java, java_version
+from streams.dev.kafka.errors import JarsUnavailableError, NoJavaError, WrongChecksumError
+from streams.dev.kafka.jars import obtain_jars, read_lock
+from streams.dev.kafka.java import OLDEST_JAVA, PACKAGED_JAVA, find_java, java_version
 
 SMALL = next(jar for jar in read_lock() if jar.artifact == "kafka-tools-api")
 """The smallest of Kafka's own jars: 9 kB from the registry."""

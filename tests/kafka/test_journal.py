@@ -17,13 +17,13 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from broker.journal import Fold
-from schemas.names import Lane
-from schemas.planned import Claim
+from schemas.ids import Lane
+from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, body_of, pack
-from streams.kafka.fatal import Exit
+from streams.kafka.admin import admin
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.reader import LogReader
-from streams.kafka.readiness import admin
+from streams.runtime.exits import Exit
 from tests.conftest import RealKafka
 from tests.kafka.programs.journal_owner import entry
 from tests.kafka.records import new_topic

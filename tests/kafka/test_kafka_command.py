@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.kafka.ports import free_ports
+from streams.runtime.ports import free_ports
 from tests.kafka.processes import processes_naming
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from streams import clock
-from streams.kafka import selftest
-from streams.kafka.fatal import Exit
+from streams.kafka.faust_app import selftest
+from streams.runtime import clock
+from streams.runtime.exits import Exit
 from tests.conftest import RealKafka
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.lanes import LaneUnderTest, LaneWorker

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import aiohttp
 
-from streams.kafka.readiness import describe
-from streams.ledger.books import FILE, Books
-from streams.scraping import samples_of
+from streams.kafka.admin import describe
+from streams.ledger.database import FILE, Books
+from streams.operate.scrape import samples_of
 from tests.kafka.ledgers import Charges, RunningLedger
 from tests.programs import until
 

@@ -10,20 +10,20 @@ import pytest
 
 from schemas import topics
 from schemas.facts import Scope, Suppression, Suppressions
-from schemas.names import Lane, recipient_id, text_of
+from schemas.gateway_api import GatewayEvent
+from schemas.ids import Lane, recipient_id, text_of
 from schemas.request import Evidence, Member, Notification, Optin
-from schemas.wire.frames import GatewayEvent
 from schemas.wire.header import body_of
-from streams.auditing import audit_system
 from streams.client.client import Client
 from streams.client.events import Head, notification, optin, to_list
+from streams.dev.sources.people import person
+from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.scan import scan
-from streams.local.stack import Stack, StackPlan, running
-from streams.settings import raw
-from streams.simulator.devices import Profile
-from streams.simulator.eventlog import FILE_NAME, read
+from streams.operate.audit import audit_system
+from streams.runtime.settings import raw
+from streams.simulator.event_log import FILE_NAME, read
+from streams.simulator.people import Profile
 from streams.simulator.program import log_folder
-from streams.sources.people import person
 from tests.kafka.registered import silent
 
 BUSINESS = "shop-parcelo"

@@ -9,15 +9,15 @@ import pytest
 
 from broker.deliver.state import body_of_outcome
 from schemas import topics
-from schemas.names import Lane
-from schemas.outcome import Outcome
+from schemas.delivery_journal import Outcome
+from schemas.gateway_api import GatewayEvent
+from schemas.ids import Lane
 from schemas.request import Notification
-from schemas.wire.frames import GatewayEvent
 from schemas.wire.header import head_of
 from streams.client import Client, Head, notification, to_people
+from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.scan import scan
-from streams.local.stack import Stack, StackPlan, running
-from streams.simulator.eventlog import FILE_NAME, read
+from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.program import log_folder
 from tests.kafka.registered import silent
 

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from schemas import topics
-from schemas.names import Lane
+from schemas.gateway_api import GatewayEvent
+from schemas.ids import Lane
 from schemas.request import Evidence, Member, Notification, Optin
 from schemas.status import Status
-from schemas.wire.frames import GatewayEvent
-from streams.auditing import audit_system
 from streams.client.client import Client
 from streams.client.events import Head, notification, optin, to_list
+from streams.dev.sources.people import person
+from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.scan import scan
-from streams.local.stack import Stack, StackPlan, running
-from streams.registered import read_sizes
-from streams.simulator.eventlog import FILE_NAME, read
+from streams.operate.audit import audit_system
+from streams.registry.read import read_sizes
+from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.program import log_folder
-from streams.sources.people import person
 from tests.kafka.registered import silent
 
 BUSINESS = "shop-parcelo"

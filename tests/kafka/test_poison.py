@@ -11,16 +11,16 @@ import msgspec
 import pytest
 
 from schemas import topics
-from schemas.names import Lane, partition_of
+from schemas.ids import Lane, partition_of
 from schemas.request import Notification, Recipient, To
 from schemas.status import DeadLetter
 from schemas.topics import HOUR_MS
-from streams.agents.parts import group_of
 from streams.client.client import Client
 from streams.client.events import Event, Head, notification
 from streams.kafka.committed import committed_offsets
 from streams.kafka.scan import scan
-from streams.settings import child_environment
+from streams.runtime.settings import child_environment
+from streams.worker.resources import group_of
 from tests.kafka.registered import SHARDS, registered_kafka
 
 LANE = Lane.UPDATE

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from streams import clock
-from streams.kafka.fatal import Exit
 from streams.kafka.producer import ConfirmedProducer, Outgoing
+from streams.runtime import clock
+from streams.runtime.exits import Exit
 from tests.conftest import RealKafka
 from tests.kafka.records import new_topic, read
 

@@ -5,8 +5,8 @@ import uuid
 import pytest
 
 from schemas.topics import FOR_EVER, Topic, catalogue
+from streams.kafka.admin import admin, leaderless
 from streams.kafka.provision import ProvisionError, provision, topic_facts, verify
-from streams.kafka.readiness import admin, leaderless
 from tests.conftest import RealKafka
 from tests.kafka.records import new_topic
 

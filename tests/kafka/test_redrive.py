@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from schemas import topics
-from schemas.names import Lane, partition_of
+from schemas.ids import Lane, partition_of
 from schemas.request import Notification, Recipient, To
 from schemas.status import DeadLetter, Status
 from schemas.topics import HOUR_MS
@@ -19,7 +19,7 @@ from streams.client.events import Event, Head, notification
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
 from streams.kafka.scan import scan
-from streams.settings import child_environment
+from streams.runtime.settings import child_environment
 from tests.kafka.registered import SHARDS, registered_kafka
 
 LANE = Lane.UPDATE

@@ -10,18 +10,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker.plan.engine import PlanPolicy, PlanState, decide
 from broker.plan.inputs import PlanInput
-from schemas.names import Lane, request_name
-from schemas.planned import Origin
+from broker.plan.step import PlanPolicy, PlanState, decide
+from schemas.ids import Lane, request_name
+from schemas.plan_journal import Origin
 from schemas.topics import requests
 from schemas.wire.sealed import AddressBook, open_code
-from streams import clock
+from streams.dev.recordings.files import read_entries
+from streams.dev.recordings.result import Result
 from streams.kafka.scan import Record, scan
-from streams.recorded.files import read_entries
-from streams.recorded.result import Result
-from streams.registered import read_registry
-from streams.settings import child_environment, load
+from streams.registry.read import read_registry
+from streams.runtime import clock
+from streams.runtime.settings import child_environment, load
 from tests.kafka.processes import until
 from tests.kafka.registered import SHARDS
 from tests.kafka.test_sources import bootstrap as bootstrap  # noqa: PLC0414 - the fixture, with a Kafka of this module's own

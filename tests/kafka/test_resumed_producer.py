@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.kafka.fatal import Exit
 from streams.kafka.newest import existing, newest
 from streams.kafka.producer import APPEND_DEADLINE_MS, Outgoing
 from streams.kafka.resumed_producer import ProducerIdentity, ResumedProducer
+from streams.runtime.exits import Exit
 from tests.conftest import RealKafka
 from tests.kafka.records import new_topic, read, write
 

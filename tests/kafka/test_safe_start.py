@@ -17,12 +17,12 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from schemas.topics import CHARGES, REGISTRY, SUPPRESSIONS, Topic, catalogue
-from streams.kafka.cluster import some_kafka
-from streams.kafka.fatal import Exit
+from streams.dev.kafka.cluster import some_kafka
+from streams.kafka.admin import admin, wait_leaders
 from streams.kafka.provision import ProvisionError, provision, verify
-from streams.kafka.readiness import admin, wait_leaders
-from streams.kafka.topic_check import SAFE_COPIES, SAFE_IN_SYNC, TopicPlan
-from streams.settings import child_environment
+from streams.kafka.topic_rules import SAFE_COPIES, SAFE_IN_SYNC, TopicPlan
+from streams.runtime.exits import Exit
+from streams.runtime.settings import child_environment
 from tests.kafka.registered import silent
 
 SHARDS = 2

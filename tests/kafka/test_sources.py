@@ -9,13 +9,13 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from schemas.names import Lane, business_of, partition_of, request_name
+from schemas.ids import Lane, business_of, partition_of, request_name
 from schemas.topics import requests
 from schemas.wire.cloudevents import RefusedEvent, decode
 from schemas.wire.sealed import open_code
 from streams.commands.source import app
 from streams.kafka.scan import Record, scan
-from streams.settings import load
+from streams.runtime.settings import load
 from tests.kafka.registered import SHARDS, registered_kafka
 
 

@@ -15,12 +15,12 @@ from cloudevents.core.v1.event import CloudEvent
 
 from schemas.status import Status
 from schemas.topics import status
-from streams.agents.outputs import status_record
-from streams.kafka.ports import free_ports
+from streams.kafka.admin import admin, wait_leaders
+from streams.kafka.follow_statuses import follow_statuses
 from streams.kafka.producer import ConfirmedProducer
-from streams.kafka.readiness import admin, wait_leaders
 from streams.kafka.scan import ScanError
-from streams.kafka.statuses import follow_statuses
+from streams.runtime.ports import free_ports
+from streams.worker.outputs import status_record
 from tests.conftest import RealKafka
 from tests.kafka.records import write
 

@@ -13,12 +13,12 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from streams import clock
-from streams.kafka.fatal import Exit
+from streams.kafka.admin import admin
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.reader import LogRecord
-from streams.kafka.readiness import admin
 from streams.kafka.tail import NEVER_MS, Tail
+from streams.runtime import clock
+from streams.runtime.exits import Exit
 from tests.conftest import RealKafka
 from tests.kafka.processes import until
 from tests.kafka.records import new_topic, write

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.kafka.properties import HOST
+from streams.dev.kafka.properties import HOST
 from tests.acceptance.terminal import FANFARE, ROOT, environment
 from tests.conftest import RealKafka
 

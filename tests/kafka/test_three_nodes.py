@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from schemas.topics import Topic, catalogue
-from streams.kafka.cluster import Cluster, start_cluster
+from streams.dev.kafka.cluster import Cluster, start_cluster
+from streams.kafka.admin import admin, describe
 from streams.kafka.provision import ProvisionError, provision, topic_facts
-from streams.kafka.readiness import admin, describe
 from tests.kafka.records import new_topic, read, write
 
 BROKER_SESSION_MS = 2_000

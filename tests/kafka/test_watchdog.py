@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.kafka.fatal import Exit
+from streams.runtime.exits import Exit
 
 ROOT = Path(__file__).parents[2]
 

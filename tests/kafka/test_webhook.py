@@ -14,11 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas import topics
 from schemas.facts import Inbound, Receipts, ReceiptStatus, Scope, Suppressions
-from schemas.names import Lane, shard_of, text_of
-from schemas.registry import CONFIRMATIONS, Business, Keywords, Parameter, Sender, Template
-from schemas.topics import SHARDS, catalogue
-from schemas.wire.columns import ranks_of
-from schemas.wire.frames import (
+from schemas.gateway_api import (
     REPLAY_WINDOW_MS,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
@@ -28,13 +24,17 @@ from schemas.wire.frames import (
     ref_of,
     signature_of,
 )
+from schemas.ids import Lane, shard_of, text_of
+from schemas.registry import CONFIRMATIONS, Business, Keywords, Parameter, Sender, Template
+from schemas.topics import SHARDS, catalogue
+from schemas.wire.columns import ranks_of
 from schemas.wire.header import unpack
 from schemas.wire.sealed import AddressBook
-from streams import clock
-from streams.gateway.port import Gateway
+from streams.gateway.client import Gateway
 from streams.kafka.provision import provision
-from streams.registration import write
-from streams.settings import load, raw
+from streams.registry.apply import write
+from streams.runtime import clock
+from streams.runtime.settings import load, raw
 from tests import simulated
 from tests.conftest import RealKafka
 from tests.contract.listeners import listening

@@ -18,20 +18,20 @@ import numpy as np
 from pyroaring import BitMap
 
 from broker.audit.auditor import audit
-from broker.audit.dump import Dump, Ledger, LedgerEntry, LedgerPosting, LedgerRow, Logged, Rules
 from broker.audit.people import shards_of
 from broker.audit.report import Audit
+from broker.audit.sources import Dump, Ledger, LedgerEntry, LedgerPosting, LedgerRow, Logged, Rules
 from schemas import topics
 from schemas.billing import BilledCharge
+from schemas.delivery_journal import Answered, Decided, Members, Opened, Outcome
 from schemas.facts import AudienceChange, Charge, ReceiptRun, Receipts, ReceiptStatus
-from schemas.names import Lane, partition_of, request_name, text_of
-from schemas.outcome import Answered, Decided, Members, Opened, Outcome
-from schemas.planned import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
+from schemas.gateway_api import GatewayEvent
+from schemas.ids import Lane, partition_of, request_name, text_of
+from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
 from schemas.reasons import State
 from schemas.registry import PriceCard, Sender, Template
 from schemas.wire.cloudevents import encode_charge
 from schemas.wire.columns import interval, runs_of
-from schemas.wire.frames import GatewayEvent
 from schemas.wire.header import Header, Kind, pack
 
 SHARDS = 8

@@ -23,18 +23,18 @@ from typing import Final
 from pyroaring import BitMap
 
 from schemas import topics
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.request import Notification, To
 from schemas.topics import Topic
-from streams import clock, log
-from streams.auditing import audit_system
 from streams.client import Client
 from streams.client.events import Head, notification
+from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.provision import provision
-from streams.ledger.books import whole_ledger
-from streams.ledger.program import path_of
-from streams.local.stack import Stack, StackPlan, running
-from streams.scraping import processes, scrape_all
+from streams.ledger.database import whole_ledger
+from streams.ledger.service import path_of
+from streams.operate.audit import audit_system
+from streams.operate.scrape import processes, scrape_all
+from streams.runtime import clock, log
 from tests.load.beside import BULK, codes_beside
 from tests.load.codes import SENDER as CODES
 from tests.load.copy_loop import copy_rate

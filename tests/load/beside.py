@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.registry import PLATFORM_RATE_PER_S
 from schemas.request import Control
 from streams.client import Client, Head, control
-from streams.local.stack import Stack
+from streams.dev.stack.stack import Stack
 from tests.load.codes import Sent, ages_of, send_codes, spread
 from tests.load.paced import publish, until_calm
 from tests.load.scenarios import BUSINESS, Ask, Scenario

@@ -24,11 +24,11 @@ from schemas import topics
 from schemas.billing import BilledCharge
 from schemas.topics import SHARDS, business_topics, catalogue
 from schemas.wire.cloudevents import decode_charge
-from streams import clock
-from streams.kafka.cluster import some_kafka
+from streams.dev.kafka.cluster import some_kafka
 from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.provision import provision
 from streams.kafka.scan import scan
+from streams.runtime import clock
 from tests.kafka.ledgers import Charges, RunningLedger
 from tests.load.gauges import say
 from tests.programs import until

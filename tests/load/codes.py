@@ -9,16 +9,16 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.registry import Sender
 from schemas.request import Notification, Recipient, To
-from streams import clock
 from streams.client import Client
 from streams.client.events import Head, notification
-from streams.demo.summary import code_ages_ms
-from streams.local.stack import Stack
-from streams.quantiles import quantile
-from streams.sources.people import person
+from streams.dev.demo.summary import code_ages_ms
+from streams.dev.recordings.quantiles import quantile
+from streams.dev.sources.people import person
+from streams.dev.stack.stack import Stack
+from streams.runtime import clock
 from tests.load.senders import sender
 
 SENDER: Final[Sender] = sender("bank-meridian", 1_000, otp=100)

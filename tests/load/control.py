@@ -19,17 +19,17 @@ from typing import Final
 
 from schemas import topics
 from schemas.controls import ControlWord
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.request import Control, EventName, Notification, To
 from schemas.topics import WINDOWS
 from schemas.wire.header import unpack
-from streams import clock, log
-from streams.auditing import audit_system
 from streams.client import Client, Head, Published, control, notification
 from streams.client.numbers import Numbers, numbers_of
-from streams.control.requests import STABLE_S, Accepted, accepted, watched
+from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.scan import scan
-from streams.local.stack import Stack, StackPlan, running
+from streams.operate.audit import audit_system
+from streams.operate.control_requests import STABLE_S, Accepted, accepted, watched
+from streams.runtime import clock, log
 from tests.load.crowd import write_list
 from tests.load.promises import switched_off
 from tests.load.scenarios import BUSINESS

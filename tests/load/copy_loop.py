@@ -4,7 +4,7 @@ import asyncio
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from streams import clock
+from streams.runtime import clock
 
 _SIZE = 200
 _PARTITIONS = 4

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 
 from aiokafka import AIOKafkaProducer
 
-from broker.plan.optin import MAX_MEMBERS
+from broker.plan.opt_in import MAX_MEMBERS
 from schemas import topics
 from schemas.facts import AudienceChange
-from schemas.names import Lane, recipient_id, shard_of
+from schemas.ids import Lane, recipient_id, shard_of
 from schemas.wire.columns import i64s, u16s
 from schemas.wire.header import Header, Kind, pack
 from schemas.wire.sealed import AddressBook
-from streams import clock
-from streams.settings import Settings, raw
+from streams.runtime import clock
+from streams.runtime.settings import Settings, raw
 
 _MARKET = 1
 _FIRST_NUMBER = 2_000_000_000

@@ -20,9 +20,9 @@ from typing import NamedTuple
 from schemas import topics
 from schemas.status import Status
 from schemas.wire import cloudevents
-from streams.kafka.cluster import start_cluster
+from streams.dev.kafka.cluster import start_cluster
 from streams.kafka.scan import scan
-from streams.registered import read_registry
+from streams.registry.read import read_registry
 from tests.load.gauges import say
 
 BOUND_S = 2.0

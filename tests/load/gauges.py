@@ -14,9 +14,9 @@ from random import Random
 
 import msgspec
 
-from schemas.names import Lane
-from streams.local.stack import Stack
-from streams.simulator.eventlog import FILE_NAME, read
+from schemas.ids import Lane
+from streams.dev.stack.stack import Stack
+from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.program import log_folder
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -35,7 +35,7 @@ def end(figures: Mapping[str, object]) -> None:
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """The part of a :class:`schemas.wire.frames.GatewayEvent` that times a message."""
+    """The part of a :class:`schemas.gateway_api.GatewayEvent` that times a message."""
 
     event: str
     at_ms: int

@@ -12,9 +12,9 @@ from typing import Final
 import aiohttp
 import uvloop
 
-from schemas.names import Lane
-from streams import clock
-from streams.quantiles import quantile
+from schemas.ids import Lane
+from streams.dev.recordings.quantiles import quantile
+from streams.runtime import clock
 from tests.acceptance.http_inputs import Call, call_of, send
 from tests.kafka.registered import SHARDS, registered_kafka
 from tests.load.gauges import at_pace, cpu_us_of, end

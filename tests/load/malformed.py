@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from schemas.names import Lane, RequestName, request_name
+from schemas.ids import Lane, RequestName, request_name
 from schemas.request import NOTIFICATION_TYPE
 from schemas.topics import DAY_MS, HOUR_MS
-from schemas.wire import instants
+from schemas.wire import timestamps
 
 BUSINESS = "shop-parcelo"
 SOURCE = f"//{BUSINESS}/bad"
@@ -53,8 +53,8 @@ def _event(number: int, now_ms: int) -> dict[str, Any]:
         "type": NOTIFICATION_TYPE,
         "source": SOURCE,
         "id": f"bad-{number}",
-        "time": instants.text_of(now_ms),
-        "expirytime": instants.text_of(now_ms + HOUR_MS),
+        "time": timestamps.text_of(now_ms),
+        "expirytime": timestamps.text_of(now_ms + HOUR_MS),
         "datacontenttype": "application/json",
         "data": {
             "template": "parcel_delivered",
@@ -67,7 +67,7 @@ def _event(number: int, now_ms: int) -> dict[str, Any]:
 
 def _older(event: dict[str, Any], age_ms: int) -> None:
     for field in ("time", "expirytime"):
-        event[field] = instants.text_of(instants.ms_of(event[field]) - age_ms)
+        event[field] = timestamps.text_of(timestamps.ms_of(event[field]) - age_ms)
 
 
 _CHANGES: Mapping[str, _Change] = {

@@ -10,9 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from streams import log
-from streams.local.stack import StackPlan, running
-from streams.quantiles import quantile
+from streams.dev.recordings.quantiles import quantile
+from streams.dev.stack.stack import StackPlan, running
+from streams.runtime import log
 from tests.load.codes import SENDER, ages_of, send_codes
 from tests.load.promises import switched_off
 from tests.load.senders import registry_with

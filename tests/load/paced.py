@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from broker.audit.report import Audit
-from schemas.names import Lane, text_of
+from schemas.ids import Lane, text_of
 from schemas.reasons import Reason, State
 from schemas.request import Notification, Params, To
-from streams import clock
 from streams.client import Client
 from streams.client.events import Head, notification
-from streams.local.stack import Stack
-from streams.scraping import processes, scrape_all
+from streams.dev.stack.stack import Stack
+from streams.operate.scrape import processes, scrape_all
+from streams.runtime import clock
 from tests.load.crowd import write_list
 from tests.load.scenarios import BUSINESS, Scenario
 

@@ -22,10 +22,10 @@ import aiohttp
 import msgspec
 
 from broker.audit.report import Audit
-from schemas.wire.frames import Code
-from streams import clock, log
-from streams.auditing import audit_system
-from streams.local.stack import Stack, StackPlan, running
+from schemas.gateway_api import Code
+from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.operate.audit import audit_system
+from streams.runtime import clock, log
 from streams.simulator.faults import Fault, FaultKind
 from tests.load.paced import figures_of, publish, until_through, write_lists
 from tests.load.promises import switched_off

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from streams import clock
+from streams.runtime import clock
 from tests.load.charts import Line, Span, chart, legend
 
 BOARD: Final = Path(__file__).parents[2] / "deploy" / "prometheus" / "dashboard.json"

@@ -18,23 +18,23 @@ import uvloop
 
 from broker.ledger.post import RECEIVABLE
 from schemas import topics
-from schemas.names import Lane, partition_of, text_of
+from schemas.ids import Lane, partition_of, text_of
 from schemas.request import Notification, Recipient, To
 from schemas.status import DeadLetter
 from schemas.topics import HOUR_MS
 from schemas.wire.cloudevents import decode_status
-from streams import clock
 from streams.client.client import Client
 from streams.client.events import Head, notification
 from streams.client.progress import REFUSED
+from streams.dev.recordings.quantiles import quantile
+from streams.dev.sources.people import person
+from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Place, Publisher
 from streams.kafka.scan import scan
-from streams.ledger.books import balances
-from streams.ledger.program import path_of
-from streams.local.stack import Stack, StackPlan, running
-from streams.quantiles import quantile
-from streams.sources.people import person
+from streams.ledger.database import balances
+from streams.ledger.service import path_of
+from streams.runtime import clock
 from tests.load.gauges import ages, all_accepted, at_pace, cpu_by_process, cpu_seconds, end, say
 from tests.load.malformed import BUSINESS, bad
 from tests.load.promises import switched_off

@@ -5,7 +5,7 @@ Every benchmark and every fault run says so in its last line, and no figure of t
 
 from collections.abc import Sequence
 
-from streams.settings import Settings
+from streams.runtime.settings import Settings
 
 NO_LIMITS = "--no-limits"
 

@@ -15,13 +15,13 @@ from collections.abc import Awaitable, Callable, Iterator
 import aiokafka
 import msgspec
 
-from schemas.names import Lane, business_of, partition_of
+from schemas.ids import Lane, business_of, partition_of
 from schemas.request import Notification
 from schemas.topics import catalogue, requests
-from streams import clock
 from streams.client import Client, Head, Publication, Published, SyncClient, notification, to_people
-from streams.kafka.cluster import some_kafka
+from streams.dev.kafka.cluster import some_kafka
 from streams.kafka.provision import provision
+from streams.runtime import clock
 
 BUSINESSES = 16
 SHARDS = 8

@@ -18,12 +18,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from broker.audit.report import Audit
-from schemas.names import Lane
-from streams import clock, log
-from streams.auditing import audit_system
-from streams.local.register import read_register
-from streams.local.rolling import Restarted, chosen, roll
-from streams.local.stack import StackPlan, running
+from schemas.ids import Lane
+from streams.dev.stack.rolling_restart import Restarted, chosen, roll
+from streams.dev.stack.running_file import read_register
+from streams.dev.stack.stack import StackPlan, running
+from streams.operate.audit import audit_system
+from streams.runtime import clock, log
 from tests.faults.campaign import KEYS, SETTLE_MS, quiet
 from tests.faults.load import SENDERS, loading
 from tests.faults.scene import SESSION_MS, Place

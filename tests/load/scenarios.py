@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.registry import Sender
 from tests.load.senders import sender
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from schemas.registry import Deployment, Entry, Sender, key_of
-from streams.local.stack import REGISTRY
-from streams.registration import read_files
+from streams.dev.stack.stack import REGISTRY
+from streams.registry.apply import read_files
 
 
 def sender(business: str, rate_per_s: int, name: str = "main", **shares: int) -> Sender:

@@ -5,12 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker.registry import Registry
-from schemas.names import Lane
+from broker.registry.fold import Registry
+from schemas.gateway_api import GatewayEvent
+from schemas.ids import Lane
 from schemas.registry import Deployment, Sender
-from schemas.wire.frames import GatewayEvent
-from streams.registration import changes, read_files
-from streams.simulator.eventlog import FILE_NAME
+from streams.registry.apply import changes, read_files
+from streams.simulator.event_log import FILE_NAME
 from streams.simulator.program import log_folder
 from tests.faults import backlog, binding
 from tests.faults.load import SENDERS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.settings import load
+from streams.runtime.settings import load
 from tests.load.promises import switched_off
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from tests.load.rolling import by_lane, longest_s
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.names import Lane
-from streams.simulator.eventlog import FILE_NAME
+from schemas.ids import Lane
+from streams.simulator.event_log import FILE_NAME
 from streams.simulator.program import log_folder
 
 
 class _Line(msgspec.Struct, frozen=True):
-    """The part of a :class:`schemas.wire.frames.GatewayEvent` that is looked at."""
+    """The part of a :class:`schemas.gateway_api.GatewayEvent` that is looked at."""
 
     event: str
     at_ms: int

@@ -13,8 +13,8 @@ PRODUCT: Final = ("broker/", "streams/", "schemas/")
 LAYERS: Final = ("schemas", "broker", "streams", "deploy", "tests")
 """What lies in deploy are examples of programs of others."""
 
-CLOCK: Final = "streams/clock.py"
-ENVIRONMENT: Final = "streams/settings.py"
+CLOCK: Final = "streams/runtime/clock.py"
+ENVIRONMENT: Final = "streams/runtime/settings.py"
 KAFKA: Final = "streams/kafka/"
 COMMANDS: Final = "streams/commands/"
 
@@ -103,12 +103,12 @@ def only_one_folder_knows_kafka(sources: Sources) -> Iterator[str]:
 
 
 def one_module_reads_the_clock(sources: Sources) -> Iterator[str]:
-    """Everything else is given the time, or asks streams/clock.py."""
+    """Everything else is given the time, or asks streams/runtime/clock.py."""
     yield from _uses(sources, _CLOCKS, but=CLOCK)
 
 
 def one_module_reads_the_environment(sources: Sources) -> Iterator[str]:
-    """Everything else is given what it needs, or asks streams/settings.py."""
+    """Everything else is given what it needs, or asks streams/runtime/settings.py."""
     yield from _uses(sources, _ENVIRONMENTS, but=ENVIRONMENT)
 
 

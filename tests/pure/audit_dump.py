@@ -12,15 +12,15 @@ from typing import Any, Final
 
 from pyroaring import BitMap
 
-from broker.audit.dump import LedgerEntry, LedgerPosting, LedgerRow, Logged
+from broker.audit.sources import LedgerEntry, LedgerPosting, LedgerRow, Logged
 from schemas import topics
+from schemas.delivery_journal import Answered, Decided, Members, Opened, Outcome
 from schemas.facts import AudienceChange, Charge, ReceiptRun, Receipts, ReceiptStatus
-from schemas.names import Lane, partition_of, request_name, shard_of, text_of
-from schemas.outcome import Answered, Decided, Members, Opened, Outcome
-from schemas.planned import Origin, Planned, PlannedBatch, Terms, Work, WorkItem
+from schemas.gateway_api import Code, GatewayEvent
+from schemas.ids import Lane, partition_of, request_name, shard_of, text_of
+from schemas.plan_journal import Origin, Planned, PlannedBatch, Terms, Work, WorkItem
 from schemas.reasons import Reason, State
 from schemas.wire.columns import i64s, intervals_of, pairs, runs_of, u16s, u32s
-from schemas.wire.frames import Code, GatewayEvent
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from tests.pure.audit_log import MINUTE_MS, SHARDS, Log, address, market, person, rows_of
 

@@ -8,9 +8,9 @@ import msgspec
 
 from broker.audit.invariants import Breach
 from schemas import topics
-from schemas.names import Lane, text_of
-from schemas.outcome import Outcome
-from schemas.planned import PlannedBatch
+from schemas.delivery_journal import Outcome
+from schemas.ids import Lane, text_of
+from schemas.plan_journal import PlannedBatch
 from tests.pure.audit_dump import Asked
 from tests.pure.audit_log import people_in
 from tests.pure.audit_story import Story

@@ -1,8 +1,8 @@
 # ruff: noqa: D103 - the name of a plant is its sentence
 """Violations about billing events: invariant 9, and whose they are."""
 
-from broker.audit.dump import LedgerPosting
 from broker.audit.invariants import Breach
+from broker.audit.sources import LedgerPosting
 from schemas import topics
 from tests.pure.audit_plants import Plants, replace
 from tests.pure.audit_story import Story

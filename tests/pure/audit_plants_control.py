@@ -1,12 +1,12 @@
 # ruff: noqa: D103 - the name of a plant is its sentence
 """Planted violations about control: late after a word, sent while held, cancelled by nobody, a word that is lost."""
 
-from broker.audit.dump import Logged
 from broker.audit.invariants import Breach
+from broker.audit.sources import Logged
 from schemas import topics
 from schemas.controls import ControlAction, ControlScope
-from schemas.names import Lane, text_of
-from schemas.outcome import Held
+from schemas.delivery_journal import Held
+from schemas.ids import Lane, text_of
 from schemas.reasons import Reason, State
 from schemas.topics import WINDOWS
 from tests.pure.audit_dump import Asked

@@ -3,11 +3,11 @@
 
 from typing import Any
 
-from broker.audit.dump import LedgerEntry
 from broker.audit.invariants import Breach
+from broker.audit.sources import LedgerEntry
 from schemas import topics
 from schemas.facts import Charge, ReceiptStatus
-from schemas.names import Lane, text_of
+from schemas.ids import Lane, text_of
 from schemas.reasons import State
 from schemas.registry import PriceCard
 from schemas.status import RecipientStatus

@@ -4,13 +4,13 @@
 import hashlib
 from typing import Any
 
-from broker.audit.dump import Limits
 from broker.audit.invariants import Breach
+from broker.audit.sources import Limits
 from schemas import topics
+from schemas.delivery_journal import Restated
 from schemas.facts import Scope
-from schemas.names import Lane
-from schemas.outcome import Restated
-from schemas.planned import Planned, PlannedBatch, Work
+from schemas.ids import Lane
+from schemas.plan_journal import Planned, PlannedBatch, Work
 from schemas.reasons import Reason, State
 from schemas.wire.columns import runs_of
 from schemas.wire.header import Header, Kind, pack

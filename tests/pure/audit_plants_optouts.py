@@ -3,12 +3,12 @@
 
 from broker.audit.invariants import Breach
 from schemas import topics
+from schemas.delivery_journal import Answered
 from schemas.facts import Scope, Suppression, Suppressions
-from schemas.names import Lane
-from schemas.outcome import Answered
+from schemas.gateway_api import Code
+from schemas.ids import Lane
 from schemas.reasons import Reason, State
 from schemas.wire.columns import i64s, intervals_of, u32s
-from schemas.wire.frames import Code
 from schemas.wire.header import Header, Kind, pack
 from tests.pure.audit_dump import Asked
 from tests.pure.audit_log import MINUTE_MS, SHARDS, person

@@ -5,12 +5,12 @@ from typing import Any
 
 from broker.audit.early import OPEN_MS
 from broker.audit.invariants import Breach
-from schemas.names import Lane
-from schemas.outcome import Answered
+from schemas.delivery_journal import Answered
+from schemas.gateway_api import Code
+from schemas.ids import Lane
 from schemas.reasons import Reason, State
 from schemas.registry import Sender
 from schemas.wire.columns import i64s, intervals_of, u32s
-from schemas.wire.frames import Code
 from tests.pure.audit_dump import Asked
 from tests.pure.audit_log import MINUTE_MS, people_in
 from tests.pure.audit_plants import Plants, news

@@ -4,8 +4,8 @@
 from broker.audit.invariants import Breach
 from schemas import topics
 from schemas.facts import Scope
-from schemas.names import Lane, partition_of
-from schemas.planned import Origin, PlannedBatch, Work
+from schemas.ids import Lane, partition_of
+from schemas.plan_journal import Origin, PlannedBatch, Work
 from schemas.reasons import Reason, State
 from schemas.wire.columns import interval
 from tests.pure.audit_log import SHARDS, address, people_in

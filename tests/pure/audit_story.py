@@ -5,11 +5,11 @@ number, a message in doubt after a take-over with a void record; repeats of work
 dead letters, a re-routed input; a heartbeat and a test.
 """
 
-from broker.audit.dump import Logged
+from broker.audit.sources import Logged
 from schemas import topics
+from schemas.delivery_journal import OpenItem, Restated
 from schemas.facts import ReceiptStatus, Scope
-from schemas.names import Lane, partition_of, text_of
-from schemas.outcome import OpenItem, Restated
+from schemas.ids import Lane, partition_of, text_of
 from schemas.reasons import Reason, State
 from schemas.registry import Business, Deployment, Parameter, PriceCard, Sender, Template
 from schemas.status import RecipientStatus

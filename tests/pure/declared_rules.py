@@ -13,13 +13,13 @@ from tests.pure.source_tree import Module, Sources
 
 PRODUCT: Final = ("broker/", "streams/", "schemas/")
 
-LOG: Final = "streams/log.py"
-EXITS: Final = "streams/kafka/fatal.py"
-METRICS: Final = "streams/metrics.py"
-ZEROES: Final = "streams/zeroes.py"
+LOG: Final = "streams/runtime/log.py"
+EXITS: Final = "streams/runtime/exits.py"
+METRICS: Final = "streams/runtime/metrics.py"
+ZEROES: Final = "streams/runtime/zeroes.py"
 REASONS: Final = "schemas/reasons.py"
 TOPICS: Final = "schemas/topics.py"
-SETTINGS: Final = "streams/settings.py"
+SETTINGS: Final = "streams/runtime/settings.py"
 
 _TELLS_OF_REASONS: Final = (
     REASONS,
@@ -27,8 +27,8 @@ _TELLS_OF_REASONS: Final = (
     "broker/lifecycle.py",
     "broker/audit/",
     "broker/explain/",
-    "streams/metrics.py",
-    "streams/zeroes.py",
+    "streams/runtime/metrics.py",
+    "streams/runtime/zeroes.py",
 )
 """What says what a reason means or leads to, and ends nothing for it."""
 

@@ -5,14 +5,14 @@ from collections import Counter
 
 from broker.deliver.decide import Facts
 from broker.deliver.frame import Flight
-from schemas.names import Lane
-from schemas.outcome import Outcome
-from schemas.planned import WorkItem
+from schemas.delivery_journal import Outcome
+from schemas.gateway_api import Code, FrameAnswer, Refused
+from schemas.ids import Lane
+from schemas.plan_journal import WorkItem
 from schemas.reasons import State, status_of
 from schemas.wire.columns import of_u32s, ranks_of, values_of
-from schemas.wire.frames import Code, FrameAnswer, Refused
 from schemas.wire.header import Kind, body_of, head_of
-from streams.simulator.throttles import SenderThroughput
+from streams.simulator.limits import SenderThroughput
 from tests.pure.shard_bench import NOW_MS, Bench, change
 
 

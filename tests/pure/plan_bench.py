@@ -6,17 +6,17 @@ from typing import Any, Final
 import msgspec
 
 from broker.audience.sizes import ListSizes
-from broker.plan.engine import Answer, Direct, PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs
-from broker.registry import Registry
-from schemas.names import Lane, partition_of
-from schemas.planned import Origin, Planned, PlannedBatch
+from broker.plan.step import Answer, Direct, PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs
+from broker.registry.fold import Registry
+from schemas.ids import Lane, partition_of
+from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.registry import Business, Deployment, Entry, Key, Parameter, PriceCard, Sender, Template
 from schemas.request import NOTIFICATION_TYPE
 from schemas.status import DeadLetter, Status
 from schemas.topics import MINUTE_MS
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
-from schemas.wire.instants import text_of
 from schemas.wire.sealed import AddressBook
+from schemas.wire.timestamps import text_of
 
 NOW_MS: Final = 1_790_000_000_000
 SHARDS: Final = 8

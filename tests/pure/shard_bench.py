@@ -13,10 +13,10 @@ from broker.deliver.state import ShardState, body_of_outcome
 from broker.journal import Fold
 from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.facts import AudienceChange
-from schemas.names import Lane, text_of
-from schemas.planned import Origin, Rows, Terms, WorkItem
+from schemas.gateway_api import FrameAnswer, Refused
+from schemas.ids import Lane, text_of
+from schemas.plan_journal import Origin, Rows, Terms, WorkItem
 from schemas.wire.columns import i64s, u16s
-from schemas.wire.frames import FrameAnswer, Refused
 from schemas.wire.header import Header, pack
 
 NOW_MS = 1_900_000_000_000

@@ -7,20 +7,20 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from broker.audience.optout import Vocabulary
-from broker.plan.optin import AudienceRecord
-from broker.reports import sort
+from broker.plan.opt_in import AudienceRecord
+from broker.webhook.keywords import Vocabulary
+from broker.webhook.sort import sort
 from schemas import topics
+from schemas.delivery_journal import Outcome
 from schemas.facts import Scope, Suppression, Suppressions
-from schemas.names import Lane, recipient_id, text_of
-from schemas.outcome import Outcome
-from schemas.planned import Rows, WorkItem
+from schemas.gateway_api import Reply, Reports, ref_of
+from schemas.ids import Lane, recipient_id, text_of
+from schemas.plan_journal import Rows, WorkItem
 from schemas.reasons import State, word_of
 from schemas.request import OPTIN_TYPE
 from schemas.wire.columns import u16s, values_of
-from schemas.wire.frames import Reply, Reports, ref_of
 from schemas.wire.header import Kind, body_of, head_of
-from schemas.wire.instants import text_of as instant
+from schemas.wire.timestamps import text_of as instant
 from tests.pure import plan_bench
 from tests.pure.plan_bench import PEPPER, SHARDS, address, event, given
 from tests.pure.shard_bench import NOW_MS, Bench, name, terms

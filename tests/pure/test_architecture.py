@@ -53,7 +53,7 @@ def test_the_sources_are_looked_at(sources: Sources) -> None:
 
 BREACHES = [
     (rules.arrows_point_one_way, {"schemas/a.py": "import broker.b"}, "schemas/a.py:1 imports broker.b"),
-    (rules.arrows_point_one_way, {"broker/a.py": "from streams import clock"}, "imports streams.clock"),
+    (rules.arrows_point_one_way, {"broker/a.py": "from streams.runtime import clock"}, "imports streams.runtime.clock"),
     (rules.arrows_point_one_way, {"streams/a.py": "import deploy.dev.a"}, "imports deploy.dev.a"),
     (rules.arrows_point_one_way, {"streams/a.py": "from tests.kafka.records import read"}, "imports tests.kafka"),
     (
@@ -72,7 +72,7 @@ BREACHES = [
     (rules.only_one_folder_knows_kafka, {"streams/a.py": "import faust"}, "imports faust"),
     (
         rules.only_one_folder_knows_kafka,
-        {"streams/agents/a.py": "from aiokafka.errors import E"},
+        {"streams/worker/a.py": "from aiokafka.errors import E"},
         "imports aiokafka.errors.E",
     ),
     (rules.only_one_folder_knows_kafka, {"streams/kafkaesque.py": "import mode"}, "imports mode"),
@@ -108,23 +108,31 @@ BREACHES = [
     (rules.tests_use_the_real_thing, {"tests/a.py": "time.sleep(1)"}, "tests/a.py:1 sleeps"),
     (rules.tests_use_the_real_thing, {"tests/pure/a.py": "async def test_a(kafka): 0"}, "test_a asks for kafka"),
     (rules.tests_use_the_real_thing, {"tests/contract/a.py": "import aiokafka"}, "imports aiokafka"),
-    (declared.every_log_event_is_logged, {"streams/log.py": EVENTS}, "streams/log.py:2 SAID is never logged"),
-    (declared.every_log_event_is_logged, {"streams/log.py": EVENTS}, "UNSAID is never logged"),
     (
         declared.every_log_event_is_logged,
-        {"streams/log.py": EVENTS, "streams/kafka/fatal.py": EXITS},
+        {"streams/runtime/log.py": EVENTS},
+        "streams/runtime/log.py:2 SAID is never logged",
+    ),
+    (declared.every_log_event_is_logged, {"streams/runtime/log.py": EVENTS}, "UNSAID is never logged"),
+    (
+        declared.every_log_event_is_logged,
+        {"streams/runtime/log.py": EVENTS, "streams/runtime/exits.py": EXITS},
         "EXIT_GONE is never logged",
     ),
-    (declared.every_metric_is_counted, {"streams/metrics.py": METRIC}, "streams/metrics.py:2 TURNS is never counted"),
     (
         declared.every_metric_is_counted,
-        {"streams/metrics.py": METRIC, "streams/zeroes.py": TURNED},
+        {"streams/runtime/metrics.py": METRIC},
+        "streams/runtime/metrics.py:2 TURNS is never counted",
+    ),
+    (
+        declared.every_metric_is_counted,
+        {"streams/runtime/metrics.py": METRIC, "streams/runtime/zeroes.py": TURNED},
         "TURNS is never counted",
     ),
     (
         declared.every_label_value_is_given,
-        {"streams/metrics.py": METRIC, "streams/a.py": TURNED, "streams/far.py": "x = 'right'"},
-        "streams/metrics.py:1 SIDE has the value right, which nothing gives",
+        {"streams/runtime/metrics.py": METRIC, "streams/a.py": TURNED, "streams/far.py": "x = 'right'"},
+        "streams/runtime/metrics.py:1 SIDE has the value right, which nothing gives",
     ),
     (declared.every_reason_is_given, {"schemas/reasons.py": REASONS}, "schemas/reasons.py:2 State.SEND is never given"),
     (
@@ -144,8 +152,8 @@ BREACHES = [
     ),
     (
         declared.every_setting_is_read,
-        {"streams/settings.py": SETTINGS, "streams/a.py": "s.port = 2"},
-        "streams/settings.py:2 port is a setting that nobody reads",
+        {"streams/runtime/settings.py": SETTINGS, "streams/a.py": "s.port = 2"},
+        "streams/runtime/settings.py:2 port is a setting that nobody reads",
     ),
 ]
 
@@ -165,17 +173,17 @@ def test_what_is_declared_and_used_is_not_a_breach() -> None:
     """By name, word for word, from another module, or handed on."""
     used = parse(
         {
-            "streams/log.py": EVENTS,
-            "streams/kafka/fatal.py": EXITS,
+            "streams/runtime/log.py": EVENTS,
+            "streams/runtime/exits.py": EXITS,
             "streams/a.py": SAID,
-            "streams/metrics.py": METRIC,
+            "streams/runtime/metrics.py": METRIC,
             "streams/b.py": TURNED,
             "streams/c.py": "from streams import b\nx = 'right'\n",
             "schemas/reasons.py": REASONS,
             "broker/d.py": "x = (State.SEND, Reason.LATE)\n",
             "schemas/topics.py": TOPICS,
             "broker/e.py": "from schemas import topics\nfrom schemas.topics import new\nx = topics.OLD\n",
-            "streams/settings.py": SETTINGS,
+            "streams/runtime/settings.py": SETTINGS,
             "streams/f.py": "x = settings.port\n",
         }
     )
@@ -194,9 +202,9 @@ def test_what_is_allowed_is_not_a_breach() -> None:
     """The modules that own the clock, the environment and Kafka may do what the others may not."""
     allowed = parse(
         {
-            "streams/clock.py": '"""C."""\nimport time\n\nx = time.time_ns()\n',
-            "streams/settings.py": '"""S."""\nimport os\n\nx = os.environ\n',
-            "streams/kafka/app.py": '"""K."""\nimport faust\n\nfrom streams import clock\n',
+            "streams/runtime/clock.py": '"""C."""\nimport time\n\nx = time.time_ns()\n',
+            "streams/runtime/settings.py": '"""S."""\nimport os\n\nx = os.environ\n',
+            "streams/kafka/faust_app/app.py": '"""K."""\nimport faust\n\nfrom streams import clock\n',
             "broker/a.py": '"""A."""\nimport numpy as np\n\nfrom schemas import names\n',
             "tests/a.py": '"""T."""\nimport os\n\nfrom broker.a import x\n',
         }

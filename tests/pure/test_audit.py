@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.audit.auditor import audit
-from broker.audit.dump import Ledger, Logged, Rules
 from broker.audit.invariants import Breach
 from broker.audit.report import Audit
+from broker.audit.sources import Ledger, Logged, Rules
 from schemas import topics
+from schemas.delivery_journal import Outcome
 from schemas.facts import Receipts, ReceiptStatus, Scope
-from schemas.names import Lane, text_of
-from schemas.outcome import Outcome
-from schemas.planned import PlannedBatch, Work
+from schemas.ids import Lane, text_of
+from schemas.plan_journal import PlannedBatch, Work
 from schemas.reasons import Reason, State
 from schemas.registry import CONFIRMATIONS, Parameter, Template
 from schemas.topics import WINDOWS

@@ -10,11 +10,11 @@ from broker.audit.early import OPEN_MS
 from broker.audit.invariants import Breach
 from broker.audit.rates import nearest
 from schemas import topics
+from schemas.delivery_journal import Outcome
 from schemas.facts import Scope
-from schemas.names import Lane
-from schemas.outcome import Outcome
+from schemas.gateway_api import Code
+from schemas.ids import Lane
 from schemas.reasons import Reason, State
-from schemas.wire.frames import Code
 from schemas.wire.header import Kind, body_of, head_of, pack
 from tests.pure import audit_plants_pace as pace
 from tests.pure.audit_plants import news

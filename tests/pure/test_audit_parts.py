@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
 from broker.audit.consent import ShardStops, Spoken, forbids, upto_offset
-from broker.audit.dump import Logged
-from broker.audit.epochs import Epochs
 from broker.audit.findings import Findings
+from broker.audit.legal_moves import DECIDED, EXCEPTED, OPEN, SENT
+from broker.audit.ownership import Epochs
 from broker.audit.people import ShardPeople, shards_of
 from broker.audit.ranks import ColumnsError, Mark, Ranks, segments, spans
-from broker.audit.table import DECIDED, EXCEPTED, OPEN, SENT
+from broker.audit.sources import Logged
 from broker.journal import Fold
 from broker.lifecycle import MOVES, may_follow
 from schemas.facts import AudienceChange, ReceiptStatus, Scope, Suppression
-from schemas.names import Lane, shard_of
-from schemas.planned import Claim
+from schemas.ids import Lane, shard_of
+from schemas.plan_journal import Claim
 from schemas.reasons import MESSAGE_REASONS, State
 from schemas.wire.columns import i64s, interval, intervals_of, ranks_of, runs_of, values_of
 from schemas.wire.header import Header, Kind, head_of, pack

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from schemas.facts import Charge
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.registry import Category
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.reader import LogRecord
 from streams.kafka.resumed_producer import ProducerIdentity
-from streams.ledger.books import (
+from streams.ledger.database import (
     Balance,
     Books,
     BooksBrokenError,

@@ -5,10 +5,10 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.status import Status
 from streams.commands import campaign, control
-from streams.control.requests import Accepted
+from streams.operate.control_requests import Accepted
 
 KNOWN = Accepted(
     request="a" * 26,

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.names import RequestName, text_of
+from schemas.ids import RequestName, text_of
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.status import Status
 from streams.client.following import Position, Reading
-from streams.client.receipts import Published
+from streams.client.results import Published
 from streams.client.waiting import Until, Waiting
 
 SHARDS = 3

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.names import Lane, RequestName
+from schemas.ids import Lane, RequestName
 from streams.client import Client, Failed, NotPublishedError, Outcome, Published, UnknownPublishError
+from streams.client.in_flight import Window
 from streams.client.sending import Sending
-from streams.client.window import Window
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Place, Publisher, PublishError
 

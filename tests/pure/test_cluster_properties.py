@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.kafka.properties import NodePlan, new_cluster_id, node_properties
+from streams.dev.kafka.properties import NodePlan, new_cluster_id, node_properties
 
 CLUSTER_ID_CHARACTERS = 22
 

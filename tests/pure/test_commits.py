@@ -4,7 +4,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
-from streams.kafka.commits import CommitTracker, Hole, Uncommitted
+from streams.kafka.faust_app.commits import CommitTracker, Hole, Uncommitted
 
 PLACE = ("work.otp", 3)
 OTHER = ("requests.otp", 3)

@@ -7,18 +7,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.audience.optout import Vocabulary
 from broker.confirmation import LIFETIME_MS, Confirmation, event_of
-from broker.reports import sort
-from broker.settle.account import Account
+from broker.settle.request_state import Account
+from broker.webhook.keywords import Vocabulary
+from broker.webhook.sort import sort
+from schemas.delivery_journal import Opened
 from schemas.facts import Scope, Suppression
-from schemas.names import Lane, recipient_id, text_of
-from schemas.outcome import Opened
-from schemas.planned import Origin
+from schemas.gateway_api import Reply, Reports, ref_of
+from schemas.ids import Lane, recipient_id, text_of
+from schemas.plan_journal import Origin
 from schemas.reasons import Reason
 from schemas.registry import CONFIRMATIONS, Business, Parameter, Template
-from schemas.wire.frames import Reply, Reports, ref_of
-from schemas.wire.instants import text_of as instant
+from schemas.wire.timestamps import text_of as instant
 from tests.pure import shard_bench
 from tests.pure.plan_bench import BOOK, NOW_MS, PEPPER, SHARDS, Bench, address, given, told
 from tests.pure.shard_bench import explicit, name

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.audience.optout import Vocabulary
 from broker.confirmation import Confirmation
-from broker.confirmed import Confirmed, Lifted
-from broker.reports import sort
+from broker.webhook.confirmed import Confirmed, Lifted
+from broker.webhook.keywords import Vocabulary
+from broker.webhook.sort import sort
 from schemas.facts import Scope
-from schemas.names import Lane, text_of
+from schemas.gateway_api import Reply, Reports, ref_of
+from schemas.ids import Lane, text_of
 from schemas.topics import DAY_MS
-from schemas.wire.frames import Reply, Reports, ref_of
 from tests.pure.shard_bench import name
 
 SECRET = b"r" * 32

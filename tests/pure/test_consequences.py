@@ -3,16 +3,17 @@
 import pytest
 
 from broker.consequences import CONSEQUENCES, consequence_of
-from broker.deliver.answer import PERMANENT
 from broker.deliver.engine import Append
-from broker.plan.engine import Answer, PlanStep
-from schemas.names import Lane
-from schemas.outcome import Decided, Outcome
+from broker.deliver.gateway_answer import PERMANENT
+from broker.plan.step import Answer, PlanStep
+from schemas.delivery_journal import Decided, Outcome
+from schemas.ids import Lane
 from schemas.reasons import MESSAGE_REASONS, Reason
 from schemas.status import DeadLetter, Status
 from schemas.wire.columns import intervals_of, runs_of
 from schemas.wire.header import Kind
-from streams import metrics, watch
+from streams.runtime import metrics
+from streams.worker import record_metrics
 
 
 @pytest.mark.parametrize("reason", Reason, ids=lambda reason: reason.word)
@@ -41,11 +42,11 @@ def test_what_an_operator_should_know_is_counted_for_them(reason: Reason) -> Non
     if reason in MESSAGE_REASONS:
         runs = runs_of(bytes((reason, reason, Reason.STOPPED)))
         decided = Decided(bytes(16), intervals_of([0, 1, 2]), runs, runs, b"", 0)
-        watch.appended(Lane.UPDATE, Append(Kind.OUTCOME, 0, Outcome(decided=(decided,))))
+        record_metrics.appended(Lane.UPDATE, Append(Kind.OUTCOME, 0, Outcome(decided=(decided,))))
         assert metrics.ALERTS.of(reason.word).value == before + 2
         return
     told = Answer("shop", Status("r", "//shop/x", "1", "refused", 0, 0, reason=reason.word))
     letter = DeadLetter("requests.update", 0, 0, reason.word, "", "plan", 0, "")
     harmless = Answer("shop", Status("r", "//shop/x", "1", "refused", 0, 0, reason=Reason.STALE.word))
-    watch.planned(Lane.UPDATE, PlanStep(3, 0, (), (), (told, letter, harmless)))
+    record_metrics.planned(Lane.UPDATE, PlanStep(3, 0, (), (), (told, letter, harmless)))
     assert metrics.ALERTS.of(reason.word).value == before + 2

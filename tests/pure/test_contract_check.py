@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.contract.check import MAX_FAULTS, faults_of, faults_of_bytes
-from broker.plan.admit import Malformed, admit
-from broker.plan.engine import Answer, PlanState, decide
-from broker.registry import Registry
-from schemas.names import Lane
+from broker.plan.decode import Malformed, admit
+from broker.plan.step import Answer, PlanState, decide
+from broker.registry.fold import Registry
+from broker.validation.all_errors import MAX_FAULTS, faults_of, faults_of_bytes
+from schemas.ids import Lane
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.topics import DAY_MS, HOUR_MS
-from schemas.wire.instants import text_of
-from streams.registration import changes, read_files
+from schemas.wire.timestamps import text_of
+from streams.registry.apply import changes, read_files
 from tests.acceptance.inputs import CONTENT_TYPE, ROWS, Row, draft_of
 from tests.pure import plan_bench
 from tests.pure.plan_bench import LANE_PARAMS, NOW_MS, address, event, policy, registry

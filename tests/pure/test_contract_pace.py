@@ -1,11 +1,11 @@
 """What is said of an event before it is published is what plan says when it accepts it."""
 
-from broker.contract.pace import pace_of
-from broker.plan.engine import Answer
+from broker.plan.step import Answer
+from broker.validation.pace import pace_of
+from schemas.ids import Lane
 from schemas.list_sizes import ListSize
-from schemas.names import Lane
 from schemas.topics import HOUR_MS
-from schemas.wire.instants import text_of
+from schemas.wire.timestamps import text_of
 from tests.pure.plan_bench import NOW_MS, Bench, event, given
 
 

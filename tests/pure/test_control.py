@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from broker.control.standing import Controls, Standing
 from broker.heartbeat import businesses
 from schemas.controls import ControlAction, ControlScope, ControlWord
-from schemas.names import text_of
-from schemas.planned import Terms
+from schemas.ids import text_of
+from schemas.plan_journal import Terms
 
 NAME: Final = bytes(range(16))
 PAUSE, RESUME, CANCEL = ControlAction.PAUSE, ControlAction.RESUME, ControlAction.CANCEL

@@ -8,23 +8,15 @@ from collections import Counter
 import msgspec
 import pytest
 
-from broker.forecast import forecast
-from broker.letters import (
-    ATTEMPT_HEADER,
-    FIRST_PLACE_HEADER,
-    Attempt,
-    Letter,
-    attempt_of,
-    next_headers,
-    wanted,
-)
+from broker.dead_letters import ATTEMPT_HEADER, FIRST_PLACE_HEADER, Attempt, Letter, attempt_of, next_headers, wanted
 from broker.plan.answer import dead_letter
-from broker.plan.engine import PlanInput
 from broker.plan.inputs import origin_header
-from broker.registry import Registry
+from broker.plan.step import PlanInput
+from broker.registry.fold import Registry
+from broker.validation.dry_run import forecast
 from schemas import topics
-from schemas.names import Lane
-from schemas.planned import Origin
+from schemas.ids import Lane
+from schemas.plan_journal import Origin
 from schemas.reasons import Reason
 from schemas.refusal import Refusal
 from schemas.registry import Business
@@ -32,7 +24,7 @@ from schemas.status import DeadLetter
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.commands.dead_letters import line, since_ms, summary, table, whole
 from streams.kafka.scan import Record
-from streams.redriving import Outcome, Told
+from streams.operate.redrive import Outcome, Told
 from tests.pure.plan_bench import NOW_MS, event, given, policy, registry
 
 VALUE = b'{"code":"913482"}'

@@ -1,10 +1,10 @@
 """What a worker waits for, against what the group and its operators wait for."""
 
-from streams.agents.worker import STUCK_S
-from streams.kafka.cluster import BROKER_SESSION_MS
+from streams.dev.kafka.cluster import BROKER_SESSION_MS
 from streams.kafka.journal import GAP_DEADLINE_S, HELLO_DEADLINE_S, QUIESCE_DEADLINE_S
 from streams.kafka.producer import APPEND_DEADLINE_MS, REPEATABLE_DEADLINE_MS
-from streams.settings import Settings
+from streams.runtime.settings import Settings
+from streams.worker.worker import STUCK_S
 
 SESSION_MS: int = Settings.model_fields["session_timeout_ms"].default
 

@@ -5,13 +5,13 @@ import pytest
 
 from broker.deliver.engine import MAX_FLIGHTS
 from broker.deliver.policy import PairLimit
+from schemas.delivery_journal import Outcome
 from schemas.facts import Scope, Suppression
-from schemas.names import Lane
-from schemas.outcome import Outcome
+from schemas.gateway_api import Code
+from schemas.ids import Lane
 from schemas.reasons import Reason, State
 from schemas.topics import WINDOWS
 from schemas.wire.columns import of_u32s, values_of
-from schemas.wire.frames import Code
 from schemas.wire.header import Kind, body_of, head_of
 from tests.pure.shard_bench import (
     HOUR_MS,

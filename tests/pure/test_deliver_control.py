@@ -5,10 +5,10 @@ import pytest
 from broker.deliver.engine import Append
 from broker.deliver.frame import Flight
 from schemas.controls import ControlAction
-from schemas.outcome import Outcome
+from schemas.delivery_journal import Outcome
+from schemas.gateway_api import Code
 from schemas.reasons import Reason, State
 from schemas.wire.columns import of_u32s, ranks_of, values_of
-from schemas.wire.frames import Code
 from schemas.wire.header import Kind, body_of, head_of
 from tests.pure.shard_bench import HOUR_MS, NOW_MS, Bench, change, explicit, listed, name, refusing
 

@@ -9,9 +9,9 @@ import phonenumbers
 import pytest
 import yaml
 
-from broker.audience.keywords import KEYWORDS
-from broker.audience.optout import normal
-from schemas.names import business_of
+from broker.webhook.keyword_table import KEYWORDS
+from broker.webhook.keywords import normal
+from schemas.ids import business_of
 from schemas.registry import (
     CATEGORY_LANE,
     CONFIRMATIONS,
@@ -26,13 +26,13 @@ from schemas.registry import (
     key_of,
 )
 from schemas.topics import SHARDS
-from streams.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC
-from streams.sources.flights import flights
-from streams.sources.logins import logins
-from streams.sources.parcels import parcels
-from streams.sources.people import MARKETS
-from streams.sources.timed import Run, Timed
-from streams.sources.timetable import airlines
+from streams.dev.sources.flights import flights
+from streams.dev.sources.logins import logins
+from streams.dev.sources.parcels import parcels
+from streams.dev.sources.people import MARKETS
+from streams.dev.sources.timed import Run, Timed
+from streams.dev.sources.timetable import airlines
+from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "dev"
 FILES = sorted(FOLDER.glob("*.yaml"))

@@ -6,12 +6,12 @@ from typing import Final
 
 import pytest
 
-from broker.registry import Registry
+from broker.registry.fold import Registry
 from schemas.registry import Business, Deployment, Entry
-from streams import checkup
-from streams.checkup import GIB, Finding, Grade, Listener
-from streams.examining import listeners_of
-from streams.settings import load, table
+from streams.operate import checkup
+from streams.operate.checkup import GIB, Finding, Grade, Listener
+from streams.operate.doctor import listeners_of
+from streams.runtime.settings import load, table
 
 ACME: Final = Business("acme", "Acme")
 WEBHOOK: Final = Listener(8820, "FANFARE_WEBHOOK_PORT", "webhook")

@@ -5,15 +5,15 @@ import base64
 import msgspec
 import pytest
 
-from broker.audit.dump import Logged
+from broker.audit.sources import Logged
 from broker.consequences import consequence_of
-from broker.deliver.answer import PERMANENT
-from broker.explain.line import Focus
-from broker.explain.story import Telling
+from broker.deliver.gateway_answer import PERMANENT
+from broker.explain.entry import Focus
+from broker.explain.timeline import Telling
 from schemas import topics
-from schemas.names import Lane, request_name, text_of
-from schemas.outcome import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
-from schemas.planned import Origin, Planned, PlannedBatch, Terms, WorkItem
+from schemas.delivery_journal import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
+from schemas.ids import Lane, request_name, text_of
+from schemas.plan_journal import Origin, Planned, PlannedBatch, Terms, WorkItem
 from schemas.reasons import MESSAGE_REASONS, REQUEST_REASONS, Reason, State
 from schemas.status import DeadLetter, RecipientStatus, Status
 from schemas.wire import cloudevents

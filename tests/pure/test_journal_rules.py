@@ -3,9 +3,9 @@
 import pytest
 
 from broker.journal import Fold, Ownership, TrimmedJournalError, claim_won, fold_start, last_floor
-from schemas.names import Lane
-from schemas.outcome import Outcome
-from schemas.planned import Claim
+from schemas.delivery_journal import Outcome
+from schemas.ids import Lane
+from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.kafka.cluster_errors import WrongFolderError
-from streams.kafka.cluster_folder import settle_identity
+from streams.dev.kafka.data_folder import settle_identity
+from streams.dev.kafka.errors import WrongFolderError
+from streams.dev.kafka.run_record import holding, home_of, read_record
 from streams.kafka.reader import LogRecord
-from streams.kafka.run_record import holding, home_of, read_record
-from streams.kept import GATEWAY_LOG, MARK, STACK, Kept, KeptError, open_kept
-from streams.ledger.books import FILE, Books, BooksForeignError
+from streams.ledger.database import FILE, Books, BooksForeignError
 from streams.ledger.layout import LAYOUT
+from streams.runtime.data_format import GATEWAY_LOG, MARK, STACK, Kept, KeptError, open_kept
 
 EARLIER = {"cluster_id": "xv64RKCDSc6EN4xL4iGJXA", "nodes": 1, "ports": [24672, 25414]}
 """As the first release wrote ``cluster.json``."""

@@ -7,13 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from broker.plan.answer import Answer
-from broker.plan.expand import outputs
+from broker.plan.outputs import outputs
 from broker.settle.engine import Settle
 from broker.settle.policy import SettlePolicy
+from schemas.delivery_journal import Opened
 from schemas.facts import ReceiptStatus
-from schemas.names import Lane
-from schemas.outcome import Opened
-from schemas.planned import Origin
+from schemas.ids import Lane
+from schemas.plan_journal import Origin
 from schemas.reasons import Reason
 from schemas.request import OPTIN_TYPE
 from schemas.status import Status

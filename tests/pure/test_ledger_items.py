@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from schemas.names import Lane, request_name, text_of
+from schemas.ids import Lane, request_name, text_of
 from streams.commands.ledger import app
-from streams.ledger.books import FILE, Books, balances
+from streams.ledger.database import FILE, Books, balances
 from streams.ledger.itemised import month_of
 from tests.pure.test_books import REQUEST, record
 

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 import pytest
 import structlog
 
-from streams import log
-from streams.kafka.fatal import Exit
+from streams.runtime import log
+from streams.runtime.exits import Exit
 
 STREAMS = Path(log.__file__).parent
 SEALED = "dev1." + "Ab9_-" * 15

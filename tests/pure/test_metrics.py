@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams import metrics
-from streams.instruments import Counter, Family, Gauge, Histogram, Kind, Label
+from streams.runtime import metrics
+from streams.runtime.prometheus import Counter, Family, Gauge, Histogram, Kind, Label
 
 STREAMS = Path(metrics.__file__).parent
 LANE = Label("lane", ("otp", "update"))

@@ -13,9 +13,9 @@ from broker.deliver.moves import IllegalMoveError, legal, legal_answers, legal_d
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState
 from broker.lifecycle import DECIDABLE, MOVES, may_be_decided, may_follow
-from schemas.names import Lane
-from schemas.outcome import Answered, Decided, Opened, OpenItem, Outcome, Restated
-from schemas.planned import Origin
+from schemas.delivery_journal import Answered, Decided, Opened, OpenItem, Outcome, Restated
+from schemas.ids import Lane
+from schemas.plan_journal import Origin
 from schemas.reasons import MESSAGE_REASONS, Reason, State
 from schemas.wire.columns import i64s, intervals_of, ranks_of, runs_of, u16s, u32s
 from schemas.wire.header import Header, Kind

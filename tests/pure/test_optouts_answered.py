@@ -6,15 +6,15 @@ import pytest
 
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
-from broker.deliver.optouts import opt_outs
+from broker.deliver.gateway_opt_outs import opt_outs
 from broker.deliver.state import ShardState, body_of_outcome
 from broker.journal import Fold
+from schemas.delivery_journal import Outcome
 from schemas.facts import Scope, Suppression
-from schemas.names import Lane
-from schemas.outcome import Outcome
+from schemas.gateway_api import Code
+from schemas.ids import Lane
 from schemas.reasons import Reason, State
 from schemas.wire.columns import values_of
-from schemas.wire.frames import Code
 from schemas.wire.header import body_of
 from tests.pure.shard_bench import NOW_MS, Bench, change, explicit, listed, name, refusing
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from broker.deliver.gateway_clock import GatewayClock
 from broker.deliver.pace import FRAME_LATE_MS, LATE_MS, Pace, Slots
 from schemas.facts import Suppression
-from schemas.names import Lane
-from schemas.planned import WorkItem
-from schemas.wire.frames import Code, FrameAnswer, Refused
+from schemas.gateway_api import Code, FrameAnswer, Refused
+from schemas.ids import Lane
+from schemas.plan_journal import WorkItem
 from tests.pure.paced_shards import PacedShards
 from tests.pure.shard_bench import HOUR_MS, NOW_MS, Bench, change, explicit, listed, name
 

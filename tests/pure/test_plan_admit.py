@@ -7,7 +7,7 @@ import pytest
 
 from broker.plan.answer import Answer
 from broker.plan.inputs import ORIGIN_HEADER
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.reasons import Reason
 from schemas.status import DeadLetter
 from tests.pure.plan_bench import BUSINESS, SEALED, Bench, address, event, given, told

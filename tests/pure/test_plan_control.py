@@ -7,14 +7,14 @@ import pytest
 
 from broker.plan.answer import Answer
 from broker.plan.control import ControlRecord
-from broker.plan.engine import PlanStep, restatement
+from broker.plan.step import PlanStep, restatement
 from schemas.controls import ControlAction, ControlScope
-from schemas.names import Lane, request_name, text_of
+from schemas.ids import Lane, request_name, text_of
 from schemas.reasons import Reason
 from schemas.request import CONTROL_TYPE
 from schemas.topics import CLOCK_SLACK_MS, DAY_MS
 from schemas.wire.header import Kind
-from schemas.wire.instants import text_of as instant
+from schemas.wire.timestamps import text_of as instant
 from tests.pure.plan_bench import NOW_MS, Bench, event, given, told
 
 

@@ -6,11 +6,11 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from broker.plan.engine import outputs, pack_work
 from broker.plan.policy import BODY_LIMIT_BYTES
 from broker.plan.sitting import MAX_PEOPLE
-from schemas.names import Lane, shard_of
-from schemas.planned import Planned, PlannedBatch, Work
+from broker.plan.step import outputs, pack_work
+from schemas.ids import Lane, shard_of
+from schemas.plan_journal import Planned, PlannedBatch, Work
 from schemas.reasons import Reason
 from schemas.request import MAX_REQUEST_BYTES
 from schemas.wire.columns import cells

@@ -8,14 +8,14 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from broker.plan.engine import PlanInput, Rerouted
 from broker.plan.identity import New, Redelivered, Repeated, identify
 from broker.plan.state import Known
-from schemas.names import Lane, partition_of
-from schemas.planned import Origin
+from broker.plan.step import PlanInput, Rerouted
+from schemas.ids import Lane, partition_of
+from schemas.plan_journal import Origin
 from schemas.reasons import Reason
 from schemas.topics import WINDOWS
-from schemas.wire.instants import text_of
+from schemas.wire.timestamps import text_of
 from tests.pure.plan_bench import BUSINESS, NOW_MS, SHARDS, Bench, event, facts, fold, given, told
 
 U = WINDOWS[Lane.UPDATE]

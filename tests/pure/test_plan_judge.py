@@ -8,15 +8,15 @@ import pytest
 from broker.deliver.versions import Versions
 from broker.heartbeat import addresses as null_addresses
 from broker.plan.answer import Answer
-from broker.plan.engine import outputs
-from schemas.names import Lane, recipient_id
-from schemas.planned import Terms
+from broker.plan.step import outputs
+from schemas.ids import Lane, recipient_id
+from schemas.plan_journal import Terms
 from schemas.reasons import Reason
 from schemas.registry import Business, PriceCard, Template
 from schemas.status import DeadLetter
 from schemas.topics import CLOCK_SLACK_MS, HOUR_MS, WINDOWS
 from schemas.wire.columns import cells, of_u16s
-from schemas.wire.instants import text_of
+from schemas.wire.timestamps import text_of
 from tests.pure.plan_bench import BOOK, NOW_MS, PEPPER, SHARDS, Bench, address, event, given
 
 U = WINDOWS[Lane.UPDATE]

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from broker.plan.answer import Answer
-from broker.plan.engine import PlanStep
-from broker.plan.optin import MAX_MEMBERS, AudienceRecord
-from schemas.names import Lane, recipient_id, shard_of
+from broker.plan.opt_in import MAX_MEMBERS, AudienceRecord
+from broker.plan.step import PlanStep
+from schemas.ids import Lane, recipient_id, shard_of
 from schemas.reasons import Reason
 from schemas.request import ACTS, OPTIN_TYPE
 from schemas.status import DeadLetter

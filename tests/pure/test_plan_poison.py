@@ -7,16 +7,16 @@ import msgspec
 import pytest
 
 from broker.heartbeat import businesses, entries
-from broker.plan.engine import PlanInput
 from broker.plan.poison import may_be_set_aside
+from broker.plan.step import PlanInput
 from schemas import topics
-from schemas.names import Lane
-from schemas.planned import Origin, PlannedBatch
+from schemas.ids import Lane
+from schemas.plan_journal import Origin, PlannedBatch
 from schemas.registry import Business
 from schemas.status import DeadLetter
 from schemas.wire.header import Kind
-from streams.agents.judging import MAX_INPUTS, Judge
 from streams.kafka.producer import Outgoing
+from streams.worker.breaker import MAX_INPUTS, Judge
 from tests.pure.plan_bench import BUSINESS, Bench, event, given
 
 _letter: Final = msgspec.json.Decoder(DeadLetter)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.reasons import Reason
 from tests.pure.plan_bench import Bench, address, event, given
 

@@ -8,17 +8,17 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from broker.plan.engine import outputs
 from broker.plan.reserve import Rate, reserve
-from broker.rates import share_of
+from broker.plan.step import outputs
+from broker.registry.rates import share_of
+from schemas.ids import Lane
 from schemas.list_sizes import ListSize
-from schemas.names import Lane
 from schemas.reasons import Reason
 from schemas.registry import Business, Sender
 from schemas.status import Status
 from schemas.topics import HOUR_MS, MINUTE_MS
-from schemas.wire.instants import text_of
-from streams.simulator.registered import Registered
+from schemas.wire.timestamps import text_of
+from streams.simulator.registry import Registered
 from tests.pure.plan_bench import NOW_MS, SHARDS, Bench, event, facts, given, told
 
 

@@ -6,14 +6,14 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from broker.plan.engine import restatement
 from broker.plan.state import PlanState
-from schemas.names import Lane
-from schemas.planned import PlannedBatch
+from broker.plan.step import restatement
+from schemas.ids import Lane
+from schemas.plan_journal import PlannedBatch
 from schemas.reasons import Reason
 from schemas.topics import HOUR_MS, MINUTE_MS, WINDOWS
 from schemas.wire.header import Kind, body_of, head_of
-from schemas.wire.instants import text_of
+from schemas.wire.timestamps import text_of
 from tests.pure.plan_bench import NOW_MS, Bench, event, facts, fold, given, told
 
 U = WINDOWS[Lane.UPDATE]

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from broker.deliver.decide import MOST_ATTEMPTS
 from broker.deliver.item import Item
-from schemas.outcome import Opened
-from schemas.planned import Origin
+from schemas.delivery_journal import Opened
+from schemas.plan_journal import Origin
 from schemas.reasons import State
 from schemas.wire.columns import cells, intervals_of, ranks_of
 from tests.pure.shard_bench import NOW_MS, explicit

@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.registry import Registry
-from schemas.names import Lane
+from broker.registry.fold import Registry
+from schemas.ids import Lane
 from schemas.registry import CONFIRMATIONS
 from schemas.topics import requests
-from schemas.wire.instants import ms_of, text_of
+from schemas.wire.timestamps import ms_of, text_of
 from streams.client import Event
+from streams.dev.recordings.capture import captured
+from streams.dev.recordings.entry import Entry, entry_of, line_of
+from streams.dev.recordings.files import RecordingError, Writer, read_entries
+from streams.dev.recordings.pseudonyms import WITHHELD, Pseudonyms
+from streams.dev.recordings.rewrite import Shifts, rewritten
+from streams.dev.recordings.selection import chosen, wanted_of
 from streams.kafka.scan import Record
-from streams.recorded.capture import captured
-from streams.recorded.entry import Entry, entry_of, line_of
-from streams.recorded.files import RecordingError, Writer, read_entries
-from streams.recorded.pseudonyms import WITHHELD, Pseudonyms
-from streams.recorded.rewrite import Shifts, rewritten
-from streams.recorded.selection import chosen, wanted_of
-from streams.registration import changes, read_files
+from streams.registry.apply import changes, read_files
 
 REGISTRY_FILES = sorted((Path(__file__).parents[2] / "deploy" / "dev").glob("*.yaml"))
 AT_MS = 1_800_000_000_000

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from broker.registry import Registry, UnreadableEntryError
+from broker.registry.fold import Registry, UnreadableEntryError
 from schemas.registry import ApiKey, Business, Deployment, Entry, Key, PriceCard, Sender, Template, key_of
 
 BUSINESS = Business("b", "B")

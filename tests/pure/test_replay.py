@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.names import Lane
-from streams import clock
+from schemas.ids import Lane
 from streams.client import Event, NotPublishedError
-from streams.quantiles import quantile
-from streams.recorded.entry import Entry
-from streams.recorded.replay import Clock, Replay
-from streams.recorded.result import QUANTILES, json_of, result_of, sentence_of
-from streams.recorded.schedule import spaced, steady
+from streams.dev.recordings.entry import Entry
+from streams.dev.recordings.quantiles import quantile
+from streams.dev.recordings.replay import Clock, Replay
+from streams.dev.recordings.result import QUANTILES, json_of, result_of, sentence_of
+from streams.dev.recordings.schedule import spaced, steady
+from streams.runtime import clock
 
 instants = st.lists(st.integers(0, 10**6), min_size=1, max_size=30).map(sorted)
 REAL = Clock(clock.now_ms, clock.monotonic_ms)

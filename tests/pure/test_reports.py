@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from broker.audience.optout import Vocabulary
-from broker.reports import Record, sort
+from broker.webhook.keywords import Vocabulary
+from broker.webhook.sort import Record, sort
 from schemas.facts import Inbound, Receipts, ReceiptStatus, Scope, Suppressions
-from schemas.names import Lane, shard_of, text_of
+from schemas.gateway_api import Reply, ReportRun, Reports, ref_of
+from schemas.ids import Lane, shard_of, text_of
 from schemas.wire.columns import ranks_of
-from schemas.wire.frames import Reply, ReportRun, Reports, ref_of
 from schemas.wire.header import RECORD_LIMIT_BYTES, Kind, unpack
 from tests.simulated import NOW_MS, REF_SECRET, name, person
 

@@ -12,12 +12,12 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from schemas.names import Lane, text_of
+from schemas.gateway_api import FrameAnswer, Refused
+from schemas.ids import Lane, text_of
 from schemas.reasons import Reason
 from schemas.status import Status
-from schemas.wire.frames import FrameAnswer, Refused
-from streams import log
-from streams.request_log import MOST_A_SECOND, RequestLog, is_traced
+from streams.runtime import log
+from streams.worker.request_log import MOST_A_SECOND, RequestLog, is_traced
 from tests.pure.plan_bench import Bench, event, given
 from tests.pure.shard_bench import NOW_MS, explicit, name
 from tests.pure.shard_bench import Bench as ShardBench

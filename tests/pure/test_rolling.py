@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.local.processes import Process, ProcessError, ProcessPlan
-from streams.local.register import Entry, Register, read_register
-from streams.local.rolling import chosen, roll
+from streams.dev.stack.process import Process, ProcessError, ProcessPlan
+from streams.dev.stack.rolling_restart import chosen, roll
+from streams.dev.stack.running_file import Entry, Register, read_register
 
 STACK = (
     "ledger",

@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from schemas.diff import differences
-from schemas.documents import documents
+from schemas.contract.compatibility import differences
+from schemas.contract.json_schema import documents
 
 Schema = dict[str, Any]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.topics import WINDOWS
 from schemas.wire.sealed import AddressBook
-from streams.settings import (
+from streams.runtime.settings import (
     BOOTSTRAP_VARIABLE,
     DEV_SEAL_KID,
     DEV_SEAL_PUBLIC,

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from broker.ledger.price import UnpricedError
+from broker.settle.deadlines import fold_from
 from broker.settle.ends import Ends
 from broker.settle.engine import Settle
-from broker.settle.horizon import fold_from
 from broker.settle.policy import SettleEffects, SettlePolicy
-from broker.settle.quarantine import Quarantine
+from broker.settle.unmatched import Quarantine
+from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
-from schemas.names import Lane, text_of
-from schemas.outcome import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
-from schemas.planned import Origin, Rows, Terms, WorkItem
+from schemas.ids import Lane, text_of
+from schemas.plan_journal import Origin, Rows, Terms, WorkItem
 from schemas.reasons import Reason, State
 from schemas.registry import Category, PriceCard
 from schemas.status import Status

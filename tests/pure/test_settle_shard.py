@@ -8,17 +8,17 @@ from typing import cast
 import msgspec
 
 from schemas import topics
+from schemas.delivery_journal import Outcome
 from schemas.facts import Receipts
-from schemas.names import Lane
-from schemas.outcome import Outcome
+from schemas.ids import Lane
 from schemas.wire.header import Header, Kind, pack
-from streams import metrics
-from streams.agents.parts import LaneParts
-from streams.agents.settle import SettleShard
-from streams.kafka.hooks import Delivered
+from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.producer import Outgoing
 from streams.kafka.reader import LogRecord
-from streams.request_log import RequestLog
+from streams.runtime import metrics
+from streams.worker.request_log import RequestLog
+from streams.worker.resources import LaneParts
+from streams.worker.settle import SettleShard
 from tests.pure.test_settle import CARDS, DELIVERED, SENT, T0, accepted, opened, people, receipt, sent
 
 LANE, SHARD = Lane.UPDATE, 3

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from broker.audience.optout import Vocabulary
+from broker.webhook.keywords import Vocabulary
 from schemas.facts import Scope
-from schemas.names import text_of
-from schemas.wire.frames import GatewayEvent, Reply
-from streams.simulator.devices import MOODS, ONLINE, REAL, Crowd, Trait
+from schemas.gateway_api import GatewayEvent, Reply
+from schemas.ids import text_of
+from streams.simulator.behaviour import OPT_OUT_BODIES, Due, life, mark_of, stopping
 from streams.simulator.latest import Latest
-from streams.simulator.life import OPT_OUT_BODIES, Due, life, mark_of, stopping
+from streams.simulator.people import MOODS, ONLINE, REAL, Crowd, Trait
 from tests.simulated import HOUR_MS, NOW_MS, name, person
 
 TRAITS = {

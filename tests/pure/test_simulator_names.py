@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.simulator.ids import IdTable
-from streams.simulator.names import Names
+from streams.simulator.accepted import Names
+from streams.simulator.id_set import IdTable
 
 IDS = st.integers(0, 300).map(lambda number: number.to_bytes(16))
 """Few and alike, so that they repeat and crowd the table."""

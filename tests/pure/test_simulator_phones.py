@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from broker.heartbeat import TEMPLATES
-from schemas.names import HEARTBEAT_BUSINESS, Lane, text_of
+from schemas.ids import HEARTBEAT_BUSINESS, Lane, text_of
+from streams.simulator.frame_rows import Rows
 from streams.simulator.phones import KEPT, Phones
-from streams.simulator.registered import Registered
-from streams.simulator.rows import Rows
+from streams.simulator.registry import Registered
 from tests.simulated import BOOK, ENTRIES, NOW_MS, address, frame, person, section
 
 HEARTBEAT = f"{HEARTBEAT_BUSINESS}-3"

@@ -5,10 +5,10 @@ from typing import Final
 import msgspec
 import pytest
 
-from broker.registry import Registry
+from broker.registry.fold import Registry
 from schemas.registry import Business, Deployment, Entry, Sender, Template, key_of
 from streams.kafka.reader import LogRecord
-from streams.simulator.registered import Registered
+from streams.simulator.registry import Registered
 from tests.simulated import ENTRIES
 
 BAKERY: Final = Business("bakery", "The Bakery")

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from schemas.wire.frames import Code, Frame, Section
+from schemas.gateway_api import Code, Frame, Section
 from schemas.wire.sealed import seal_code
-from streams.simulator.devices import ONLINE, Crowd, Profile
-from streams.simulator.registered import Registered
-from streams.simulator.rows import FormError, Rows, intervals
+from streams.simulator.frame_rows import FormError, Rows, intervals
+from streams.simulator.people import ONLINE, Crowd, Profile
+from streams.simulator.registry import Registered
 from streams.simulator.rules import Asked, Rules
 from tests.simulated import BOOK, ENTRIES, HOUR_MS, NOW_MS, address, frame, locales, name, section
 

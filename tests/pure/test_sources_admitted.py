@@ -9,19 +9,19 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from broker.plan.engine import Answer, AudienceRecord, PlanInput, PlanPolicy, PlanState, decide
-from broker.registry import Registry
-from schemas.names import Lane
-from schemas.planned import Origin
+from broker.plan.step import Answer, AudienceRecord, PlanInput, PlanPolicy, PlanState, decide
+from broker.registry.fold import Registry
+from schemas.ids import Lane
+from schemas.plan_journal import Origin
 from schemas.reasons import Reason
 from schemas.wire.sealed import AddressBook
 from streams.client.seal import SealKey, seal_codes
-from streams.registration import changes, read_files
-from streams.sources.flights import flights
-from streams.sources.logins import logins
-from streams.sources.parcels import parcels
-from streams.sources.singles import singles
-from streams.sources.timed import Run, Timed
+from streams.dev.sources.flights import flights
+from streams.dev.sources.logins import logins
+from streams.dev.sources.parcels import parcels
+from streams.dev.sources.singles import singles
+from streams.dev.sources.timed import Run, Timed
+from streams.registry.apply import changes, read_files
 
 REGISTRY_FILES = sorted((Path(__file__).parents[2] / "deploy" / "dev").glob("*.yaml"))
 RUN = Run("r1", 1_760_000_000_000)

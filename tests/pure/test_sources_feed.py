@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.topics import HOUR_MS
-from streams.clock import now_ms
-from streams.sources.feed import Feed
-from streams.sources.pace import replay
-from streams.sources.timed import Timed, timed
+from streams.dev.sources.feed import Feed
+from streams.dev.sources.pace import replay
+from streams.dev.sources.timed import Timed, timed
+from streams.runtime.clock import now_ms
 
 
 def stream(*subjects: str, lane: Lane = Lane.UPDATE, apart_ms: int = 0) -> Iterator[Timed]:

@@ -13,15 +13,15 @@ import msgspec
 import phonenumbers
 import pytest
 
-from schemas.names import Lane, business_of
+from schemas.ids import Lane, business_of
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, Notification, Optin
 from schemas.topics import HOUR_MS, MINUTE_MS, WINDOWS
-from streams.sources.announcements import EVERYTHING
-from streams.sources.flights import Selection, flights
-from streams.sources.passengers import Sizes
-from streams.sources.records import TimetableError
-from streams.sources.timed import Run, Timed
-from streams.sources.timetable import STORM_DAY, flights_of
+from streams.dev.sources.announcements import EVERYTHING
+from streams.dev.sources.flights import Selection, flights
+from streams.dev.sources.passengers import Sizes
+from streams.dev.sources.records import TimetableError
+from streams.dev.sources.timed import Run, Timed
+from streams.dev.sources.timetable import STORM_DAY, flights_of
 
 START_MS = 1_760_000_000_000
 RUN = Run("r1", START_MS, seed=1)
@@ -296,6 +296,6 @@ def test_bad_records(tmp_path: Path, text: str, sentence: str) -> None:
 
 def test_origin_and_licence_travel_with_the_records() -> None:
     """The records lie beside a page that says where they come from and under which licence."""
-    page = (resources.files("streams.sources") / "new_york" / "ORIGIN.md").read_text(encoding="utf-8")
+    page = (resources.files("streams.dev.sources") / "new_york" / "ORIGIN.md").read_text(encoding="utf-8")
     assert "Bureau of Transportation" in page
     assert "CC0" in page

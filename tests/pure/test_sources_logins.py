@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.request import Notification
 from schemas.topics import HOUR_MS, MINUTE_MS
-from streams.sources.logins import CODE_LIFETIME_MS, DAILY_CURVE, Traffic, logins
-from streams.sources.timed import DAY_BEGINS, NEW_YORK, Run, Timed
+from streams.dev.sources.logins import CODE_LIFETIME_MS, DAILY_CURVE, Traffic, logins
+from streams.dev.sources.timed import DAY_BEGINS, NEW_YORK, Run, Timed
 
 RUN = Run("r1", 1_760_000_000_000, seed=1)
 

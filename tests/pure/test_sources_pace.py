@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from schemas.names import Lane
-from schemas.wire.instants import text_of
-from streams.sources.pace import Clock, replay
-from streams.sources.timed import Timed, timed
+from schemas.ids import Lane
+from schemas.wire.timestamps import text_of
+from streams.dev.sources.pace import Clock, replay
+from streams.dev.sources.timed import Timed, timed
 
 NOW_MS = 1_800_000_000_000
 

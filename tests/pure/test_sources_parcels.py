@@ -9,11 +9,11 @@ import msgspec
 import phonenumbers
 import pytest
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.request import Notification
 from schemas.topics import WINDOWS
-from streams.sources.parcels import ANNOUNCED, DELIVERED, MISSED, MOVED, OUT, PARCELS_A_DAY, parcels
-from streams.sources.timed import Run, Timed
+from streams.dev.sources.parcels import ANNOUNCED, DELIVERED, MISSED, MOVED, OUT, PARCELS_A_DAY, parcels
+from streams.dev.sources.timed import Run, Timed
 
 RUN = Run("r1", 1_760_000_000_000, seed=1)
 

@@ -6,11 +6,11 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.request import Notification
 from streams.commands.playing import Silence
-from streams.sources.singles import singles
-from streams.sources.timed import Run, Timed
+from streams.dev.sources.singles import singles
+from streams.dev.sources.timed import Run, Timed
 
 RUN = Run("r1", 1_760_000_000_000, seed=1)
 

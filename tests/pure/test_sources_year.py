@@ -14,11 +14,11 @@ import pytest
 
 from schemas.request import OPTIN_TYPE
 from schemas.topics import DAY_MS, HOUR_MS
-from streams.sources.flights import Selection, flights
-from streams.sources.passengers import Sizes
-from streams.sources.records import TimetableError, of_file, of_year, year_folder
-from streams.sources.timed import Run, Timed
-from streams.sources.timetable import Timetable, flights_of
+from streams.dev.sources.flights import Selection, flights
+from streams.dev.sources.passengers import Sizes
+from streams.dev.sources.records import TimetableError, of_file, of_year, year_folder
+from streams.dev.sources.timed import Run, Timed
+from streams.dev.sources.timetable import Timetable, flights_of
 
 RUN = Run("r1", 1_760_000_000_000, seed=1)
 FEW = Sizes(2, 3)

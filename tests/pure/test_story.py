@@ -3,11 +3,11 @@
 import msgspec
 import pytest
 
-from broker.explain.line import Focus
-from broker.explain.story import Story as Told
-from broker.explain.story import Telling
+from broker.explain.entry import Focus
+from broker.explain.timeline import Story as Told
+from broker.explain.timeline import Telling
 from schemas import topics
-from schemas.names import Lane, request_name, shard_of
+from schemas.ids import Lane, request_name, shard_of
 from tests.pure.audit_dump import Asked
 from tests.pure.audit_log import SHARDS, person
 from tests.pure.audit_story import Story

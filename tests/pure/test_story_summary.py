@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.explain.line import reason_text
+from broker.explain.entry import reason_text
 from broker.explain.person import Encounter, Trail
-from broker.explain.story import Story as Told
 from broker.explain.tally import Tally
+from broker.explain.timeline import Story as Told
 from schemas import topics
+from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, Outcome
 from schemas.facts import ReceiptRun, ReceiptStatus
-from schemas.names import Lane, shard_of
-from schemas.outcome import Answered, Decided, Held, Members, Opened, Outcome
-from schemas.planned import Origin
+from schemas.ids import Lane, shard_of
+from schemas.plan_journal import Origin
 from schemas.reasons import Reason, State
 from schemas.wire.columns import i64s, interval, intervals_of, runs_of, u32s
 from schemas.wire.header import Header, Kind

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.kafka.topic_check import OFFSETS_KEPT_MIN, TopicFacts, TopicPlan, barriers, misfit, objections, weaknesses
+from streams.kafka.topic_rules import OFFSETS_KEPT_MIN, TopicFacts, TopicPlan, barriers, misfit, objections, weaknesses
 
 PLAN = TopicPlan(
     name="requests.otp",

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas import topics
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.topics import (
     CLOCK_SLACK_MS,
     DAY_MS,

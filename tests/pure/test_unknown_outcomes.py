@@ -3,8 +3,8 @@
 import pytest
 
 from broker.deliver.policy import RESEND_UNKNOWN
-from schemas.names import Lane
-from schemas.outcome import Outcome
+from schemas.delivery_journal import Outcome
+from schemas.ids import Lane
 from schemas.reasons import State
 from schemas.wire.columns import of_u32s
 from schemas.wire.header import Kind, body_of, head_of

@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.status import Status
 from schemas.topics import status as status_topic
 from schemas.wire import cloudevents
-from streams.scraping import Process, Scrape
-from streams.view import cells
-from streams.view.aside import Heard, chosen, phones_of
-from streams.view.frame import frame
-from streams.view.picture import Aside, Phone, Picture, Word, picture
-from streams.view.readings import Key, Reading, growth
-from streams.view.screen import svg
+from streams.operate.scrape import Process, Scrape
+from streams.operate.top import formatting
+from streams.operate.top.layout import frame
+from streams.operate.top.model import Aside, Phone, Picture, Word, picture
+from streams.operate.top.rates import Key, Reading, growth
+from streams.operate.top.screen import svg
+from streams.operate.top.selection import Heard, chosen, phones_of
 
 PHONE = Phone(
     at_ms=9_000,
@@ -218,7 +218,7 @@ def test_the_newest_word_of_each_business_is_heard() -> None:
 )
 def test_ages_are_short(seconds: float | None, text: str) -> None:
     """In the unit that fits."""
-    assert cells.age(seconds) == text
+    assert formatting.age(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -236,13 +236,13 @@ def test_ages_are_short(seconds: float | None, text: str) -> None:
 )
 def test_rates_are_short(per_second: float, text: str) -> None:
     """At their edges, too."""
-    assert cells.rate(per_second) == text
+    assert formatting.rate(per_second) == text
 
 
 @given(st.lists(st.floats(0, 1e6)), st.integers(1, 40))
 def test_a_curve_has_its_width(values: list[float], width: int) -> None:
     """The highest is full, nothing is blank, and what is not known yet as well."""
-    curve = cells.curve(values, width)
+    curve = formatting.curve(values, width)
     assert len(curve) == width
     kept = values[-width:]
     assert (max(kept, default=0) > 0) == ("█" in curve)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.instruments import HistogramChild
-from streams.metrics import AGE_S
-from streams.scraping import Process, Scrape
-from streams.view.readings import Growth, Key, Reading, growth, since_start, together
+from streams.operate.scrape import Process, Scrape
+from streams.operate.top.rates import Growth, Key, Reading, growth, since_start, together
+from streams.runtime.metrics import AGE_S
+from streams.runtime.prometheus import HistogramChild
 
 WORKER = Process("worker otp", 1)
 NAME = "fanfare_messages_total"

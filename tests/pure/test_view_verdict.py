@@ -2,8 +2,8 @@
 
 import pytest
 
-from streams.scraping import Labels, Process, Samples, Scrape
-from streams.view.verdict import verdict
+from streams.operate.scrape import Labels, Process, Samples, Scrape
+from streams.operate.top.verdict import verdict
 
 WORKER = Process("worker update", 9811)
 SLOT = Process("worker update slot 1", 9911, optional=True)

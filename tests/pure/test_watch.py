@@ -5,11 +5,12 @@ import pytest
 
 from broker.deliver.frame import Flight, Part
 from broker.deliver.item import Item
-from schemas.names import Lane
-from schemas.outcome import Opened
-from schemas.planned import Origin, WorkItem
-from schemas.wire.frames import Code, FrameAnswer, Refused
-from streams import metrics, watch
+from schemas.delivery_journal import Opened
+from schemas.gateway_api import Code, FrameAnswer, Refused
+from schemas.ids import Lane
+from schemas.plan_journal import Origin, WorkItem
+from streams.runtime import metrics
+from streams.worker import record_metrics
 from tests.pure.shard_bench import NOW_MS, Bench, all_accepted, explicit, listed, name
 
 MESSAGES = 3
@@ -25,7 +26,7 @@ def handed_off(work: WorkItem, *, attempt: int = 1, refused: tuple[Refused, ...]
     state, before = Bench().state, ages()
     state.items[work.request] = Item(Opened(work, Origin(0, 0), NOW_MS), NOW_MS)
     flight = Flight([Part(work.request, list(range(MESSAGES)), attempt, -1)])
-    watch.handed_off(Lane.UPDATE, state, flight, FrameAnswer(NOW_MS, (refused,)), 0.01)
+    record_metrics.handed_off(Lane.UPDATE, state, flight, FrameAnswer(NOW_MS, (refused,)), 0.01)
     return {word: count - before[word] for word, count in ages().items() if count != before[word]}
 
 
@@ -63,10 +64,10 @@ def test_heartbeats_are_counted_apart() -> None:
     for _ in range(2):
         append = bench.engine.step(bench.now, bench.facts())
         assert append is not None
-        heartbeats = watch.heartbeats_in(append, bench.state)
+        heartbeats = record_metrics.heartbeats_in(append, bench.state)
         assert heartbeats == {name(2)}
         bench.fold(append)
-        watch.appended(Lane.UPDATE, append, heartbeats)
+        record_metrics.appended(Lane.UPDATE, append, heartbeats)
         flight = bench.send()
         if flight is not None:
             bench.engine.answered(flight, all_accepted(flight), bench.now)

@@ -3,10 +3,10 @@
 import pytest
 from prometheus_client import generate_latest
 
-from schemas.names import Lane
-from streams import metrics, zeroes
-from streams.instruments import Counter
-from streams.scraping import samples_of
+from schemas.ids import Lane
+from streams.operate.scrape import samples_of
+from streams.runtime import metrics, zeroes
+from streams.runtime.prometheus import Counter
 
 INTAKE = "fanfare_intake_"
 """Intake begins its own."""

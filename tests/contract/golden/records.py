@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas.controls import ControlWord
-from schemas.facts import AudienceChange, Charge, Inbound, ReceiptRun, Receipts, Suppression, Suppressions
-from schemas.names import Lane
-from schemas.outcome import (
+from schemas.delivery_journal import (
     Answered,
     ClosedName,
     Decided,
@@ -25,7 +23,9 @@ from schemas.outcome import (
     Spent,
     Trying,
 )
-from schemas.planned import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
+from schemas.facts import AudienceChange, Charge, Inbound, ReceiptRun, Receipts, Suppression, Suppressions
+from schemas.ids import Lane
+from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
 from schemas.reasons import Reason
 from schemas.wire.header import FORMAT, Header, Kind, pack
 

@@ -10,12 +10,12 @@ import contextlib
 import json
 import sys
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.wire.header import Header, Kind, body_of, pack
-from streams import clock, log
 from streams.kafka.journal import Journal, JournalPlace, JournalTerms, NotAssignedError
 from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.reader import LogReader, LogRecord
+from streams.runtime import clock, log
 
 
 def entry(epoch: int, text: str) -> bytes:

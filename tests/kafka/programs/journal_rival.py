@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 
-from streams import log
+from streams.runtime import log
 from tests.kafka.programs.journal_owner import Owner
 
 _APPENDS = 200

@@ -11,9 +11,9 @@ from typing import Literal
 
 import msgspec
 
-from streams import clock, log
-from streams.kafka.app import FanfareApp, build_app, run_worker
-from streams.kafka.hooks import Delivered, WorkerSpec
+from streams.kafka.faust_app.app import FanfareApp, build_app, run_worker
+from streams.kafka.faust_app.hooks import Delivered, WorkerSpec
+from streams.runtime import clock, log
 
 
 class Orders(msgspec.Struct, kw_only=True):

@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
-from streams import log
 from streams.kafka.producer import ConfirmedProducer
+from streams.runtime import log
 
 
 async def main() -> None:

@@ -6,9 +6,9 @@ It continues a log of which WRITTEN records were written, appends the values in 
 import asyncio
 import sys
 
-from streams import log
 from streams.kafka.producer import APPEND_DEADLINE_MS, Outgoing
 from streams.kafka.resumed_producer import ProducerIdentity, ResumedProducer
+from streams.runtime import log
 
 
 async def append(bootstrap: str, topic: str, identity: ProducerIdentity, written: int, values: list[str]) -> None:

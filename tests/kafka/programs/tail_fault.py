@@ -3,8 +3,8 @@
 import asyncio
 import sys
 
-from streams import log
 from streams.kafka.tail import Tail
+from streams.runtime import log
 
 
 async def main() -> None:

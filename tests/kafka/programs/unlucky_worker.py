@@ -5,12 +5,13 @@ Run as ``python -m tests.kafka.programs.unlucky_worker LANE BUSINESS``; settings
 
 import sys
 
-from schemas.names import Lane
+from schemas.ids import Lane
 from schemas.registry import Business
-from streams import log, pipeline
-from streams.agents.parts import LaneParts
-from streams.kafka.app import run_worker
-from streams.settings import load
+from streams.kafka.faust_app.app import run_worker
+from streams.runtime import log
+from streams.runtime.settings import load
+from streams.worker import pipeline
+from streams.worker.resources import LaneParts
 
 
 class Unlucky(dict[str, Business]):

@@ -8,8 +8,8 @@ import asyncio
 import sys
 import threading
 
-from streams import clock, log
-from streams.kafka.watchdog import Watchdog
+from streams.kafka.faust_app.watchdog import Watchdog
+from streams.runtime import clock, log
 
 PATIENCE_MS = 3_000
 

@@ -3,8 +3,8 @@
 from collections.abc import Generator
 
 from broker.journal import Fold, Ownership, claim_won, fold_start, last_floor
-from schemas.names import Lane
-from schemas.planned import Claim
+from schemas.ids import Lane
+from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from tests.pure.schedules.log import Log
 from tests.pure.schedules.runner import DiedError, Runner, Steps

@@ -9,8 +9,8 @@ from broker.audience.consent import NEVER, Consent
 from broker.audience.members import Audience
 from broker.audit.control import cancelled, forbidden_between
 from broker.journal import Fold
-from schemas.outcome import Decided, Held, Members, Outcome
-from schemas.planned import Work, WorkItem
+from schemas.delivery_journal import Decided, Held, Members, Outcome
+from schemas.plan_journal import Work, WorkItem
 from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import cells, of_u32s, ranks_of, values_of
 from schemas.wire.header import Kind, body_of

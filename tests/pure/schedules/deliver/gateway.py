@@ -7,9 +7,9 @@ simulated gateway's.
 import random
 from dataclasses import dataclass, field
 
-from schemas.names import name_of
-from schemas.wire.frames import Code, Frame, FrameAnswer, Refused, Section
-from streams.simulator.throttles import SenderThroughput
+from schemas.gateway_api import Code, Frame, FrameAnswer, Refused, Section
+from schemas.ids import name_of
+from streams.simulator.limits import SenderThroughput
 
 THROUGHPUT_PER_S = 60
 """A little above what a shard's slots hold: it binds when explicit recipients come beside a list."""

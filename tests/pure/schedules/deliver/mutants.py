@@ -12,7 +12,6 @@ from pyroaring import BitMap
 from broker.audience.consent import Consent, Returns
 from broker.audience.members import Audience
 from broker.control.standing import Controls
-from broker.deliver.agenda import Turn
 from broker.deliver.decide import Facts
 from broker.deliver.draft import Draft
 from broker.deliver.engine import Append, Engine
@@ -21,11 +20,12 @@ from broker.deliver.gate import StepGate
 from broker.deliver.hearing import members_of
 from broker.deliver.item import Item
 from broker.deliver.limits import PairStamps
+from broker.deliver.scheduler import Turn
 from broker.deliver.state import ShardState
 from schemas.controls import ControlAction, ControlWord
+from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import AudienceChange, Suppression
-from schemas.outcome import Outcome, Restated
-from schemas.wire.frames import FrameAnswer
+from schemas.gateway_api import FrameAnswer
 from schemas.wire.header import Kind
 from tests.pure.schedules.deliver.gateway import FencedError, LostError, ThrottledError
 from tests.pure.schedules.deliver.owner import Owner

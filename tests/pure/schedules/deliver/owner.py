@@ -1,4 +1,4 @@
-"""One owner of a shard: what ``streams/agents/deliver.py`` does, in atomic steps."""
+"""One owner of a shard: what ``streams/worker/deliver.py`` does, in atomic steps."""
 
 import pickle
 from functools import lru_cache
@@ -13,8 +13,8 @@ from broker.deliver.frame import Flight
 from broker.deliver.state import Body, ShardState, body_of_outcome
 from schemas.controls import ControlWord
 from schemas.facts import AudienceChange, Suppressions
-from schemas.planned import Origin, Work
-from schemas.wire.frames import FrameAnswer
+from schemas.gateway_api import FrameAnswer
+from schemas.plan_journal import Origin, Work
 from schemas.wire.header import Header, body_of, head_of, pack
 from tests.pure.schedules.deliver.gateway import FencedError, LostError, ThrottledError
 from tests.pure.schedules.deliver.world import PER_S, DeliverWorld, Sent

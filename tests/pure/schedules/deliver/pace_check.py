@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from broker.deliver.pace import FRAME_LATE_MS, LATE_MS
 from broker.journal import Fold
-from schemas.outcome import Answered, Decided, Outcome
+from schemas.delivery_journal import Answered, Decided, Outcome
+from schemas.gateway_api import Code
 from schemas.reasons import Reason, State
 from schemas.wire.columns import of_i64s, of_u32s, ranks_of, values_of
-from schemas.wire.frames import Code
 from schemas.wire.header import Kind
 from tests.pure.schedules.deliver.owner import outcome_in
 from tests.pure.schedules.deliver.world import PER_S, SHARDS, DeliverWorld

@@ -13,7 +13,7 @@ from broker.deliver.gate import StepGate
 from broker.deliver.gateway_clock import GatewayClock
 from broker.deliver.item import Item
 from broker.deliver.pace import Pace, Slots
-from schemas.wire.frames import Code, FrameAnswer, Refused
+from schemas.gateway_api import Code, FrameAnswer, Refused
 from tests.pure.schedules.deliver.owner import Owner
 
 

@@ -9,8 +9,8 @@ from broker.audit.control import ControlLog
 from broker.deliver.policy import DeliverPolicy, PairLimit
 from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.facts import Scope, Suppression, Suppressions
-from schemas.names import Lane, text_of
-from schemas.planned import Work, WorkItem
+from schemas.ids import Lane, text_of
+from schemas.plan_journal import Work, WorkItem
 from schemas.topics import WINDOWS
 from schemas.wire.header import Header, Kind, pack
 from tests.pure.schedules.deliver.gateway import Gateway

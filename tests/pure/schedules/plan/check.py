@@ -7,13 +7,13 @@ from itertools import pairwise
 import msgspec
 
 from broker.journal import Fold
-from broker.plan.admit import Admitted, Membership, Misrouted, Notice, admit
-from broker.plan.engine import outputs
-from schemas.planned import Planned, Work, WorkItem
+from broker.plan.decode import Admitted, Membership, Misrouted, Notice, admit
+from broker.plan.step import outputs
+from schemas.plan_journal import Planned, Work, WorkItem
 from schemas.reasons import Reason
 from schemas.status import Status
 from schemas.wire.header import Kind, body_of
-from schemas.wire.instants import text_of as instant
+from schemas.wire.timestamps import text_of as instant
 from tests.pure.schedules.plan.owner import planned_in
 from tests.pure.schedules.plan.world import RATES, SHARDS, STALE_MS, PlanWorld
 

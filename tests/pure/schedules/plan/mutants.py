@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from broker.plan.engine import Answer, PlanInput, PlanStep, decide
-from schemas.planned import PlannedBatch
+from broker.plan.step import Answer, PlanInput, PlanStep, decide
+from schemas.plan_journal import PlannedBatch
 from schemas.wire.header import Header, Kind, pack
 from tests.pure.schedules.plan.owner import PlanOwner
 from tests.pure.schedules.runner import Steps

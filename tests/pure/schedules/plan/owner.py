@@ -1,4 +1,4 @@
-"""One owner of a partition of requests: what ``streams/agents/plan.py`` does, in atomic steps."""
+"""One owner of a partition of requests: what ``streams/worker/plan.py`` does, in atomic steps."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import msgspec
 
-from broker.plan.engine import (
+from broker.plan.step import (
     Answer,
     AudienceRecord,
     Direct,
@@ -19,7 +19,7 @@ from broker.plan.engine import (
     pack_work,
     restatement,
 )
-from schemas.planned import Planned, PlannedBatch, Work, WorkItem
+from schemas.plan_journal import Planned, PlannedBatch, Work, WorkItem
 from schemas.wire.header import Header, Kind, body_of, pack
 from tests.pure.schedules.journal import JournalOwner
 from tests.pure.schedules.log import Log
@@ -120,7 +120,7 @@ class PlanOwner(JournalOwner):
         self.landed(log, record)
 
     def records(self, step: PlanStep) -> Iterable[tuple[Log, bytes]]:
-        """What a step writes, as ``streams/agents/plan.py`` groups it."""
+        """What a step writes, as ``streams/worker/plan.py`` groups it."""
         work: dict[int, list[WorkItem]] = defaultdict(list)
         for entry in (*step.journal, *step.again):
             asked = self.outputs(entry)

@@ -6,14 +6,14 @@ from typing import Any, Final
 
 import msgspec
 
-from broker.plan.engine import PlanInput
 from broker.plan.inputs import origin_header
-from schemas.names import Lane, partition_of
-from schemas.planned import Origin
+from broker.plan.step import PlanInput
+from schemas.ids import Lane, partition_of
+from schemas.plan_journal import Origin
 from schemas.registry import Parameter, PriceCard, Sender, Template
 from schemas.request import OPTIN_TYPE
 from schemas.topics import WINDOWS, Windows
-from schemas.wire.instants import text_of
+from schemas.wire.timestamps import text_of
 from tests.pure.plan_bench import BUSINESS, event, policy, registry
 from tests.pure.schedules.journal import trim
 from tests.pure.schedules.log import Log

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pyroaring import BitMap
 
 from broker.journal import Fold
+from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import Charge, ReceiptStatus
-from schemas.names import text_of
-from schemas.outcome import Outcome, Restated
+from schemas.ids import text_of
 from schemas.reasons import MESSAGE_REASONS, Reason, State
 from schemas.status import Status
 from schemas.wire.columns import of_u16s, of_u32s, ranks_of, values_of

@@ -10,7 +10,7 @@ from pyroaring import BitMap
 from broker.ledger.price import Price
 from broker.settle.policy import SettleEffects
 from schemas.facts import Charge, Receipts, ReceiptStatus
-from schemas.names import text_of
+from schemas.ids import text_of
 from schemas.wire.columns import count_of
 from schemas.wire.header import body_of, head_of
 from streams.kafka.reader import LogRecord

@@ -1,15 +1,15 @@
-"""One owner of a shard's join: what ``streams/agents/settle.py`` does, in atomic steps. Nothing here is fenced."""
+"""One owner of a shard's join: what ``streams/worker/settle.py`` does, in atomic steps. Nothing here is fenced."""
 
 from functools import lru_cache
 
 from broker.deliver.state import body_of_outcome
 from broker.journal import Fold
+from broker.settle.deadlines import fold_from
 from broker.settle.engine import Settle
-from broker.settle.horizon import fold_from
 from broker.settle.policy import SettleEffects
+from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import Receipts
-from schemas.names import Lane
-from schemas.outcome import Outcome, Restated
+from schemas.ids import Lane
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from tests.pure.schedules.log import Stamped
 from tests.pure.schedules.runner import DiedError, Runner, Steps

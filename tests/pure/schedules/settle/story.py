@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import msgspec
 
 from broker.deliver.frame import Flight
-from schemas.names import Lane
-from schemas.outcome import Decided, Outcome
-from schemas.planned import WorkItem
+from schemas.delivery_journal import Decided, Outcome
+from schemas.gateway_api import Code, FrameAnswer, Refused
+from schemas.ids import Lane
+from schemas.plan_journal import WorkItem
 from schemas.reasons import State
 from schemas.wire.columns import interval, runs_of, u16s
-from schemas.wire.frames import Code, FrameAnswer, Refused
 from schemas.wire.header import Header, Kind, pack
 from tests.pure.schedules.log import Stamped
 from tests.pure.schedules.stage import START_MS

@@ -1,0 +1,134 @@
+"""What the auditor reads, as plain values: records of topics, rows of the ledger, events of the gateway, and its rules."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from schemas.gateway_api import GatewayEvent
+from schemas.ids import Lane
+from schemas.registry import DEFAULT_SHARES
+from schemas.topics import WINDOWS, Windows
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+
+class Logged(msgspec.Struct, frozen=True, gc=False):
+    """One record as it stands in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def where(self) -> str:
+        """Topic, partition and offset as they are printed: ``outcomes.otp/3@17``."""
+        return f"{self.topic}/{self.partition}@{self.offset}"
+
+
+class LedgerRow(msgspec.Struct, frozen=True, gc=False):
+    """What the book says was charged of one request in one shard."""
+
+    request: bytes
+    shard: int
+    ranks: bytes
+    """A serialised roaring bitmap."""
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
+    """One side of a posting: what the business owes is positive, what it is owed for negative."""
+
+    posting: int
+    business: str
+    account: str
+    currency: str
+    amount_micro: int
+
+
+class LedgerPosting(msgspec.Struct, frozen=True, gc=False):
+    """A row of the book that a billing event must repeat."""
+
+    business: str
+    partition: int
+    """Of ``charges``."""
+    offset: int
+    at_ms: int
+    request: bytes
+    messages: int
+    amount_micro: int
+    currency: str
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """The book. ``upto`` maps a partition of ``charges`` to the offset that is read next."""
+
+    rows: Iterable[LedgerRow] = ()
+    entries: Sequence[LedgerEntry] = ()
+    upto: Mapping[int, int] = {}
+    postings: Iterable[LedgerPosting] = ()
+    """Those of each business in the order of posting: its first one is serial 1."""
+
+
+class Dump(msgspec.Struct, frozen=True):
+    """All that one audit is about. Each iterable is read once, topic by topic; each partition in the order of its offsets."""
+
+    topics: Mapping[str, Iterable[Logged]]
+    ledger: Ledger = Ledger()
+    gateway: Sequence[Iterable[GatewayEvent]] = ()
+    """One log per listener, oldest event first."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """The gateway's limits, recomputed over the union of its logs."""
+
+    pair_every_ms: int = 6_000
+    pair_burst: int = 45
+    sender_burst_ms: int = 1_000
+    """How much of its own throughput a sender may have saved; counted once per listener."""
+    jitter_ms: int = 50
+    """Between the moment that a listener judged and the one it wrote down."""
+    drift_ms: int = 300
+    """``e`` of the rate bound. 2e: a slot is used 240 ms late, its frame leaves 160 ms later, clocks and ways differ 200."""
+    shares: Mapping[str, int] = msgspec.field(default_factory=lambda: DEFAULT_SHARES)
+    """Lane -> percent of a sender's throughput, where the sender names none."""
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What to hold the dump against."""
+
+    now_ms: int
+    """When the reading began: what is younger cannot be missed yet."""
+    shards: int
+    pepper: bytes | None = None
+    """Recomputes recipient ids; None: cannot."""
+    windows: Mapping[Lane, Windows] = msgspec.field(default_factory=lambda: WINDOWS)
+    lag_ms: int = 10 * 60_000
+    """How long an input may wait for its verdict, work for being opened, a delivery for its charge."""
+    finish_ms: int = 60_000
+    """How long after its expiry a message may still be open in deliver."""
+    stop_ms: int = 100
+    """The STOP bound without the frame's own span, which is the lane's."""
+    skew_ms: int = 50
+    """How far the clocks of Kafka and the gateway may differ."""
+    limits: Limits | None = Limits()
+    """None: switched off."""
+    quiet: bool = False
+    """Nothing more is to come: what is unfinished, uncharged or unbooked is a violation whatever its window says."""
+    canary: str = ""
+    """A secret that must be found nowhere; empty: none."""
+    committed: Mapping[Place, int] = {}
+    """Offsets of the lanes' groups."""
+    starts: Mapping[Place, int] = {}
+    """Where each log begins; below lies what retention took."""
+
+    def stop_bound_ms(self, lane: Lane) -> int:
+        """How long after the acknowledgement of a STOP a hand-off of ``lane`` may still be accepted."""
+        return self.stop_ms + self.windows[lane].frame_ms
+
+    def late(self, at_ms: int, grace_ms: int | None = None) -> bool:
+        """Whether something that happened at ``at_ms`` should have had its consequence by now."""
+        return self.quiet or self.now_ms - at_ms > (self.lag_ms if grace_ms is None else grace_ms)

@@ -1,0 +1,1 @@
+"""Folds the registry and rules what may be registered."""

@@ -1,0 +1,161 @@
+"""An event that is being mended: its JSON, and where it was mended so far. Places are paths of keys and positions."""
+
+import base64
+import re
+from typing import Any, Final
+
+import msgspec
+
+from broker.plan.recipients import market_of
+from schemas.ids import Lane
+from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE
+from schemas.wire import timestamps
+
+Path = tuple[str | int, ...]
+
+_STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]|\[(\.\.\.)\]")
+_SEALED: Final = "key." + "A" * 80
+_EVIDENCE: Final = {"method": "web_form", "wording": "Tell me.", "source": "here"}
+
+_KINDS: Final = {
+    OPTIN_TYPE: {"op", "members", "evidence"},
+    CONTROL_TYPE: {"action", "of", "request"},
+    NOTIFICATION_TYPE: {"template", "to"},
+}
+"""Each type, and the fields by which its data is known."""
+
+SOUND: Final[dict[str, Any]] = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "//business/system",
+    "time": timestamps.EXAMPLE,
+    "expirytime": "2026-11-22T06:41:00.000Z",
+    "subject": "subject",
+    "data.template": "template",
+    "data.facet": "facet",
+    "data.version": 0,
+    "data.to.list": "list",
+    "data.list": "list",
+    "data.op": "leave",
+    "data.purpose": "service",
+    "data.action": "resume",
+    "data.request": "a" * 26,
+    "data.of.id": "1",
+    "data.subject": "subject",
+    "data.evidence": _EVIDENCE,
+    **{f"data.evidence.{field}": text for field, text in _EVIDENCE.items()},
+}
+"""What stands in for a value that is not sound, by place without positions; what is not here is left out instead."""
+
+
+class Draft:
+    """A copy of an event in structured mode and the lane it is for; :meth:`mend` and :meth:`remove` note the place."""
+
+    def __init__(self, lane: Lane, event: dict[str, Any]) -> None:
+        self.lane = lane
+        self.event: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event))
+        self.mended: set[Path] = set()
+        self._strangers = 0
+        self._unfold()
+
+    def at(self, path: Path) -> Any:
+        """What stands there; None if nothing does."""
+        here: Any = self.event
+        for step in path:
+            if isinstance(here, list) and isinstance(step, int) and step < len(here):
+                here = here[step]
+            elif isinstance(here, dict):
+                here = here.get(str(step))
+            else:
+                return None
+        return here
+
+    def put(self, path: Path, value: Any) -> None:
+        """Write a value there, and the objects on the way to it."""
+        self.mended.add(path)
+        here: Any = self.event
+        for step in path[:-1]:
+            if isinstance(here, dict) and not isinstance(here.get(str(step)), dict | list):
+                here[str(step)] = {}
+            here = here[step]
+        here[path[-1]] = value
+
+    def remove(self, path: Path) -> None:
+        """Leave out what stands there."""
+        self.mended.add(path)
+        holder = self.at(path[:-1])
+        if isinstance(holder, dict):
+            holder.pop(path[-1], None)
+
+    def mend(self, path: Path) -> None:
+        """Put something sound in the place of what stands there, or leave it out where that is sound."""
+        value = self._sound(path)
+        if value is None:
+            self.remove(path)
+        else:
+            self.put(path, value)
+
+    def stranger(self) -> dict[str, Any]:
+        """A recipient with a valid number that stands nowhere else in the event."""
+        held = msgspec.json.encode(self.event)
+        while True:
+            address = f"tel:+1202555{self._strangers:04d}"
+            self._strangers += 1
+            if address.encode() not in held and market_of(address) is not None:
+                return {"address": address}
+
+    def kind(self) -> str:
+        """The event's type; of one that has none of ours, the type that its data looks like."""
+        told, data = self.event.get("type"), self.event.get("data")
+        if isinstance(told, str) and told in _KINDS:
+            return told
+        fields = data.keys() if isinstance(data, dict) else set()
+        return next((kind for kind, marks in _KINDS.items() if marks & fields), NOTIFICATION_TYPE)
+
+    def _sound(self, path: Path) -> Any:
+        match path:
+            case ("type",):
+                value: Any = self.kind()
+            case ("data",):
+                value = {}
+            case ("data", "to"):
+                value = {"list": "list"} if self.lane is Lane.CAMPAIGN else {"recipients": [self.stranger()]}
+            case ("data", "to", "recipients") | ("data", "members"):
+                value = [self.stranger()]
+            case ("data", "to", "recipients", int()) | ("data", "members", int()):
+                value = self.stranger()
+            case (*_, "address"):
+                value = self.stranger()["address"]
+            case (*_, "params", _, "sealed"):
+                value = _SEALED
+            case (*_, "params", str()):
+                value = {"sealed": _SEALED} if isinstance(self.at(path), dict) else ""
+            case (*_, "labels", str()):
+                value = "x"
+            case _:
+                value = SOUND.get(".".join(map(str, path)))
+        return value
+
+    def _unfold(self) -> None:
+        """Take ``data_base64`` apart, so that there is one place for everything in it."""
+        folded = self.event.get("data_base64")
+        if not isinstance(folded, str) or "data" in self.event:
+            return
+        try:
+            self.event["data"] = msgspec.json.decode(base64.b64decode(folded, validate=True))
+        except ValueError:
+            return
+        del self.event["data_base64"]
+
+
+def path_of(place: str) -> Path:
+    """The path of a place as sentences write it: ``data.to.recipients[3].params``; ``...`` is some key."""
+    if place == "the event":
+        return ()
+    steps = (match.groups() for match in _STEP.finditer(place))
+    return tuple(int(position) if position else key or dots for key, position, dots in steps)
+
+
+def pointer_of(path: Path) -> str:
+    """The JSON pointer (RFC 6901) of a path; empty for the whole event."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)

@@ -1,0 +1,216 @@
+"""The dashboard of a deployment, for Grafana: what users notice on top, then every metric of the catalogue, drawn by its kind.
+
+A panel's expression names recorded series (``deploy/prometheus/recording.rules.yml``) or metrics of the catalogue; nothing is
+drawn by shard, which would be a thousand lines.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from streams.runtime import metrics
+from streams.runtime.prometheus import Family, Kind
+
+WIDTH: Final = 24
+_PANEL_W: Final = 8
+_PANEL_H: Final = 8
+_AT_START: Final = frozenset({metrics.JOURNAL_FOLD.name})
+"""Histograms that hold what happened as a process began to serve."""
+_SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+
+
+class Panel(msgspec.Struct, frozen=True):
+    """One picture: its lines are those of ``expressions``, each with the words of its legend."""
+
+    title: str
+    meaning: str
+    unit: str
+    """In Grafana's words: ``s``, ``cps`` (counts a second), ``percentunit``, ``short``."""
+    expressions: tuple[tuple[str, str], ...]
+
+
+OVERVIEW: Final = (
+    Panel(
+        "Age at hand-off",
+        "From the event's time until the gateway accepted the message, unless it had to wait: half and 99 % are younger.",
+        "s",
+        (
+            ("lane:fanfare_handoff_age_seconds:p50_5m", "{{lane}} p50"),
+            ("lane:fanfare_handoff_age_seconds:p99_5m", "{{lane}} p99"),
+            ("lane:fanfare_handoff_age_seconds:p99_1m", "{{lane}} p99 of a minute"),
+        ),
+    ),
+    Panel(
+        "Oldest heartbeat",
+        "The shard of each lane through which nothing has come for longest; 10 s is ordinary.",
+        "s",
+        (("max by (lane) (lane_shard:fanfare_heartbeat_age_seconds:min)", "{{lane}}"),),
+    ),
+    Panel(
+        "Messages accepted by the gateway",
+        "By lane, a second.",
+        "cps",
+        (("lane:fanfare_messages_accepted:rate5m", "{{lane}}"),),
+    ),
+    Panel(
+        "Oldest unfinished input",
+        "Commits wait for it; above 30 s the process is no longer live.",
+        "s",
+        (("lane_stage:fanfare_stage_oldest_seconds:max", "{{lane}} {{stage}}"),),
+    ),
+    Panel(
+        "Gateway fails or refuses",
+        "Share of frames that failed, and of messages that ended for a reason of the deployment's.",
+        "percentunit",
+        (
+            ("lane:fanfare_gateway_failed:ratio_rate5m", "{{lane}} frames"),
+            ("lane:fanfare_gateway_failed:ratio_rate1m", "{{lane}} frames of a minute"),
+            ("lane:fanfare_messages_refused:ratio_rate5m", "{{lane}} messages"),
+            ("lane:fanfare_gateway_ill:ratio_rate5m", "{{lane}} 131000 and 131016"),
+        ),
+    ),
+    Panel(
+        "Age of what is known of STOPs",
+        "Above 0.1 s deliver decides nothing.",
+        "s",
+        (("lane:fanfare_suppressions_age_seconds:max", "{{lane}}"),),
+    ),
+    Panel(
+        "Clocks of gateway and workers",
+        "By how much they differ at least.",
+        "s",
+        (("lane:fanfare_gateway_clock_off_seconds:max", "{{lane}}"),),
+    ),
+    Panel(
+        "Dead letters",
+        "Records set aside because nobody could be told, a second.",
+        "cps",
+        (
+            ("sum by (stage) (stage_reason:fanfare_dead_letters:rate5m)", "{{stage}}, all"),
+            ("stage_reason:fanfare_dead_letters:rate5m > 0", "{{stage}} {{reason}}"),
+        ),
+    ),
+    Panel(
+        "Charged and posted",
+        "What settle asked the ledger to post, and what the ledger dealt with, in messages a second.",
+        "cps",
+        (
+            ("deployment:fanfare_charged_messages:rate5m", "charged"),
+            ("deployment:fanfare_ledger_handled:rate5m", "handled by the ledger"),
+        ),
+    ),
+    Panel(
+        "Take-overs within 15 minutes",
+        "How often the journal that changed its owner most often did so.",
+        "short",
+        (("lane:fanfare_journal_epoch:takeovers_15m", "{{lane}}"),),
+    ),
+    Panel(
+        "Reasons that call an operator",
+        "What ended for them within 15 minutes, a second.",
+        "cps",
+        (("reason:fanfare_alerts:rate15m", "{{reason}}"),),
+    ),
+    Panel(
+        "Receipts at odds with the journal",
+        "Share of receipts that settle could not use, and of messages that ended without a final word.",
+        "percentunit",
+        (("lane_evidence:fanfare_evidence_at_odds:ratio_rate15m", "{{lane}} {{evidence}}"),),
+    ),
+)
+
+
+def dashboard(families: Sequence[Family[Any]]) -> str:
+    """The dashboard as JSON, as Grafana imports it."""
+    overview = _placed(OVERVIEW, first_id=1, top=0)
+    below = -(-len(OVERVIEW) * _PANEL_W // WIDTH) * _PANEL_H
+    row_id = len(overview) + 1
+    every = _placed([panel_of(family) for family in families], first_id=row_id + 1, top=below + 1)
+    row = {
+        "id": row_id,
+        "type": "row",
+        "title": "Every metric",
+        "collapsed": True,
+        "gridPos": {"h": 1, "w": WIDTH, "x": 0, "y": below},
+        "panels": every,
+    }
+    return json.dumps({**_FRAME, "panels": [*overview, row]}, indent=1, ensure_ascii=False) + "\n"
+
+
+def panel_of(family: Family[Any]) -> Panel:
+    """A counter is drawn as its rate, a gauge by its highest value, a histogram by its median and its 99 % of five minutes.
+
+    What a process observes at its start alone has no rate by the time of its first scrape: it is drawn since that start.
+    """
+    labels = [label.name for label in family.labels if label is not metrics.SHARD]
+    by, legend = f" by ({', '.join(labels)})" if labels else "", " ".join(f"{{{{{label}}}}}" for label in labels)
+    name, unit = family.name, {"seconds": "s"}.get(family.unit, "short")
+    if family.kind is Kind.COUNTER:
+        return Panel(name, family.meaning, "cps", ((f"sum{by} (rate({name}[5m]))", legend or name),))
+    if family.kind is Kind.GAUGE:
+        return Panel(name, family.meaning, unit, ((f"max{by} ({name})", legend or name),))
+    return Panel(name, family.meaning, unit, tuple(_quantiles(name, labels, legend)))
+
+
+def _quantiles(name: str, labels: Sequence[str], legend: str) -> Iterator[tuple[str, str]]:
+    for share, word in ((0.5, "p50"), (0.99, "p99")):
+        grouped = ", ".join([*labels, "le"])
+        observed = f"{name}_bucket" if name in _AT_START else f"rate({name}_bucket[5m])"
+        yield f"histogram_quantile({share}, sum by ({grouped}) ({observed}))", f"{legend} {word}".strip()
+
+
+def _placed(panels: Sequence[Panel], *, first_id: int, top: int) -> list[dict[str, Any]]:
+    """Panels as Grafana's, from left to right and downwards from ``top``."""
+    a_row = WIDTH // _PANEL_W
+    return [
+        _drawn(panel, first_id + place, x=place % a_row * _PANEL_W, y=top + place // a_row * _PANEL_H)
+        for place, panel in enumerate(panels)
+    ]
+
+
+def _drawn(panel: Panel, number: int, *, x: int, y: int) -> dict[str, Any]:
+    return {
+        "id": number,
+        "type": "timeseries",
+        "title": panel.title,
+        "description": panel.meaning,
+        "datasource": _SOURCE,
+        "gridPos": {"h": _PANEL_H, "w": _PANEL_W, "x": x, "y": y},
+        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
+        "targets": [
+            {"refId": chr(ord("A") + place), "datasource": _SOURCE, "expr": expression, "legendFormat": legend}
+            for place, (expression, legend) in enumerate(panel.expressions)
+        ],
+    }
+
+
+_FRAME: Final = {
+    "uid": "fanfare",
+    "title": "Fanfare",
+    "description": "Made from streams/runtime/metrics.py by python -m deploy.reference; not edited by hand.",
+    "tags": ["fanfare"],
+    "schemaVersion": 39,
+    "version": 1,
+    "editable": False,
+    "refresh": "10s",
+    "time": {"from": "now-1h", "to": "now"},
+    "templating": {
+        "list": [{"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Prometheus", "hide": 0}]
+    },
+    "annotations": {
+        "list": [
+            {
+                "name": "Alerts",
+                "datasource": _SOURCE,
+                "enable": True,
+                "iconColor": "red",
+                "expr": 'ALERTS{alertstate="firing"}',
+                "titleFormat": "{{alertname}}",
+                "textFormat": "{{lane}}",
+            }
+        ]
+    },
+}

@@ -1,0 +1,71 @@
+"""Writes ``deploy/SETTINGS.md``: every setting with its type, default, unit and meaning."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from streams.runtime.settings import Settings, table
+
+_HEAD: Final = """\
+# Settings
+
+Made from streams/runtime/settings.py by `python -m deploy.reference`; not edited by hand.
+
+Settings are environment variables, read once when a process starts; an option of the command line wins over them. An empty
+variable counts as unset, and one that is not on this page is refused with the nearest name that is.
+"""
+
+_FOOT: Final = """\
+
+A default of `dev` is a secret that anybody can compute: with `FANFARE_DEV` off, Fanfare refuses to start on it, and says which.
+
+Two variables of the system are asked as well: `XDG_CACHE_HOME` (downloads are kept in its folder `fanfare`, else in
+`~/.cache/fanfare`) and `JAVA_HOME` (the Java to run a development Kafka with, before any other).
+"""
+
+_WORDS: Final = {"boolean": "`true` or `false`", "integer": "integer", "number": "number"}
+_FORMATS: Final = {"path": "path", "password": "64 hex digits, secret"}
+_UNITS: Final = {"_ms": "ms", "_port": "TCP port", "_dir": "folder", "_host": "IP address"}
+
+
+def settings_page() -> Iterator[str]:
+    """The lines: one row a setting, in the order of the class."""
+    shapes = Settings.model_json_schema(by_alias=False)["properties"]
+    yield _HEAD
+    yield from ("| variable | type | default | unit | meaning |", "| --- | --- | --- | --- | --- |")
+    for (variable, default, meaning), (name, shape) in zip(table(), shapes.items(), strict=True):
+        shown = f"`{_written(default)}`" if default else "unset"
+        yield f"| `{variable}` | {_type(shape)} | {shown} | {_unit(name, default)} | {meaning} |"
+    yield _FOOT.removesuffix("\n")
+
+
+def _written(default: str) -> str:
+    """A default as one writes it into the environment."""
+    return json.dumps(default == "True") if default in {"True", "False"} else default
+
+
+def _type(shape: dict[str, Any]) -> str:
+    """What a value must be, in words."""
+    if "anyOf" in shape:
+        return _type(next(each for each in shape["anyOf"] if each["type"] != "null"))
+    if "enum" in shape:
+        return ", ".join(f"`{value}`" for value in shape["enum"])
+    if shape["type"] == "object":
+        return f"JSON object, values of {_type(shape['additionalProperties'])}"
+    if shape["type"] == "string":
+        return _FORMATS.get(shape.get("format", ""), "text")
+    return _WORDS[shape["type"]] + _bounds(shape)
+
+
+def _bounds(shape: dict[str, Any]) -> str:
+    least, most = shape.get("minimum"), shape.get("maximum")
+    if most is not None:
+        return f", {least} to {most}"
+    return "" if least is None else f", at least {least}"
+
+
+def _unit(name: str, default: str) -> str:
+    """What a number or text counts or names; most of it stands in the name."""
+    if default.startswith("http"):
+        return "URL"
+    return next((unit for end, unit in _UNITS.items() if name.endswith(end)), "none")

@@ -1,0 +1,150 @@
+"""Deliver's journal: what was taken over, decided and answered. Everything speaks (request, shard, rank).
+
+One ``OUTCOME`` record carries *sections* of every kind, so that one append serves many small requests or one chunk of a
+large one (PROTOCOL.md section 1.5). The fold applies them in the order opened, members, decided, answered.
+"""
+
+import msgspec
+
+from schemas.plan_journal import Origin, WorkItem
+
+
+class Opened(msgspec.Struct, frozen=True, array_like=True):
+    """A work item taken over: its input offset may be committed now. The first ``opened`` of a name wins."""
+
+    item: WorkItem
+    origin: Origin
+    taken_ms: int
+
+
+class Members(msgspec.Struct, frozen=True, array_like=True):
+    """The frozen recipients of a list request in this shard: rank n is the n-th ordinal, ascending."""
+
+    request: bytes
+    count: int
+    ordinals: bytes
+    """A serialised roaring bitmap of the shard's audience ordinals (order of first appearance)."""
+    audience_upto: int
+    suppressed_upto: int
+
+
+class Decided(msgspec.Struct, frozen=True, array_like=True):
+    """Decisions, durable before any effect. Columns follow the ranks of ``ranks`` in order."""
+
+    request: bytes
+    ranks: bytes
+    """Packed intervals."""
+    statuses: bytes
+    """Runs of status bytes: ``SEND``, ``WAITING`` or a message ``Reason``."""
+    attempts: bytes
+    """Runs: the attempt that a ``SEND`` is, from 1."""
+    markets: bytes
+    """Packed u16, one a rank whose status is ``SEND``; empty if all equal ``market``."""
+    market: int
+    due_ms: bytes = b""
+    """Packed i64, one a rank whose status is ``WAITING``."""
+    suppressed_upto: int = -1
+    audience_upto: int = -1
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True):
+    """What the gateway said to decided ranks: all accepted but the exceptions."""
+
+    request: bytes
+    ranks: bytes
+    """Packed intervals: all ranks that the answer covers."""
+    gateway_ms: int
+    """The gateway's time of acceptance."""
+    except_ranks: bytes = b""
+    """Packed u32."""
+    except_statuses: bytes = b""
+    """A status byte each: ``WAITING``, ``IN_DOUBT`` or a message ``Reason``."""
+    except_codes: bytes = b""
+    """Packed u32: the gateway's code, 0 where it said none; of ``IN_DOUBT`` the ``Reason`` that forbade to ask it again."""
+    except_due_ms: bytes = b""
+    """Packed i64: when a ``WAITING`` rank is due again; 0 for the others."""
+
+
+class Held(msgspec.Struct, frozen=True, array_like=True):
+    """Deliver is bound by a word of control about a request: behind this, nothing of it is handed off, or it goes on again."""
+
+    request: bytes
+    held: bool
+    """True: what is not handed off waits. False: it goes on, or was cancelled and ends."""
+    upto: int
+    """Offset in ``controls`` of the last word that concerns the request: of two of these, the higher stands."""
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """The body of kind ``OUTCOME``."""
+
+    opened: tuple[Opened, ...] = ()
+    members: tuple[Members, ...] = ()
+    decided: tuple[Decided, ...] = ()
+    answered: tuple[Answered, ...] = ()
+    held: tuple[Held, ...] = ()
+
+
+class OpenItem(msgspec.Struct, frozen=True, array_like=True):
+    """A restated open item: its whole state, in columns over all its ranks."""
+
+    opened: Opened
+    members: Members | None
+    statuses: bytes
+    """Runs over all ranks."""
+    attempts: bytes
+    """Runs over all ranks."""
+    dues: bytes = b""
+    """Packed i64, one a ``WAITING`` rank."""
+    markets: bytes = b""
+    """Packed u16 over all ranks once decided; empty before."""
+    held: Held | None = None
+    """What was said last of a pause."""
+
+
+class ClosedName(msgspec.Struct, frozen=True, array_like=True):
+    """A closed request: remembered until ``keep_ms`` so that late duplicate work cannot re-open it."""
+
+    request: bytes
+    keep_ms: int
+
+
+class Newest(msgspec.Struct, frozen=True, array_like=True):
+    """The newest version of a fact that this shard has seen, remembered until ``keep_ms``."""
+
+    fact: bytes
+    version: int
+    time_ms: int
+    """The event time of that version: facet ``*`` dominates every fact of its entity that is not newer than this."""
+    keep_ms: int
+    """Latest window or expiry of any version seen: forgetting v8 while v7 may still come would revive v7."""
+
+
+class Restated(msgspec.Struct, frozen=True, array_like=True):
+    """The body of kind ``OUTCOME_RESTATED``: what a fold must still know although it was said long ago."""
+
+    open: tuple[OpenItem, ...] = ()
+    closed: tuple[ClosedName, ...] = ()
+    newest: tuple[Newest, ...] = ()
+
+
+class Spent(msgspec.Struct, frozen=True, array_like=True):
+    """Until when the pair limit of one sender with some people is used up."""
+
+    sender: str
+    recipients: bytes
+    """16 bytes each."""
+    until_ms: bytes
+    """Packed i64, one a recipient: GCRA's theoretical arrival times."""
+
+
+class LimitsRestated(msgspec.Struct, frozen=True, array_like=True):
+    """The body of kind ``LIMITS_RESTATED``: pair limits in force, said again like what stands in ``Restated``."""
+
+    spent: tuple[Spent, ...]
+
+
+class Trying(msgspec.Struct, frozen=True, array_like=True):
+    """The body of kind ``TRYING`` (poison breaker): this request is about to be worked on alone."""
+
+    request: bytes

@@ -1,0 +1,107 @@
+"""A cluster in the background: the same foreground command in a session of its own, found by its record."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Final
+
+from streams.dev.kafka.errors import ClusterError, NodeFailedError
+from streams.dev.kafka.node import STOP_GRACE_S
+from streams.dev.kafka.run_record import RunRecord, holding, home_of, is_held, read_record
+
+_POLL_S: Final = 0.1
+REFUSAL_PREFIX: Final = "fanfare: "
+"""What a command's one sentence of refusal begins with."""
+
+_LOG: Final = "run.log"
+_STOP_DEADLINE_S: Final = 2 * STOP_GRACE_S
+
+
+async def start_detached(
+    *, nodes: int, data: Path | None, ports: Sequence[int] | None, say: Callable[[str], None]
+) -> RunRecord:
+    """Start a cluster that outlives this process; return when it is ready. `say` gets its lines meanwhile.
+
+    Raises a ClusterError, with nothing left running, when it cannot start or the caller gives up.
+    """
+    home = home_of(data)
+    with holding(home):
+        log_path = home / _LOG
+        log_path.write_bytes(b"")
+    process = _spawn(_options(nodes, data, ports), log_path)
+    try:
+        with log_path.open(encoding="utf-8") as log:
+            return await _follow(process, home, log=log, say=say)
+    except asyncio.CancelledError:
+        process.terminate()
+        raise
+
+
+async def stop_detached(home: Path) -> bool:
+    """End the cluster of `home`, whoever runs it; False if none does.
+
+    Raises NodeFailedError if its process does not go even when killed.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        record = read_record(home)
+        if record is None and not is_held(home):
+            return number is signal.SIGKILL
+        if record is not None:
+            os.kill(record.pid, number)
+        if await _released(home):
+            return True
+    raise NodeFailedError(f"The process that runs the Kafka of {home} does not end.")
+
+
+def _options(nodes: int, data: Path | None, ports: Sequence[int] | None) -> list[str]:
+    options = ["--nodes", str(nodes)]
+    if data is not None:
+        options += ["--data", str(data.absolute())]
+    for port in ports or ():
+        options += ["--port", str(port)]
+    return options
+
+
+def _spawn(options: Sequence[str], log_path: Path) -> subprocess.Popen[bytes]:
+    with log_path.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "streams.cli", "kafka", "up", *options],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+async def _follow(
+    process: subprocess.Popen[bytes], home: Path, *, log: IO[str], say: Callable[[str], None]
+) -> RunRecord:
+    last = ""
+    while True:
+        record = read_record(home)
+        ended = process.poll() is not None
+        for line in log.read().splitlines():
+            last = line or last
+            if record is None and not ended:
+                say(line)
+        if record is not None:
+            return record
+        if ended:
+            raise ClusterError(
+                last.removeprefix(REFUSAL_PREFIX) or f"The background process ended at once; see {home / _LOG}."
+            )
+        await asyncio.sleep(_POLL_S)
+
+
+async def _released(home: Path) -> bool:
+    try:
+        async with asyncio.timeout(_STOP_DEADLINE_S):
+            while is_held(home):
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError:
+        return False
+    return True

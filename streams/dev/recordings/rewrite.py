@@ -1,0 +1,115 @@
+"""A recorded event as one of now: another source, times moved, test if wished, a code of its own.
+
+Everything is a pure function of the entry and the shift. Without a run in ``source`` a replay would be taken for duplicates,
+without moved times for stale events (PROTOCOL.md section 8), and without a run in the subject of a fact for old news of what
+was told before; nor shall a replay make old news of what is told meanwhile.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE
+from schemas.wire import timestamps
+from streams.client import Event
+from streams.dev.recordings.capture import SEALED
+from streams.dev.recordings.entry import Entry, each_holder
+
+_MARKS: Final = ("time", "expirytime")
+_CODE_DIGITS: Final = 6
+_REMEMBERED: Final = 100_000
+
+
+class Rewritten(NamedTuple):
+    """An event to publish, and the codes in clear that the client seals into it."""
+
+    event: Event
+    codes: Mapping[str, str]
+
+
+class Shifts:
+    """By how much each event of a loop is moved: to when it is due, and a repetition as far as what it repeats.
+
+    A repetition has to stay one, byte for byte, or it would be refused as a conflict. So many names are remembered.
+    """
+
+    def __init__(self, remembered: int = _REMEMBERED) -> None:
+        self._known: OrderedDict[tuple[int, str, str], int] = OrderedDict()
+        self._remembered = remembered
+
+    def of(self, entry: Entry, loop: int, due_at_ms: int) -> int:
+        """Milliseconds to add to the times of ``entry``, which is due at ``due_at_ms`` on the wall clock."""
+        name = (loop, str(entry.value.get("source")), str(entry.value.get("id")))
+        shift_ms = self._known.setdefault(name, due_at_ms - entry.at_ms)
+        if len(self._known) > self._remembered:
+            self._known.popitem(last=False)
+        return shift_ms
+
+
+def rewritten(entry: Entry, *, run: str, shift_ms: int, test: bool) -> Rewritten:
+    """The entry's event in ``run``, under its own id, its times moved by ``shift_ms``. Versions stay: they rise as they did."""
+    event = {name: held for name, held in entry.value.items() if name != "traceparent"}
+    event["source"] = f"{event['source']}/{run}"
+    event |= {mark: _moved(event[mark], shift_ms) for mark in _MARKS if mark in event}
+    body = event.get("data")
+    if not isinstance(body, dict):
+        return Rewritten(event, {})
+    if event.get("type") == OPTIN_TYPE:
+        return Rewritten({**event, "data": _optin(body, shift_ms)}, {})
+    if event.get("type") == CONTROL_TYPE:
+        return Rewritten({**event, "data": _control(body, run)}, {})
+    if "version" in body and isinstance(event.get("subject"), str):
+        event["subject"] = f"{event['subject']}/{run}"
+    if test and event.get("type") == NOTIFICATION_TYPE:
+        body = {**body, "test": True}
+    body, names = _open_for_sealing(body)
+    return Rewritten({**event, "data": body}, dict.fromkeys(sorted(names), dev_code(event["source"], event["id"])))
+
+
+def dev_code(source: str, event_id: str) -> str:
+    """Six digits that stand for the code of an event: the same for a repetition, because it has to be sealed the same."""
+    drawn = int.from_bytes(hashlib.sha256(f"{source}\0{event_id}".encode()).digest()[:8], "big")
+    return f"{drawn % 10**_CODE_DIGITS:0{_CODE_DIGITS}d}"
+
+
+def _moved(text: Any, by_ms: int) -> Any:
+    """The instant moved; what is none stays as it was, and is refused as it was."""
+    try:
+        return timestamps.text_of(timestamps.ms_of(text) + by_ms)
+    except (TypeError, ValueError, OverflowError):
+        return text
+
+
+def _optin(body: dict[str, Any], by_ms: int) -> dict[str, Any]:
+    members = body.get("members")
+    if not isinstance(members, list):
+        return body
+    return {**body, "members": [_evidenced(one, by_ms) if isinstance(one, dict) else one for one in members]}
+
+
+def _control(body: dict[str, Any], run: str) -> dict[str, Any]:
+    """What is named by its event is named as the run publishes it. A request's own name cannot be known here."""
+    of = body.get("of")
+    return {**body, "of": {**of, "source": f"{of.get('source')}/{run}"}} if isinstance(of, dict) else body
+
+
+def _evidenced(member: dict[str, Any], by_ms: int) -> dict[str, Any]:
+    evidence_ms = member.get("evidence_ms")
+    return {**member, "evidence_ms": evidence_ms + by_ms} if type(evidence_ms) is int else member
+
+
+def _open_for_sealing(body: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
+    """``body`` without its sealed parameters, and their names."""
+    names: set[str] = set()
+    return each_holder(body, lambda holder: _unsealed(holder, names)), names
+
+
+def _unsealed(holder: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    """``holder`` without its sealed parameters, whose names are added to ``names``."""
+    params = holder.get("params")
+    if not isinstance(params, dict):
+        return holder
+    sealed = {name for name, held in params.items() if isinstance(held, dict) and SEALED in held}
+    names |= sealed
+    return {**holder, "params": {name: held for name, held in params.items() if name not in sealed}}

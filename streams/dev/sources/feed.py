@@ -1,0 +1,93 @@
+"""Publishes a replay: many events in flight, those about one subject in order, and a count of what was done.
+
+Owns the bound on memory: when `IN_FLIGHT` events wait for their acknowledgement the replay waits as well, falls behind
+its schedule, and says by how much.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from streams.dev.sources.pace import Clock
+from streams.dev.sources.timed import Timed
+from streams.runtime.signals import first_error
+
+IN_FLIGHT: Final = 256
+"""Enough to keep a producer's batches full at a few milliseconds an acknowledgement; small enough to hold in memory."""
+
+Publish: TypeAlias = Callable[[Timed], Awaitable[None]]
+"""Publishes one event and returns once it is acknowledged; whatever it raises ends the feed."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a feed has done so far: `behind_ms` is how late the last event was let out, `worst_ms` the worst of all."""
+
+    published: Counter[str] = field(default_factory=Counter)
+    behind_ms: int = 0
+    worst_ms: int = 0
+
+    def late(self, by_ms: int) -> None:
+        """An event was let out `by_ms` after it was due."""
+        self.behind_ms = max(0, by_ms)
+        self.worst_ms = max(self.worst_ms, by_ms)
+
+
+class Feed:
+    """One replay on its way out. `now_ms` is the clock; `run` may be called once."""
+
+    def __init__(self, publish: Publish, *, now_ms: Callable[[], int], in_flight: int = IN_FLIGHT) -> None:
+        self.tally = Tally()
+        self.clock = Clock(now_ms, self._pause)
+        self._publish = publish
+        self._room = asyncio.Semaphore(in_flight)
+        self._stopping = asyncio.Event()
+        self._last: dict[str, asyncio.Task[None]] = {}
+
+    def stop(self) -> None:
+        """Let out nothing more; `run` returns when what is in flight has been acknowledged."""
+        self._stopping.set()
+
+    @property
+    def in_flight(self) -> int:
+        """How many events wait for their acknowledgement."""
+        return len(self._last)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
+
+    async def run(self, replaying: AsyncIterator[Timed]) -> Tally:
+        """Publish everything of `replaying`, which `clock` paces; raises the first error of publishing."""
+        with first_error():
+            async with asyncio.TaskGroup() as tasks:
+                async for event in replaying:
+                    await self._room.acquire()
+                    if self.stopped:
+                        break
+                    self.tally.late(self.clock.now_ms() - event.at_ms)
+                    self._last[event.thread] = tasks.create_task(self._one(event, self._last.get(event.thread)))
+        return self.tally
+
+    async def _one(self, event: Timed, before: asyncio.Task[None] | None) -> None:
+        try:
+            if before is not None:
+                await before
+            await self._publish(event)
+            self.tally.published[event.event["data"].get("template", "opt-in")] += 1
+        finally:
+            self._room.release()
+            if self._last.get(event.thread) is asyncio.current_task():
+                del self._last[event.thread]
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, but no longer than until `stop`."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)

@@ -1,0 +1,91 @@
+"""Who may publish over HTTP: the registry as it stands now, and the business behind an API key.
+
+The registry holds the SHA-256 of a key and never the key. A key is looked for among all of them, each compared in constant time.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from broker.registry.fold import SEAL, Registry, UnreadableEntryError
+from schemas.registry import ApiKey, Business, Entry, Key, PriceCard, Sender, Template
+from streams.kafka.reader import LogRecord
+from streams.runtime.log import Event, log
+from streams.runtime.settings import dev_intake_key
+
+
+class DevKeysError(Exception):
+    """Outside development, keys are registered that anybody can compute; the message names them."""
+
+
+class Caller(NamedTuple):
+    """A business that showed its key, and what the registry holds for it."""
+
+    business: str
+    registry: Registry
+
+
+class Directory:
+    """Folds the registry. With ``dev`` off, keys that anybody can compute open nothing."""
+
+    def __init__(self, *, dev: bool) -> None:
+        self._dev = dev
+        self._registry = Registry()
+        self._views: dict[str, Registry] = {}
+
+    def apply(self, _partition: int, records: Sequence[LogRecord]) -> None:
+        """The next records of the registry; one that this release cannot read changes nothing."""
+        for record in records:
+            try:
+                self._registry.apply((record.key or b"").decode(errors="replace"), record.value, offset=record.offset)
+            except UnreadableEntryError:
+                log(Event.RECORD_UNREADABLE, component="intake", topic="registry", offset=record.offset)
+        self._views.clear()
+
+    def caller(self, key: str) -> Caller | None:
+        """Who has this key; None for one that is unknown or switched off."""
+        digest = digest_of(key)
+        found = [held for held in self._registry.api_keys.values() if hmac.compare_digest(held.sha256, digest)]
+        business = next((held.business for held in found if held.active and (self._dev or not _is_dev(held))), None)
+        if business is None:
+            return None
+        if business not in self._views:
+            self._views[business] = _view(business, self._registry.entries())
+        return Caller(business, self._views[business])
+
+    def demand_own_keys(self) -> None:
+        """Raise :class:`DevKeysError` outside development if anybody can compute a registered key."""
+        known = sorted(held.id for held in self._registry.api_keys.values() if _is_dev(held))
+        if known and not self._dev:
+            raise DevKeysError(
+                f"FANFARE_DEV is off but anybody can compute these registered API keys: {', '.join(known)}; "
+                "register others in their place"
+            )
+
+
+def digest_of(key: str) -> str:
+    """What the registry holds of a key."""
+    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+
+
+def _is_dev(held: ApiKey) -> bool:
+    return hmac.compare_digest(held.sha256, digest_of(dev_intake_key(held.business)))
+
+
+def _view(business: str, entries: Sequence[Entry]) -> Registry:
+    """The part of the registry that an event of ``business`` is judged by; it is not changed any more."""
+    view = Registry()
+    for entry in entries:
+        match entry:
+            case Business(id=name) | Sender(business=name):
+                concerned = name == business
+            case Template(business=name):
+                concerned = name in (business, "*")
+            case Key(use=use):
+                concerned = use == SEAL
+            case _:
+                concerned = isinstance(entry, PriceCard)
+        if concerned:
+            view.add(entry)
+    return view

@@ -1,0 +1,59 @@
+"""How far this machine's clock is from Kafka's, by the stamp that a broker puts on a record.
+
+Kafka tells the time in no other answer. The record goes to a topic of its own, which is removed again.
+"""
+
+import secrets
+from typing import Final, NamedTuple
+
+from aiokafka.admin import NewTopic
+from aiokafka.errors import KafkaError
+
+from streams.kafka.admin import admin, wait_leaders
+from streams.kafka.producer import Outgoing
+from streams.kafka.publisher import Publisher, PublishError
+from streams.runtime import clock
+
+_LEADER_S: Final = 10
+_TRIES: Final = 3
+
+
+class Offset(NamedTuple):
+    """``ahead_ms``: ours less Kafka's; the truth lies at most ``within_ms`` from it."""
+
+    ahead_ms: int
+    within_ms: int
+
+
+async def measure(bootstrap: str) -> Offset:
+    """The most exact of a few measurements; :class:`PublishError` if Kafka does not let itself be asked."""
+    topic = f"fanfare-doctor-{secrets.token_hex(4)}"
+    try:
+        async with admin(bootstrap) as client:
+            config = {"message.timestamp.type": "LogAppendTime"}
+            await client.create_topics([NewTopic(topic, 1, 1, topic_configs=config)])
+            try:
+                await wait_leaders(client, [topic], deadline_s=_LEADER_S)
+                return await _measured(bootstrap, topic)
+            finally:
+                await client.delete_topics([topic])
+    except KafkaError as error:
+        raise PublishError(
+            f"a topic for asking the time cannot be made: {type(error).__name__}", unknown=False
+        ) from error
+
+
+async def _measured(bootstrap: str, topic: str) -> Offset:
+    publisher = Publisher(bootstrap, "fanfare-doctor")
+    await publisher.start()
+    try:
+        return min([await _once(publisher, topic) for _ in range(_TRIES)], key=lambda each: each.within_ms)
+    finally:
+        await publisher.stop()
+
+
+async def _once(publisher: Publisher, topic: str) -> Offset:
+    before_ms = clock.now_ms()
+    place = await publisher.publish(Outgoing(topic, b"", partition=0))
+    after_ms = clock.now_ms()
+    return Offset((before_ms + after_ms) // 2 - place.timestamp_ms, (after_ms - before_ms + 1) // 2 + 1)

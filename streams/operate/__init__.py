@@ -1,0 +1,1 @@
+"""Holds what an operator runs against a deployment: audit, explain, doctor, redrive, control, top. Decides nothing."""

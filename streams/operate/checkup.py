@@ -1,0 +1,139 @@
+"""What a machine needs to run Fanfare, check by check: each finding is ok, a warning, or something missing with what to do.
+
+The judgements are functions of values; what they judge is looked up by ``streams/operate/doctor.py``.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from broker.registry.fold import Registry
+from schemas.topics import CLOCK_SLACK_MS
+from streams.kafka.topic_rules import SAFE_COPIES
+from streams.runtime.settings import Settings, variable_of
+
+GIB: Final = 1 << 30
+LEAST_BYTES: Final = GIB
+"""Below it a development Kafka stops within minutes."""
+AMPLE_BYTES: Final = 10 * GIB
+CLOCK_WARNING_MS: Final = 1_000
+"""Ages and latencies are wrong by as much; requests are refused only beyond the slack for producers' clocks."""
+
+
+class Grade(StrEnum):
+    """How a finding is meant."""
+
+    OK = "ok"
+    WARNING = "warning"
+    MISSING = "missing"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line: what was looked at, and a sentence; of a warning or something missing it says what to do."""
+
+    grade: Grade
+    what: str
+    sentence: str
+
+
+class Listener(msgspec.Struct, frozen=True):
+    """A port that a setting names. ``owner`` is the process of ours that listens there when it runs."""
+
+    port: int
+    setting: str
+    owner: str
+
+
+def disk(folder: str, free_bytes: int, *, writable: bool) -> Finding:
+    """Whether the data folder has room."""
+    room = f"{free_bytes / GIB:,.1f} GiB free in {folder}"
+    if not writable:
+        return Finding(Grade.MISSING, "disk", f"{folder} may not be written; set {variable_of('data_dir')} to another")
+    if free_bytes < LEAST_BYTES:
+        return Finding(Grade.MISSING, "disk", f"{room}: make room, or set {variable_of('data_dir')} to another folder")
+    if free_bytes < AMPLE_BYTES:
+        return Finding(Grade.WARNING, "disk", f"{room}: a day of traffic needs more than {AMPLE_BYTES // GIB} GiB")
+    return Finding(Grade.OK, "disk", room)
+
+
+def kept(folder: str, refusal: str | None) -> Finding:
+    """Whether this release can open what the data folder holds."""
+    if refusal is not None:
+        return Finding(Grade.MISSING, "data", refusal)
+    return Finding(Grade.OK, "data", f"{folder} can be opened by this release")
+
+
+def secrets(settings: Settings) -> Finding:
+    """Whether anybody can compute our secrets."""
+    if not settings.dev_secrets:
+        return Finding(Grade.OK, "secrets", "none has its development value")
+    names = ", ".join(variable_of(name) for name in settings.dev_secrets)
+    return Finding(
+        Grade.WARNING, "secrets", f"anybody can compute these; set them before real people are written to: {names}"
+    )
+
+
+def ports(listeners: Sequence[Listener], *, taken: frozenset[int], running: frozenset[str]) -> Iterator[Finding]:
+    """Whether each port is free, or held by the process of ours that belongs there."""
+    foreign = [one for one in listeners if one.port in taken and one.owner not in running]
+    for one in foreign:
+        yield Finding(
+            Grade.MISSING,
+            "ports",
+            f"{one.port} of the {one.owner} is taken by another program: end it, or set {one.setting}",
+        )
+    owners = {one.port: one for one in listeners}
+    for one in listeners:
+        other = owners[one.port]
+        if other.owner != one.owner:
+            sentence = f"{one.port} is both the {one.owner}'s and the {other.owner}'s: set {other.setting}"
+            yield Finding(Grade.MISSING, "ports", sentence)
+    if not foreign:
+        ours = len(taken & owners.keys())
+        yield Finding(Grade.OK, "ports", f"{len(owners) - ours} free, {ours} in use by our own processes")
+
+
+def kafka(bootstrap: str, brokers: int, topics: int) -> Finding:
+    """Whether a Kafka that answers, and whose partitions are all led, can lose a broker without losing records."""
+    sentence = f"{bootstrap}: {topics} topics on {brokers} broker{'' if brokers == 1 else 's'}"
+    if brokers < SAFE_COPIES:
+        return Finding(Grade.WARNING, "kafka", f"{sentence}: for development; {SAFE_COPIES} survive the loss of one")
+    return Finding(Grade.OK, "kafka", sentence)
+
+
+def clocks(ahead_ms: int, within_ms: int) -> Finding:
+    """Whether this machine's clock agrees with Kafka's: ``ahead_ms``, known to ``within_ms``."""
+    apart_ms = max(abs(ahead_ms) - within_ms, 0)
+    way = "ahead of" if ahead_ms > 0 else "behind"
+    sentence = f"this machine is {abs(ahead_ms) / 1000:.3f} s {way} Kafka, measured to {within_ms / 1000:.3f} s"
+    if apart_ms >= CLOCK_SLACK_MS:
+        return Finding(Grade.MISSING, "clock", f"{sentence}: events will be refused; set both by NTP")
+    if apart_ms >= CLOCK_WARNING_MS:
+        return Finding(Grade.WARNING, "clock", f"{sentence}: ages will be wrong; set both by NTP")
+    return Finding(Grade.OK, "clock", sentence)
+
+
+def without_topics(topics: Collection[str]) -> Finding:
+    """Returns the warning that these topics of registered businesses are missing."""
+    named = ", ".join(sorted(topics))
+    return Finding(
+        Grade.WARNING, "topics", f"missing: {named}; `fanfare registry apply FILE...` with the business makes them"
+    )
+
+
+def registered(registry: Registry, shards: int) -> Finding:
+    """Whether the registry knows the deployment, with as many shards as the settings say."""
+    apply = "`fanfare registry apply FILE...` registers"
+    if registry.deployment is None:
+        return Finding(Grade.MISSING, "registry", f"no deployment is registered; {apply} one")
+    if registry.deployment.shards != shards:
+        return Finding(
+            Grade.MISSING,
+            "registry",
+            f"the deployment has {registry.deployment.shards} shards, {variable_of('shards')} is {shards}: set it to the former",
+        )
+    if not registry.businesses:
+        return Finding(Grade.WARNING, "registry", f"no business is registered; {apply} some")
+    return Finding(Grade.OK, "registry", f"{shards} shards, {len(registry.businesses)} businesses")

@@ -1,0 +1,157 @@
+"""Looks up what ``streams/operate/checkup.py`` judges: this machine first, then Kafka if it answers."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from schemas.ids import Lane
+from schemas.topics import business_topics, catalogue
+from streams.dev.kafka.errors import ClusterError, PortTakenError
+from streams.dev.kafka.java import find_java, java_version
+from streams.kafka.admin import describe
+from streams.kafka.clock_offset import measure
+from streams.kafka.faust_app.selftest import VERSIONS, KernelMismatchError
+from streams.kafka.faust_app.selftest import verify as verify_kernel
+from streams.kafka.newest import existing
+from streams.kafka.provision import ProvisionError
+from streams.kafka.publisher import PublishError
+from streams.kafka.scan import ScanError
+from streams.kafka.start_check import safe
+from streams.operate import checkup
+from streams.operate.checkup import Finding, Grade, Listener
+from streams.operate.scrape import processes, scrape_all
+from streams.registry.read import read_registry
+from streams.runtime.data_format import GATEWAY_LOG, STACK, KeptError, look_at
+from streams.runtime.ports import demand_free
+from streams.runtime.settings import Settings, java_home, variable_of
+from streams.simulator.program import log_folder
+
+_ANSWER_S: Final = 5
+_LOOPBACK: Final = ("127.0.0.1", "localhost")
+
+
+async def examine(settings: Settings) -> AsyncIterator[Finding]:
+    """Every finding, as soon as it is there. Nothing is changed but for one topic that is made and removed."""
+    yield versions()
+    yield checkup.secrets(settings)
+    yield _disk(settings.data_dir)
+    yield _kept(settings.data_dir)
+    for finding in await _ports(settings):
+        yield finding
+    try:
+        state = await describe(settings.bootstrap, deadline_s=_ANSWER_S)
+    except ClusterError as error:
+        yield java(needed=True)
+        yield Finding(Grade.MISSING, "kafka", str(error))
+        return
+    yield java(needed=False)
+    if state.leaderless:
+        sentence = f"no leader for partitions of {', '.join(state.leaderless)}: are all brokers up?"
+        yield Finding(Grade.MISSING, "kafka", sentence)
+        return
+    yield checkup.kafka(settings.bootstrap, state.brokers, state.topics)
+    yield await _clocks(settings.bootstrap)
+    async for finding in _topics(settings):
+        yield finding
+
+
+def versions() -> Finding:
+    """Whether the packages whose internals are overridden are those that were examined."""
+    try:
+        verify_kernel()
+    except KernelMismatchError as error:
+        return Finding(Grade.MISSING, "packages", str(error))
+    return Finding(Grade.OK, "packages", ", ".join(f"{name} {version}" for name, version in VERSIONS.items()))
+
+
+def java(*, needed: bool) -> Finding:
+    """Which Java would run a Kafka here; without one it is only missing if no other Kafka answers."""
+    try:
+        found = find_java(java_home=java_home())
+    except ClusterError as error:
+        return Finding(Grade.MISSING if needed else Grade.WARNING, "java", str(error))
+    return Finding(Grade.OK, "java", f"Java {java_version(found)}, {found}")
+
+
+def _disk(folder: Path) -> Finding:
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    return checkup.disk(str(folder), shutil.disk_usage(there).free, writable=writable)
+
+
+def _kept(folder: Path) -> Finding:
+    try:
+        look_at(folder, STACK)
+        for lane in Lane:
+            look_at(log_folder(folder, lane), GATEWAY_LOG)
+    except KeptError as error:
+        return checkup.kept(str(folder), str(error))
+    return checkup.kept(str(folder), None)
+
+
+async def _ports(settings: Settings) -> list[Finding]:
+    wanted = [process for process in processes(settings) if not process.optional and process.port]
+    running = frozenset(each.process.name for each in await scrape_all(settings, wanted) if each.ready != "away")
+    listeners = list(listeners_of(settings))
+    taken = frozenset(one.port for one in listeners if _taken(one.port))
+    return list(checkup.ports(listeners, taken=taken, running=running))
+
+
+def listeners_of(settings: Settings) -> Iterator[Listener]:
+    """Every port that our processes listen on with these settings on this machine; 0 is any free one and left out."""
+    for lane in Lane:
+        yield from _listener(settings.worker_metrics(lane), "worker_metrics_port", f"worker {lane.word}")
+        yield from _listener(settings.gateway_metrics(lane), "gateway_metrics_port", f"gateway {lane.word}")
+        url = urlsplit(settings.gateway_url(lane))
+        if url.hostname in _LOOPBACK:
+            yield from _listener(url.port or 0, f"gateway_{lane.word}", f"gateway {lane.word}")
+    yield from _listener(settings.webhook_port, "webhook_port", "webhook")
+    yield from _listener(settings.webhook_metrics_port, "webhook_metrics_port", "webhook")
+    yield from _listener(settings.ledger_metrics_port, "ledger_metrics_port", "ledger")
+    yield from _listener(settings.intake_port, "intake_port", "intake")
+    yield from _listener(settings.intake_metrics_port, "intake_metrics_port", "intake")
+
+
+def _listener(port: int, field: str, owner: str) -> Iterator[Listener]:
+    if port:
+        yield Listener(port, variable_of(field), owner)
+
+
+def _taken(port: int) -> bool:
+    try:
+        demand_free([port])
+    except PortTakenError:
+        return True
+    return False
+
+
+async def _clocks(bootstrap: str) -> Finding:
+    try:
+        return checkup.clocks(*await measure(bootstrap))
+    except (PublishError, ClusterError) as error:
+        return Finding(Grade.WARNING, "clock", f"not compared with Kafka's: {error}")
+
+
+async def _topics(settings: Settings) -> AsyncIterator[Finding]:
+    weak: list[str] = []
+    wanted = catalogue()
+    try:
+        await safe(settings, say=weak.append)
+    except (ProvisionError, ClusterError) as error:
+        for sentence in str(error).splitlines():
+            yield Finding(Grade.MISSING, "topics", sentence)
+    else:
+        yield Finding(Grade.OK, "topics", f"{len(wanted)} are there with {settings.shards} shards")
+    for sentence in weak:
+        yield Finding(Grade.WARNING, "topics", sentence)
+    try:
+        registry = await read_registry(settings.bootstrap)
+        yield checkup.registered(registry, settings.shards)
+        wanted_by = {topic.name for business in registry.businesses for topic in business_topics(business)}
+        if missing := wanted_by - await existing(settings.bootstrap, wanted_by):
+            yield checkup.without_topics(missing)
+    except ScanError as error:
+        yield Finding(Grade.MISSING, "registry", str(error))

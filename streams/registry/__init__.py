@@ -1,0 +1,1 @@
+"""Reads the registry that a process follows, and applies a folder of it to the topic."""

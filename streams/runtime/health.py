@@ -1,0 +1,103 @@
+"""What a process says about itself on loopback: ``/metrics``, ``/livez``, ``/readyz``. Runs inside each process.
+
+*Live* is about progress, not about being there: a process that has something to do and does not get on with it should be
+restarted, and says 503. Kafka or the gateway being away is no reason to restart, so liveness never asks them. *Ready* means
+that work is taken: shards assigned, folds done. ``?verbose`` lists the checks, one a line, ``[+]`` good and ``[-]`` not, as
+Kubernetes' own servers do. Ports: ``streams/runtime/settings.py``.
+"""
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version as installed
+from types import MappingProxyType
+from typing import Final, Self
+
+from aiohttp import web
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+from streams.runtime import metrics
+from streams.runtime.log import Event, log
+from streams.runtime.settings import Settings
+
+Check = Callable[[], str | None]
+"""Asked at each request; ``None`` when all is well, else a short sentence without content."""
+
+NO_CHECKS: Final[Mapping[str, Check]] = MappingProxyType({})
+
+
+class Health:
+    """The server of one process: ``async with Health(settings, "worker", port=...):``. Port 0 takes any free one.
+
+    ``live`` and ``ready`` are checks by name. Raises ``OSError`` if the port is taken.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        program: str,
+        *,
+        port: int,
+        live: Mapping[str, Check] = NO_CHECKS,
+        ready: Mapping[str, Check] = NO_CHECKS,
+    ) -> None:
+        self._settings = settings
+        self._program = program
+        self._port = port
+        self._live = live
+        self._ready = ready
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on, once started."""
+        assert self._runner is not None
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def start(self) -> None:
+        """Listen."""
+        log(Event.STARTED, component="health", version=installed("fanfare"), python=platform.python_version())
+        metrics.UP.of(self._program).set(1)
+        for secret in self._settings.dev_secrets:
+            metrics.DEV_SECRET.of(secret).set(1)
+        if self._settings.dev_secrets:
+            log(Event.DEV_SECRETS, component="health", secrets=self._settings.dev_secrets)
+        app = web.Application()
+        app.router.add_get("/metrics", make_aiohttp_handler(metrics.REGISTRY))
+        app.router.add_get("/livez", self._answer_live)
+        app.router.add_get("/readyz", self._answer_ready)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._settings.metrics_host, self._port).start()
+        log(Event.SERVING, component="health", port=self.port)
+
+    async def stop(self) -> None:
+        """Listen no longer."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _answer_live(self, request: web.Request) -> web.Response:
+        return _answer(request, self._live, notes=())
+
+    async def _answer_ready(self, request: web.Request) -> web.Response:
+        notes = [f"[!]{secret} dev" for secret in self._settings.dev_secrets]
+        return _answer(request, self._ready, notes=notes)
+
+
+def _answer(request: web.Request, checks: Mapping[str, Check], *, notes: Sequence[str]) -> web.Response:
+    found = {name: check() for name, check in checks.items()}
+    failed = [name for name, complaint in found.items() if complaint is not None]
+    status = 503 if failed else 200
+    verdict = f"failed: {', '.join(failed)}" if failed else "ok"
+    if "verbose" not in request.query:
+        return web.Response(text=verdict + "\n", status=status)
+    lines = [f"[+]{name} ok" if complaint is None else f"[-]{name} {complaint}" for name, complaint in found.items()]
+    return web.Response(text="\n".join([*lines, *notes, verdict]) + "\n", status=status)

@@ -1,0 +1,289 @@
+"""The one module that reads the environment.
+
+``Settings`` holds everything that is decided outside the program: parsed once, checked, frozen. Every field has a
+default that runs the development set-up on loopback, and a sentence on what it is for (``table()`` lists them).
+Variables are called ``FANFARE_`` and the field's name in capitals; empty ones count as unset.
+
+Secrets have *development* values that anybody can compute. Whoever shows settings names those still in use
+(``dev_secrets``), and with ``dev`` off the program refuses to start on them.
+
+Places that the operating system decides (cache folder, Java) are functions, asked when they are needed.
+"""
+
+import difflib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+import msgspec
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.ids import Lane
+from schemas.topics import SHARDS, WINDOWS, Windows
+
+PREFIX: Final = "FANFARE_"
+BOOTSTRAP_VARIABLE: Final = "FANFARE_KAFKA_BOOTSTRAP"
+
+DEV_SEAL_KID: Final = "dev1"
+DEV_SEAL_PUBLIC: Final = "f26e3c9d814afbffcb95bf37ba4ea67f00d6119cc3b1674e94c03256366f0c14"
+"""The public half (X25519, hex) of the development gateway's key: producers seal to it; ``deploy/dev`` registers it."""
+
+_SECRET_BYTES: Final = 32
+
+
+class SettingsError(Exception):
+    """The environment asks for something that cannot be: the message says which variable and why, never its value."""
+
+
+def _dev_secret(name: str) -> SecretStr:
+    return SecretStr(hashlib.sha256(f"fanfare development {name}".encode()).hexdigest())
+
+
+def dev_intake_key(business: str) -> str:
+    """The API key under which ``deploy/dev`` knows a business; anybody can compute it."""
+    return _dev_secret(f"intake key {business}").get_secret_value()
+
+
+def _demand_hex(secret: SecretStr) -> SecretStr:
+    try:
+        raw = bytes.fromhex(secret.get_secret_value())
+    except ValueError as error:
+        raise ValueError("must be hexadecimal") from error
+    if len(raw) != _SECRET_BYTES:
+        raise ValueError(f"must be {_SECRET_BYTES} bytes, written as {2 * _SECRET_BYTES} hexadecimal digits")
+    return secret
+
+
+def _demand_addresses(bootstrap: str) -> str:
+    for address in bootstrap.split(","):
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal():
+            raise ValueError("must be host:port, several separated by commas")
+    return bootstrap
+
+
+HexSecret = Annotated[SecretStr, AfterValidator(_demand_hex)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+"""A TCP port; 0 asks the system for any free one."""
+
+
+def raw(secret: SecretStr) -> bytes:
+    """The 32 bytes of a secret of :class:`Settings`."""
+    return bytes.fromhex(secret.get_secret_value())
+
+
+class Settings(BaseSettings):
+    """Everything that is decided outside the program. Made by :func:`load`; arguments win over the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        env_ignore_empty=True,
+        extra="forbid",
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    bootstrap: Annotated[str, AfterValidator(_demand_addresses)] = Field(
+        "127.0.0.1:9092",
+        validation_alias=AliasChoices("bootstrap", BOOTSTRAP_VARIABLE),
+        description="Kafka's bootstrap addresses, host:port separated by commas.",
+    )
+    data_dir: Path = Field(
+        Path(".data"), description="Folder of the ledger, the gateway's log and a development Kafka."
+    )
+    dev: bool = Field(
+        default=True, description="Development: weak topics and development secrets are let pass, and named."
+    )
+    shards: int = Field(SHARDS, ge=1, le=1024, description="Number of shards; fixed at birth, must match the registry.")
+    slot: int = Field(0, ge=0, le=99, description="Place of this worker in its lane's group: its static membership.")
+    session_timeout_ms: int = Field(6_000, ge=1_000, description="How long Kafka waits for a silent worker.")
+    limits: bool = Field(default=True, description="Sender throughput and pair limits; off only for benchmarks.")
+    nice: int | None = Field(
+        None,
+        ge=0,
+        le=19,
+        description="How far a worker, a simulated gateway or the ledger gives way to others on its machine (nice), instead "
+        "of otp 0, update 2, campaign 5, ledger 5.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Log lines below this are dropped."
+    )
+    fold_ms: int | None = Field(
+        None, ge=1_000, description="Deliver's fold length instead of the lane's own, for tests."
+    )
+    settle_ms: int | None = Field(None, ge=100, description="Settle window instead of the lane's own, for tests.")
+    accept_trimmed: bool = Field(
+        default=False, description="Start although a journal was trimmed: your word that all it held has expired."
+    )
+    crash_at: str = Field("", description="Points at which to die on purpose, for tests: name, or name:times; commas.")
+    heartbeat_ms: int = Field(10_000, ge=100, description="How often a heartbeat message crosses every lane and shard.")
+
+    pepper: HexSecret = Field(_dev_secret("pepper"), description="Key of recipient ids; changing it loses everybody.")
+    address_keys: dict[int, HexSecret] = Field(
+        {1: _dev_secret("address key 1")},
+        min_length=1,
+        description="Keys that seal addresses, JSON of number (0 to 255) to 64 hex digits; the highest number seals.",
+    )
+    ref_secret: HexSecret = Field(
+        _dev_secret("ref secret"), description="Proves that a receipt answers a frame of ours."
+    )
+    webhook_secret: HexSecret = Field(_dev_secret("webhook secret"), description="Signs what the gateway reports.")
+    seal_keys: dict[str, HexSecret] = Field(
+        {DEV_SEAL_KID: _dev_secret("seal key dev1")},
+        description="Private keys (X25519) of the gateway alone, JSON of key id to 64 hex digits; open codes.",
+    )
+
+    gateway_otp: str = Field("http://127.0.0.1:8811", description="Gateway address for one-time codes.")
+    gateway_update: str = Field("http://127.0.0.1:8812", description="Gateway address for updates.")
+    gateway_campaign: str = Field(
+        "http://127.0.0.1:8810", description="Gateway address for campaigns, and the phones' page."
+    )
+    gateway_dedupes: bool = Field(
+        default=True,
+        description="Whether the gateway takes a (request, person) once, however often it comes. Off: where no answer came, "
+        "codes and updates go again, offers end as in_doubt.",
+    )
+    webhook_url: str = Field(
+        "http://127.0.0.1:8820/v1/reports", description="Where the gateway posts receipts and replies."
+    )
+    webhook_port: Port = Field(8820, description="Port on loopback that the webhook listens on.")
+    metrics_host: str = Field("127.0.0.1", description="Interface of /metrics, /livez and /readyz.")
+    intake_host: str = Field("127.0.0.1", description="Interface that HTTP intake listens on.")
+    intake_port: Port = Field(8830, description="Port that HTTP intake listens on.")
+    worker_metrics_port: Port = Field(
+        9810, description="Metrics of a worker: + 0 otp, + 1 update, + 2 campaign, + 100 a slot."
+    )
+    webhook_metrics_port: Port = Field(9820, description="Metrics of the webhook.")
+    ledger_metrics_port: Port = Field(9830, description="Metrics of the ledger.")
+    intake_metrics_port: Port = Field(9850, description="Metrics of HTTP intake.")
+    gateway_metrics_port: Port = Field(9840, description="Metrics of the gateway: + 0 campaign, + 1 otp, + 2 update.")
+
+    @model_validator(mode="after")
+    def _no_dev_secrets_in_production(self) -> Self:
+        if not self.dev and self.dev_secrets:
+            names = ", ".join(variable_of(name) for name in self.dev_secrets)
+            raise ValueError(f"{PREFIX}DEV is off but these still have development values: {names}")
+        if any(not 0 <= kid <= 255 for kid in self.address_keys):
+            raise ValueError("the numbers of FANFARE_ADDRESS_KEYS lie between 0 and 255")
+        return self
+
+    @property
+    def dev_secrets(self) -> tuple[str, ...]:
+        """Fields whose secret is (or contains) the development value; every surface names them as ``dev``."""
+        return tuple(name for name in _SECRETS if _reveal(getattr(self, name)) & _reveal(_DEFAULTS[name]))
+
+    @property
+    def address_book(self) -> dict[int, bytes]:
+        """Key number to key, ascending, as ``schemas.wire.sealed.AddressBook`` takes them."""
+        return {kid: raw(self.address_keys[kid]) for kid in sorted(self.address_keys)}
+
+    @property
+    def private_seal_keys(self) -> dict[str, bytes]:
+        """Key id to private key, as ``schemas.wire.sealed.open_code`` takes them. For the gateway alone."""
+        return {kid: raw(secret) for kid, secret in self.seal_keys.items()}
+
+    def gateway_url(self, lane: Lane) -> str:
+        """The gateway's listener for ``lane``."""
+        return {
+            Lane.OTP: self.gateway_otp,
+            Lane.UPDATE: self.gateway_update,
+            Lane.CAMPAIGN: self.gateway_campaign,
+        }[lane]
+
+    def windows(self, lane: Lane) -> Windows:
+        """The spans of ``lane``: the table's, with the overrides for tests."""
+        shorter = {"fold_ms": self.fold_ms, "settle_ms": self.settle_ms}
+        return msgspec.structs.replace(WINDOWS[lane], **{name: value for name, value in shorter.items() if value})
+
+    def nice_of(self, lane: Lane) -> int:
+        """How far a process of ``lane`` gives way to others of its machine; the ledger, for which nobody waits, as a campaign."""
+        return _NICE[lane] if self.nice is None else self.nice
+
+    def worker_metrics(self, lane: Lane) -> int:
+        """The port on which this slot's worker of ``lane`` serves its metrics; 0 stays 0."""
+        return self.worker_metrics_port and self.worker_metrics_port + lane + 100 * self.slot
+
+    def gateway_metrics(self, lane: Lane) -> int:
+        """The port on which the gateway's listener process of ``lane`` serves its metrics; 0 stays 0."""
+        return self.gateway_metrics_port and self.gateway_metrics_port + (lane + 1) % len(Lane)
+
+
+_NICE: Final = {Lane.OTP: 0, Lane.UPDATE: 2, Lane.CAMPAIGN: 5}
+"""Five is a third of another's weight. At ten, on a machine that was busy with other work, a campaign's worker stood still for
+three seconds at a time, which its watchdog takes for a paused process."""
+_SECRETS: Final = ("pepper", "address_keys", "ref_secret", "webhook_secret", "seal_keys")
+_DEFAULTS: Final = {name: field.default for name, field in Settings.model_fields.items()}
+
+
+def _reveal(value: SecretStr | dict[object, SecretStr]) -> set[str]:
+    secrets = value.values() if isinstance(value, dict) else (value,)
+    return {secret.get_secret_value() for secret in secrets}
+
+
+def load(**overrides: object) -> Settings:
+    """The settings of this process; ``overrides`` (of ``None``: not given) win over the environment.
+
+    Raises :class:`SettingsError` with one sentence a mistake, for an unknown ``FANFARE_`` variable too: a misspelt
+    secret would otherwise quietly be a development one.
+    """
+    known = {variable for variable, _, _ in table()}
+    for variable in sorted(os.environ):
+        if variable.startswith(PREFIX) and variable not in known:
+            near = difflib.get_close_matches(variable, known, n=1)
+            hint = f"; do you mean {near[0]}?" if near else ""
+            raise SettingsError(f"there is no setting {variable}{hint}")
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentences(error))) from None
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    for each in error.errors(include_input=False, include_url=False):
+        where = ".".join(str(part) for part in each["loc"])
+        sentence = each["msg"].removeprefix("Value error, ")
+        yield f"{where if where.startswith(PREFIX) else variable_of(where)}: {sentence}" if where else sentence
+
+
+def child_environment(**fields: str | int | bool | Path) -> dict[str, str]:
+    """The environment of a child process that shall read our settings but for ``fields``. Holds secrets: do not log."""
+    return dict(os.environ) | {variable_of(name): str(value) for name, value in fields.items()}
+
+
+def variable_of(field: str) -> str:
+    """The environment variable of a field of :class:`Settings`."""
+    return BOOTSTRAP_VARIABLE if field == "bootstrap" else PREFIX + field.upper()
+
+
+def table() -> list[tuple[str, str, str]]:
+    """(variable, default, meaning) of every setting, in order; a secret's default reads ``dev``."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = "dev" if name in _SECRETS else "" if field.default is None else str(field.default)
+        rows.append((variable_of(name), default, field.description or ""))
+    return rows
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: `$XDG_CACHE_HOME/fanfare`, or `~/.cache/fanfare`.
+
+    Relative values are ignored, as the XDG base directory specification demands.
+    """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(named) if named.startswith("/") else Path.home() / ".cache"
+    return base / "fanfare"
+
+
+def java_home() -> Path | None:
+    """The Java installation that `JAVA_HOME` names, if it names one."""
+    named = os.environ.get("JAVA_HOME", "")
+    return Path(named) if named else None
+
+
+def kafka_bootstrap() -> str | None:
+    """`FANFARE_KAFKA_BOOTSTRAP`: the `host:port,...` of a Kafka to use instead of starting one."""
+    return os.environ.get(BOOTSTRAP_VARIABLE) or None

@@ -1,0 +1,59 @@
+"""Counters that are there before anything was counted: ``rate()`` over a counter that appears with its first increment sees none.
+
+Only what a program counts is begun in it, and only closed sets of labels, a few hundred in a worker.
+"""
+
+from schemas.ids import Lane
+from schemas.reasons import Reason
+from streams.runtime import metrics
+
+_STAGES = ("plan", "deliver", "settle")
+_JOURNALS = ("plans", "outcomes")
+
+
+def worker(lane: Lane) -> None:
+    """What a worker of ``lane`` counts."""
+    word = lane.word
+    for family in (metrics.STAGE_IN, metrics.STAGE_OUT):
+        for stage in _STAGES:
+            family.begin(stage, word)
+    metrics.CHARGED.begin(word)
+    metrics.ACCEPTED.begin(word, None)
+    metrics.MESSAGES.begin(word, None, None)
+    for family in (metrics.REFUSED, metrics.GATEWAY_ANSWERS, metrics.GATEWAY_CODES, metrics.EVIDENCE):
+        family.begin(word, None)
+    for journal in _JOURNALS:
+        metrics.JOURNAL_VOIDS.begin(journal, word)
+        metrics.JOURNAL_GAPS.begin(journal, word)
+    metrics.DEAD_LETTERS.begin("plan", None)
+    metrics.ALERTS.begin(None)
+    metrics.SUPPRESSED.begin(None, "revoke")
+
+
+def webhook() -> None:
+    """What the webhook counts."""
+    metrics.RECEIPTS.begin(None, None)
+    metrics.SUPPRESSED.begin(None, None)
+    metrics.POSTS.begin(None)
+    metrics.REPLIES.begin(None)
+    metrics.CONFIRMATIONS.begin(None)
+    metrics.FOREIGN.begin()
+
+
+def ledger() -> None:
+    """What the ledger counts."""
+    metrics.STAGE_IN.begin("ledger", None)
+    metrics.STAGE_OUT.begin("ledger", None)
+    metrics.POSTED.begin(None)
+    metrics.POSTED_MICRO.begin(None)
+    metrics.POSTED_AGAIN.begin()
+    metrics.POSTED_CONFLICTS.begin()
+    metrics.CHARGES_SET_ASIDE.begin()
+    metrics.BILLED.begin()
+    metrics.ALERTS.begin(Reason.UNREADABLE.word)
+
+
+def gateway(lane: Lane) -> None:
+    """What a listener of the simulated gateway counts."""
+    metrics.PHONES_MESSAGES.begin(lane.word, None)
+    metrics.PHONES_REPORTS.begin(None)

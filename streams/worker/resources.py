@@ -1,0 +1,82 @@
+"""What all shards of a worker share: connections, policies, the registry. Built once, started in order, stopped in reverse."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from broker.audience.sizes import ListSizes
+from broker.heartbeat import entries
+from broker.registry.fold import Registry
+from schemas import topics
+from schemas.ids import Lane
+from schemas.topics import Windows
+from schemas.wire.sealed import AddressBook
+from streams.gateway.client import Gateway
+from streams.kafka.producer import REPEATABLE_DEADLINE_MS, ConfirmedProducer
+from streams.kafka.reader import LogReader
+from streams.runtime import log
+from streams.runtime.health import Health
+from streams.runtime.settings import Settings, raw
+from streams.worker.request_log import RequestLog
+
+_LINGER_MS: Final = {Lane.OTP: 0, Lane.UPDATE: 5, Lane.CAMPAIGN: 5}
+"""How long an append waits for others of the process: shards and stages then share a request. Nobody waits for a code."""
+
+
+def group_of(lane: Lane) -> str:
+    """The consumer group of a lane."""
+    return f"fanfare-{lane.word}"
+
+
+class LaneParts:
+    """The parts of one worker of one lane."""
+
+    def __init__(self, settings: Settings, lane: Lane) -> None:
+        self.settings = settings
+        self.lane = lane
+        self.group = group_of(lane)
+        self.windows: Windows = settings.windows(lane)
+        self.ref_secret = raw(settings.ref_secret)
+        self.pepper = raw(settings.pepper)
+        self.log = log.get("worker")
+        self.requests = RequestLog(lane)
+        self.health: Health | None = None
+        self.registry = Registry()
+        for entry in entries(settings.shards):
+            self.registry.add(entry)
+        self.sizes = ListSizes()
+        """How many are on each list, as the workers that follow the audience say."""
+        self.address_book = AddressBook(settings.address_book)
+        linger_ms = _LINGER_MS[lane]
+        self.journals = ConfirmedProducer(settings.bootstrap, f"{self.group}-journals", linger_ms=linger_ms)
+        self.outputs = ConfirmedProducer(
+            settings.bootstrap, f"{self.group}-outputs", linger_ms=linger_ms, deadline_ms=REPEATABLE_DEADLINE_MS
+        )
+        self.gateway = Gateway(settings.gateway_url(lane))
+        self.journal_reader = self._reader("journals", topics.plans, topics.outcomes)
+        self.settle_reader = self._reader("settle", topics.outcomes, topics.receipts)
+        """Settle's own: a partition is read by one at a time, and settle's rebuild may take long while deliver has to look
+        into a gap within seconds."""
+        self.rebuilding = asyncio.Lock()
+        """Settle's shards rebuild one after the other: no turn of the loop is longer than a bite of one."""
+
+    def _reader(self, name: str, *logs: Callable[[Lane], str]) -> LogReader:
+        places = [(log_of(self.lane), shard) for log_of in logs for shard in range(self.settings.shards)]
+        return LogReader(self.settings.bootstrap, f"{self.group}-{name}", places)
+
+    async def start(self) -> None:
+        """Connect, all at once: a restart waits for each."""
+        producers, readers = (self.journals, self.outputs), (self.journal_reader, self.settle_reader)
+        await asyncio.gather(*(each.start() for each in producers), *(each.start() for each in readers))
+        if self.health is not None:
+            await self.health.start()
+
+    async def stop(self) -> None:
+        """Close in reverse."""
+        if self.health is not None:
+            await self.health.stop()
+        await self.settle_reader.stop()
+        await self.journal_reader.stop()
+        await self.outputs.stop()
+        await self.journals.stop()
+        await self.gateway.close()

@@ -1,0 +1,177 @@
+"""Settle's shell: one shard's join of outcomes and receipts, rebuilt from the logs at each assignment.
+
+Nothing is decided here. What lies before the committed offsets is folded with effects off; an input is finished when the
+charges and statuses that follow from it are acknowledged, so a crash repeats effects and never loses one.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+
+from broker.deliver.state import body_of_outcome
+from broker.journal import Fold
+from broker.settle.deadlines import fold_from
+from broker.settle.engine import Settle
+from broker.settle.policy import SettlePolicy
+from schemas import topics
+from schemas.delivery_journal import Outcome, Restated
+from schemas.facts import Receipts
+from schemas.wire.header import body_of, head_of
+from streams.kafka.faust_app.commits import Place
+from streams.kafka.faust_app.hooks import Delivered
+from streams.runtime import clock, crash_points
+from streams.worker import record_metrics
+from streams.worker.outputs import charge_record, status_record
+from streams.worker.resources import LaneParts
+from streams.worker.shard_task import IDLE_S, SETTLING_BEAT_MS, ShardTask, Wake
+
+_BITE = 512
+"""Records joined before effects are written."""
+
+
+class SettleShard:
+    """One shard of one lane."""
+
+    def __init__(
+        self,
+        parts: LaneParts,
+        shard: int,
+        *,
+        done: Callable[[Delivered], None],
+        read_to_end: Callable[[Place], bool],
+    ) -> None:
+        self._parts = parts
+        self._lane = parts.lane
+        self._shard = shard
+        self._done = done
+        self._read_to_end = read_to_end
+        self._settle = self._fresh()
+        self._since_ms = clock.now_ms()
+        self._fold = Fold()
+        self._counted: Counter[str] = Counter()
+        """What was shown of the join's counts, or belongs to its rebuild."""
+        self._inbox: deque[Delivered] = deque()
+        self._task = ShardTask("settle", shard)
+        self.wake = Wake(SETTLING_BEAT_MS)
+
+    def _fresh(self, since_ms: int = 0) -> Settle:
+        policy = SettlePolicy(self._shard, self._parts.windows.settle_ms, shards=self._parts.settings.shards)
+        return Settle(policy, self._parts.registry.cards, since_ms)
+
+    def deliver(self, record: Delivered) -> None:
+        """A record of ``outcomes`` or ``receipts``; kept until the rebuild is done."""
+        self._inbox.append(record)
+        self.wake.set()
+
+    def start(self, committed: Mapping[Place, int]) -> None:
+        """The shard is ours; ``committed`` says how far the group had finished."""
+        self._task.start(lambda: self._serve(committed))
+
+    async def stop(self) -> None:
+        """The shard is not ours any more."""
+        await self._task.stop()
+        self._inbox.clear()
+
+    @property
+    def backlog(self) -> int:
+        """Records not yet joined."""
+        return len(self._inbox)
+
+    @property
+    def heartbeat_ms(self) -> int:
+        """Event time of the newest heartbeat that came through; the start of this shard before any has."""
+        return max(self._since_ms, self._settle.counts.heartbeat_ms)
+
+    @property
+    def quarantined(self) -> int:
+        """Returns how many receipts and journal sections wait for their request to become known."""
+        return self._settle.quarantine.held
+
+    # -- the task
+
+    async def _serve(self, committed: Mapping[Place, int]) -> None:
+        self._fold, self._since_ms = Fold(), clock.now_ms()
+        last_ms = 0
+        places = [(topic, self._shard) for topic in (topics.outcomes(self._lane), topics.receipts(self._lane))]
+        reached_ms = [await self._reached_ms(place, committed) for place in places]
+        span_ms = self._parts.windows.settle_fold_ms + topics.CLOCK_SLACK_MS + self._settle.policy.ending_ms
+        since_ms = fold_from(clock.now_ms(), reached_ms, span_ms)
+        self._settle = self._fresh(since_ms)
+        async with self._parts.rebuilding:
+            for place in places:
+                last_ms = max(last_ms, await self._rebuild(place, committed, since_ms))
+        self._settle.due(last_ms, effects=False)
+        self._counted = record_metrics.evidence_in(self._settle)
+        while True:
+            joined = self._join_some()
+            await self._effects()
+            self._counted = record_metrics.settled(self._lane, self._settle, self._counted)
+            for record in joined:
+                self._done(record)
+            if self._inbox:
+                self.wake.set()
+            if len(self._inbox) < _BITE:
+                await self.wake.wait(IDLE_S)
+
+    async def _reached_ms(self, place: Place, committed: Mapping[Place, int]) -> int:
+        """The time that the last committed record bears, which is what the horizon goes by; 0 if there is none."""
+        begin, end = await self._parts.settle_reader.bounds(place)
+        offset = min(committed.get(place, begin), end) - 1
+        if offset < begin:
+            return 0
+        return head_of((await self._parts.settle_reader.read_one(place, offset)).value).at_ms
+
+    async def _rebuild(self, place: Place, committed: Mapping[Place, int], since_ms: int) -> int:
+        """Half of the time belongs to the hand-offs that have begun: each bite is followed by a pause as long as it took."""
+        until = committed.get(place)
+        found = await self._parts.settle_reader.first_since(place, since_ms)
+        if until is None or found is None or found[0] >= until:
+            return 0
+        last_ms = 0
+        async for bite in self._parts.settle_reader.read(place, found[0], until):
+            begun_ms = clock.monotonic_ms()
+            for record in bite:
+                self._fold_in(place[0], record.value)
+                last_ms = record.timestamp_ms
+            await asyncio.sleep((clock.monotonic_ms() - begun_ms) / 1000)
+        return last_ms
+
+    def _join_some(self) -> list[Delivered]:
+        joined: list[Delivered] = []
+        while self._inbox and len(joined) < _BITE:
+            record = self._inbox.popleft()
+            self._fold_in(record.topic, record.value or b"")
+            joined.append(record)
+        return joined
+
+    def _fold_in(self, topic: str, value: bytes) -> None:
+        if topic == topics.receipts(self._lane):
+            self._settle.receipts(head_of(value), body_of(value, Receipts))
+            return
+        header = self._fold.admit(value)
+        if header is None:
+            return
+        body = body_of_outcome(header, value)
+        if isinstance(body, Outcome | Restated):
+            self._settle.outcome(header, body)
+        else:
+            self._settle.passed(header)
+
+    async def _effects(self) -> None:
+        for name, topic in (("outcomes", topics.outcomes(self._lane)), ("receipts", topics.receipts(self._lane))):
+            if not self._read_to_end((topic, self._shard)):
+                self._settle.behind(name)
+        now_ms = clock.now_ms()
+        effects = self._settle.due(now_ms)
+        if not effects.charges and not effects.statuses:
+            return
+        shards = self._parts.settings.shards
+        records = [
+            charge_record(charge, lane=self._lane, shard=self._shard, shards=shards, now_ms=now_ms)
+            for charge in effects.charges
+        ]
+        records += [status_record(business, status) for business, status in effects.statuses]
+        crash_points.point("settle.charge")
+        await self._parts.outputs.confirm(records)
+        crash_points.point("settle.charged")
+        self._parts.requests.settled(effects.statuses)
