@@ -7,6 +7,8 @@ business) stands in one table, ``broker/consequences.py``. Numbers are never reu
 
 from enum import IntEnum
 
+import msgspec
+
 
 class State(IntEnum):
     """Where a message stands in deliver's journal."""
@@ -110,3 +112,26 @@ def status_of(byte: int) -> State | Reason:
 def word_of(byte: int) -> str:
     """The word of a status byte."""
     return status_of(byte).name.lower()
+
+
+# One thing that is wrong with an event: where, why, and what to do.
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """``place`` is a JSON pointer (RFC 6901) into the event, empty for the whole of it. The sentence is plan's own."""
+
+    place: str
+    reason: Reason
+    detail: str
+
+
+# Why something was not taken, as a value: one reason of the closed list and one sentence that says what to do.
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A reason, and a sentence for the producer. The sentence names fields and positions, never what they hold."""
+
+    reason: Reason
+    detail: str
+    retry_at_ms: int = 0
+    """When the same may be asked again with success; 0 where time does not help."""

@@ -13,7 +13,7 @@ from broker.audit.invariants import Breach
 from broker.audit.legal_moves import FIRST_TERMINAL
 from broker.audit.ranks import FAILED, PROGRESS, Mark
 from broker.audit.state import Book, Part
-from broker.audit.told import DELIVERED, OPEN, READ
+from broker.audit.statuses import DELIVERED, OPEN, READ
 from schemas.facts import ReceiptStatus
 from schemas.ids import Lane
 from schemas.reasons import Reason, State, word_of
@@ -109,7 +109,7 @@ class Accounts:
         self._report(Breach.LEDGER_RANKS_DIFFER, (wanted & ~booked) | (booked & ~due))
 
     def ends(self) -> bytes:
-        """The code of what each message came to (:mod:`broker.audit.told`), whatever the time."""
+        """The code of what each message came to (:mod:`broker.audit.statuses`), whatever the time."""
         codes = np.where(self._status >= FIRST_TERMINAL, self._status, np.uint8(OPEN))
         self._join_receipts(codes)
         return codes.tobytes()

@@ -15,24 +15,23 @@ from typing import Final, Protocol
 
 import msgspec
 
-from broker.audit import facts, told
+from broker.audit import facts, statuses
 from broker.audit.accounts import Accounts, close_parts, close_statuses
 from broker.audit.billing import Bills
 from broker.audit.delivery import Delivery
 from broker.audit.early import Early
+from broker.audit.facts import SCHEME, Secrets
 from broker.audit.invariants import Breach
 from broker.audit.money import Charges, ReceiptLog, close_ledger
 from broker.audit.outcomes import Outcomes
 from broker.audit.rates import Busiest
 from broker.audit.report import Audit
 from broker.audit.requests import Inputs
-from broker.audit.secrets import SCHEME, Secrets
 from broker.audit.sources import Dump, Ledger, Logged, Rules
 from broker.audit.state import Book, LogOrder
 from broker.audit.statuses import status
-from broker.audit.verdicts import Verdicts
+from broker.audit.verdicts import Verdicts, WorkLog
 from broker.audit.versions import Versions
-from broker.audit.work import WorkLog
 from schemas.gateway_api import GatewayEvent
 from schemas.ids import Lane
 from schemas.topics import (
@@ -181,7 +180,7 @@ class Auditor:
         busiest = self._delivery.limits.close(book.findings, book.registered.senders)
         accounts = Accounts(book)
         accounts.close()
-        told.close(book, accounts.ends())
+        statuses.close(book, accounts.ends())
         return self._audit(accounts, busiest)
 
     def _dead_letters(self) -> None:

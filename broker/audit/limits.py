@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from broker.audit.findings import Findings
-from broker.audit.invariants import Breach
+from broker.audit.invariants import Breach, Findings
 from broker.audit.people import prefixes
 from broker.audit.rates import Busiest, Handed, Rates, Versions
 from broker.audit.sources import Limits

@@ -15,8 +15,8 @@ from broker.audit.ownership import Epochs
 from broker.audit.ranks import segments
 from broker.audit.sources import Logged
 from broker.audit.state import Book, Part
+from broker.audit.verdicts import name_in, same_item, taken_from
 from broker.audit.versions import Versions
-from broker.audit.work import name_in, same_item, taken_from
 from schemas.delivery_journal import Answered, ClosedName, Decided, Held, Members, Newest
 from schemas.ids import Lane, text_of
 from schemas.plan_journal import Origin

@@ -4,8 +4,7 @@ A record is valid if its epoch is not below the highest seen so far; of two clai
 same instance may repeat its own (PROTOCOL.md section 1.2, 2).
 """
 
-from broker.audit.findings import Findings
-from broker.audit.invariants import Breach
+from broker.audit.invariants import Breach, Findings
 from broker.audit.sources import Logged
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, body_of

@@ -15,8 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from broker.audit.findings import Findings
-from broker.audit.invariants import Breach
+from broker.audit.invariants import Breach, Findings
 from broker.audit.sources import Limits
 from schemas.registry import Sender
 

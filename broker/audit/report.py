@@ -5,8 +5,7 @@ from typing import Final
 
 import msgspec
 
-from broker.audit.findings import Violation
-from broker.audit.invariants import Breach
+from broker.audit.invariants import Breach, Violation
 from broker.audit.rates import Busiest
 from schemas.reasons import MESSAGE_REASONS, Reason
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from broker.audit.clocks import GatewayClock
 from broker.audit.consent import ShardStops, Spoken, blocks
 from broker.audit.control import ControlLog, Words
-from broker.audit.findings import Findings
+from broker.audit.invariants import Findings
 from broker.audit.people import ShardPeople, Word
 from broker.audit.ranks import Ranks
 from broker.audit.sources import Logged, Place, Rules
@@ -105,7 +105,7 @@ class Part(msgspec.Struct, eq=False, gc=False):
     evidence_ms: int = 0
     """Log time of the latest receipt."""
     told: tuple[tuple[int, int], ...] | None = None
-    """The newest status of settle: how many came to what (:mod:`broker.audit.told`)."""
+    """The newest status of settle: how many came to what (:mod:`broker.audit.statuses`)."""
     told_seq: int = -1
     told_at: int = -1
     held: bool = False

@@ -1,14 +1,126 @@
 """What businesses were told: on their own topic, nothing else than the verdict, and nothing else than became of it."""
 
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
 import msgspec
 
 from broker.audit.invariants import Breach
 from broker.audit.sources import Logged
-from broker.audit.state import Book, Request
-from broker.audit.told import take as settled
+from broker.audit.state import Book, Part, Request
 from schemas.ids import Lane, business_of, name_of
+from schemas.reasons import MESSAGE_REASONS, Reason, State
 from schemas.status import Status
-from schemas.topics import STATUS_PREFIX
+from schemas.topics import STATUS_PREFIX, outcomes, receipts
+from schemas.topics import status as status_topic
+
+# What settle told businesses, held against the journal and the receipts: the newest word about each (request, shard).
+#
+# A word may be old, for settle speaks at intervals, but never ahead: it counts every member once, and of each end at most what
+# there is now. Ends only grow, but that proof of delivery turns a refusal into delivered, and delivered into read. Once nothing
+# has happened to a part for a while the word is exact; so is one that says ``unknown``, for it is the last.
+
+OPEN: Final = 0
+DELIVERED: Final = 5
+READ: Final = 6
+"""Beside the numbers of reasons: what a message came to, open in whichever state included."""
+
+_GRACE_MS: Final = 10_000
+"""Of a quiet system: several times what settle waits between two words."""
+_CODE_OF: Final = {
+    **{state.name.lower(): OPEN for state in State},
+    "sent": OPEN,
+    "held": OPEN,
+    "delivered": DELIVERED,
+    "read": READ,
+    **{reason.word: reason.value for reason in MESSAGE_REASONS},
+}
+
+
+@lru_cache(maxsize=4_096)
+def _shared(counts: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """One object for what is said of many: most requests have few members, and end alike."""
+    return counts
+
+
+def settled(book: Book, record: Logged, told: Status, request: Request | None, name: bytes) -> None:
+    """The next word about a part; of repeated and late ones the highest ``seq`` stands. ``ValueError`` for unknown states."""
+    part = None if request is None else book.parts[request.lane, told.shard].get(name)
+    if part is None:
+        if not any(book.excused(lane, record.timestamp_ms) for lane in Lane):
+            detail = f"request {told.request}, shard {told.shard}: nothing was asked"
+            book.findings.report(Breach.COUNT_DIFFERS, record.where, detail)
+        return
+    if told.recipients and Counter(one.reason or one.state for one in told.recipients) != told.counts:
+        book.findings.report(Breach.COUNT_DIFFERS, record.where, f"{part}: its recipients come to something else")
+    if told.seq > part.told_seq:
+        part.told_seq, part.told_at, part.told = told.seq, record.offset, _shared(_coded(told.counts))
+
+
+def _coded(told: Mapping[str, int]) -> tuple[tuple[int, int], ...]:
+    counts: Counter[int] = Counter()
+    for word, count in told.items():
+        if word not in _CODE_OF:
+            raise ValueError("a status with a state that nobody knows")
+        counts[_CODE_OF[word]] += count
+    return tuple(sorted(counts.items()))
+
+
+def close(book: Book, ends: bytes) -> None:
+    """Compare all parts that something was said about. ``ends`` holds the code of each place."""
+    for part in book.all_parts():
+        if part.told is not None and not _forgotten(book, part):
+            _compare(book, part, ends)
+
+
+def _forgotten(book: Book, part: Part) -> bool:
+    """Whether retention may have taken something of what the word was made of."""
+    lane, since_ms = part.request.lane, part.request.verdict_ms
+    return any(book.trimmed((topic(lane), part.shard), since_ms) for topic in (outcomes, receipts))
+
+
+def _compare(book: Book, part: Part, ends: bytes) -> None:
+    assert part.told is not None
+    if part.count == 1 and part.told == ((ends[part.base], 1),):
+        return
+    told = dict(part.told)
+    found = Counter(ends[part.base : part.base + part.count]) if part.frozen else Counter[int]()
+    if Reason.UNKNOWN in told:
+        found[Reason.UNKNOWN] = found.pop(OPEN, 0)
+    if told == +found:
+        return
+    exact = Reason.UNKNOWN in told or _calm(book, part) or sum(told.values()) != part.count
+    if exact or _ahead(book, part, told, found):
+        where = f"{status_topic(part.request.business)}/0@{part.told_at}"
+        detail = f"{part}, {part.count} members: told {_text(told)}, found {_text(found)}"
+        book.findings.report(Breach.COUNT_DIFFERS, where, detail)
+
+
+def _calm(book: Book, part: Part) -> bool:
+    """Whether settle has had the time to say what it knows."""
+    last_ms, rules = max(part.heard_ms, part.evidence_ms), book.rules
+    return rules.now_ms - last_ms > (_GRACE_MS if rules.quiet else rules.lag_ms)
+
+
+def _ahead(book: Book, part: Part, told: Mapping[int, int], found: Counter[int]) -> bool:
+    """Whether more is told of an end than there is, or was before proof of delivery came."""
+    since = _arrived(found) - _arrived(told)
+    if since < 0 or told.get(READ, 0) > found.get(READ, 0) or told.get(Reason.FAILED, 0) > found[Reason.FAILED] + since:
+        return True
+    said = book.ranks.status[part.base : part.base + part.count]
+    refused = told.keys() - {OPEN, DELIVERED, READ, Reason.FAILED}
+    return any(told[code] > said.count(code) for code in refused)
+
+
+def _arrived(counts: Mapping[int, int]) -> int:
+    return counts.get(DELIVERED, 0) + counts.get(READ, 0)
+
+
+def _text(counts: Mapping[int, int]) -> str:
+    words = {OPEN: "open", DELIVERED: "delivered", READ: "read"}
+    return ", ".join(f"{count} {words.get(code) or Reason(code).word}" for code, count in sorted(counts.items()))
 
 
 class _Event(msgspec.Struct):

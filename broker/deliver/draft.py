@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from broker.deliver.decide import Rules, all_alike, decide
-from broker.deliver.hearing import members_of
+from broker.deliver.gateway_answer import members_of
 from broker.deliver.item import Item
 from broker.deliver.scheduler import Turn
 from broker.deliver.state import ShardState, sends_in

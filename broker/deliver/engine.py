@@ -17,18 +17,16 @@ from broker.deliver.decide import Facts, Rules
 from broker.deliver.draft import Draft
 from broker.deliver.frame import Flight, flight_of, frame_of, withhold
 from broker.deliver.gate import StepGate
-from broker.deliver.gateway_answer import Hearing
+from broker.deliver.gateway_answer import Hearing, answers_to
 from broker.deliver.gateway_clock import GatewayClock
 from broker.deliver.handoffs import HandOffs, recovered, split_by_business, without_slot
-from broker.deliver.hearing import answers_to
 from broker.deliver.item import Item
 from broker.deliver.limits import Ahead
 from broker.deliver.moves import legal
 from broker.deliver.pace import Slots
 from broker.deliver.policy import DeliverPolicy
-from broker.deliver.restate import restatement
 from broker.deliver.scheduler import Agenda
-from broker.deliver.state import Body, ShardState
+from broker.deliver.state import Body, ShardState, restatement
 from schemas.delivery_journal import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
 from schemas.gateway_api import FrameAnswer
 from schemas.ids import Lane

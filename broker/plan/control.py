@@ -10,14 +10,15 @@ import msgspec
 
 from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.ids import Lane, business_of, name_of, request_name, text_of
-from schemas.reasons import Reason
-from schemas.refusal import Refusal
+from schemas.reasons import Reason, Refusal
 from schemas.request import CloudEvent, Control, EventName
-from schemas.wire import closed
+from schemas.wire import strict_json
 from schemas.wire.envelope import MAX_ATTRIBUTE_CHARS
 from schemas.wire.text import nearest, unsafe
 
-_SHAPE: Final = closed.Shape(root="data", known={"": Control.__struct_fields__, ".of": EventName.__struct_fields__})
+_SHAPE: Final = strict_json.Shape(
+    root="data", known={"": Control.__struct_fields__, ".of": EventName.__struct_fields__}
+)
 _controls: Final = msgspec.json.Decoder(Control)
 _ACTIONS: Final = {action.word: action for action in ControlAction}
 
@@ -41,7 +42,7 @@ class ControlRecord(msgspec.Struct, frozen=True):
 
 def command_of(event: CloudEvent, lane: Lane, business: str) -> Command | Refusal:
     """Returns the command in an event of ``business``, or the first thing that is wrong with its form."""
-    body = closed.decode(_controls, event.data, _SHAPE)
+    body = strict_json.decode(_controls, event.data, _SHAPE)
     if isinstance(body, Refusal):
         return body
     action = _ACTIONS.get(body.action)

@@ -4,27 +4,105 @@ The order of the checks is the order of this file. Who may say it (tenant) comes
 before ``data`` is looked at: a record that goes to another partition is not taken apart twice.
 """
 
-from typing import Final, TypeAlias
+import re
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
 from broker.confirmation import is_genuine
 from broker.heartbeat import TEMPLATES, addresses, is_heartbeat
-from broker.plan.answer import Named
 from broker.plan.control import Command, command_of
-from broker.plan.inputs import PlanInput, first_origin, reserved_header
 from broker.plan.opt_in import Change, change_of
 from broker.plan.policy import PlanPolicy
 from broker.plan.validate import Content, content_of, labels_in
-from schemas.ids import Lane, business_of, fingerprint, partition_of, request_name
+from schemas.ids import Lane, business_of, fingerprint, partition_of, request_name, text_of
 from schemas.plan_journal import Origin
-from schemas.reasons import Reason
-from schemas.refusal import Refusal
+from schemas.reasons import Reason, Refusal
 from schemas.registry import CONFIRMATIONS
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE, CloudEvent
+from schemas.status import Status
 from schemas.wire.cloudevents import RefusedEvent, decode
 from schemas.wire.text import echo, suggestion
+
+
+class Named(msgspec.Struct, frozen=True):
+    """Which event an answer is about."""
+
+    business: str
+    source: str
+    id: str
+    name: bytes
+    traceparent: str = ""
+    labels: dict[str, str] = {}
+    """Those of the request, as far as its data could be read."""
+
+    def status(self, state: str, *, seq: int, at_ms: int) -> Status:
+        """Returns the beginning of an answer about the event; what else is to be said is put in by the caller."""
+        return Status(
+            request=text_of(self.name),
+            source=self.source,
+            id=self.id,
+            state=state,
+            seq=seq,
+            at_ms=at_ms,
+            labels=self.labels,
+            traceparent=self.traceparent,
+        )
+
+
+# What plan is given: a record of ``requests.<lane>`` as it stands on the log, and what its headers may say.
+#
+# The headers are the producer's and mean nothing but CloudEvents, with one exception: a record that was keyed to the wrong
+# partition is published once more by plan itself, with the place where it stood first (PROTOCOL.md section 1.3, 3).
+
+ORIGIN_HEADER: Final = "fanfare-origin"
+"""``partition:offset`` of a re-routed record's first place. Producers must not set it."""
+
+_RESERVED: Final = ("faust", "fanfare-")
+"""Faust's agents answer to ``Faust-Ag-ReplyTo`` (observed on Faust 0.15.3: a sender could choose our output topic), and
+``fanfare-`` is ours: signatures are reserved until they are enforced."""
+
+_ORIGIN: Final = re.compile(rb"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,18})")
+
+
+class PlanInput(msgspec.Struct, frozen=True):
+    """One record of ``requests.<lane>``."""
+
+    origin: Origin
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    timestamp_ms: int
+    """LogAppendTime: when it was received, the same at every redelivery."""
+
+
+def reserved_header(given: PlanInput) -> Refusal | None:
+    """The refusal of a record with a header that producers may not set."""
+    for name, held in given.headers:
+        lower = name.lower()
+        if not lower.startswith(_RESERVED) or (lower == ORIGIN_HEADER and _ORIGIN.fullmatch(held)):
+            continue
+        family = "faust" if lower.startswith("faust") else "fanfare"
+        return Refusal(
+            Reason.RESERVED_HEADER,
+            f"Headers that begin with {family}- are not for producers: send the event without them.",
+        )
+    return None
+
+
+def first_origin(given: PlanInput) -> Origin | None:
+    """Where a re-routed record stood first; None for all others."""
+    for name, held in given.headers:
+        if name.lower() == ORIGIN_HEADER:
+            partition, _, offset = held.partition(b":")
+            return Origin(int(partition), int(offset))
+    return None
+
+
+def origin_header(origin: Origin) -> tuple[str, bytes]:
+    """The header that a re-routed record carries."""
+    return ORIGIN_HEADER, b"%d:%d" % (origin.partition, origin.offset)
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -209,3 +287,43 @@ def _owns(named: Named, given: PlanInput) -> bool:
 def _if_own(named: Named | None, given: PlanInput) -> Named | None:
     """The event, unless the record's key says that somebody else wrote it: nobody is told about what others write."""
     return named if named is not None and _owns(named, given) else None
+
+
+ATTEMPT_HEADER: Final = "redrive-attempt"
+"""Which attempt at the record this is: 2 for the first redrive."""
+
+
+FIRST_PLACE_HEADER: Final = "redrive-origin"
+"""``topic[partition]@offset`` of the record that its producer published."""
+
+
+MAX_ATTEMPTS: Final = 5
+"""The brake: a record that was refused so often needs a person, not another attempt."""
+
+
+_Headers = tuple[tuple[str, bytes], ...]
+
+
+class Attempt(NamedTuple):
+    """The record's first place, and how many attempts at it there have been with this one."""
+
+    first: str
+    number: int
+
+
+def attempt_of(place: str, headers: _Headers) -> Attempt:
+    """What a record at ``place`` says about its attempts; one that says nothing sound is the first at its own place."""
+    held = {name.lower(): value for name, value in headers}
+    number = held.get(ATTEMPT_HEADER, b"")
+    first = held.get(FIRST_PLACE_HEADER, b"")
+    if not number.isdigit() or len(number) > 4 or not first:
+        return Attempt(place, 1)
+    return Attempt(first.decode("utf-8", "replace"), int(number))
+
+
+def next_headers(given: PlanInput, attempt: Attempt) -> _Headers:
+    """The headers of the next attempt: the producer's, and ours. What plan wrote to move the record is left out."""
+    moved = reserved_header(given) is None
+    ours = {ATTEMPT_HEADER, FIRST_PLACE_HEADER} | ({ORIGIN_HEADER} if moved else set())
+    kept = tuple((name, value) for name, value in given.headers if name.lower() not in ours)
+    return (*kept, (ATTEMPT_HEADER, b"%d" % (attempt.number + 1)), (FIRST_PLACE_HEADER, attempt.first.encode()))

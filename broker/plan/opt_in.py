@@ -10,14 +10,12 @@ from typing import Final
 import msgspec
 
 from broker.plan.policy import PlanPolicy
-from broker.plan.recipients import Person, identify, person_of
-from broker.plan.validate import bad_list_name
+from broker.plan.validate import Person, bad_list_name, identify, person_of
 from schemas.facts import AudienceChange
 from schemas.ids import Lane, RecipientId, shard_of
-from schemas.reasons import Reason
-from schemas.refusal import Refusal
+from schemas.reasons import Reason, Refusal
 from schemas.request import ACTS, METHODS, OLD_METHODS, PURPOSES, CloudEvent, Evidence, Member, Optin
-from schemas.wire import closed
+from schemas.wire import strict_json
 from schemas.wire.columns import i64s, u16s
 from schemas.wire.text import nearest, unsafe
 
@@ -30,7 +28,7 @@ _NO_LANGUAGE: Final = "\0\0"
 _SHORT_CHARS: Final = 128
 _WORDING_CHARS: Final = 4_096
 
-_SHAPE: Final = closed.Shape(
+_SHAPE: Final = strict_json.Shape(
     root="data",
     known={
         "": Optin.__struct_fields__,
@@ -64,7 +62,7 @@ class AudienceRecord(msgspec.Struct, frozen=True):
 
 def change_of(event: CloudEvent, lane: Lane) -> Change | Refusal:
     """Returns the opt-in in an event of ``lane``, or the first thing that is wrong with its form."""
-    body = closed.decode(_optins, event.data, _SHAPE)
+    body = strict_json.decode(_optins, event.data, _SHAPE)
     if isinstance(body, Refusal):
         return body
     if refusal := _form(body):

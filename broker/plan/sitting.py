@@ -6,21 +6,28 @@ import msgspec
 
 from broker.audience.sizes import ListSizes
 from broker.heartbeat import is_heartbeat
-from broker.plan.answer import Answer, Named, conflict, dead_letter, refused_answer, repeated_answer, taken_answer
-from broker.plan.authorize import suspended, unknown_business
+from broker.plan.authorize import suspended, unknown_business, untimely
 from broker.plan.control import ControlRecord, control_record, unknown_request
-from broker.plan.decode import Admitted, Control, Malformed, Membership, Misrouted, Notice, admit
-from broker.plan.identity import New, Redelivered, Repeated, identify
-from broker.plan.inputs import PlanInput, origin_header
+from broker.plan.decode import (
+    Admitted,
+    Control,
+    Malformed,
+    Membership,
+    Misrouted,
+    Named,
+    Notice,
+    PlanInput,
+    admit,
+    origin_header,
+)
 from broker.plan.opt_in import AudienceRecord, audience_records
+from broker.plan.outputs import Answer, conflict, dead_letter, refused_answer, repeated_answer, taken_answer
 from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
-from broker.plan.state import Known, PlanState
+from broker.plan.state import Known, New, PlanState, Redelivered, Repeated, identify
 from broker.plan.verdict import Owed, judge, refused
-from broker.plan.window import untimely
 from broker.registry.fold import Registry
 from schemas.plan_journal import Planned
-from schemas.reasons import Reason
-from schemas.refusal import Refusal
+from schemas.reasons import Reason, Refusal
 from schemas.status import DeadLetter
 
 MAX_PEOPLE: Final = 4_096

@@ -13,11 +13,14 @@ forgetting is exact. What it cannot recognise is the same (source, id) with a *l
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from enum import Enum
+from itertools import chain
 from sys import intern
-from typing import Self
+from typing import Self, TypeAlias
 
 import msgspec
 
+from broker.plan.policy import BODY_LIMIT_BYTES
 from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.wire.header import Header, Kind
 
@@ -166,3 +169,107 @@ def bare(entry: Planned) -> Planned:
     if terms is not None:
         terms = msgspec.structs.replace(terms, params={}, labels={}, entity="", facet="", trace="")
     return msgspec.structs.replace(entry, terms=terms, rows=None, list="", detail="")
+
+
+# Whether an event is new, delivered again, repeated, or in conflict with one of the same name.
+#
+# Kafka delivers the same record again after a crash; a producer publishes the same event again after a time-out. Both look
+# alike but for the place in the log: same place, *redelivered*, and the same outputs go out again in silence; another place,
+# *duplicate*, and the business is told. A record that plan itself published again to the right partition has its first place
+# with it, so a repeated re-route is one, too (PROTOCOL.md section 1.3, 1-3).
+
+
+class Redelivered(msgspec.Struct, frozen=True):
+    """Decided before from this very record. ``entry`` is None if its outputs are known to be out."""
+
+    entry: Planned | None
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """Accepted before from another record: with the same content, or in conflict with it."""
+
+    known: Known
+    same: bool
+
+
+class New(Enum):
+    """Not decided, or refused before and asked anew."""
+
+    NEW = 0
+
+
+Identity: TypeAlias = Redelivered | Repeated | New
+
+
+def identify(
+    known: Known | None, unfinished: Planned | None, *, origin: Origin, first: Origin | None, fingerprint: bytes
+) -> Identity:
+    """What an event is, from what is known about its name and about its place.
+
+    ``unfinished`` is the entry decided from this place, if its input is not committed yet.
+    """
+    if unfinished is not None and unfinished.fingerprint == fingerprint:
+        return Redelivered(unfinished)
+    if known is None:
+        return New.NEW
+    same = known.fingerprint == fingerprint
+    here = known.offset == origin.offset or (first is not None and known.first == first)
+    if here and same:
+        return Redelivered(None)
+    if known.verdict != 0:
+        return New.NEW
+    return Repeated(known, same)
+
+
+# Saying again what the fold must still know although it was said long ago (PROTOCOL.md section 1.2, 5).
+#
+# A fold begins at the floor that the last claim carries (``broker/journal.py``), so all that still matters has to stand behind
+# it: the names of the idempotency window, bare; debts of senders; and entries whose input is not committed, whole, because the
+# same work must go out again.
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def restatement(
+    state: PlanState, shard: int, *, now_ms: int, after_ms: int, limit_bytes: int = BODY_LIMIT_BYTES
+) -> PlannedBatch | None:
+    """The next body of kind ``PLAN_RESTATED``: what was last stated ``after_ms`` ago or earlier and still matters.
+
+    None if nothing is due. Changes nothing: append it, apply it, and ask again until None comes. Names past their window are
+    not restated; :meth:`PlanState.forget` drops them.
+    """
+    entries: list[Planned] = []
+    size = 0
+    for entry in _due(state, shard, now_ms=now_ms, before_ms=now_ms - max(1, after_ms)):
+        size += len(_encoder.encode(entry))
+        if size > limit_bytes and entries:
+            break
+        entries.append(entry)
+    return PlannedBatch(tuple(entries)) if entries else None
+
+
+def _due(state: PlanState, shard: int, *, now_ms: int, before_ms: int) -> Iterator[Planned]:
+    unfinished = (held.entry for held in state.unfinished.values() if held.stated_ms <= before_ms)
+    debts = (held.entry for held in state.free.values() if held.stated_ms <= before_ms and held.free_us > now_ms * 1000)
+    return chain(unfinished, debts, _names(state, shard, now_ms=now_ms, before_ms=before_ms))
+
+
+def _names(state: PlanState, shard: int, *, now_ms: int, before_ms: int) -> Iterator[Planned]:
+    for name, known in state.oldest_first():
+        if known.stated_ms > before_ms:
+            break
+        if known.keep_ms > now_ms:
+            yield _bare(name, known, shard)
+
+
+def _bare(name: bytes, known: Known, shard: int) -> Planned:
+    return Planned(
+        name=name,
+        origin=Origin(shard, known.offset),
+        fingerprint=known.fingerprint,
+        verdict=known.verdict,
+        decided_ms=known.decided_ms,
+        keep_ms=known.keep_ms,
+        first=known.first,
+        business=known.business,
+    )

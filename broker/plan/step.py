@@ -16,16 +16,15 @@ from collections.abc import Sequence
 import msgspec
 
 from broker.audience.sizes import NO_SIZES, ListSizes
-from broker.plan.answer import Answer
-from broker.plan.inputs import PlanInput
+from broker.plan.decode import PlanInput
 from broker.plan.opt_in import AudienceRecord
-from broker.plan.outputs import PlanOutputs, outputs, pack_work
+from broker.plan.outputs import Answer, PlanOutputs, dead_letter, outputs, pack_work
 from broker.plan.policy import PlanPolicy
-from broker.plan.restate import restatement
 from broker.plan.sitting import Direct, Rerouted, Sitting
-from broker.plan.state import PlanState
+from broker.plan.state import PlanState, restatement
 from broker.registry.fold import Registry
 from schemas.plan_journal import Planned
+from schemas.reasons import Reason, Refusal
 
 __all__ = [
     "Answer",
@@ -74,3 +73,26 @@ def decide(
             break
         consumed += 1
     return PlanStep(consumed, sitting.now_ms, tuple(sitting.journal), tuple(sitting.again), tuple(sitting.direct))
+
+
+# A record on which plan's own code raises: set aside, for it would end every owner of its partition in the same place.
+#
+# A refusal is a value; an exception is a defect of ours that the record has brought out. Nobody can be told about it, because
+# nothing is known of what the record says.
+
+
+def may_be_set_aside(state: PlanState, given: PlanInput) -> bool:
+    """Whether nothing was decided from this input: what was accepted is never dropped."""
+    return state.decided_from(given.origin.offset) is None
+
+
+def set_aside(given: PlanInput, error: str, *, state: PlanState, policy: PlanPolicy, now_ms: int) -> PlanStep:
+    """The step that takes one input and makes a dead letter of it; ``error`` is the exception's class and nothing else."""
+    refusal = Refusal(
+        Reason.POISON,
+        f"Judging it raised {error} twice, the second time alone: a defect of Fanfare. Report it; publish the event again when "
+        "that is mended.",
+    )
+    at_ms = max(now_ms, state.last_ms)
+    letter = dead_letter(given, refusal, policy=policy, now_ms=at_ms)
+    return PlanStep(1, at_ms, (), (), (letter,))

@@ -18,8 +18,7 @@ import msgspec
 
 from broker.settle.archive import Shelf
 from broker.settle.charge import charges_of
-from broker.settle.deadlines import Horizon
-from broker.settle.ends import Ends
+from broker.settle.deadlines import Ends, Horizon
 from broker.settle.message_state import clipped
 from broker.settle.policy import SettleCounts, SettleEffects, SettlePolicy
 from broker.settle.request_state import Account

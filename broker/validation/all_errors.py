@@ -10,18 +10,15 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from broker.plan.decode import Admitted, Malformed, admit
-from broker.plan.inputs import PlanInput
+from broker.plan.decode import Admitted, Malformed, PlanInput, admit
 from broker.plan.policy import PlanPolicy
 from broker.registry.fold import Registry
 from broker.validation.registry_checks import verdicts
 from broker.validation.repair import Draft, Path, pointer_of
 from broker.validation.repair_rules import mend_form
-from schemas.fault import Fault
 from schemas.ids import Lane, business_of, partition_of
 from schemas.plan_journal import Origin
-from schemas.reasons import Reason
-from schemas.refusal import Refusal
+from schemas.reasons import Fault, Reason, Refusal
 from schemas.topics import SHARDS
 from schemas.wire.sealed import AddressBook
 

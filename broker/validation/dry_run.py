@@ -6,7 +6,7 @@ out: whether the name was accepted before (duplicate, conflict), and how much of
 
 import msgspec
 
-from broker.plan.answer import Answer
+from broker.plan.outputs import Answer
 from broker.plan.step import Direct, PlanInput, PlanPolicy, PlanState, decide
 from broker.registry.fold import Registry
 from schemas.reasons import Reason

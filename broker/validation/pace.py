@@ -8,16 +8,15 @@ from typing import Any
 import msgspec
 
 from broker.audience.sizes import NO_SIZES, ListSizes
-from broker.plan.answer import pace_sentence
-from broker.plan.authorize import Parties, parties_of
+from broker.plan.authorize import Parties, expiry_of, parties_of
 from broker.plan.decode import Notice
-from broker.plan.reserve import Rate, outlook
-from broker.plan.window import expiry_of
+from broker.plan.outputs import pace_sentence
+from broker.plan.verdict import Rate, outlook
 from broker.registry.fold import Registry
 from broker.registry.rates import share_of
 from broker.validation.all_errors import admitted
 from schemas.ids import Lane, business_of
-from schemas.refusal import Refusal
+from schemas.reasons import Refusal
 from schemas.topics import WINDOWS
 
 

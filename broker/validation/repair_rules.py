@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from broker.validation.repair import SOUND, Draft, Path, path_of
 from schemas.ids import Lane
-from schemas.reasons import Reason
-from schemas.refusal import Refusal
+from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_LABELS, MAX_PARAM_CHARS, MAX_PARAMS, MAX_RECIPIENTS
 from schemas.wire import timestamps
 from schemas.wire.sealed import looks_sealed

@@ -14,11 +14,10 @@ from typing import Final
 import msgspec
 
 from schemas.billing import BILLING_SOURCE, BILLING_TYPE, BilledCharge
-from schemas.reasons import Reason
-from schemas.refusal import Refusal
+from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_REQUEST_BYTES, STATUS_TYPE, CloudEvent
 from schemas.status import Status
-from schemas.wire import closed, timestamps
+from schemas.wire import strict_json, timestamps
 from schemas.wire import strict_json as wire_json
 from schemas.wire.envelope import EXAMPLE, Envelope, event_of, not_an_event, sound
 
@@ -61,7 +60,7 @@ class _Billed(msgspec.Struct, frozen=True, tag_field="type", tag=BILLING_TYPE):
     data: BilledCharge
 
 
-_SHAPE: Final = closed.Shape(root="", known={"": Envelope.__struct_fields__})
+_SHAPE: Final = strict_json.Shape(root="", known={"": Envelope.__struct_fields__})
 _envelopes: Final = msgspec.json.Decoder(Envelope)
 _names: Final = msgspec.json.Decoder(_Name)
 _told: Final = msgspec.json.Decoder(_Told)
@@ -169,7 +168,7 @@ def _no_structured(raw: bytes, kind: str) -> Refusal | None:
 def _structured(raw: bytes) -> CloudEvent | RefusedEvent:
     if b'"specversion"' not in raw:
         return RefusedEvent(not_an_event(), *_value_name(raw))
-    envelope = closed.decode(_envelopes, raw, _SHAPE)
+    envelope = strict_json.decode(_envelopes, raw, _SHAPE)
     event = envelope if isinstance(envelope, Refusal) else event_of(envelope)
     return RefusedEvent(event, *_value_name(raw)) if isinstance(event, Refusal) else event
 
@@ -189,7 +188,7 @@ def _binary(raw: bytes, headers: Headers) -> CloudEvent | RefusedEvent:
             attributes[attribute] = held.decode()
         except UnicodeDecodeError:
             return RefusedEvent(Refusal(Reason.INVALID_FIELD, "A ce_* header is not UTF-8."))
-    envelope = closed.convert(attributes, Envelope, _SHAPE)
+    envelope = strict_json.convert(attributes, Envelope, _SHAPE)
     event = envelope if isinstance(envelope, Refusal) else event_of(envelope)
     return RefusedEvent(event, *_header_name(headers)) if isinstance(event, Refusal) else event
 

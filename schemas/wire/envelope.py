@@ -10,8 +10,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.reasons import Reason
-from schemas.refusal import Refusal
+from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_REQUEST_BYTES, CloudEvent
 from schemas.wire import strict_json as wire_json
 from schemas.wire import timestamps

@@ -102,7 +102,7 @@ from streams.client.errors import (
 from streams.client.events import Event, Head, control, notification, optin, to_list, to_people
 from streams.client.following import Following, Position
 from streams.client.results import Failed, Outcome, Publication, Published
-from streams.client.seal import SealKey
+from streams.client.sealing import SealKey
 from streams.client.sync import SyncClient, SyncFollowing
 
 __all__ = (

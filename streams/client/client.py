@@ -13,10 +13,8 @@ import msgspec
 from broker.audience.sizes import ListSizes
 from broker.registry.fold import Registry
 from schemas import topics
-from schemas.fault import Fault
 from schemas.ids import Lane, RequestName, business_of, partition_of, request_name
-from schemas.reasons import Reason
-from schemas.refusal import Refusal
+from schemas.reasons import Fault, Reason, Refusal
 from schemas.request import MAX_REQUEST_BYTES
 from schemas.status import Status
 from schemas.wire.strict_json import too_large
@@ -24,11 +22,9 @@ from streams.client.bills import BillFollowing, BillPosition
 from streams.client.errors import ClientError, InvalidEventError, RegistryUnreadableError
 from streams.client.events import Event
 from streams.client.following import Following, Position
-from streams.client.in_flight import Window
+from streams.client.in_flight import Sending, Window, not_published
 from streams.client.results import Failed, Outcome, Publication, Published
-from streams.client.seal import SealKey
-from streams.client.sealing import Sealer
-from streams.client.sending import Sending, not_published
+from streams.client.sealing import Sealer, SealKey
 from streams.client.validation import faults
 from streams.client.waiting import Until, wait_for
 from streams.kafka.producer import Outgoing

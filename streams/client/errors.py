@@ -14,8 +14,7 @@ ClientError
 
 from collections.abc import Mapping
 
-from schemas.fault import Fault
-from schemas.refusal import Refusal
+from schemas.reasons import Fault, Refusal
 from schemas.status import Status
 
 

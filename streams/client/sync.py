@@ -11,15 +11,15 @@ from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from broker.registry.fold import Registry
 from schemas.billing import BilledCharge
-from schemas.fault import Fault
 from schemas.ids import Lane
+from schemas.reasons import Fault
 from schemas.status import Status
 from streams.client.bills import BillPosition
 from streams.client.client import IN_FLIGHT, WAIT_S, Client, ToPublish
 from streams.client.events import Event
 from streams.client.following import Position
 from streams.client.results import Outcome, Published
-from streams.client.seal import SealKey
+from streams.client.sealing import SealKey
 from streams.client.waiting import Until
 from streams.kafka.publisher import CONNECT_S, DEADLINE_S
 

@@ -7,9 +7,8 @@ it at once, each with its place. Neither knows what was accepted before.
 from broker.plan.decode import Malformed
 from broker.registry.fold import Registry
 from broker.validation.all_errors import Headers, admitted, faults_of, faults_of_bytes
-from schemas.fault import Fault
 from schemas.ids import Lane
-from schemas.refusal import Refusal
+from schemas.reasons import Fault, Refusal
 from streams.client.events import Event
 
 

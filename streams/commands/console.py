@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import sys
 from collections.abc import Coroutine
 from typing import Annotated, Any, Final, NoReturn, TypeVar
@@ -9,6 +10,8 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 import typer
 
 from schemas.ids import Lane
+from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
+from schemas.wire.timestamps import ms_of
 from streams.client import ClientError
 from streams.dev.kafka.errors import ClusterError
 from streams.kafka.provision import ProvisionError
@@ -69,3 +72,17 @@ def refuse(command: str, sentence: str) -> NoReturn:
 def no_lane(word: object) -> str:
     """The sentence for a lane that is none."""
     return f"there is no lane {word!r}; there are: {', '.join(each.word for each in Lane)}"
+
+
+# The instant that ``--since`` means: so long ago, or an RFC 3339 instant.
+
+_AGO: Final = re.compile(r"([0-9]{1,6})([smhd])")
+_UNITS_MS: Final = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
+
+
+def since_ms(text: str, now_ms: int, *, units: str = "smhd") -> int:
+    """Milliseconds since the epoch; ``30m`` is so long before ``now_ms``. ``ValueError`` for what is neither."""
+    ago = _AGO.fullmatch(text)
+    if ago is not None and ago[2] in units:
+        return now_ms - int(ago[1]) * _UNITS_MS[ago[2]]
+    return ms_of(text)

@@ -13,13 +13,14 @@ import msgspec
 import typer
 
 from broker.consequences import consequence_of
-from broker.dead_letters import FIELDS, Letter, Wanted, attempt_of, wanted
+from broker.dead_letters import FIELDS, Letter, Wanted, wanted
+from broker.plan.decode import attempt_of
 from schemas import topics
 from schemas.ids import Lane
 from schemas.reasons import Reason
 from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import BootstrapOption, refuse, run, say
-from streams.commands.since import since_ms as instant_of
+from streams.commands.console import since_ms as instant_of
 from streams.kafka.admin import describe
 from streams.kafka.scan import Record
 from streams.operate.redrive import Outcome, Redriver, Told, is_original, read_letters, read_originals

@@ -20,7 +20,7 @@ from streams.commands.stacks import STACK_FAULTS, FreePortsOption, RunningKafkaO
 from streams.dev.demo import summary
 from streams.dev.demo.offers import FEWEST, PEOPLE, Offers, Told, lines
 from streams.dev.demo.story import FLIGHTS, Story
-from streams.dev.recordings.quantiles import quantile
+from streams.dev.recordings.result import quantile
 from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.operate.audit import audit_system
 from streams.operate.scrape import processes, scrape_all

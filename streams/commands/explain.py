@@ -10,7 +10,7 @@ from broker.explain.timeline import Story
 from schemas.ids import Lane, business_of, name_of, recipient_id, text_of
 from schemas.topics import DAY_MS
 from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
-from streams.commands.since import since_ms as since_ms_of
+from streams.commands.console import since_ms as since_ms_of
 from streams.commands.story_page import missed_page, page, person_page, time_text
 from streams.kafka.admin import describe
 from streams.operate.explain import Event, Explainer

@@ -1,22 +1,80 @@
 """`fanfare publish`: one event, or a file of them, to its lane; then what becomes of it, until it is finished."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Annotated, Final, NamedTuple
 
 import typer
 
 from broker.audience.sizes import ListSizes
+from broker.consequences import consequence_of
 from broker.registry.fold import Registry
 from broker.validation.pace import pace_of
 from schemas.ids import Lane
 from schemas.reasons import Reason
-from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published
+from schemas.status import Status
+from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published, StillOpenError
+from streams.client.progress import REFUSED
+from streams.client.waiting import wait_for
 from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
 from streams.commands.event_file import codes_of, drawn_apart, freshened, read_events
-from streams.commands.published import ACCEPTED, REFUSED_STATUS, Follower
 from streams.runtime import clock
 from streams.runtime.settings import load
+
+# What becomes of published events, as lines for a person: each step of each request, until all are at their end.
+
+ACCEPTED: Final = 0
+ACCEPTED_STATE: Final = "accepted"
+REFUSED_STATUS: Final = 1
+UNANSWERED: Final = 3
+
+
+class Follower:
+    """Prints the statuses of published events until each is finished."""
+
+    def __init__(self, bootstrap: str, sent: Sequence[Published]) -> None:
+        self._bootstrap = bootstrap
+        self._sent = sent
+        self._begun_ms = clock.monotonic_ms()
+        self._refused = False
+        self._said: dict[str, object] = {}
+
+    async def run(self, wait_s: float | None) -> int:
+        """The exit status, once all are finished or ``wait_s`` is over."""
+        try:
+            await wait_for(self._bootstrap, self._sent, until="closed", timeout_s=wait_s, since=None, told=self._show)
+        except StillOpenError as error:
+            say(f"fanfare publish: {error}")
+            if any(each.request not in error.newest for each in self._sent):
+                return UNANSWERED
+        return REFUSED_STATUS if self._refused else ACCEPTED
+
+    def _show(self, status: Status) -> None:
+        said = (status.state, status.reason, status.counts, [(one.state, one.reason) for one in status.recipients])
+        if self._said.get(status.request) != said:
+            self._said[status.request] = said
+            print("\n".join(lines_of(status, (clock.monotonic_ms() - self._begun_ms) / 1000)), flush=True)
+        self._refused |= status.state == REFUSED
+
+
+def lines_of(status: Status, after_s: float) -> Iterator[str]:
+    """One status: what is so, after how long, when a list will be through, and for a refusal what to do."""
+    counts = ", ".join(f"{count:,} {state}" for state, count in status.counts.items())
+    told = counts or status.reason or ("nobody is on the list" if status.state == "closed" else "")
+    yield f"{status.state:<10} +{after_s:.3f} s  {status.id}  {told}".rstrip()
+    yield from (f"           {line}".rstrip() for line in _explained(status))
+    for person in status.recipients:
+        code = f" code {person.code}" if person.code else ""
+        yield f"           {person.recipient}  {person.state} {person.reason}{code}".rstrip()
+
+
+def _explained(status: Status) -> Iterator[str]:
+    if status.reason:
+        yield status.detail
+        yield consequence_of(Reason[status.reason.upper()]).next_step
+    elif status.detail and status.state == ACCEPTED_STATE:
+        yield status.detail
+
 
 _FEW: Final = 20
 """So many events are followed without being asked to."""

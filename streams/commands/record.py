@@ -8,8 +8,7 @@ from typing import Annotated, Final, NamedTuple
 import typer
 
 from schemas.wire import timestamps
-from streams.commands.console import BootstrapOption, refuse, run, say
-from streams.commands.since import since_ms
+from streams.commands.console import BootstrapOption, refuse, run, say, since_ms
 from streams.dev.recordings.entry import LANES
 from streams.dev.recordings.files import STANDARD, Writer
 from streams.dev.recordings.pseudonyms import Pseudonyms

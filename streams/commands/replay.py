@@ -8,7 +8,7 @@ import typer
 
 from schemas.ids import Lane
 from streams.client import Client, Event, SealingError, SealKey
-from streams.client.seal import seal_key_of
+from streams.client.sealing import seal_key_of
 from streams.commands.console import INTERRUPTED, BootstrapOption, refuse, run, say
 from streams.dev.recordings.entry import Entry
 from streams.dev.recordings.files import read_entries

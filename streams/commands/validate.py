@@ -10,11 +10,11 @@ import typer
 
 from broker.registry.fold import Registry
 from broker.validation.pace import pace_of
-from schemas.fault import Fault
 from schemas.ids import Lane
+from schemas.reasons import Fault
 from schemas.wire.text import unsafe
 from streams.client import SealingError
-from streams.client.seal import SealKey, seal_codes, seal_key_of
+from streams.client.sealing import SealKey, seal_codes, seal_key_of
 from streams.client.validation import faults
 from streams.commands.console import no_lane, refuse
 from streams.commands.event_file import codes_of, freshened

@@ -24,8 +24,7 @@ from streams.gateway.confirmations import Confirmer
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.runtime import metrics
 from streams.runtime.crash_points import point
-from streams.runtime.log import Event, log
-from streams.runtime.seldom import Seldom
+from streams.runtime.log import Event, Seldom, log
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 BODY_S: Final = 10.0

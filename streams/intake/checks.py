@@ -10,9 +10,8 @@ import msgspec
 
 from broker.validation.all_errors import MAX_FAULTS
 from schemas import topics
-from schemas.fault import Fault
 from schemas.ids import Lane, business_of, partition_of, request_name, text_of
-from schemas.reasons import Reason
+from schemas.reasons import Fault, Reason
 from schemas.request import MAX_REQUEST_BYTES
 from schemas.wire import strict_json as wire_json
 from schemas.wire.cloudevents import STRUCTURED

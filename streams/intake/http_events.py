@@ -13,9 +13,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from schemas.fault import Fault
 from schemas.ids import Lane
-from schemas.reasons import Reason
+from schemas.reasons import Fault, Reason
 from schemas.wire import strict_json as wire_json
 from schemas.wire.cloudevents import NOT_UTF8, STRUCTURED, UTF8, charset_of
 from schemas.wire.text import echo, suggestion

@@ -10,8 +10,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.fault import Fault
-from schemas.reasons import Reason
+from schemas.reasons import Fault, Reason
 
 CONTENT_TYPE: Final = "application/problem+json"
 

@@ -32,8 +32,7 @@ from streams.intake.problems import (
 )
 from streams.kafka.publisher import Publisher, PublishError
 from streams.runtime import clock, metrics
-from streams.runtime.log import Event, log
-from streams.runtime.seldom import Seldom
+from streams.runtime.log import Event, Seldom, log
 
 PATH: Final = "/v1/events"
 BODY_S: Final = 10.0

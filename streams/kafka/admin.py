@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.dev.kafka.errors import NodeFailedError
+from streams.kafka.faust_app.commits import Place
 
 PROBE_GROUP: Final = "fanfare-readiness"
 """Asking for this group's coordinator makes Kafka create the offsets topic; the group never has a member."""
@@ -151,3 +152,17 @@ async def _missing(bootstrap: str, brokers: int) -> str:
     except (KafkaError, TimeoutError) as error:
         return type(error).__name__
     return f"no leader for partitions of {', '.join(without)}" if without else ""
+
+
+# How far a group has committed, asked of the broker by anybody who needs to know.
+
+
+async def committed_offsets(bootstrap: str, group: str) -> dict[Place, int]:
+    """(topic, partition) -> the offset up to which ``group`` has finished; places never committed are missing."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="committed")
+    await admin.start()
+    try:
+        found = await admin.list_consumer_group_offsets(group)
+    finally:
+        await admin.close()
+    return {(place.topic, place.partition): at.offset for place, at in found.items() if at.offset >= 0}

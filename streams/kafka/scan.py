@@ -6,7 +6,7 @@ sentence. Workers read through ``reader`` and ``tail`` instead, which know deadl
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator
 from typing import Final, NamedTuple
 
 import aiokafka
@@ -14,6 +14,7 @@ import aiokafka.errors
 from aiokafka import TopicPartition
 
 from schemas.topics import topic_of_business
+from streams.kafka.faust_app.commits import Place
 
 _FETCH_MAX_WAIT_MS: Final = 50
 _FETCH_BYTES: Final = 4 * 1024 * 1024
@@ -183,3 +184,35 @@ def _record(record: aiokafka.ConsumerRecord) -> Record:
         record.value,
         tuple((name, value or b"") for name, value in record.headers),
     )
+
+
+# Where logs begin and end, asked once for all of them: what a reader of a running system must fix before it reads.
+
+_DEADLINE_S: Final = 30.0
+
+Bounds = dict[Place, tuple[int, int]]
+"""(topic, partition) -> the first offset that is still there, and the one that the next record will get."""
+
+
+async def log_bounds(bootstrap: str, choose: Callable[[set[str]], list[str]]) -> Bounds:
+    """The bounds of the topics that ``choose`` picks of all that exist, asked one topic after the other in its order.
+
+    Raises :class:`ScanError`.
+    """
+    consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=bootstrap, client_id="bounds", group_id=None)
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            await consumer.start()
+            found: Bounds = {}
+            for topic in choose(await consumer.topics()):
+                known = await consumer._client._wait_on_metadata(topic)  # noqa: SLF001 - as scan does
+                places = [TopicPartition(topic, partition) for partition in sorted(known)]
+                ends = await consumer.end_offsets(places)
+                starts = await consumer.beginning_offsets(places)
+                found |= {(place.topic, place.partition): (starts[place], ends[place]) for place in places}
+            return found
+    except (TimeoutError, aiokafka.errors.KafkaError) as error:
+        raise ScanError(f"no Kafka answers at {bootstrap}") from error
+    finally:
+        # aiokafka's stop has been seen not to come back.
+        await asyncio.wait([asyncio.ensure_future(consumer.stop())], timeout=1.0)

@@ -17,11 +17,9 @@ from broker.audit.sources import Ledger, Limits, Logged, Rules
 from schemas.gateway_api import GatewayEvent
 from schemas.ids import Lane
 from schemas.topics import BILLING_PREFIX, DEAD_LETTERS, catalogue, topic_of_business
-from streams.kafka.admin import describe
-from streams.kafka.bounds import Bounds, log_bounds
-from streams.kafka.committed import committed_offsets
+from streams.kafka.admin import committed_offsets, describe
 from streams.kafka.faust_app.commits import Place
-from streams.kafka.scan import scan
+from streams.kafka.scan import Bounds, log_bounds, scan
 from streams.ledger.database import whole_ledger
 from streams.ledger.service import path_of
 from streams.runtime import clock

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from broker.dead_letters import MAX_ATTEMPTS, Attempt, Letter, Wanted, attempt_of, next_headers, place_of
-from broker.plan.inputs import PlanInput
+from broker.dead_letters import Letter, Wanted, place_of
+from broker.plan.decode import MAX_ATTEMPTS, Attempt, PlanInput, attempt_of, next_headers
 from broker.plan.policy import PlanPolicy
 from broker.registry.fold import Registry
 from broker.validation.dry_run import forecast

@@ -22,10 +22,9 @@ from aiohttp import web
 from schemas.gateway_api import Epoch, Frame, Hello
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.log import Event, log
-from streams.simulator.faults import parse
+from streams.simulator.faults import after, before, parse
 from streams.simulator.frame_rows import FormError
 from streams.simulator.listener import Station
-from streams.simulator.mishaps import after, before
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 KEEP_ALIVE_S: Final = 120

@@ -15,8 +15,18 @@ import msgspec
 from broker.audience.sizes import NO_SIZES, ListSizes
 from broker.heartbeat import businesses, event
 from broker.plan.control import ControlRecord
-from broker.plan.poison import may_be_set_aside, set_aside
-from broker.plan.step import AudienceRecord, PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs, pack_work
+from broker.plan.step import (
+    AudienceRecord,
+    PlanInput,
+    PlanPolicy,
+    PlanState,
+    PlanStep,
+    decide,
+    may_be_set_aside,
+    outputs,
+    pack_work,
+    set_aside,
+)
 from broker.registry.fold import Registry
 from schemas import topics
 from schemas.plan_journal import Origin, Planned, Work, WorkItem

@@ -17,8 +17,7 @@ from schemas.plan_journal import Planned
 from schemas.reasons import Reason
 from schemas.status import DeadLetter, Status
 from streams.runtime import clock
-from streams.runtime.log import Event, log
-from streams.runtime.seldom import Seldom
+from streams.runtime.log import Event, Seldom, log
 
 MOST_A_SECOND: Final = 50
 _SECOND_MS: Final = 1_000

@@ -13,7 +13,7 @@ from broker.registry.rates import RegisteredRates
 from schemas import topics
 from schemas.ids import Lane
 from streams.gateway.client import GatewayError
-from streams.kafka.committed import committed_offsets
+from streams.kafka.admin import committed_offsets
 from streams.kafka.faust_app.app import FanfareApp
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered

@@ -23,7 +23,7 @@ from streams.client import (
     to_people,
 )
 from streams.client.client import lane_of
-from streams.client.seal import seal_codes
+from streams.client.sealing import seal_codes
 from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC, load
 
 KEY = SealKey(DEV_SEAL_KID, bytes.fromhex(DEV_SEAL_PUBLIC))

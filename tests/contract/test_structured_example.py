@@ -14,7 +14,7 @@ from schemas.registry import CATEGORY_LANE, Category
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.wire import timestamps
 from streams.client import Client, SealKey
-from streams.client.seal import seal_codes
+from streams.client.sealing import seal_codes
 from streams.commands.event_file import freshened, read_events
 from streams.registry.apply import changes, read_files
 from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC

@@ -17,7 +17,7 @@ from schemas.status import DeadLetter
 from schemas.topics import HOUR_MS
 from streams.client.client import Client
 from streams.client.events import Event, Head, notification
-from streams.kafka.committed import committed_offsets
+from streams.kafka.admin import committed_offsets
 from streams.kafka.scan import scan
 from streams.runtime.settings import child_environment
 from streams.worker.resources import group_of

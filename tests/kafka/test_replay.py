@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker.plan.inputs import PlanInput
+from broker.plan.decode import PlanInput
 from broker.plan.step import PlanPolicy, PlanState, decide
 from schemas.ids import Lane, request_name
 from schemas.plan_journal import Origin

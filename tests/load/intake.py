@@ -13,7 +13,7 @@ import aiohttp
 import uvloop
 
 from schemas.ids import Lane
-from streams.dev.recordings.quantiles import quantile
+from streams.dev.recordings.result import quantile
 from streams.runtime import clock
 from tests.acceptance.http_inputs import Call, call_of, send
 from tests.kafka.registered import SHARDS, registered_kafka

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
 from broker.audit.consent import ShardStops, Spoken, forbids, upto_offset
-from broker.audit.findings import Findings
+from broker.audit.invariants import Findings
 from broker.audit.legal_moves import DECIDED, EXCEPTED, OPEN, SENT
 from broker.audit.ownership import Epochs
 from broker.audit.people import ShardPeople, shards_of

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.ids import Lane, RequestName
 from streams.client import Client, Failed, NotPublishedError, Outcome, Published, UnknownPublishError
-from streams.client.in_flight import Window
-from streams.client.sending import Sending
+from streams.client.in_flight import Sending, Window
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Place, Publisher, PublishError
 

@@ -8,17 +8,16 @@ from collections import Counter
 import msgspec
 import pytest
 
-from broker.dead_letters import ATTEMPT_HEADER, FIRST_PLACE_HEADER, Attempt, Letter, attempt_of, next_headers, wanted
-from broker.plan.answer import dead_letter
-from broker.plan.inputs import origin_header
+from broker.dead_letters import Letter, wanted
+from broker.plan.decode import ATTEMPT_HEADER, FIRST_PLACE_HEADER, Attempt, attempt_of, next_headers, origin_header
+from broker.plan.outputs import dead_letter
 from broker.plan.step import PlanInput
 from broker.registry.fold import Registry
 from broker.validation.dry_run import forecast
 from schemas import topics
 from schemas.ids import Lane
 from schemas.plan_journal import Origin
-from schemas.reasons import Reason
-from schemas.refusal import Refusal
+from schemas.reasons import Reason, Refusal
 from schemas.registry import Business
 from schemas.status import DeadLetter
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS

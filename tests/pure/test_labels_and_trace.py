@@ -6,8 +6,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from broker.plan.answer import Answer
-from broker.plan.outputs import outputs
+from broker.plan.outputs import Answer, outputs
 from broker.settle.engine import Settle
 from broker.settle.policy import SettlePolicy
 from schemas.delivery_journal import Opened

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.plan.answer import Answer
-from broker.plan.inputs import ORIGIN_HEADER
+from broker.plan.decode import ORIGIN_HEADER
+from broker.plan.outputs import Answer
 from schemas.ids import Lane
 from schemas.reasons import Reason
 from schemas.status import DeadLetter

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.plan.answer import Answer
 from broker.plan.control import ControlRecord
+from broker.plan.outputs import Answer
 from broker.plan.step import PlanStep, restatement
 from schemas.controls import ControlAction, ControlScope
 from schemas.ids import Lane, request_name, text_of

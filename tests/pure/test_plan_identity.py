@@ -8,8 +8,7 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from broker.plan.identity import New, Redelivered, Repeated, identify
-from broker.plan.state import Known
+from broker.plan.state import Known, New, Redelivered, Repeated, identify
 from broker.plan.step import PlanInput, Rerouted
 from schemas.ids import Lane, partition_of
 from schemas.plan_journal import Origin

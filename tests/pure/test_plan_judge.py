@@ -7,7 +7,7 @@ import pytest
 
 from broker.deliver.versions import Versions
 from broker.heartbeat import addresses as null_addresses
-from broker.plan.answer import Answer
+from broker.plan.outputs import Answer
 from broker.plan.step import outputs
 from schemas.ids import Lane, recipient_id
 from schemas.plan_journal import Terms

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.plan.answer import Answer
 from broker.plan.opt_in import MAX_MEMBERS, AudienceRecord
+from broker.plan.outputs import Answer
 from broker.plan.step import PlanStep
 from schemas.ids import Lane, recipient_id, shard_of
 from schemas.reasons import Reason

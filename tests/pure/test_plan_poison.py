@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from broker.heartbeat import businesses, entries
-from broker.plan.poison import may_be_set_aside
-from broker.plan.step import PlanInput
+from broker.plan.step import PlanInput, may_be_set_aside
 from schemas import topics
 from schemas.ids import Lane
 from schemas.plan_journal import Origin, PlannedBatch

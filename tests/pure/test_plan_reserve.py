@@ -8,8 +8,8 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from broker.plan.reserve import Rate, reserve
 from broker.plan.step import outputs
+from broker.plan.verdict import Rate, reserve
 from broker.registry.rates import share_of
 from schemas.ids import Lane
 from schemas.list_sizes import ListSize

@@ -3,7 +3,7 @@
 from broker.registry.remarks import remarks
 from schemas.registry import Business, Parameter, Sender, Template
 from schemas.status import Status
-from streams.commands.published import lines_of
+from streams.commands.publish import lines_of
 
 BUSINESS = Business("bakery", "The Bakery")
 SENDER = Sender("bakery/main", "bakery", "+15550100", rate_per_s=10)

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from schemas.ids import Lane
 from streams.client import Event, NotPublishedError
 from streams.dev.recordings.entry import Entry
-from streams.dev.recordings.quantiles import quantile
 from streams.dev.recordings.replay import Clock, Replay
-from streams.dev.recordings.result import QUANTILES, json_of, result_of, sentence_of
+from streams.dev.recordings.result import QUANTILES, json_of, quantile, result_of, sentence_of
 from streams.dev.recordings.schedule import spaced, steady
 from streams.runtime import clock
 

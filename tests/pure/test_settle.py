@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from broker.ledger.price import UnpricedError
-from broker.settle.deadlines import fold_from
-from broker.settle.ends import Ends
+from broker.settle.deadlines import Ends, fold_from
 from broker.settle.engine import Settle
 from broker.settle.policy import SettleEffects, SettlePolicy
 from broker.settle.unmatched import Quarantine

@@ -15,7 +15,7 @@ from schemas.ids import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason
 from schemas.wire.sealed import AddressBook
-from streams.client.seal import SealKey, seal_codes
+from streams.client.sealing import SealKey, seal_codes
 from streams.dev.sources.flights import flights
 from streams.dev.sources.logins import logins
 from streams.dev.sources.parcels import parcels

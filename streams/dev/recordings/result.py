@@ -3,12 +3,23 @@
 Latency runs from when an event was due to Kafka's acknowledgement, in milliseconds.
 """
 
+import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from streams.dev.recordings.quantiles import quantile
+# The one way in which values that are all at hand become p50 and p99; of buckets it is ``streams/operate/scrape.py``.
+
+_Number = TypeVar("_Number", int, float)
+
+
+def quantile(ascending: Sequence[_Number], share: float) -> _Number | None:
+    """The smallest value that at least ``share`` of the values do not exceed (nearest rank); ``None`` of none."""
+    if not ascending:
+        return None
+    return ascending[max(0, math.ceil(share * len(ascending)) - 1)]
+
 
 QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 

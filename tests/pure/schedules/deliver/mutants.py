@@ -17,7 +17,7 @@ from broker.deliver.draft import Draft
 from broker.deliver.engine import Append, Engine
 from broker.deliver.frame import Flight, flight_of, frame_of
 from broker.deliver.gate import StepGate
-from broker.deliver.hearing import members_of
+from broker.deliver.gateway_answer import members_of
 from broker.deliver.item import Item
 from broker.deliver.limits import PairStamps
 from broker.deliver.scheduler import Turn

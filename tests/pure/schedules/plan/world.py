@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from broker.plan.inputs import origin_header
+from broker.plan.decode import origin_header
 from broker.plan.step import PlanInput
 from schemas.ids import Lane, partition_of
 from schemas.plan_journal import Origin
