@@ -107,7 +107,7 @@ class Settings(BaseSettings):
         ge=0,
         le=19,
         description="How far a worker, a simulated gateway or the ledger gives way to others on its machine (nice), instead "
-        "of otp 0, update 2, campaign 5, ledger 5.",
+        "of otp 0, update 1, campaign 3, ledger 3.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Log lines below this are dropped."
@@ -212,8 +212,8 @@ class Settings(BaseSettings):
         return self.gateway_metrics_port and self.gateway_metrics_port + (lane + 1) % len(Lane)
 
 
-_NICE: Final = {Lane.OTP: 0, Lane.UPDATE: 2, Lane.CAMPAIGN: 5}
-"""Five is a third of another's weight. At ten, on a machine that was busy with other work, a campaign's worker stood still for
+_NICE: Final = {Lane.OTP: 0, Lane.UPDATE: 1, Lane.CAMPAIGN: 3}
+"""Three is half of another's weight. At five, a third, a campaign's worker stood still, in a run queue of twelve, for
 three seconds at a time, which its watchdog takes for a paused process."""
 _SECRETS: Final = ("pepper", "address_keys", "ref_secret", "webhook_secret", "seal_keys")
 _DEFAULTS: Final = {name: field.default for name, field in Settings.model_fields.items()}
