@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from streams.runtime.kafka_settings import KAFKA_SECRETS
 from streams.runtime.settings import Settings, table
 
 _HEAD: Final = """\
@@ -13,6 +14,8 @@ Made from streams/runtime/settings.py by `python -m deploy.reference`; not edite
 
 Settings are environment variables, read once when a process starts; an option of the command line wins over them. An empty
 variable counts as unset, and one that is not on this page is refused with the nearest name that is.
+
+A secret may stand in a file instead: `_FILE` behind its variable names the file (`FANFARE_PEPPER_FILE=/run/secrets/pepper`).
 """
 
 _FOOT: Final = """\
@@ -25,6 +28,7 @@ Two variables of the system are asked as well: `XDG_CACHE_HOME` (downloads are k
 
 _WORDS: Final = {"boolean": "`true` or `false`", "integer": "integer", "number": "number"}
 _FORMATS: Final = {"path": "path", "password": "64 hex digits, secret"}
+_PHRASE: Final = "text, secret"
 _UNITS: Final = {"_ms": "ms", "_port": "TCP port", "_dir": "folder", "_host": "IP address"}
 
 
@@ -35,7 +39,8 @@ def settings_page() -> Iterator[str]:
     yield from ("| variable | type | default | unit | meaning |", "| --- | --- | --- | --- | --- |")
     for (variable, default, meaning), (name, shape) in zip(table(), shapes.items(), strict=True):
         shown = f"`{_written(default)}`" if default else "unset"
-        yield f"| `{variable}` | {_type(shape)} | {shown} | {_unit(name, default)} | {meaning} |"
+        kind = _PHRASE if name in KAFKA_SECRETS else _type(shape)
+        yield f"| `{variable}` | {kind} | {shown} | {_unit(name, default)} | {meaning} |"
     yield _FOOT.removesuffix("\n")
 
 

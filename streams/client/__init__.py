@@ -73,6 +73,9 @@ What the business is charged, from the first posting on; a position, kept, says 
         for charge in client.follow_bill("shop-parcelo", since=0, silence_s=5):
             print(charge.serial, charge.id, charge.count, charge.amount_micro, charge.currency)
 
+A Kafka with TLS, passwords or a prefix takes a :class:`Kafka` instead of its addresses; ``Client(load().kafka)`` takes the one of
+the environment, ``FANFARE_KAFKA_…`` (``streams/runtime/settings.py``).
+
 A request, or all requests about a subject, can be paused, resumed and cancelled; its statuses count what is ``held``::
 
     of = EventName("//shop-parcelo/parcels", "px-500")
@@ -104,6 +107,7 @@ from streams.client.following import Following, Position
 from streams.client.results import Failed, Outcome, Publication, Published
 from streams.client.sealing import SealKey
 from streams.client.sync import SyncClient, SyncFollowing
+from streams.runtime.kafka_access import Kafka
 
 __all__ = (
     "BillFollowing",
@@ -116,6 +120,7 @@ __all__ = (
     "Following",
     "Head",
     "InvalidEventError",
+    "Kafka",
     "NoBrokerError",
     "NotPublishedError",
     "Outcome",

@@ -9,6 +9,7 @@ from schemas.billing import BilledCharge
 from schemas.wire.cloudevents import decode_charge
 from streams.client.errors import BillUnreadableError
 from streams.kafka.scan import Record, ScanError, follow
+from streams.runtime.kafka_access import Address
 
 
 class BillPosition(NamedTuple):
@@ -57,7 +58,12 @@ class BillFollowing:
     """
 
     def __init__(
-        self, bootstrap: str, business: str, *, since_ms: int | None = None, position: str | BillPosition | None = None
+        self,
+        bootstrap: Address,
+        business: str,
+        *,
+        since_ms: int | None = None,
+        position: str | BillPosition | None = None,
     ) -> None:
         self._reading = BillReading(BillPosition.of(position) if isinstance(position, str) else position)
         # As for statuses: the generator must not refer to this object, or both are left to the garbage collector.
@@ -80,7 +86,7 @@ class BillFollowing:
 
 
 async def _charges(
-    reading: BillReading, bootstrap: str, business: str, since_ms: int | None
+    reading: BillReading, bootstrap: Address, business: str, since_ms: int | None
 ) -> AsyncGenerator[BilledCharge, None]:
     offset = None if reading.position is None else reading.position.next
     try:

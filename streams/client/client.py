@@ -31,6 +31,7 @@ from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import CONNECT_S, DEADLINE_S, Publisher, PublishError
 from streams.kafka.scan import ScanError
 from streams.registry.read import read_registry, read_sizes
+from streams.runtime.kafka_access import Address
 
 IN_FLIGHT: Final = 256
 WAIT_S: Final = 30.0
@@ -58,7 +59,7 @@ class Client:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Address,
         *,
         seal_key: SealKey | None = None,
         patience_s: float = DEADLINE_S,

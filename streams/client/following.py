@@ -10,6 +10,7 @@ from schemas.wire.cloudevents import decode_status
 from streams.client.errors import StatusUnreadableError
 from streams.client.progress import Progress
 from streams.kafka.scan import ScanError, follow
+from streams.runtime.kafka_access import Address
 
 _LATE_MS: Final = 3_600_000
 """By so much plan's word may be written after those of shards."""
@@ -89,7 +90,7 @@ class Following:
     """
 
     def __init__(
-        self, bootstrap: str, business: str, *, since_ms: int | None = None, position: str | Position | None = None
+        self, bootstrap: Address, business: str, *, since_ms: int | None = None, position: str | Position | None = None
     ) -> None:
         place = Position.of(position) if isinstance(position, str) else position
         self._reading = Reading(place)
@@ -120,7 +121,7 @@ async def _merged(statuses: AsyncGenerator[Status | None, None]) -> AsyncGenerat
 
 
 async def heard(
-    reading: Reading, bootstrap: str, business: str, *, since_ms: int | None = None, place: Position | None = None
+    reading: Reading, bootstrap: Address, business: str, *, since_ms: int | None = None, place: Position | None = None
 ) -> AsyncGenerator[Status | None, None]:
     """Read on for ever: for each word the merged status that it makes, ``None`` if it says nothing new."""
     offset = None if place is None else place.first

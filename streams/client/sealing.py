@@ -21,6 +21,7 @@ from streams.client.errors import SealingError
 from streams.client.events import Event
 from streams.kafka.scan import ScanError
 from streams.registry.read import read_registry
+from streams.runtime.kafka_access import Address
 
 # Sealing one-time codes before they leave the producer, so that only the gateway can read them.
 #
@@ -96,7 +97,7 @@ class _Seal(NamedTuple):
 class Sealer:
     """Seals to ``key``, or to the newest one in the registry topic, which is read once. Remembers the last 10,000 events."""
 
-    def __init__(self, bootstrap: str, key: SealKey | None) -> None:
+    def __init__(self, bootstrap: Address, key: SealKey | None) -> None:
         self._bootstrap = bootstrap
         self._key = key
         self._sealed: OrderedDict[bytes, _Seal] = OrderedDict()

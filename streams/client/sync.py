@@ -22,6 +22,7 @@ from streams.client.results import Outcome, Published
 from streams.client.sealing import SealKey
 from streams.client.waiting import Until
 from streams.kafka.publisher import CONNECT_S, DEADLINE_S
+from streams.runtime.kafka_access import Address
 
 _T = TypeVar("_T")
 _Item_co = TypeVar("_Item_co", covariant=True)
@@ -33,7 +34,7 @@ class SyncClient:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Address,
         *,
         seal_key: SealKey | None = None,
         patience_s: float = DEADLINE_S,

@@ -12,6 +12,7 @@ from streams.client.errors import StillOpenError
 from streams.client.following import Reading, heard
 from streams.client.progress import CLOSED, PLAN, REFUSED
 from streams.client.results import Published
+from streams.runtime.kafka_access import Address
 
 Until: TypeAlias = Literal["answered", "closed"] | Callable[[Status], bool]
 """``answered``: accepted or refused. ``closed``: nothing more becomes of it. Or what is true of a merged status."""
@@ -110,7 +111,7 @@ class Waiting:
 
 
 async def wait_for(
-    bootstrap: str,
+    bootstrap: Address,
     sent: Iterable[Published],
     *,
     until: Until,
@@ -148,7 +149,7 @@ class _Listener:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Address,
         business: str,
         waiting: Waiting,
         since_ms: int,

@@ -15,11 +15,11 @@ from schemas.wire.timestamps import text_of as instant
 from streams.client import Client, Head, control
 from streams.client.numbers import Numbers, numbers_of
 from streams.client.progress import CLOSED, REFUSED
-from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
+from streams.commands.console import BootstrapOption, configured, no_lane, refuse, run, say
 from streams.kafka.admin import describe
 from streams.operate.control_requests import STABLE_S, Accepted, accepted, statuses_of, watched
 from streams.runtime import clock
-from streams.runtime.settings import load
+from streams.runtime.kafka_access import Address
 
 _ANSWER_S: Final = 10
 _SYSTEM: Final = "fanfare-campaign"
@@ -87,7 +87,6 @@ class Row(msgspec.Struct, frozen=True):
     def of(cls, known: Accepted, status: Status | None) -> "Row":
         """Returns the row of an accepted request; ``status`` is None if nothing was said about it."""
         numbers = numbers_of({} if status is None else status.counts)
-        state = "accepted" if status is None else "paused" if numbers.held else status.state
         return cls(
             request=known.request,
             lane=known.lane.word,
@@ -96,7 +95,7 @@ class Row(msgspec.Struct, frozen=True):
             id=known.id,
             subject=known.subject,
             list=known.list,
-            state=state,
+            state="accepted" if status is None else "paused" if numbers.held else status.state,
             expires=instant(known.expires_ms),
             numbers=numbers,
         )
@@ -117,7 +116,8 @@ def ls_command(
     """List the requests of a lane that are not closed, oldest first: how many messages are handed off, held, cancelled."""
     chosen = _lane("ls", lane)
     _form("ls", output)
-    for row in run("campaign ls", _listed(load(bootstrap=bootstrap).bootstrap, chosen, business, _since_ms(days))):
+    address = configured("campaign ls", bootstrap).kafka
+    for row in run("campaign ls", _listed(address, chosen, business, _since_ms(days))):
         if every or row.state != CLOSED:
             _print(row, output)
 
@@ -137,7 +137,8 @@ def show_command(
     """Show how many messages of a request, or of all requests about a subject, are handed off, held, cancelled."""
     asked = _asked("show", _lane("show", lane), (source, event_id, subject, business))
     _form("show", output)
-    targets, statuses = run("campaign show", _shown(load(bootstrap=bootstrap).bootstrap, asked, _since_ms(days)))
+    address = configured("campaign show", bootstrap).kafka
+    targets, statuses = run("campaign show", _shown(address, asked, _since_ms(days)))
     for target in targets:
         _print(Row.of(target, statuses.get(target.request)), output)
 
@@ -159,7 +160,7 @@ def _acting(action: str, sentence: str) -> None:
     ) -> None:
         asked = _asked(action, _lane(action, lane), (source, event_id, subject, business))
         _form(action, output)
-        address = load(bootstrap=bootstrap).bootstrap
+        address = configured(f"campaign {action}", bootstrap).kafka
         raise typer.Exit(run(f"campaign {action}", _act(address, asked, action, (_since_ms(days), wait, output))))
 
     command.__doc__ = sentence
@@ -182,7 +183,7 @@ _acting(
 )
 
 
-async def _listed(address: str, lane: Lane, business: str | None, since_ms: int) -> list[Row]:
+async def _listed(address: Address, lane: Lane, business: str | None, since_ms: int) -> list[Row]:
     await describe(address, deadline_s=_ANSWER_S)
     known = [each for each in (await accepted(address, lane, since_ms=since_ms)).values() if _visible(each, business)]
     statuses: dict[str, Status] = {}
@@ -196,13 +197,13 @@ def _visible(known: Accepted, business: str | None) -> bool:
     return known.business == business if business is not None else not known.business.startswith("fanfare-")
 
 
-async def _shown(address: str, asked: Asked, since_ms: int) -> tuple[list[Accepted], Mapping[str, Status]]:
+async def _shown(address: Address, asked: Asked, since_ms: int) -> tuple[list[Accepted], Mapping[str, Status]]:
     targets = await _targets(address, asked, since_ms)
     owner = targets[0].business if targets else asked.business
     return targets, await statuses_of(address, owner, since_ms=since_ms)
 
 
-async def _targets(address: str, asked: Asked, since_ms: int) -> list[Accepted]:
+async def _targets(address: Address, asked: Asked, since_ms: int) -> list[Accepted]:
     await describe(address, deadline_s=_ANSWER_S)
     known = await accepted(address, asked.lane, since_ms=since_ms)
     if asked.subject:
@@ -214,7 +215,7 @@ async def _targets(address: str, asked: Asked, since_ms: int) -> list[Accepted]:
     return [known[asked.name]]
 
 
-async def _act(address: str, asked: Asked, action: str, how: tuple[int, float, str]) -> int:
+async def _act(address: Address, asked: Asked, action: str, how: tuple[int, float, str]) -> int:
     since_ms, wait_s, output = how
     targets = await _targets(address, asked, since_ms)
     business = targets[0].business if targets else asked.business

@@ -18,7 +18,7 @@ from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import PublishError
 from streams.kafka.scan import ScanError
 from streams.registry.apply import RegistrationError
-from streams.runtime.settings import SettingsError
+from streams.runtime.settings import Settings, SettingsError, load
 
 FAULTS: Final = (
     ClientError,
@@ -61,6 +61,14 @@ def run(command: str, doing: Coroutine[Any, Any, _T]) -> _T:
         refuse(command, str(error))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+
+
+def configured(command: str, bootstrap: str | None = None) -> Settings:
+    """Returns the settings; ends the program with a sentence for what cannot be."""
+    try:
+        return load(bootstrap=bootstrap)
+    except SettingsError as error:
+        refuse(command, str(error))
 
 
 def refuse(command: str, sentence: str) -> NoReturn:

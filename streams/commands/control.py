@@ -9,13 +9,13 @@ from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.ids import Lane
 from schemas.topics import WINDOWS
 from schemas.wire.timestamps import text_of as instant
-from streams.commands.console import BootstrapOption, no_lane, refuse, run
+from streams.commands.console import BootstrapOption, configured, no_lane, refuse, run
 from streams.kafka.admin import describe
 from streams.operate.control_words import Target, later_than, newest
 from streams.operate.control_words import say as write
 from streams.registry.read import read_registry
 from streams.runtime import clock
-from streams.runtime.settings import load
+from streams.runtime.kafka_access import Address
 
 _ANSWER_S: Final = 10
 _FRESH_MS: Final = 100
@@ -88,7 +88,10 @@ def _switch(action: ControlAction, given: Given, bootstrap: str | None) -> None:
         lanes = list(Lane) if word is None else [Lane.of(word)]
     except KeyError:
         _refuse(action, no_lane(word))
-    said_ms = run(f"control {action.word}", _say(load(bootstrap=bootstrap).bootstrap, lanes, (scope, target), action))
+    said_ms = run(
+        f"control {action.word}",
+        _say(configured(f"control {action.word}", bootstrap).kafka, lanes, (scope, target), action),
+    )
     bound_s = (_FRESH_MS + max(WINDOWS[lane].frame_ms for lane in lanes)) / 1000
     effect = f"nothing is handed off later than {bound_s:g} s after" if action is ControlAction.PAUSE else "from"
     where = ", ".join(lane.word for lane in lanes)
@@ -105,7 +108,7 @@ def _target(action: ControlAction, given: Given) -> tuple[ControlScope, str]:
     return chosen[0] if chosen else (ControlScope.LANE, "")
 
 
-async def _say(address: str, lanes: list[Lane], target: tuple[ControlScope, str], action: ControlAction) -> int:
+async def _say(address: Address, lanes: list[Lane], target: tuple[ControlScope, str], action: ControlAction) -> int:
     await describe(address, deadline_s=_ANSWER_S)
     await _demand_known(address, *target, action)
     standing = await newest(address)
@@ -120,7 +123,7 @@ async def _say(address: str, lanes: list[Lane], target: tuple[ControlScope, str]
     return await write(address, words)
 
 
-async def _demand_known(address: str, scope: ControlScope, target: str, action: ControlAction) -> None:
+async def _demand_known(address: Address, scope: ControlScope, target: str, action: ControlAction) -> None:
     """Refuses a target that is not registered: a switch that is thrown for nobody looks like one that works."""
     registry = await read_registry(address)
     known = {
@@ -133,7 +136,7 @@ async def _demand_known(address: str, scope: ControlScope, target: str, action: 
 
 
 async def _newest(bootstrap: str | None) -> dict[Target, ControlWord]:
-    address = load(bootstrap=bootstrap).bootstrap
+    address = configured("control", bootstrap).kafka
     await describe(address, deadline_s=_ANSWER_S)
     return await newest(address)
 

@@ -25,6 +25,7 @@ from streams.kafka.admin import describe
 from streams.kafka.scan import Record
 from streams.operate.redrive import Outcome, Redriver, Told, is_original, read_letters, read_originals
 from streams.runtime import clock, log
+from streams.runtime.kafka_access import Address
 from streams.runtime.settings import Settings, SettingsError, load
 
 _ANSWER_S: Final = 10
@@ -73,7 +74,7 @@ def ls_command(
     given = {"reason": reason, "business": business, "topic": topic}
     conditions = [*(where or ()), *(f"{field}={value}" for field, value in given.items() if value is not None)]
     settings, choice = _asked("ls", conditions, since, bootstrap)
-    letters = run("dead-letters ls", _letters(settings.bootstrap, choice))
+    letters = run("dead-letters ls", _letters(settings.kafka, choice))
     if letters:
         print(table(letters))
     say(f"{len(letters):,} dead letter{'' if len(letters) == 1 else 's'}")
@@ -94,7 +95,7 @@ def show_command(
     if not re.fullmatch(r"(\d+@)?\d+", letter):
         refuse("dead-letters show", f"{letter!r} is no PARTITION@OFFSET")
     settings, everything = _asked("show", [], None, bootstrap)
-    found, record = run("dead-letters show", _one(settings.bootstrap, everything, letter))
+    found, record = run("dead-letters show", _one(settings.kafka, everything, letter))
     if len(found) != 1:
         named = ", ".join(one.place for one in found)
         refuse("dead-letters show", f"say which: {named}" if named else f"there is no dead letter {letter}")
@@ -140,12 +141,12 @@ def since_ms(text: str | None, now_ms: int) -> int:
         raise ValueError(f"--since {text}: give 30m, 6h, 2d, or an instant; {error}") from None
 
 
-async def _letters(bootstrap: str, choice: Wanted) -> list[Letter]:
+async def _letters(bootstrap: Address, choice: Wanted) -> list[Letter]:
     await describe(bootstrap, deadline_s=_ANSWER_S)
     return await read_letters(bootstrap, choice, unreadable=lambda place: say(f"{place} is no dead letter"))
 
 
-async def _one(bootstrap: str, everything: Wanted, name: str) -> tuple[list[Letter], Record | None]:
+async def _one(bootstrap: Address, everything: Wanted, name: str) -> tuple[list[Letter], Record | None]:
     letters = await _letters(bootstrap, everything)
     found = [one for one in letters if name in (one.place, str(one.offset))]
     record = (await read_originals(bootstrap, found)).get(found[0].source) if len(found) == 1 else None
@@ -153,7 +154,7 @@ async def _one(bootstrap: str, everything: Wanted, name: str) -> tuple[list[Lett
 
 
 async def _redrive(settings: Settings, choice: Wanted, redriver: Redriver) -> None:
-    letters = await _letters(settings.bootstrap, choice)
+    letters = await _letters(settings.kafka, choice)
     counts: Counter[Outcome] = Counter()
     async for told in redriver.run(letters):
         counts[told.outcome] += 1

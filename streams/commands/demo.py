@@ -116,7 +116,7 @@ class Demo:
     async def _tell(self, stack: Stack, speed: float, limit: int | None) -> None:
         self._say(f"everything is up; phones: {stack.settings.gateway_campaign}")
         async with self._shown(stack):
-            async with Client(stack.bootstrap) as client:
+            async with Client(stack.kafka) as client:
                 story = Story(client, speed, limit, self._say)
                 offers = Offers(
                     client, stack.settings, run=f"demo-{self._begun_ms:x}", people=_people(limit), say=self._say

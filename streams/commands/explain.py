@@ -67,7 +67,7 @@ def main(
         refuse("explain", no_lane(lane))
     except (ValueError, SettingsError) as error:
         refuse("explain", str(error))
-    explainer = Explainer(settings.bootstrap, shards=settings.shards, recipient=one, since_ms=since_ms)
+    explainer = Explainer(settings.kafka, shards=settings.shards, recipient=one, since_ms=since_ms)
     looked = f"since {time_text(since_ms)[:-4]}" if since_ms else "in the logs"
     if asked is None:
         assert one is not None

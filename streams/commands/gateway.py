@@ -72,7 +72,7 @@ def gateway(
     if lane is None:
         options = _options(profile=profile, seed=seed, registry=registry, faults=faults, limits=not no_limits)
         environment = child_environment(
-            bootstrap=settings.bootstrap, data_dir=settings.data_dir, webhook_url=settings.webhook_url
+            bootstrap=str(settings.kafka), data_dir=settings.data_dir, webhook_url=settings.webhook_url
         )
         _print_places(settings, chosen)
         raise typer.Exit(asyncio.run(keep_alive([_child(each, options) for each in chosen], environment)))
@@ -98,7 +98,7 @@ def _told(settings: Settings, files: list[Path] | None) -> registered.Registered
     """Reads what ``files`` say; None without files, if there is a Kafka to follow."""
     if files:
         return registered.read(files)
-    demand_listener(settings.bootstrap)
+    demand_listener(settings.kafka)
     return None
 
 

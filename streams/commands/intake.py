@@ -53,7 +53,7 @@ def intake(
     """
     try:
         settings = load(bootstrap=bootstrap, intake_host=host, intake_port=port)
-        demand_listener(settings.bootstrap)
+        demand_listener(settings.kafka)
         demand_own(
             "intake",
             (settings.intake_host, settings.intake_port),
@@ -73,8 +73,8 @@ def intake(
 async def _run(settings: Settings) -> None:
     stop = stop_asked()
     directory = Directory(dev=settings.dev)
-    registry = Tail(settings.bootstrap, topics.REGISTRY, directory.apply, wait_ms=REGISTRY_WAIT_MS)
-    publisher = Publisher(settings.bootstrap, "intake")
+    registry = Tail(settings.kafka, topics.REGISTRY, directory.apply, wait_ms=REGISTRY_WAIT_MS)
+    publisher = Publisher(settings.kafka, "intake")
     await publisher.start()
     try:
         await registry.start()

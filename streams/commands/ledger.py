@@ -58,7 +58,7 @@ def ledger(
         if show:
             _show(settings, business)
             return
-        demand_listener(settings.bootstrap)
+        demand_listener(settings.kafka)
         demand_own("the ledger", (settings.metrics_host, settings.ledger_metrics_port))
         log.configure(level=settings.log_level, program="ledger")
         give_way(settings.nice_of(Lane.CAMPAIGN))  # nobody waits for the books

@@ -9,12 +9,12 @@ import typer
 
 from schemas.ids import Lane, business_of, name_of, request_name
 from schemas.wire.timestamps import text_of as instant
-from streams.commands.console import refuse, say
+from streams.commands.console import configured, refuse, say
 from streams.ledger.database import BooksError
 from streams.ledger.itemised import Message, Wanted, itemised, month_of
 from streams.ledger.money import money
 from streams.ledger.service import path_of
-from streams.runtime.settings import SettingsError, load
+from streams.runtime.settings import SettingsError
 
 _NAME_CHARS: Final = 26
 _FORMS: Final = ("text", "json")
@@ -49,7 +49,7 @@ def items(
     """
     try:
         wanted = _wanted(request, event_id, business, month)
-        _print(path_of(load()), wanted, as_json=_is_json(output))
+        _print(path_of(configured("ledger items")), wanted, as_json=_is_json(output))
     except (BooksError, SettingsError, ValueError) as error:
         refuse("ledger items", str(error))
 

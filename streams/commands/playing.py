@@ -85,7 +85,7 @@ async def _print(stream: Iterator[Timed], factor: float | None) -> bool:
 
 
 async def _publish(stream: Iterator[Timed], factor: float | None, *, bootstrap: str | None) -> bool:
-    async with Client(load(bootstrap=bootstrap).bootstrap, patience_s=_PATIENCE_S) as client:
+    async with Client(load(bootstrap=bootstrap).kafka, patience_s=_PATIENCE_S) as client:
 
         async def send(event: Timed) -> None:
             await client.publish(event.lane, event.event, codes=event.codes)

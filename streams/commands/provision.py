@@ -26,5 +26,5 @@ def main(*, bootstrap: BootstrapOption = None) -> None:
 
 async def _provision(bootstrap: str | None) -> tuple[str, ...]:
     settings = load(bootstrap=bootstrap)
-    await describe(settings.bootstrap, deadline_s=_ANSWER_S)
-    return await provision(settings.bootstrap, catalogue(), shards=settings.shards, dev=settings.dev, say=say)
+    await describe(settings.kafka, deadline_s=_ANSWER_S)
+    return await provision(settings.kafka, catalogue(), shards=settings.shards, dev=settings.dev, say=say)

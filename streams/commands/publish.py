@@ -16,10 +16,10 @@ from schemas.status import Status
 from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published, StillOpenError
 from streams.client.progress import REFUSED
 from streams.client.waiting import wait_for
-from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
+from streams.commands.console import BootstrapOption, configured, no_lane, refuse, run, say
 from streams.commands.event_file import codes_of, drawn_apart, freshened, read_events
 from streams.runtime import clock
-from streams.runtime.settings import load
+from streams.runtime.kafka_access import Address
 
 # What becomes of published events, as lines for a person: each step of each request, until all are at their end.
 
@@ -32,7 +32,7 @@ UNANSWERED: Final = 3
 class Follower:
     """Prints the statuses of published events until each is finished."""
 
-    def __init__(self, bootstrap: str, sent: Sequence[Published]) -> None:
+    def __init__(self, bootstrap: Address, sent: Sequence[Published]) -> None:
         self._bootstrap = bootstrap
         self._sent = sent
         self._begun_ms = clock.monotonic_ms()
@@ -147,8 +147,7 @@ def main(
         refuse("publish", no_lane(lane))
     except ValueError as error:
         refuse("publish", str(error))
-    address = load(bootstrap=bootstrap).bootstrap
-    raise typer.Exit(run("publish", _check(address, events) if dry_run else _publish(address, events)))
+    raise typer.Exit(run("publish", (_check if dry_run else _publish)(configured("publish", bootstrap).kafka, events)))
 
 
 class _Events:
@@ -174,7 +173,7 @@ class _Events:
         return Publication(self.choice.lane, freshened(event) if self.choice.fresh else event, self.choice.codes)
 
 
-async def _check(address: str, events: _Events) -> int:
+async def _check(address: Address, events: _Events) -> int:
     """Say what plan would refuse; nothing is sent."""
     faulty = 0
     async with Client(address) as client:
@@ -203,7 +202,7 @@ def _sound(lane: Lane, event: Event, registry: Registry, sizes: ListSizes) -> st
     return f"sound      {event.get('id')}  {pace}".rstrip()
 
 
-async def _publish(address: str, events: _Events) -> int:
+async def _publish(address: Address, events: _Events) -> int:
     counted, kept = _Count(), _Kept(events.choice)
     async with Client(address, patience_s=_PATIENCE_S) as client:
         registry = await client.registry()

@@ -8,14 +8,14 @@ from typing import Annotated, Final, NamedTuple
 import typer
 
 from schemas.wire import timestamps
-from streams.commands.console import BootstrapOption, refuse, run, say, since_ms
+from streams.commands.console import BootstrapOption, configured, refuse, run, say, since_ms
 from streams.dev.recordings.entry import LANES
 from streams.dev.recordings.files import STANDARD, Writer
 from streams.dev.recordings.pseudonyms import Pseudonyms
 from streams.dev.recordings.recorder import Recorder
 from streams.registry.read import read_registry
 from streams.runtime import clock
-from streams.runtime.settings import load
+from streams.runtime.kafka_access import Address
 from streams.runtime.signals import until_signalled
 
 _PROGRESS_S: Final = 2.0
@@ -91,10 +91,10 @@ def main(
         _Span(begin_ms, seconds),
         _Writing(out, (secrets.randbits(128) if seed is None else seed) if pseudonymise else None),
     )
-    run("record", _record(load(bootstrap=bootstrap).bootstrap, chosen, span, writing))
+    run("record", _record(configured("record", bootstrap).kafka, chosen, span, writing))
 
 
-async def _record(bootstrap: str, topics: Sequence[str], span: _Span, writing: _Writing) -> None:
+async def _record(bootstrap: Address, topics: Sequence[str], span: _Span, writing: _Writing) -> None:
     registry = await read_registry(bootstrap)
     with Writer(writing.out) as writer:
         recorder = Recorder(writer, registry, None if writing.seed is None else Pseudonyms(writing.seed))

@@ -76,11 +76,11 @@ async def _apply(files: list[Path], bootstrap: str | None, *, check: bool) -> tu
     settings = load(bootstrap=bootstrap)
     located = read_files(files)
     _demand_shards(located, settings)
-    await describe(settings.bootstrap, deadline_s=_ANSWER_S)
-    new = changes(located, await read_registry(settings.bootstrap))
+    await describe(settings.kafka, deadline_s=_ANSWER_S)
+    new = changes(located, await read_registry(settings.kafka))
     if not check:
         await _make_business_topics(located, settings)
-        await write(settings.bootstrap, new)
+        await write(settings.kafka, new)
     return new, len(located)
 
 
@@ -97,10 +97,10 @@ async def _make_business_topics(located: list[Located], settings: Settings) -> N
     businesses = [each.entry.id for each in located if isinstance(each.entry, Business)]
     wanted = [topic for business in businesses for topic in business_topics(business)]
     if wanted:
-        await provision(settings.bootstrap, wanted, shards=settings.shards, dev=settings.dev, say=say)
+        await provision(settings.kafka, wanted, shards=settings.shards, dev=settings.dev, say=say)
 
 
 async def _read(bootstrap: str | None) -> Registry:
     settings = load(bootstrap=bootstrap)
-    await describe(settings.bootstrap, deadline_s=_ANSWER_S)
-    return await read_registry(settings.bootstrap)
+    await describe(settings.kafka, deadline_s=_ANSWER_S)
+    return await read_registry(settings.kafka)

@@ -18,6 +18,7 @@ from streams.dev.recordings.schedule import spaced, steady
 from streams.dev.recordings.selection import Wanted, chosen, wanted_of
 from streams.registry.read import read_registry
 from streams.runtime import clock
+from streams.runtime.kafka_access import Address
 from streams.runtime.settings import load
 from streams.runtime.signals import stop_on_interrupt
 
@@ -104,7 +105,7 @@ async def _replay(file: str, wanted: Wanted, pace: _Pace, *, test: bool, bootstr
     # Each partition's records ascend in time already, so a stable sort keeps their order.
     entries = sorted((entry for entry in read_entries(file) if chosen(entry, wanted)), key=lambda entry: entry.at_ms)
     total = len(entries) * pace.loops
-    address = load(bootstrap=bootstrap).bootstrap
+    address = load(bootstrap=bootstrap).kafka
     async with Client(address, seal_key=await _seal_key(address)) as client:
 
         async def enqueue(lane: Lane, event: Event, codes: Mapping[str, str]) -> Awaitable[object]:
@@ -124,7 +125,7 @@ async def _replay(file: str, wanted: Wanted, pace: _Pace, *, test: bool, bootstr
         return result
 
 
-async def _seal_key(bootstrap: str) -> SealKey | None:
+async def _seal_key(bootstrap: Address) -> SealKey | None:
     """The registered key, read before the begin: looked up for the first code, it would make all that is due then late."""
     try:
         return seal_key_of(await read_registry(bootstrap))

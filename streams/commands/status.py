@@ -7,10 +7,9 @@ import msgspec
 import typer
 
 from schemas.ids import Lane
-from streams.commands.console import run
+from streams.commands.console import configured, run
 from streams.operate.scrape import Scrape, merged, processes, quantile, scrape_all
 from streams.operate.top.verdict import HEALTHY, verdict
-from streams.runtime.settings import load
 
 _STAGES: Final = ("plan", "deliver", "settle")
 
@@ -33,7 +32,7 @@ def main(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON text 
 
 
 async def _scrapes() -> list[Scrape]:
-    settings = load()
+    settings = configured("status")
     scrapes = await scrape_all(settings, processes(settings))
     return [scrape for scrape in scrapes if scrape.ready != "away" or not scrape.process.optional]
 

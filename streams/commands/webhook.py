@@ -46,7 +46,7 @@ def webhook(
     """
     try:
         settings = load(bootstrap=bootstrap, webhook_port=port)
-        demand_listener(settings.bootstrap)
+        demand_listener(settings.kafka)
         demand_own("the webhook", (HOST, settings.webhook_port), (settings.metrics_host, settings.webhook_metrics_port))
     except (ClusterError, SettingsError) as error:
         _refuse(str(error))
@@ -63,9 +63,9 @@ async def _serve(settings: Settings) -> None:
     await demand_safe(settings)
     zeroes.webhook()
     stop = stop_asked()
-    producer = ConfirmedProducer(settings.bootstrap, "webhook")
+    producer = ConfirmedProducer(settings.kafka, "webhook")
     registry = Registry()
-    words = registry_tail(settings.bootstrap, registry, component="webhook")
+    words = registry_tail(settings.kafka, registry, component="webhook")
     server = Webhook(
         producer,
         secrets=Secrets(

@@ -42,7 +42,7 @@ def worker(
         settings = load(slot=slot, bootstrap=bootstrap)
         wanted = Lane.of(lane)
         verify()
-        demand_listener(settings.bootstrap)
+        demand_listener(settings.kafka)
         demand_own("this slot's worker", (settings.metrics_host, settings.worker_metrics(wanted)))
     except KeyError:
         _refuse(f"there is no lane {lane!r}; there are otp, update and campaign")

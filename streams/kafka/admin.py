@@ -16,7 +16,9 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.dev.kafka.errors import NodeFailedError
+from streams.kafka import clients
 from streams.kafka.faust_app.commits import Place
+from streams.runtime.kafka_access import Address, kafka_at
 
 PROBE_GROUP: Final = "fanfare-readiness"
 """Asking for this group's coordinator makes Kafka create the offsets topic; the group never has a member."""
@@ -27,7 +29,7 @@ _ADVICE: Final = "`fanfare kafka up` starts one; --bootstrap names another."
 _REQUEST_TIMEOUT_MS: Final = 5_000
 
 
-async def wait_ready(bootstrap: str, *, brokers: int, deadline_s: float) -> None:
+async def wait_ready(bootstrap: Address, *, brokers: int, deadline_s: float) -> None:
     """Return when `brokers` brokers are registered, every partition has a leader and a coordinator answers.
 
     Raises NodeFailedError with what was still missing when `deadline_s` seconds have gone.
@@ -54,7 +56,7 @@ class ClusterState:
     leaderless: tuple[str, ...]
 
 
-async def describe(bootstrap: str, *, deadline_s: float) -> ClusterState:
+async def describe(bootstrap: Address, *, deadline_s: float) -> ClusterState:
     """The state of the Kafka at `bootstrap`; NodeFailedError if it does not answer within `deadline_s`."""
     try:
         async with asyncio.timeout(deadline_s):
@@ -62,16 +64,17 @@ async def describe(bootstrap: str, *, deadline_s: float) -> ClusterState:
                 raise NodeFailedError(f"No Kafka answers at {bootstrap}. {_ADVICE}")
             async with admin(bootstrap) as client:
                 cluster = await client.describe_cluster()
-                topics = await client.list_topics()
-                without = tuple(await leaderless(client))
+                topics = await own_topics(client, bootstrap)
+                names = sorted(map(kafka_at(bootstrap).name, topics))
+                without = tuple(await leaderless(client, names))
                 return ClusterState(cluster["cluster_id"], len(cluster["brokers"]), len(topics), without)
     except (KafkaError, TimeoutError) as error:
         raise NodeFailedError(f"Kafka at {bootstrap} does not answer ({type(error).__name__}).") from error
 
 
-def demand_listener(bootstrap: str) -> None:
+def demand_listener(bootstrap: Address) -> None:
     """Return if any of the addresses accepts a connection, else NodeFailedError: asked before a long-lived program starts."""
-    for address in bootstrap.split(","):
+    for address in kafka_at(bootstrap).bootstrap.split(","):
         host, _, port = address.rpartition(":")
         with contextlib.suppress(OSError, ValueError), socket.create_connection((host, int(port)), _CONNECT_S):
             return
@@ -79,7 +82,7 @@ def demand_listener(bootstrap: str) -> None:
 
 
 async def wait_leaders(client: AIOKafkaAdminClient, topics: Collection[str], *, deadline_s: float) -> None:
-    """Return when every partition of `topics` has a leader; NodeFailedError names those without at the deadline."""
+    """Returns when every partition of `topics`, named as in Kafka, has a leader; NodeFailedError names those without."""
     waiting: Sequence[str] = sorted(topics)
     try:
         async with asyncio.timeout(deadline_s):
@@ -92,14 +95,20 @@ async def wait_leaders(client: AIOKafkaAdminClient, topics: Collection[str], *, 
 
 
 @contextlib.asynccontextmanager
-async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin(bootstrap: Address) -> AsyncIterator[AIOKafkaAdminClient]:
     """An admin client, started and closed. Raises KafkaConnectionError when no address answers."""
-    client = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_REQUEST_TIMEOUT_MS)
+    client = clients.admin_client(bootstrap, request_timeout_ms=_REQUEST_TIMEOUT_MS)
     try:
         await client.start()
         yield client
     finally:
         await client.close()
+
+
+async def own_topics(client: AIOKafkaAdminClient, bootstrap: Address) -> set[str]:
+    """Returns the topics that exist, as we call them; those of other prefixes are left out."""
+    kafka = kafka_at(bootstrap)
+    return {topic for name in await client.list_topics() if (topic := kafka.plain(name)) is not None}
 
 
 async def leaderless(client: AIOKafkaAdminClient, topics: Sequence[str] | None = None) -> list[str]:
@@ -129,10 +138,10 @@ def _is_led(topic: dict[str, Any]) -> bool:
     return not topic["error_code"] and all(not part["error_code"] and part["leader"] >= 0 for part in partitions)
 
 
-async def _listening(bootstrap: str) -> int:
+async def _listening(bootstrap: Address) -> int:
     """How many of the addresses accept a connection."""
     accepted = 0
-    for address in bootstrap.split(","):
+    for address in kafka_at(bootstrap).bootstrap.split(","):
         host, _, port = address.rpartition(":")
         with contextlib.suppress(OSError, ValueError):
             _, writer = await asyncio.open_connection(host, int(port))
@@ -141,13 +150,13 @@ async def _listening(bootstrap: str) -> int:
     return accepted
 
 
-async def _missing(bootstrap: str, brokers: int) -> str:
+async def _missing(bootstrap: Address, brokers: int) -> str:
     try:
         async with admin(bootstrap) as client:
             registered = len((await client.describe_cluster())["brokers"])
             if registered < brokers:
                 return f"{registered} of {brokers} brokers registered"
-            await client.find_coordinator(PROBE_GROUP)
+            await client.find_coordinator(kafka_at(bootstrap).name(PROBE_GROUP))
             without = await leaderless(client)
     except (KafkaError, TimeoutError) as error:
         return type(error).__name__
@@ -157,12 +166,13 @@ async def _missing(bootstrap: str, brokers: int) -> str:
 # How far a group has committed, asked of the broker by anybody who needs to know.
 
 
-async def committed_offsets(bootstrap: str, group: str) -> dict[Place, int]:
+async def committed_offsets(bootstrap: Address, group: str) -> dict[Place, int]:
     """(topic, partition) -> the offset up to which ``group`` has finished; places never committed are missing."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="committed")
-    await admin.start()
-    try:
-        found = await admin.list_consumer_group_offsets(group)
-    finally:
-        await admin.close()
-    return {(place.topic, place.partition): at.offset for place, at in found.items() if at.offset >= 0}
+    kafka = kafka_at(bootstrap)
+    async with admin(kafka) as client:
+        found = await client.list_consumer_group_offsets(kafka.name(group))
+    return {
+        (topic, place.partition): at.offset
+        for place, at in found.items()
+        if at.offset >= 0 and (topic := kafka.plain(place.topic)) is not None
+    }

@@ -6,13 +6,14 @@ Kafka tells the time in no other answer. The record goes to a topic of its own, 
 import secrets
 from typing import Final, NamedTuple
 
-from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError
 
+from streams.kafka import clients
 from streams.kafka.admin import admin, wait_leaders
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher, PublishError
 from streams.runtime import clock
+from streams.runtime.kafka_access import Address, kafka_at
 
 _LEADER_S: Final = 10
 _TRIES: Final = 3
@@ -25,25 +26,26 @@ class Offset(NamedTuple):
     within_ms: int
 
 
-async def measure(bootstrap: str) -> Offset:
+async def measure(bootstrap: Address) -> Offset:
     """The most exact of a few measurements; :class:`PublishError` if Kafka does not let itself be asked."""
     topic = f"fanfare-doctor-{secrets.token_hex(4)}"
+    name = kafka_at(bootstrap).name(topic)
     try:
         async with admin(bootstrap) as client:
             config = {"message.timestamp.type": "LogAppendTime"}
-            await client.create_topics([NewTopic(topic, 1, 1, topic_configs=config)])
+            await client.create_topics([clients.new_topic(name, 1, 1, config)])
             try:
-                await wait_leaders(client, [topic], deadline_s=_LEADER_S)
+                await wait_leaders(client, [name], deadline_s=_LEADER_S)
                 return await _measured(bootstrap, topic)
             finally:
-                await client.delete_topics([topic])
+                await client.delete_topics([name])
     except KafkaError as error:
         raise PublishError(
             f"a topic for asking the time cannot be made: {type(error).__name__}", unknown=False
         ) from error
 
 
-async def _measured(bootstrap: str, topic: str) -> Offset:
+async def _measured(bootstrap: Address, topic: str) -> Offset:
     publisher = Publisher(bootstrap, "fanfare-doctor")
     await publisher.start()
     try:

@@ -7,11 +7,12 @@ from typing import Final
 
 import aiokafka
 import aiokafka.errors
-from aiokafka import TopicPartition
 
 from schemas.topics import STATUS_PREFIX
+from streams.kafka import clients
 from streams.kafka.scan import ScanError
 from streams.runtime import clock
+from streams.runtime.kafka_access import Address, Kafka, kafka_at
 
 _BEFORE: Final = 20
 """So many records of each topic are read that stand there already: the newest words of a quiet deployment."""
@@ -21,32 +22,32 @@ _REQUEST_TIMEOUT_MS: Final = 5_000
 
 
 async def follow_statuses(
-    bootstrap: str, *, look_s: float = _LOOK_S
+    bootstrap: Address, *, look_s: float = _LOOK_S
 ) -> AsyncGenerator[list[tuple[str, bytes | None]], None]:
     """(topic, value) of new statuses in bites, for ever, perhaps empty. Raises :class:`ScanError`.
 
     Topics of businesses that have been registered meanwhile, and whether Kafka is there, are looked for every ``look_s``.
     """
-    consumer = aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        client_id="status-view",
-        group_id=None,
-        auto_offset_reset="latest",
-        enable_auto_commit=False,
-        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+    kafka = kafka_at(bootstrap)
+    consumer = clients.consumer(
+        kafka, "status-view", auto_offset_reset="latest", request_timeout_ms=_REQUEST_TIMEOUT_MS
     )
     try:
         await consumer.start()
         looked_ms: int | None = None
         while True:
             if looked_ms is None or clock.monotonic_ms() - looked_ms >= look_s * 1_000:
-                await _look(consumer)
+                await _look(consumer, kafka)
                 looked_ms = clock.monotonic_ms()
             if not consumer.assignment():
                 await asyncio.sleep(_POLL_MS / 1_000)
                 continue
             fetched = await consumer.getmany(timeout_ms=_POLL_MS)
-            yield [(record.topic, record.value) for records in fetched.values() for record in records]
+            yield [
+                (record.topic.removeprefix(kafka.prefix), record.value)
+                for records in fetched.values()
+                for record in records
+            ]
     except aiokafka.errors.KafkaError as error:
         raise ScanError(f"no Kafka answers at {bootstrap}") from error
     finally:
@@ -54,9 +55,10 @@ async def follow_statuses(
             await consumer.stop()
 
 
-async def _look(consumer: aiokafka.AIOKafkaConsumer) -> None:
+async def _look(consumer: aiokafka.AIOKafkaConsumer, kafka: Kafka) -> None:
     """Go on where it stands in topics that are known, and begin in those that are new."""
-    wanted = {TopicPartition(topic, 0) for topic in await consumer.topics() if topic.startswith(STATUS_PREFIX)}
+    existing = (kafka.plain(topic) for topic in await consumer.topics())
+    wanted = {clients.place(kafka, topic, 0) for topic in existing if topic and topic.startswith(STATUS_PREFIX)}
     known = consumer.assignment()
     if wanted <= known:
         return

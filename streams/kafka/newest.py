@@ -6,22 +6,23 @@ from typing import TypeVar
 
 from aiokafka.errors import KafkaError
 
-from streams.kafka.admin import admin
+from streams.kafka.admin import admin, own_topics
 from streams.kafka.reader import LogReader
+from streams.runtime.kafka_access import Address
 
 T = TypeVar("T")
 
 
-async def existing(bootstrap: str, topics: Collection[str]) -> set[str]:
+async def existing(bootstrap: Address, topics: Collection[str]) -> set[str]:
     """Returns those of ``topics`` that exist; none while Kafka does not answer."""
     try:
         async with admin(bootstrap) as client:
-            return set(topics) & set(await client.list_topics())
+            return set(topics) & await own_topics(client, bootstrap)
     except KafkaError:
         return set()
 
 
-async def newest(bootstrap: str, topics: Collection[str], read: Callable[[bytes], T | None]) -> dict[str, T | None]:
+async def newest(bootstrap: Address, topics: Collection[str], read: Callable[[bytes], T | None]) -> dict[str, T | None]:
     """Returns what ``read`` makes of the newest record of each topic that it can make something of; None if there is none.
 
     The topics exist and have one partition. Ends the process when Kafka gives nothing (:class:`LogReader`).
@@ -46,7 +47,7 @@ async def _newest(reader: LogReader, topic: str, read: Callable[[bytes], T | Non
 
 
 @asynccontextmanager
-async def _reader(bootstrap: str, topics: Collection[str]) -> AsyncIterator[LogReader]:
+async def _reader(bootstrap: Address, topics: Collection[str]) -> AsyncIterator[LogReader]:
     reader = LogReader(bootstrap, "newest", [(topic, 0) for topic in topics])
     await reader.start()
     try:

@@ -15,7 +15,9 @@ import aiokafka
 import aiokafka.errors
 import msgspec
 
+from streams.kafka import clients
 from streams.runtime.exits import Exit, fatal
+from streams.runtime.kafka_access import Address, kafka_at
 
 APPEND_DEADLINE_MS = 4_000
 """Of a journal. No length of it is unsafe, because nothing is acted on before it is acknowledged and checked. It is above a
@@ -49,8 +51,10 @@ class Appended(NamedTuple):
 class ConfirmedProducer:
     """One producer object. ``name`` tells producers of one process apart in the broker's logs."""
 
-    def __init__(self, bootstrap: str, name: str, *, linger_ms: int = 0, deadline_ms: int = APPEND_DEADLINE_MS) -> None:
-        self._bootstrap = bootstrap
+    def __init__(
+        self, bootstrap: Address, name: str, *, linger_ms: int = 0, deadline_ms: int = APPEND_DEADLINE_MS
+    ) -> None:
+        self._kafka = kafka_at(bootstrap)
         self._name = name
         self._linger_ms = linger_ms
         self._deadline_s = deadline_ms / 1000
@@ -58,14 +62,7 @@ class ConfirmedProducer:
 
     async def start(self) -> None:
         """Connect and obtain a producer id."""
-        producer = aiokafka.AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
-            client_id=self._name,
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=self._linger_ms,
-            max_batch_size=_BATCH_BYTES,
-        )
+        producer = clients.producer(self._kafka, self._name, linger_ms=self._linger_ms, max_batch_size=_BATCH_BYTES)
         self._prepared(producer)
         self._producer = producer
         await producer.start()
@@ -118,7 +115,7 @@ class ConfirmedProducer:
 
     async def _send(self, record: Outgoing) -> "asyncio.Future[Any]":
         future: asyncio.Future[Any] = await self._running().send(
-            record.topic,
+            self._kafka.name(record.topic),
             value=record.value,
             key=record.key,
             partition=record.partition,

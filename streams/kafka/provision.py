@@ -7,12 +7,13 @@ development set-up, and, without making anything, by `fanfare doctor` and by eve
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from schemas.topics import Topic, status_topic, topic_of_business
-from streams.kafka.admin import admin, wait_leaders
+from streams.kafka import clients
+from streams.kafka.admin import admin, own_topics, wait_leaders
 from streams.kafka.topic_rules import (
     SAFE_COPIES,
     SAFE_IN_SYNC,
@@ -23,6 +24,7 @@ from streams.kafka.topic_rules import (
     objections,
     weaknesses,
 )
+from streams.runtime.kafka_access import Address, kafka_at
 
 _LEADERS_DEADLINE_S: Final = 30
 _CREATE_TIMEOUT_MS: Final = 30_000
@@ -33,7 +35,7 @@ class ProvisionError(Exception):
 
 
 async def provision(
-    bootstrap: str, topics: Sequence[Topic], *, shards: int, dev: bool, say: Callable[[str], None]
+    bootstrap: Address, topics: Sequence[Topic], *, shards: int, dev: bool, say: Callable[[str], None]
 ) -> tuple[str, ...]:
     """Make what is missing, wait for every leader, check the rest; return the names of the topics made.
 
@@ -50,7 +52,7 @@ async def provision(
 
 
 async def verify(
-    bootstrap: str, topics: Sequence[Topic], *, shards: int, dev: bool, session_ms: int, say: Callable[[str], None]
+    bootstrap: Address, topics: Sequence[Topic], *, shards: int, dev: bool, session_ms: int, say: Callable[[str], None]
 ) -> str:
     """Check without making anything: as `provision`, but a missing topic is refused too, and brokers are looked at.
 
@@ -59,14 +61,14 @@ async def verify(
     The topics of businesses that are there are checked as well. Brokers that are down meanwhile are no reason to refuse.
     """
     async with admin(bootstrap) as client:
-        known = set(await client.list_topics())
+        known = await own_topics(client, bootstrap)
         wanted = (*topics, *_of_businesses(known, topics))
         cluster = await client.describe_cluster()
         brokers = [str(broker["node_id"]) for broker in cluster["brokers"]]
         few = dev and len(brokers) < SAFE_COPIES
         copies, in_sync = (1, 1) if few else (SAFE_COPIES, SAFE_IN_SYNC)
         plans = _planned(bootstrap, wanted, shards, copies, in_sync)
-        if missing := [plan.name for plan in plans if plan.name not in known]:
+        if missing := [kafka_at(bootstrap).name(topic.name) for topic in wanted if topic.name not in known]:
             raise ProvisionError(f"Topics are missing: {', '.join(missing)}. `fanfare provision` makes them.")
         refused, unsafe = await _brokers(client, bootstrap, brokers, session_ms=session_ms)
         await _check(client, plans, _Found(refused, unsafe), dev=dev, say=say)
@@ -80,7 +82,7 @@ def _of_businesses(known: Collection[str], topics: Sequence[Topic]) -> list[Topi
 
 
 async def _brokers(
-    client: AIOKafkaAdminClient, bootstrap: str, names: Sequence[str], *, session_ms: int
+    client: AIOKafkaAdminClient, bootstrap: Address, names: Sequence[str], *, session_ms: int
 ) -> tuple[list[str], list[str]]:
     """What is wrong with the brokers that are up: what stands in the way at all, and what may lose something."""
     configs = await _configs(client, ConfigResourceType.BROKER, names)
@@ -89,13 +91,13 @@ async def _brokers(
     unsafe = [
         said
         for name in names
-        for said in weaknesses(name, configs[name], record_bytes=record_bytes, bootstrap=bootstrap)
+        for said in weaknesses(name, configs[name], record_bytes=record_bytes, bootstrap=str(bootstrap))
     ]
     return refused, unsafe
 
 
 async def _plans(
-    client: AIOKafkaAdminClient, bootstrap: str, topics: Sequence[Topic], *, shards: int, dev: bool
+    client: AIOKafkaAdminClient, bootstrap: Address, topics: Sequence[Topic], *, shards: int, dev: bool
 ) -> tuple[TopicPlan, ...]:
     brokers = len((await client.describe_cluster())["brokers"])
     if brokers < SAFE_COPIES and not dev:
@@ -108,9 +110,12 @@ async def _plans(
     return _planned(bootstrap, topics, shards, copies, in_sync)
 
 
-def _planned(bootstrap: str, topics: Sequence[Topic], shards: int, copies: int, in_sync: int) -> tuple[TopicPlan, ...]:
+def _planned(
+    bootstrap: Address, topics: Sequence[Topic], shards: int, copies: int, in_sync: int
+) -> tuple[TopicPlan, ...]:
+    kafka = kafka_at(bootstrap)
     return tuple(
-        TopicPlan(topic.name, topic.partitions or shards, copies, in_sync, topic.config(), bootstrap)
+        TopicPlan(kafka.name(topic.name), topic.partitions or shards, copies, in_sync, topic.config(), str(kafka))
         for topic in topics
     )
 
@@ -123,7 +128,7 @@ async def _missing(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> l
 async def _create(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> tuple[str, ...]:
     if not plans:
         return ()
-    wanted = [NewTopic(plan.name, plan.partitions, plan.copies, topic_configs=plan.full_config()) for plan in plans]
+    wanted = [clients.new_topic(plan.name, plan.partitions, plan.copies, plan.full_config()) for plan in plans]
     response = await client.create_topics(wanted, timeout_ms=_CREATE_TIMEOUT_MS)
     errors = [(name, for_code(code), message) for name, code, message in response.topic_errors if code]
     # Another process may provision at the same time; its topics are checked like any others.

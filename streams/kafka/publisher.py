@@ -18,7 +18,9 @@ from typing import Any, Final, NamedTuple
 import aiokafka
 import aiokafka.errors
 
+from streams.kafka import clients
 from streams.kafka.producer import Outgoing
+from streams.runtime.kafka_access import Address, kafka_at
 
 DEADLINE_S: Final = 15.0
 """Longer than a leader election; after it a publish is unknown."""
@@ -58,7 +60,7 @@ class PublishError(Exception):
 class NoKafkaError(PublishError):
     """Nobody answers at the bootstrap address."""
 
-    def __init__(self, bootstrap: str, tried_s: float) -> None:
+    def __init__(self, bootstrap: Address, tried_s: float) -> None:
         super().__init__(
             f"no Kafka answers at {bootstrap} (tried for {tried_s:g} s): is that the address? "
             "`fanfare kafka up` starts one on this machine",
@@ -83,13 +85,13 @@ class Publisher:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Address,
         name: str = "fanfare-client",
         *,
         deadline_s: float = DEADLINE_S,
         connect_s: float = CONNECT_S,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka_at(bootstrap)
         self._name = name
         self._deadline_s = deadline_s
         self._connect_s = connect_s
@@ -109,14 +111,12 @@ class Publisher:
                         return producer
                     await asyncio.sleep(_ASK_AGAIN_S)
         except TimeoutError as error:
-            raise NoKafkaError(self._bootstrap, self._connect_s) from error
+            raise NoKafkaError(self._kafka, self._connect_s) from error
 
     async def _tried(self) -> aiokafka.AIOKafkaProducer | None:
-        producer = aiokafka.AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
-            client_id=self._name,
-            acks="all",
-            enable_idempotence=True,
+        producer = clients.producer(
+            self._kafka,
+            self._name,
             linger_ms=0,
             max_batch_size=_BATCH_BYTES,
             request_timeout_ms=int(DEADLINE_S * 1000),
@@ -142,7 +142,7 @@ class Publisher:
     async def partitions(self, topic: str) -> int:
         """How many partitions ``topic`` has; :class:`PublishError` if it does not exist."""
         try:
-            return len(await self._running().partitions_for(topic))
+            return len(await self._running().partitions_for(self._kafka.name(topic)))
         except aiokafka.errors.KafkaError as error:
             raise PublishError(
                 f"there is no topic {topic} (`fanfare provision` makes it), or it may not be written", unknown=False
@@ -160,7 +160,7 @@ class Publisher:
         producer = self._running()
         try:
             future = await producer.send(
-                record.topic,
+                self._kafka.name(record.topic),
                 value=record.value,
                 key=record.key,
                 partition=record.partition,
@@ -206,7 +206,7 @@ class Publisher:
             raise PublishError(_silent(record, _name(error)), unknown=True, again=True) from error
         if done is None:
             return Place(record.topic, -1 if record.partition is None else record.partition, -1, 0)
-        return Place(done.topic, done.partition, done.offset, done.timestamp or 0)
+        return Place(record.topic, done.partition, done.offset, done.timestamp or 0)
 
     def _running(self) -> aiokafka.AIOKafkaProducer:
         if self._producer is None:

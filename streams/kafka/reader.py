@@ -14,8 +14,10 @@ import aiokafka
 import aiokafka.errors
 from aiokafka import TopicPartition
 
+from streams.kafka import clients
 from streams.kafka.faust_app.commits import Place
 from streams.runtime.exits import Exit, fatal
+from streams.runtime.kafka_access import Address
 
 _FETCH_MAX_WAIT_MS = 50
 _FETCH_BYTES = 4 * 1024 * 1024
@@ -42,20 +44,18 @@ class TrimmedError(Exception):
 class LogReader:
     """Reads any range of the ``places`` it was made for. ``name`` shows up in the broker's logs."""
 
-    def __init__(self, bootstrap: str, name: str, places: Iterable[Place]) -> None:
+    def __init__(self, bootstrap: Address, name: str, places: Iterable[Place]) -> None:
         self._bootstrap = bootstrap
         self._name = name
-        self._busy = {TopicPartition(*place): asyncio.Lock() for place in places}
+        self._busy = {clients.place(bootstrap, *place): asyncio.Lock() for place in places}
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
 
     async def start(self) -> None:
         """Connect; all partitions are assigned and paused."""
-        consumer = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
-            client_id=self._name,
-            group_id=None,
+        consumer = clients.consumer(
+            self._bootstrap,
+            self._name,
             auto_offset_reset="none",
-            enable_auto_commit=False,
             fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
             max_partition_fetch_bytes=_FETCH_BYTES,
         )
@@ -75,7 +75,7 @@ class LogReader:
 
     async def bounds(self, place: Place) -> tuple[int, int]:
         """The log start offset, and the offset that the next append will get."""
-        tp = TopicPartition(*place)
+        tp = clients.place(self._bootstrap, *place)
         async with self._deadline("bounds", place):
             starts: Mapping[TopicPartition, int] = await self._running().beginning_offsets([tp])
             ends: Mapping[TopicPartition, int] = await self._running().end_offsets([tp])
@@ -83,7 +83,7 @@ class LogReader:
 
     async def first_since(self, place: Place, at_ms: int) -> tuple[int, int] | None:
         """Offset and time of the first record appended at or after ``at_ms``; ``None`` when there is none."""
-        tp = TopicPartition(*place)
+        tp = clients.place(self._bootstrap, *place)
         async with self._deadline("first_since", place):
             found = (await self._running().offsets_for_times({tp: max(at_ms, 0)}))[tp]
         return None if found is None else (found.offset, found.timestamp)
@@ -98,7 +98,7 @@ class LogReader:
 
         Raises :class:`TrimmedError` when the log begins after ``start``.
         """
-        tp = TopicPartition(*place)
+        tp = clients.place(self._bootstrap, *place)
         async with self._busy[tp]:
             consumer = self._running()
             consumer.seek(tp, start)

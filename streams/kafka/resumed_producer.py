@@ -11,9 +11,10 @@ answers a repeat of the same batch with its offset, and refuses whatever else is
 from typing import Final, NamedTuple
 
 import aiokafka
-from aiokafka import TopicPartition
 
+from streams.kafka import clients
 from streams.kafka.producer import ConfirmedProducer
+from streams.runtime.kafka_access import Address
 
 _SEQUENCES: Final = 2**31
 
@@ -28,7 +29,7 @@ class ProducerIdentity(NamedTuple):
 class ResumedProducer(ConfirmedProducer):
     """Appends under ``identity`` if there is one, else under a new one; say where with :meth:`resume` before the first append."""
 
-    def __init__(self, bootstrap: str, name: str, identity: ProducerIdentity | None, *, deadline_ms: int) -> None:
+    def __init__(self, bootstrap: Address, name: str, identity: ProducerIdentity | None, *, deadline_ms: int) -> None:
         super().__init__(bootstrap, name, deadline_ms=deadline_ms)
         self._kept = identity
 
@@ -41,7 +42,7 @@ class ResumedProducer(ConfirmedProducer):
     def resume(self, topic: str, partition: int, written: int) -> None:
         """Continues a log of which this identity wrote the first ``written`` records, and nobody else any."""
         manager = self._running()._txn_manager  # noqa: SLF001 - examined internals, checked by selftest
-        place = TopicPartition(topic, partition)
+        place = clients.place(self._kafka, topic, partition)
         manager.increment_sequence_number(place, written % _SEQUENCES - manager.sequence_number(place))
 
     def _prepared(self, producer: aiokafka.AIOKafkaProducer) -> None:

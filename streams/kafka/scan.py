@@ -14,7 +14,9 @@ import aiokafka.errors
 from aiokafka import TopicPartition
 
 from schemas.topics import topic_of_business
+from streams.kafka import clients
 from streams.kafka.faust_app.commits import Place
+from streams.runtime.kafka_access import Address, kafka_at
 
 _FETCH_MAX_WAIT_MS: Final = 50
 _FETCH_BYTES: Final = 4 * 1024 * 1024
@@ -41,14 +43,14 @@ class Record(NamedTuple):
 
 
 async def scan(
-    bootstrap: str, topic: str, *, partition: int | None = None, since_ms: int | None = None
+    bootstrap: Address, topic: str, *, partition: int | None = None, since_ms: int | None = None
 ) -> AsyncIterator[list[Record]]:
     """Everything in ``topic`` (or one partition) up to its end at the time of the call, in bites; ordered per partition.
 
     ``since_ms`` leaves out what Kafka stamped earlier. Raises :class:`ScanError`.
     """
     async with _consumer(bootstrap, topic) as consumer:
-        places = await _positioned(consumer, topic, partition=partition, since_ms=since_ms)
+        places = await _positioned(consumer, bootstrap, topic, partition=partition, since_ms=since_ms)
         ends = await consumer.end_offsets(places)
         idle = 0
         while behind := [place for place in places if await consumer.position(place) < ends[place]]:
@@ -58,14 +60,14 @@ async def scan(
             if idle > _PATIENCE:
                 raise ScanError(f"{topic} goes on, but Kafka gives nothing more of it")
             yield [
-                _record(record)
+                _record(topic, record)
                 for place, records in fetched.items()
                 for record in records
                 if record.offset < ends[place]
             ]
 
 
-async def read_at(bootstrap: str, topic: str, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], Record]:
+async def read_at(bootstrap: Address, topic: str, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], Record]:
     """The records that stand at these (partition, offset) of ``topic``; those that are gone, or not there yet, are left out.
 
     Raises :class:`ScanError`.
@@ -73,7 +75,7 @@ async def read_at(bootstrap: str, topic: str, places: Collection[tuple[int, int]
     found: dict[tuple[int, int], Record] = {}
     async with _consumer(bootstrap, topic) as consumer:
         for partition in sorted({partition for partition, _ in places}):
-            held = await _positioned(consumer, topic, partition=partition, since_ms=None)
+            held = await _positioned(consumer, bootstrap, topic, partition=partition, since_ms=None)
             starts, ends = await consumer.beginning_offsets(held), await consumer.end_offsets(held)
             for place in held:
                 for offset in sorted(offset for each, offset in places if each == partition):
@@ -85,12 +87,12 @@ async def read_at(bootstrap: str, topic: str, places: Collection[tuple[int, int]
                         fetched = await consumer.getmany(place, timeout_ms=_POLL_MS * _PATIENCE, max_records=1)
                     first = next(iter(fetched.get(place, ())), None)
                     if first is not None and first.offset == offset:
-                        found[partition, offset] = _record(first)
+                        found[partition, offset] = _record(topic, first)
     return found
 
 
 async def follow(
-    bootstrap: str,
+    bootstrap: Address,
     topic: str,
     *,
     partition: int | None = None,
@@ -102,24 +104,24 @@ async def follow(
     With ``offset``, every partition from there on, or from its beginning if that is later.
     """
     async with _consumer(bootstrap, topic) as consumer:
-        places = await _positioned(consumer, topic, partition=partition, since_ms=since_ms, end=since_ms is None)
+        places = await _positioned(
+            consumer, bootstrap, topic, partition=partition, since_ms=since_ms, end=since_ms is None
+        )
         if offset is not None:
             for place, start in (await consumer.beginning_offsets(places)).items():
                 consumer.seek(place, max(offset, start))
         while True:
             with _translated(topic):
                 record = await consumer.getone()
-            yield _record(record)
+            yield _record(topic, record)
 
 
 @contextlib.asynccontextmanager
-async def _consumer(bootstrap: str, topic: str) -> AsyncIterator[aiokafka.AIOKafkaConsumer]:
-    consumer = aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        client_id=f"scan-{topic}",
-        group_id=None,
+async def _consumer(bootstrap: Address, topic: str) -> AsyncIterator[aiokafka.AIOKafkaConsumer]:
+    consumer = clients.consumer(
+        bootstrap,
+        f"scan-{topic}",
         auto_offset_reset="earliest",
-        enable_auto_commit=False,
         fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
         max_partition_fetch_bytes=_FETCH_BYTES,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
@@ -137,6 +139,7 @@ async def _consumer(bootstrap: str, topic: str) -> AsyncIterator[aiokafka.AIOKaf
 
 async def _positioned(
     consumer: aiokafka.AIOKafkaConsumer,
+    bootstrap: Address,
     topic: str,
     *,
     partition: int | None,
@@ -144,10 +147,11 @@ async def _positioned(
     end: bool = False,
 ) -> list[TopicPartition]:
     with _translated(topic):
-        if topic not in await consumer.topics():
+        name = kafka_at(bootstrap).name(topic)
+        if name not in await consumer.topics():
             raise ScanError(_absent(topic))
-        known = await consumer._client._wait_on_metadata(topic)  # noqa: SLF001 - the only way without a subscription
-        places = [TopicPartition(topic, each) for each in sorted(known) if partition in (None, each)]
+        known = await consumer._client._wait_on_metadata(name)  # noqa: SLF001 - the only way without a subscription
+        places = [clients.place(bootstrap, topic, each) for each in sorted(known) if partition in (None, each)]
         starts = await (consumer.end_offsets(places) if end else consumer.beginning_offsets(places))
         if since_ms is not None:
             ends = await consumer.end_offsets(places)
@@ -174,9 +178,9 @@ def _translated(topic: str) -> Iterator[None]:
         raise ScanError(f"{topic} cannot be read: {type(error).__name__.removesuffix('Error')}") from error
 
 
-def _record(record: aiokafka.ConsumerRecord) -> Record:
+def _record(topic: str, record: aiokafka.ConsumerRecord) -> Record:
     return Record(
-        record.topic,
+        topic,
         record.partition,
         record.offset,
         record.timestamp,
@@ -194,22 +198,24 @@ Bounds = dict[Place, tuple[int, int]]
 """(topic, partition) -> the first offset that is still there, and the one that the next record will get."""
 
 
-async def log_bounds(bootstrap: str, choose: Callable[[set[str]], list[str]]) -> Bounds:
+async def log_bounds(bootstrap: Address, choose: Callable[[set[str]], list[str]]) -> Bounds:
     """The bounds of the topics that ``choose`` picks of all that exist, asked one topic after the other in its order.
 
     Raises :class:`ScanError`.
     """
-    consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=bootstrap, client_id="bounds", group_id=None)
+    kafka = kafka_at(bootstrap)
+    consumer = clients.consumer(kafka, "bounds")
     try:
         async with asyncio.timeout(_DEADLINE_S):
             await consumer.start()
             found: Bounds = {}
-            for topic in choose(await consumer.topics()):
-                known = await consumer._client._wait_on_metadata(topic)  # noqa: SLF001 - as scan does
-                places = [TopicPartition(topic, partition) for partition in sorted(known)]
+            existing = {topic for name in await consumer.topics() if (topic := kafka.plain(name)) is not None}
+            for topic in choose(existing):
+                known = await consumer._client._wait_on_metadata(kafka.name(topic))  # noqa: SLF001 - as scan does
+                places = [clients.place(kafka, topic, partition) for partition in sorted(known)]
                 ends = await consumer.end_offsets(places)
                 starts = await consumer.beginning_offsets(places)
-                found |= {(place.topic, place.partition): (starts[place], ends[place]) for place in places}
+                found |= {(topic, place.partition): (starts[place], ends[place]) for place in places}
             return found
     except (TimeoutError, aiokafka.errors.KafkaError) as error:
         raise ScanError(f"no Kafka answers at {bootstrap}") from error

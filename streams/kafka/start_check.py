@@ -28,7 +28,7 @@ async def safe(settings: Settings, *, say: Callable[[str], None]) -> str:
     Raises ProvisionError with a line for each objection, and a KafkaError when Kafka does not answer.
     """
     return await verify(
-        settings.bootstrap,
+        settings.kafka,
         catalogue(),
         shards=settings.shards,
         dev=settings.dev,

@@ -19,9 +19,11 @@ import aiokafka
 import aiokafka.errors
 from aiokafka import TopicPartition
 
+from streams.kafka import clients
 from streams.kafka.reader import LogRecord
 from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
+from streams.runtime.kafka_access import Address, kafka_at
 
 REGISTRY_WAIT_MS = 500
 """How long a fetch of the registry may find nothing. A change comes at once all the same; nobody asks how fresh it is."""
@@ -42,7 +44,7 @@ class Tail:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Address,
         topic: str,
         apply: ApplyBatch,
         *,
@@ -51,7 +53,7 @@ class Tail:
         wait_ms: int = _WAIT_MS,
     ) -> None:
         self.topic = topic
-        self._bootstrap = bootstrap
+        self._kafka = kafka_at(bootstrap)
         self._apply = apply
         self._partitions = partitions
         self._start = dict(start or {})
@@ -66,12 +68,10 @@ class Tail:
 
     async def start(self) -> None:
         """Connect and follow from now on. A topic that does not exist ends the process."""
-        consumer = aiokafka.AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
-            client_id=f"tail-{self.topic}",
-            group_id=None,
+        consumer = clients.consumer(
+            self._kafka,
+            f"tail-{self.topic}",
             auto_offset_reset="none",
-            enable_auto_commit=False,
             fetch_max_wait_ms=self._wait_ms,
             max_partition_fetch_bytes=_FETCH_BYTES,
         )
@@ -112,18 +112,21 @@ class Tail:
         assert self._consumer is not None
         try:
             async with asyncio.timeout(deadline_s):
-                ends = await self._consumer.end_offsets([TopicPartition(self.topic, p) for p in self._applied])
+                ends = await self._consumer.end_offsets([self._place(p) for p in self._applied])
                 while any(self._applied[tp.partition] < end for tp, end in ends.items()):
                     self._moved.clear()
                     await self._moved.wait()
         except TimeoutError:
             fatal(Exit.DEADLINE, step="caught_up", topic=self.topic)
 
+    def _place(self, partition: int) -> TopicPartition:
+        return clients.place(self._kafka, self.topic, partition)
+
     async def _position(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
         try:
             async with asyncio.timeout(_START_DEADLINE_S):
-                known = await consumer._client._wait_on_metadata(self.topic)  # noqa: SLF001
-                tps = [TopicPartition(self.topic, p) for p in sorted(self._partitions or known)]
+                known = await consumer._client._wait_on_metadata(self._kafka.name(self.topic))  # noqa: SLF001
+                tps = [self._place(p) for p in sorted(self._partitions or known)]
                 starts = await consumer.beginning_offsets(tps)
         except (TimeoutError, aiokafka.errors.KafkaError):
             fatal(Exit.DEADLINE, step="tail_start", topic=self.topic)
@@ -149,11 +152,7 @@ class Tail:
 
         async def timed(assignment: Any, node_id: int, request: Any) -> bool:
             sent_ms = clock.monotonic_ms()
-            states = {
-                row[0]: assignment.state_value(TopicPartition(topic, row[0]))
-                for topic, rows in request.topics
-                for row in rows
-            }
+            states = {row[0]: assignment.state_value(self._place(row[0])) for _, rows in request.topics for row in rows}
             before = {partition: state.timestamp for partition, state in states.items()}
             woken: bool = await answered(assignment, node_id, request)
             for partition, state in states.items():

@@ -21,6 +21,7 @@ from streams.ledger.database import Books
 from streams.ledger.posting import Posted
 from streams.runtime import clock, metrics
 from streams.runtime.crash_points import point
+from streams.runtime.kafka_access import Address
 from streams.runtime.log import Event, log
 
 EVENTS: Final = 1_000
@@ -32,7 +33,7 @@ LOOK_S: Final = 15.0
 class Billing:
     """Follows ``books`` with billing events; told of postings by :meth:`posted`."""
 
-    def __init__(self, bootstrap: str, books: Books) -> None:
+    def __init__(self, bootstrap: Address, books: Books) -> None:
         self._bootstrap = bootstrap
         self._books = books
         self._producer = ResumedProducer(bootstrap, "billing", books.producer(), deadline_ms=REPEATABLE_DEADLINE_MS)

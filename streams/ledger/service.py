@@ -46,8 +46,8 @@ class Ledger:
         self._partitions = settings.shards
         upto = books.upto()
         start = {partition: upto.get(partition, 0) for partition in range(settings.shards)}
-        self._tail = Tail(settings.bootstrap, topics.CHARGES, self._post, start=start, wait_ms=WAIT_MS)
-        self._billing = Billing(settings.bootstrap, books)
+        self._tail = Tail(settings.kafka, topics.CHARGES, self._post, start=start, wait_ms=WAIT_MS)
+        self._billing = Billing(settings.kafka, books)
         self._complete = False
         self._begun_ms = clock.monotonic_ms()
         metrics.LAG.of(topics.CHARGES, metrics.ALL).follow(self._tail.lag)

@@ -23,6 +23,7 @@ from streams.kafka.scan import Bounds, log_bounds, scan
 from streams.ledger.database import whole_ledger
 from streams.ledger.service import path_of
 from streams.runtime import clock
+from streams.runtime.kafka_access import Address
 from streams.runtime.settings import Settings, raw
 from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.program import log_folder
@@ -40,16 +41,16 @@ async def audit_system(
     ``quiet``: nothing more is to come, so whatever is unfinished is a violation. ``searched`` are files and folders that must
     not hold ``canary`` either. Raises ``ScanError``, ``ClusterError``, ``BooksError``, ``OSError``.
     """
-    kafka = await describe(settings.bootstrap, deadline_s=_ANSWER_S)
+    kafka = await describe(settings.kafka, deadline_s=_ANSWER_S)
     now_ms = clock.now_ms()
     committed: dict[Place, int] = {}
     for lane in Lane:
-        committed |= await committed_offsets(settings.bootstrap, group_of(lane))
+        committed |= await committed_offsets(settings.kafka, group_of(lane))
     events = {path: path.stat().st_size for path in _gateway_logs(settings)}
     book = path_of(settings)
-    bounds = await log_bounds(settings.bootstrap, _bills)
+    bounds = await log_bounds(settings.kafka, _bills)
     ledger = whole_ledger(book, cluster=kafka.cluster_id) if book.exists() else Ledger()
-    bounds |= await log_bounds(settings.bootstrap, _last_first)
+    bounds |= await log_bounds(settings.kafka, _last_first)
     rules = Rules(
         now_ms=now_ms,
         shards=settings.shards,
@@ -63,14 +64,14 @@ async def audit_system(
     )
     with _no_collector():
         auditor = Auditor(rules, ledger)
-        await _read(auditor, settings.bootstrap, bounds, events)
+        await _read(auditor, settings.kafka, bounds, events)
         for path in _files(searched) if canary else ():
             with path.open("rb") as lines:
                 auditor.text(str(path), lines)
         return auditor.close()
 
 
-async def _read(auditor: Auditor, bootstrap: str, bounds: Bounds, events: Mapping[Path, int]) -> None:
+async def _read(auditor: Auditor, bootstrap: Address, bounds: Bounds, events: Mapping[Path, int]) -> None:
     before, after = order_of({topic for topic, _ in bounds})
     for topic in before:
         async for records in _records(bootstrap, topic, bounds):
@@ -82,7 +83,7 @@ async def _read(auditor: Auditor, bootstrap: str, bounds: Bounds, events: Mappin
             auditor.take(topic, records)
 
 
-async def _records(bootstrap: str, topic: str, bounds: Bounds) -> AsyncIterator[list[Logged]]:
+async def _records(bootstrap: Address, topic: str, bounds: Bounds) -> AsyncIterator[list[Logged]]:
     """The records of a topic up to the ends that were fixed, in bites."""
     if all(start == end for (named, _), (start, end) in bounds.items() if named == topic):
         return

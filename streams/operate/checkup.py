@@ -12,6 +12,7 @@ import msgspec
 from broker.registry.fold import Registry
 from schemas.topics import CLOCK_SLACK_MS
 from streams.kafka.topic_rules import SAFE_COPIES
+from streams.runtime.kafka_access import Address
 from streams.runtime.settings import Settings, variable_of
 
 GIB: Final = 1 << 30
@@ -95,7 +96,7 @@ def ports(listeners: Sequence[Listener], *, taken: frozenset[int], running: froz
         yield Finding(Grade.OK, "ports", f"{len(owners) - ours} free, {ours} in use by our own processes")
 
 
-def kafka(bootstrap: str, brokers: int, topics: int) -> Finding:
+def kafka(bootstrap: Address, brokers: int, topics: int) -> Finding:
     """Whether a Kafka that answers, and whose partitions are all led, can lose a broker without losing records."""
     sentence = f"{bootstrap}: {topics} topics on {brokers} broker{'' if brokers == 1 else 's'}"
     if brokers < SAFE_COPIES:

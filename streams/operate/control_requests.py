@@ -15,6 +15,7 @@ from streams.client.following import Reading, heard
 from streams.client.progress import Progress
 from streams.kafka.scan import scan
 from streams.runtime import clock
+from streams.runtime.kafka_access import Address
 
 _EARLIER_MS: Final = 5_000
 """Statuses are looked for from so long before the verdict on: brokers' clocks differ."""
@@ -37,7 +38,7 @@ class Accepted(NamedTuple):
     expires_ms: int
 
 
-async def accepted(bootstrap: str, lane: Lane, *, since_ms: int = 0) -> dict[str, Accepted]:
+async def accepted(bootstrap: Address, lane: Lane, *, since_ms: int = 0) -> dict[str, Accepted]:
     """Returns the requests of ``lane`` by name, oldest first, as far as plan's journal goes. Raises ``ScanError``."""
     found: dict[str, Accepted] = {}
     async for bite in scan(bootstrap, topics.plans(lane), since_ms=since_ms or None):
@@ -56,7 +57,7 @@ def _accepted_in(record: bytes, lane: Lane) -> Iterator[Accepted]:
             yield Accepted(text_of(entry.name), lane, *event, entry.list, entry.decided_ms, terms.expires_ms)
 
 
-async def statuses_of(bootstrap: str, business: str, *, since_ms: int = 0) -> dict[str, Status]:
+async def statuses_of(bootstrap: Address, business: str, *, since_ms: int = 0) -> dict[str, Status]:
     """Returns the merged status of each request of a business, as they stand now. Raises ``ScanError``."""
     progress, newest = Progress(), dict[str, Status]()
     async for bite in scan(bootstrap, topics.status(business), since_ms=since_ms or None):
@@ -69,7 +70,7 @@ async def statuses_of(bootstrap: str, business: str, *, since_ms: int = 0) -> di
 
 
 async def watched(
-    bootstrap: str,
+    bootstrap: Address,
     targets: Iterable[Accepted],
     done: Callable[[Mapping[str, Status]], bool],
     *,

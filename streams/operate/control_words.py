@@ -8,13 +8,14 @@ from schemas.ids import Lane
 from schemas.wire.header import unpack
 from streams.kafka.publisher import Publisher
 from streams.kafka.scan import scan
+from streams.runtime.kafka_access import Address
 from streams.worker.outputs import control_record
 
 Target = tuple[Lane, int, str, str]
 """Lane, scope, business and target of a word."""
 
 
-async def newest(bootstrap: str) -> dict[Target, ControlWord]:
+async def newest(bootstrap: Address) -> dict[Target, ControlWord]:
     """Returns the latest word about each target. Raises ``ScanError``."""
     found: dict[Target, ControlWord] = {}
     async for bite in scan(bootstrap, topics.CONTROLS):
@@ -27,7 +28,7 @@ async def newest(bootstrap: str) -> dict[Target, ControlWord]:
     return found
 
 
-async def say(bootstrap: str, words: Sequence[tuple[Lane, ControlWord]]) -> int:
+async def say(bootstrap: Address, words: Sequence[tuple[Lane, ControlWord]]) -> int:
     """Writes words to ``controls``; returns Kafka's time of the last one. Raises ``PublishError``."""
     publisher = Publisher(bootstrap, "fanfare-control")
     await publisher.start()

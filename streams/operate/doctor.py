@@ -25,6 +25,7 @@ from streams.operate.checkup import Finding, Grade, Listener
 from streams.operate.scrape import processes, scrape_all
 from streams.registry.read import read_registry
 from streams.runtime.data_format import GATEWAY_LOG, STACK, KeptError, look_at
+from streams.runtime.kafka_access import Address
 from streams.runtime.ports import demand_free
 from streams.runtime.settings import Settings, java_home, variable_of
 from streams.simulator.program import log_folder
@@ -42,7 +43,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     for finding in await _ports(settings):
         yield finding
     try:
-        state = await describe(settings.bootstrap, deadline_s=_ANSWER_S)
+        state = await describe(settings.kafka, deadline_s=_ANSWER_S)
     except ClusterError as error:
         yield java(needed=True)
         yield Finding(Grade.MISSING, "kafka", str(error))
@@ -52,8 +53,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         sentence = f"no leader for partitions of {', '.join(state.leaderless)}: are all brokers up?"
         yield Finding(Grade.MISSING, "kafka", sentence)
         return
-    yield checkup.kafka(settings.bootstrap, state.brokers, state.topics)
-    yield await _clocks(settings.bootstrap)
+    yield checkup.kafka(settings.kafka, state.brokers, state.topics)
+    yield await _clocks(settings.kafka)
     async for finding in _topics(settings):
         yield finding
 
@@ -128,7 +129,7 @@ def _taken(port: int) -> bool:
     return False
 
 
-async def _clocks(bootstrap: str) -> Finding:
+async def _clocks(bootstrap: Address) -> Finding:
     try:
         return checkup.clocks(*await measure(bootstrap))
     except (PublishError, ClusterError) as error:
@@ -148,10 +149,10 @@ async def _topics(settings: Settings) -> AsyncIterator[Finding]:
     for sentence in weak:
         yield Finding(Grade.WARNING, "topics", sentence)
     try:
-        registry = await read_registry(settings.bootstrap)
+        registry = await read_registry(settings.kafka)
         yield checkup.registered(registry, settings.shards)
         wanted_by = {topic.name for business in registry.businesses for topic in business_topics(business)}
-        if missing := wanted_by - await existing(settings.bootstrap, wanted_by):
+        if missing := wanted_by - await existing(settings.kafka, wanted_by):
             yield checkup.without_topics(missing)
     except ScanError as error:
         yield Finding(Grade.MISSING, "registry", str(error))

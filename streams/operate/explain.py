@@ -28,6 +28,7 @@ from schemas.wire.columns import cells
 from schemas.wire.header import Kind, body_of, head_of
 from streams.kafka.scan import ScanError, read_at, scan
 from streams.registry.read import read_registry
+from streams.runtime.kafka_access import Address
 
 DELIVERED: Final = frozenset({"delivered", "read"})
 """How a message stands that its person has."""
@@ -48,7 +49,7 @@ class Explainer:
     ``since_ms`` bounds how far back plan's journal and the statuses are read. Everything raises ``ScanError``.
     """
 
-    def __init__(self, bootstrap: str, *, shards: int, recipient: bytes | None = None, since_ms: int = 0) -> None:
+    def __init__(self, bootstrap: Address, *, shards: int, recipient: bytes | None = None, since_ms: int = 0) -> None:
         self.bootstrap = bootstrap
         self._shards = shards
         self._recipient = recipient

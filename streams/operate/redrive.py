@@ -27,6 +27,7 @@ from streams.kafka.publisher import Publisher
 from streams.kafka.scan import Record, read_at, scan
 from streams.registry.read import read_registry
 from streams.runtime import clock, log
+from streams.runtime.kafka_access import Address
 from streams.runtime.settings import Settings, raw
 
 _SLACK_MS: Final = 60_000
@@ -71,7 +72,7 @@ class _Sendable(msgspec.Struct, frozen=True):
     attempt: Attempt
 
 
-async def read_letters(bootstrap: str, wanted: Wanted, *, unreadable: Callable[[str], None]) -> list[Letter]:
+async def read_letters(bootstrap: Address, wanted: Wanted, *, unreadable: Callable[[str], None]) -> list[Letter]:
     """The dead letters that are wanted, oldest first. ``unreadable`` hears the place of what is none. Raises ``ScanError``."""
     since_ms = max(wanted.since_ms - _SLACK_MS, 0)
     found: list[Letter] = []
@@ -87,7 +88,7 @@ async def read_letters(bootstrap: str, wanted: Wanted, *, unreadable: Callable[[
     return sorted(found, key=lambda letter: (letter.body.at_ms, letter.partition, letter.offset))
 
 
-async def read_originals(bootstrap: str, letters: Sequence[Letter]) -> dict[str, Record]:
+async def read_originals(bootstrap: Address, letters: Sequence[Letter]) -> dict[str, Record]:
     """The records that letters are about, by their place (``Letter.source``), as far as they are still in their logs."""
     found: dict[str, Record] = {}
     for topic in sorted({letter.body.topic for letter in letters}):
@@ -114,7 +115,7 @@ class Redriver:
 
     async def run(self, letters: Sequence[Letter]) -> AsyncIterator[Told]:
         """What becomes of each letter, as it happens; ends when ``most`` were sent, whatever follows."""
-        bootstrap = self._settings.bootstrap
+        bootstrap = self._settings.kafka
         known = [letter for letter in letters if letter.body.topic in _LANES]
         registry = await read_registry(bootstrap)
         sent = await self._sent_before(known)
@@ -143,7 +144,7 @@ class Redriver:
         highest: dict[str, int] = {}
         since_ms = min((letter.body.at_ms for letter in letters), default=0) - _SLACK_MS
         for topic, partition in sorted({(letter.body.topic, letter.body.partition) for letter in letters}):
-            async for bite in scan(self._settings.bootstrap, topic, partition=partition, since_ms=since_ms):
+            async for bite in scan(self._settings.kafka, topic, partition=partition, since_ms=since_ms):
                 for record in bite:
                     attempt = attempt_of("", record.headers)
                     if attempt.first:

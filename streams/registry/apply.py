@@ -19,6 +19,7 @@ from schemas.registry import Business, Deployment, Entry, PriceCard, Sender, Tem
 from schemas.wire.text import suggestion
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
+from streams.runtime.kafka_access import Address
 
 _ORDER: Final[dict[type, int]] = {Deployment: 0, Business: 1, Sender: 2, Template: 3, PriceCard: 4}
 """What others refer to comes first, wherever it stands in the files."""
@@ -123,7 +124,7 @@ def changes(entries: Sequence[Located], registry: Registry) -> list[Entry]:
     return new
 
 
-async def write(bootstrap: str, entries: Sequence[Entry]) -> None:
+async def write(bootstrap: Address, entries: Sequence[Entry]) -> None:
     """Append ``entries`` to the registry topic; raises ``PublishError``. Written again they change nothing."""
     publisher = Publisher(bootstrap, "fanfare-registry")
     await publisher.start()

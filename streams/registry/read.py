@@ -8,10 +8,11 @@ from schemas import topics
 from streams.kafka.reader import LogRecord
 from streams.kafka.scan import scan
 from streams.kafka.tail import REGISTRY_WAIT_MS, ApplyBatch, Tail
+from streams.runtime.kafka_access import Address
 from streams.runtime.log import Event, log
 
 
-async def read_registry(bootstrap: str) -> Registry:
+async def read_registry(bootstrap: Address) -> Registry:
     """Fold the ``registry`` topic up to its end. What this release cannot read is left out; raises ``ScanError``."""
     registry = Registry()
     async for bite in scan(bootstrap, topics.REGISTRY):
@@ -23,7 +24,7 @@ async def read_registry(bootstrap: str) -> Registry:
     return registry
 
 
-async def read_sizes(bootstrap: str) -> ListSizes:
+async def read_sizes(bootstrap: Address) -> ListSizes:
     """Fold the ``audience.sizes`` topic up to its end; raises ``ScanError``."""
     sizes = ListSizes()
     async for bite in scan(bootstrap, topics.SIZES):
@@ -33,7 +34,7 @@ async def read_sizes(bootstrap: str) -> ListSizes:
     return sizes
 
 
-def registry_tail(bootstrap: str, registry: Registry, *, component: str) -> Tail:
+def registry_tail(bootstrap: Address, registry: Registry, *, component: str) -> Tail:
     """Returns a tail that keeps ``registry`` as the topic has it. An entry that this release cannot read changes nothing."""
     return Tail(bootstrap, topics.REGISTRY, _applied_to(registry, component), wait_ms=REGISTRY_WAIT_MS)
 

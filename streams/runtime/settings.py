@@ -1,8 +1,9 @@
-"""The one module that reads the environment.
+"""The one module that reads the environment, and the files that it names secrets by.
 
 ``Settings`` holds everything that is decided outside the program: parsed once, checked, frozen. Every field has a
 default that runs the development set-up on loopback, and a sentence on what it is for (``table()`` lists them).
-Variables are called ``FANFARE_`` and the field's name in capitals; empty ones count as unset.
+Variables are called ``FANFARE_`` and the field's name in capitals; empty ones count as unset. A secret may stand in a file
+instead, which the variable with ``_FILE`` behind it names.
 
 Secrets have *development* values that anybody can compute. Whoever shows settings names those still in use
 (``dev_secrets``), and with ``dev`` off the program refuses to start on them.
@@ -18,14 +19,11 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 import msgspec
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
 from schemas.ids import Lane
 from schemas.topics import SHARDS, WINDOWS, Windows
-
-PREFIX: Final = "FANFARE_"
-BOOTSTRAP_VARIABLE: Final = "FANFARE_KAFKA_BOOTSTRAP"
+from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE, KAFKA_SECRETS, PREFIX, KafkaSettings
 
 DEV_SEAL_KID: Final = "dev1"
 DEV_SEAL_PUBLIC: Final = "f26e3c9d814afbffcb95bf37ba4ea67f00d6119cc3b1674e94c03256366f0c14"
@@ -57,14 +55,6 @@ def _demand_hex(secret: SecretStr) -> SecretStr:
     return secret
 
 
-def _demand_addresses(bootstrap: str) -> str:
-    for address in bootstrap.split(","):
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal():
-            raise ValueError("must be host:port, several separated by commas")
-    return bootstrap
-
-
 HexSecret = Annotated[SecretStr, AfterValidator(_demand_hex)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 """A TCP port; 0 asks the system for any free one."""
@@ -75,23 +65,9 @@ def raw(secret: SecretStr) -> bytes:
     return bytes.fromhex(secret.get_secret_value())
 
 
-class Settings(BaseSettings):
+class Settings(KafkaSettings):
     """Everything that is decided outside the program. Made by :func:`load`; arguments win over the environment."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        frozen=True,
-        env_ignore_empty=True,
-        extra="forbid",
-        populate_by_name=True,
-        hide_input_in_errors=True,
-    )
-
-    bootstrap: Annotated[str, AfterValidator(_demand_addresses)] = Field(
-        "127.0.0.1:9092",
-        validation_alias=AliasChoices("bootstrap", BOOTSTRAP_VARIABLE),
-        description="Kafka's bootstrap addresses, host:port separated by commas.",
-    )
     data_dir: Path = Field(
         Path(".data"), description="Folder of the ledger, the gateway's log and a development Kafka."
     )
@@ -216,6 +192,9 @@ _NICE: Final = {Lane.OTP: 0, Lane.UPDATE: 1, Lane.CAMPAIGN: 3}
 """Three is half of another's weight. At five, a third, a campaign's worker stood still, in a run queue of twelve, for
 three seconds at a time, which its watchdog takes for a paused process."""
 _SECRETS: Final = ("pepper", "address_keys", "ref_secret", "webhook_secret", "seal_keys")
+SECRETS: Final = (*_SECRETS, *KAFKA_SECRETS)
+"""Fields that may stand in a file, and that nothing shows."""
+_IN_FILE: Final = "_FILE"
 _DEFAULTS: Final = {name: field.default for name, field in Settings.model_fields.items()}
 
 
@@ -230,16 +209,39 @@ def load(**overrides: object) -> Settings:
     Raises :class:`SettingsError` with one sentence a mistake, for an unknown ``FANFARE_`` variable too: a misspelt
     secret would otherwise quietly be a development one.
     """
-    known = {variable for variable, _, _ in table()}
+    _demand_known()
+    given = {name: value for name, value in overrides.items() if value is not None}
+    filed = {name: value for name in SECRETS if name not in given and (value := _filed(name)) is not None}
+    try:
+        return Settings(**given, **filed)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentences(error))) from None
+
+
+def _demand_known() -> None:
+    known = {variable for variable, _, _ in table()} | {variable_of(name) + _IN_FILE for name in SECRETS}
     for variable in sorted(os.environ):
         if variable.startswith(PREFIX) and variable not in known:
             near = difflib.get_close_matches(variable, known, n=1)
             hint = f"; do you mean {near[0]}?" if near else ""
             raise SettingsError(f"there is no setting {variable}{hint}")
+
+
+def _filed(name: str) -> object:
+    """Returns the secret that stands in the file named for it, without the end of its line; None if no file is named."""
+    variable = variable_of(name)
+    path = os.environ.get(variable + _IN_FILE)
+    if not path:
+        return None
+    if os.environ.get(variable):
+        raise SettingsError(f"{variable} and {variable}{_IN_FILE} are both set: leave one of them out")
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
-    except ValidationError as error:
-        raise SettingsError("; ".join(_sentences(error))) from None
+        text = Path(path).read_text("utf-8").rstrip("\r\n")
+        return msgspec.json.decode(text) if isinstance(_DEFAULTS[name], dict) else text
+    except OSError as error:
+        raise SettingsError(f"{variable}{_IN_FILE}: {path} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(f"{variable}{_IN_FILE}: {path} does not hold what {variable} would") from None
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:
@@ -251,7 +253,9 @@ def _sentences(error: ValidationError) -> Iterator[str]:
 
 def child_environment(**fields: str | int | bool | Path) -> dict[str, str]:
     """The environment of a child process that shall read our settings but for ``fields``. Holds secrets: do not log."""
-    return dict(os.environ) | {variable_of(name): str(value) for name, value in fields.items()}
+    hidden = {variable_of(name) + _IN_FILE for name in fields}
+    inherited = {variable: value for variable, value in os.environ.items() if variable not in hidden}
+    return inherited | {variable_of(name): str(value) for name, value in fields.items()}
 
 
 def variable_of(field: str) -> str:

@@ -76,7 +76,7 @@ async def serve(
         await _serve(plan, told, settings, lane=lane, port=port, with_parent=with_parent)
         return
     registered = Registered()
-    tail = Tail(settings.bootstrap, topics.REGISTRY, registered.apply, wait_ms=REGISTRY_WAIT_MS)
+    tail = Tail(settings.kafka, topics.REGISTRY, registered.apply, wait_ms=REGISTRY_WAIT_MS)
     await tail.start()
     try:
         await tail.caught_up(_CATCH_UP_S)

@@ -53,7 +53,7 @@ def assembled(parts: LaneParts) -> FanfareApp:
     spec = WorkerSpec(
         group=group_of(lane),
         slot=f"{lane.word}-{settings.slot}",
-        bootstrap=settings.bootstrap,
+        bootstrap=settings.kafka,
         stages=stages(lane),
         session_timeout_ms=settings.session_timeout_ms,
         heartbeat_ms=min(1_000, settings.session_timeout_ms // 3),

@@ -48,9 +48,9 @@ class LaneParts:
         """How many are on each list, as the workers that follow the audience say."""
         self.address_book = AddressBook(settings.address_book)
         linger_ms = _LINGER_MS[lane]
-        self.journals = ConfirmedProducer(settings.bootstrap, f"{self.group}-journals", linger_ms=linger_ms)
+        self.journals = ConfirmedProducer(settings.kafka, f"{self.group}-journals", linger_ms=linger_ms)
         self.outputs = ConfirmedProducer(
-            settings.bootstrap, f"{self.group}-outputs", linger_ms=linger_ms, deadline_ms=REPEATABLE_DEADLINE_MS
+            settings.kafka, f"{self.group}-outputs", linger_ms=linger_ms, deadline_ms=REPEATABLE_DEADLINE_MS
         )
         self.gateway = Gateway(settings.gateway_url(lane))
         self.journal_reader = self._reader("journals", topics.plans, topics.outcomes)
@@ -62,7 +62,7 @@ class LaneParts:
 
     def _reader(self, name: str, *logs: Callable[[Lane], str]) -> LogReader:
         places = [(log_of(self.lane), shard) for log_of in logs for shard in range(self.settings.shards)]
-        return LogReader(self.settings.bootstrap, f"{self.group}-{name}", places)
+        return LogReader(self.settings.kafka, f"{self.group}-{name}", places)
 
     async def start(self) -> None:
         """Connect, all at once: a restart waits for each."""

@@ -24,6 +24,7 @@ from schemas.wire.header import body_of, unpack
 from streams.kafka.reader import LogRecord
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
 from streams.runtime import clock
+from streams.runtime.kafka_access import Address
 from streams.runtime.log import Event, log
 
 CATCH_UP_S = 30.0
@@ -49,7 +50,7 @@ class LaneFacts:
 
     def __init__(
         self,
-        bootstrap: str,
+        bootstrap: Address,
         registry: Registry,
         changed: Callable[[int], None],
         *,

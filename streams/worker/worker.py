@@ -58,7 +58,7 @@ class LaneWorker:
         self._tasks: set[asyncio.Task[None]] = set()
         self.app: FanfareApp | None = None
         self._facts = LaneFacts(
-            parts.settings.bootstrap,
+            parts.settings.kafka,
             parts.registry,
             self._wake,
             lane=parts.lane,
@@ -129,7 +129,7 @@ class LaneWorker:
 
     async def _open(self, shards: list[int], generation: int) -> None:
         committed, _ = await asyncio.gather(
-            committed_offsets(self._parts.settings.bootstrap, self._parts.group), self._facts.follow(shards)
+            committed_offsets(self._parts.settings.kafka, self._parts.group), self._facts.follow(shards)
         )
         for number in shards:
             if not self._still(generation):
@@ -183,7 +183,7 @@ class LaneWorker:
 
     def _committed(self, topic: str, partition: int) -> int | None:
         """How far the group knows us to be, as it has acknowledged."""
-        return None if self.app is None else self.app.tracker.stored((topic, partition))
+        return None if self.app is None else self.app.stored((topic, partition))
 
     def _read_to_end(self, place: Place) -> bool:
         """Whether nothing lies unread or unfinished in a partition."""

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from streams.runtime.settings import BOOTSTRAP_VARIABLE, child_environment
+from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE
+from streams.runtime.settings import child_environment
 
 FANFARE: Final = (sys.executable, "-m", "streams.cli")
 ROOT: Final = Path(__file__).parents[2]

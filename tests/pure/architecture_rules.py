@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tests.pure.source_tree import Module, Sources, body_lines, complexity, in_cycles, parameters
+from tests.pure.source_tree import Module, Sources, body_lines, complexity, dotted_name, in_cycles, parameters
 
 Rule = Callable[[Sources], Iterator[str]]
 
@@ -16,6 +16,7 @@ LAYERS: Final = ("schemas", "broker", "streams", "deploy", "tests")
 CLOCK: Final = "streams/runtime/clock.py"
 ENVIRONMENT: Final = "streams/runtime/settings.py"
 KAFKA: Final = "streams/kafka/"
+CLIENTS: Final = "streams/kafka/clients.py"
 COMMANDS: Final = "streams/commands/"
 
 _KAFKA_LIBRARIES: Final = frozenset({"faust", "mode", "aiokafka"})
@@ -42,6 +43,18 @@ _CLOCKS: Final = re.compile(
     r"|^(datetime\.)?(datetime|date)\.(now|utcnow|today)$"
     r"|(^|\.)(loop|get_running_loop\(\)|get_event_loop\(\))\.time$"
 )
+_CLIENTS_OF_KAFKA: Final = frozenset(
+    {
+        "AIOKafkaConsumer",
+        "AIOKafkaProducer",
+        "AIOKafkaAdminClient",
+        "AIOKafkaClient",
+        "create_conn",
+        "NewTopic",
+        "TopicPartition",
+    }
+)
+"""What comes into Kafka, or names something there."""
 _ENVIRONMENTS: Final = re.compile(r"^os\.(environb?|getenvb?|putenv|unsetenv)(\.|$)")
 _CITATIONS: Final = re.compile(r"https?://\S+|(?P<page>\w[\w./-]*\.md)\b")
 _LEFTOVERS: Final = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
@@ -100,6 +113,24 @@ def only_one_folder_knows_kafka(sources: Sources) -> Iterator[str]:
             for name, node in module.imports():
                 if name.partition(".")[0] in _KAFKA_LIBRARIES:
                     yield f"{module.path}:{node.lineno} imports {name}"
+
+
+def one_module_builds_clients_of_kafka(sources: Sources) -> Iterator[str]:
+    """Ways in and prefixes are added in streams/kafka/clients.py; whoever goes to Kafka takes settings.kafka, which has both."""
+    for module in sources.under(*PRODUCT):
+        if module.path == CLIENTS:
+            continue
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call):
+                called = dotted_name(node.func).rpartition(".")[2]
+                if called in _CLIENTS_OF_KAFKA:
+                    yield f"{module.path}:{node.lineno} builds {called}; streams/kafka/clients.py does"
+        if not module.path.startswith("streams/dev/"):
+            yield from (
+                f"{module.path}:{line} goes to settings.bootstrap without a way in; settings.kafka has it"
+                for name, line in module.dotted()
+                if name.endswith("settings.bootstrap")
+            )
 
 
 def one_module_reads_the_clock(sources: Sources) -> Iterator[str]:
@@ -204,6 +235,7 @@ RULES: Final[tuple[Rule, ...]] = (
     the_broker_is_pure,
     schemas_touch_nothing_outside,
     only_one_folder_knows_kafka,
+    one_module_builds_clients_of_kafka,
     one_module_reads_the_clock,
     one_module_reads_the_environment,
     imports_stand_at_the_top,

@@ -20,6 +20,7 @@ ZEROES: Final = "streams/runtime/zeroes.py"
 REASONS: Final = "schemas/reasons.py"
 TOPICS: Final = "schemas/topics.py"
 SETTINGS: Final = "streams/runtime/settings.py"
+KAFKA_SETTINGS: Final = "streams/runtime/kafka_settings.py"
 
 _TELLS_OF_REASONS: Final = (
     REASONS,
@@ -94,18 +95,17 @@ def every_topic_is_used(sources: Sources) -> Iterator[str]:
 
 def every_setting_is_read(sources: Sources) -> Iterator[str]:
     """Each setting is read somewhere, if only by a method of the settings that others ask."""
-    module = _module(sources, SETTINGS)
-    if module is None:
-        return
     read = {
         node.attr
         for other in sources.under(*PRODUCT)
         for node in ast.walk(other.tree)
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
     }
-    for node in _class(module, "Settings"):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id not in read:
-            yield f"{SETTINGS}:{node.lineno} {node.target.id} is a setting that nobody reads"
+    for path, name in ((SETTINGS, "Settings"), (KAFKA_SETTINGS, "KafkaSettings")):
+        module = _module(sources, path)
+        for node in [] if module is None else _class(module, name):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id not in read:
+                yield f"{path}:{node.lineno} {node.target.id} is a setting that nobody reads"
 
 
 # -- what is declared

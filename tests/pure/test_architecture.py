@@ -71,6 +71,21 @@ BREACHES = [
     (rules.schemas_touch_nothing_outside, {"schemas/a.py": "import uuid"}, "imports uuid"),
     (rules.only_one_folder_knows_kafka, {"streams/a.py": "import faust"}, "imports faust"),
     (
+        rules.one_module_builds_clients_of_kafka,
+        {"streams/kafka/a.py": "x = aiokafka.AIOKafkaProducer(bootstrap_servers='h:1')"},
+        "streams/kafka/a.py:1 builds AIOKafkaProducer",
+    ),
+    (
+        rules.one_module_builds_clients_of_kafka,
+        {"streams/kafka/a.py": "x = TopicPartition('charges', 0)"},
+        "streams/kafka/a.py:1 builds TopicPartition",
+    ),
+    (
+        rules.one_module_builds_clients_of_kafka,
+        {"streams/a.py": "x = scan(self._settings.bootstrap, 'charges')"},
+        "streams/a.py:1 goes to settings.bootstrap without a way in",
+    ),
+    (
         rules.only_one_folder_knows_kafka,
         {"streams/worker/a.py": "from aiokafka.errors import E"},
         "imports aiokafka.errors.E",

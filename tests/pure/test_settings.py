@@ -9,11 +9,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from schemas.ids import Lane
 from schemas.topics import WINDOWS
 from schemas.wire.sealed import AddressBook
+from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE, PREFIX
 from streams.runtime.settings import (
-    BOOTSTRAP_VARIABLE,
     DEV_SEAL_KID,
     DEV_SEAL_PUBLIC,
-    PREFIX,
     Settings,
     SettingsError,
     child_environment,

@@ -141,7 +141,7 @@ class Offers:
             sent.request, Lane.CAMPAIGN, BUSINESS, sent.source, sent.id, "", _LIST, sent.at_ms, sent.at_ms + _HOUR_MS
         )
         statuses = await watched(
-            self._settings.bootstrap,
+            self._settings.kafka,
             [target],
             lambda newest: all(numbers_of(each.counts).quiet for each in newest.values()),
             stable_s=STABLE_S,
@@ -220,7 +220,7 @@ class Offers:
         return [f"  {sent.id:<10} {text}" for text in islice(found, 1)]
 
     def _explainer(self, recipient: bytes | None = None) -> Explainer:
-        return Explainer(self._settings.bootstrap, shards=self._settings.shards, recipient=recipient)
+        return Explainer(self._settings.kafka, shards=self._settings.shards, recipient=recipient)
 
 
 def lines(told: Told) -> Iterator[str]:

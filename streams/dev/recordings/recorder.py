@@ -14,6 +14,7 @@ from streams.dev.recordings.entry import line_of
 from streams.dev.recordings.files import Writer
 from streams.dev.recordings.pseudonyms import Pseudonyms
 from streams.kafka.scan import Record, follow, scan
+from streams.runtime.kafka_access import Address
 from streams.runtime.signals import first_error
 
 _QUEUED: Final = 1_000
@@ -32,14 +33,14 @@ class Recorder:
         self._pseudonyms = pseudonyms
         self._queue: asyncio.Queue[Record] = asyncio.Queue(_QUEUED)
 
-    async def history(self, bootstrap: str, topics: Sequence[str], *, since_ms: int) -> None:
+    async def history(self, bootstrap: Address, topics: Sequence[str], *, since_ms: int) -> None:
         """Everything that Kafka stamped since then, up to the topics' ends now; one topic after another."""
         for topic in topics:
             async for bite in scan(bootstrap, topic, since_ms=since_ms):
                 for record in bite:
                     self._take(record)
 
-    async def live(self, bootstrap: str, topics: Sequence[str], *, since_ms: int, seconds: float | None) -> None:
+    async def live(self, bootstrap: Address, topics: Sequence[str], *, since_ms: int, seconds: float | None) -> None:
         """From then on, for so long, or for ever."""
         with first_error(), contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
@@ -54,7 +55,7 @@ class Recorder:
         while not self._queue.empty():
             self._take(self._queue.get_nowait())
 
-    async def _follow(self, bootstrap: str, topic: str, since_ms: int) -> None:
+    async def _follow(self, bootstrap: Address, topic: str, since_ms: int) -> None:
         async for record in follow(bootstrap, topic, since_ms=since_ms):
             await self._queue.put(record)
 

@@ -29,6 +29,7 @@ from streams.registry.apply import Located, changes, read_files, write
 from streams.registry.read import read_registry
 from streams.runtime import settings as environment
 from streams.runtime.data_format import STACK, open_kept
+from streams.runtime.kafka_access import Kafka
 from streams.runtime.ports import all_free, free_ports
 from streams.runtime.settings import Settings
 
@@ -74,8 +75,13 @@ class Stack:
         self._say = say
 
     @property
+    def kafka(self) -> Kafka:
+        """The way into its Kafka."""
+        return self.settings.kafka
+
+    @property
     def bootstrap(self) -> str:
-        """Kafka's address."""
+        """Kafka's addresses."""
         return self.settings.bootstrap
 
     async def start(self) -> None:
@@ -142,8 +148,9 @@ class Stack:
         plan = self.plan
         if plan.bootstrap is not None:
             self._overrides["bootstrap"] = plan.bootstrap
-            demand_listener(plan.bootstrap)
-            await wait_ready(plan.bootstrap, brokers=1, deadline_s=READY_DEADLINE_S)
+            self._load()
+            demand_listener(self.kafka)
+            await wait_ready(self.kafka, brokers=1, deadline_s=READY_DEADLINE_S)
             return
         ports = None if plan.free_ports else _usual_ports(plan.nodes)
         self.cluster = await start_cluster(nodes=plan.nodes, data=data / "kafka", ports=ports, say=self._say)
@@ -154,9 +161,9 @@ class Stack:
         entries = [one.entry for one in located]
         self.businesses = tuple(entry.id for entry in entries if isinstance(entry, Business))
         wanted = catalogue(self.businesses)
-        made = await provision(settings.bootstrap, wanted, shards=settings.shards, dev=settings.dev, say=_unsaid)
-        new = changes(located, await read_registry(settings.bootstrap))
-        await write(settings.bootstrap, new)
+        made = await provision(settings.kafka, wanted, shards=settings.shards, dev=settings.dev, say=_unsaid)
+        new = changes(located, await read_registry(settings.kafka))
+        await write(settings.kafka, new)
         self._say(f"{len(wanted)} topics ({len(made)} new), {len(entries)} registry entries ({len(new)} new)")
 
     # -- what there is

@@ -29,6 +29,7 @@ from streams.kafka.faust_app.hooks import Delivered, ShardHooks, WorkerSpec
 from streams.kafka.faust_app.watchdog import Watchdog
 from streams.runtime import clock, log
 from streams.runtime.exits import Exit, fatal
+from streams.runtime.kafka_access import Kafka, kafka_at
 
 _ASSIGNED_PATIENCE_S = 1.0
 _REVOKED_PATIENCE_S = 1.5
@@ -56,6 +57,8 @@ class FanfareApp(faust.App):
     def __init__(self, spec: WorkerSpec, hooks: ShardHooks, **options: Any) -> None:
         self.spec = spec
         self.hooks = hooks
+        self.kafka = kafka_at(spec.bootstrap)
+        """Knows what a topic of ours is called in Kafka: Faust and the tracker go by those names."""
         self.tracker = CommitTracker()
         self.watchdog = Watchdog(spec.session_timeout_ms // 2)
         super().__init__(spec.group, **options)
@@ -64,7 +67,7 @@ class FanfareApp(faust.App):
 
     def done(self, record: Delivered) -> None:
         """``record`` has been taken over; its offset need not be read again. Ignored when its generation is over."""
-        place = TP(record.topic, record.partition)
+        place = self._place(record.topic, record.partition)
         still_open = self.tracker.done(place, record.offset, record.generation)
         if still_open is not None and still_open <= self.spec.inbox_limit // 2:
             self.consumer.on_buffer_drop(place)
@@ -79,18 +82,26 @@ class FanfareApp(faust.App):
         ends = {
             place: (self.consumer.highwater(TP(*place)), position)
             for place, position in self.tracker.positions().items()
-            if place[0] == topic and place in held
+            if place[0] == self.kafka.name(topic) and place in held
         }
         return sum(max(0, end - position) for end, position in ends.values() if end is not None)
 
     def read_to_end(self, place: Place) -> bool:
         """Whether all of a partition is taken over, as of an answer that the broker gave just now; False if unknown."""
-        if place not in self.consumer.assignment():
+        there = self._place(*place)
+        if there not in self.consumer.assignment():
             return False
-        end: int | None = self.consumer.highwater(TP(*place))
-        if end is None or clock.now_ms() - self.consumer.last_answer_ms(TP(*place)) > _ANSWER_FRESH_MS:
+        end: int | None = self.consumer.highwater(there)
+        if end is None or clock.now_ms() - self.consumer.last_answer_ms(there) > _ANSWER_FRESH_MS:
             return False
-        return (self.tracker.position(place) or 0) >= end
+        return (self.tracker.position(there) or 0) >= end
+
+    def stored(self, place: Place) -> int | None:
+        """Returns the offset of ``place`` that the group has acknowledged; None if there is none, or it is not ours."""
+        return self.tracker.stored(self._place(*place))
+
+    def _place(self, topic: str, partition: int) -> TP:
+        return TP(self.kafka.name(topic), partition)
 
     # What Faust calls.
 
@@ -164,7 +175,7 @@ class FanfareApp(faust.App):
         try:
             follows = self.consumer.follows(place, message.offset)
             unfinished = self.tracker.delivered(place, message.offset, at_ms=clock.monotonic_ms(), follows=follows)
-            self.hooks.deliver(_delivered(message, generation))
+            self.hooks.deliver(_delivered(message, self.kafka, generation))
         except Hole as hole:
             self._end_by(hole)
         except Exception:  # noqa: BLE001 - nothing may escape into Faust, which would skip the message
@@ -175,7 +186,7 @@ class FanfareApp(faust.App):
             self.consumer.on_buffer_full(place)
 
     def _shards_of(self, assigned: set[Any]) -> frozenset[int]:
-        topics = {topic for stage in self.spec.stages.values() for topic in stage}
+        topics = {self.kafka.name(topic) for stage in self.spec.stages.values() for topic in stage}
         by_topic = {topic: frozenset(tp.partition for tp in assigned if tp.topic == topic) for topic in topics}
         if len(set(by_topic.values())) != 1:
             fatal(Exit.GROUP_LOST, error="topics of one lane were assigned different partitions", slot=self.spec.slot)
@@ -217,7 +228,7 @@ def build_app(spec: WorkerSpec, hooks: ShardHooks) -> FanfareApp:
     app = FanfareApp(
         spec,
         hooks,
-        broker=[f"kafka://{server}" for server in spec.bootstrap.split(",")],
+        broker=[f"kafka://{server}" for server in kafka_at(spec.bootstrap).bootstrap.split(",")],
         broker_session_timeout=spec.session_timeout_ms / 1000,
         broker_heartbeat_interval=spec.heartbeat_ms / 1000,
         broker_request_timeout=spec.session_timeout_ms / 1000 + 9,
@@ -253,7 +264,7 @@ def run_worker(app: FanfareApp) -> NoReturn:
 
 def _add_agent(app: FanfareApp, stage: str, topics: tuple[str, ...]) -> None:
     # acks=False and noack(): either alone leaves Faust's own offset logic half awake.
-    channel = app.topic(*topics, key_serializer="raw", value_serializer="raw", acks=False)
+    channel = app.topic(*map(app.kafka.name, topics), key_serializer="raw", value_serializer="raw", acks=False)
 
     async def take_all(stream: Any) -> None:
         async for event in stream.noack().events():
@@ -262,9 +273,9 @@ def _add_agent(app: FanfareApp, stage: str, topics: tuple[str, ...]) -> None:
     app.agent(channel, name=stage)(take_all)
 
 
-def _delivered(message: Any, generation: int) -> Delivered:
+def _delivered(message: Any, kafka: Kafka, generation: int) -> Delivered:
     return Delivered(
-        topic=message.topic,
+        topic=message.topic.removeprefix(kafka.prefix),
         partition=message.partition,
         offset=message.offset,
         timestamp_ms=round(message.timestamp * 1000),

@@ -15,8 +15,10 @@ from collections.abc import AsyncIterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from faust.transport.drivers.aiokafka import Consumer, Transport
+import aiokafka
+from faust.transport.drivers.aiokafka import Consumer, Producer, Transport
 
+from streams.kafka import clients
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.membership import MemberThread
 from streams.runtime import crash_points
@@ -126,7 +128,15 @@ class LaneConsumer(Consumer):
         """Nothing. Faust's check compares two different clocks and trips over partitions that have just gone."""
 
 
+class LaneProducer(Producer):
+    """Faust's own producer, which it starts although nothing is sent through it: it comes in as all others do."""
+
+    def _new_producer(self, transactional_id: str | None = None) -> aiokafka.AIOKafkaProducer:
+        return clients.producer(self.app.spec.bootstrap, "faust", transactional_id=transactional_id)
+
+
 class LaneTransport(Transport):
-    """The door through which Faust finds our consumer."""
+    """The door through which Faust finds our consumer and our producer."""
 
     Consumer = LaneConsumer
+    Producer = LaneProducer

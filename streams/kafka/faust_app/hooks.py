@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from streams.runtime.kafka_access import Address
+
 
 class Delivered(msgspec.Struct, frozen=True, gc=False):
     """One input record, undecoded. ``generation`` belongs to ``FanfareApp.done``."""
@@ -57,8 +59,8 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The consumer group, and Faust's app id: one per lane."""
     slot: str
     """Which of the lane's places this process takes: the static membership. One living process per slot."""
-    bootstrap: str
-    """``host:port,host:port``."""
+    bootstrap: Address
+    """Where Kafka is and how to come in."""
     stages: Mapping[str, tuple[str, ...]]
     """Agent (plan, deliver, settle) -> its input topics. All topics of all stages have the same partition count."""
     session_timeout_ms: int = 6_000

@@ -15,8 +15,9 @@ from typing import Any
 
 import aiokafka
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, server_list
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 
+from streams.kafka import clients
 from streams.kafka.faust_app.assignor import assignor_for
 from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
@@ -37,16 +38,14 @@ class MemberThread(AIOKafkaConsumerThread):
     last_heartbeat_ms = 0
     """Monotonic time of the last good heartbeat; written in this thread, read in the main one."""
 
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002 - Faust's signature
         spec = self.app.spec
         self._assignor = assignor_for(spec.slot)
-        return aiokafka.AIOKafkaConsumer(
-            client_id=f"{spec.group}-{spec.slot}",
-            group_id=spec.group,
-            group_instance_id=spec.slot,
-            bootstrap_servers=server_list(transport.url, transport.default_port),
+        return clients.member(
+            spec.bootstrap,
+            spec.group,
+            spec.slot,
             partition_assignment_strategy=[self._assignor],
-            enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
             max_poll_records=_POLL_RECORDS,

@@ -19,7 +19,7 @@ from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.producer.transaction_manager import TransactionManager
 from faust.tables.manager import TableManager
 from faust.transport.consumer import Consumer as BaseConsumer
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Producer, Transport
 
 VERSIONS: Final = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0.14.0"}
 """The versions that were examined; the same pins as in pyproject.toml."""
@@ -48,6 +48,7 @@ METHODS: Final[tuple[tuple[type, str, tuple[str, ...]], ...]] = (
     (Consumer, "perform_seek", ("self",)),
     (Consumer, "seek_to_committed", ("self",)),
     (Consumer, "verify_event_path", ("self", "now", "tp")),
+    (Producer, "_new_producer", ("self", "transactional_id")),
     (AIOKafkaConsumerThread, "_create_worker_consumer", ("self", "transport")),
     (AIOKafkaConsumerThread, "_ensure_consumer", ("self",)),
     (AIOKafkaConsumerThread, "on_start", ("self",)),
@@ -91,6 +92,8 @@ def verify(versions: Mapping[str, str] = VERSIONS) -> None:
     wrong = [*_wrong_versions(versions), *_wrong_methods(), *_wrong_fields()]
     if getattr(Transport, "Consumer", None) is not Consumer:
         wrong.append("Transport.Consumer is no longer the seam to the consumer class")
+    if getattr(Transport, "Producer", None) is not Producer:
+        wrong.append("Transport.Producer is no longer the seam to the producer class")
     if wrong:
         raise KernelMismatchError(
             f"This Kafka kernel does not fit what is installed: {'; '.join(wrong)}. Install requirements.lock, or "

@@ -77,7 +77,7 @@ class Watcher:
     async def _listen(self) -> None:
         while True:
             try:
-                async for bite in follow_statuses(self._settings.bootstrap):
+                async for bite in follow_statuses(self._settings.kafka):
                     self._words_note = ""
                     for topic, value in bite:
                         self._heard.take(topic, value)
