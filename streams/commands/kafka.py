@@ -8,13 +8,18 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from schemas.registry import Business
 from streams.dev.kafka.detached import REFUSAL_PREFIX, start_detached, stop_detached
 from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.foreground import run_until_ended
 from streams.dev.kafka.run_record import RunRecord, home_of, is_held, read_record
+from streams.dev.kafka.security import Secured, administrator
+from streams.dev.stack.stack import REGISTRY
 from streams.kafka.admin import ClusterState, describe
+from streams.registry.apply import read_files
 from streams.runtime import clock
-from streams.runtime.settings import kafka_bootstrap
+from streams.runtime.kafka_access import Kafka
+from streams.runtime.settings import SettingsError, kafka_bootstrap, load
 
 _STATUS_DEADLINE_S: Final = 5
 _LABEL_WIDTH: Final = len("bootstrap")
@@ -51,6 +56,14 @@ def up(
         list[int] | None, typer.Option(metavar="PORT", help="Broker port, once for each node; chosen freely otherwise.")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready and leave it running.")] = False,
+    secure: Annotated[
+        bool,
+        typer.Option("--secure", help="With TLS, users with passwords (SCRAM), and only the grants that are needed."),
+    ] = False,
+    business: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BUSINESS", help="With --secure, a user of this business; without, those of development."),
+    ] = None,
 ) -> None:
     """Start Kafka; Ctrl-C stops it.
 
@@ -62,12 +75,20 @@ def up(
         _print_ready(record, data, seconds=(clock.monotonic_ms() - begun_ms) / 1_000, detached=detach)
 
     try:
+        secured = _secured(business) if secure else None
         if detach:
-            ready(asyncio.run(start_detached(nodes=int(nodes), data=data, ports=port, say=_say)))
+            ready(asyncio.run(start_detached(nodes=int(nodes), data=data, ports=port, say=_say, secured=secured)))
         else:
-            asyncio.run(run_until_ended(nodes=int(nodes), data=data, ports=port, say=_say, ready=ready))
-    except ClusterError as error:
+            asyncio.run(
+                run_until_ended(nodes=int(nodes), data=data, ports=port, say=_say, ready=ready, secured=secured)
+            )
+    except (ClusterError, SettingsError) as error:
         _refuse(error)
+
+
+def _secured(businesses: list[str] | None) -> Secured:
+    found = businesses or [one.entry.id for one in read_files([REGISTRY]) if isinstance(one.entry, Business)]
+    return Secured(tuple(found), load().kafka_prefix)
 
 
 @app.command()
@@ -98,11 +119,18 @@ def status(
         raise typer.Exit(1)
     ours = record if record is not None and record.bootstrap == address else None
     try:
-        state = asyncio.run(describe(address, deadline_s=_STATUS_DEADLINE_S))
-    except ClusterError as error:
+        state = asyncio.run(describe(_way_in(address, ours), deadline_s=_STATUS_DEADLINE_S))
+    except (ClusterError, SettingsError) as error:
         _refuse(error)
     if not _report(address, state, ours):
         raise typer.Exit(1)
+
+
+def _way_in(address: str, ours: RunRecord | None) -> Kafka:
+    """Returns how to come in: as the administrator of a secured cluster of ours, else as the settings say."""
+    if ours is not None:
+        return administrator(Path(ours.secure), address) if ours.secure else Kafka(bootstrap=address)
+    return load(bootstrap=address).kafka
 
 
 def _report(address: str, state: ClusterState, ours: RunRecord | None) -> bool:
@@ -135,11 +163,21 @@ def _print_ready(record: RunRecord, data: Path | None, *, seconds: float, detach
     _say("\nnext")
     _print_rows(
         [
-            (f"export FANFARE_KAFKA_BOOTSTRAP={record.bootstrap}", "every fanfare command uses it"),
+            *_ways_in(record),
             (f"fanfare kafka status{option}", "brokers, topics, leaders"),
             (f"fanfare kafka down{option}" if detached else "Ctrl-C", "stops it"),
         ]
     )
+
+
+def _ways_in(record: RunRecord) -> list[tuple[str, str]]:
+    if not record.secure:
+        return [(f"export FANFARE_KAFKA_BOOTSTRAP={record.bootstrap}", "every fanfare command uses it")]
+    return [
+        (f". {record.secure}/operator.env", "every fanfare command of this terminal comes in as the operator"),
+        (f"ls {record.secure}/*.env", "the others: workers, webhook, ledger, intake, gateway, businesses, admin"),
+        ("fanfare provision --print-acls", "what each of them may do here"),
+    ]
 
 
 def _print_rows(rows: list[tuple[str, str]]) -> None:
@@ -152,6 +190,6 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _refuse(error: ClusterError) -> NoReturn:
+def _refuse(error: ClusterError | SettingsError) -> NoReturn:
     print(f"{REFUSAL_PREFIX}{error}", file=sys.stderr)
     raise typer.Exit(1) from error

@@ -1,11 +1,17 @@
 """`fanfare provision`: makes the topics that Fanfare needs, and refuses those that would lose records."""
 
+from typing import Annotated
+
 import typer
 
 from schemas.topics import catalogue
-from streams.commands.console import BootstrapOption, run, say
+from streams.commands.console import BootstrapOption, configured, run, say
 from streams.kafka.admin import describe
+from streams.kafka.grants import commands, grants
 from streams.kafka.provision import provision
+from streams.kafka.scan import ScanError
+from streams.registry.read import read_registry
+from streams.runtime.kafka_access import Kafka
 from streams.runtime.settings import load
 
 _ANSWER_S = 10
@@ -14,14 +20,42 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 
 @app.command()
-def main(*, bootstrap: BootstrapOption = None) -> None:
+def main(
+    *,
+    bootstrap: BootstrapOption = None,
+    print_acls: Annotated[
+        bool, typer.Option("--print-acls", help="Print the least grants as kafka-acls.sh commands instead.")
+    ] = False,
+    business: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BUSINESS", help="With --print-acls, grants of this business; without, of all registered."
+        ),
+    ] = None,
+) -> None:
     """Make what is missing of Fanfare's topics, wait for their leaders, check the others.
 
     Nothing that exists is changed: what is unsafe is refused with a sentence (in development, only said). Topics of
     businesses (status.<business>, billing.<business>) are made when the business is registered. May be run again at any time.
+
+    With --print-acls nothing is made: it prints the least that each process (User:worker-otp, User:webhook, ...), an operator and
+    each business (User:business-...) need; put your own names of users in their place.
     """
+    if print_acls:
+        kafka = configured("provision", bootstrap).kafka
+        for line in commands(grants(kafka, business or run("provision", _registered(kafka))), str(kafka)):
+            print(line)
+        return
     made = run("provision", _provision(bootstrap))
     print(f"{len(catalogue())} topics: {len(made)} made, {len(catalogue()) - len(made)} were there")
+
+
+async def _registered(kafka: Kafka) -> list[str]:
+    try:
+        return sorted((await read_registry(kafka)).businesses)
+    except ScanError as error:
+        say(f"without businesses, for {error}; name them with --business")
+        return []
 
 
 async def _provision(bootstrap: str | None) -> tuple[str, ...]:

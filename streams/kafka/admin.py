@@ -18,6 +18,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from streams.dev.kafka.errors import NodeFailedError
 from streams.kafka import clients
 from streams.kafka.faust_app.commits import Place
+from streams.kafka.way_in import refusal
 from streams.runtime.kafka_access import Address, kafka_at
 
 PROBE_GROUP: Final = "fanfare-readiness"
@@ -69,7 +70,8 @@ async def describe(bootstrap: Address, *, deadline_s: float) -> ClusterState:
                 without = tuple(await leaderless(client, names))
                 return ClusterState(cluster["cluster_id"], len(cluster["brokers"]), len(topics), without)
     except (KafkaError, TimeoutError) as error:
-        raise NodeFailedError(f"Kafka at {bootstrap} does not answer ({type(error).__name__}).") from error
+        silent = f"Kafka at {bootstrap} does not answer ({type(error).__name__})."
+        raise NodeFailedError(await refusal(bootstrap) or silent) from error
 
 
 def demand_listener(bootstrap: Address) -> None:

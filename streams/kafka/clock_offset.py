@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from streams.kafka import clients
 from streams.kafka.admin import admin, wait_leaders
+from streams.kafka.grants import DOCTOR_TOPICS
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher, PublishError
 from streams.runtime import clock
@@ -28,7 +29,7 @@ class Offset(NamedTuple):
 
 async def measure(bootstrap: Address) -> Offset:
     """The most exact of a few measurements; :class:`PublishError` if Kafka does not let itself be asked."""
-    topic = f"fanfare-doctor-{secrets.token_hex(4)}"
+    topic = f"{DOCTOR_TOPICS}{secrets.token_hex(4)}"
     name = kafka_at(bootstrap).name(topic)
     try:
         async with admin(bootstrap) as client:

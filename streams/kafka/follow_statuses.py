@@ -11,6 +11,7 @@ import aiokafka.errors
 from schemas.topics import STATUS_PREFIX
 from streams.kafka import clients
 from streams.kafka.scan import ScanError
+from streams.kafka.way_in import refusal
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address, Kafka, kafka_at
 
@@ -49,7 +50,7 @@ async def follow_statuses(
                 for record in records
             ]
     except aiokafka.errors.KafkaError as error:
-        raise ScanError(f"no Kafka answers at {bootstrap}") from error
+        raise ScanError(await refusal(kafka) or f"no Kafka answers at {kafka}") from error
     finally:
         with contextlib.suppress(aiokafka.errors.KafkaError):
             await consumer.stop()

@@ -4,7 +4,8 @@ Nothing here changes an existing topic: what a person configured, a person chang
 development set-up, and, without making anything, by `fanfare doctor` and by every process that writes, at its start.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -24,6 +25,7 @@ from streams.kafka.topic_rules import (
     objections,
     weaknesses,
 )
+from streams.kafka.way_in import NOT_GRANTED, may_not
 from streams.runtime.kafka_access import Address, kafka_at
 
 _LEADERS_DEADLINE_S: Final = 30
@@ -43,9 +45,9 @@ async def provision(
     lose records is said instead of refused; a wrong partition count is refused in any case. Raises ProvisionError, and
     a KafkaError when Kafka does not answer.
     """
-    async with admin(bootstrap) as client:
+    async with _granted(bootstrap), admin(bootstrap) as client:
         plans = await _plans(client, bootstrap, topics, shards=shards, dev=dev)
-        made = await _create(client, await _missing(client, plans))
+        made = await _create(client, bootstrap, await _missing(client, plans))
         await wait_leaders(client, [plan.name for plan in plans], deadline_s=_LEADERS_DEADLINE_S)
         await _check(client, plans, _Found([], []), dev=dev, say=say)
     return made
@@ -60,7 +62,7 @@ async def verify(
 
     The topics of businesses that are there are checked as well. Brokers that are down meanwhile are no reason to refuse.
     """
-    async with admin(bootstrap) as client:
+    async with _granted(bootstrap), admin(bootstrap) as client:
         known = await own_topics(client, bootstrap)
         wanted = (*topics, *_of_businesses(known, topics))
         cluster = await client.describe_cluster()
@@ -69,10 +71,18 @@ async def verify(
         copies, in_sync = (1, 1) if few else (SAFE_COPIES, SAFE_IN_SYNC)
         plans = _planned(bootstrap, wanted, shards, copies, in_sync)
         if missing := [kafka_at(bootstrap).name(topic.name) for topic in wanted if topic.name not in known]:
-            raise ProvisionError(f"Topics are missing: {', '.join(missing)}. `fanfare provision` makes them.")
+            raise ProvisionError(_missing_topics(bootstrap, missing))
         refused, unsafe = await _brokers(client, bootstrap, brokers, session_ms=session_ms)
         await _check(client, plans, _Found(refused, unsafe), dev=dev, say=say)
         return str(cluster["cluster_id"])
+
+
+@contextlib.asynccontextmanager
+async def _granted(bootstrap: Address) -> AsyncIterator[None]:
+    try:
+        yield
+    except NOT_GRANTED as error:
+        raise ProvisionError(may_not(bootstrap, f"look at what is needed ({error.args[0]})")) from error
 
 
 def _of_businesses(known: Collection[str], topics: Sequence[Topic]) -> list[Topic]:
@@ -110,6 +120,13 @@ async def _plans(
     return _planned(bootstrap, topics, shards, copies, in_sync)
 
 
+def _missing_topics(bootstrap: Address, missing: Sequence[str]) -> str:
+    said = f"Topics are missing: {', '.join(missing)}. `fanfare provision` makes them."
+    if kafka_at(bootstrap).security_protocol == "PLAINTEXT":
+        return said
+    return f"{said} If they are there, {may_not(bootstrap, 'describe them')}."
+
+
 def _planned(
     bootstrap: Address, topics: Sequence[Topic], shards: int, copies: int, in_sync: int
 ) -> tuple[TopicPlan, ...]:
@@ -125,7 +142,7 @@ async def _missing(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> l
     return [plan for plan in plans if plan.name not in known]
 
 
-async def _create(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> tuple[str, ...]:
+async def _create(client: AIOKafkaAdminClient, bootstrap: Address, plans: Sequence[TopicPlan]) -> tuple[str, ...]:
     if not plans:
         return ()
     wanted = [clients.new_topic(plan.name, plan.partitions, plan.copies, plan.full_config()) for plan in plans]
@@ -134,6 +151,7 @@ async def _create(client: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> tu
     # Another process may provision at the same time; its topics are checked like any others.
     refused = [
         f"{name} cannot be made: {message or error.__name__}"
+        + (f" {may_not(bootstrap, f'make {name}')}." if issubclass(error, NOT_GRANTED) else "")
         for name, error, message in errors
         if error is not TopicAlreadyExistsError
     ]
@@ -181,6 +199,6 @@ async def _configs(
     for response in await client.describe_configs([ConfigResource(kind, name) for name in names]):
         for code, message, _, name, entries in response.resources:
             if code:
-                raise for_code(code)(message)
+                raise for_code(code)(f"{name}: {message}")
             configs[name] = {entry[0]: entry[1] for entry in entries}
     return configs

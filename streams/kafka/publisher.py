@@ -20,6 +20,7 @@ import aiokafka.errors
 
 from streams.kafka import clients
 from streams.kafka.producer import Outgoing
+from streams.kafka.way_in import NOT_GRANTED, may_not, refusal
 from streams.runtime.kafka_access import Address, kafka_at
 
 DEADLINE_S: Final = 15.0
@@ -58,11 +59,12 @@ class PublishError(Exception):
 
 
 class NoKafkaError(PublishError):
-    """Nobody answers at the bootstrap address."""
+    """Nobody answers at the bootstrap address, or who does lets us not in: ``why``."""
 
-    def __init__(self, bootstrap: Address, tried_s: float) -> None:
+    def __init__(self, bootstrap: Address, tried_s: float, why: str | None = None) -> None:
         super().__init__(
-            f"no Kafka answers at {bootstrap} (tried for {tried_s:g} s): is that the address? "
+            why
+            or f"no Kafka answers at {bootstrap} (tried for {tried_s:g} s): is that the address? "
             "`fanfare kafka up` starts one on this machine",
             unknown=False,
         )
@@ -111,7 +113,7 @@ class Publisher:
                         return producer
                     await asyncio.sleep(_ASK_AGAIN_S)
         except TimeoutError as error:
-            raise NoKafkaError(self._kafka, self._connect_s) from error
+            raise NoKafkaError(self._kafka, self._connect_s, await refusal(self._kafka)) from error
 
     async def _tried(self) -> aiokafka.AIOKafkaProducer | None:
         producer = clients.producer(
@@ -143,6 +145,8 @@ class Publisher:
         """How many partitions ``topic`` has; :class:`PublishError` if it does not exist."""
         try:
             return len(await self._running().partitions_for(self._kafka.name(topic)))
+        except NOT_GRANTED as error:
+            raise PublishError(may_not(self._kafka, f"write {topic}"), unknown=False) from error
         except aiokafka.errors.KafkaError as error:
             raise PublishError(
                 f"there is no topic {topic} (`fanfare provision` makes it), or it may not be written", unknown=False
@@ -166,6 +170,8 @@ class Publisher:
                 partition=record.partition,
                 headers=list(record.headers),
             )
+        except NOT_GRANTED as error:
+            raise PublishError(may_not(self._kafka, f"write {record.topic}"), unknown=False) from error
         except aiokafka.errors.KafkaError as error:
             again = not isinstance(error, _REFUSED)
             if again and not isinstance(error, aiokafka.errors.KafkaTimeoutError):
@@ -201,6 +207,8 @@ class Publisher:
             raise PublishError(_silent(record, "Timeout"), unknown=True) from error
         except aiokafka.errors.KafkaError as error:
             self._broken = producer
+            if isinstance(error, NOT_GRANTED):
+                raise PublishError(may_not(self._kafka, f"write {record.topic}"), unknown=False) from error
             if isinstance(error, _REFUSED):
                 raise PublishError(f"{record.topic} does not take the record: {_name(error)}", unknown=False) from error
             raise PublishError(_silent(record, _name(error)), unknown=True, again=True) from error

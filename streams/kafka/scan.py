@@ -16,6 +16,7 @@ from aiokafka import TopicPartition
 from schemas.topics import topic_of_business
 from streams.kafka import clients
 from streams.kafka.faust_app.commits import Place
+from streams.kafka.way_in import NOT_GRANTED, may_not, refusal
 from streams.runtime.kafka_access import Address, kafka_at
 
 _FETCH_MAX_WAIT_MS: Final = 50
@@ -54,7 +55,7 @@ async def scan(
         ends = await consumer.end_offsets(places)
         idle = 0
         while behind := [place for place in places if await consumer.position(place) < ends[place]]:
-            with _translated(topic):
+            with _translated(bootstrap, topic):
                 fetched = await consumer.getmany(*behind, timeout_ms=_POLL_MS)
             idle = 0 if fetched else idle + 1
             if idle > _PATIENCE:
@@ -83,7 +84,7 @@ async def read_at(bootstrap: Address, topic: str, places: Collection[tuple[int, 
                         continue
                     if await consumer.position(place) != offset:
                         consumer.seek(place, offset)  # it throws away what was fetched
-                    with _translated(topic):
+                    with _translated(bootstrap, topic):
                         fetched = await consumer.getmany(place, timeout_ms=_POLL_MS * _PATIENCE, max_records=1)
                     first = next(iter(fetched.get(place, ())), None)
                     if first is not None and first.offset == offset:
@@ -111,7 +112,7 @@ async def follow(
             for place, start in (await consumer.beginning_offsets(places)).items():
                 consumer.seek(place, max(offset, start))
         while True:
-            with _translated(topic):
+            with _translated(bootstrap, topic):
                 record = await consumer.getone()
             yield _record(topic, record)
 
@@ -130,7 +131,7 @@ async def _consumer(bootstrap: Address, topic: str) -> AsyncIterator[aiokafka.AI
         try:
             await consumer.start()
         except aiokafka.errors.KafkaError as error:
-            raise ScanError(f"no Kafka answers at {bootstrap}") from error
+            raise ScanError(await refusal(bootstrap) or f"no Kafka answers at {bootstrap}") from error
         yield consumer
     finally:
         # aiokafka's stop has been seen not to come back.
@@ -146,10 +147,10 @@ async def _positioned(
     since_ms: int | None,
     end: bool = False,
 ) -> list[TopicPartition]:
-    with _translated(topic):
+    with _translated(bootstrap, topic):
         name = kafka_at(bootstrap).name(topic)
         if name not in await consumer.topics():
-            raise ScanError(_absent(topic))
+            raise ScanError(_absent(bootstrap, topic))
         known = await consumer._client._wait_on_metadata(name)  # noqa: SLF001 - the only way without a subscription
         places = [clients.place(bootstrap, topic, each) for each in sorted(known) if partition in (None, each)]
         starts = await (consumer.end_offsets(places) if end else consumer.beginning_offsets(places))
@@ -163,7 +164,9 @@ async def _positioned(
     return places
 
 
-def _absent(topic: str) -> str:
+def _absent(address: Address, topic: str) -> str:
+    if kafka_at(address).security_protocol != "PLAINTEXT":
+        return f"there is no topic {topic}, or {may_not(address, f'read {topic}')}"
     if topic_of_business(topic) is not None:
         business = topic.partition(".")[2]
         return f"there is no topic {topic}: {business} is not registered (`fanfare registry apply` does it)"
@@ -171,9 +174,11 @@ def _absent(topic: str) -> str:
 
 
 @contextlib.contextmanager
-def _translated(topic: str) -> Iterator[None]:
+def _translated(address: Address, topic: str) -> Iterator[None]:
     try:
         yield
+    except NOT_GRANTED as error:
+        raise ScanError(may_not(address, f"read {topic}")) from error
     except aiokafka.errors.KafkaError as error:
         raise ScanError(f"{topic} cannot be read: {type(error).__name__.removesuffix('Error')}") from error
 
@@ -218,7 +223,7 @@ async def log_bounds(bootstrap: Address, choose: Callable[[set[str]], list[str]]
                 found |= {(topic, place.partition): (starts[place], ends[place]) for place in places}
             return found
     except (TimeoutError, aiokafka.errors.KafkaError) as error:
-        raise ScanError(f"no Kafka answers at {bootstrap}") from error
+        raise ScanError(await refusal(bootstrap) or f"no Kafka answers at {bootstrap}") from error
     finally:
         # aiokafka's stop has been seen not to come back.
         await asyncio.wait([asyncio.ensure_future(consumer.stop())], timeout=1.0)

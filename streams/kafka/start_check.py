@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.topics import catalogue
 from streams.kafka.provision import ProvisionError, verify
+from streams.kafka.way_in import refusal
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.log import Event, log
 from streams.runtime.settings import Settings
@@ -44,6 +45,8 @@ async def demand_safe(settings: Settings) -> str:
         try:
             cluster = await safe(settings, say=weak.append)
         except (KafkaError, TimeoutError):
+            if (why := await refusal(settings.kafka, sure=True)) is not None:
+                raise ProvisionError(why) from None
             await asyncio.sleep(_AGAIN_S)
             continue
         except ProvisionError as refused:

@@ -21,6 +21,7 @@ from aiokafka import TopicPartition
 
 from streams.kafka import clients
 from streams.kafka.reader import LogRecord
+from streams.kafka.way_in import NOT_GRANTED, may_not, refusal
 from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Address, kafka_at
@@ -78,6 +79,8 @@ class Tail:
         try:
             await consumer.start()
         except aiokafka.errors.KafkaError:
+            if (why := await refusal(self._kafka, sure=True)) is not None:
+                fatal(Exit.REFUSED_START, detail=why)
             fatal(Exit.DEADLINE, step="tail_start", topic=self.topic)
         self._time_fetches(consumer._fetcher)  # noqa: SLF001 - hooked internals, checked by selftest
         self._consumer = consumer
@@ -128,6 +131,8 @@ class Tail:
                 known = await consumer._client._wait_on_metadata(self._kafka.name(self.topic))  # noqa: SLF001
                 tps = [self._place(p) for p in sorted(self._partitions or known)]
                 starts = await consumer.beginning_offsets(tps)
+        except NOT_GRANTED:
+            fatal(Exit.REFUSED_START, detail=may_not(self._kafka, f"read {self.topic}"))
         except (TimeoutError, aiokafka.errors.KafkaError):
             fatal(Exit.DEADLINE, step="tail_start", topic=self.topic)
         consumer.assign(tps)

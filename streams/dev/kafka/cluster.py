@@ -1,8 +1,8 @@
 """A real Apache Kafka on this machine, in KRaft mode: one node or three, for development, demo and tests.
 
 It needs nothing but Python: the jars come from a lock file (`jars`), Java from the machine or from a
-package (`java`). It listens on loopback only, without encryption or authorisation, and is no
-production set-up: there, Fanfare uses any Kafka from 3.7 on, named by its bootstrap address.
+package (`java`). It listens on loopback only, without encryption and authorisation unless they are
+asked for (`security`), and is no production set-up: there, Fanfare uses any Kafka from 3.7 on, named by its bootstrap address.
 """
 
 import asyncio
@@ -17,8 +17,12 @@ from streams.dev.kafka.data_folder import lock_folder, settle_identity
 from streams.dev.kafka.distribution import Distribution, format_storage, obtain_distribution
 from streams.dev.kafka.errors import WrongFolderError
 from streams.dev.kafka.node import Node
-from streams.dev.kafka.properties import NodePlan, write_properties
+from streams.dev.kafka.properties import Doors, NodePlan, write_properties
+from streams.dev.kafka.security import ADMIN, BROKER, MECHANISM, NODE_NAME, Secured, Security
+from streams.kafka.acls import allow
 from streams.kafka.admin import wait_ready
+from streams.kafka.grants import grants
+from streams.runtime.kafka_access import Kafka
 
 READY_DEADLINE_S: Final = 60
 """Two to five seconds are usual on two cores; a loaded machine gets a minute."""
@@ -41,11 +45,18 @@ class Cluster:
         self._lock = lock
         self._temporary = temporary
         self.folder = folder
+        self.security: Security | None = None
+        """Of a secured cluster."""
 
     @property
     def bootstrap(self) -> str:
         """`host:port` of every node, separated by commas."""
         return ",".join(node.plan.address for node in self._nodes.values())
+
+    @property
+    def kafka(self) -> Kafka:
+        """The way in; of a secured cluster that of its administrator."""
+        return Kafka(bootstrap=self.bootstrap) if self.security is None else self.security.kafka(self.bootstrap)
 
     @property
     def java_pids(self) -> tuple[int, ...]:
@@ -85,7 +96,7 @@ class Cluster:
         Raises NodeFailedError at the deadline, or as soon as a node exits.
         """
         running = [node for node in self._nodes.values() if node.running]
-        ready = asyncio.ensure_future(wait_ready(self.bootstrap, brokers=len(running), deadline_s=deadline_s))
+        ready = asyncio.ensure_future(wait_ready(self.kafka, brokers=len(running), deadline_s=deadline_s))
         try:
             while not ready.done():
                 await asyncio.wait([ready], timeout=_WATCH_S)
@@ -111,12 +122,13 @@ async def start_cluster(
     ports: Sequence[int] | None = None,
     say: Callable[[str], None],
     broker_session_ms: int = BROKER_SESSION_MS,
+    secured: Secured | None = None,
 ) -> Cluster:
     """Start `nodes` (1 or 3) brokers and return when they can be used.
 
     `data` keeps records, cluster id and ports over restarts; without it a temporary folder is used and
-    removed. `ports` asks for broker ports. `say` gets a line for each step that takes time. Whatever ends
-    this process ends the brokers too. Raises a ClusterError, with nothing left running.
+    removed. `ports` asks for broker ports. `secured` has it use TLS, users and grants. `say` gets a line for
+    each step that takes time. Whatever ends this process ends the brokers too. Raises a ClusterError, with nothing left running.
     """
     if nodes not in {1, 3}:
         raise WrongFolderError(f"A cluster has one node or three, not {nodes}.")
@@ -124,13 +136,20 @@ async def start_cluster(
     folder = _folder(data)
     cluster = Cluster(folder, lock=lock_folder(folder), temporary=data is None)
     try:
-        cluster_id, plans = settle_identity(folder, nodes=nodes, ports=ports, kafka=distribution.version)
+        cluster_id, plans = settle_identity(
+            folder, nodes=nodes, ports=ports, kafka=distribution.version, secure=secured is not None
+        )
+        cluster.security = None if secured is None else Security(folder, secured)
+        doors, users = _guarded(cluster.security)
         for plan in plans:
-            write_properties(plan, plans, broker_session_ms=broker_session_ms)
-        await format_storage(distribution, plans, cluster_id)
+            write_properties(plan, plans, broker_session_ms=broker_session_ms, doors=doors)
+        await format_storage(distribution, plans, cluster_id, users=users)
         say(f"starting Kafka {distribution.version}: {len(plans)} node{'s' if nodes > 1 else ''} in {folder}")
         cluster.launch(plans, distribution)
         await cluster.wait_ready()
+        if cluster.security is not None:
+            await allow(cluster.kafka, grants(cluster.kafka, cluster.security.secured.businesses))
+            cluster.security.write_ways_in(cluster.bootstrap)
     except BaseException:
         await cluster.stop()
         raise
@@ -154,6 +173,15 @@ async def some_kafka(
         yield cluster.bootstrap
     finally:
         await cluster.stop()
+
+
+def _guarded(security: Security | None) -> tuple[Doors | None, list[str]]:
+    """Returns what guards the nodes, and the storage tool's options that make the users."""
+    if security is None:
+        return None, []
+    may_all = ";".join(f"User:{name}" for name in (ADMIN, BROKER, f"CN={NODE_NAME}"))
+    doors = Doors(security.node_pem, security.ca_pem, MECHANISM, BROKER, security.password(BROKER), super_users=may_all)
+    return doors, security.scram
 
 
 def _folder(data: Path | None) -> Path:

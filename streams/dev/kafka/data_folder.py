@@ -37,6 +37,7 @@ class _Identity(msgspec.Struct):
     """Of the brokers, then of the controllers."""
     format: int = _FORMAT
     kafka: str = "0"
+    secure: bool = False
 
 
 def lock_folder(folder: Path) -> IO[bytes]:
@@ -53,13 +54,13 @@ def lock_folder(folder: Path) -> IO[bytes]:
 
 
 def settle_identity(
-    folder: Path, *, nodes: int, ports: Sequence[int] | None, kafka: str
+    folder: Path, *, nodes: int, ports: Sequence[int] | None, kafka: str, secure: bool = False
 ) -> tuple[str, tuple[NodePlan, ...]]:
     """The cluster id and node plans of `folder`: those of its last run, or new ones, recorded at once.
 
     `ports` asks for broker ports. Without it, ports of the last run are used again if they are free. `kafka` is the release
-    that will run. Raises WrongFolderError when `folder` holds a cluster of another size, or one that a later release of ours
-    or of Kafka wrote; PortTakenError for `ports`.
+    that will run. Raises WrongFolderError when `folder` holds a cluster of another size or security, or one that a later
+    release of ours or of Kafka wrote; PortTakenError for `ports`.
     """
     if ports is not None:
         if len(ports) != nodes:
@@ -70,6 +71,9 @@ def settle_identity(
         raise WrongFolderError(
             f"{folder} holds a cluster of {known.nodes} nodes; start it with --nodes {known.nodes}, or name another folder."
         )
+    if known is not None and known.secure is not secure:
+        how = "with --secure" if known.secure else "without --secure"
+        raise WrongFolderError(f"{folder} holds a cluster that was made {how}; start it so, or name another folder.")
     if known is not None and _release(known.kafka) > _release(kafka):
         raise WrongFolderError(
             f"{folder} holds records of Kafka {known.kafka}, and this release runs {kafka}, which may not read them; "
@@ -78,7 +82,7 @@ def settle_identity(
     cluster_id = known.cluster_id if known else new_cluster_id()
     chosen = _choose(ports, known, nodes)
     plans = tuple(NodePlan(i + 1, folder / f"n{i + 1}", chosen[i], chosen[nodes + i]) for i in range(nodes))
-    record = _Identity(cluster_id, nodes, chosen, kafka=kafka)
+    record = _Identity(cluster_id, nodes, chosen, kafka=kafka, secure=secure)
     (folder / _IDENTITY).write_bytes(msgspec.json.encode(record) + b"\n")
     return cluster_id, plans
 

@@ -12,6 +12,7 @@ from typing import IO, Final
 from streams.dev.kafka.errors import ClusterError, NodeFailedError
 from streams.dev.kafka.node import STOP_GRACE_S
 from streams.dev.kafka.run_record import RunRecord, holding, home_of, is_held, read_record
+from streams.dev.kafka.security import Secured
 
 _POLL_S: Final = 0.1
 REFUSAL_PREFIX: Final = "fanfare: "
@@ -22,7 +23,12 @@ _STOP_DEADLINE_S: Final = 2 * STOP_GRACE_S
 
 
 async def start_detached(
-    *, nodes: int, data: Path | None, ports: Sequence[int] | None, say: Callable[[str], None]
+    *,
+    nodes: int,
+    data: Path | None,
+    ports: Sequence[int] | None,
+    say: Callable[[str], None],
+    secured: Secured | None = None,
 ) -> RunRecord:
     """Start a cluster that outlives this process; return when it is ready. `say` gets its lines meanwhile.
 
@@ -32,7 +38,7 @@ async def start_detached(
     with holding(home):
         log_path = home / _LOG
         log_path.write_bytes(b"")
-    process = _spawn(_options(nodes, data, ports), log_path)
+    process = _spawn(_options(nodes, data, ports, secured), log_path)
     try:
         with log_path.open(encoding="utf-8") as log:
             return await _follow(process, home, log=log, say=say)
@@ -57,12 +63,14 @@ async def stop_detached(home: Path) -> bool:
     raise NodeFailedError(f"The process that runs the Kafka of {home} does not end.")
 
 
-def _options(nodes: int, data: Path | None, ports: Sequence[int] | None) -> list[str]:
+def _options(nodes: int, data: Path | None, ports: Sequence[int] | None, secured: Secured | None) -> list[str]:
     options = ["--nodes", str(nodes)]
     if data is not None:
         options += ["--data", str(data.absolute())]
     for port in ports or ():
         options += ["--port", str(port)]
+    if secured is not None:
+        options += ["--secure", *(word for each in secured.businesses for word in ("--business", each))]
     return options
 
 

@@ -53,15 +53,17 @@ async def obtain_distribution(say: Callable[[str], None]) -> Distribution:
     return Distribution(version, java, class_path)
 
 
-async def format_storage(distribution: Distribution, plans: Sequence[NodePlan], cluster_id: str) -> None:
-    """Give each node that has none a formatted log folder; one that has records keeps them."""
+async def format_storage(
+    distribution: Distribution, plans: Sequence[NodePlan], cluster_id: str, *, users: Sequence[str] = ()
+) -> None:
+    """Gives each node that has none a formatted log folder; one that has records keeps them, and its users."""
     fresh = [plan for plan in plans if not (plan.folder / _MARK).exists()]
-    await asyncio.gather(*(asyncio.to_thread(_format, distribution, plan, cluster_id) for plan in fresh))
+    await asyncio.gather(*(asyncio.to_thread(_format, distribution, plan, (cluster_id, *users)) for plan in fresh))
 
 
-def _format(distribution: Distribution, plan: NodePlan, cluster_id: str) -> None:
+def _format(distribution: Distribution, plan: NodePlan, given: Sequence[str]) -> None:
     # `--ignore-formatted`: an earlier attempt may have been killed before it left its mark.
-    options = ("format", "--ignore-formatted", "-t", cluster_id, "-c", plan.properties_path)
+    options: tuple[str | Path, ...] = ("format", "--ignore-formatted", "-c", plan.properties_path, "-t", *given)
     command = distribution.command("kafka.tools.StorageTool", *options)
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False)

@@ -10,6 +10,7 @@ from typing import Final
 from streams.dev.kafka.cluster import Cluster, start_cluster
 from streams.dev.kafka.errors import NodeFailedError
 from streams.dev.kafka.run_record import RunRecord, holding, home_of, write_record
+from streams.dev.kafka.security import Secured
 
 _WATCH_S: Final = 0.5
 
@@ -21,6 +22,7 @@ async def run_until_ended(
     ports: Sequence[int] | None,
     say: Callable[[str], None],
     ready: Callable[[RunRecord], None],
+    secured: Secured | None = None,
 ) -> None:
     """Start a cluster, call `ready` with its record, and return when it was asked to end and has stopped.
 
@@ -32,9 +34,17 @@ async def run_until_ended(
         assert task is not None
         ending = _end_on_signals(task)
         try:
-            cluster = await start_cluster(nodes=nodes, data=data, ports=ports, say=say)
+            cluster = await start_cluster(nodes=nodes, data=data, ports=ports, say=say, secured=secured)
             try:
-                record = RunRecord(os.getpid(), cluster.bootstrap, nodes, str(cluster.folder), temporary=data is None)
+                secure = "" if cluster.security is None else str(cluster.security.folder)
+                record = RunRecord(
+                    os.getpid(),
+                    cluster.bootstrap,
+                    nodes,
+                    str(cluster.folder),
+                    temporary=data is None,
+                    secure=secure,
+                )
                 write_record(home, record)
                 ready(record)
                 await _watch(cluster, nodes, say)

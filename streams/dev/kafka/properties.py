@@ -41,6 +41,18 @@ class NodePlan:
         return self.folder / "server.log"
 
 
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What guards a secured node: certificates, the login of brokers, and who may do everything (`User:a;User:b`)."""
+
+    node_pem: Path
+    ca_pem: Path
+    mechanism: str
+    user: str
+    password: str
+    super_users: str
+
+
 def new_cluster_id() -> str:
     """A random UUID in the 22 characters of URL-safe Base64 that Kafka expects.
 
@@ -52,13 +64,19 @@ def new_cluster_id() -> str:
             return text
 
 
-def write_properties(node: NodePlan, cluster: Sequence[NodePlan], *, broker_session_ms: int) -> None:
-    """Write `node_properties` to the node's own folder, which is made if need be."""
+def write_properties(
+    node: NodePlan, cluster: Sequence[NodePlan], *, broker_session_ms: int, doors: Doors | None = None
+) -> None:
+    """Writes `node_properties` to the node's own folder, which is made if need be; of a secured one for its owner alone."""
     node.folder.mkdir(exist_ok=True)
-    node.properties_path.write_text(node_properties(node, cluster, broker_session_ms=broker_session_ms), "utf-8")
+    text = node_properties(node, cluster, broker_session_ms=broker_session_ms, doors=doors)
+    node.properties_path.touch(mode=0o600 if doors else 0o644)
+    node.properties_path.write_text(text, "utf-8")
 
 
-def node_properties(node: NodePlan, cluster: Sequence[NodePlan], *, broker_session_ms: int) -> str:
+def node_properties(
+    node: NodePlan, cluster: Sequence[NodePlan], *, broker_session_ms: int, doors: Doors | None = None
+) -> str:
     """The file for `node` in a static quorum of `cluster` (one node or three)."""
     copies = len(cluster)
     in_sync = 2 if copies >= 3 else 1
@@ -66,10 +84,8 @@ def node_properties(node: NodePlan, cluster: Sequence[NodePlan], *, broker_sessi
     return f"""\
 process.roles=broker,controller
 node.id={node.node_id}
-listeners=PLAINTEXT://{node.address},CONTROLLER://{HOST}:{node.controller_port}
-advertised.listeners=PLAINTEXT://{node.address}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=PLAINTEXT
+{_listeners(node, "SASL_SSL" if doors else "PLAINTEXT")}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:{"SSL" if doors else "PLAINTEXT"}
 controller.listener.names=CONTROLLER
 controller.quorum.voters={voters}
 log.dirs={node.folder / "log"}
@@ -107,4 +123,31 @@ background.threads=2
 group.coordinator.threads=1
 share.coordinator.threads=1
 log.cleaner.dedupe.buffer.size=16777216
+{"" if doors is None else _secured(doors)}"""
+
+
+def _listeners(node: NodePlan, clients: str) -> str:
+    return f"""\
+listeners={clients}://{node.address},CONTROLLER://{HOST}:{node.controller_port}
+advertised.listeners={clients}://{node.address}
+inter.broker.listener.name={clients}"""
+
+
+def _secured(doors: Doors) -> str:
+    login = f'org.apache.kafka.common.security.scram.ScramLoginModule required username="{doors.user}"'
+    return f"""
+# Brokers come to one another as clients do, and to the controllers by their certificate.
+ssl.keystore.type=PEM
+ssl.keystore.location={doors.node_pem}
+ssl.truststore.type=PEM
+ssl.truststore.location={doors.ca_pem}
+listener.name.controller.ssl.client.auth=required
+sasl.enabled.mechanisms={doors.mechanism}
+sasl.mechanism.inter.broker.protocol={doors.mechanism}
+listener.name.sasl_ssl.{doors.mechanism.lower()}.sasl.jaas.config={login} password="{doors.password}";
+
+# Whatever is not granted is refused.
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=false
+super.users={doors.super_users}
 """

@@ -30,6 +30,8 @@ class RunRecord(msgspec.Struct, frozen=True):
     nodes: int
     folder: str
     temporary: bool
+    secure: str = ""
+    """Folder of certificates and ways in; empty for a cluster without."""
 
 
 def home_of(data: Path | None) -> Path:
