@@ -31,7 +31,7 @@ from streams.runtime import settings as environment
 from streams.runtime.data_format import STACK, open_kept
 from streams.runtime.kafka_access import Kafka
 from streams.runtime.ports import all_free, free_ports
-from streams.runtime.settings import Settings
+from streams.runtime.settings import SECRETS, Settings
 
 REGISTRY: Final = Path(__file__).parents[3] / "deploy" / "dev"
 """The businesses, templates and prices of the development set-up, in the checkout that this module stands in."""
@@ -56,6 +56,8 @@ class StackPlan:
     gateway_options: tuple[str, ...] = ()
     """Of ``fanfare gateway``: ``("--profile", "online", "--faults", "FILE")``."""
     fields: Mapping[str, Any] = field(default_factory=dict)
+    fields_of: Callable[[str], Mapping[str, Any]] = field(default=lambda _name: {})
+    """Settings of one process, by its name, that win over ``fields``: who it is in a secured Kafka."""
     restarts_a_minute: int = 6
 
 
@@ -109,12 +111,13 @@ class Stack:
 
     @property
     def unusual(self) -> dict[str, Any]:
-        """Settings of this stack that other commands would not come to by themselves."""
+        """Settings of this stack that other commands would not come to by themselves, without secrets."""
         usual = environment.load()
         return {
             name: value
             for name, value in self._overrides.items()
-            if (now := getattr(self.settings, name)) != (then := getattr(usual, name))
+            if name not in SECRETS
+            and (now := getattr(self.settings, name)) != (then := getattr(usual, name))
             and not (isinstance(now, Path) and now == then.absolute())
         }
 
@@ -198,7 +201,7 @@ class Stack:
         plan = ProcessPlan(
             name=name,
             arguments=arguments,
-            environment=self.environment(),
+            environment=self.environment(**self.plan.fields_of(name)),
             host=self.settings.metrics_host,
             port=port,
             log_path=self.settings.data_dir / "logs" / f"{name}.log",

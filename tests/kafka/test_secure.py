@@ -1,0 +1,171 @@
+"""A Kafka with TLS, passwords and grants: a whole way under a prefix with the printed grants alone, and what is refused."""
+
+import asyncio
+import datetime as dt
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from schemas import topics
+from schemas.ids import Lane
+from schemas.request import Notification
+from schemas.topics import SHARDS, catalogue
+from streams.client import Client, Head, NotPublishedError, notification, to_people
+from streams.dev.kafka.cluster import Cluster, start_cluster
+from streams.dev.kafka.errors import NodeFailedError
+from streams.dev.kafka.security import Secured, Security, certificates
+from streams.dev.sources.people import person
+from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.kafka.admin import describe
+from streams.kafka.provision import ProvisionError, provision
+from streams.kafka.scan import ScanError, scan
+from streams.operate.audit import audit_system
+from streams.runtime import clock
+from streams.runtime.kafka_access import Kafka
+from tests.kafka.registered import silent
+
+PREFIX = "team-a."
+BUSINESS = "shop-parcelo"
+OTHER = "bank-meridian"
+PEOPLE = 5
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A secured Kafka with the users and grants of a deployment of two businesses under a prefix."""
+    folder = tmp_path_factory.mktemp("secure")
+    with asyncio.Runner() as runner:
+        secured = Secured((BUSINESS, OTHER), PREFIX)
+        lent = runner.run(start_cluster(data=folder / "kafka", say=silent, secured=secured))
+        try:
+            yield lent
+        finally:
+            runner.run(lent.stop())
+
+
+def fields_of(cluster: Cluster, user: str) -> dict[str, Any]:
+    """Returns the settings by which a user comes in."""
+    security = security_of(cluster)
+    return {
+        "kafka_security_protocol": "SASL_SSL",
+        "kafka_sasl_mechanism": "SCRAM-SHA-512",
+        "kafka_ca_file": str(security.ca_pem),
+        "kafka_user": user,
+        "kafka_password": security.password(user),
+        "kafka_prefix": PREFIX,
+    }
+
+
+def security_of(cluster: Cluster) -> Security:
+    """Returns its files."""
+    assert cluster.security is not None
+    return cluster.security
+
+
+def way_in(cluster: Cluster, user: str) -> Kafka:
+    """Returns a user's way in."""
+    return security_of(cluster).kafka(cluster.bootstrap, user)
+
+
+def user_of(process: str) -> str:
+    """Returns the user of a process of the stack: ``worker-otp-0`` is ``worker-otp``, every gateway is ``gateway``."""
+    return "gateway" if process.startswith("gateway") else process.removesuffix("-0")
+
+
+@pytest.fixture
+async def stack(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Stack]:
+    """A deployment in which each process is its own user."""
+    plan = StackPlan(
+        data=tmp_path / "data",
+        bootstrap=cluster.bootstrap,
+        free_ports=True,
+        gateway_options=("--profile", "online"),
+        fields=fields_of(cluster, "operator"),
+        fields_of=lambda process: fields_of(cluster, user_of(process)),
+    )
+    async with running(plan, say=silent) as stack:
+        yield stack
+
+
+async def test_a_whole_way_with_the_printed_grants_and_no_others(cluster: Cluster, stack: Stack) -> None:
+    """Published by the business, delivered, told and charged; audit and doctor of the operator find nothing wrong."""
+    async with Client(way_in(cluster, f"business-{BUSINESS}")) as client, asyncio.timeout(90):
+        sent = [await client.publish(Lane.UPDATE, parcel(number)) for number in range(PEOPLE)]
+        ends = [await client.wait(each, until="closed", timeout_s=60) for each in sent]
+    assert [end.counts for end in ends if not end.counts.keys() <= {"delivered", "read"}] == []
+    audit = await audit_system(stack.settings)
+    assert audit.total == 0
+    assert audit.requests >= PEOPLE
+    doctor = await output(stack, "doctor")
+    assert "missing   " not in doctor
+    explained = await output(stack, "explain", "//shop-parcelo/parcels", "px-0", "--lane", "update")
+    assert "delivered" in explained
+
+
+def parcel(number: int) -> dict[str, Any]:
+    """Returns an update of the shop."""
+    content = Notification(
+        "parcel_delivered",
+        to_people(person(5, number).address),
+        params={"parcel": f"PX-{number}", "event_time": "6:38 pm"},
+    )
+    return notification(Head(source="//shop-parcelo/parcels", id=f"px-{number}", lifetime_ms=3_600_000), content)
+
+
+async def output(stack: Stack, *arguments: str) -> str:
+    """Returns what a command of the operator says on this stack."""
+    command = (sys.executable, "-m", "streams.cli", *arguments)
+    running = await asyncio.create_subprocess_exec(
+        *command, env=stack.environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await running.communicate()
+    return said.decode()
+
+
+async def test_a_wrong_password_is_named(cluster: Cluster) -> None:
+    """By the user whose it is, and where to look; not by the password."""
+    wrong = msgspec.structs.replace(way_in(cluster, "operator"), password=SecretStr("wrong-horse"))
+    with pytest.raises(
+        NodeFailedError, match="does not take the password of operator: look at FANFARE_KAFKA_USER"
+    ) as said:
+        await describe(wrong, deadline_s=10)
+    assert "wrong-horse" not in str(said.value)
+    with pytest.raises(NotPublishedError, match="does not take the password of operator"):
+        async with Client(wrong, connect_s=1):
+            pass
+
+
+async def test_an_unknown_authority_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    """With the setting that names the right one."""
+    other = tmp_path / "ca.pem"
+    other.write_bytes(certificates(dt.datetime.fromtimestamp(clock.now_ms() / 1000, dt.UTC), days=1)[0])
+    stranger = msgspec.structs.replace(way_in(cluster, "operator"), ca_file=other)
+    with pytest.raises(NodeFailedError, match="set FANFARE_KAFKA_CA_FILE to the authority's certificate"):
+        await describe(stranger, deadline_s=10)
+
+
+async def test_a_door_in_clear_is_named(cluster: Cluster) -> None:
+    """Who forgets the security protocol is told that the listener expects another."""
+    with pytest.raises(NodeFailedError, match="FANFARE_KAFKA_SECURITY_PROTOCOL is PLAINTEXT"):
+        await describe(cluster.bootstrap, deadline_s=10)
+
+
+async def test_a_missing_grant_is_named(cluster: Cluster) -> None:
+    """A business reads no other's statuses, under another prefix nothing, and makes no topic."""
+    wanted = catalogue((BUSINESS, OTHER))
+    await provision(way_in(cluster, "operator"), wanted, shards=SHARDS, dev=True, say=silent)
+    shop = way_in(cluster, f"business-{BUSINESS}")
+    with pytest.raises(
+        ScanError, match=f"business-{BUSINESS} may not read status.{OTHER} in this Kafka: `fanfare provision"
+    ):
+        _ = [record async for record in scan(shop, topics.status(OTHER))]
+    elsewhere = msgspec.structs.replace(shop, prefix="team-b.")
+    with pytest.raises(ScanError, match="there is no topic registry, or"):
+        _ = [record async for record in scan(elsewhere, topics.REGISTRY)]
+    with pytest.raises(ProvisionError, match=f"business-{BUSINESS} may not"):
+        await provision(shop, wanted, shards=SHARDS, dev=True, say=silent)
