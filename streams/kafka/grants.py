@@ -88,15 +88,13 @@ def grants(kafka: Kafka, businesses: Sequence[str]) -> list[Grant]:
         found += _may(kafka, user, reads, writes)
     for user in ("webhook", "ledger", "intake"):
         found += _looks_at_its_start(kafka, user)
-    found += [Grant("ledger", each, *_business_topics(kafka, BILLING_PREFIX)) for each in _READ_WRITE]
+    ledger = (Operation.READ, Operation.WRITE, Operation.DESCRIBE_CONFIGS)
+    found += [Grant("ledger", each, *_business_topics(kafka, BILLING_PREFIX)) for each in ledger]
     found += _operator(kafka)
     for business in businesses:
         reads = [topics.status(business), topics.billing(business), topics.REGISTRY, topics.SIZES]
         found += _may(kafka, business_user(business), reads, [topics.requests(lane) for lane in Lane])
     return found
-
-
-_READ_WRITE: Final = (Operation.READ, Operation.WRITE)
 
 
 def _worker(kafka: Kafka, lane: Lane) -> Iterator[Grant]:
@@ -105,7 +103,8 @@ def _worker(kafka: Kafka, lane: Lane) -> Iterator[Grant]:
     shared = [topics.SUPPRESSIONS, topics.AUDIENCE, topics.CONTROLS, topics.SIZES]
     reads = [*own, topics.receipts(lane), *shared, topics.REGISTRY]
     yield from _may(kafka, user, reads, [*own, *shared, topics.CHARGES, topics.DEAD_LETTERS])
-    yield Grant(user, Operation.WRITE, *_business_topics(kafka, STATUS_PREFIX))
+    for each in (Operation.WRITE, Operation.DESCRIBE_CONFIGS):
+        yield Grant(user, each, *_business_topics(kafka, STATUS_PREFIX))
     yield Grant(user, Operation.READ, Resource.GROUP, kafka.name(f"{_GROUPS}{lane.word}"))
     yield from _looks_at_its_start(kafka, user)
 

@@ -49,7 +49,8 @@ def test_only_the_operator_makes_topics_and_nobody_changes_them() -> None:
     all_topics = {KAFKA.name(topic.name) for topic in catalogue()}
     look = {one.user for one in FOUND if one.operation is Operation.DESCRIBE_CONFIGS and one.resource is Resource.TOPIC}
     assert look == set(users([])) - {"gateway"}
-    assert may("ledger", Operation.DESCRIBE_CONFIGS) == all_topics
+    assert may("webhook", Operation.DESCRIBE_CONFIGS) == all_topics
+    assert may("ledger", Operation.DESCRIBE_CONFIGS) == all_topics | {"team-a.billing."}
 
 
 def test_every_name_has_the_prefix() -> None:

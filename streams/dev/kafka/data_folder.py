@@ -67,24 +67,29 @@ def settle_identity(
             raise WrongFolderError(f"{nodes} nodes need {nodes} ports, not {len(ports)}.")
         demand_free(ports)
     known = _read(folder / _IDENTITY)
-    if known is not None and known.nodes != nodes:
-        raise WrongFolderError(
-            f"{folder} holds a cluster of {known.nodes} nodes; start it with --nodes {known.nodes}, or name another folder."
-        )
-    if known is not None and known.secure is not secure:
-        how = "with --secure" if known.secure else "without --secure"
-        raise WrongFolderError(f"{folder} holds a cluster that was made {how}; start it so, or name another folder.")
-    if known is not None and _release(known.kafka) > _release(kafka):
-        raise WrongFolderError(
-            f"{folder} holds records of Kafka {known.kafka}, and this release runs {kafka}, which may not read them; "
-            "start the release that wrote them, or name another folder."
-        )
+    if known is not None:
+        _demand_same(folder, known, _Identity("", nodes, [], kafka=kafka, secure=secure))
     cluster_id = known.cluster_id if known else new_cluster_id()
     chosen = _choose(ports, known, nodes)
     plans = tuple(NodePlan(i + 1, folder / f"n{i + 1}", chosen[i], chosen[nodes + i]) for i in range(nodes))
     record = _Identity(cluster_id, nodes, chosen, kafka=kafka, secure=secure)
     (folder / _IDENTITY).write_bytes(msgspec.json.encode(record) + b"\n")
     return cluster_id, plans
+
+
+def _demand_same(folder: Path, known: _Identity, wanted: _Identity) -> None:
+    if known.nodes != wanted.nodes:
+        raise WrongFolderError(
+            f"{folder} holds a cluster of {known.nodes} nodes; start it with --nodes {known.nodes}, or name another folder."
+        )
+    if known.secure is not wanted.secure:
+        how = "with --secure" if known.secure else "without --secure"
+        raise WrongFolderError(f"{folder} holds a cluster that was made {how}; start it so, or name another folder.")
+    if _release(known.kafka) > _release(wanted.kafka):
+        raise WrongFolderError(
+            f"{folder} holds records of Kafka {known.kafka}, and this release runs {wanted.kafka}, which may not read them; "
+            "start the release that wrote them, or name another folder."
+        )
 
 
 def _read(path: Path) -> _Identity | None:
