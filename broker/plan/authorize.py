@@ -11,8 +11,8 @@ from collections.abc import Set as AbstractSet
 import msgspec
 
 from broker.heartbeat import is_heartbeat
+from broker.plan.addresses import Person
 from broker.plan.decode import Notice
-from broker.plan.validate import Person
 from broker.registry.fold import Registry
 from broker.registry.rates import share_of
 from schemas import topics

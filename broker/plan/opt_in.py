@@ -9,8 +9,9 @@ from typing import Final
 
 import msgspec
 
+from broker.plan.addresses import Person, identify, person_of
 from broker.plan.policy import PlanPolicy
-from broker.plan.validate import Person, bad_list_name, identify, person_of
+from broker.plan.validate import bad_list_name
 from schemas.facts import AudienceChange
 from schemas.ids import Lane, RecipientId, shard_of
 from schemas.reasons import Reason, Refusal

@@ -13,7 +13,8 @@ import msgspec
 from msgspec.structs import replace
 
 from broker.heartbeat import is_heartbeat
-from broker.plan.decode import Named, PlanInput, attempt_of
+from broker.plan.attempts import attempt_of
+from broker.plan.decode import Named, PlanInput
 from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
 from broker.plan.verdict import Outlook, unreached
 from schemas import topics

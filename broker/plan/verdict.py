@@ -12,10 +12,10 @@ import msgspec
 from broker.audience.sizes import ListSizes
 from broker.heartbeat import is_heartbeat
 from broker.languages import languages_of
+from broker.plan.addresses import rows_of
 from broker.plan.authorize import Parties, expiry_of, fill, parties_of
 from broker.plan.decode import Notice
 from broker.plan.policy import PlanPolicy
-from broker.plan.validate import rows_of
 from broker.registry.fold import SEAL, Registry
 from broker.registry.rates import share_of
 from schemas.plan_journal import Origin, Planned, Rows, Terms

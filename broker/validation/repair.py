@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from broker.plan.validate import market_of
+from broker.plan.addresses import market_of
 from schemas.ids import Lane
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.wire import timestamps

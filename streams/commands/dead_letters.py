@@ -14,7 +14,7 @@ import typer
 
 from broker.consequences import consequence_of
 from broker.dead_letters import FIELDS, Letter, Wanted, wanted
-from broker.plan.decode import attempt_of
+from broker.plan.attempts import attempt_of
 from schemas import topics
 from schemas.ids import Lane
 from schemas.reasons import Reason

@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from broker.dead_letters import Letter, Wanted, place_of
-from broker.plan.decode import MAX_ATTEMPTS, Attempt, PlanInput, attempt_of, next_headers
+from broker.plan.attempts import MAX_ATTEMPTS, Attempt, attempt_of, next_headers
+from broker.plan.decode import PlanInput
 from broker.plan.policy import PlanPolicy
 from broker.registry.fold import Registry
 from broker.validation.dry_run import forecast

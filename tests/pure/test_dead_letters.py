@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from broker.dead_letters import Letter, wanted
-from broker.plan.decode import ATTEMPT_HEADER, FIRST_PLACE_HEADER, Attempt, attempt_of, next_headers, origin_header
+from broker.plan.attempts import ATTEMPT_HEADER, FIRST_PLACE_HEADER, Attempt, attempt_of, next_headers
+from broker.plan.decode import origin_header
 from broker.plan.outputs import dead_letter
 from broker.plan.step import PlanInput
 from broker.registry.fold import Registry
