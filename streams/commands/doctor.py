@@ -1,7 +1,7 @@
 """`fanfare doctor`: what this machine and its Kafka have, what is weak, and what is missing and how to get it."""
 
 from collections import Counter
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
@@ -17,7 +17,16 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 
 @app.command()
-def main(*, bootstrap: BootstrapOption = None) -> None:
+def main(
+    *,
+    bootstrap: BootstrapOption = None,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE", help="In a secured Kafka: whose grants this user needs (worker-update, business-ID)."
+        ),
+    ] = None,
+) -> None:
     """Look at packages, secrets, disk and data folder, ports, Java, Kafka, clocks, topics and the registry; a line each.
 
     ok: nothing to do. warning: it works, and the line says what is weak. missing: Fanfare cannot work so, and the line says
@@ -28,15 +37,15 @@ def main(*, bootstrap: BootstrapOption = None) -> None:
         settings = load(bootstrap=bootstrap)
     except SettingsError as error:
         refuse("doctor", str(error))
-    counts = run("doctor", _told(settings))
+    counts = run("doctor", _told(settings, role))
     print(f"{counts[Grade.OK]} ok, {counts[Grade.WARNING]} warnings, {counts[Grade.MISSING]} missing")
     if counts[Grade.MISSING]:
         raise typer.Exit(1)
 
 
-async def _told(settings: Settings) -> Counter[Grade]:
+async def _told(settings: Settings, role: str | None) -> Counter[Grade]:
     counts: Counter[Grade] = Counter()
-    async for finding in examine(settings):
+    async for finding in examine(settings, role):
         counts[finding.grade] += 1
         print(line(finding), flush=True)
     return counts

@@ -6,13 +6,14 @@ Kafka tells the time in no other answer. The record goes to a topic of its own, 
 import secrets
 from typing import Final, NamedTuple
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, for_code
 
 from streams.kafka import clients
 from streams.kafka.admin import admin, wait_leaders
 from streams.kafka.grants import DOCTOR_TOPICS
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher, PublishError
+from streams.kafka.way_in import NOT_GRANTED, may_not
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address, kafka_at
 
@@ -34,12 +35,17 @@ async def measure(bootstrap: Address) -> Offset:
     try:
         async with admin(bootstrap) as client:
             config = {"message.timestamp.type": "LogAppendTime"}
-            await client.create_topics([clients.new_topic(name, 1, 1, config)])
+            made = await client.create_topics([clients.new_topic(name, 1, 1, config)])
+            for _, code, message in made.topic_errors:
+                if code:
+                    raise for_code(code)(message)
             try:
                 await wait_leaders(client, [name], deadline_s=_LEADER_S)
                 return await _measured(bootstrap, topic)
             finally:
                 await client.delete_topics([name])
+    except NOT_GRANTED as error:
+        raise PublishError(may_not(bootstrap, f"make {topic}"), unknown=False) from error
     except KafkaError as error:
         raise PublishError(
             f"a topic for asking the time cannot be made: {type(error).__name__}", unknown=False

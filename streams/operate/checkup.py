@@ -11,6 +11,7 @@ import msgspec
 
 from broker.registry.fold import Registry
 from schemas.topics import CLOCK_SLACK_MS
+from streams.kafka.grants import Grant
 from streams.kafka.topic_rules import SAFE_COPIES
 from streams.runtime.kafka_access import Address
 from streams.runtime.settings import Settings, variable_of
@@ -102,6 +103,18 @@ def kafka(bootstrap: Address, brokers: int, topics: int) -> Finding:
     if brokers < SAFE_COPIES:
         return Finding(Grade.WARNING, "kafka", f"{sentence}: for development; {SAFE_COPIES} survive the loss of one")
     return Finding(Grade.OK, "kafka", sentence)
+
+
+def granted(user: str, role: str, lacking: Sequence[Grant]) -> Finding:
+    """Returns whether a user may do to topics all that its role needs."""
+    if not lacking:
+        return Finding(Grade.OK, "grants", f"{user or 'this client'} may do to topics what {role} needs")
+    names: dict[str, list[str]] = {}
+    for one in lacking:
+        names.setdefault(one.operation.word, []).append(one.name)
+    told = "; ".join(f"{operation} {', '.join(topics)}" for operation, topics in names.items())
+    advice = "`fanfare provision --print-acls` prints the commands that grant it"
+    return Finding(Grade.MISSING, "grants", f"{user or 'this client'} may not, as {role} must: {told}. {advice}")
 
 
 def clocks(ahead_ms: int, within_ms: int) -> Finding:

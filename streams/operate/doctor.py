@@ -12,9 +12,11 @@ from schemas.topics import business_topics, catalogue
 from streams.dev.kafka.errors import ClusterError, PortTakenError
 from streams.dev.kafka.java import find_java, java_version
 from streams.kafka.admin import describe
+from streams.kafka.authorized import missing
 from streams.kafka.clock_offset import measure
 from streams.kafka.faust_app.selftest import VERSIONS, KernelMismatchError
 from streams.kafka.faust_app.selftest import verify as verify_kernel
+from streams.kafka.grants import OPERATOR, business_user, grants, users
 from streams.kafka.newest import existing
 from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import PublishError
@@ -25,7 +27,7 @@ from streams.operate.checkup import Finding, Grade, Listener
 from streams.operate.scrape import processes, scrape_all
 from streams.registry.read import read_registry
 from streams.runtime.data_format import GATEWAY_LOG, STACK, KeptError, look_at
-from streams.runtime.kafka_access import Address
+from streams.runtime.kafka_access import Address, Kafka
 from streams.runtime.ports import demand_free
 from streams.runtime.settings import Settings, java_home, variable_of
 from streams.simulator.program import log_folder
@@ -34,7 +36,7 @@ _ANSWER_S: Final = 5
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 
 
-async def examine(settings: Settings) -> AsyncIterator[Finding]:
+async def examine(settings: Settings, role: str | None = None) -> AsyncIterator[Finding]:
     """Every finding, as soon as it is there. Nothing is changed but for one topic that is made and removed."""
     yield versions()
     yield checkup.secrets(settings)
@@ -54,6 +56,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding(Grade.MISSING, "kafka", sentence)
         return
     yield checkup.kafka(settings.kafka, state.brokers, state.topics)
+    if settings.kafka.security_protocol != "PLAINTEXT":
+        yield await _grants(settings.kafka, role)
     yield await _clocks(settings.kafka)
     async for finding in _topics(settings):
         yield finding
@@ -127,6 +131,20 @@ def _taken(port: int) -> bool:
     except PortTakenError:
         return True
     return False
+
+
+async def _grants(kafka: Kafka, role: str | None) -> Finding:
+    """Compares what this user may do with what its role needs: the one that was asked for or is its name, else the operator's."""
+    business = (role or kafka.user).removeprefix(business_user(""))
+    businesses = [business] if business_user(business) == (role or kafka.user) else []
+    known = users(businesses)
+    chosen = role or (kafka.user if kafka.user in known else OPERATOR)
+    if chosen not in known:
+        return Finding(
+            Grade.MISSING, "grants", f"there is no role {chosen}; there are: {', '.join(known)}, business-ID"
+        )
+    lacking = await missing(kafka, [one for one in grants(kafka, businesses) if one.user == chosen])
+    return checkup.granted(kafka.user, chosen, lacking)
 
 
 async def _clocks(bootstrap: Address) -> Finding:

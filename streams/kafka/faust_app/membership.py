@@ -19,6 +19,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 
 from streams.kafka import clients
 from streams.kafka.faust_app.assignor import assignor_for
+from streams.kafka.way_in import may_not
 from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
 
@@ -81,6 +82,8 @@ class MemberThread(AIOKafkaConsumerThread):
             return good
 
         def lost(error: BaseException) -> None:
+            if isinstance(error, GroupAuthorizationFailedError):
+                fatal(Exit.REFUSED_START, detail=may_not(spec.bootstrap, f"be a member of the group {error.args[0]}"))
             fatal(Exit.GROUP_LOST, group=spec.group, slot=spec.slot, error=repr(error))
 
         def ended(task: asyncio.Task[None]) -> None:
