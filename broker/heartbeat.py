@@ -18,7 +18,7 @@ _RATE_PER_S = 1_000_000
 
 
 def is_heartbeat(business: str) -> bool:
-    """Whether a business is one of Fanfare's own."""
+    """Returns whether a business is one of Fanfare's own."""
     return business.startswith(HEARTBEAT_BUSINESS + "-")
 
 

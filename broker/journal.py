@@ -95,7 +95,7 @@ class Ownership:
         return range(self.next_offset, offset)
 
     def fenced_by(self, gap: Iterable[bytes]) -> bool:
-        """Whether the records of a gap hold a higher epoch: then my record is void and I must not act."""
+        """Returns whether the records of a gap hold a higher epoch: then my record is void and I must not act."""
         return any(head_of(record).epoch > self.epoch for record in gap)
 
     def confirm(self, offset: int) -> None:

@@ -44,7 +44,7 @@ _FEW: Final = 32
 
 
 def may_follow(before: int, after: int) -> bool:
-    """Whether the status byte ``after`` may follow ``before``."""
+    """Returns whether the status byte ``after`` may follow ``before``."""
     state = status_of(before)
     return isinstance(state, State) and status_of(after) in MOVES[state]
 
@@ -79,10 +79,10 @@ def may_be_decided(before: bytes | bytearray, after: bytes) -> bool:
 
 
 def unfinished(statuses: bytes | bytearray) -> int:
-    """How many status bytes of a column are not final for deliver."""
+    """Returns how many status bytes of a column are not final for deliver."""
     return sum(statuses.count(byte) for byte in _UNFINISHED_BYTES)
 
 
 def is_unfinished(status: int) -> bool:
-    """Whether deliver still owes something to a message of this status."""
+    """Returns whether deliver still owes something to a message of this status."""
     return status <= State.WAITING

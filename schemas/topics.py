@@ -41,7 +41,7 @@ class Windows(msgspec.Struct, frozen=True):
 
     @property
     def settle_fold_ms(self) -> int:
-        """How far back settle reads at its start: a message's whole life and its settle window."""
+        """Returns how far back settle reads at its start: a message's whole life and its settle window."""
         return self.lifetime_max_ms + self.settle_ms
 
     @property

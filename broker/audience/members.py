@@ -130,7 +130,7 @@ class Audience:
         """By business, the lists that anybody joined to be sent marketing."""
 
     def __len__(self) -> int:
-        """How many people have an ordinal."""
+        """Returns how many people have an ordinal."""
         return len(self._ordinals)
 
     def apply(self, change: AudienceChange, offset: int) -> None:
@@ -166,7 +166,7 @@ class Audience:
         return members.frozen
 
     def joined(self, business: str, list_id: str, ordinal: int) -> bool:
-        """Whether one person is in the list now."""
+        """Returns whether one person is in the list now."""
         members = self._lists.get((business, list_id))
         return members is not None and ordinal in members.joined
 

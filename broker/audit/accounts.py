@@ -122,7 +122,7 @@ class Accounts:
         codes[sent & (progress == ReceiptStatus.READ)] = READ
 
     def tally(self) -> dict[Lane, Counter[str]]:
-        """How many messages of each lane are in each state; heartbeats are left out."""
+        """Returns how many messages of each lane are in each state; heartbeats are left out."""
         codes = self._status.copy()
         taken = (codes == State.ACCEPTED) | (codes == State.IN_DOUBT)
         over = self._settled_ms < self._book.rules.now_ms
@@ -139,17 +139,17 @@ class Accounts:
 
     @property
     def charged(self) -> int:
-        """How many messages were charged."""
+        """Returns how many messages were charged."""
         return int(self._marked(Mark.CHARGED).sum())
 
     @property
     def heartbeats(self) -> int:
-        """How many messages are heartbeats of ours."""
+        """Returns how many messages are heartbeats of ours."""
         return int(self._heartbeat.sum())
 
     @property
     def contradicted(self) -> int:
-        """How many messages have both proof of delivery and a report of failure."""
+        """Returns how many messages have both proof of delivery and a report of failure."""
         return int((self._delivered & ((self._progress & np.uint8(FAILED)) != 0)).sum())
 
 

@@ -44,7 +44,7 @@ class _Spell(msgspec.Struct, eq=False):
 
     @property
     def right(self) -> bool:
-        """Whether the clock may have been right."""
+        """Returns whether the clock may have been right."""
         return self.low_ms <= 0 <= self.high_ms
 
     def moment(self, at_ms: int) -> Moment:

@@ -98,7 +98,7 @@ def blocks(spoken: Spoken) -> Spoken:
 
 
 def knows_opt_out(spoken: Spoken, business: str, at_ms: int) -> bool:
-    """Whether a stop of this business's offers with evidence of ``at_ms`` or later is among these words."""
+    """Returns whether a stop of this business's offers with evidence of ``at_ms`` or later is among these words."""
     wanted = (business, Scope.OFFERS)
     return any((stop.business, stop.scope) == wanted and stop.stamp >= (at_ms, True) for stop in spoken.stops)
 

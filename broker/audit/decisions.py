@@ -178,7 +178,7 @@ class Decisions:
             report(Breach.CANCELLED_BY_NOTHING, where, str(decision), messages=count)
 
     def _forbidden(self, said: Said, decision: _Decision) -> int:
-        """How many of these people forbid it, by the suppressions that the decision names."""
+        """Returns how many of these people forbid it, by the suppressions that the decision names."""
         part, section = decision.part, decision.section
         upto, audience, list_id = section.suppressed_upto, section.audience_upto, part.request.list
         spoken = self._book.stops_of(part)
@@ -188,7 +188,7 @@ class Decisions:
         return sum(forbids(upto_offset(each, upto, audience), said.lane, list_id) is not None for each in here)
 
     def _leavers(self, decision: _Decision) -> int:
-        """How many of these members are not on the list any more, by the offset that the decision names."""
+        """Returns how many of these members are not on the list any more, by the offset that the decision names."""
         part = decision.part
         if part.ordinals is None:
             return 0

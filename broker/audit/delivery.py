@@ -33,7 +33,7 @@ class _Accepted(msgspec.Struct, eq=False, gc=False):
 
     @property
     def count(self) -> int:
-        """How many messages."""
+        """Returns how many messages."""
         return self.hi - self.lo
 
     @property
@@ -192,7 +192,7 @@ class Delivery:
         )
 
     def _decided(self, run: _Accepted, at: int) -> bool:
-        """Whether a valid decision about this attempt of one message was in the journal before."""
+        """Returns whether a valid decision about this attempt of one message was in the journal before."""
         ranks, event = self._ranks, run.event
         if not ranks.marks[at] & Mark.SENT or not 1 <= event.attempt <= ranks.attempt[at]:
             return False
@@ -204,5 +204,5 @@ class Delivery:
 
 
 def _count(event: GatewayEvent) -> int:
-    """How many messages an event is about."""
+    """Returns how many messages an event is about."""
     return event.ranks[0][1] if len(event.ranks) == 1 else sum(count for _, count in event.ranks)

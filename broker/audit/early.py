@@ -125,7 +125,7 @@ class Early:
                 self._book.findings.report(Breach.EXPIRED_IDLE, untried.where, detail, messages=untried.count)
 
     def _at_work(self, handed: list[Handed], expires_ms: int) -> bool:
-        """Whether the shard handed something off in both halves of the last span before ``expires_ms``."""
+        """Returns whether the shard handed something off in both halves of the last span before ``expires_ms``."""
         halves = ((expires_ms - LAST_MS, expires_ms - LAST_MS // 2), (expires_ms - LAST_MS // 2, expires_ms))
         return all(any(_between(one, *half) for one in handed) for half in halves)
 
@@ -140,14 +140,14 @@ class Early:
 
 
 def _too_soon(status: int, code: int) -> bool:
-    """Whether an answer ends a message for a code that means *later*, or as the platform's refusal without a code."""
+    """Returns whether an answer ends a message for a code that means *later*, or as the platform's refusal without a code."""
     if code in _LATER:
         return status >= FIRST_TERMINAL or status == State.IN_DOUBT
     return status in _PLATFORMS and not code
 
 
 def _between(handed: Handed, from_ms: int, until_ms: int) -> int:
-    """How many messages were handed off in a span."""
+    """Returns how many messages were handed off in a span."""
     times = np.frombuffer(handed.at_ms, dtype=np.int64)
     counts = np.frombuffer(handed.counts, dtype=np.uint32)
     return int(counts[(times >= from_ms) & (times < until_ms)].sum())

@@ -68,7 +68,7 @@ def _payload(book: Book, record: Logged, letter: DeadLetter) -> None:
 
 
 def died(book: Book, record: Logged) -> bool:
-    """Whether a dead letter names this record; one that names it with another content is a violation."""
+    """Returns whether a dead letter names this record; one that names it with another content is a violation."""
     wanted = book.dead.get((record.topic, record.partition, record.offset))
     if wanted is None:
         return False
@@ -129,12 +129,12 @@ class Secrets:
 
     @property
     def seeks_canary(self) -> bool:
-        """Whether there is one to be looked for: :meth:`canary` in each record."""
+        """Returns whether there is one to be looked for: :meth:`canary` in each record."""
         return bool(self._canary)
 
     @staticmethod
     def may_be_clear(topic: str) -> bool:
-        """Whether addresses may stand in clear in a topic; else :meth:`address` looks at records that hold ``SCHEME``."""
+        """Returns whether addresses may stand in clear in a topic; else :meth:`address` looks at records that hold ``SCHEME``."""
         return topic.startswith(_MAY_BE_CLEAR)
 
     def address(self, record: Logged) -> None:

@@ -216,5 +216,5 @@ class Findings:
 
     @property
     def total(self) -> int:
-        """How many violations were reported."""
+        """Returns how many violations were reported."""
         return self.found.total()

@@ -216,5 +216,5 @@ class Outcomes:
 
     @property
     def claims(self) -> int:
-        """How many epochs were claimed."""
+        """Returns how many epochs were claimed."""
         return sum(epochs.claims for epochs in self._epochs.values())

@@ -23,7 +23,7 @@ class Epochs:
         self._begun = False
 
     def valid(self, record: Logged, header: Header, findings: Findings) -> bool:
-        """Whether the next record of the log counts."""
+        """Returns whether the next record of the log counts."""
         if self._begun and header.epoch == self.highest and header.kind is not Kind.CLAIM:
             return True
         trimmed, self._begun = not self._begun and record.offset > 0, True

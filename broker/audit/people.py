@@ -186,7 +186,7 @@ class ShardPeople:
         return np.frombuffer(self._ids, dtype=f"V{NAME_BYTES}")[ordinals].tobytes()
 
     def knows(self, recipient: bytes) -> bool:
-        """Whether somebody has an ordinal."""
+        """Returns whether somebody has an ordinal."""
         return recipient in self._ordinals
 
     def spoke(self, business: str, name: str, *, join: bool) -> set[bytes]:

@@ -114,7 +114,7 @@ class Ranks:
             self.marks[lo:hi] = self.marks[lo:hi].translate(_SET[mark])
 
     def marked(self, lo: int, hi: int, mark: Mark) -> int:
-        """How many of a slice have the mark."""
+        """Returns how many of a slice have the mark."""
         if hi - lo == 1:
             return 1 if self.marks[lo] & mark else 0
         return hi - lo - len(self.marks[lo:hi].translate(None, _WITH[mark]))

@@ -64,7 +64,7 @@ class Busiest(msgspec.Struct, frozen=True):
 
     @property
     def share(self) -> float:
-        """How much of the bound was used; above 1 it was broken."""
+        """Returns how much of the bound was used; above 1 it was broken."""
         return self.messages / self.bound
 
 
@@ -100,7 +100,7 @@ class Rates:
             yield Busiest(sender, lane, seconds, int(messages[worst]), int(bounds[worst]), int(times[worst]))
 
     def bound(self, per_s: _Numbers, seconds: int) -> _Numbers:
-        """How many messages a lane with this share may hand off in any window of this length."""
+        """Returns how many messages a lane with this share may hand off in any window of this length."""
         ticks = 2 * np.maximum(1, per_s // _TICKS_PER_S)
         clocks = 2 * self._limits.drift_ms * per_s // 1_000
         bounds: _Numbers = per_s * seconds + ticks + clocks + np.maximum(1, per_s // _BURSTS_PER_S)

@@ -76,7 +76,7 @@ class Audit(msgspec.Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """How many violations were reported, kept or not."""
+        """Returns how many violations were reported, kept or not."""
         return sum(self.found.values())
 
     def in_state(self, state: str) -> int:
@@ -90,7 +90,7 @@ class Audit(msgspec.Struct, frozen=True):
         return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
     def concerned(self, *breaches: Breach) -> int:
-        """How many messages these breaches concern."""
+        """Returns how many messages these breaches concern."""
         return sum(self.messages.get(breach.word, 0) for breach in breaches)
 
     def summary(self) -> dict[str, int]:

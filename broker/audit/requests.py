@@ -101,7 +101,7 @@ class Inputs:
             book.opt_ins[name] = pepper is None or self._joined(head, body, pepper)
 
     def _joined(self, head: _Head, body: _Body, pepper: bytes) -> bool:
-        """Whether everybody of an opt-in stands in the audience's log."""
+        """Returns whether everybody of an opt-in stands in the audience's log."""
         try:
             business = business_of(head.source)
         except ValueError:

@@ -126,9 +126,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Where each log begins; below lies what retention took."""
 
     def stop_bound_ms(self, lane: Lane) -> int:
-        """How long after the acknowledgement of a STOP a hand-off of ``lane`` may still be accepted."""
+        """Returns how long after the acknowledgement of a STOP a hand-off of ``lane`` may still be accepted."""
         return self.stop_ms + self.windows[lane].frame_ms
 
     def late(self, at_ms: int, grace_ms: int | None = None) -> bool:
-        """Whether something that happened at ``at_ms`` should have had its consequence by now."""
+        """Returns whether something that happened at ``at_ms`` should have had its consequence by now."""
         return self.quiet or self.now_ms - at_ms > (self.lag_ms if grace_ms is None else grace_ms)

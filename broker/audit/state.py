@@ -68,12 +68,12 @@ class Request(msgspec.Struct, eq=False, gc=False):
 
     @property
     def accepted(self) -> bool:
-        """Whether it became messages."""
+        """Returns whether it became messages."""
         return self.verdict == 0
 
     @property
     def heartbeat(self) -> bool:
-        """Whether it is one of ours, counted apart."""
+        """Returns whether it is one of ours, counted apart."""
         return self.business.partition("-")[0] == HEARTBEAT_BUSINESS
 
     def __str__(self) -> str:
@@ -122,7 +122,7 @@ class Part(msgspec.Struct, eq=False, gc=False):
 
     @property
     def listed(self) -> bool:
-        """Whether it is addressed to a list."""
+        """Returns whether it is addressed to a list."""
         return bool(self.request.list)
 
     def __str__(self) -> str:
@@ -207,11 +207,11 @@ class Book:
         return given if given is not None else self.begun.get(place, (0, 0))[0]
 
     def trimmed(self, place: Place, at_ms: int) -> bool:
-        """Whether what was written to a log at ``at_ms`` may have been taken by retention."""
+        """Returns whether what was written to a log at ``at_ms`` may have been taken by retention."""
         return self.begins(place) > 0 and at_ms <= self.begun.get(place, (0, self.rules.now_ms))[1]
 
     def excused(self, lane: Lane, at_ms: int) -> bool:
-        """Whether the verdict behind something said at ``at_ms`` may have been taken by retention."""
+        """Returns whether the verdict behind something said at ``at_ms`` may have been taken by retention."""
         windows = self.rules.windows[lane]
         return any(
             place[0] == plans(lane) and first > 0 and at_ms <= first_ms + windows.settle_fold_ms
@@ -219,14 +219,14 @@ class Book:
         )
 
     def knows(self, recipient: bytes) -> bool:
-        """Whether a recipient id is one of the people of this dump. Slow: for what is found, not for searching."""
+        """Returns whether a recipient id is one of the people of this dump. Slow: for what is found, not for searching."""
         shard = shard_of(recipient, self.rules.shards)
         if self.people[shard].knows(recipient):
             return True
         return any(recipient in part.recipients for lane in Lane for part in self.parts[lane, shard].values())
 
     def committed(self, record_place: Place, offset: int) -> bool:
-        """Whether a group says that it has finished that input."""
+        """Returns whether a group says that it has finished that input."""
         return offset < self.rules.committed.get(record_place, 0)
 
 
@@ -242,7 +242,7 @@ class LogOrder:
         return self._next[topic]
 
     def missing_before(self, record: Logged) -> int:
-        """How many records are missing between the one before and this one; negative if they are out of order."""
+        """Returns how many records are missing between the one before and this one; negative if they are out of order."""
         ends = self._next[record.topic]
         expected = ends.get(record.partition)
         if expected is None:
@@ -251,5 +251,5 @@ class LogOrder:
         return record.offset - expected
 
     def covers(self, place: Place, offset: int, begin: int) -> bool:
-        """Whether a log holds, or once held, a record at ``offset``."""
+        """Returns whether a log holds, or once held, a record at ``offset``."""
         return offset < begin or offset < self._next[place[0]].get(place[1], 0)

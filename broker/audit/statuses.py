@@ -76,7 +76,7 @@ def close(book: Book, ends: bytes) -> None:
 
 
 def _forgotten(book: Book, part: Part) -> bool:
-    """Whether retention may have taken something of what the word was made of."""
+    """Returns whether retention may have taken something of what the word was made of."""
     lane, since_ms = part.request.lane, part.request.verdict_ms
     return any(book.trimmed((topic(lane), part.shard), since_ms) for topic in (outcomes, receipts))
 
@@ -99,13 +99,13 @@ def _compare(book: Book, part: Part, ends: bytes) -> None:
 
 
 def _calm(book: Book, part: Part) -> bool:
-    """Whether settle has had the time to say what it knows."""
+    """Returns whether settle has had the time to say what it knows."""
     last_ms, rules = max(part.heard_ms, part.evidence_ms), book.rules
     return rules.now_ms - last_ms > (_GRACE_MS if rules.quiet else rules.lag_ms)
 
 
 def _ahead(book: Book, part: Part, told: Mapping[int, int], found: Counter[int]) -> bool:
-    """Whether more is told of an end than there is, or was before proof of delivery came."""
+    """Returns whether more is told of an end than there is, or was before proof of delivery came."""
     since = _arrived(found) - _arrived(told)
     if since < 0 or told.get(READ, 0) > found.get(READ, 0) or told.get(Reason.FAILED, 0) > found[Reason.FAILED] + since:
         return True

@@ -187,7 +187,7 @@ class Verdicts:
 
     @property
     def claims(self) -> int:
-        """How many epochs were claimed."""
+        """Returns how many epochs were claimed."""
         return sum(epochs.claims for epochs in self._epochs.values())
 
 
@@ -233,7 +233,7 @@ def name_in(item: msgspec.Raw) -> bytes:
 
 
 def same_item(part: Part, item: msgspec.Raw) -> bool:
-    """Whether an encoded item is what the verdict makes it; an older encoding of the same values is."""
+    """Returns whether an encoded item is what the verdict makes it; an older encoding of the same values is."""
     if digest_of_work(item) == part.digest:
         return True
     return digest_of_work(_encoder.encode(_items.decode(item))) == part.digest
@@ -279,7 +279,7 @@ class WorkLog:
 
 
 def taken_from(book: Book, part: Part, origin: Origin) -> bool:
-    """Whether the work of ``part`` stands where its opening says; retention may have taken it since."""
+    """Returns whether the work of ``part`` stands where its opening says; retention may have taken it since."""
     if origin.partition != part.shard:
         return False
     place = (work(part.request.lane), part.shard)

@@ -45,12 +45,12 @@ class Versions:
             _see(self._opened[part.request.lane, part.shard], part.request.fact)
 
     def newer_opened(self, part: Part) -> bool:
-        """Whether the shard had opened something that supersedes ``part``."""
+        """Returns whether the shard had opened something that supersedes ``part``."""
         fact = part.request.fact
         return fact is not None and _superseded(self._opened[part.request.lane, part.shard], fact)
 
     def newer_planned(self, part: Part) -> bool:
-        """Whether anything at all that was ever asked of the shard supersedes ``part``."""
+        """Returns whether anything at all that was ever asked of the shard supersedes ``part``."""
         fact = part.request.fact
         if fact is None:
             return False

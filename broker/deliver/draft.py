@@ -53,7 +53,7 @@ class Draft:
                 self._decide_all(item)
 
     def _small(self, work: WorkItem) -> bool:
-        """Whether an item may be opened and decided in one append: few explicit recipients, due now."""
+        """Returns whether an item may be opened and decided in one append: few explicit recipients, due now."""
         fits = work.rows is not None and len(work.rows) <= self.room
         return fits and work.start_ms <= self.now_ms and not self.careful
 

@@ -217,7 +217,7 @@ class Engine:
 
     @property
     def full(self) -> bool:
-        """Whether the shard holds as many open items as it should. What is paused takes no room from others, up to a limit."""
+        """Returns whether the shard holds as many open items as it may; paused ones do not count, up to a limit of their own."""
         return is_full(self.state, len(self._inbox), self.policy.max_open)
 
     @property
@@ -227,7 +227,7 @@ class Engine:
 
     @property
     def unsaid(self) -> bool:
-        """Whether a frame is in the air, or an answer was heard that the journal does not hold yet."""
+        """Returns whether a frame is in the air, or an answer was heard that the journal does not hold yet."""
         return self._handoffs.in_air is not None or bool(self._heard)
 
     # -- within a step

@@ -52,7 +52,7 @@ class Flight:
     frame: Frame | None = field(default=None, repr=False)
 
     def rows(self) -> int:
-        """How many messages."""
+        """Returns how many messages."""
         return sum(len(part.ranks) for part in self.parts)
 
 
@@ -185,5 +185,5 @@ def _params_each(item: Item, ranks: Sequence[int]) -> tuple[dict[str, str], ...]
 
 
 def covered(answered: Answered) -> int:
-    """How many ranks an answer covers less its exceptions: what was accepted."""
+    """Returns how many ranks an answer covers less its exceptions: what was accepted."""
     return sum(count for _, count in pairs(answered.ranks)) - len(of_u32s(answered.except_ranks))

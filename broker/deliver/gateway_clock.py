@@ -40,7 +40,7 @@ class GatewayClock:
 
     @property
     def ahead_ms(self) -> int:
-        """How far the gateway is surely ahead, or surely not less behind: a frame's end moved by it is never too late."""
+        """Returns how far the gateway is surely ahead, or surely not less behind: a frame's end moved by it is never too late."""
         if not self._heard:
             return 0
         least = self._least()

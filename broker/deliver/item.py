@@ -114,27 +114,27 @@ class Item:
 
     @property
     def listed(self) -> bool:
-        """Whether it is addressed to a list."""
+        """Returns whether it is addressed to a list."""
         return self.opened.item.rows is None
 
     @property
     def unlimited(self) -> bool:
-        """Whether the pair limit does not count it: heartbeats go to nobody, more often than anybody may be written to."""
+        """Returns whether the pair limit leaves it out: heartbeats reach nobody and are sent more often than the limit allows."""
         return is_heartbeat(self.terms.business)
 
     @property
     def paced(self) -> bool:
-        """Whether it goes out in the slots of its number: lists, and explicit recipients that are more than a burst."""
+        """Returns whether it goes out in the slots of its number: lists, and explicit recipients that are more than a burst."""
         return self.opened.item.per_s > 0
 
     @property
     def frozen(self) -> bool:
-        """Whether it is settled who its ranks are."""
+        """Returns whether it is settled who its ranks are."""
         return not self.listed or self.members is not None
 
     @property
     def finished(self) -> bool:
-        """Whether deliver owes nothing more to anybody."""
+        """Returns whether deliver owes nothing more to anybody."""
         return self.frozen and self.left == 0
 
     def freeze(self, members: Members) -> None:
@@ -152,14 +152,14 @@ class Item:
         return audience.rows(self.ordinals[np.asarray(ranks, dtype=np.int64)])
 
     def wanted(self, now_ms: int) -> int:
-        """How many ranks could be decided now."""
+        """Returns how many ranks could be decided now."""
         if not self.dues:
             return self.pending
         ended = self.ended(now_ms)
         return self.pending + sum(ended or due <= now_ms for due in self.dues.values())
 
     def ended(self, now_ms: int) -> bool:
-        """Whether it has expired or was cancelled: what waits has not to wait any longer."""
+        """Returns whether it has expired or was cancelled: what waits has not to wait any longer."""
         return self.cancelled or self.terms.expires_ms <= now_ms
 
     def hold(self, section: Held) -> None:
@@ -179,7 +179,7 @@ class Item:
         return ranks
 
     def attempts_of(self, ranks: Sequence[int]) -> bytes:
-        """How often each of ``ranks`` (ascending) was decided to be sent."""
+        """Returns how often each of ``ranks`` (ascending) was decided to be sent."""
         if ranks and ranks[-1] - ranks[0] == len(ranks) - 1:
             return bytes(self.attempts[ranks[0] : ranks[-1] + 1])
         return bytes(self.attempts[rank] for rank in ranks)

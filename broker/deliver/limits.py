@@ -67,11 +67,11 @@ class PairStamps:
 
     @property
     def on(self) -> bool:
-        """Whether there is a limit at all."""
+        """Returns whether there is a limit at all."""
         return self._limit is not None
 
     def __len__(self) -> int:
-        """How many people are remembered, over all senders."""
+        """Returns how many people are remembered, over all senders."""
         return sum(map(len, self._stamps.values()))
 
     def memory_ms(self) -> int:

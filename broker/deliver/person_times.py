@@ -44,7 +44,7 @@ class FewTimes:
         self._sweep_at = _SWEEP_FLOOR
 
     def __len__(self) -> int:
-        """How many people it holds, those whose time is over included."""
+        """Returns how many people it holds, those whose time is over included."""
         return len(self._times)
 
     def of(self, column: bytes) -> list[int]:
@@ -100,7 +100,7 @@ class ManyTimes:
         self.raise_each(b"".join(people), tuple(people.values()), over_ms=0)
 
     def __len__(self) -> int:
-        """How many people it holds, those whose time is over included."""
+        """Returns how many people it holds, those whose time is over included."""
         return self._count
 
     def of(self, column: bytes) -> list[int]:

@@ -66,7 +66,7 @@ class ShardState:
         self._audience = audience
 
     def knows(self, request: bytes) -> bool:
-        """Whether a work item of this name was taken over before."""
+        """Returns whether a work item of this name was taken over before."""
         return request in self.items or request in self.closed
 
     def apply(self, header: Header, body: Body) -> None:

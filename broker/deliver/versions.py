@@ -47,7 +47,7 @@ class Versions:
         self._stated_ms[entry.fact] = at_ms
 
     def superseded(self, terms: Terms) -> bool:
-        """Whether a newer version of what this request tells is known."""
+        """Returns whether a newer version of what this request tells is known."""
         if terms.version < 0:
             return False
         own = self._newest.get(fact_key(terms.business, terms.entity, terms.facet), _NEVER)

@@ -130,7 +130,7 @@ def _excepted(focus: Focus, header: Header, answered: Answered, place: str) -> I
 
 
 def _barrier(upto: int) -> str:
-    """How far the log of suppressions had been read when it was decided to send."""
+    """Returns how far the log of suppressions had been read when it was decided to send."""
     return "no suppression stood against anybody" if upto < 0 else f"suppressions read up to offset {upto}"
 
 

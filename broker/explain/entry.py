@@ -53,7 +53,7 @@ class Focus(msgspec.Struct, frozen=True):
         return [position for position, rank in enumerate(ranks) if rank == self.rank]
 
     def concerns(self, shard: int) -> bool:
-        """Whether anything in ``shard`` can be about it."""
+        """Returns whether anything in ``shard`` can be about it."""
         return self.recipient is None or shard == self.shard
 
 

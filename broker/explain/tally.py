@@ -181,7 +181,7 @@ class Tally:
 
     @property
     def frozen(self) -> bool:
-        """Whether it is settled of any shard who is addressed there."""
+        """Returns whether it is settled of any shard who is addressed there."""
         return any(part.frozen_ms for part in self._parts.values())
 
     def holds_nobody(self, shard: int) -> bool:

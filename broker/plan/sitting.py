@@ -191,7 +191,7 @@ class Sitting:
         return None if known.active else suspended()
 
     def _owns(self, request: bytes, business: str) -> bool:
-        """Whether a request of this name was accepted from the business, and is not over for long."""
+        """Returns whether a request of this name was accepted from the business, and is not over for long."""
         known = self._known(request)
         return known is not None and known.verdict == 0 and known.business == business
 

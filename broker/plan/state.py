@@ -159,7 +159,7 @@ class PlanState:
 
 
 def whole(entry: Planned) -> bool:
-    """Whether an entry says all that its outputs need; restated names do not."""
+    """Returns whether an entry says all that its outputs need; restated names do not."""
     return entry.terms is not None and (entry.verdict != 0 or entry.rows is not None or bool(entry.list))
 
 

@@ -82,7 +82,7 @@ def decide(
 
 
 def may_be_set_aside(state: PlanState, given: PlanInput) -> bool:
-    """Whether nothing was decided from this input: what was accepted is never dropped."""
+    """Returns whether nothing was decided from this input: what was accepted is never dropped."""
     return state.decided_from(given.origin.offset) is None
 
 

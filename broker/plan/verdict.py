@@ -51,7 +51,7 @@ class Rate(msgspec.Struct, frozen=True):
         return cls(per_s, max(1, per_s // _BURSTS_PER_S))
 
     def cost_us(self, count: int) -> int:
-        """How long ``count`` recipients take, rounded up: an error is never in the sender's favour."""
+        """Returns how long ``count`` recipients take, rounded up: an error is never in the sender's favour."""
         return -(-count * _SECOND_US // self.per_s)
 
 

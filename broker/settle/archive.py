@@ -45,7 +45,7 @@ class Shelf:
         self._packed: dict[bytes, bytes] = {}
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Returns how many there are."""
         return len(self._packed)
 
     def put(self, account: Account) -> None:

@@ -186,7 +186,7 @@ class Ranks(msgspec.Struct, array_like=True, gc=False):
         return (np.flatnonzero(billable) + low).astype(np.uint32)
 
     def take_contradictions(self) -> int:
-        """How many ranks of the touched range are failed and delivered, and were not counted yet."""
+        """Returns how many ranks of the touched range are failed and delivered, and were not counted yet."""
         low, high = self.touched
         if high - low <= FEW and not any(cell & FAILED for cell in self.heard[low:high]):
             return 0

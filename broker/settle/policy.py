@@ -33,12 +33,12 @@ class SettlePolicy(msgspec.Struct, frozen=True):
 
     @property
     def ending_ms(self) -> int:
-        """How long after the end of its window a request may still be kept: so much more a fold has to hold."""
+        """Returns how long after the end of its window a request may still be kept: so much more a fold has to hold."""
         return self.quiet_ms + self.end_width_ms
 
     @property
     def end_width_ms(self) -> int:
-        """How exactly the end of a window is kept."""
+        """Returns how exactly the end of a window is kept."""
         return max(1, min(QUIET_MS, self.settle_ms // 8))
 
 

@@ -168,7 +168,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         return msgspec.structs.replace(tally, seq=tally.seq + self.held_upto + 1)
 
     def closed(self) -> bool:
-        """Whether every rank has a final word. Asked often; each rank is looked at once."""
+        """Returns whether every rank has a final word. Asked often; each rank is looked at once."""
         if self.ranks is None:
             return False
         if self.open_from < self.ranks.count:
@@ -176,7 +176,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         return self.over or self.open_from == self.ranks.count
 
     def holds(self, intervals: bytes) -> bool:
-        """Whether all these ranks exist here."""
+        """Returns whether all these ranks exist here."""
         return self.ranks is not None and bounds_of(intervals)[1] <= self.ranks.count
 
     def status(self, tally: Tally, policy: SettlePolicy, now_ms: int) -> Status:

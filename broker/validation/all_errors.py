@@ -102,7 +102,7 @@ def admitted(lane: Lane, business: str, value: bytes, headers: Headers = _HEADER
 
 
 def _follows(path: Path, mended: frozenset[Path]) -> bool:
-    """Whether the place was mended before, itself or as part of something: then this is our fault and not the event's."""
+    """Returns whether the place was mended before, itself or as part of something: then this is our fault and not the event's."""
     return any(path[:length] in mended for length in range(1, len(path) + 1))
 
 

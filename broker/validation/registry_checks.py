@@ -111,7 +111,7 @@ def _known(business: str, registry: Registry) -> Iterator[Fault]:
 
 
 def _sound(notice: Notice, registry: Registry, lane: Lane) -> bool:
-    """Whether nobody has to be added to a copy of the registry, which costs as much as it is large."""
+    """Returns whether nobody has to be added to a copy of the registry, which costs as much as it is large."""
     return notice.named.business in registry.businesses and not isinstance(parties_of(notice, registry, lane), Refusal)
 
 

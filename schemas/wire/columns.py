@@ -57,7 +57,7 @@ def ranks_of(intervals: bytes) -> list[int]:
 
 
 def count_of(intervals: bytes) -> int:
-    """How many ranks packed intervals hold."""
+    """Returns how many ranks packed intervals hold."""
     return sum(count for _, count in pairs(intervals))
 
 

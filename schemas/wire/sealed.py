@@ -84,7 +84,7 @@ def open_code(
 
 
 def looks_sealed(sealed: str) -> bool:
-    """Whether the text has the form of a sealed value; says nothing about what is inside."""
+    """Returns whether the text has the form of a sealed value; says nothing about what is inside."""
     kid, dot, text = sealed.partition(".")
     if not kid or not dot or len(text) < 64:
         return False

@@ -61,7 +61,7 @@ def _invalid(what: str) -> Refusal:
 
 
 def _too_deep(raw: bytes) -> bool:
-    """Whether brackets outside strings nest deeper than allowed; counts first, because that nearly always suffices."""
+    """Returns whether brackets outside strings nest deeper than allowed; counts first, because that nearly always suffices."""
     if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
         return False
     depth = 0

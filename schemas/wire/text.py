@@ -16,7 +16,7 @@ _LISTED: Final = 14
 
 
 def unsafe(text: str) -> bool:
-    """Whether the text holds a character that may stand in no identifier and in no message."""
+    """Returns whether the text holds a character that may stand in no identifier and in no message."""
     return not (text.isascii() and text.isprintable()) and _UNSAFE.search(text) is not None
 
 
@@ -35,7 +35,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """How a sentence about an unknown name ends: with the nearest known one, or with all of them if they are few."""
+    """Returns how a sentence about an unknown name ends: with the nearest known one, or with all of them if they are few."""
     names = sorted(known)
     near = nearest(name, names)
     if near or not 0 < len(names) <= _LISTED:

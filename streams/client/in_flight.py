@@ -43,12 +43,12 @@ class Sending:
 
     @property
     def has_ended(self) -> bool:
-        """Whether this attempt has ended."""
+        """Returns whether this attempt has ended."""
         return self._placing is None or self._placing.done()
 
     @property
     def held_up(self) -> bool:
-        """Whether Kafka's queue is broken, so that what is sent now overtakes what was in it."""
+        """Returns whether Kafka's queue is broken, so that what is sent now overtakes what was in it."""
         return self._publisher.broken
 
     async def send(self, failed: Callable[[], None]) -> None:
@@ -69,7 +69,7 @@ class Sending:
             self._note_end(placing)
 
     def may_go_again(self, until_ms: int) -> bool:
-        """Whether the attempt failed in a way that another one at once may mend, and there is time for it."""
+        """Returns whether the attempt failed in a way that another one at once may mend, and there is time for it."""
         return self._error is not None and self._error.again and clock.monotonic_ms() < until_ms
 
     def outcome(self) -> Outcome:
@@ -146,12 +146,12 @@ class Window:
 
     @property
     def full(self) -> bool:
-        """Whether an outcome has to be taken before the next event is put."""
+        """Returns whether an outcome has to be taken before the next event is put."""
         return len(self._under_way) >= self._size
 
     @property
     def ready(self) -> bool:
-        """Whether the oldest event is at its end, so that taking it is no waiting."""
+        """Returns whether the oldest event is at its end, so that taking it is no waiting."""
         if not self._under_way:
             return False
         first, _ = self._under_way[0]

@@ -52,7 +52,7 @@ class Progress:
         return merged
 
     def is_open(self, request: str) -> bool:
-        """Whether more is to come about a request that was heard of."""
+        """Returns whether more is to come about a request that was heard of."""
         return request in self._words
 
     def drop_unjudged(self, before_ms: int) -> list[str]:
@@ -74,7 +74,7 @@ class Progress:
 
 
 def _is_end(merged: Status, word: Status) -> bool:
-    """Whether nothing more is to come. Plan's word about an opt-in event has counts, and is the only one."""
+    """Returns whether nothing more is to come. Plan's word about an opt-in event has counts, and is the only one."""
     return merged.state == CLOSED or (word.shard == PLAN and bool(word.counts))
 
 

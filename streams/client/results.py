@@ -44,7 +44,7 @@ class Published(NamedTuple):
 
     @property
     def joins(self) -> bool:
-        """Whether it is an opt-in or a control event: accepted is all that becomes of one."""
+        """Returns whether it is an opt-in or a control event: accepted is all that becomes of one."""
         return self.type in (OPTIN_TYPE, CONTROL_TYPE)
 
 

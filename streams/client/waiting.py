@@ -62,7 +62,7 @@ class Waiting:
         return merged is not None
 
     def _is_own(self, sent: Published, word: Status) -> bool:
-        """Whether plan's word is for this one: not a refusal of another with the same name."""
+        """Returns whether plan's word is for this one: not a refusal of another with the same name."""
         if word.seq == sent.offset:
             self._answered.add(word.request)
         return word.seq == sent.offset or word.state != REFUSED or sent.offset < 0
@@ -75,7 +75,7 @@ class Waiting:
         return first_ms
 
     def open_of(self, business: str) -> bool:
-        """Whether a request of this business is still waited for."""
+        """Returns whether a request of this business is still waited for."""
         return any(each.business == business for each in self.open.values())
 
     def sentence(self, after_s: float) -> str:

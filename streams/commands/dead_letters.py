@@ -193,7 +193,7 @@ def line(told: Told) -> str:
 
 
 def summary(counts: Counter[Outcome], letters: int) -> str:
-    """How many letters were wanted, and what became of them."""
+    """Returns how many letters were wanted, and what became of them."""
     parts = [f"{counts[outcome]:,} {outcome}" for outcome in Outcome if counts[outcome]]
     if left := letters - counts.total():
         parts.append(f"{left:,} not looked at (--max)")

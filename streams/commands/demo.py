@@ -196,7 +196,7 @@ class Demo:
 
 
 def _people(limit: int | None) -> int:
-    """How many are on the list of the offers: fewer in a short demonstration, enough to be paused half-way."""
+    """Returns how many are on the list of the offers: fewer in a short demonstration, enough to be paused half-way."""
     return PEOPLE if limit is None else max(FEWEST, min(PEOPLE, PEOPLE * limit // FLIGHTS))
 
 

@@ -104,7 +104,7 @@ def write_exports(stack: Stack) -> Path | None:
 
 
 def command_name() -> str:
-    """How a person calls this program from where they are."""
+    """Returns how a person calls this program from where they are."""
     return "fanfare" if shutil.which("fanfare") else shown(Path(sys.argv[0]))
 
 

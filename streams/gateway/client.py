@@ -80,7 +80,7 @@ class Unknown(GatewayError):  # noqa: N818 -- the word of the protocol, an outco
 
     @property
     def surely_not_taken(self) -> bool:
-        """Whether no byte of the frame can have reached the gateway."""
+        """Returns whether no byte of the frame can have reached the gateway."""
         return self.kind is UnknownKind.REFUSED
 
 

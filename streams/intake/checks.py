@@ -74,7 +74,7 @@ def _faults(lane: Lane, value: bytes, caller: Caller, now_ms: int) -> Iterator[F
 
 
 def _foreign(value: bytes, business: str) -> bool:
-    """Whether JSON within the limits is an event that another business would have sent."""
+    """Returns whether JSON within the limits is an event that another business would have sent."""
     try:
         return business_of(_named.decode(value).source) != business
     except ValueError:

@@ -64,7 +64,7 @@ def lane_of(asked: Sequence[str]) -> Lane | Problem:
 
 
 def mode_of(headers: Headers) -> Mode | Problem:
-    """How the body is to be read; a problem for one that nobody here can read."""
+    """Returns how the body is to be read; a problem for one that nobody here can read."""
     if any(name.lower() == "content-encoding" and held.strip().lower() != "identity" for name, held in headers):
         return _unsupported("Content-Encoding", "Bodies are taken as they are: send this one without compression.")
     kinds = [held for name, held in headers if name.lower() == "content-type"]

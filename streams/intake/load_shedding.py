@@ -19,7 +19,7 @@ class Room:
 
     @property
     def in_flight(self) -> int:
-        """How many there are."""
+        """Returns how many there are."""
         return self._held.total()
 
     def enter(self, business: str) -> bool:

@@ -141,7 +141,7 @@ def _is_led(topic: dict[str, Any]) -> bool:
 
 
 async def _listening(bootstrap: Address) -> int:
-    """How many of the addresses accept a connection."""
+    """Returns how many of the addresses accept a connection."""
     accepted = 0
     for address in kafka_at(bootstrap).bootstrap.split(","):
         host, _, port = address.rpartition(":")

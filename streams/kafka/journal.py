@@ -104,7 +104,7 @@ class Journal:
 
     @property
     def gaps(self) -> int:
-        """How often somebody else's record stood before one of ours since the last opening."""
+        """Returns how often somebody else's record stood before one of ours since the last opening."""
         return self._ownership.gaps if self._ownership is not None else 0
 
     async def open(self, terms: JournalTerms) -> None:

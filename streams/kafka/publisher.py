@@ -142,7 +142,7 @@ class Publisher:
             await _close(producer)
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions ``topic`` has; :class:`PublishError` if it does not exist."""
+        """Returns how many partitions ``topic`` has; :class:`PublishError` if it does not exist."""
         try:
             return len(await self._running().partitions_for(self._kafka.name(topic)))
         except NOT_GRANTED as error:
@@ -154,7 +154,7 @@ class Publisher:
 
     @property
     def broken(self) -> bool:
-        """Whether the next append gets a new producer, and with it overtakes what the old one did not place."""
+        """Returns whether the next append gets a new producer, and with it overtakes what the old one did not place."""
         return self._broken is not None
 
     async def enqueue(self, record: Outgoing) -> Awaitable[Place]:

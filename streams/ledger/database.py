@@ -139,7 +139,7 @@ def balances(path: Path, business: str | None = None) -> list[Balance]:
 
 
 def oddities(path: Path) -> tuple[int, int]:
-    """How many messages came again at another price, and how many records were set aside."""
+    """Returns how many messages came again at another price, and how many records were set aside."""
     with reading(path) as db:
         ((conflicts,),) = db.execute("SELECT coalesce(sum(messages), 0) FROM conflicts")
         ((set_aside,),) = db.execute("SELECT count(*) FROM set_aside")

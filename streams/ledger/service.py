@@ -60,7 +60,7 @@ class Ledger:
         return None if self._complete else "reading charges"
 
     def oldest_s(self) -> float:
-        """How long a charge may have waited that is not posted yet; 0 if none is known of."""
+        """Returns how long a charge may have waited that is not posted yet; 0 if none is known of."""
         if not self._tail.lag():
             return 0.0
         stalest_ms = max(self._tail.fresh_ms(partition) for partition in range(self._partitions))

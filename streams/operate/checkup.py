@@ -49,7 +49,7 @@ class Listener(msgspec.Struct, frozen=True):
 
 
 def disk(folder: str, free_bytes: int, *, writable: bool) -> Finding:
-    """Whether the data folder has room."""
+    """Returns whether the data folder has room."""
     room = f"{free_bytes / GIB:,.1f} GiB free in {folder}"
     if not writable:
         return Finding(Grade.MISSING, "disk", f"{folder} may not be written; set {variable_of('data_dir')} to another")
@@ -61,14 +61,14 @@ def disk(folder: str, free_bytes: int, *, writable: bool) -> Finding:
 
 
 def kept(folder: str, refusal: str | None) -> Finding:
-    """Whether this release can open what the data folder holds."""
+    """Returns whether this release can open what the data folder holds."""
     if refusal is not None:
         return Finding(Grade.MISSING, "data", refusal)
     return Finding(Grade.OK, "data", f"{folder} can be opened by this release")
 
 
 def secrets(settings: Settings) -> Finding:
-    """Whether anybody can compute our secrets."""
+    """Returns whether anybody can compute our secrets."""
     if not settings.dev_secrets:
         return Finding(Grade.OK, "secrets", "none has its development value")
     names = ", ".join(variable_of(name) for name in settings.dev_secrets)
@@ -78,7 +78,7 @@ def secrets(settings: Settings) -> Finding:
 
 
 def ports(listeners: Sequence[Listener], *, taken: frozenset[int], running: frozenset[str]) -> Iterator[Finding]:
-    """Whether each port is free, or held by the process of ours that belongs there."""
+    """Returns whether each port is free, or held by the process of ours that belongs there."""
     foreign = [one for one in listeners if one.port in taken and one.owner not in running]
     for one in foreign:
         yield Finding(
@@ -98,7 +98,7 @@ def ports(listeners: Sequence[Listener], *, taken: frozenset[int], running: froz
 
 
 def kafka(bootstrap: Address, brokers: int, topics: int) -> Finding:
-    """Whether a Kafka that answers, and whose partitions are all led, can lose a broker without losing records."""
+    """Returns whether a Kafka that answers, and whose partitions are all led, can lose a broker without losing records."""
     sentence = f"{bootstrap}: {topics} topics on {brokers} broker{'' if brokers == 1 else 's'}"
     if brokers < SAFE_COPIES:
         return Finding(Grade.WARNING, "kafka", f"{sentence}: for development; {SAFE_COPIES} survive the loss of one")
@@ -118,7 +118,7 @@ def granted(user: str, role: str, lacking: Sequence[Grant]) -> Finding:
 
 
 def clocks(ahead_ms: int, within_ms: int) -> Finding:
-    """Whether this machine's clock agrees with Kafka's: ``ahead_ms``, known to ``within_ms``."""
+    """Returns whether this machine's clock agrees with Kafka's: ``ahead_ms``, known to ``within_ms``."""
     apart_ms = max(abs(ahead_ms) - within_ms, 0)
     way = "ahead of" if ahead_ms > 0 else "behind"
     sentence = f"this machine is {abs(ahead_ms) / 1000:.3f} s {way} Kafka, measured to {within_ms / 1000:.3f} s"
@@ -138,7 +138,7 @@ def without_topics(topics: Collection[str]) -> Finding:
 
 
 def registered(registry: Registry, shards: int) -> Finding:
-    """Whether the registry knows the deployment, with as many shards as the settings say."""
+    """Returns whether the registry knows the deployment, with as many shards as the settings say."""
     apply = "`fanfare registry apply FILE...` registers"
     if registry.deployment is None:
         return Finding(Grade.MISSING, "registry", f"no deployment is registered; {apply} one")

@@ -64,7 +64,7 @@ async def examine(settings: Settings, role: str | None = None) -> AsyncIterator[
 
 
 def versions() -> Finding:
-    """Whether the packages whose internals are overridden are those that were examined."""
+    """Returns whether the packages whose internals are overridden are those that were examined."""
     try:
         verify_kernel()
     except KernelMismatchError as error:

@@ -100,7 +100,7 @@ async def read_originals(bootstrap: Address, letters: Sequence[Letter]) -> dict[
 
 
 def is_original(letter: Letter, record: Record) -> bool:
-    """Whether the record is the one that was refused, by the letter's hash of its value."""
+    """Returns whether the record is the one that was refused, by the letter's hash of its value."""
     return hashlib.sha256(record.value or b"").hexdigest() == letter.body.payload_sha256
 
 

@@ -22,7 +22,7 @@ def point(name: str) -> None:
 
 
 def armed(name: str) -> bool:
-    """Whether the process is going to die at that point."""
+    """Returns whether the process is going to die at that point."""
     return name in _armed()
 
 

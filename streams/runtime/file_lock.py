@@ -23,7 +23,7 @@ def hold(path: Path) -> IO[bytes]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock at ``path``."""
+    """Returns whether a living process holds the lock at ``path``."""
     try:
         with path.open("rb") as lock:
             # Shared, so that two who ask do not see each other as the owner.

@@ -52,7 +52,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def all_free(ports: Iterable[int]) -> bool:
-    """Whether nothing listens on any of `ports`."""
+    """Returns whether nothing listens on any of `ports`."""
     try:
         demand_free(ports)
     except PortTakenError:

@@ -71,7 +71,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     struck: int = 0
 
     def draws(self, lane: str, shard: int, dice: random.Random) -> bool:
-        """Whether it strikes now; counts if so."""
+        """Returns whether it strikes now; counts if so."""
         if self.count == 0 or self.lane not in {"", lane} or self.shard not in {-1, shard}:
             return False
         if self.rate < 1.0 and dice.random() >= self.rate:
@@ -101,7 +101,7 @@ class Faults:
 
     @property
     def skew_ms(self) -> int:
-        """How far the gateway's clock is ahead of the machine's, negative if behind."""
+        """Returns how far the gateway's clock is ahead of the machine's, negative if behind."""
         return sum(fault.ms for fault in self.listed if fault.kind is FaultKind.SKEW and fault.lane in {"", self._lane})
 
     def add(self, faults: Iterable[Fault]) -> None:

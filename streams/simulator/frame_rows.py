@@ -82,7 +82,7 @@ class Rows:
 
 
 def is_heartbeat(business: str) -> bool:
-    """Whether a message only proves that the way is open: no account, no limits, a phone that is always on."""
+    """Returns whether a message only proves that the way is open: no account, no limits, a phone that is always on."""
     return business == HEARTBEAT_BUSINESS or business.startswith(HEARTBEAT_BUSINESS + "-")
 
 

@@ -45,7 +45,7 @@ class SenderThroughput:
         return granted
 
     def wait_ms(self, sender: str, place: int, now_ms: int) -> int:
-        """How long until there will be ``place`` + 1 tokens again."""
+        """Returns how long until there will be ``place`` + 1 tokens again."""
         bucket = self._buckets[sender]
         missing = (place + 1) * _TOKEN - bucket.parts
         due_us = bucket.at_us - (-missing // bucket.rate_per_s)

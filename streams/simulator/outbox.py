@@ -74,7 +74,7 @@ class Outbox:
 
     @property
     def full(self) -> bool:
-        """Whether so much is owed that no more frames may be taken."""
+        """Returns whether so much is owed that no more frames may be taken."""
         return self.owed >= OWED_MAX
 
     def owe(self, dues: Iterable[Due]) -> None:

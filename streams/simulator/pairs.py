@@ -34,7 +34,7 @@ class PairLimit:
         self._senders: dict[str, _Few | _Many] = {}
 
     def __len__(self) -> int:
-        """How many people are remembered, over all senders."""
+        """Returns how many people are remembered, over all senders."""
         return sum(map(len, self._senders.values()))
 
     def take(self, sender: str, column: bytes, now_ms: int) -> dict[int, int]:

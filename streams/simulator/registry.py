@@ -65,7 +65,7 @@ class Registered:
         return number.rate_per_s * (number.shares or DEFAULT_SHARES).get(lane, 0) // 100
 
     def may_send(self, business: str, sender: str, lane: str) -> bool:
-        """Whether the account and its number are in good standing, and the number may be used through that listener."""
+        """Returns whether the account and its number are in good standing, and the number may be used through that listener."""
         account, number = self.businesses.get(business), self.senders.get(sender)
         if account is None or number is None:
             return False

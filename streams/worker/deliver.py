@@ -116,7 +116,7 @@ class DeliverShard:
 
     @property
     def is_open(self) -> bool:
-        """Whether the journal is ours and decisions are made."""
+        """Returns whether the journal is ours and decisions are made."""
         return self._engine is not None
 
     @property

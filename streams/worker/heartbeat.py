@@ -64,7 +64,7 @@ class Heart:
 
     @property
     def _late_s(self) -> float:
-        """How old a heartbeat is that need not come any more, seconds."""
+        """Returns how old a heartbeat is that need not come any more, seconds."""
         return _LIFE_BEATS * self._parts.settings.heartbeat_ms / 1000
 
 

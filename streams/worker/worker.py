@@ -182,11 +182,11 @@ class LaneWorker:
         return shard
 
     def _committed(self, topic: str, partition: int) -> int | None:
-        """How far the group knows us to be, as it has acknowledged."""
+        """Returns how far the group knows us to be, as it has acknowledged."""
         return None if self.app is None else self.app.stored((topic, partition))
 
     def _read_to_end(self, place: Place) -> bool:
-        """Whether nothing lies unread or unfinished in a partition."""
+        """Returns whether nothing lies unread or unfinished in a partition."""
         return self.app is not None and self.app.read_to_end(place)
 
     def _done(self, record: Delivered) -> None:
@@ -195,14 +195,14 @@ class LaneWorker:
         record_metrics.finished(self._stage_of(record.topic), self._lane, record.timestamp_ms)
 
     def _fit_to_send(self) -> bool:
-        """Whether the group knew this member recently enough that nobody else can have its shards."""
+        """Returns whether the group knew this member recently enough that nobody else can have its shards."""
         assert self.app is not None
         return self.app.heartbeat_age_ms() < self._parts.settings.session_timeout_ms // 2
 
     # -- what operators see
 
     def waiting(self, stage: str) -> Callable[[], float]:
-        """How much a stage holds over the shards served here."""
+        """Returns how much a stage holds over the shards served here."""
         return lambda: float(sum(getattr(shard, stage).backlog for shard in self.serving.values()))
 
     def quarantined(self) -> float:
@@ -229,7 +229,7 @@ class LaneWorker:
         return (*self._facts.followed, topics.CONTROLS)
 
     def tail_age_s(self, topic: str) -> Callable[[], float]:
-        """How old the oldest view of a followed topic is."""
+        """Returns how old the oldest view of a followed topic is."""
         return lambda: self._facts.oldest_ms(topic, self._serving) / 1000
 
     def live_checks(self) -> Mapping[str, Callable[[], str | None]]:

@@ -126,7 +126,7 @@ class Offers:
         return sent
 
     def _through(self, status: Status) -> bool:
-        """Whether nothing is held or under way; those who answered the early offer with a STOP may have left the list."""
+        """Returns whether nothing is held or under way; those who answered the early offer with a STOP may have left the list."""
         numbers = numbers_of(status.counts)
         return numbers.quiet and not numbers.held and numbers.people >= len(self._people) - _EARLY
 
@@ -238,7 +238,7 @@ def _begun(status: Status) -> bool:
 
 
 def _club_told(status: Status) -> bool:
-    """Whether nobody of the club waits any more; the gateway may have refused one."""
+    """Returns whether nobody of the club waits any more; the gateway may have refused one."""
     numbers = numbers_of(status.counts)
     return numbers.people >= _EARLY and numbers.quiet
 

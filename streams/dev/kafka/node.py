@@ -38,7 +38,7 @@ class Node:
 
     @property
     def running(self) -> bool:
-        """Whether the process exists; a paused one does."""
+        """Returns whether the process exists; a paused one does."""
         return self._guard is not None and self._guard.poll() is None
 
     def start(self) -> None:

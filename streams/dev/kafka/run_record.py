@@ -78,7 +78,7 @@ def read_record(home: Path) -> RunRecord | None:
 
 
 def is_held(home: Path) -> bool:
-    """Whether a living process runs, starts or stops the cluster of `home`."""
+    """Returns whether a living process runs, starts or stops the cluster of `home`."""
     return file_lock.is_held(home / _LOCK)
 
 

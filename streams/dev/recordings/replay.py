@@ -54,12 +54,12 @@ class Replay:
 
     @property
     def acknowledged(self) -> int:
-        """How many events Kafka has acknowledged so far."""
+        """Returns how many events Kafka has acknowledged so far."""
         return len(self._latencies_ms)
 
     @property
     def behind_ms(self) -> int:
-        """How long the event that is next to be let out, or on its way into the queue, is overdue."""
+        """Returns how long the event that is next to be let out, or on its way into the queue, is overdue."""
         return max(0, self._elapsed_ms() - self._next_due_ms)
 
     def stop(self) -> None:

@@ -18,7 +18,7 @@ def wanted_of(texts: Iterable[str]) -> Wanted:
 
 
 def chosen(entry: Entry, wanted: Wanted) -> bool:
-    """Whether the entry meets every condition."""
+    """Returns whether the entry meets every condition."""
     body = entry.value.get("data")
     held = {
         "lane": entry.lane.word,

@@ -53,12 +53,12 @@ class Feed:
 
     @property
     def in_flight(self) -> int:
-        """How many events wait for their acknowledgement."""
+        """Returns how many events wait for their acknowledgement."""
         return len(self._last)
 
     @property
     def stopped(self) -> bool:
-        """Whether `stop` was called."""
+        """Returns whether `stop` was called."""
         return self._stopping.is_set()
 
     async def run(self, replaying: AsyncIterator[Timed]) -> Tally:

@@ -46,7 +46,7 @@ class Market:
 
     @property
     def size(self) -> int:
-        """How many different numbers there are."""
+        """Returns how many different numbers there are."""
         return len(self.prefixes) * int(10**self.digits)
 
 

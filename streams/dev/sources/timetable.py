@@ -68,7 +68,7 @@ class Flight:
 
     @property
     def delay_ms(self) -> int:
-        """How late it left; 0 if it was early or never left."""
+        """Returns how late it left; 0 if it was early or never left."""
         return max(0, (self.departed_ms or 0) - self.scheduled_ms)
 
 

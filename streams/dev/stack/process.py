@@ -100,7 +100,7 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether the process exists; a paused one does."""
+        """Returns whether the process exists; a paused one does."""
         return self.pid != 0
 
     # -- signals; False if there is no process to take one

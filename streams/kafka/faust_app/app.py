@@ -87,7 +87,7 @@ class FanfareApp(faust.App):
         return sum(max(0, end - position) for end, position in ends.values() if end is not None)
 
     def read_to_end(self, place: Place) -> bool:
-        """Whether all of a partition is taken over, as of an answer that the broker gave just now; False if unknown."""
+        """Returns whether all of a partition is taken over, as of an answer that the broker gave just now; False if unknown."""
         there = self._place(*place)
         if there not in self.consumer.assignment():
             return False

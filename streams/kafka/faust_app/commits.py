@@ -133,7 +133,7 @@ class CommitTracker:
         return {place: position for place, position in found.items() if position is not None}
 
     def unfinished(self) -> dict[Place, int]:
-        """How many records of each partition are open."""
+        """Returns how many records of each partition are open."""
         return {place: len(flow.open) for place, flow in self._flows.items()}
 
     def oldest_ms(self) -> dict[Place, int]:

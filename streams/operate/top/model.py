@@ -129,7 +129,7 @@ class Picture(msgspec.Struct, frozen=True):
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong."""
+        """Returns whether nothing is wrong."""
         return self.verdict == HEALTHY
 
     @property
@@ -184,7 +184,7 @@ def picture(
 
 
 def _missed(now: Reading, name: str) -> bool:
-    """Whether a process belongs into the picture: further slots do when they are there."""
+    """Returns whether a process belongs into the picture: further slots do when they are there."""
     return any(one.process.name == name and (one.ready != "away" or not one.process.optional) for one in now.scrapes)
 
 

@@ -81,7 +81,7 @@ def _over_lanes(stage: str, rows: Sequence[StageRow]) -> StageRow:
 
 
 def health(rows: Sequence[Health], verdict: str) -> Text:
-    """How many processes are ready, and each that is not, with what it says; if all are, whether all is well."""
+    """Returns how many processes are ready, and each that is not, with what it says; if all are, whether all is well."""
     ready = sum(row.ready == "ok" for row in rows)
     text = Text(f"● {ready} ready", "green" if ready else DIM)
     if ready == len(rows):

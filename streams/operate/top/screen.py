@@ -62,7 +62,7 @@ async def shown(screen: Screen, watcher: Watcher, *, interval_s: float) -> Async
 
 
 def drawable(console: Console) -> bool:
-    """Whether a live view can be drawn there: a terminal that can move its cursor."""
+    """Returns whether a live view can be drawn there: a terminal that can move its cursor."""
     return console.is_terminal and not console.is_dumb_terminal
 
 
