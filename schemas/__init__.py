@@ -1,1 +1,1 @@
-"""What Fanfare names: topics, records and ids as they stand on the wire."""
+"""Defines topics, records and ids as they stand on the wire."""

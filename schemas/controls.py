@@ -14,7 +14,7 @@ class ControlScope(IntEnum):
     """Names what a word is about."""
 
     REQUEST = 1
-    """One request: ``target`` is its name as people see it (26 letters)."""
+    """A single request: ``target`` is its name as people see it (26 letters)."""
     SUBJECT = 2
     """Every request of the business whose event bears this ``subject``."""
     BUSINESS = 3
@@ -60,7 +60,7 @@ class ControlWord(msgspec.Struct, frozen=True, array_like=True):
     business: str
     """The business that said it, about requests of its own; empty: an operator did."""
     target: str
-    """What it is about, as its scope says; empty for a lane."""
+    """The request, subject, business, sender or template that the word is about, as its scope says; empty for a lane."""
     action: int
     evidence_ms: int
     """When it was said: the event's ``time``, not later than it was received. Of two words about the same, the later stands."""

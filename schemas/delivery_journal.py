@@ -48,7 +48,7 @@ class Decided(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):
-    """What the gateway said to decided ranks: all accepted but the exceptions."""
+    """Holds the gateway's answer about decided ranks: all accepted but the exceptions."""
 
     request: bytes
     ranks: bytes
@@ -99,7 +99,7 @@ class OpenItem(msgspec.Struct, frozen=True, array_like=True):
     markets: bytes = b""
     """Packed u16 over all ranks once decided; empty before."""
     held: Held | None = None
-    """What was said last of a pause."""
+    """Last word about a pause, None if there was none."""
 
 
 class ClosedName(msgspec.Struct, frozen=True, array_like=True):

@@ -9,7 +9,7 @@ import msgspec
 
 
 class ReceiptStatus(IntEnum):
-    """What the gateway reports about a message, in the order of progress; ``FAILED`` is a separate, latched fact."""
+    """Orders the gateway's reports about a message by progress; ``FAILED`` is a separate, latched fact."""
 
     SENT = 1
     DELIVERED = 2
@@ -18,7 +18,7 @@ class ReceiptStatus(IntEnum):
 
 
 class ReceiptRun(msgspec.Struct, frozen=True, array_like=True):
-    """One report about many ranks of one request."""
+    """Holds one report about many ranks of one request."""
 
     request: bytes
     ranks: bytes
@@ -39,7 +39,7 @@ class Receipts(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Scope(IntEnum):
-    """How far a suppression reaches."""
+    """Bounds how far a suppression reaches."""
 
     MARKETING = 1
     """STOP: the campaign lane of that business."""
@@ -54,7 +54,7 @@ class Scope(IntEnum):
 
 
 class Suppression(msgspec.Struct, frozen=True, array_like=True):
-    """What a person forbade (or allowed again)."""
+    """Records what a person forbade (or allowed again)."""
 
     recipient: bytes
     business: str
@@ -99,7 +99,7 @@ class AudienceChange(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Charge(msgspec.Struct, frozen=True, array_like=True):
-    """What newly delivered ranks cost (body of kind ``CHARGE``). The ledger posts the union of ranks, never the record."""
+    """Asks for newly delivered ranks to be charged (kind ``CHARGE``). The ledger posts the union of ranks, not the record."""
 
     business: str
     sender: str
@@ -120,7 +120,7 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Inbound(msgspec.Struct, frozen=True, array_like=True):
-    """What a person answered (body of kind ``INBOUND``)."""
+    """Holds a person's answer (body of kind ``INBOUND``)."""
 
     id: str
     """The gateway's message id: the dedupe key."""

@@ -1,4 +1,4 @@
-"""What passes between deliver, the gateway and the webhook: frames, answers, receipt batches. JSON over HTTP.
+"""Defines the calls between deliver, the gateway and the webhook: frames, answers, receipt batches. JSON over HTTP.
 
 A frame carries sections; a section is what one request asks for a run of ranks: content once, people as columns. The
 answer is positional: everything was accepted but the exceptions. The simulated gateway and any other one speak this.
@@ -27,7 +27,7 @@ from schemas.ids import Lane
 SIGNATURE_HEADER: Final = "X-Fanfare-Signature"
 TIMESTAMP_HEADER: Final = "X-Fanfare-Timestamp"
 REPLAY_WINDOW_MS: Final = 5 * 60_000
-"""How far the timestamp may be from the webhook's clock: so long a signed batch could be sent again by somebody else."""
+"""Milliseconds by which the timestamp may differ from the webhook's clock: so long a signed batch could be replayed."""
 
 
 class Code(IntEnum):
@@ -84,7 +84,7 @@ class Section(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """What one POST asks of the gateway."""
+    """Holds the body of one POST to the gateway: messages to take."""
 
     lane: str
     shard: int
@@ -94,7 +94,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True, array_like=True):
-    """One message that was not accepted: its position in the section, the code, and when to come again (0: no word)."""
+    """Holds a message that was not accepted: its position in the section, the code, and when to come again (0: not said)."""
 
     position: int
     code: int
@@ -133,7 +133,7 @@ class ReportRun(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a person wrote back. ``recipient`` is base32; ``ref`` and ``rank`` say what it answers, if anything."""
+    """Holds a person's reply. ``recipient`` is base32; ``ref`` and ``rank`` say what it answers, if anything."""
 
     id: str
     business: str
@@ -160,7 +160,7 @@ class Reports(msgspec.Struct, frozen=True):
 
 
 class GatewayEvent(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line (JSON) of the gateway's own append-only log, written before the answer. The auditor's third source.
+    """Holds a line (JSON) of the gateway's own append-only log, written before the answer. The auditor's third source.
 
     ``event``: ``accepted`` (new names, visible once), ``repeated`` (names it had), ``refused`` (``code``), ``hello``,
     ``fenced``, ``report`` (``status``), ``reply`` (``body`` only for opt-out words).
@@ -202,7 +202,7 @@ _MAC_BYTES: Final = 4
 
 
 class Referred(NamedTuple):
-    """What a reference speaks of."""
+    """Holds what a reference stands for."""
 
     lane: Lane
     shard: int

@@ -4,7 +4,7 @@ import msgspec
 
 
 class ListSize(msgspec.Struct, frozen=True):
-    """How many people of one shard are on a list, as of an offset of that shard's audience log: a join, the later one stands.
+    """Counts the people of one shard on a list, as of an offset of that shard's audience log: a join, the later one stands.
 
     JSON on the compacted topic ``audience.sizes``, key ``business/list/shard``. Plan tells businesses with it when a list will be
     through.

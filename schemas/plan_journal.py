@@ -43,7 +43,7 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
     test: bool = False
     """Never bills; heartbeats set it, too."""
     languages: str = ""
-    """What the template speaks, two letters each, the default first; empty: accepted by a release that did not fix it."""
+    """Languages of the template, two letters each, the default first; empty: accepted by a release that did not fix it."""
 
 
 class Rows(msgspec.Struct, frozen=True, array_like=True):
@@ -61,7 +61,7 @@ class Rows(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Planned(msgspec.Struct, frozen=True, array_like=True):
-    """One verdict about one named request. ``verdict`` is 0 for accepted, else a ``Reason``."""
+    """Holds the verdict about one named request. ``verdict`` is 0 for accepted, else a ``Reason``."""
 
     name: bytes
     origin: Origin
@@ -70,7 +70,7 @@ class Planned(msgspec.Struct, frozen=True, array_like=True):
     decided_ms: int
     keep_ms: int
     detail: str = ""
-    """One sentence that says what is wrong and what to do; for refusals."""
+    """Sentence of a refusal that says what is wrong and what to do; empty if accepted."""
     terms: Terms | None = None
     rows: Rows | None = None
     list: str = ""
@@ -106,7 +106,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WorkItem(msgspec.Struct, frozen=True, array_like=True):
-    """What one request asks of one shard: rows of explicit recipients, or a list of the business."""
+    """Asks a shard for its part of a request: rows of explicit recipients, or a list of the business."""
 
     request: bytes
     terms: Terms

@@ -1,4 +1,4 @@
-"""What operators register: businesses, senders, templates, prices, the deployment.
+"""Defines the entries that operators register: businesses, senders, templates, prices, the deployment.
 
 JSON on the compacted ``registry`` topic, key ``kind/id``.
 """
@@ -12,7 +12,7 @@ from schemas.ids import Lane
 
 
 class Category(IntEnum):
-    """What a template is for; prices and consent follow from it."""
+    """Names the purpose of a template; prices and consent follow from it."""
 
     AUTHENTICATION = 1
     UTILITY = 2
@@ -30,9 +30,9 @@ CATEGORY_LANE = {Category.AUTHENTICATION: Lane.OTP, Category.UTILITY: Lane.UPDAT
 DEFAULT_SHARES: Final = {Lane.OTP.word: 20, Lane.UPDATE.word: 30, Lane.CAMPAIGN.word: 50}
 """Lane -> percent of a number's throughput, where its entry does not say otherwise: together they never exceed it."""
 DEFAULT_RATE_PER_S: Final = 80
-"""What a new number of the WhatsApp Cloud API may send."""
+"""Messages a second of a new number of the WhatsApp Cloud API: the default of a sender."""
 PLATFORM_RATE_PER_S: Final = 1_000
-"""What the WhatsApp Cloud API raises a number to at the most."""
+"""Messages a second to which the WhatsApp Cloud API raises a number at the most."""
 
 
 PLANS = ("free", "paid")
@@ -45,14 +45,14 @@ class Business(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     name: str
     verified: bool = False
     plan: str = "free"
-    """One of :data:`PLANS`, held for a later release: nothing depends on it yet."""
+    """Plan of the business, a member of :data:`PLANS`, held for a later release: nothing depends on it yet."""
     active: bool = True
     test_numbers: tuple[str, ...] = ()
     """E.164: the only people whom ``test: true`` reaches, so that nobody else is told for nothing."""
 
 
 class Sender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="sender"):
-    """One number of a business, with its own throughput."""
+    """Holds a number of a business, with its own throughput."""
 
     id: str
     """``<business>/<name>``."""
@@ -107,7 +107,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ki
 
 
 class ApiKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="api_key"):
-    """What HTTP intake knows a business by. The key itself stands nowhere: ``sha256`` is its SHA-256, hex."""
+    """Holds a key by which HTTP intake knows a business. The key itself stands nowhere: ``sha256`` is its SHA-256, hex."""
 
     id: str
     business: str
@@ -133,7 +133,7 @@ class Keywords(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 
 
 class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="deployment"):
-    """What holds for all: the number of shards, fixed at birth, and what the platform lets a number send."""
+    """Holds what is the same for all: the number of shards, fixed at birth, and the most that the platform lets a number send."""
 
     id: str
     shards: int

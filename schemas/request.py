@@ -1,4 +1,4 @@
-"""What a business publishes: the ``data`` of ``fanfare.notification.v1``, ``fanfare.optin.v1`` and ``fanfare.control.v1``.
+"""Defines what a business publishes: ``data`` of ``fanfare.notification.v1``, ``fanfare.optin.v1``, ``fanfare.control.v1``.
 
 Ingress is closed: an unknown field is refused with the nearest known name. Field rules: PROTOCOL.md sections 7 and 9.
 """
@@ -53,7 +53,7 @@ Params = dict[str, str | Sealed]
 
 
 class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One explicit recipient: its address in E.164 with scheme (``tel:+491701234567``)."""
+    """Names an explicit recipient: its address in E.164 with scheme (``tel:+491701234567``)."""
 
     address: str
     params: Params = {}
@@ -81,7 +81,7 @@ class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One person of an opt-in event. ``evidence_ms`` is when consent was given or withdrawn; default the event's time."""
+    """Names a person of an opt-in event. ``evidence_ms`` is when consent was given or withdrawn; default the event's time."""
 
     address: str
     locale: str | None = None
@@ -92,7 +92,7 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The proof of consent (GDPR art. 7(1)): how, the wording shown, and where."""
 
     method: str
-    """One of ``METHODS``."""
+    """Way in which consent was given, a member of ``METHODS``."""
     wording: str
     source: str
 
@@ -105,7 +105,7 @@ class Optin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     members: tuple[Member, ...]
     evidence: Evidence | None = None
     purpose: str | None = None
-    """What people joined for, one of ``PURPOSES``. Default: marketing on ``requests.campaign``, service on ``.update``."""
+    """Purpose that people joined for, of ``PURPOSES``. Default: marketing on ``requests.campaign``, service on ``.update``."""
 
 
 class EventName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

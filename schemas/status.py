@@ -1,4 +1,4 @@
-"""What businesses read: ``fanfare.status.v1`` on ``status.<business>``, and dead letters.
+"""Defines what businesses read: ``fanfare.status.v1`` on ``status.<business>``, and dead letters.
 
 Egress is open: ignore what you do not know.
 """
@@ -7,7 +7,7 @@ import msgspec
 
 
 class RecipientStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one explicit recipient."""
+    """Holds the state of one explicit recipient's message."""
 
     recipient: str
     rank: int
@@ -29,7 +29,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     at_ms: int
     shard: int = -1
     shards: int = 0
-    """How many shards of the request will report; the totals are the sum over the newest of each."""
+    """Shards of the request that will report; the totals are the sum over the newest of each."""
     reason: str = ""
     detail: str = ""
     retry_at_ms: int = 0
@@ -46,7 +46,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     eta_ms: int = 0
     """When it will be through, about; 0: at once, not known, or paused."""
     unreached: int = 0
-    """How many cannot be told before it expires, at that rate."""
+    """People who cannot be told before it expires, at that rate."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -20,7 +20,7 @@ SHARDS: Final = 8
 """S for development. Fixed at birth and recorded in the registry's ``deployment``; changing it is an offline copy."""
 
 CLOCK_SLACK_MS: Final = 5 * MINUTE_MS
-"""How far a producer's clock may be off: a ``time`` later than now by more is refused ``from_the_future``."""
+"""Milliseconds by which a producer's clock may be ahead: a ``time`` still later is refused ``from_the_future``."""
 
 
 class Windows(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class Windows(msgspec.Struct, frozen=True):
     frame_ms: int
     """The longest a frame may lie between the STOP check and the gateway."""
     gateway_timeout_ms: int
-    """How long one frame waits for its answer."""
+    """Milliseconds that a frame waits for its answer."""
 
     @property
     def settle_fold_ms(self) -> int:
@@ -57,11 +57,11 @@ WINDOWS: Final = {
 }
 
 GATEWAY_NAMES_MS: Final = {lane: windows.lifetime_max_ms + 3 * DAY_MS for lane, windows in WINDOWS.items()}
-"""How long the gateway remembers a name: a message's life and the longest outage after which it may be sent again."""
+"""Milliseconds that the gateway remembers a name: a message's life and the longest outage after which it may be sent again."""
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """One topic of the catalogue. ``partitions`` of ``None`` means S, the number of shards."""
+    """Describes one topic of the catalogue. ``partitions`` of ``None`` means S, the number of shards."""
 
     name: str
     key: str
@@ -96,7 +96,7 @@ def plans(lane: Lane) -> str:
 
 
 def work(lane: Lane) -> str:
-    """What planned requests ask of shards."""
+    """Returns the topic of what planned requests ask of shards."""
     return f"work.{lane.word}"
 
 
@@ -106,7 +106,7 @@ def outcomes(lane: Lane) -> str:
 
 
 def receipts(lane: Lane) -> str:
-    """What the gateway reported later."""
+    """Returns the topic of what the gateway reported later."""
     return f"receipts.{lane.word}"
 
 

@@ -1,4 +1,4 @@
-"""What changed from one JSON Schema (2020-12) to another, and whom it breaks: a sentence for each change, with its place. Pure.
+"""Compares two JSON Schemas (2020-12) and tells whom each change breaks: a sentence for each, with its place. Pure.
 
 A schema is a promise with two ends. Who *writes* documents (a producer of events) breaks when fewer are taken than before; who
 *reads* them (a consumer of statuses) breaks when more may come than before. Properties are the exception: readers ignore what
@@ -195,7 +195,7 @@ def _ref(schema: Any) -> str | None:
 
 
 def _resolved(ref: str, root: Schema) -> Any:
-    """What a reference within the document points to; nothing is taken where it points to nothing."""
+    """Returns the schema that a reference within the document points to; an empty one where it points to nothing."""
     here: Any = root
     for step in ref.removeprefix("#").split("/")[1:]:
         here = here.get(step.replace("~1", "/").replace("~0", "~"), _NOTHING) if isinstance(here, dict) else _NOTHING

@@ -21,7 +21,7 @@ _COMPARED: Final = frozenset(
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One change. ``place`` is a dotted path (``data.to.recipients[].address``), empty for the whole document."""
+    """Holds one change. ``place`` is a dotted path (``data.to.recipients[].address``), empty for the whole document."""
 
     place: str
     sentence: str
@@ -98,7 +98,7 @@ def patterns(place: str, old: Schema, new: Schema) -> Iterator[Change]:
 
 
 def defaults(place: str, old: Schema, new: Schema) -> Iterator[Change]:
-    """What is meant by leaving a field out."""
+    """Yields the changes of defaults: what is meant by leaving a field out."""
     before, after = _default(old), _default(new)
     if before and before != after:
         yield both(

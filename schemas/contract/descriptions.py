@@ -1,4 +1,4 @@
-"""What each field of the contract means, a sentence each: it stands in the JSON Schemas and on the page made of them."""
+"""Describes each field of the contract, a sentence each: it stands in the JSON Schemas and on the page made of them."""
 
 from collections.abc import Mapping
 from typing import Final

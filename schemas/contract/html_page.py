@@ -28,7 +28,7 @@ _LIMITS: Final = {
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One row. ``path`` is dotted, with ``[]`` after an array and ``*`` for any name."""
+    """Holds one row. ``path`` is dotted, with ``[]`` after an array and ``*`` for any name."""
 
     path: str
     type: str

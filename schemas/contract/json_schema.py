@@ -1,4 +1,4 @@
-"""What producers in other languages read: JSON Schema 2020-12 of every JSON that crosses the border, and test vectors.
+"""Generates JSON Schema 2020-12 for every JSON that crosses the border, and test vectors, for producers in other languages.
 
 Generated from the types that decode and encode, so that they cannot say something else; ``python -m schemas.contract`` writes
 them to ``schemas/generated`` and a test refuses drift. A schema is what to *write*: whatever it admits has a sound form for plan,
@@ -45,7 +45,7 @@ EVENT_NAMES: Final[Mapping[str, str]] = {
     OPTIN_TYPE: "OptinEvent",
     CONTROL_TYPE: "ControlEvent",
 }
-"""What the envelope is called with the data of each type: generators make one class of definitions with one title."""
+"""Names of the envelope with the data of each type: generators make one class of definitions with one title."""
 
 _ENVELOPE: Final[Mapping[str, Schema]] = {
     "id": _TEXT,
@@ -70,7 +70,7 @@ _BOUNDS: Final[Mapping[tuple[str, str], Schema]] = {
     ("EventName", "source"): {"pattern": "^//[^/]+/.+$"},
     ("EventName", "id"): _TEXT,
 }
-"""What the types do not say, by type and field."""
+"""Bounds that the types do not state, by type and field."""
 
 
 _TARGETS: Final[Mapping[str, Schema]] = {
@@ -78,7 +78,7 @@ _TARGETS: Final[Mapping[str, Schema]] = {
     "of": {},
     "subject": _TEXT,
 }
-"""What a control event is about: exactly one of these."""
+"""Fields that say what a control event is about: exactly one of them is set."""
 
 DEAD_LETTER_TITLE: Final = "fanfare dead letter"
 WRITTEN_BY_FANFARE: Final = frozenset({STATUS_TYPE, BILLING_TYPE, DEAD_LETTER_TITLE})

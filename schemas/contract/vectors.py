@@ -78,7 +78,7 @@ def _person(address: str) -> Document:
 
 
 def _sealed(number: int, lane: Lane, source: str, event_id: str, *what: str) -> Document:
-    """One code, sealed under an ephemeral key that is known, with what stands between."""
+    """Returns a code sealed under an ephemeral key that is known, with the values in between."""
     address, template, parameter, code = what
     ephemeral = hashlib.sha256(b"fanfare vectors: ephemeral %d" % number).digest()
     info = info_of(request_name(lane, source, event_id), address, template, parameter)
@@ -126,7 +126,7 @@ def _extract(suite: bytes, salt: bytes, label: bytes, ikm: bytes) -> bytes:
 
 
 def _expand(suite: bytes, prk: bytes, label: bytes, info: bytes, length: int) -> bytes:
-    """One block of SHA-256 is enough for all that is asked here."""
+    """Expands a key (HKDF-Expand, RFC 5869) to at most one block of SHA-256, which is all that is needed here."""
     return hmac.digest(prk, length.to_bytes(2) + b"HPKE-v1" + suite + label + info + b"\1", "sha256")[:length]
 
 

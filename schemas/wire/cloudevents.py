@@ -49,7 +49,7 @@ class _Name(msgspec.Struct, frozen=True):
 
 
 class _Told(msgspec.Struct, frozen=True, tag_field="type", tag=STATUS_TYPE):
-    """What a reader of statuses needs of the event."""
+    """Holds the part of the event that a reader of statuses needs."""
 
     data: Status
 
@@ -69,7 +69,7 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def decode(value: bytes | None, headers: Headers, *, max_bytes: int = MAX_REQUEST_BYTES) -> CloudEvent | RefusedEvent:
-    """One record of ``requests.<lane>`` as an event. A pure function of its bytes; ``data`` has passed the limits of JSON."""
+    """Decodes a record of ``requests.<lane>``. A pure function of its bytes; ``data`` has passed the limits of JSON."""
     raw = value or b""
     kind = _content_type(headers)
     structured = kind.startswith("application/cloudevents")

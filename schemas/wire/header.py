@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 
 class Kind(IntEnum):
-    """What the body is. One number for ever; never reused."""
+    """Numbers the types of body. A number is for ever and is never reused."""
 
     CLAIM = 1
     PLANNED = 2
@@ -65,7 +65,7 @@ _decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {}
 
 
 def pack(header: Header, body: object) -> bytes:
-    """One record as bytes: the head, then ``body`` as MessagePack."""
+    """Encodes a record: the head, then ``body`` as MessagePack."""
     head = _HEAD.pack(FORMAT, header.kind, header.lane, header.shard, header.epoch, header.at_ms)
     return head + _encoder.encode(body)
 

@@ -54,7 +54,7 @@ class AddressBook:
 
 
 def info_of(request: bytes, address: str, template: str, parameter: str) -> bytes:
-    """What a code is bound to, as HPKE's ``info``."""
+    """Returns what a code is bound to, as HPKE's ``info``: it opens for this request, person, template and parameter only."""
     return b"\0".join((b"fanfare-otp-1", request, address.encode(), template.encode(), parameter.encode()))
 
 

@@ -1,4 +1,4 @@
-"""What text of producers may hold, and how much of it may be repeated back to them."""
+"""Bounds the text that producers may send, and how much of it may be repeated back to them."""
 
 import difflib
 import re
