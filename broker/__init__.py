@@ -1,1 +1,1 @@
-"""What Fanfare decides: pure functions and values, without Kafka, clock, environment or log."""
+"""Decides everything about notifications: pure functions over values, without Kafka, clock, environment or log."""

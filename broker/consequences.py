@@ -1,4 +1,4 @@
-"""What follows from each reason, in one table: what the business reads and can do, and who else should know.
+"""States the consequences of each reason, in one table: what the business reads and can do, and who else should know.
 
 A reason is a value; this is the only place that says what it leads to (PROTOCOL.md rule 9). A test demands a row for each.
 What all of them have in common needs no column: a reason is an end, so nothing that has one is sent again; it is billed only
@@ -15,16 +15,16 @@ from schemas.reasons import Reason
 
 
 class Consequence(msgspec.Struct, frozen=True):
-    """What a reason leads to."""
+    """Holds what a reason leads to."""
 
     sentence: str
-    """What happened, in words for the business."""
+    """Says what happened, in words for the business."""
     next_step: str
-    """What it can do."""
+    """Says what the business can do."""
     alert: bool = False
-    """Whether an operator should know: such reasons are counted once more, in a metric that one alert can watch."""
+    """True if an operator should know: such reasons are counted once more, in a metric that one alert can watch."""
     suppress: Scope | None = None
-    """How far the person is to be let alone from now on, if the gateway's answer gave this reason."""
+    """The scope of the suppression that follows for the person, if the gateway's answer gave this reason; None for none."""
 
 
 _NOTHING = "Nothing: this is as it should be."

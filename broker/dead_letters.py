@@ -26,11 +26,11 @@ def conditions_of(texts: Iterable[str], fields: Sequence[str]) -> Mapping[str, f
 
 
 FIELDS: Final = ("reason", "business", "topic", "stage")
-"""What letters can be chosen by."""
+"""Fields of a letter by which an operator can choose letters."""
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """One dead letter and where it stands on ``dead-letters``."""
+    """Holds a dead letter and where it stands on ``dead-letters``."""
 
     partition: int
     offset: int

@@ -12,7 +12,7 @@ from schemas.ids import HEARTBEAT_BUSINESS, Lane, partition_of, recipient_id, sh
 from schemas.registry import CATEGORY_LANE, Business, Entry, Sender, Template
 
 TEMPLATES = {lane: f"fanfare_heartbeat_{lane.word}" for lane in Lane}
-"""One template a lane: a category belongs to one lane."""
+"""Templates of heartbeats by lane: each lane has its own, because a category belongs to one lane."""
 
 _RATE_PER_S = 1_000_000
 
@@ -53,7 +53,7 @@ def _fiction() -> Iterator[str]:
 
 
 def entries(shards: int) -> tuple[Entry, ...]:
-    """What the registry must know for heartbeats to be accepted; built in, never written to a topic."""
+    """Returns the entries that the registry needs for heartbeats to be accepted; built in, never written to a topic."""
     own: list[Entry] = []
     for business in businesses(shards):
         own.append(Business(business, "Fanfare", verified=True))
@@ -66,7 +66,7 @@ def entries(shards: int) -> tuple[Entry, ...]:
 def event(
     lane: Lane, shard: int, *, pepper: bytes, shards: int, times: tuple[str, str], serial: str
 ) -> dict[str, object]:
-    """One heartbeat as a CloudEvent; ``times`` are now and its expiry in RFC 3339, ``serial`` makes its id."""
+    """Returns a heartbeat as a CloudEvent; ``times`` are now and its expiry in RFC 3339, ``serial`` makes its id."""
     business = businesses(shards)[shard]
     return {
         "specversion": "1.0",

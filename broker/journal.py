@@ -75,7 +75,7 @@ class Fold:
 
 
 class Ownership:
-    """One living owner of one journal: its epoch, and the offset that its next append gets if nobody writes between."""
+    """Tracks one living owner of one journal: its epoch, and the offset that its next append gets if nobody writes between."""
 
     __slots__ = ("epoch", "gaps", "instance", "next_offset")
 

@@ -17,10 +17,10 @@ DECIDED_REFUSALS = frozenset(reason for reason in MESSAGE_REASONS if reason < Re
     Reason.RECIPIENT_OPTED_OUT,
     Reason.CRASHED_WORKER,
 }
-"""What deliver may decide without asking the gateway."""
+"""Reasons that deliver may decide without asking the gateway."""
 
 ANSWERED_REFUSALS = frozenset(reason for reason in MESSAGE_REASONS if reason < Reason.FAILED)
-"""What may follow a hand-off: the gateway's refusals, and decisions taken back before the frame left (withheld)."""
+"""Reasons that may follow a hand-off: the gateway's refusals, and decisions taken back before the frame left (withheld)."""
 
 MOVES: Mapping[State, frozenset[Status]] = {
     State.PENDING: frozenset({State.SENDING, State.WAITING}) | DECIDED_REFUSALS,
@@ -33,7 +33,7 @@ MOVES: Mapping[State, frozenset[Status]] = {
 delivered and read, which are a lattice and not moves (broker/settle)."""
 
 DECIDABLE = frozenset({State.PENDING, State.WAITING})
-"""What may be decided about. What was decided to be sent may only be answered."""
+"""States that a decision may be about. A message that was decided to be sent may only be answered."""
 
 UNFINISHED = DECIDABLE | {State.SENDING}
 """Deliver still owes these something, and its journal may move them."""

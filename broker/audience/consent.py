@@ -1,4 +1,4 @@
-"""What people forbade, as a join over the log ``suppressions``: one register for each (person, business, scope).
+"""Folds what people forbade from the log ``suppressions``: one register for each (person, business, scope), a join.
 
 A register holds the word with the latest *evidence time*, capped at the time it was received so that a wrong clock cannot
 forbid or allow ahead; a revocation wins a tie. So the order and the repetition of records change nothing, and an old opt-in

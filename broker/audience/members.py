@@ -44,7 +44,7 @@ class MemberColumns:
 
 
 class _How(IntEnum):
-    """How a person's membership changed last; the greater wins at the same time."""
+    """Orders the ways in which a membership can change last; the greater wins at the same time."""
 
     IMPORTED = 0
     ACTED = 1
@@ -55,7 +55,7 @@ class _How(IntEnum):
 
 
 class _Membership:
-    """One list: a stamp for each person ever named (four times the evidence time, plus ``_How``), and who is in."""
+    """Holds one list: a stamp for each person ever named (four times the evidence time, plus ``_How``), and who is in."""
 
     __slots__ = ("_acts", "_acts_for_offers", "frozen", "joined", "stamps")
 

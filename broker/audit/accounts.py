@@ -115,7 +115,7 @@ class Accounts:
         return codes.tobytes()
 
     def _join_receipts(self, codes: Bytes) -> None:
-        """What receipts say of those that were sent, over what the journal says."""
+        """Overwrites the codes of messages that were handed off with the last word of their receipts: failed, delivered, read."""
         sent, progress = self._marked(Mark.SENT), self._progress & np.uint8(PROGRESS)
         codes[sent & ((self._progress & np.uint8(FAILED)) != 0)] = Reason.FAILED
         codes[sent & (progress == ReceiptStatus.DELIVERED)] = DELIVERED

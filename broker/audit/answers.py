@@ -1,4 +1,4 @@
-"""What the gateway answered, as the journal has it: only what is under way can be answered, and it ends once.
+"""Checks the gateway's answers in the journal: only a message that was handed off can be answered, and only once for good.
 
 An illegal answer is reported and left out, so that one fault is told once.
 """
@@ -46,7 +46,7 @@ class Answers:
         self._early = early
 
     def take(self, said: Said, part: Part, section: Answered) -> None:
-        """One section: all accepted but the exceptions."""
+        """Checks one section of answers: all its messages were accepted but the exceptions."""
         part.answered_ms = max(part.answered_ms, section.gateway_ms)
         try:
             exceptions = _exceptions(section)

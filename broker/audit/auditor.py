@@ -1,4 +1,4 @@
-"""One audit: which log is read when, and the closing.
+"""Runs one audit: the order in which the logs are read, and the invariants that are checked once all have been.
 
 Order: what others are held against comes first (registry, dead letters, suppressions, audience, controls), then the way of a
 notification (requests, plans, work, outcomes), the gateway's logs, receipts, charges and the book, statuses and the rest.
@@ -58,7 +58,7 @@ _DAMAGED: Final = (
     OverflowError,
     struct.error,
 )
-"""What damaged bytes raise, in whichever column they are found out."""
+"""Lists the exceptions that damaged bytes raise, in whichever column they are found out."""
 
 _Take = Callable[[Logged], None]
 

@@ -1,4 +1,4 @@
-"""How far the gateway's clock was off, from the journal alone: each answer lies between its decision and its record.
+"""Estimates how far the gateway's clock was off, from the journal alone: an answer lies between its decision and its record.
 
 The gateway writes a frame's time by its own clock (``Answered.gateway_ms``). By Kafka's the frame came after the record that
 decided it and before the record that answers it, so each answer bounds the difference from both sides; answers of half a second
@@ -67,7 +67,7 @@ class GatewayClock:
         self._now_ms = 0
         """The likely time of the line before."""
         self._line_ms = 0
-        """What that line bore."""
+        """The time that the last line bore, by the gateway's clock, milliseconds."""
 
     def heard(self, gateway_ms: int, decided_ms: int, answered_ms: int) -> None:
         """An answer that the gateway dates ``gateway_ms``, and the log times of the records before and after it."""

@@ -1,4 +1,4 @@
-"""What people forbade, at any offset and any time of the logs: a second fold of ``suppressions`` and of people's own opt-ins.
+"""Folds what people forbade a second time, at any offset and time: from ``suppressions`` and from people's own opt-ins.
 
 A register for each (recipient, business, scope, list) holds the latest evidence, capped at the time it was received; revoking
 wins a tie (PROTOCOL.md section 1.3, 16). A stop of marketing or of a list is over once its person joined again later by an act of
@@ -29,7 +29,7 @@ _STRONGEST_FIRST: Final = (
 
 
 class Stop(NamedTuple):
-    """One word of one person."""
+    """Holds one word of one person: a stop, a block, or that it was taken back."""
 
     offset: int
     at_ms: int
@@ -42,7 +42,7 @@ class Stop(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """One opt-in of one person, by an act of their own."""
+    """Holds one opt-in of one person, by an act of their own."""
 
     offset: int
     """In the log of the audience."""
@@ -73,7 +73,7 @@ _NOBODY: Final[Mapping[int, Spoken]] = {}
 
 
 def forbids(spoken: Spoken, lane: Lane, list_id: str) -> Reason | None:
-    """What these words together forbid of ``lane``, the strongest first; ``list_id``: to a member of a list, empty if to none."""
+    """Returns the strongest refusal that these words mean for ``lane``; ``list_id``: the list that it addresses, empty for none."""
     held: dict[tuple[str, int, str], tuple[int, bool]] = {}
     for stop in spoken.stops:
         # Words about all lists are words about each.
@@ -121,7 +121,7 @@ def _reaches(scope: Scope, lane: Lane, list_id: str) -> bool:
 
 
 def upto_offset(spoken: Spoken, suppressed: int, audience: int) -> Spoken:
-    """What was said up to and including these offsets of the two logs."""
+    """Returns the words up to and including these offsets of the two logs."""
     return Spoken(
         tuple(stop for stop in spoken.stops if stop.offset <= suppressed),
         tuple(join for join in spoken.joins if join.offset <= audience),
@@ -129,7 +129,7 @@ def upto_offset(spoken: Spoken, suppressed: int, audience: int) -> Spoken:
 
 
 def upto_time(spoken: Spoken, at_ms: int, joined_ms: int | None = None) -> Spoken:
-    """What had been acknowledged at ``at_ms``; of joins, at ``joined_ms`` if that is given."""
+    """Returns the words that Kafka had acknowledged at ``at_ms``; opt-ins at ``joined_ms`` if that is given."""
     until_ms = at_ms if joined_ms is None else joined_ms
     return Spoken(
         tuple(stop for stop in spoken.stops if stop.at_ms <= at_ms),

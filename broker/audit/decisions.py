@@ -1,4 +1,4 @@
-"""What deliver decided: against the table of moves, and against the facts that each decision names.
+"""Checks deliver's decisions against the table of moves, and against the facts that each decision names.
 
 An illegal decision is reported and left out, so that one fault is told once.
 """
@@ -35,7 +35,7 @@ class _Decision(msgspec.Struct, eq=False, gc=False):
     lo: int
     hi: int
     count: int
-    """How many messages."""
+    """Messages that were accepted together."""
 
     @property
     def first(self) -> int:
@@ -57,7 +57,7 @@ class Decisions:
         self._early = early
 
     def take(self, said: Said, part: Part, section: Decided) -> None:
-        """One section."""
+        """Checks one section of decisions, and notes the legal ones."""
         markets = iter(of_u16s(section.markets) if section.markets else ())
         dues = iter(of_i64s(section.due_ms) if section.due_ms else ())
         try:

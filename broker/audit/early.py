@@ -26,7 +26,7 @@ from schemas.ids import Lane, name_of
 from schemas.reasons import Reason, State, word_of
 
 OPEN_MS: Final = 20_000
-"""What was open for less may not have had its turn."""
+"""Milliseconds that a message must have been open to be judged; after less it may not have had its turn."""
 LAST_MS: Final = 10_000
 """The span before an expiry in which the shard must have been at work, and its sender idle."""
 _USED: Final = 20

@@ -26,7 +26,7 @@ _OTP_TOPICS = frozenset({requests(Lane.OTP), work(Lane.OTP)})
 
 
 def registry(book: Book, record: Logged) -> None:
-    """One version of one entry."""
+    """Takes one version of one entry of the registry."""
     if not record.value:
         return
     entry = _entry.decode(record.value)
@@ -44,7 +44,7 @@ def registry(book: Book, record: Logged) -> None:
 
 
 def dead_letter(book: Book, record: Logged) -> None:
-    """One refused record; whether it is there is seen when its topic is read."""
+    """Takes one dead letter; whether its record is there is seen when its topic is read."""
     letter = _letter.decode(record.value or b"")
     book.counts["dead_letters"] += 1
     place = (letter.topic, letter.partition, letter.offset)
@@ -110,7 +110,7 @@ def _in_place(book: Book, record: Logged, recipients: bytes) -> None:
 # What must stand nowhere: a canary, an address in clear after plan. Bytes are searched, not meanings.
 
 SCHEME: Final = b"tel:+"
-"""How an address in clear begins."""
+"""The first bytes of an address in clear."""
 _ADDRESS: Final = re.compile(rb"tel:\+[0-9]{7,15}")
 _MAY_BE_CLEAR: Final = ("requests.", INBOUND, REGISTRY)
 """Topics that hold what people and businesses wrote themselves."""
@@ -138,23 +138,23 @@ class Secrets:
         return topic.startswith(_MAY_BE_CLEAR)
 
     def address(self, record: Logged) -> None:
-        """A record that may hold addresses in clear, where none may be."""
+        """Notes addresses in clear in a record of a topic that may hold none."""
         for address in _ADDRESS.findall(record.value or b""):
             self._found.setdefault(address, record.where)
 
     def canary(self, record: Logged) -> None:
-        """One record of any topic."""
+        """Reports a record of any topic that holds the canary."""
         places = (record.value or b"", record.key or b"", *(text for _, text in record.headers))
         if any(self._canary in place for place in places):
             self._book.findings.report(Breach.CANARY, record.where)
 
     def event(self, event: GatewayEvent, where: str) -> None:
-        """One event of the gateway."""
+        """Reports an event of the gateway's log that holds the canary."""
         if self._canary and self._canary in _encoder.encode(event):
             self._book.findings.report(Breach.CANARY, where)
 
     def line(self, line: bytes, where: str) -> None:
-        """One line of any other text."""
+        """Reports a line of any other text that holds the canary."""
         if self._canary and self._canary in line:
             self._book.findings.report(Breach.CANARY, where)
 

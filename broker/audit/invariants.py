@@ -1,4 +1,4 @@
-"""What must hold, in the words of journal and ranks, and the closed list of ways in which it can fail.
+"""States the invariants in the words of journal and ranks, and the closed list of ways in which each can fail.
 
 "Valid" means: by the epoch rule of a journal (PROTOCOL.md section 1.2, 2).
 
@@ -49,7 +49,7 @@ import msgspec
 
 
 class Breach(Enum):
-    """One way in which an invariant fails: its number, and what it means."""
+    """Names the ways in which an invariant can fail: the number of the invariant, and the sentence for a reader."""
 
     NAME_DIFFERS = (1, "the name of a request does not recompute from lane, source and id")
     RECIPIENT_DIFFERS = (1, "the recipients of a verdict are not those of the request")
@@ -171,7 +171,7 @@ class Breach(Enum):
 
     @property
     def meaning(self) -> str:
-        """One sentence."""
+        """Returns the sentence for a reader."""
         return self.value[1]
 
     @property
@@ -187,7 +187,7 @@ KEPT_PER_BREACH: Final = 50
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """One finding."""
+    """Holds one finding: the invariant, the breach, the place, and a sentence."""
 
     invariant: int
     name: str
@@ -202,12 +202,12 @@ class Findings:
     def __init__(self) -> None:
         self.kept: list[Violation] = []
         self.found: Counter[Breach] = Counter()
-        """How often each was reported."""
+        """Reports of each breach."""
         self.messages: Counter[Breach] = Counter()
-        """How many messages (or records) each concerns."""
+        """Messages (or records) that the reports of each breach concern."""
 
     def report(self, breach: Breach, where: str, detail: str = "", *, messages: int = 1) -> None:
-        """One violation; ``detail`` ends the sentence that the breach begins."""
+        """Reports a violation; ``detail`` ends the sentence that the breach begins."""
         self.found[breach] += 1
         self.messages[breach] += messages
         if self.found[breach] <= KEPT_PER_BREACH:

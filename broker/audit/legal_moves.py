@@ -10,16 +10,16 @@ from schemas.reasons import Reason, State
 from schemas.wire.header import Header
 
 OPEN: Final = bytes((State.PENDING, State.WAITING))
-"""What may be decided."""
+"""States of a message that a decision may be about."""
 SENT: Final = bytes((State.SENDING,))
-"""What may be answered."""
+"""States of a message that an answer may be about."""
 DECIDED: Final = bytes(
     (
         State.SENDING, State.WAITING, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED, Reason.SUPERSEDED,
         Reason.EXPIRED, Reason.CANCELLED, Reason.RECIPIENT_OPTED_OUT, Reason.CRASHED_WORKER,
     )
 )  # fmt: skip
-"""What a decision may say."""
+"""States and reasons that a decision may give a message."""
 EXCEPTED: Final = bytes(
     (
         State.WAITING, State.IN_DOUBT, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED,
@@ -28,7 +28,7 @@ EXCEPTED: Final = bytes(
         Reason.GATEWAY_REFUSED, Reason.CRASHED_WORKER,
     )
 )  # fmt: skip
-"""What an answer may say beside accepted: a refusal, later, in doubt, or withheld before it left."""
+"""States and reasons that an answer may give beside accepted: a refusal, later, in doubt, or withheld before it left."""
 CONSENT: Final = bytes((Reason.STOPPED, Reason.STOPPED_ALL, Reason.BLOCKED, Reason.RECIPIENT_OPTED_OUT))
 """Refusals that suppressions must bear out; the last one if it was the broker's and not the gateway's."""
 FIRST_TERMINAL: Final = min(Reason)

@@ -33,7 +33,7 @@ class LimitsKept:
         self._rates = Rates(limits)
 
     def handed(self, event: GatewayEvent, recipients: bytes, at_ms: int, log: int) -> None:
-        """One acceptance by the listener that writes ``log``, at ``at_ms`` by Kafka's clock."""
+        """Takes an acceptance by the listener that writes ``log``, at ``at_ms`` by Kafka's clock."""
         sender = event.sender
         seed = self._seed.get(sender)
         if seed is None:

@@ -66,7 +66,7 @@ def prefixes(recipients: bytes) -> npt.NDArray[np.uint64]:
 
 
 class Word(NamedTuple):
-    """One change of one person."""
+    """Holds one change of one person."""
 
     at_ms: int
     """Log time: when it was acknowledged."""
@@ -75,7 +75,7 @@ class Word(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """One change of a list, as columns."""
+    """Holds a change of a list, as columns."""
 
     offset: int
     at_ms: int
@@ -96,7 +96,7 @@ def joined_at(words: Iterable[Word], at_ms: int) -> bool:
 
 
 class ListFold:
-    """One list in one shard, folded up to an offset that may be moved back and forth."""
+    """Folds one list in one shard up to an offset that may be moved back and forth."""
 
     __slots__ = ("_at", "_changes", "_evidence", "_leavers", "joined")
 
@@ -178,7 +178,7 @@ class ShardPeople:
         self.list(change.business, change.list).add(offset, at_ms, change, ordinals)
 
     def list(self, business: str, name: str) -> ListFold:
-        """One list; empty if nothing was ever said about it."""
+        """Returns the fold of a list; empty if nothing was ever said about it."""
         return self._lists.setdefault((business, name), ListFold())
 
     def ids(self, ordinals: Words) -> bytes:

@@ -16,7 +16,7 @@ from schemas.wire.columns import pairs
 
 
 class Mark(IntEnum):
-    """What is known of one message beside its status: a bit each."""
+    """Names the bits of what is known of a message beside its status."""
 
     SENT = 1
     """A valid decision to send it."""
@@ -75,7 +75,7 @@ class Ranks:
         self.attempt = bytearray()
         self.marks = bytearray()
         self.progress = bytearray()
-        """What receipts say: sent, delivered or read, and failed beside it."""
+        """The receipts of each message: sent, delivered or read, and failed as a bit beside it."""
         self.reported = bytearray()
         """The same as the gateway reported it and the webhook confirmed."""
         self.market = array("H")
@@ -137,7 +137,7 @@ def highest(column: "array[int]", lo: int, hi: int) -> int:
 
 
 def paint(column: bytearray, lo: int, hi: int, value: int) -> None:
-    """One byte all over a slice."""
+    """Sets every byte of a slice to the same status."""
     if hi - lo == 1:
         column[lo] = value
     else:
@@ -145,7 +145,7 @@ def paint(column: bytearray, lo: int, hi: int, value: int) -> None:
 
 
 def fill(column: "array[int]", lo: int, hi: int, value: int) -> None:
-    """One value all over a slice."""
+    """Sets every value of a slice to the same number."""
     if hi - lo == 1:
         column[lo] = value
     else:
@@ -180,7 +180,7 @@ def segments(intervals: bytes, statuses: bytes, attempts: bytes) -> Iterable[Seg
 
 @lru_cache(maxsize=4_096)
 def _alike(interval: bytes, status: bytes, attempt: bytes) -> tuple[Segment, ...]:
-    """One segment if one run of each column covers one interval, else nothing. Single messages say the same for ever."""
+    """Returns one segment if one run of each column covers one interval, else nothing. Single messages say the same for ever."""
     first, count = next(pairs(interval))
     covered = count and interval[4:] == status[1:] == attempt[1:]
     return ((first, count, status[0], attempt[0]),) if covered else ()

@@ -1,4 +1,4 @@
-"""What each sender's lanes handed off in the busiest second and the busiest ten, held against the rate bound.
+"""Counts what each sender's lanes handed off in the busiest second and the busiest ten, and holds it against the rate bound.
 
 In any window of T seconds a lane may hand off R*T + 2q + 2eR + b messages of a sender (PROTOCOL.md section 5): R is the lane's
 share of the sender's throughput, q = max(1, R/50) a tick's worth at both ends, e what clocks and a frame's way may differ by,
@@ -41,7 +41,7 @@ class Handed:
         self.counts = array("I")
 
     def add(self, at_ms: int, count: int) -> None:
-        """One acceptance of ``count`` messages."""
+        """Takes an acceptance of ``count`` messages."""
         self.at_ms.append(at_ms)
         self.counts.append(count)
 

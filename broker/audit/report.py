@@ -1,4 +1,4 @@
-"""What an audit says: counts, not just "ok", and every violation with its number, name, place and sentence."""
+"""Presents the result of an audit: counts, not just "ok", and every violation with its number, name, place and sentence."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -49,7 +49,7 @@ class Audit(msgspec.Struct, frozen=True):
     charged_micro: Mapping[str, int]
     """``business currency`` -> micro-units."""
     counts: Mapping[str, int]
-    """What was absorbed and seen on the way."""
+    """Occurrences that are no violation, by name: repeats, void records, messages in doubt."""
     violations: tuple[Violation, ...]
     """The first of each kind, in the order found."""
     found: Mapping[str, int]

@@ -1,4 +1,4 @@
-"""What businesses published, read as leniently as can be: who wrote it, under which id, to whom.
+"""Reads what businesses published, as leniently as can be: who wrote it, under which id, to whom.
 
 An auditor must not refuse what plan accepted, so that nothing is validated here; what has no name at all must have become a
 dead letter. Names and recipients: PROTOCOL.md section 7.
@@ -46,7 +46,7 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 
 class Input(NamedTuple):
-    """One input that is not accounted for yet."""
+    """Holds an input that is not accounted for yet."""
 
     name: bytes
     """Empty: it has none."""
@@ -64,7 +64,7 @@ _MOVED_HEADER = "fanfare-origin"
 
 
 def digest_of(recipients: list[bytes]) -> bytes:
-    """What a set of recipient ids is compared by."""
+    """Returns the bytes by which two sets of recipient ids are compared."""
     return hashlib.blake2b(b"".join(sorted(set(recipients))), digest_size=8).digest()
 
 

@@ -1,4 +1,4 @@
-"""What the auditor reads, as plain values: records of topics, rows of the ledger, events of the gateway, and its rules."""
+"""Describes the auditor's sources as plain values: records of topics, rows of the ledger, events of the gateway, its rules."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -14,7 +14,7 @@ Place = tuple[str, int]
 
 
 class Logged(msgspec.Struct, frozen=True, gc=False):
-    """One record as it stands in Kafka."""
+    """Holds one record as it stands in Kafka."""
 
     topic: str
     partition: int
@@ -31,7 +31,7 @@ class Logged(msgspec.Struct, frozen=True, gc=False):
 
 
 class LedgerRow(msgspec.Struct, frozen=True, gc=False):
-    """What the book says was charged of one request in one shard."""
+    """Holds the ranks that the ledger's book has charged of one request in one shard."""
 
     request: bytes
     shard: int
@@ -40,7 +40,7 @@ class LedgerRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
-    """One side of a posting: what the business owes is positive, what it is owed for negative."""
+    """Holds one side of a posting: positive if the business owes the amount, negative if it is credited."""
 
     posting: int
     business: str
@@ -79,7 +79,7 @@ class Dump(msgspec.Struct, frozen=True):
     topics: Mapping[str, Iterable[Logged]]
     ledger: Ledger = Ledger()
     gateway: Sequence[Iterable[GatewayEvent]] = ()
-    """One log per listener, oldest event first."""
+    """The logs of the gateway's listeners, each with its oldest event first."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -88,7 +88,7 @@ class Limits(msgspec.Struct, frozen=True):
     pair_every_ms: int = 6_000
     pair_burst: int = 45
     sender_burst_ms: int = 1_000
-    """How much of its own throughput a sender may have saved; counted once per listener."""
+    """Milliseconds of its own throughput that a sender may have saved up; counted once per listener."""
     jitter_ms: int = 50
     """Between the moment that a listener judged and the one it wrote down."""
     drift_ms: int = 300
@@ -98,7 +98,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """What to hold the dump against."""
+    """Holds the spans and bounds that the logs are checked against."""
 
     now_ms: int
     """When the reading began: what is younger cannot be missed yet."""
@@ -107,13 +107,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Recomputes recipient ids; None: cannot."""
     windows: Mapping[Lane, Windows] = msgspec.field(default_factory=lambda: WINDOWS)
     lag_ms: int = 10 * 60_000
-    """How long an input may wait for its verdict, work for being opened, a delivery for its charge."""
+    """Milliseconds that an input may wait for its verdict, work for being opened, a delivery for its charge."""
     finish_ms: int = 60_000
-    """How long after its expiry a message may still be open in deliver."""
+    """Milliseconds after its expiry at which a message may still be open in deliver."""
     stop_ms: int = 100
     """The STOP bound without the frame's own span, which is the lane's."""
     skew_ms: int = 50
-    """How far the clocks of Kafka and the gateway may differ."""
+    """Milliseconds by which the clocks of Kafka and the gateway may differ."""
     limits: Limits | None = Limits()
     """None: switched off."""
     quiet: bool = False

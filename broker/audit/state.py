@@ -1,4 +1,4 @@
-"""What the audit knows: requests by name, their parts by shard, the places of their messages, and the facts beside them."""
+"""Holds what the audit knows: requests by name, their parts by shard, the places of their messages, and the facts beside them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from schemas.topics import plans
 
 
 class Fact(NamedTuple):
-    """What a request tells: newer versions supersede it; ``whole`` is the fact that dominates all of its entity."""
+    """Identifies the fact that a request tells: newer versions supersede it; ``whole`` is the fact about the entire entity."""
 
     own: bytes
     whole: bytes
@@ -30,7 +30,7 @@ class Fact(NamedTuple):
 
 
 class Request(msgspec.Struct, eq=False, gc=False):
-    """One name with its first valid verdict. What is not needed of a refused one stays at its default."""
+    """Holds one name with its first valid verdict. Fields that only an accepted request has keep their default else."""
 
     name: bytes
     lane: Lane
@@ -59,7 +59,7 @@ class Request(msgspec.Struct, eq=False, gc=False):
     time_ms: int = 0
     """Of the event."""
     words: Words = ()
-    """What was said about pausing or cancelling it."""
+    """Pauses, resumptions and cancellations in whose scope it is."""
 
     @property
     def where(self) -> str:
@@ -81,7 +81,7 @@ class Request(msgspec.Struct, eq=False, gc=False):
 
 
 class Part(msgspec.Struct, eq=False, gc=False):
-    """What one request asks of one shard: a run of places from ``base``."""
+    """Holds the part of a request that one shard has: its messages are ``count`` places from ``base``."""
 
     request: Request
     shard: int
@@ -90,7 +90,7 @@ class Part(msgspec.Struct, eq=False, gc=False):
     base: int = 0
     count: int = 0
     frozen: bool = False
-    """Whether its ranks are known: ``base`` and ``count`` hold."""
+    """True once it is known which person has which rank: ``base`` and ``count`` hold."""
     recipients: bytes = b""
     ordinals: npt.NDArray[np.uint32] | None = None
     asked: tuple[int, ...] = ()
@@ -109,7 +109,7 @@ class Part(msgspec.Struct, eq=False, gc=False):
     told_seq: int = -1
     told_at: int = -1
     held: bool = False
-    """Whether deliver has said that it hands off nothing of it."""
+    """True while deliver's journal says that nothing of it is handed off."""
     held_upto: int = -1
     stops: Mapping[int, Spoken] | None = None
     """By rank, everybody who ever said something; None: not looked up yet."""
@@ -130,7 +130,7 @@ class Part(msgspec.Struct, eq=False, gc=False):
 
 
 class Registered:
-    """What operators registered; of entries that changed every version is kept."""
+    """Holds what operators registered; of entries that changed every version is kept."""
 
     def __init__(self) -> None:
         self.senders: dict[str, list[tuple[int, Sender]]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""What businesses were told: on their own topic, nothing else than the verdict, and nothing else than became of it."""
+"""Checks the statuses of businesses: on their own topic, in agreement with the verdict and with what became of the messages."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ _CODE_OF: Final = {
 
 @lru_cache(maxsize=4_096)
 def _shared(counts: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-    """One object for what is said of many: most requests have few members, and end alike."""
+    """Returns a shared copy of counts that many requests have alike, to save memory: most are small and end the same way."""
     return counts
 
 

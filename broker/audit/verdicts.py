@@ -31,7 +31,7 @@ _REMEMBERED = 10_000
 
 
 def digest_of_work(encoded: bytes | msgspec.Raw) -> int:
-    """What two encodings of a work item are compared by: 64 bits, keyed by chance, good within this process."""
+    """Returns a 64-bit hash by which two encodings of a work item are compared; its key is drawn anew in each process."""
     return hash(bytes(encoded))
 
 

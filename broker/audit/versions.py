@@ -18,7 +18,7 @@ _Newest = dict[bytes, tuple[int, int]]
 
 
 class _Told(NamedTuple):
-    """One hand-off about a fact."""
+    """Holds one hand-off about a fact: its version, its time, and the people it went to."""
 
     version: int
     time_ms: int
@@ -27,7 +27,7 @@ class _Told(NamedTuple):
 
 
 class Versions:
-    """Of all lanes and shards."""
+    """Checks the order of versions over all lanes and shards."""
 
     def __init__(self, book: Book) -> None:
         self._book = book

@@ -29,7 +29,7 @@ class Standing(Enum):
     HELD = "held"
     """Nothing of it is handed off until it is resumed."""
     CANCELLED = "cancelled"
-    """What was not handed off ends."""
+    """Everything that was not handed off ends."""
 
 
 class Ruling(NamedTuple):

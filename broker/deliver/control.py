@@ -16,7 +16,7 @@ from broker.deliver.state import ShardState
 from schemas.delivery_journal import Held
 
 HELD_BY_CONTROL: Final = "\0control/"
-"""How the names begin of what held items and chunks wait for. No sender or business begins so."""
+"""Prefix of the key that items and chunks held by a pause wait under. No sender or business begins so."""
 _HELD_TIMES: Final = 4
 """So many times as many items may be held beside those that go on: about 3 KB of memory each."""
 _MOST: Final = 4_096

@@ -1,4 +1,4 @@
-"""One decision for each of some ranks of one request, in the order that the rules bind.
+"""Decides about ranks of one request, one verdict each; the checks run in the order in which they take precedence.
 
 Expired, cancelled, superseded, consent, membership, pair limit; what is left is sent. Pure: the facts are passed in, and
 what they were (offsets) goes into the decision, so that the auditor can repeat it.
@@ -30,7 +30,7 @@ _NEXT_ATTEMPT: Final = bytes(min(MOST_ATTEMPTS, attempt + 1) for attempt in rang
 
 
 class Facts(NamedTuple):
-    """What other logs say, and how freshly they were read."""
+    """Holds what other logs say, and how freshly they were read."""
 
     consent: Consent
     audience: Audience
@@ -51,7 +51,7 @@ class Facts(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What a decision needs beside the item."""
+    """Holds what a decision needs beside the item."""
 
     policy: DeliverPolicy
     facts: Facts
@@ -62,7 +62,7 @@ class Rules(NamedTuple):
 
 
 def whole_refusal(item: Item, rules: Rules, now_ms: int) -> Reason | None:
-    """What forbids all ranks of a request alike."""
+    """Returns the refusal that holds for all ranks of a request alike, None if there is none."""
     terms = item.terms
     if now_ms >= terms.expires_ms:
         return Reason.EXPIRED

@@ -16,7 +16,7 @@ from schemas.wire.header import RECORD_LIMIT_BYTES
 
 _TAKE_BYTES = RECORD_LIMIT_BYTES // 2
 _LOOK_AHEAD = 8
-"""How many ranks a slot looks at for each message it holds: of a list of which 7 in 8 may not be told, none is lost."""
+"""Ranks that a slot looks at for each message it holds: of a list of which 7 in 8 may not be told, no slot is lost."""
 
 
 @dataclass(slots=True)

@@ -47,7 +47,7 @@ def _not_now(_item: Item) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """What to append next. ``at_ms`` goes into the head."""
+    """Holds the record to append next. ``at_ms`` goes into its head."""
 
     kind: Kind
     at_ms: int
@@ -57,7 +57,7 @@ class Append:
 
 
 class Engine:
-    """One shard of one lane under one epoch. Made anew for each ownership, from a folded state."""
+    """Runs one shard of one lane under one epoch. Made anew for each ownership, from a folded state."""
 
     def __init__(
         self, policy: DeliverPolicy, state: ShardState, *, epoch: int, now_ms: int, claims_in_a_row: int = 0

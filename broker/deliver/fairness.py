@@ -87,7 +87,7 @@ class NumberQueue:
         self._queued: set[bytes] = set()
         self._serial = 0
         self._served = 0
-        """What the request that was served last had: a new one begins there, so that it neither starves others nor waits."""
+        """Messages that the request served last has had: a new request begins there, so it neither starves others nor waits."""
         self.paced = 0
         """Requests here that are paced by themselves. Small ones join them and wait for slots as long as there are any."""
 

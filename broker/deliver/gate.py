@@ -15,7 +15,7 @@ class StepGate:
 
     rules: Rules
     slots: Slots
-    """What this owner has used, for new decisions and for messages that it could not hand off in time."""
+    """Slots that this owner has used, for new decisions and for messages that it could not hand off in time."""
     waits: Callable[[str], bool]
     """Asks whether chunks wait for a sender's slot, or for the gateway's patience with a business."""
     now_ms: int

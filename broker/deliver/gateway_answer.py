@@ -26,7 +26,7 @@ _STALE_CEILING_MS: Final = 5_000
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of one rank. ``due_ms`` is set for ``WAITING``."""
+    """Holds the new status of one rank. ``due_ms`` is set for ``WAITING``."""
 
     status: int
     code: int
@@ -60,7 +60,7 @@ def backoff_ms(request: bytes, rank: int, attempt: int, ceiling_ms: int = _CAP_M
 
 
 class Hearing(msgspec.Struct, frozen=True):
-    """What an answer is read with."""
+    """Holds what an answer is read with: the time, the longest wait, and whether the gateway's clock is known better now."""
 
     now_ms: int
     ceiling_ms: int
@@ -97,7 +97,7 @@ class MisshapenAnswerError(Exception):
 
 
 def answers_to(flight: Flight, answer: FrameAnswer, hearing: Hearing) -> list[Answered]:
-    """One ``Answered`` for each part of ``flight``; raises :class:`MisshapenAnswerError`."""
+    """Returns an ``Answered`` for each part of ``flight``; raises :class:`MisshapenAnswerError`."""
     if len(answer.sections) != len(flight.parts):
         raise MisshapenAnswerError(f"{len(flight.parts)} sections sent, {len(answer.sections)} answered")
     return [

@@ -9,7 +9,7 @@ from typing import Final
 
 _BUCKET_MS: Final = 1_000
 _BUCKETS: Final = 60
-"""How long an answer says something, in buckets: clocks drift, and are set."""
+"""Buckets of a second for which an answer counts. Not longer, for clocks drift, and are set."""
 
 
 class GatewayClock:

@@ -1,4 +1,4 @@
-"""What the gateway's answers say about consent: whom a business must let alone from now on, by the table of consequences.
+"""Derives suppressions from the gateway's answers: whom a business must let alone from now on, by the table of consequences.
 
 A pure function of a journaled answer and what was open before it, so a recovering owner finds the same; suppressions are a
 join, and repeating one changes nothing. Rows that were withheld carry no code of the gateway and say nothing new.

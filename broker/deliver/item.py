@@ -1,4 +1,4 @@
-"""One open request in one shard: its frozen members and a status byte for each rank."""
+"""Holds an open request in one shard: its frozen members and a status byte for each rank."""
 
 from array import array
 from collections.abc import Iterable, Sequence
@@ -97,9 +97,9 @@ class Item:
         self.members: Members | None = None
         self.ordinals: npt.NDArray[np.uint32] | None = None
         self.held: Held | None = None
-        """What the journal says of a pause."""
+        """The last ``Held`` of the journal about it, None if there is none: how a pause stands."""
         self.cancelled = False
-        """Whether this owner has seen it cancelled: everything that waits is due. Not folded, for a cancel is final."""
+        """True once this owner has seen it cancelled: everything that waits is due. Not folded, for a cancel is final."""
         self.known_ms: int | None = None
         """Since when this process has it for certain, on its monotonic clock; None before its first turn. Not folded."""
         self.dues: dict[int, int] = {}

@@ -41,7 +41,7 @@ class Ahead:
         return self._counts
 
     def add(self, column: bytes) -> None:
-        """One more for each of a column."""
+        """Counts one more for each of a column of ranks."""
         self._columns.append(column)
 
     def misses(self, column: bytes) -> bool:

@@ -34,11 +34,11 @@ from schemas.wire.columns import (
 
 _SENT: Final = bytes((State.SENDING,))
 _ANSWERS: Final = bytes(MOVES[State.SENDING])
-"""What an answer may say of a message that was handed off."""
+"""Statuses that an answer may give to a message that was handed off."""
 
 
 class _Row(NamedTuple):
-    """One rank of a decision; market of what is sent, due time of what waits, else 0."""
+    """Holds one rank of a decision; market of what is sent, due time of what waits, else 0."""
 
     rank: int
     status: int

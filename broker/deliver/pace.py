@@ -25,9 +25,9 @@ SLOTS_PER_S: Final = 50
 MAX_QUANTUM: Final = 4_096
 """A chunk: what one append decides about."""
 LATE_MS: Final = 240
-"""How long after its beginning a slot may be used: a busy process wakes some beats late."""
+"""Milliseconds after its beginning in which a slot may be used: a busy process wakes some beats late."""
 FRAME_LATE_MS: Final = 160
-"""How long after its decision a message may wait for its frame without taking another slot."""
+"""Milliseconds after its decision in which a message may wait for its frame without taking another slot."""
 
 
 class Pace(msgspec.Struct, frozen=True):

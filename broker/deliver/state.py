@@ -1,4 +1,4 @@
-"""What deliver's journal folds to: open items, closed names, newest versions, pair stamps.
+"""Folds deliver's journal: open items, closed names, newest versions, and the times that limits remember.
 
 The living owner applies its own records inside their acknowledgement through the same :meth:`ShardState.apply` that a
 recovering owner folds with; there is no second way to change this state (PROTOCOL.md section 1.2).
@@ -50,7 +50,7 @@ def sends_in(section: Decided) -> int:
 
 
 class ShardState:
-    """One shard of one lane. ``audience`` is the live join that list ranks are looked up in."""
+    """Folds one shard of one lane. ``audience`` is the live join that list ranks are looked up in."""
 
     def __init__(self, policy: DeliverPolicy, audience: Audience) -> None:
         self.items: dict[bytes, Item] = {}
@@ -172,7 +172,7 @@ _NEWEST_BYTES = 40
 _STAMP_BYTES = 32
 _ITEM_BYTES = 600
 _PART_BYTES = RECORD_LIMIT_BYTES // 2
-"""One kind a record. A single larger item still fits: plan bounds a request far below the limit."""
+"""Bytes of one kind in a record. A single larger item still fits: plan bounds a request far below the limit."""
 
 
 def weight_of(entry: OpenItem) -> int:

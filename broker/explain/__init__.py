@@ -1,1 +1,1 @@
-"""One request's story, told from the logs: what was decided about it, why and when. Pure; reading is done elsewhere."""
+"""Tells one request's story from the logs: what was decided about it, why and when. Pure; reading is done elsewhere."""

@@ -20,7 +20,7 @@ _Section = Members | Decided | Answered | Held
 
 
 def outcome_lines(focus: Focus, header: Header, body: Outcome | Restated, place: str) -> Iterator[Line]:
-    """What a valid record of ``outcomes.<lane>`` says about the request."""
+    """Yields the lines that a valid record of ``outcomes.<lane>`` adds to the request's story."""
     if not focus.concerns(header.shard):
         return
     if isinstance(body, Restated):

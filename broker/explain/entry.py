@@ -24,7 +24,7 @@ _NOT_AGAIN: Final[Mapping[int, str]] = {
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One thing that happened. ``place`` is where it is recorded: ``outcomes.otp/3@17``."""
+    """Holds one event of a story. ``place`` is where it is recorded: ``outcomes.otp/3@17``."""
 
     at_ms: int
     stage: str
@@ -35,7 +35,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Focus(msgspec.Struct, frozen=True):
-    """What a story is about: a request, and one of its people if asked for."""
+    """Selects what a story is about: a request, and one of its people if asked for."""
 
     request: bytes
     recipient: bytes | None = None
@@ -68,7 +68,7 @@ def reason_of(word: str) -> Reason | None:
 
 
 def next_steps(lines: Iterable[Line]) -> list[tuple[Reason, str]]:
-    """What can be done about each reason that the lines name, in the order in which it first comes up."""
+    """Returns the advice for each reason that the lines name, in the order in which it first comes up."""
     reasons = dict.fromkeys(line.reason for line in lines if line.reason is not None)
     return [(reason, consequence_of(reason).next_step) for reason in reasons]
 

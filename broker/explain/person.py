@@ -19,7 +19,7 @@ from schemas.wire.header import Header, body_of, head_of
 
 
 class Encounter(msgspec.Struct, frozen=True):
-    """One request that is about a person."""
+    """Holds a request that is about a person."""
 
     at_ms: int
     """When the person's shard took it over."""
@@ -28,7 +28,7 @@ class Encounter(msgspec.Struct, frozen=True):
     list: str
     """Empty for an explicit recipient."""
     state: str
-    """What became of the person's message: ``delivered``, ``stopped``, ``waiting``."""
+    """The state of the person's message: ``delivered``, ``stopped``, ``waiting``."""
 
 
 class _Open:

@@ -11,7 +11,7 @@ from schemas.wire.timestamps import text_of as instant
 
 
 def planned_lines(focus: Focus, batch: PlannedBatch, place: str) -> Iterator[Line]:
-    """What a valid record of ``plans.<lane>`` says about the request."""
+    """Yields the lines that a valid record of ``plans.<lane>`` adds to the request's story."""
     for entry in batch.entries:
         if entry.name == focus.request:
             reason = None if entry.verdict == 0 else Reason(entry.verdict)
@@ -37,7 +37,7 @@ def _accepted(entry: Planned) -> Iterator[str]:
 
 
 def work_lines(focus: Focus, header: Header, body: Work, place: str) -> Iterator[Line]:
-    """What a record of ``work.<lane>`` asks of its shard for the request."""
+    """Yields the lines that a record of ``work.<lane>`` adds to the request's story: what it asks of its shard."""
     if not focus.concerns(header.shard):
         return
     for item in body.items:

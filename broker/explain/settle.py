@@ -1,4 +1,4 @@
-"""What came after the hand-off: receipts, charges; and what was said outside the journals: statuses, dead letters, stops."""
+"""Tells what came after the hand-off (receipts, charges) and beside the journals (statuses, dead letters, stops)."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from schemas.wire.timestamps import text_of as instant
 
 
 def receipt_lines(focus: Focus, header: Header, body: Receipts, place: str) -> Iterator[Line]:
-    """What the gateway reported about the request."""
+    """Yields the gateway's reports about the request."""
     if not focus.concerns(header.shard):
         return
     for run in body.runs:
@@ -32,7 +32,7 @@ def receipt_lines(focus: Focus, header: Header, body: Receipts, place: str) -> I
 
 
 def charge_lines(focus: Focus, header: Header, body: Charge, place: str) -> Iterator[Line]:
-    """What settle asked the ledger to post. A repeat is posted once: the ledger unites ranks."""
+    """Yields the charges that settle asked the ledger to post. A repeat is posted once: the ledger unites ranks."""
     if body.request != focus.request or not focus.concerns(header.shard):
         return
     ranks = list(BitMap.deserialize(body.ranks))
@@ -45,7 +45,7 @@ def charge_lines(focus: Focus, header: Header, body: Charge, place: str) -> Iter
 
 
 def status_lines(focus: Focus, status: Status, place: str) -> Iterator[Line]:
-    """What plan told the business that stands in no journal: a refusal by form, a duplicate, a conflict, an opt-in taken."""
+    """Yields statuses of plan that stand in no journal: a refusal by form, a duplicate, a conflict, an opt-in taken."""
     if status.request != text_of(focus.request) or status.shard >= 0:
         return
     if status.reason:
@@ -98,7 +98,7 @@ def audience_lines(focus: Focus, business: str, name: str, change: AudienceChang
 
 
 def suppression_lines(focus: Focus, business: str, body: Suppressions, place: str) -> Iterator[Line]:
-    """What the person forbade this business or everybody, or allowed again; ``business`` empty: any business."""
+    """Yields what the person forbade this business or everybody, or allowed again; ``business`` empty: any business."""
     for entry in body.entries:
         if entry.recipient == focus.recipient and (not business or entry.business in (business, "*")):
             word = "forbade" if entry.revoke else "allowed again"

@@ -15,12 +15,12 @@ from schemas.wire.columns import count_of, interval, of_u32s, pairs, values_of
 from schemas.wire.header import Header
 
 HELD: Final = "held"
-"""How a message stands that waits for its request to be resumed."""
+"""State of a message that waits for its request to be resumed."""
 _HOLDABLE: Final = frozenset({State.PENDING, State.WAITING})
 _FAILED: Final = 8
 """A bit beside the progress of a message, which receipts raise from 0 to ``READ``."""
 _TAKEN: Final = frozenset({State.SENDING, State.ACCEPTED, State.IN_DOUBT})
-"""What receipts without a delivery speak about."""
+"""States that receipts without a delivery speak about."""
 
 
 def _raised(status: int) -> bytes:
@@ -51,9 +51,9 @@ class _Part:
         self.frozen_ms = 0
         """When it was settled who its ranks are; 0 before."""
         self.held = False
-        """Whether what is not handed off is held: its request, business or sender is paused."""
+        """True while its request, business or sender is paused: what is not handed off is held."""
         self.unknown = False
-        """Whether settle has given up waiting for receipts."""
+        """True once settle has given up waiting for receipts."""
 
     def size(self, count: int, at_ms: int) -> None:
         """Settle how many ranks there are, unless that is known."""
@@ -74,7 +74,7 @@ class _Part:
             self.said[first : first + count] = self.said[first : first + count].translate(_RAISED[status])
 
     def words(self) -> Iterator[str]:
-        """What became of each rank, in rank order."""
+        """Yields the state of each rank as a word, in rank order."""
         words = {pair: self._word(*pair) for pair in set(zip(self.statuses, self.said, strict=True))}
         return (words[pair] for pair in zip(self.statuses, self.said, strict=True))
 
@@ -93,7 +93,7 @@ class _Part:
 
 
 class Tally:
-    """How the messages of one request stand, shard by shard. What it is told goes in by the order of the logs."""
+    """Counts the messages of one request by state, shard by shard. Records are applied in the order of the logs."""
 
     def __init__(self) -> None:
         self._parts: dict[int, _Part] = {}

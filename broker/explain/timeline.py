@@ -40,7 +40,7 @@ _letters: Final = msgspec.json.Decoder(DeadLetter)
 
 
 class Story(msgspec.Struct):
-    """What the logs say about one request in one lane."""
+    """Holds what the logs say about one request in one lane."""
 
     lane: Lane
     request: bytes
@@ -49,9 +49,9 @@ class Story(msgspec.Struct):
     """Records of former owners about it, which do not count."""
     tally: Tally = msgspec.field(default_factory=Tally)
     listed: bool = False
-    """Whether it is addressed to a list."""
+    """True if it is addressed to a list."""
     person: str | None = None
-    """How the message of the one person stands whom the story is about, empty if there is none; None: it is about everybody."""
+    """State of the message of the one person whom the story is about, empty if there is none; None: it is about everybody."""
     general: list[Line] = []
     """Of the lines, those that are about no shard alone."""
 

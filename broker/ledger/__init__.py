@@ -1,1 +1,1 @@
-"""What messages cost, and the book that says so."""
+"""Computes what messages cost, and the postings of the book."""

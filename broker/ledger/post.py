@@ -25,7 +25,7 @@ class MisshapenChargeError(ValueError):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One side of a posting. ``account`` is ``receivable`` of the business, or ``revenue`` with it, by category."""
+    """Holds one side of a posting. ``account`` is ``receivable`` of the business, or ``revenue`` with it, by category."""
 
     account: str
     currency: str
@@ -33,14 +33,14 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Posting(msgspec.Struct, frozen=True):
-    """What one charge adds to the book; nothing if it has no new ranks."""
+    """Holds what one charge adds to the book; nothing if it has no new ranks."""
 
     price: Price
     new: BitMap
     conflict: BitMap
     """Ranks that were charged before at another price; not posted again."""
     repeated: int
-    """How many ranks were charged before at this price."""
+    """Ranks that were charged before at this price."""
     entries: tuple[Entry, ...]
 
 

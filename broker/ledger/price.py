@@ -1,4 +1,4 @@
-"""What one delivered message costs: the price card that was in force at acceptance, by category and market.
+"""Prices a delivered message by the price card that was in force at acceptance, by category and market.
 
 The card's number is fixed in the request's terms and the market in the decision, so that a price never depends on when it
 is asked (PROTOCOL.md section 1.6). Money is integer micro-units.

@@ -1,4 +1,4 @@
-"""What the registry says about a request: which sender speaks, which template, and by which price card it is charged.
+"""Checks a request against the registry: which sender speaks, which template, and by which price card it is charged.
 
 The lane follows from the template's category: marketing cannot travel on another lane, and a code on none but its own
 (PROTOCOL.md section 2). Senders and templates of other businesses are as unknown as those that nobody has.

@@ -67,7 +67,7 @@ _ORIGIN: Final = re.compile(rb"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,18})")
 
 
 class PlanInput(msgspec.Struct, frozen=True):
-    """One record of ``requests.<lane>``."""
+    """Holds one record of ``requests.<lane>``."""
 
     origin: Origin
     key: bytes | None
@@ -155,7 +155,7 @@ _canonical: Final = msgspec.json.Encoder(order="deterministic")
 
 
 def admit(given: PlanInput, policy: PlanPolicy) -> Admitted:
-    """What a record of ``requests.<lane>`` is."""
+    """Classifies a record of ``requests.<lane>``: an event to be decided, one to be routed elsewhere, or a refusal."""
     event = decode(given.value, given.headers)
     named = named_by(policy.lane, event.source, event.id)
     if isinstance(event, RefusedEvent):

@@ -47,7 +47,7 @@ class Change(msgspec.Struct, frozen=True):
     body: Optin
     people: tuple[Person, ...]
     evidence_ms: tuple[int, ...]
-    """One a person, not capped yet."""
+    """Evidence time of each person, milliseconds, not capped yet at the time of receipt."""
     acted: bool
     """An act of the people, which takes back an older STOP."""
     offers: bool
@@ -100,7 +100,7 @@ def audience_records(change: Change, business: str, policy: PlanPolicy, received
 
 
 def _head(change: Change, business: str, received_ms: int) -> AudienceChange:
-    """What the changes of all shards have in common."""
+    """Returns the part that the changes of all shards have in common, without people."""
     body = change.body
     return AudienceChange(
         business=business,

@@ -35,7 +35,7 @@ from schemas.wire.timestamps import text_of as instant
 STAGE: Final = "plan"
 
 _HEADERS: Final = frozenset({"content-type", "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time"})
-"""What a dead letter keeps of the headers: never a reply-to, never what may hold content."""
+"""Headers that a dead letter keeps: never a reply-to, never what may hold content."""
 _HEADER_CHARS: Final = 256
 
 
@@ -152,7 +152,7 @@ _encoder: Final = msgspec.msgpack.Encoder()
 
 
 class PlanOutputs(msgspec.Struct, frozen=True):
-    """What one entry asks for: at most one item a shard, and the answer on the business's status topic."""
+    """Holds the outputs of one entry: at most one work item a shard, and the answer on the business's status topic."""
 
     work: Mapping[int, WorkItem]
     answer: Answer | None

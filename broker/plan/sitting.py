@@ -1,4 +1,4 @@
-"""One step of plan in the making: what it has decided so far stands over the state, which stays as it is."""
+"""Decides one step of plan on a draft: its decisions so far are laid over the state, which only the acknowledgement changes."""
 
 from typing import Final, TypeAlias, assert_never
 
@@ -50,7 +50,7 @@ _encoder: Final = msgspec.msgpack.Encoder()
 
 
 class Sitting:
-    """One step in the making: what it has decided so far stands over the state."""
+    """Holds the draft of one step: its decisions so far are laid over the state, which stays as it is."""
 
     __slots__ = (
         "_names",

@@ -26,7 +26,7 @@ from schemas.wire.header import Header, Kind
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is remembered of a decided name."""
+    """Holds what is remembered of a decided name."""
 
     offset: int
     first: Origin | None
@@ -41,7 +41,7 @@ class Known(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, entry: Planned, stated_ms: int) -> Self:
-        """What is remembered of ``entry``, said at ``stated_ms``."""
+        """Returns what is to be remembered of ``entry``, stated at ``stated_ms``."""
         return cls(
             offset=entry.origin.offset,
             first=entry.first,
@@ -107,7 +107,7 @@ class PlanState:
                 self.unfinished[entry.origin.offset] = Unfinished(entry, header.at_ms)
 
     def known(self, name: bytes, now_ms: int) -> Known | None:
-        """What was decided about a name whose window is open."""
+        """Returns the decision about a name whose window is open, None if there is none."""
         known = self.names.get(name)
         return known if known is not None and known.keep_ms > now_ms else None
 
@@ -204,7 +204,7 @@ Identity: TypeAlias = Redelivered | Repeated | New
 def identify(
     known: Known | None, unfinished: Planned | None, *, origin: Origin, first: Origin | None, fingerprint: bytes
 ) -> Identity:
-    """What an event is, from what is known about its name and about its place.
+    """Compares an event with what is known about its name and about its place: new, redelivered, repeated or conflicting.
 
     ``unfinished`` is the entry decided from this place, if its input is not committed yet.
     """

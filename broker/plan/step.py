@@ -44,7 +44,7 @@ __all__ = [
 
 
 class PlanStep(msgspec.Struct, frozen=True):
-    """What one step decided."""
+    """Holds the result of one step: journal entries to append, records to route again, and answers that need no journal."""
 
     consumed: int
     at_ms: int

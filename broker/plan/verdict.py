@@ -40,7 +40,7 @@ above the rate."""
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """What a sender may do: recipients per second, and how many at once."""
+    """Bounds a sender: recipients per second, and how many at once."""
 
     per_s: int
     burst: int
@@ -74,7 +74,7 @@ def reserve(free_us: int, now_ms: int, count: int, rate: Rate) -> Reservation:
 
 
 class Outlook(msgspec.Struct, frozen=True):
-    """How a request goes out: what the business is told when it is accepted."""
+    """Estimates how a request goes out: what the business is told when it is accepted."""
 
     per_s: int = 0
     """Messages a second of the sender's slots; 0: all of it at once."""
@@ -103,7 +103,7 @@ def unreached(view: Outlook, expires_ms: int) -> int:
 
 
 class _Grant(msgspec.Struct, frozen=True):
-    """What an accepted request gets."""
+    """Holds what an accepted request gets: terms, rows, its place in the sender's throughput, and the estimate."""
 
     terms: Terms
     rows: Rows | None
@@ -112,14 +112,14 @@ class _Grant(msgspec.Struct, frozen=True):
 
 
 class Owed(msgspec.Struct, frozen=True):
-    """What was asked of senders before."""
+    """Holds what was asked of senders before and is not handed off yet."""
 
     free_us: Callable[[str], int]
     """Until when a sender's throughput is reserved, microseconds."""
     through_ms: Callable[[str], int]
     """Until when a sender's slots are asked for by lists, about."""
     sizes: ListSizes
-    """How many are on each list."""
+    """Members of each list, by business and list."""
 
 
 def judge(

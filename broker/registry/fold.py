@@ -33,7 +33,7 @@ class UnreadableEntryError(ValueError):
 
 
 class Registry:
-    """What is registered. ``upto`` is the last offset that the reader has applied, -1 before any."""
+    """Holds the registered entries. ``upto`` is the last offset that the reader has applied, -1 before any."""
 
     def __init__(self) -> None:
         self.businesses: dict[str, Business] = {}
@@ -50,7 +50,7 @@ class Registry:
         self._senders_of: dict[str, dict[str, Sender]] = {}
 
     def apply(self, key: str, value: bytes | None, *, offset: int | None = None) -> None:
-        """One record: an entry, or None for its removal. Raises :class:`UnreadableEntryError` and then changes nothing."""
+        """Applies a record: an entry, or None for its removal. Raises :class:`UnreadableEntryError` and then changes nothing."""
         if value is not None:
             self.add(_read(key, value))
         else:

@@ -1,4 +1,4 @@
-"""What is worth a word about entries that may be registered: defaults that people have met by surprise. Pure."""
+"""Warns about entries that may be registered but have defaults that have surprised people before. Pure."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""What may be registered: rules over one entry, and over an entry beside what is registered already. Pure.
+"""Decides which entries may be registered: rules over one entry, and over an entry beside those that are registered. Pure.
 
 An entry that breaks one would be found out later, by a producer whose events are refused, by the gateway, or on a bill.
 Sources of the rules: PROTOCOL.md section 5 (S is fixed at birth) and 6 (code slots); lengths and languages as WhatsApp's
@@ -68,7 +68,7 @@ def objections(entry: Entry, registry: Registry) -> list[str]:
 
 
 def held(entry: Entry, registry: Registry) -> Entry | None:
-    """What the registry holds under the key of ``entry``."""
+    """Returns what the registry holds under the key of ``entry``."""
     match entry:
         case Business():
             return registry.businesses.get(entry.id)

@@ -1,1 +1,1 @@
-"""What became of every message: outcomes and receipts joined into states, charges and statuses."""
+"""Joins outcomes and receipts into the final state of every message, charges and statuses."""

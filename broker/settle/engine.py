@@ -35,7 +35,7 @@ _LOOK_AGAIN_MS: Final = 60_000
 """A request whose window is over while deliver owes it a word (it was down) is looked at again this much later."""
 
 Section = Members | Decided | Answered | Held | ReceiptRun
-"""What is about a request: it waits in quarantine until its request is known."""
+"""Sections about a request: they wait in quarantine until their request is known."""
 
 
 class Settle:
@@ -168,7 +168,7 @@ class Settle:
     # -- what goes out
 
     def due(self, now_ms: int, *, effects: bool = True) -> SettleEffects:
-        """What is to be written by now; raises :class:`broker.ledger.price.UnpricedError`.
+        """Returns the charges and statuses to be written by now; raises :class:`broker.ledger.price.UnpricedError`.
 
         Without ``effects`` (a rebuild: everything joined so far was acted on before) the same is marked as done. Statuses that
         may have been held back and endings that only time has brought are left for the next call with effects.
@@ -188,7 +188,7 @@ class Settle:
         return SettleEffects([], [])
 
     def terminal_of(self, request: bytes, rank: int) -> RecipientStatus | None:
-        """What became of one message so far; None if it is not known here (any more)."""
+        """Returns the latest state of one message; None if it is not known here (any more)."""
         account = self._accounts.get(request) or self._shelf.look(request)
         if account is None or account.ranks is None or not 0 <= rank < account.ranks.count:
             return None

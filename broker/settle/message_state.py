@@ -1,4 +1,4 @@
-"""What is known about each rank of one request in one shard, as two bytes that only ever grow.
+"""Holds what is known about each rank of one request in one shard, as two bytes that only ever grow.
 
 Theory. Deliver's journal says where a message stands, receipts say what the gateway saw. Both are repeated, reordered and
 written by owners that are no owners any more; so both are kept as elements of a lattice, and news is *joined* into them:

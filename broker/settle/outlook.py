@@ -3,20 +3,20 @@
 from typing import Final, NamedTuple, Protocol
 
 _MEASURED_MS: Final = 2_000
-"""How long a request goes on before its own progress is believed more than the rate."""
+"""Milliseconds that a request goes on before its own progress is believed more than the rate."""
 
 
 class Outlook(NamedTuple):
-    """What is still to come of a request in one shard."""
+    """Holds the estimate for one request in one shard."""
 
     eta_ms: int = 0
     """When the last of its people here will have been told, about; 0: they have been, or it needs no time."""
     unreached: int = 0
-    """How many of them cannot be told before it expires."""
+    """People here who cannot be told before it expires."""
 
 
 class Paced(Protocol):
-    """What the estimate is made of."""
+    """Names the fields of a request that the estimate is made of."""
 
     per_s: int
     begun_ms: int

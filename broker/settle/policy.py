@@ -1,4 +1,4 @@
-"""What settle is told, what it gives out, and what it counts."""
+"""Defines settle's policy, its outputs, and its counts."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from schemas.topics import SHARDS
 
 
 class SettlePolicy(msgspec.Struct, frozen=True):
-    """What is fixed for one shard of one lane."""
+    """Holds what is fixed for one shard of one lane."""
 
     shard: int
     settle_ms: int
@@ -43,7 +43,7 @@ class SettlePolicy(msgspec.Struct, frozen=True):
 
 
 class SettleEffects(NamedTuple):
-    """What is to be written: charges for the ledger, statuses for businesses."""
+    """Holds what is to be written: charges for the ledger, statuses for businesses."""
 
     charges: list[Charge]
     statuses: list[tuple[str, Status]]

@@ -1,4 +1,4 @@
-"""One request in one shard, as settle follows it: what its bill and its status need, and nothing of its content."""
+"""Follows one request in one shard for settle: what its bill and its status need, and nothing of its content."""
 
 from functools import lru_cache
 from sys import intern
@@ -54,7 +54,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     word_due: bool = False
     """A status is on its way to be spoken."""
     held: bool = False
-    """Whether it is paused: what deliver still owes a word about waits until it is resumed."""
+    """True while it is paused: messages that deliver has not handed off wait until it is resumed."""
     held_upto: int = -1
     """Which word of control said so; the higher one stands."""
     held_ms: int = 0
@@ -180,7 +180,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         return self.ranks is not None and bounds_of(intervals)[1] <= self.ranks.count
 
     def status(self, tally: Tally, policy: SettlePolicy, now_ms: int) -> Status:
-        """What the business is told."""
+        """Returns the status for the business."""
         people, outlook = sum(tally.counts.values()), Outlook()
         if self.per_s and not self.held:
             outlook = outlook_of(people, tally.owed, self, policy.shards, now_ms)
@@ -203,7 +203,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         )
 
     def rank(self, rank: int) -> RecipientStatus:
-        """What became of one rank; recipient and time only for explicit ones."""
+        """Returns the state of one rank; recipient and time only for explicit ones."""
         assert self.ranks is not None
         state, reason = words_of(self.ranks.said[rank], self.ranks.heard[rank], over=self.over, held=self.held)
         if self.times is None:

@@ -1,4 +1,4 @@
-"""How the two bytes of a rank read: one word for each message, counts for a request, and a number that only rises.
+"""Reads the two bytes of a rank: one word for each message, counts for a request, and a number that only rises.
 
 ``delivered`` wins over ``failed``, for billing and for display: reports come out of order and more than once, and who has a
 message has it. What the journal and the receipts leave open when the settle window ends is ``unknown``.
@@ -25,9 +25,9 @@ from schemas.reasons import MESSAGE_REASONS, Reason, State, word_of
 _SENT: Final = 64
 _DELIVERED: Final = 65
 _READ: Final = 66
-"""What receipts add to the status bytes."""
+"""Code, above all status bytes, of a message that receipts say was read."""
 _HELD: Final = 67
-"""What a pause makes of messages that deliver has not handed off."""
+"""Code of a message that deliver has not handed off because its request is paused."""
 
 _EVIDENCE: Final = PROGRESS | FAILED
 _CELLS: Final = 256 * (_EVIDENCE + 1)
@@ -63,7 +63,7 @@ _HEIGHTS: Final = tuple(
 )
 _ON_THE_WAY: Final = {State.PENDING.value, State.SENDING.value}
 _WAITS: Final = {State.PENDING.value, State.WAITING.value}
-"""What is not handed off."""
+"""States of a message that is not handed off."""
 _WORD_OF: Final = {byte: word_of(byte) for byte in (*State, *MESSAGE_REASONS)} | {
     _SENT: "sent",
     _DELIVERED: "delivered",
@@ -81,9 +81,9 @@ class Tally(msgspec.Struct, frozen=True):
     counts: Mapping[str, int]
     """By word; their sum is the number of ranks."""
     news: bool
-    """Whether there is more to tell than that messages are on their way to the gateway."""
+    """True if there is more to tell than that messages are on their way to the gateway."""
     owed: int
-    """How many ranks deliver still has to say something about."""
+    """Ranks about which deliver still has to say something."""
     unknown: int
 
 

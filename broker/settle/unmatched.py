@@ -1,4 +1,4 @@
-"""What came about requests that are not known here (yet): kept for a while, bounded, never charged.
+"""Holds what came about requests that are not known here (yet): kept for a while, bounded, never charged.
 
 Receipts and the journal are two logs, so a receipt may be read before the decision that it answers. It waits here until the
 request appears; what nobody ever decided expires, and is counted.

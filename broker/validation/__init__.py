@@ -1,1 +1,1 @@
-"""What a producer can ask before publishing: everything that plan would object to, at once."""
+"""Checks an event before it is published: everything that Fanfare would object to, at once."""

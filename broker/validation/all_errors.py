@@ -95,7 +95,7 @@ def _admitted(draft: Draft, value: bytes) -> Admitted:
 
 
 def admitted(lane: Lane, business: str, value: bytes, headers: Headers = _HEADERS) -> Admitted:
-    """What plan takes a record for that ``business`` published to its partition of ``lane``."""
+    """Returns what plan makes of a record that ``business`` published to its partition of ``lane``."""
     key = business.encode()
     policy = PlanPolicy.of(lane, partition_of(key, SHARDS), pepper=b"", address_book=_BOOK)
     return admit(PlanInput(Origin(0, 0), key, value, headers, timestamp_ms=0), policy)

@@ -1,4 +1,4 @@
-"""What plan would say about a record now: its own judgement, over an empty journal.
+"""Judges a record as plan would now: the same code, over an empty journal.
 
 Form, parties, times and parameters are judged by the very code that judges them on the log. What only the journal knows is left
 out: whether the name was accepted before (duplicate, conflict), and how much of the sender's throughput is used up.

@@ -1,4 +1,4 @@
-"""What plan would object to in an event of sound form: the time, who says it, with which template, with what in its slots.
+"""Checks an event of sound form as plan would: its time, its sender, its template, and the values of its parameters.
 
 Each check is plan's own (``window``, ``parties``, ``params``). After an objection the event, or the copy of the registry, is
 changed so that the next check can be made.
@@ -30,7 +30,7 @@ _SPARE: Final = Key("key", SEAL, "")
 
 
 class Slots:
-    """What is in the slots, for all and for each recipient; :meth:`mend` makes good one refusal after another."""
+    """Holds the parameters, for all and for each recipient; :meth:`mend` makes good one refusal after another."""
 
     def __init__(self, content: Content, template: Template, registry: Registry) -> None:
         self._people = content.people
@@ -63,7 +63,7 @@ class Slots:
         return ("data", "params", shared)
 
     def _slot(self, place: Path, told: str) -> Path:
-        """One value that does not fit, by what the sentence goes on with: its name, which may have been cut."""
+        """Returns the place of a value that does not fit, from the parameter's name in the sentence, which may have been cut."""
         params = self._common if len(place) == 2 else self._own[int(place[3])]
         name = max((name for name in params if told.startswith(echo(name))), key=len)
         del params[name]
@@ -86,7 +86,7 @@ _SENDER: Final = "validate"
 _FREE: Final = {category.word: {"*": 0} for category in Category}
 _TRIES: Final = 4
 _HOLDERS: Final = frozenset({"data", "params", "to", "recipients"})
-"""What holds parameters: where it was mended, they are not the event's."""
+"""Fields that hold parameters: once one was mended, a missing parameter is no fault of the event."""
 
 
 def verdicts(

@@ -45,7 +45,7 @@ SOUND: Final[dict[str, Any]] = {
     "data.evidence": _EVIDENCE,
     **{f"data.evidence.{field}": text for field, text in _EVIDENCE.items()},
 }
-"""What stands in for a value that is not sound, by place without positions; what is not here is left out instead."""
+"""Values that replace unsound ones, by place without positions; where there is none the field is left out instead."""
 
 
 class Draft:
@@ -59,7 +59,7 @@ class Draft:
         self._unfold()
 
     def at(self, path: Path) -> Any:
-        """What stands there; None if nothing does."""
+        """Returns the value at a path; None if there is none."""
         here: Any = self.event
         for step in path:
             if isinstance(here, list) and isinstance(step, int) and step < len(here):

@@ -17,7 +17,7 @@ from schemas.wire.sealed import looks_sealed
 from schemas.wire.text import echo, unsafe
 
 _ENVELOPE: Final = frozenset({"specversion", "id", "source", "type", "time"})
-"""What has none of these is no event that lacks something, but something else."""
+"""Attributes of an envelope. A document with none of these is no event at all."""
 
 _Mend = Callable[[Draft, re.Match[str]], Path]
 

@@ -27,7 +27,7 @@ class Lifted(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """What a person was told last: by which reply, how far the stops reach, and about which lists."""
+    """Holds the last confirmation to a person: by which reply, how far the stops reach, and about which lists."""
 
     at_ms: int
     replies: frozenset[str]

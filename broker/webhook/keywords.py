@@ -1,4 +1,4 @@
-"""What a person's answer means for their consent: stop, stop everything, block, start again; or nothing.
+"""Recognises what a person's answer means for their consent: stop, stop everything, block, start again; or nothing.
 
 A pure function of the words and of what they answer, so that the webhook can decide before it answers (PROTOCOL.md section 1.3,
 row 15). The whole message must be one of the words: "please don't stop" is none. The words themselves are registry data
@@ -17,7 +17,7 @@ from schemas.registry import Keywords
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What changes in a person's consent to one business."""
+    """Describes a change of a person's consent to one business."""
 
     scope: Scope
     revoke: bool

@@ -34,13 +34,13 @@ _BODY_CHARS: Final = 4_096
 """WhatsApp's longest text; what is longer is cut, so that a reply always fits a record."""
 _STATUSES: Final = {status.name.lower(): status for status in ReceiptStatus}
 _SHARED: Final = Lane.CAMPAIGN
-"""What stands in the head of records of topics that all lanes share."""
+"""Lane in the head of records of topics that all lanes share."""
 
 Place = tuple[Lane, int]
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One record to append."""
+    """Holds one record to append."""
 
     topic: str
     partition: int
@@ -48,7 +48,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Sorted(msgspec.Struct, frozen=True):
-    """What a batch becomes, in the order to append; and how many messages of it say what."""
+    """Holds the records that a batch becomes, in the order to append; and how many messages of it say what."""
 
     records: tuple[Record, ...]
     receipts: Counter[tuple[Lane, ReceiptStatus]]
@@ -153,7 +153,7 @@ class _Answer(NamedTuple):
 
 
 class _Heard(NamedTuple):
-    """One change, by whom, and about which list."""
+    """Holds a change of consent: by whose message, and about which list."""
 
     inbound: Inbound
     change: Change

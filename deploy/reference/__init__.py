@@ -1,1 +1,1 @@
-"""What the program says of itself: commands, settings, metrics and a dashboard, as pages below ``deploy``."""
+"""Generates pages below ``deploy`` from the program: commands, settings, metrics and a dashboard."""

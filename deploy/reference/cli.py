@@ -31,7 +31,7 @@ def cli_page() -> Iterator[str]:
 
 
 def _section(command: Any, context: typer.Context, *, depth: int) -> Iterator[str]:
-    """One command, of whichever class typer made it: title, text, usage, options."""
+    """Yields the lines of a command, of whichever class typer made it: title, text, usage, options."""
     yield f"\n{'#' * depth} {context.command_path}\n"
     yield cleandoc(command.help or "").replace("\b\n", "")
     within = getattr(command, "commands", {})

@@ -22,7 +22,7 @@ _SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 
 
 class Panel(msgspec.Struct, frozen=True):
-    """One picture: its lines are those of ``expressions``, each with the words of its legend."""
+    """Describes a panel: its lines are those of ``expressions``, each with the words of its legend."""
 
     title: str
     meaning: str

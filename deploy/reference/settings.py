@@ -50,7 +50,7 @@ def _written(default: str) -> str:
 
 
 def _type(shape: dict[str, Any]) -> str:
-    """What a value must be, in words."""
+    """Returns the type of a setting's value, in words."""
     if "anyOf" in shape:
         return _type(next(each for each in shape["anyOf"] if each["type"] != "null"))
     if "enum" in shape:
@@ -70,7 +70,7 @@ def _bounds(shape: dict[str, Any]) -> str:
 
 
 def _unit(name: str, default: str) -> str:
-    """What a number or text counts or names; most of it stands in the name."""
+    """Returns the unit of a number or text, or what it names; most of it stands in the name."""
     if default.startswith("http"):
         return "URL"
     return next((unit for end, unit in _UNITS.items() if name.endswith(end)), "none")
