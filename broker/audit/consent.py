@@ -73,7 +73,7 @@ _NOBODY: Final[Mapping[int, Spoken]] = {}
 
 
 def forbids(spoken: Spoken, lane: Lane, list_id: str) -> Reason | None:
-    """Returns the strongest refusal that these words mean for ``lane``; ``list_id``: the list that it addresses, empty for none."""
+    """Returns the strongest refusal that these words mean for ``lane``; ``list_id``: the list addressed, empty for none."""
     held: dict[tuple[str, int, str], tuple[int, bool]] = {}
     for stop in spoken.stops:
         # Words about all lists are words about each.

@@ -68,7 +68,7 @@ def language_of(tag: str | None) -> str | None:
 
 
 def person_of(column: str, position: int, given: Recipient | Member) -> Person | Refusal:
-    """One recipient or member, checked; ``column`` is where it stands, for the sentence."""
+    """Checks a recipient or member; ``column`` is where it stands, for the sentence of a refusal."""
     place = f"{column}[{position}]"
     market = market_of(given.address)
     if market is None:

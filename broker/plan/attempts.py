@@ -27,7 +27,7 @@ class Attempt(NamedTuple):
 
 
 def attempt_of(place: str, headers: _Headers) -> Attempt:
-    """What a record at ``place`` says about its attempts; one that says nothing sound is the first at its own place."""
+    """Returns what a record at ``place`` says about its attempts; one that says nothing sound is the first at its own place."""
     held = {name.lower(): value for name, value in headers}
     number = held.get(ATTEMPT_HEADER, b"")
     first = held.get(FIRST_PLACE_HEADER, b"")

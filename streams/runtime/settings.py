@@ -176,7 +176,7 @@ class Settings(KafkaSettings):
         return msgspec.structs.replace(WINDOWS[lane], **{name: value for name, value in shorter.items() if value})
 
     def nice_of(self, lane: Lane) -> int:
-        """Returns the nice value of processes of ``lane``, 0 to 19; the ledger, for which nobody waits, has that of a campaign."""
+        """Returns the nice value of processes of ``lane``, 0 to 19; the ledger has a campaign's, for nobody waits for it."""
         return _NICE[lane] if self.nice is None else self.nice
 
     def worker_metrics(self, lane: Lane) -> int:
