@@ -13,13 +13,11 @@ from pydantic import SecretStr
 
 from schemas import topics
 from schemas.ids import Lane
-from schemas.request import Notification
 from schemas.topics import SHARDS, catalogue
-from streams.client import Client, Head, NotPublishedError, notification, to_people
+from streams.client import Client, NotPublishedError
 from streams.dev.kafka.cluster import Cluster, start_cluster
 from streams.dev.kafka.errors import NodeFailedError
 from streams.dev.kafka.security import Secured, Security, certificates
-from streams.dev.sources.people import person
 from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.admin import describe
 from streams.kafka.provision import ProvisionError, provision
@@ -27,6 +25,7 @@ from streams.kafka.scan import ScanError, scan
 from streams.operate.audit import audit_system
 from streams.runtime import clock
 from streams.runtime.kafka_access import Kafka
+from tests.kafka.parcels import parcel
 from tests.kafka.registered import silent
 
 PREFIX = "team-a."
@@ -108,16 +107,6 @@ async def test_a_whole_way_with_the_printed_grants_and_no_others(cluster: Cluste
     assert "operator may not, as worker-update must: Write team-a.plans.update, team-a.work.update" in lacking
     explained = await output(stack, "explain", "//shop-parcelo/parcels", "px-0", "--lane", "update")
     assert "delivered" in explained
-
-
-def parcel(number: int) -> dict[str, Any]:
-    """Returns an update of the shop."""
-    content = Notification(
-        "parcel_delivered",
-        to_people(person(5, number).address),
-        params={"parcel": f"PX-{number}", "event_time": "6:38 pm"},
-    )
-    return notification(Head(source="//shop-parcelo/parcels", id=f"px-{number}", lifetime_ms=3_600_000), content)
 
 
 async def output(stack: Stack, *arguments: str) -> str:

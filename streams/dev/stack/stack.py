@@ -20,6 +20,7 @@ from schemas.ids import Lane
 from schemas.registry import Business
 from schemas.topics import catalogue
 from streams.dev.kafka.cluster import READY_DEADLINE_S, Cluster, start_cluster
+from streams.dev.kafka.errors import ClusterError
 from streams.dev.stack.ports import demand_places, free_places, in_slot
 from streams.dev.stack.process import Process, ProcessPlan
 from streams.dev.stack.running_file import Register
@@ -31,7 +32,7 @@ from streams.runtime import settings as environment
 from streams.runtime.data_format import STACK, open_kept
 from streams.runtime.kafka_access import Kafka
 from streams.runtime.ports import all_free, free_ports
-from streams.runtime.settings import SECRETS, Settings
+from streams.runtime.settings import SECRETS, Settings, variable_of
 
 REGISTRY: Final = Path(__file__).parents[3] / "deploy" / "dev"
 """The businesses, templates and prices of the development set-up, in the checkout that this module stands in."""
@@ -155,6 +156,11 @@ class Stack:
             demand_listener(self.kafka)
             await wait_ready(self.kafka, brokers=1, deadline_s=READY_DEADLINE_S)
             return
+        if (protocol := self.kafka.security_protocol) != "PLAINTEXT":
+            raise ClusterError(
+                f"The Kafka that would be started here is plain, and {variable_of('kafka_security_protocol')} is {protocol}: "
+                f"unset it, or name your Kafka by --bootstrap or {variable_of('bootstrap')}."
+            )
         ports = None if plan.free_ports else _usual_ports(plan.nodes)
         self.cluster = await start_cluster(nodes=plan.nodes, data=data / "kafka", ports=ports, say=self._say)
         self._overrides["bootstrap"] = self.cluster.bootstrap
