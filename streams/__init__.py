@@ -1,1 +1,1 @@
-"""How Fanfare acts: Kafka, Faust, HTTP, the clock and the processes around the pure core."""
+"""Acts for the pure core: Kafka, Faust, HTTP, the clock and the processes around it."""

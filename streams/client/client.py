@@ -181,7 +181,7 @@ class Client:
             raise InvalidEventError(*found)
 
     async def registry(self) -> Registry:
-        """What is registered now; :class:`RegistryUnreadableError`."""
+        """Returns the entries that are registered now; raises :class:`RegistryUnreadableError`."""
         try:
             return await read_registry(self._bootstrap)
         except ScanError as error:

@@ -1,4 +1,4 @@
-"""What can go wrong for a producer. Everything is a :class:`ClientError`; the message is a sentence without content.
+"""Names the faults that a producer can meet. Each is a :class:`ClientError`; the message is a sentence without content.
 
 ClientError
  +-- InvalidEventError         the event would be refused; nothing was sent
@@ -56,11 +56,11 @@ class BillUnreadableError(ClientError):
 
 
 class RegistryUnreadableError(ClientError):
-    """What is registered cannot be read."""
+    """Raised when the registered entries cannot be read."""
 
 
 class StillOpenError(ClientError):
-    """What was waited for did not come in time. Nothing is lost by it: wait again, or follow from ``position``."""
+    """Raised when what was waited for did not come in time. Nothing is lost: wait again, or follow from ``position``."""
 
     def __init__(self, sentence: str, newest: Mapping[str, Status], position: str | None) -> None:
         super().__init__(sentence)

@@ -27,9 +27,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     time_ms: int | None = None
     """When the fact happened; now, if it is not given."""
     lifetime_ms: int | None = None
-    """How long after ``time_ms`` it is still worth telling; required for otp and update."""
+    """Milliseconds after ``time_ms`` for which it is still worth telling; required for otp and update."""
     subject: str | None = None
-    """What it is about: ``flight/UA1545/2013-02-08``."""
+    """Subject of the event, the thing it is about: ``flight/UA1545/2013-02-08``."""
     traceparent: str | None = None
 
 

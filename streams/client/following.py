@@ -53,7 +53,7 @@ class Reading:
         self._until_tidy = _TIDY_EVERY
         self.position = position
         self.word: Status | None = None
-        """What was said last, by plan or by one shard."""
+        """Last status, by plan or by one shard."""
 
     def apply(self, offset: int, status: Status | None) -> Status | None:
         """The merged status that the record at ``offset`` makes, ``None`` if it says nothing new.

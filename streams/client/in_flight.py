@@ -38,7 +38,7 @@ class Sending:
 
     @property
     def placing(self) -> "asyncio.Future[Place] | None":
-        """What this attempt waits for; ``None`` if it has ended."""
+        """Returns the future that this attempt waits for; ``None`` if it has ended."""
         return self._placing
 
     @property
@@ -73,7 +73,7 @@ class Sending:
         return self._error is not None and self._error.again and clock.monotonic_ms() < until_ms
 
     def outcome(self) -> Outcome:
-        """What became of it, once the attempt has ended."""
+        """Returns the outcome, once the attempt has ended."""
         if self._error is not None:
             return Failed(self._lane, self._event, self._translated(self._error))
         if self._placed is None:
@@ -112,7 +112,7 @@ class Sending:
             self._failed()
 
     def _translated(self, error: PublishError) -> ClientError:
-        """One attempt whose fate is unknown makes that of the event unknown, whatever the later ones said."""
+        """Translates an error; an attempt whose fate is unknown makes that of the event unknown, whatever the later ones said."""
         return UnknownPublishError(str(error)) if self._unknown else not_published(error)
 
 

@@ -1,4 +1,4 @@
-"""What became of requests, put together from the words of many shards.
+"""Merges statuses, put together from the words of many shards, into the state of each request.
 
 Plan speaks once (accepted, refused), then each shard for its part, cumulatively: a later ``seq`` of a (request, shard)
 replaces the earlier. Statuses may come twice and, after a crash, again; what is merged only ever moves on. Pure.

@@ -1,4 +1,4 @@
-"""What is given to the client to publish, and what it answers. Values only."""
+"""Defines the client's inputs and results: publications, places, outcomes. Values only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from streams.client.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One event for a lane, with the one-time codes (by parameter name) that are to be sealed into it first."""
+    """Holds an event for a lane, with the one-time codes (by parameter name) that are to be sealed into it first."""
 
     lane: Lane
     event: Event

@@ -147,7 +147,7 @@ class SyncClient:
         return await Client(self._bootstrap, **self._options).__aenter__()
 
     def _run(self, doing: Coroutine[Any, Any, _T]) -> _T:
-        """What ``doing`` gives, done in the loop's thread; an interruption of the caller ends it there too."""
+        """Returns the result of ``doing``, run in the loop's thread; an interruption of the caller ends it there too."""
         if self._loop is None:
             doing.close()
             raise RuntimeError("the client is not open: use it in a with statement")

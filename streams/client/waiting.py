@@ -23,7 +23,7 @@ _REPEATED_WITHIN_MS = 3_600_000
 _DUPLICATE = Reason.DUPLICATE.word
 _HANDED_OFF = ("accepted", "sent", "in_doubt")
 _OWED = (*(word_of(state) for state in (State.PENDING, State.SENDING, State.WAITING)),)
-"""What is still to be handed off."""
+"""States of messages that are still to be handed off."""
 
 
 class Waiting:
@@ -79,7 +79,7 @@ class Waiting:
         return any(each.business == business for each in self.open.values())
 
     def sentence(self, after_s: float) -> str:
-        """What is open after ``after_s``, and what to do."""
+        """Returns a sentence about what is open after ``after_s`` seconds, and what to do."""
         silent = self.open.keys() - self.newest.keys()
         if silent:
             return (

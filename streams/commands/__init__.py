@@ -1,1 +1,1 @@
-"""One module for each sub-command of `fanfare`, imported when it is called."""
+"""Defines the sub-commands of `fanfare`, a module each, imported when called."""

@@ -1,4 +1,4 @@
-"""What commands share: lines for people on standard error, and one sentence when something is wrong."""
+"""Writes for all commands: lines for people on standard error, and a single sentence when something is wrong."""
 
 import asyncio
 import logging
@@ -30,10 +30,10 @@ FAULTS: Final = (
     ScanError,
     SettingsError,
 )
-"""What can be wrong with the surroundings or the input; anything else is a defect and shows its traceback."""
+"""Exceptions that come of the surroundings or the input; any other is a defect and shows its traceback."""
 
 INTERRUPTED: Final = 130
-"""What shells expect of a program that Ctrl-C ended."""
+"""Exit status that shells expect of a program that Ctrl-C ended."""
 
 _T = TypeVar("_T")
 

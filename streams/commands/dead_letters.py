@@ -186,7 +186,7 @@ def _cells(letter: Letter) -> tuple[str, ...]:
 
 
 def line(told: Told) -> str:
-    """What became of one letter."""
+    """Returns the line about a letter: its place and what became of it."""
     return (
         f"{told.outcome:<13}  {told.letter.place:<8}  attempt {told.attempt}  {told.letter.body.reason}  {told.detail}"
     )
@@ -201,7 +201,7 @@ def summary(counts: Counter[Outcome], letters: int) -> str:
 
 
 def whole(letter: Letter, record: Record | None) -> str:
-    """One letter as JSON, what to do about it, and its record; a payload of the otp lane is never in it."""
+    """Returns a letter as JSON, what to do about it, and its record; a payload of the otp lane is never in it."""
     hidden = letter.body.topic == topics.requests(Lane.OTP)
     body = msgspec.to_builtins(letter.body)
     if hidden:

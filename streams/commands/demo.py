@@ -89,7 +89,7 @@ def demo(
 
 
 class Demo:
-    """One demonstration."""
+    """Runs the demonstration from start to summary."""
 
     def __init__(self, plan: StackPlan, hold: bool, *, console: Console | None, watched: bool) -> None:
         self.plan = plan

@@ -97,7 +97,7 @@ async def _serve(plan: StackPlan) -> None:
 
 
 def page(stack: Stack, *, seconds: float) -> Iterator[str]:
-    """What a person needs to know when it runs."""
+    """Yields the lines that a person needs to know when the stack runs."""
     yield ""
     yield f"fanfare {version()} is up after {seconds:.1f} s. {NOT_FOR_PRODUCTION}"
     yield ""

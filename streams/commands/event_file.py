@@ -75,7 +75,7 @@ async def drawn_apart(each_of: Iterable[_T]) -> AsyncIterator[_T]:
 
 
 def codes_of(pairs: Iterable[str] | None) -> dict[str, str]:
-    """One-time codes by the parameters they are for, as ``--seal NAME=CODE`` gives them; ``ValueError`` for what is none."""
+    """Returns one-time codes by the parameters they are for, from ``--seal NAME=CODE``; ``ValueError`` for any other form."""
     found = [pair.partition("=") for pair in pairs or ()]
     if not all(all(parts) for parts in found):
         raise ValueError("--seal wants NAME=CODE")

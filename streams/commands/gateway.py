@@ -85,7 +85,7 @@ def gateway(
 
 
 def _or_refuse(make: Callable[[], _Made]) -> _Made:
-    """What ``make`` makes of the options, or a sentence and exit status 1."""
+    """Returns the result of ``make``, or prints a sentence and exits with status 1 if the options are wrong."""
     try:
         return make()
     except KeyError as error:

@@ -35,7 +35,7 @@ app = typer.Typer(
 
 
 class Nodes(StrEnum):
-    """How many brokers: one is quick, three survive the loss of one."""
+    """Lists the sizes of a cluster: a single broker is quick, three survive the loss of one."""
 
     ONE = "1"
     THREE = "3"

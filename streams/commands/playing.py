@@ -27,15 +27,15 @@ DEFAULT_SPEED: Final = 600.0
 """A day in a little over two minutes."""
 
 _FAULTS: Final = (TimetableError, SettingsError, ClientError, OSError)
-"""What can be wrong with the surroundings; anything else is a fault of ours and shows its traceback."""
+"""Exceptions that come of the surroundings; any other is a fault of ours and shows its traceback."""
 
 _PATIENCE_S: Final = 300.0
-"""How long Kafka may be away in the middle: a day that broke off cannot be gone on with."""
+"""Seconds that Kafka may be away in the middle: a day that broke off cannot be gone on with."""
 _SILENT_S: Final = 5
 """So long without an acknowledgement is worth a word."""
 _PROGRESS_SECONDS: Final = 2.0
 _INTERRUPTED: Final = 130
-"""What shells expect of a program that Ctrl-C ended."""
+"""Exit status that shells expect of a program that Ctrl-C ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Follower:
 
 
 def lines_of(status: Status, after_s: float) -> Iterator[str]:
-    """One status: what is so, after how long, when a list will be through, and for a refusal what to do."""
+    """Yields the lines of a status: the state, after how long, when a list will be through, and for a refusal what to do."""
     counts = ", ".join(f"{count:,} {state}" for state, count in status.counts.items())
     told = counts or status.reason or ("nobody is on the list" if status.state == "closed" else "")
     yield f"{status.state:<10} +{after_s:.3f} s  {status.id}  {told}".rstrip()
@@ -80,14 +80,14 @@ _FEW: Final = 20
 """So many events are followed without being asked to."""
 _WAIT_S: Final = 15.0
 _PATIENCE_S: Final = 30.0
-"""How long Kafka may be away in the middle."""
+"""Seconds that Kafka may be away in the middle."""
 _PROGRESS_MS: Final = 2_000
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 class Choice(NamedTuple):
-    """What was asked for. ``wait_s``: None if nothing was said."""
+    """Holds the options of the command. ``wait_s``: None if it was not given."""
 
     lane: Lane
     codes: Mapping[str, str]
@@ -157,7 +157,7 @@ class _Events:
         self.choice = choice
         self.drawn = 0
         self.fault = ""
-        """What ended the reading."""
+        """Sentence about the fault that ended the reading; empty if none did."""
         self._rest = (self._publication(event) for event in read_events(file))
         self._first = next(self._rest, None)
 
@@ -231,7 +231,7 @@ def _telling_faults(events: _Events, client: Client, registry: Registry) -> Iter
 
 
 class _Kept:
-    """What is to be followed: all that was published if that was asked for, or if nothing was said and it is little."""
+    """Keeps the events to be followed: all that were published if that was asked for, or if nothing was said and they are few."""
 
     def __init__(self, choice: Choice) -> None:
         self._asked = choice.follow or choice.wait_s is not None
@@ -240,7 +240,7 @@ class _Kept:
         self.sent: list[Published] = []
 
     def take(self, outcome: Outcome) -> None:
-        """One more."""
+        """Takes the outcome of one more event."""
         if self._wanted and isinstance(outcome, Published):
             self.sent.append(outcome)
         if len(self.sent) > _FEW and not self._asked:
@@ -249,7 +249,7 @@ class _Kept:
 
 
 class _Count:
-    """How far it is; says so now and then where there are many."""
+    """Counts events, and says so now and then where there are many."""
 
     def __init__(self) -> None:
         self.published = 0
@@ -263,7 +263,7 @@ class _Count:
         return self.published + self.failed
 
     def take(self, outcome: Outcome) -> None:
-        """One more."""
+        """Takes the outcome of one more event."""
         if isinstance(outcome, Failed):
             self.failed += 1
         else:

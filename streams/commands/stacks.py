@@ -1,4 +1,4 @@
-"""What `fanfare dev` and `fanfare demo` share: their options, their refusals, and how a running stack is shown."""
+"""Shares between `fanfare dev` and `fanfare demo`: options, refusals, and how a running stack is shown."""
 
 import importlib.metadata
 import shlex
@@ -21,13 +21,13 @@ from streams.runtime.data_format import KeptError
 from streams.runtime.settings import variable_of
 
 STACK_FAULTS: Final = (*FAULTS, KeptError, ProcessError)
-"""What can be wrong with the surroundings when a stack is started."""
+"""Exceptions that come of the surroundings when a stack is started."""
 
 NOT_FOR_PRODUCTION: Final = "development: NOT FOR PRODUCTION (one machine, dev secrets, unsigned: dev)"
 
 
 class Nodes(StrEnum):
-    """How many brokers."""
+    """Lists the sizes of a stack's Kafka, in brokers."""
 
     ONE = "1"
     THREE = "3"

@@ -38,7 +38,7 @@ async def _scrapes() -> list[Scrape]:
 
 
 def facts_of(scrapes: Sequence[Scrape]) -> dict[str, Any]:
-    """What the scrapes say together: processes, (lane, stage) rows and lane rows, in plain values."""
+    """Returns the sum of all scrapes in plain values: processes, (lane, stage) rows and lane rows."""
     return {
         "verdict": verdict(scrapes),
         "processes": [{"name": each.process.name, "port": each.process.port, "ready": each.ready} for each in scrapes],

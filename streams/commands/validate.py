@@ -81,7 +81,7 @@ def _pace(lane: Lane, event: dict[str, Any] | bytes, registry: Registry | None) 
 
 
 def _texts(raw: bytes) -> Iterator[bytes]:
-    """One event, an array of them, or one a line: then the first line is an object, and the others should be."""
+    """Yields the events of a file that holds a single one, an array, or one a line: then the first line is an object."""
     lines = [line for line in raw.splitlines() if line.strip()]
     if len(lines) > 1 and _is_object(lines[0]):
         yield from lines
@@ -134,7 +134,7 @@ def _bytes(file: str) -> bytes:
 
 
 def _name(text: bytes, number: int) -> str:
-    """What the event is called: its id, or its number in the file."""
+    """Returns the event's name for people: its id, or its number in the file."""
     try:
         event_id = msgspec.json.decode(text, type=dict[str, Any]).get("id")
     except msgspec.DecodeError:

@@ -1,1 +1,1 @@
-"""What a developer runs instead of a deployment: Kafka, the stack, sample sources, recordings, the demonstration."""
+"""Runs on a developer's machine instead of a deployment: Kafka, the stack, sample sources, recordings, the demonstration."""

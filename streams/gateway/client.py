@@ -172,7 +172,7 @@ async def _torn(encoded: bytes) -> AsyncIterator[bytes]:
 
 
 def kind_of(error: Exception) -> UnknownKind:
-    """What a failure of the HTTP library or the socket says about the call."""
+    """Classifies a failure of the HTTP library or the socket by what it says about the call."""
     match error:
         case TimeoutError():
             return UnknownKind.TIME_OUT

@@ -62,7 +62,7 @@ _reports = msgspec.json.Decoder(Reports)
 
 
 class Secrets(NamedTuple):
-    """What the webhook believes by."""
+    """Holds the keys by which the webhook checks what it is sent."""
 
     webhook: bytes
     """The gateway signs its batches with it."""

@@ -65,7 +65,7 @@ class Directory:
 
 
 def digest_of(key: str) -> str:
-    """What the registry holds of a key."""
+    """Returns the digest of a key, as the registry holds it."""
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
 
 

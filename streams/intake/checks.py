@@ -33,7 +33,7 @@ class Taken(msgspec.Struct, frozen=True):
     status_topic: str
 
     def receipt(self) -> dict[str, str]:
-        """What is answered once Kafka has acknowledged it."""
+        """Returns the answer for an event that Kafka has acknowledged."""
         return {"name": self.name, "lane": self.lane, "status_topic": self.status_topic}
 
 

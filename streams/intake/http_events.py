@@ -1,4 +1,4 @@
-"""What an HTTP request holds: CloudEvents in structured, batched or binary mode, each as the JSON that goes into Kafka.
+"""Takes an HTTP request apart: CloudEvents in structured, batched or binary mode, each as the JSON that goes into Kafka.
 
 CloudEvents' HTTP binding 1.0.2: ``application/cloudevents+json`` is one event, ``application/cloudevents-batch+json`` an array of
 them, and ``ce-*`` headers beside a JSON body are binary mode. Into Kafka all go in structured mode: an event that comes so keeps
@@ -37,7 +37,7 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 class Mode(Enum):
-    """How a request carries events."""
+    """Names the ways in which a request carries events."""
 
     STRUCTURED = auto()
     BATCH = auto()
@@ -45,7 +45,7 @@ class Mode(Enum):
 
 
 class Posted(msgspec.Struct, frozen=True):
-    """One event as JSON in structured mode, and its place in the body: empty, or ``/3`` in a batch."""
+    """Holds an event as JSON in structured mode, and its place in the body: empty, or ``/3`` in a batch."""
 
     value: bytes
     place: str = ""

@@ -1,4 +1,4 @@
-"""How many requests are let in at once: bounds of memory, and of what one business can take from the others."""
+"""Bounds the requests that are let in at once: for memory, and so that one business leaves room for the others."""
 
 from collections import Counter
 from typing import Final
@@ -30,7 +30,7 @@ class Room:
         return True
 
     def leave(self, business: str) -> None:
-        """One that was let in is answered."""
+        """Frees the place of a request that has been answered."""
         self._held[business] -= 1
         if not self._held[business]:
             del self._held[business]

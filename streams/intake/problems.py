@@ -1,4 +1,4 @@
-"""What intake answers when it does not take a request: ``application/problem+json`` (RFC 9457) that tells everything at once.
+"""Answers requests that intake does not take: ``application/problem+json`` (RFC 9457) that tells everything at once.
 
 Sentences name fields and positions, never what they hold, as those of plan do.
 """
@@ -16,7 +16,7 @@ CONTENT_TYPE: Final = "application/problem+json"
 
 
 class Outcome(StrEnum):
-    """How a request can end; the label of its metrics."""
+    """Names the ways in which a request can end; the label of its metrics."""
 
     ACCEPTED = "accepted"
     INVALID = "invalid"
@@ -48,7 +48,7 @@ STATUS: Final = {
     Outcome.KAFKA_AWAY: HTTPStatus.SERVICE_UNAVAILABLE,
     Outcome.FAILED: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
-"""One status for each outcome."""
+"""HTTP status of each outcome."""
 
 RETRY_AFTER_S: Final = {Outcome.TOO_MANY: 1, Outcome.KAFKA_AWAY: 2}
 """When the same may be sent again with success: as it is, because the same id is accepted once."""
@@ -57,7 +57,7 @@ _FOREIGN: Final = frozenset({Reason.WRONG_TENANT, Reason.UNKNOWN_BUSINESS, Reaso
 
 
 class Wrong(msgspec.Struct, frozen=True):
-    """One thing that is wrong. ``place`` is a JSON pointer into the body, or names a part of the head."""
+    """Describes a fault. ``place`` is a JSON pointer into the body, or names a part of the head."""
 
     place: str
     reason: str

@@ -174,7 +174,7 @@ class Intake:
 
 
 def _head(request: web.Request) -> tuple[Lane, Mode]:
-    """What the head says of the body, before any of it is read."""
+    """Reads lane and mode from the head, before any of the body is read."""
     lane, mode = lane_of(request.query.getall("lane", [])), mode_of(list(request.headers.items()))
     problems = [found for found in (mode, lane) if isinstance(found, Problem)]
     if (request.content_length or 0) > MAX_BODY_BYTES:
@@ -206,7 +206,7 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _of_library(error: web.HTTPException, request: web.Request) -> Problem:
-    """What the server's library refuses by itself."""
+    """Translates a refusal of the server's library."""
     match error:
         case web.HTTPNotFound():
             sentence = f"There is nothing here: events go to POST {PATH}?lane=update, or otp, or campaign."

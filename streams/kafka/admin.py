@@ -49,7 +49,7 @@ async def wait_ready(bootstrap: Address, *, brokers: int, deadline_s: float) -> 
 
 @dataclass(frozen=True, slots=True)
 class ClusterState:
-    """What a Kafka says about itself: its id, registered brokers, topics, and topics with a leaderless partition."""
+    """Holds what a Kafka says about itself: its id, registered brokers, topics, and topics with a leaderless partition."""
 
     cluster_id: str
     brokers: int

@@ -1,4 +1,4 @@
-"""How far this machine's clock is from Kafka's, by the stamp that a broker puts on a record.
+"""Measures how far this machine's clock is from Kafka's, by the stamp that a broker puts on a record.
 
 Kafka tells the time in no other answer. The record goes to a topic of its own, which is removed again.
 """

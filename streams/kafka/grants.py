@@ -56,7 +56,7 @@ class Operation(IntEnum):
 
 
 class Grant(NamedTuple):
-    """One thing that one user may do. ``name`` is Kafka's, with the prefix of the deployment."""
+    """Describes a grant: an operation that a user may do on a resource. ``name`` is Kafka's, prefix included."""
 
     user: str
     operation: Operation

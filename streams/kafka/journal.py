@@ -39,7 +39,7 @@ GAP_DEADLINE_S = 2.0
 HELLO_DEADLINE_S = 2.0
 """A gateway that is down must not keep a journal without an owner: after this the claim is made anyway, and says so."""
 QUIESCE_DEADLINE_S = 1.0
-"""How long a revocation waits for an append in flight."""
+"""Seconds that a revocation waits for an append in flight."""
 _CLAIM_SEARCH = 64
 """Records looked at first for the last claim; then four times as many further back, and so on."""
 _CLAIM_ATTEMPTS = 5
@@ -67,7 +67,7 @@ class JournalPlace(msgspec.Struct, frozen=True):
 
 
 class JournalTerms(msgspec.Struct, frozen=True):
-    """What one opening depends on."""
+    """Holds what an opening depends on."""
 
     generation: int
     still_assigned: Callable[[], bool]
@@ -80,7 +80,7 @@ class NotAssignedError(Exception):
 
 
 class Journal:
-    """One journal in one process. Made once per shard; opened at each assignment, quiesced at each revocation."""
+    """Owns a journal in one process. Made once per shard; opened at each assignment, quiesced at each revocation."""
 
     def __init__(self, at: JournalPlace, apply: Apply, *, reader: LogReader, producer: ConfirmedProducer) -> None:
         self.at = at

@@ -32,7 +32,7 @@ _BATCH_BYTES = 256 * 1024
 
 
 class Outgoing(msgspec.Struct, frozen=True):
-    """One record to append. Without a partition the key decides (murmur2, as Java does)."""
+    """Holds a record to append. Without a partition the key decides (murmur2, as Java does)."""
 
     topic: str
     value: bytes | None
@@ -49,7 +49,7 @@ class Appended(NamedTuple):
 
 
 class ConfirmedProducer:
-    """One producer object. ``name`` tells producers of one process apart in the broker's logs."""
+    """Appends records and confirms each. ``name`` tells producers of one process apart in the broker's logs."""
 
     def __init__(
         self, bootstrap: Address, name: str, *, linger_ms: int = 0, deadline_ms: int = APPEND_DEADLINE_MS

@@ -94,7 +94,7 @@ def _of_businesses(known: Collection[str], topics: Sequence[Topic]) -> list[Topi
 async def _brokers(
     client: AIOKafkaAdminClient, bootstrap: Address, names: Sequence[str], *, session_ms: int
 ) -> tuple[list[str], list[str]]:
-    """What is wrong with the brokers that are up: what stands in the way at all, and what may lose something."""
+    """Returns the objections to the brokers that are up: what stands in the way at all, and what may lose something."""
     configs = await _configs(client, ConfigResourceType.BROKER, names)
     record_bytes = int(status_topic("").config()["max.message.bytes"])
     refused = [said for name in names for said in barriers(name, configs[name], session_ms=session_ms)]

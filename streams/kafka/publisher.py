@@ -42,7 +42,7 @@ _REFUSED: Final = (
     aiokafka.errors.InvalidTimestampError,
     aiokafka.errors.PolicyViolationError,
 )
-"""What a broker says of a record that it will not take, however often it is sent."""
+"""Exceptions for a record that a broker will not take, however often it is sent."""
 
 
 class PublishError(Exception):

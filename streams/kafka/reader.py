@@ -29,7 +29,7 @@ _PROGRESS_DEADLINE_S = 10.0
 
 
 class LogRecord(NamedTuple):
-    """One record of a log as it stands there."""
+    """Holds a record of a log as it stands there."""
 
     offset: int
     timestamp_ms: int

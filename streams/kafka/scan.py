@@ -32,7 +32,7 @@ class ScanError(Exception):
 
 
 class Record(NamedTuple):
-    """One record as it stands in its log."""
+    """Holds a record as it stands in its log."""
 
     topic: str
     partition: int

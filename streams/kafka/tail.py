@@ -27,7 +27,7 @@ from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Address, kafka_at
 
 REGISTRY_WAIT_MS = 500
-"""How long a fetch of the registry may find nothing. A change comes at once all the same; nobody asks how fresh it is."""
+"""Milliseconds that a fetch of the registry may find nothing. A change comes at once all the same."""
 
 _WAIT_MS = 40
 _FETCH_BYTES = 4 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""What makes an existing topic, or a broker, unsafe for Fanfare: a comparison of values, one sentence for each objection.
+"""Compares an existing topic, or a broker, with what Fanfare needs: a comparison of values, a sentence for each objection.
 
 Each sentence ends with the command that mends it; those are Kafka's own tools, as nothing here changes what a person set.
 
@@ -33,7 +33,7 @@ class TopicPlan:
     """Where the commands that mend it go."""
 
     def full_config(self) -> dict[str, str]:
-        """What a new topic is created with."""
+        """Returns the configuration that a new topic is created with."""
         return {
             **self.config,
             "min.insync.replicas": str(self.in_sync),

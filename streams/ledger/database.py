@@ -51,7 +51,7 @@ _PRIMARY: Final = 0xFF
 
 
 class Balance(NamedTuple):
-    """One account of one business in one currency."""
+    """Holds an account of one business in one currency."""
 
     business: str
     account: str
@@ -192,7 +192,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def _disk_named() -> Iterator[None]:
-    """What SQLite says of a disk that takes no more is told apart from all else that it may say."""
+    """Raises :class:`BooksDiskError` if SQLite says that the disk takes no more; other errors pass as they are."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -259,7 +259,7 @@ _CHECKS: Final = (
            GROUP BY currency HAVING sum(amount_micro) <> 0""",
     ),
 )
-"""What adds up in every committed state. Each query finds a breach."""
+"""Queries that find a breach of what holds in every committed state of the book, each with its name."""
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:

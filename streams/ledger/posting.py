@@ -1,4 +1,4 @@
-"""One transaction of the ledger: a batch of charge records, posted into the tables of ``streams/ledger/database.py``.
+"""Posts a batch of charge records, in a single transaction, into the tables of ``streams/ledger/database.py``.
 
 What is new in each charge is said by ``broker/ledger/post.py``; here it is looked up, remembered within the batch and
 written. A record that cannot be read is set aside with its place: it stays in Kafka, and a rebuild posts it once it can.
@@ -22,7 +22,7 @@ Part = tuple[bytes, int]
 
 
 class Posted(msgspec.Struct):
-    """What a batch added to the book."""
+    """Counts what a batch added to the book."""
 
     records: Counter[int] = msgspec.field(default_factory=Counter)
     """By lane."""

@@ -26,7 +26,7 @@ from streams.runtime.log import Event, log
 from streams.runtime.settings import Settings
 
 WAIT_MS: Final = 250
-"""How long a fetch that finds nothing waits: a bill is in no hurry, and an idle ledger should cost nothing."""
+"""Milliseconds that a fetch waits if it finds nothing: a bill is in no hurry, and an idle ledger should cost nothing."""
 FINISH_S: Final = 5.0
 """A ledger that is stopped goes on so long writing events of what it has posted; the next one writes the rest."""
 CATCH_UP_S: Final = 600.0

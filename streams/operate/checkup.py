@@ -1,4 +1,4 @@
-"""What a machine needs to run Fanfare, check by check: each finding is ok, a warning, or something missing with what to do.
+"""Checks what a machine needs to run Fanfare: each finding is ok, a warning, or something missing with what to do.
 
 The judgements are functions of values; what they judge is looked up by ``streams/operate/doctor.py``.
 """
@@ -25,7 +25,7 @@ CLOCK_WARNING_MS: Final = 1_000
 
 
 class Grade(StrEnum):
-    """How a finding is meant."""
+    """Grades a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -33,7 +33,7 @@ class Grade(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One line: what was looked at, and a sentence; of a warning or something missing it says what to do."""
+    """Holds a line: what was looked at, and a sentence; of a warning or something missing it says what to do."""
 
     grade: Grade
     what: str

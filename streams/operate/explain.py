@@ -31,13 +31,13 @@ from streams.registry.read import read_registry
 from streams.runtime.kafka_access import Address
 
 DELIVERED: Final = frozenset({"delivered", "read"})
-"""How a message stands that its person has."""
+"""States of a message that its person has."""
 _SLACK_MS: Final = 60_000
 """Topics are stamped by Kafka's clock, decisions by ours."""
 
 
 class Event(NamedTuple):
-    """What a producer called it."""
+    """Names an event as its producer did."""
 
     source: str
     id: str
@@ -156,7 +156,7 @@ class Explainer:
             await self._said(telling, focus.recipient)
 
     async def _said(self, telling: Telling, recipient: bytes) -> None:
-        """What the person forbade, and allowed again."""
+        """Reads what the person forbade, and allowed again."""
         shard = shard_of(recipient, self._shards)
         async for record in self._records(topics.SUPPRESSIONS, shard, since_ms=0, word=recipient):
             telling.suppressions(record)
@@ -256,6 +256,6 @@ def _said_by(letter: DeadLetter) -> Event | None:
 
 
 def _event_of(value: bytes | None, headers: cloudevents.Headers) -> Event | None:
-    """What a record calls its event, also one that is refused; None if that cannot be read."""
+    """Returns the source and id in a record, also of one that is refused; None if they cannot be read."""
     event = cloudevents.decode(value, headers)
     return Event(event.source, event.id) if event.source and event.id else None

@@ -42,7 +42,7 @@ _letter: Final = msgspec.json.Decoder(DeadLetter)
 
 
 class Outcome(StrEnum):
-    """What becomes of one letter."""
+    """Names what can become of a letter."""
 
     SENT = "sent"
     WOULD_SEND = "would send"
@@ -52,7 +52,7 @@ class Outcome(StrEnum):
     GONE = "gone"
     """Its record is no longer in its log."""
     CHANGED = "changed"
-    """What stands at its place is not what the letter's hash says."""
+    """The record at its place is not the one that the letter's hash says."""
     TOO_OFTEN = "too often"
     NO_REQUEST = "no request"
     """Its record is none of a lane's requests."""
@@ -115,7 +115,7 @@ class Redriver:
         self._shards: dict[str, int] = {}
 
     async def run(self, letters: Sequence[Letter]) -> AsyncIterator[Told]:
-        """What becomes of each letter, as it happens; ends when ``most`` were sent, whatever follows."""
+        """Yields the outcome of each letter, as it happens; ends when ``most`` were sent, whatever follows."""
         bootstrap = self._settings.kafka
         known = [letter for letter in letters if letter.body.topic in _LANES]
         registry = await read_registry(bootstrap)

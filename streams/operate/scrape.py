@@ -13,7 +13,7 @@ from streams.runtime.settings import Settings
 
 _ANSWER_S: Final = 2.0
 SLOTS: Final = 4
-"""How many slots of a lane are looked for."""
+"""Slots of a lane that are looked for."""
 
 Labels = frozenset[tuple[str, str]]
 Samples = Mapping[tuple[str, Labels], float]
@@ -30,7 +30,7 @@ class Process(msgspec.Struct, frozen=True):
 
 
 class Scrape(msgspec.Struct, frozen=True):
-    """What one process said."""
+    """Holds what one process answered."""
 
     process: Process
     ready: str

@@ -22,7 +22,7 @@ from streams.kafka.publisher import Publisher
 from streams.runtime.kafka_access import Address
 
 _ORDER: Final[dict[type, int]] = {Deployment: 0, Business: 1, Sender: 2, Template: 3, PriceCard: 4}
-"""What others refer to comes first, wherever it stands in the files."""
+"""Order of applying: entries that others refer to come first, wherever they stand in the files."""
 
 _KINDS: Final = frozenset(str(entry.__struct_config__.tag) for entry in get_args(Entry))
 

@@ -1,1 +1,1 @@
-"""What every process needs: settings, clock, log, metrics, health, exits. Owns no business data, and knows no stage."""
+"""Serves every process: settings, clock, log, metrics, health, exits. Owns no business data, and knows no stage."""

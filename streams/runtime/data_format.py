@@ -1,4 +1,4 @@
-"""What is kept on disk says in which format it was written: ``format.json`` in its folder, looked at before anything is opened.
+"""Marks data on disk with its format: ``format.json`` in its folder, looked at before anything is opened.
 
 Folders of releases that wrote no such file are of format 1. A folder of a later format is refused, and so is one older than this
 release can read: half understood, it would be half forgotten. Of records in Kafka the wire format counts as well.
@@ -30,7 +30,7 @@ class Kept:
     format: int
     oldest: int
     afresh: str
-    """What to do if nothing of it is needed."""
+    """End of a refusal's sentence: what to do if nothing in the folder is needed."""
 
 
 class _Mark(msgspec.Struct):

@@ -73,5 +73,5 @@ def fatal(code: Exit, **fields: str | int | None) -> NoReturn:
 
 
 def meaning(code: Exit) -> str:
-    """One sentence for whoever reads the log: what happened, and what follows."""
+    """Returns a sentence for whoever reads the log: what happened, and what follows."""
     return _MEANINGS[code]

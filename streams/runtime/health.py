@@ -1,4 +1,4 @@
-"""What a process says about itself on loopback: ``/metrics``, ``/livez``, ``/readyz``. Runs inside each process.
+"""Serves what a process says about itself on loopback: ``/metrics``, ``/livez``, ``/readyz``. Runs inside each process.
 
 *Live* is about progress, not about being there: a process that has something to do and does not get on with it should be
 restarted, and says 503. Kafka or the gateway being away is no reason to restart, so liveness never asks them. *Ready* means

@@ -21,7 +21,7 @@ _TAKEN: Final = ("status.", "billing.")
 
 
 class Kafka(msgspec.Struct, frozen=True, kw_only=True):
-    """One Kafka and how to come in. Printed, it is its addresses: no secret is shown."""
+    """Describes a Kafka and how to come in. Printed, it is its addresses: no secret is shown."""
 
     bootstrap: str
     """``host:port``, several separated by commas."""
@@ -61,7 +61,7 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Address: TypeAlias = Kafka | str
-"""What takes it goes to a Kafka; a string is one without security and without a prefix."""
+"""Names a Kafka to go to; a string is one without security and without a prefix."""
 
 
 def kafka_at(address: Address) -> Kafka:

@@ -177,7 +177,7 @@ def configure(*, level: str = "info", to: BinaryIO | None = None, **context: str
 
 
 def log(event: Event, **fields: object) -> None:
-    """One line about ``event``; its level follows from the event."""
+    """Writes a line about ``event``; its level follows from the event."""
     level = logging.WARNING if event in WARNINGS else logging.INFO
     structlog.get_logger().log(level, event.value, **fields)
 

@@ -18,7 +18,7 @@ from schemas.registry import Category
 from streams.runtime.prometheus import OTHER, Counter, Family, Gauge, Histogram, Label
 
 REGISTRY: Final = CollectorRegistry(auto_describe=False)
-"""What this process exposes; not the library's global one, so that nothing of a library's slips in."""
+"""Registry of this process's metrics; not the library's global one, so that nothing of a library's slips in."""
 
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)

@@ -1,4 +1,4 @@
-"""What a metric is made of: counters, gauges and histograms with labels from closed sets, read by Prometheus.
+"""Defines the kinds of metrics: counters, gauges and histograms with labels from closed sets, read by Prometheus.
 
 Children are plain objects kept in a dictionary: ask once (``METRIC.of("plan", "otp")``), keep the child, and an increment
 costs an addition. Histograms take a weight, because one frame carries thousands of messages of one age. One event loop
@@ -81,7 +81,7 @@ class GaugeChild:
 
 
 class HistogramChild:
-    """How often values fell into each bucket, and their sum."""
+    """Counts how often values fell into each bucket, and adds them up."""
 
     __slots__ = ("_bounds", "counts", "total")
 
@@ -126,7 +126,7 @@ class Family(Collector, Generic[_Child]):
 
     @property
     def unit(self) -> str:
-        """What one of it is, from the name: ``seconds``, ``micro``, or ``1`` for a plain count."""
+        """Returns the unit from the metric's name: ``seconds``, ``micro``, or ``1`` for a plain count."""
         word = self.name.removesuffix("_total").rpartition("_")[2]
         return word if word in {"seconds", "micro", "bytes"} else "1"
 

@@ -1,4 +1,4 @@
-"""How work ends early: by Ctrl-C, which cancels it once, so that it stops what it started, in order; or by an error."""
+"""Ends work early: by Ctrl-C, which cancels it once, so that it stops what it started, in order; or by an error."""
 
 import asyncio
 import contextlib

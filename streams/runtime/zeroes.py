@@ -12,7 +12,7 @@ _JOURNALS = ("plans", "outcomes")
 
 
 def worker(lane: Lane) -> None:
-    """What a worker of ``lane`` counts."""
+    """Makes the metrics of a worker of ``lane`` start at zero."""
     word = lane.word
     for family in (metrics.STAGE_IN, metrics.STAGE_OUT):
         for stage in _STAGES:
@@ -31,7 +31,7 @@ def worker(lane: Lane) -> None:
 
 
 def webhook() -> None:
-    """What the webhook counts."""
+    """Makes the metrics of the webhook start at zero."""
     metrics.RECEIPTS.begin(None, None)
     metrics.SUPPRESSED.begin(None, None)
     metrics.POSTS.begin(None)
@@ -41,7 +41,7 @@ def webhook() -> None:
 
 
 def ledger() -> None:
-    """What the ledger counts."""
+    """Makes the metrics of the ledger start at zero."""
     metrics.STAGE_IN.begin("ledger", None)
     metrics.STAGE_OUT.begin("ledger", None)
     metrics.POSTED.begin(None)
@@ -54,6 +54,6 @@ def ledger() -> None:
 
 
 def gateway(lane: Lane) -> None:
-    """What a listener of the simulated gateway counts."""
+    """Makes the metrics of a listener of the simulated gateway start at zero."""
     metrics.PHONES_MESSAGES.begin(lane.word, None)
     metrics.PHONES_REPORTS.begin(None)

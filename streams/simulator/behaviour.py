@@ -1,4 +1,4 @@
-"""What becomes of accepted messages: when each is reported sent, delivered, read or failed, and what people answer.
+"""Decides the future of accepted messages: when each is reported sent, delivered, read or failed, and what people answer.
 
 A pure function of the ``accepted`` line in the gateway's log, seed and profile. So a restarted gateway knows what it still
 owes: everything this says less what the log holds as reported. Reports go astray as real ones of WhatsApp do: ``sent``
@@ -34,7 +34,7 @@ _SALTS: Final = {"sent": 1, "delivered": 2, "read": 3, "failed": 4}
 
 
 class Due(msgspec.Struct, frozen=True):
-    """One report or reply that is owed to the webhook from ``due_ms`` on. Exactly one of ``run`` and ``reply`` is set."""
+    """Holds a report or reply that is owed to the webhook from ``due_ms`` on. Exactly one of ``run`` and ``reply`` is set."""
 
     due_ms: int
     lane: str
@@ -45,7 +45,7 @@ class Due(msgspec.Struct, frozen=True):
 
     @property
     def mark(self) -> int:
-        """What tells it from all others of the log; an exact repeat has the same."""
+        """Returns a number that tells it from all others of the log; an exact repeat has the same."""
         if self.reply is not None:
             return hash((self.request, self.reply.recipient))
         assert self.run is not None
@@ -109,7 +109,7 @@ def _by_class(classes: bytes, ranks: Intervals) -> Iterator[tuple[int, list[int]
 
 
 def _script(of_class: int, profile: Profile) -> list[_Moment]:
-    """What is reported of a message of this class, in order of time."""
+    """Returns the reports about a message of this class, in order of time."""
     trait, mood = Trait(of_class // MOODS), of_class % MOODS
     arrives = profile.delivered_ms[mood]
     sent, delivered = _Moment(0, "sent"), _Moment(arrives, "delivered")

@@ -20,7 +20,7 @@ from schemas.gateway_api import Code
 
 
 class FaultKind(StrEnum):
-    """What goes wrong; ``ms`` of the fault means the span in brackets."""
+    """Names the faults that can be put in force; ``ms`` of the fault means the span in brackets."""
 
     LATENCY = "latency"
     """The frame is judged late [how late]."""
@@ -55,7 +55,7 @@ _FRAMELESS: Final = frozenset({FaultKind.MESSAGE, FaultKind.SKEW})
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
-    """One fault. ``count`` of -1: until cleared. Empty ``lane`` and shard -1: every one. ``skew`` has no rate and no shard."""
+    """Describes a fault. ``count`` -1: until cleared. Empty ``lane``, shard -1: every one. ``skew`` has no rate and no shard."""
 
     kind: FaultKind
     rate: float = 1.0
@@ -65,7 +65,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     lane: str = ""
     shard: int = -1
     for_ms: int = 0
-    """How long it stands once it is put in force, by the machine's clock; 0: no such end."""
+    """Milliseconds that it stands once it is put in force, by the machine's clock; 0: no such end."""
     until_ms: int = 0
     """When it ends, milliseconds since the epoch; set from ``for_ms`` when it is put in force."""
     struck: int = 0
@@ -115,7 +115,7 @@ class Faults:
         self._listed.clear()
 
     def of_frame(self, lane: str, shard: int) -> Fault | None:
-        """What strikes the frame that has just come in, if anything."""
+        """Returns the fault that strikes the frame that has just come in, None if there is none."""
         for fault in self.listed:
             if fault.kind not in _FRAMELESS and fault.draws(lane, shard, self._dice):
                 return fault
@@ -145,7 +145,7 @@ _STEPS: Final = 10
 async def before(
     fault: Fault | None, request: web.Request, refuse: Callable[[int], Awaitable[None]]
 ) -> web.Response | None:
-    """What a fault does before anything is taken; None if the frame is to be judged. ``refuse`` closes the listener."""
+    """Applies a fault before anything is taken; None if the frame is to be judged. ``refuse`` closes the listener."""
     if fault is None:
         return None
     match fault.kind:
@@ -168,7 +168,7 @@ async def before(
 
 
 async def after(fault: Fault | None, request: web.Request, answer: web.Response) -> web.StreamResponse:
-    """What a fault does to an answer that already stands in the log."""
+    """Applies a fault to an answer that already stands in the log."""
     if fault is None:
         return answer
     match fault.kind:

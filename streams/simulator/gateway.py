@@ -107,7 +107,7 @@ class Exchange:
             self._outbox.latest.note(event)
 
     def owed(self, event: GatewayEvent) -> Iterator[Due]:
-        """What one line of the log leads to in reports; nothing unless it says ``accepted``."""
+        """Yields the reports that follow from a line of the log; nothing unless it says ``accepted``."""
         if event.event != "accepted":
             return iter(())
         return life(self._crowd, event, alive=is_heartbeat(event.business))

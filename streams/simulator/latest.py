@@ -1,4 +1,4 @@
-"""What a platform knows of a chat: which messages of a number a person had when they wrote.
+"""Remembers, as a platform does of a chat, which messages of a number a person had when they wrote.
 
 A text that names no message answers the newest one (PROTOCOL.md section 1.7). Kept for people who will stop, who are few, and
 rebuilt from the log at start, so that a reply which is reported again names the same message. A listener knows its own lane.

@@ -1,4 +1,4 @@
-"""One listener process put together: log, rules, phones, outbox; and its memory rebuilt from the log.
+"""Puts a listener process together: log, rules, phones, outbox; and rebuilds its memory from the log.
 
 Names and epochs are back before the first frame is taken. What was not reported yet is found in a second pass beside
 the work, because a campaign's reports take longer to compute than its names.
@@ -28,7 +28,7 @@ _LINES_A_TURN: Final = 100
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a listener is to be. ``webhook_secret``, ``address_keys`` and ``private`` are secrets: never log it."""
+    """Describes a listener. ``webhook_secret``, ``address_keys`` and ``private`` are secrets: never log it."""
 
     name: str
     folder: Path

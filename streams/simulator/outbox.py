@@ -32,7 +32,7 @@ OWED_MAX: Final = 500_000
 _BATCH_RUNS: Final = 512
 _BATCH_INTERVALS: Final = 50_000
 _GATHER_MS: Final = 5
-"""How long a report waits for company; people's phones are slower than that."""
+"""Milliseconds that a report waits for company; people's phones are slower than that."""
 _TIMEOUT_S: Final = 10
 _BACKOFF_FIRST_S: Final = 0.1
 _BACKOFF_MAX_S: Final = 5.0
@@ -41,7 +41,7 @@ _REPORTS_PATH: Final = "/v1/reports"
 
 
 class Outbox:
-    """What is owed to the webhook. ``run`` posts until it is cancelled."""
+    """Posts what is owed to the webhook. ``run`` posts until it is cancelled."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Outbox:
         self._name = name
         self._now_ms = now_ms
         self.latest = Latest()
-        """What texts answer that name no message; told by whoever takes messages."""
+        """Newest messages of each chat, to tell which one a text answers that names none; filled by whoever takes messages."""
         self._heap: list[tuple[int, int, Due]] = []
         self._order = count()
         self._news = asyncio.Event()

@@ -26,7 +26,7 @@ _Columns = npt.NDArray[np.int64]
 
 
 class PairLimit:
-    """How often one sender may write to one person."""
+    """Bounds how often one sender may write to one person."""
 
     def __init__(self, every_ms: int = PAIR_EVERY_MS, burst: int = PAIR_BURST) -> None:
         self._every_ms = every_ms

@@ -1,4 +1,4 @@
-"""How people and their phones behave: a function of seed, person and message, so that a run can be repeated.
+"""Draws how people and their phones behave: a function of seed, person and message, so that a run can be repeated.
 
 A person has a *trait* for good (a wrong number stays wrong), a message a *mood* of 0 to 3 (how long it takes this time).
 Both fit in one byte, the message's *class*; ``life.py`` says what each class leads to. Recipient ids are uniform
@@ -27,7 +27,7 @@ _MIX_2: Final = 0x94D049BB133111EB
 
 
 class Trait(IntEnum):
-    """What a person and their phone are like."""
+    """Names what is special about a person and their phone."""
 
     ONLINE = 0
     """Delivered at once, never read."""
@@ -53,7 +53,7 @@ class Trait(IntEnum):
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many of 10,000 people have which trait (the rest is online), and how reports go astray."""
+    """Describes a population: people of 10,000 with each trait (the rest is online), and how reports go astray."""
 
     reads_at_once: int = 1_500
     reads_later: int = 4_500
@@ -109,7 +109,7 @@ class Crowd:
         self._bounds: list[int] = np.cumsum(profile.shares()).tolist()
         self.profile = profile
         self.plain = self._bounds[-1] == 0
-        """Whether nobody has any trait but ``ONLINE``."""
+        """True if nobody has any trait but ``ONLINE``."""
         if self._bounds[-1] > _PERMYRIAD:
             raise ValueError("a profile's shares add up to more than 10,000")
 
@@ -156,7 +156,7 @@ class Crowd:
 
 
 def mixed(word: int) -> int:
-    """One word of 64 bits, mixed (splitmix64's output function)."""
+    """Mixes a word of 64 bits (splitmix64's output function)."""
     word = (word + _GOLDEN) & _M64
     word = ((word ^ (word >> 30)) * _MIX_1) & _M64
     word = ((word ^ (word >> 27)) * _MIX_2) & _M64

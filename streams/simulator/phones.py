@@ -1,4 +1,4 @@
-"""What people see: the newest messages as phones show them. The only place where a one-time code stands in clear.
+"""Holds the newest messages as phones show them. The only place where a one-time code stands in clear.
 
 In memory alone and bounded: nothing of it is ever written or logged. A phone drops a version of a fact that is lower than
 one it has shown; the message counts as accepted all the same.
@@ -32,7 +32,7 @@ _SLOT: Final = re.compile(r"\{(\w+)\}")
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """One message as a phone shows it."""
+    """Holds a message as a phone shows it."""
 
     at_ms: int
     phone: str

@@ -42,7 +42,7 @@ def log_folder(data_dir: Path, lane: Lane) -> Path:
 
 
 def plan_of(settings: Settings, lane: Lane, *, seed: int, profile: str = "real", faults: Path | None = None) -> Plan:
-    """What the listener of ``lane`` is to be; raises :class:`OptionError`. ``profile`` is a name or a JSON file.
+    """Returns the plan of the listener of ``lane``; raises :class:`OptionError`. ``profile`` is a name or a JSON file.
 
     Its folder is marked with the format of its log, and refused if that is another release's.
     """

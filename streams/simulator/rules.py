@@ -1,4 +1,4 @@
-"""Whether the gateway takes a message: its own checks, in a fixed order, on what a frame says about each person.
+"""Decides as the gateway which messages it takes: checks in a fixed order, on what a frame says about each person.
 
 Order: past its time, form and template, account, throughput, pair, the person's own settings, the number, sealed codes; the
 answers are WhatsApp's error codes. Names that were accepted before never come here: a repeat is answered ``accepted``
@@ -24,7 +24,7 @@ _NONE: Final[Refusals] = {}
 
 
 class Asked(msgspec.Struct):
-    """One section under judgement; ``open`` are the positions that nothing refused so far, ascending."""
+    """Holds a section under judgement; ``open`` are the positions that nothing refused so far, ascending."""
 
     frame: Frame
     rows: Rows
@@ -35,7 +35,7 @@ class Asked(msgspec.Struct):
     """Opened parameters by position: for the phone's screen, never to be written."""
 
     def refusals(self) -> tuple[Refused, ...]:
-        """What was refused, in the order of positions."""
+        """Returns the refusals, in the order of positions."""
         return tuple(self.refused[at] for at in sorted(self.refused))
 
 

@@ -39,7 +39,7 @@ _hellos = msgspec.json.Decoder(Hello)
 
 
 class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What somebody answers to the newest message of a business on a phone."""
+    """Holds a person's answer to the newest message of a business on a phone."""
 
     phone: str
     """The number, or a part of it."""
@@ -51,7 +51,7 @@ _answers = msgspec.json.Decoder(Said)
 
 
 class Listener:
-    """One listening socket in front of a :class:`Station`."""
+    """Listens on a socket in front of a :class:`Station`."""
 
     def __init__(self, station: Station, host: str, port: int) -> None:
         self._station = station

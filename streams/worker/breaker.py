@@ -58,7 +58,7 @@ class Judge:
         self._registry = registry
         self._sizes = sizes
         self.bite = MAX_INPUTS
-        """How many inputs to take at once: less after one has raised, twice as many after each step that went well."""
+        """Inputs to take at once: fewer after one has raised, twice as many after each step that went well."""
 
     def judge(self, state: PlanState, inputs: Sequence[PlanInput], now_ms: int) -> Judged:
         """The next step over the first of ``inputs`` (at least one)."""

@@ -34,7 +34,7 @@ from streams.worker.tails import LaneFacts
 
 
 class DeliverShard:
-    """One shard of one lane. Lives as long as the process; serves while the shard is assigned."""
+    """Serves a shard of a lane. Lives as long as the process; serves while the shard is assigned."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class DeliverShard:
         self.wake = Wake(DECIDING_BEAT_MS[parts.lane])
         self._finishing = False
         self._last_answer = "taken"
-        """How the last frame ended, in the word of the metric."""
+        """Outcome of the last frame, in the word of the metric."""
         self._facts = facts
         self._gateway = parts.gateway
         self._outputs = parts.outputs
@@ -63,7 +63,7 @@ class DeliverShard:
         self._journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
         self._engine: Engine | None = None
         self._opted_out: list[Suppression] = []
-        """What answers in the journal say about consent; kept until the suppressions have it."""
+        """Suppressions that follow from answers in the journal; kept until the topic ``suppressions`` has them."""
         self._inbox: deque[Delivered] = deque()
         self._open_inputs: dict[Origin, Delivered] = {}
         self._parts: Counter[Origin] = Counter()

@@ -13,7 +13,7 @@ from streams.worker.resources import LaneParts
 from streams.worker.tails import LaneFacts
 
 _EVERY_S: Final = 1.0
-"""How old a size may be that a business is told."""
+"""Seconds that a size may be old that a business is told."""
 _AT_ONCE: Final = 1_000
 """Entries written together: about 100 bytes each."""
 

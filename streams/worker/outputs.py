@@ -1,4 +1,4 @@
-"""What stages write beside their journals: work, audience changes, charges, statuses, dead letters.
+"""Writes the outputs of stages beside their journals: work, audience changes, charges, statuses, dead letters.
 
 All of it is a pure function of journal records or a join, so it may be written again after a crash. An input counts as
 finished when its outputs are acknowledged; never before.
@@ -48,7 +48,7 @@ def charge_record(charge: Charge, *, lane: Lane, shard: int, shards: int, now_ms
 
 
 def suppression_records(entries: Sequence[Suppression], *, lane: Lane, shard: int) -> list[Outgoing]:
-    """What deliver learnt about consent; each entry carries its own times, so it is written the same by every owner."""
+    """Encodes what deliver learnt about consent; each entry carries its own times, so every owner writes it the same."""
     parts = [tuple(entries[at : at + _ENTRIES]) for at in range(0, len(entries), _ENTRIES)]
     return [
         Outgoing(
@@ -68,7 +68,7 @@ def control_record(lane: Lane, word: ControlWord) -> Outgoing:
 
 
 def direct_records(direct: Sequence[Direct], *, lane: Lane, now_ms: int) -> list[Outgoing]:
-    """What plan says without its journal."""
+    """Encodes the answers of plan that stand in no journal."""
     return [_direct(one, lane, now_ms) for one in direct]
 
 

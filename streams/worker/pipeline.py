@@ -39,7 +39,7 @@ def stages(lane: Lane) -> Mapping[str, tuple[str, ...]]:
 
 
 def worker(settings: Settings, lane: Lane) -> FanfareApp:
-    """One worker of ``lane``, ready to run (:func:`streams.kafka.faust_app.app.run_worker`)."""
+    """Builds a worker of ``lane``, ready to run (:func:`streams.kafka.faust_app.app.run_worker`)."""
     return assembled(LaneParts(settings, lane))
 
 

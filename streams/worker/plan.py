@@ -27,7 +27,7 @@ _MAX_WRITING = 8
 
 
 class PlanShard:
-    """One partition of one lane's requests."""
+    """Serves a partition of a lane's requests."""
 
     def __init__(
         self,

@@ -65,7 +65,7 @@ def opened(journal: str, lane: Lane, shard: int, owned: Journal, seconds: float)
 
 
 def journaled(journal: str, lane: Lane, owned: Journal, seconds: float, before: tuple[int, int]) -> None:
-    """One append was acknowledged; ``before`` holds the voids and gaps counted until then."""
+    """Counts an append that was acknowledged; ``before`` holds the voids and gaps counted until then."""
     metrics.JOURNAL_APPEND.of(journal, lane.word).observe(seconds)
     voids, gaps = owned.fold.voids - before[0], owned.gaps - before[1]
     if voids or gaps:
@@ -179,7 +179,7 @@ def _waited(item: Item, attempt: int) -> str:
 
 
 def stopped(lane: Lane, said_ms: int, word: str = "control") -> None:
-    """What Kafka had at ``said_ms``, a pause or a cancel, or the ``word`` of a person, stops what it is about in a shard."""
+    """Times how long after ``said_ms`` in Kafka a pause, a cancel or the ``word`` of a person took effect in a shard."""
     metrics.CONTROL_SECONDS.of(lane.word, word).observe(max(0, clock.now_ms() - said_ms) / 1000)
 
 

@@ -1,4 +1,4 @@
-"""What all shards of a worker share: connections, policies, the registry. Built once, started in order, stopped in reverse."""
+"""Holds what all shards of a worker share: connections, policies, the registry. Started in order, stopped in reverse."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from streams.runtime.settings import Settings, raw
 from streams.worker.request_log import RequestLog
 
 _LINGER_MS: Final = {Lane.OTP: 0, Lane.UPDATE: 5, Lane.CAMPAIGN: 5}
-"""How long an append waits for others of the process: shards and stages then share a request. Nobody waits for a code."""
+"""Milliseconds that an append waits for others of the process, to share a request with them. Nobody waits for a code."""
 
 
 def group_of(lane: Lane) -> str:
@@ -45,7 +45,7 @@ class LaneParts:
         for entry in entries(settings.shards):
             self.registry.add(entry)
         self.sizes = ListSizes()
-        """How many are on each list, as the workers that follow the audience say."""
+        """Members of each list, as the workers that follow the audience say."""
         self.address_book = AddressBook(settings.address_book)
         linger_ms = _LINGER_MS[lane]
         self.journals = ConfirmedProducer(settings.kafka, f"{self.group}-journals", linger_ms=linger_ms)

@@ -30,7 +30,7 @@ _BITE = 512
 
 
 class SettleShard:
-    """One shard of one lane."""
+    """Serves a shard of a lane."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class SettleShard:
         self._since_ms = clock.now_ms()
         self._fold = Fold()
         self._counted: Counter[str] = Counter()
-        """What was shown of the join's counts, or belongs to its rebuild."""
+        """Counts of the join that the metrics already show, or that belong to its rebuild."""
         self._inbox: deque[Delivered] = deque()
         self._task = ShardTask("settle", shard)
         self.wake = Wake(SETTLING_BEAT_MS)

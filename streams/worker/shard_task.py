@@ -1,4 +1,4 @@
-"""What every stage's shard has in common: a task under the current assignment, woken by events, that never ends quietly.
+"""Runs the task of a stage's shard under the current assignment, woken by events, that never ends quietly.
 
 A task that returns or fails while its shard is still assigned is a silent stand-still, for the group sees a healthy member:
 the process ends instead. Each wait is bounded.
@@ -16,7 +16,7 @@ from streams.runtime.exits import Exit, fatal
 IDLE_S = 0.25
 """The longest a shard sleeps: what falls due without an event is noticed this late at the most."""
 POLL_S = 0.005
-"""How soon it asks again for what should be there in a moment, a fresh tail mostly."""
+"""Seconds until it asks again for what should be there in a moment, a fresh tail mostly."""
 
 
 DECIDING_BEAT_MS: Final = {Lane.OTP: 0, Lane.UPDATE: 10, Lane.CAMPAIGN: 10}

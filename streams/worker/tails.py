@@ -1,4 +1,4 @@
-"""What a lane's shards know of other logs: suppressions, audiences, words of control and the registry, each followed by a tail.
+"""Follows other logs for a lane's shards, each by a tail: suppressions, audiences, words of control and the registry.
 
 A shard's tails start when it is first assigned and stay warm until the process ends: a rebalance revokes every shard each
 time, and most come back at once. The freshness of a tail is the age of the moment up to which everything acknowledged has
@@ -28,7 +28,7 @@ from streams.runtime.kafka_access import Address
 from streams.runtime.log import Event, log
 
 CATCH_UP_S = 30.0
-"""How long a shard may take to read its people; then the process ends and tries again."""
+"""Seconds that a shard may take to read its people; then the process ends and tries again."""
 
 _HEARD = 1_000
 """Opt-outs while one frame is in the air, of one shard."""
@@ -82,7 +82,7 @@ class LaneFacts:
 
     @property
     def followed(self) -> tuple[str, ...]:
-        """What is followed for each shard."""
+        """Returns the topics that are followed for each shard."""
         return (topics.SUPPRESSIONS, topics.AUDIENCE) if self._lists else (topics.SUPPRESSIONS,)
 
     async def start(self) -> None:

@@ -1,4 +1,4 @@
-"""One worker process: one lane, the shards that the group gives it, and the three stages of each.
+"""Runs a worker process: one lane, the shards that the group gives it, and the three stages of each.
 
 The composition of a lane. The kernel (``kafka/faust_app/app.py``) says what is assigned; this says what then runs. Opening
 journals happens in a task, for the kernel sends no heartbeat before ``on_assigned`` has returned.
@@ -36,7 +36,7 @@ STUCK_S = 30.0
 
 
 FINISH_S = 0.8
-"""How long an orderly stop waits for the gateway's answer. The kernel gives the whole of it three seconds."""
+"""Seconds that an orderly stop waits for the gateway's answer. The kernel gives the whole of it three."""
 
 
 class Shard(msgspec.Struct, frozen=True):

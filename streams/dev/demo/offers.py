@@ -53,7 +53,7 @@ _OFFERS: Final = ("Fly to Boston from $39", "Two for one to San Juan")
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What came of the offers."""
+    """Holds what came of the offers."""
 
     paused: Numbers
     """Of the first one, while it was held."""
@@ -62,13 +62,13 @@ class Told(msgspec.Struct, frozen=True):
     cancelled: Numbers
     """Of the second one."""
     flight: str
-    """How the cancellation of their flight stands with whoever answered STOPP; empty if nobody was held who could."""
+    """Sentence on the cancelled flight of whoever answered STOPP; empty if nobody was held who could."""
     lines: tuple[str, ...]
     """From the stories of a held, a stopped and a cancelled message."""
 
 
 class Offers:
-    """One telling. ``run`` makes its events new; ``people`` is how many are on the list."""
+    """Publishes the offers once. ``run`` makes its events new; ``people`` is how many are on the list."""
 
     def __init__(
         self, client: Client, settings: Settings, *, run: str, people: int, say: Callable[[str], None]
@@ -224,7 +224,7 @@ class Offers:
 
 
 def lines(told: Told) -> Iterator[str]:
-    """What came of the offers, for the summary."""
+    """Yields the lines of the summary about the offers."""
     yield f"  paused     {told.paused.handed_off:,} handed off, {told.paused.held:,} held"
     yield f"  resumed    {told.done.handed_off:,} handed off in all, {told.done.ended:,} ended otherwise"
     yield f"  cancelled  {told.cancelled.handed_off:,} handed off, {told.cancelled.cancelled:,} cancelled"

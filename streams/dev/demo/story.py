@@ -1,4 +1,4 @@
-"""What the demonstration publishes: the storm of 8 February 2013, a shop's parcels and a bank's sign-ins, side by side."""
+"""Publishes the demonstration: the storm of 8 February 2013, a shop's parcels and a bank's sign-ins, side by side."""
 
 import asyncio
 import math
@@ -28,7 +28,7 @@ _PROGRESS_S: Final = 5.0
 
 @dataclass
 class Story:
-    """One telling. ``sent_ms`` holds when each one-time code was published, by request name."""
+    """Publishes the story once. ``sent_ms`` holds when each one-time code was published, by request name."""
 
     client: Client
     speed: float

@@ -1,4 +1,4 @@
-"""What came of the demonstration: counts, latencies, charges, phones and the auditor's verdict, as lines and as figures."""
+"""Sums up the demonstration: counts, latencies, charges, phones and the auditor's verdict, as lines and as figures."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final

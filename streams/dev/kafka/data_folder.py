@@ -23,7 +23,7 @@ _FORMAT: Final = 1
 
 
 class _Format(msgspec.Struct):
-    """What can be read of any format."""
+    """Reads the part that every format of the file has."""
 
     format: int = 1
 

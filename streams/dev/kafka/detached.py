@@ -16,7 +16,7 @@ from streams.dev.kafka.security import Secured
 
 _POLL_S: Final = 0.1
 REFUSAL_PREFIX: Final = "fanfare: "
-"""What a command's one sentence of refusal begins with."""
+"""Prefix of a command's sentence of refusal."""
 
 _LOG: Final = "run.log"
 _STOP_DEADLINE_S: Final = 2 * STOP_GRACE_S

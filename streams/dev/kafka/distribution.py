@@ -1,4 +1,4 @@
-"""What runs Kafka on this machine: a Java and a checked class path, and how a node's storage is formatted."""
+"""Prepares the programs of Kafka on this machine: a Java and a checked class path, and the formatting of a node's storage."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ _FLAGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """One version of Kafka, ready to run."""
+    """Holds a version of Kafka, ready to run."""
 
     version: str
     java: Path

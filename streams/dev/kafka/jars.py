@@ -30,7 +30,7 @@ _TIMEOUT_S: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """One line of the lock file."""
+    """Holds a line of the lock file."""
 
     group: str
     artifact: str

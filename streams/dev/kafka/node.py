@@ -1,4 +1,4 @@
-"""One broker process: started under a guard, so that it never outlives the process that wanted it."""
+"""Runs a broker process under a guard, so that it never outlives the process that wanted it."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What stands in a broker's `server.properties`: text made from values, nothing started.
+"""Writes a broker's `server.properties`: text made from values, nothing started.
 
 Sources: the configuration reference of Kafka 4.1 and KIP-500 (KRaft). Each line that differs from
 Kafka's default has its reason beside it.
@@ -18,7 +18,7 @@ _HEARTBEATS_PER_SESSION: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """One node: its id (1, 2, 3), the folder that is its own, and its two ports on loopback."""
+    """Describes a node: its id (1, 2, 3), the folder that is its own, and its two ports on loopback."""
 
     node_id: int
     folder: Path
@@ -37,13 +37,13 @@ class NodePlan:
 
     @property
     def log_path(self) -> Path:
-        """What the node says on its standard output and error."""
+        """Returns the file with the node's standard output and error."""
         return self.folder / "server.log"
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What guards a secured node: certificates, the login of brokers, and who may do everything (`User:a;User:b`)."""
+    """Holds what guards a secured node: certificates, the login of brokers, and who may do everything (`User:a;User:b`)."""
 
     node_pem: Path
     ca_pem: Path

@@ -1,4 +1,4 @@
-"""How `fanfare kafka down` and `status` find a cluster that another process runs.
+"""Lets `fanfare kafka down` and `status` find a cluster that another process runs.
 
     HOME/run.lock    held with flock(2) by the process that runs the cluster: held means alive, never stale
     HOME/run.json    its process id, addresses and folder, written once it is ready

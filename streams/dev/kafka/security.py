@@ -1,4 +1,4 @@
-"""What a development Kafka with TLS, users and grants needs: certificates, passwords and files to join by, for its owner alone.
+"""Makes a development Kafka secure: certificates, users' passwords and files to join by, readable by its owner alone.
 
 DIR/secure/ca.pem              who signed the brokers' certificate; clients check with it
 DIR/secure/node.pem            key and certificate of the brokers

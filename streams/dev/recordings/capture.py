@@ -1,4 +1,4 @@
-"""What is kept of a published record: its event, without one-time codes, and without what a replay could not use.
+"""Captures the part of a published record that a replay can use: its event, without one-time codes.
 
 Codes are sealed to a request and a person, so the sealed bytes are worth nothing in a replay: an empty seal stands for them.
 A code that a producer sent in clear by mistake stands in the request topic, but does not get into a recording: in the otp lane,

@@ -1,4 +1,4 @@
-"""One line of a recording: an event that was published, and where and when it stood in its topic."""
+"""Describes a line of a recording: an event that was published, and where and when it stood in its topic."""
 
 from collections.abc import Callable
 from typing import Any, Final

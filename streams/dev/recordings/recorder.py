@@ -23,7 +23,7 @@ _FLUSH_S: Final = 1.0
 
 
 class Recorder:
-    """One recording: how many events were written, and how many records left out."""
+    """Writes a recording and counts the events written and the records left out."""
 
     def __init__(self, writer: Writer, registry: Registry, pseudonyms: Pseudonyms | None) -> None:
         self.written = 0

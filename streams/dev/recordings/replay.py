@@ -30,7 +30,7 @@ class Clock(NamedTuple):
 
 
 class Replay:
-    """One replay on its way out; ``run`` may be called once.
+    """Plays a recording; ``run`` may be called once.
 
     ``name`` goes into every source, from the second loop on with the loop's number.
     """

@@ -1,4 +1,4 @@
-"""What a replay came to: rates, quantiles of latency and errors, as one sentence and as JSON.
+"""Sums up a replay: rates, quantiles of latency and errors, as one sentence and as JSON.
 
 Latency runs from when an event was due to Kafka's acknowledgement, in milliseconds.
 """

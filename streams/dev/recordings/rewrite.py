@@ -89,7 +89,7 @@ def _optin(body: dict[str, Any], by_ms: int) -> dict[str, Any]:
 
 
 def _control(body: dict[str, Any], run: str) -> dict[str, Any]:
-    """What is named by its event is named as the run publishes it. A request's own name cannot be known here."""
+    """Renames the target of a control event as the run publishes it. A request's own name cannot be known here."""
     of = body.get("of")
     return {**body, "of": {**of, "source": f"{of.get('source')}/{run}"}} if isinstance(of, dict) else body
 

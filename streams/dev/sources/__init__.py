@@ -1,4 +1,4 @@
-"""What businesses publish: real and seeded days, as streams of events in order of time.
+"""Makes events that businesses publish: real and seeded days, in order of time.
 
 `flights` replays a real storm, `parcels` a shop's day, `logins` a bank's one-time codes. They are pure: they take a
 run, a start and a seed and give back the same events for the same three. `pace` lets them out against a clock.

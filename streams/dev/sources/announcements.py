@@ -1,4 +1,4 @@
-"""What an airline says about one flight, and when: the derivation behind the source `flights`.
+"""Derives an airline's announcements about a flight, and their times: the part behind the source `flights`.
 
 The on-time records tell what became of a flight; this module tells when its airline knew, and in which steps it would
 have said so. Departures and landings are real to the minute. When a delay was announced and when a flight was cancelled
@@ -35,7 +35,7 @@ _WAVE_SPREAD_MS: Final = 10 * MINUTE_MS
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One thing an airline says about a flight: when it knew, which template, and what the template needs."""
+    """Holds an announcement about a flight: when the airline knew, which template, and what the template needs."""
 
     at_ms: int
     template: str
@@ -142,7 +142,7 @@ def _moved(flight: Flight, template: str, at_ms: int, *, airport: Airport) -> An
 
 
 def _plan(flight: Flight, at_ms: int) -> dict[str, str]:
-    """What any word about a flight still on the ground says."""
+    """Returns the parameters that every announcement about a flight still on the ground has."""
     zone = flight.origin.zone
     return {
         "flight": flight.designator,

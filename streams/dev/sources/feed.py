@@ -24,7 +24,7 @@ Publish: TypeAlias = Callable[[Timed], Awaitable[None]]
 
 @dataclass(slots=True)
 class Tally:
-    """What a feed has done so far: `behind_ms` is how late the last event was let out, `worst_ms` the worst of all."""
+    """Counts what a feed has done: `behind_ms` is how late the last event was let out, `worst_ms` the worst of all."""
 
     published: Counter[str] = field(default_factory=Counter)
     behind_ms: int = 0
@@ -37,7 +37,7 @@ class Tally:
 
 
 class Feed:
-    """One replay on its way out. `now_ms` is the clock; `run` may be called once."""
+    """Lets the events of a replay out at their times. `now_ms` is the clock; `run` may be called once."""
 
     def __init__(self, publish: Publish, *, now_ms: Callable[[], int], in_flight: int = IN_FLIGHT) -> None:
         self.tally = Tally()

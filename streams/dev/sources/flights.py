@@ -50,7 +50,7 @@ class Selection:
         return timetable, timetable.days(self.day, last)
 
     def sample(self, flights: list[Flight], day: date, seed: int) -> list[Flight]:
-        """What is kept of a day, in order of scheduled departure."""
+        """Returns the flights of a day that are played, in order of scheduled departure."""
         if self.limit is None or self.limit >= len(flights):
             return flights
         kept = Random(f"{seed}/sample/{day}").sample(range(len(flights)), max(1, self.limit))
@@ -107,7 +107,7 @@ def _left_out(day: date, rows: list[str], *, of: int) -> str:
 
 
 def _day(chosen: list[Flight], run: Run, sizes: Sizes, begins_ms: int, shift_ms: int) -> Iterator[Timed]:
-    """One day's events in order of time; `shift_ms` moves the day's own instants to the run's."""
+    """Yields a day's events in order of time; `shift_ms` moves the day's own instants to the run's."""
     yield from optins(chosen, run, sizes, begins_ms=begins_ms + shift_ms)
     waves = closures(chosen, run.seed)
     said = [

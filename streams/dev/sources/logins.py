@@ -42,7 +42,7 @@ _ASKS_AGAIN_AFTER_MS: Final = (35_000, 75_000)
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """How many people sign in, and when: `per_hour` on the day's average, from `begin` on the clock, for 24 hours.
+    """Describes the sign-ins of a day: `per_hour` on average, from `begin` on the clock, for 24 hours.
 
     `peak_per_s` is the rate of the busiest hour instead. Who asks again for a code comes on top of either. `limit` ends the
     stream after so many codes.
@@ -65,7 +65,7 @@ class Traffic:
 
 
 def logins(run: Run, traffic: Traffic | None = None) -> Iterator[Timed]:
-    """One event for each code that is asked for, in order of time."""
+    """Yields an event for each code that is asked for, in order of time."""
     traffic = traffic or Traffic()
     begins_ms = instant_ms(traffic.day, traffic.begin, NEW_YORK)
     dice = Random(f"{run.seed}/logins")

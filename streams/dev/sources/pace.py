@@ -18,7 +18,7 @@ BREATH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """What a replay needs of time: milliseconds since the epoch, and a sleep in seconds that may return early."""
+    """Gives a replay its time: milliseconds since the epoch, and a sleep in seconds that may return early."""
 
     now_ms: Callable[[], int]
     sleep: Callable[[float], Awaitable[None]]

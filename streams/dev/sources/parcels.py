@@ -54,7 +54,7 @@ _AGAIN_AFTER_MS: Final = HOUR_MS
 
 
 class _Scan(NamedTuple):
-    """What becomes known of a parcel, `at_ms` from midnight; `window` and `before` as its template needs them."""
+    """Holds a piece of news of a parcel, `at_ms` from midnight; `window` and `before` as its template needs them."""
 
     at_ms: int
     template: str
@@ -112,7 +112,7 @@ def _moves(dice: Random, *, out_ms: int, planned_ms: int, late_ms: int) -> list[
 
 
 def _doors(dice: Random, door_ms: int) -> list[_Scan]:
-    """What happens at the door, and at the second try if there is one."""
+    """Returns the scans at the door, and at the second try if there is one."""
     if dice.random() < _FIRST_TRY_DELIVERS:
         return [_Scan(door_ms, DELIVERED)]
     if dice.random() >= _HAS_SECOND_TRY:

@@ -17,7 +17,7 @@ from streams.dev.sources.timed import Run, Timed, timed
 from streams.dev.sources.timetable import Flight
 
 OPTIN_SPAN_MS: Final = 75 * 60_000
-"""How long the airlines take, from the day's beginning, to publish who follows the day's flights."""
+"""Milliseconds that the airlines take, from the day's beginning, to publish who follows the day's flights."""
 
 _LONGEST_MILES: Final = 5_000
 """A little more than New York to Honolulu (4,983 miles), the longest flight of the records."""
@@ -31,7 +31,7 @@ _BOOKED_AT_MOST_DAYS_AHEAD: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many people follow a flight, at least and at most."""
+    """Bounds the number of people who follow a flight, at least and at most."""
 
     smallest: int = 20
     largest: int = 220
@@ -52,7 +52,7 @@ def business_of(flight: Flight) -> str:
 
 
 def subject_of(flight: Flight) -> str:
-    """What the airline's events are about: `flight/UA1545/2013-02-08/EWR`."""
+    """Returns the subject of the airline's events: `flight/UA1545/2013-02-08/EWR`."""
     return "/".join(("flight", *flight.leg))
 
 
@@ -79,7 +79,7 @@ def rosters(flights: Sequence[Flight], *, seed: int, sizes: Sizes) -> list[tuple
 
 
 def optins(flights: Sequence[Flight], run: Run, sizes: Sizes, *, begins_ms: int) -> Iterator[Timed]:
-    """One event for each list (more, where it has over 1,000 members), spread evenly over `OPTIN_SPAN_MS`."""
+    """Yields an event for each list (more, where it has over 1,000 members), spread evenly over `OPTIN_SPAN_MS`."""
     for position, (flight, people) in enumerate(
         zip(flights, rosters(flights, seed=run.seed, sizes=sizes), strict=True)
     ):

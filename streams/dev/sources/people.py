@@ -10,7 +10,7 @@ from random import Random
 from typing import Final
 
 POPULATION: Final = 500_000
-"""How many people a seed has."""
+"""People that a seed has."""
 
 CUSTOMERS: Final = 50_000
 """The first so many are customers of the shop and the bank; on the storm day the airlines carry the same people."""

@@ -36,7 +36,7 @@ class TimetableError(ValueError):
 
 
 class Records:
-    """One table of flights. `TimetableError` if it lacks a column or has a row without a date."""
+    """Reads a table of flights. `TimetableError` if it lacks a column or has a row without a date."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

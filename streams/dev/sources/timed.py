@@ -1,4 +1,4 @@
-"""One event of a replay with the instant at which it is due, and the run it belongs to.
+"""Pairs an event of a replay with the instant at which it is due, and the run it belongs to.
 
 Owns the shape that every source yields and the CloudEvents envelope of it. Rules: PROTOCOL.md section 7 (the
 contract with producers) and section 8 (a replay has a run id inside `source` and its times shifted, or staleness would
@@ -26,7 +26,7 @@ NEW_YORK: Final = ZoneInfo("America/New_York")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One replay: what makes its events new, and repeatable.
+    """Identifies a replay, which makes its events new, and repeatable.
 
     `name` goes into every `source`, so that a second run is not taken for duplicates of the first. `start_ms` is the
     instant on the wall clock that the day's beginning falls on; versions count up from it, so that they rise from run

@@ -41,7 +41,7 @@ class Airport:
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """One scheduled flight and what became of it.
+    """Holds a scheduled flight and what became of it.
 
     `departed_ms` is None if it was cancelled, `landed_ms` if it never reached its destination.
     """
@@ -58,12 +58,12 @@ class Flight:
 
     @property
     def designator(self) -> str:
-        """What stands on the ticket: `UA1545`."""
+        """Returns the designator that stands on the ticket: `UA1545`."""
         return f"{self.carrier}{self.number}"
 
     @property
     def leg(self) -> tuple[str, str, str]:
-        """What makes the flight one of a kind: designator, scheduled date, origin."""
+        """Returns the key that no other flight has: designator, scheduled date, origin."""
         return self.designator, self.day.isoformat(), self.origin.code
 
     @property

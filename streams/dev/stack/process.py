@@ -1,4 +1,4 @@
-"""One program of ours as a child process: started, watched, brought back when it ends unasked, stopped in order.
+"""Supervises a program of ours as a child process: started, watched, brought back when it ends unasked, stopped in order.
 
 Used by ``fanfare dev``, ``fanfare demo`` and the fault tests. A process that ends itself is meant to be started again in its
 place (PROTOCOL.md rule 14); a *brake* keeps one that cannot run now from being started without a pause. Children are tethered
@@ -38,7 +38,7 @@ class ProcessError(Exception):
 
 
 class Ended(NamedTuple):
-    """One end of a process: when (monotonic), and its exit status (minus the number of the signal that killed it)."""
+    """Records the end of a process: when (monotonic), and its exit status (minus the number of the signal that killed it)."""
 
     at_ms: int
     status: int
@@ -46,7 +46,7 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProcessPlan:
-    """What is to run: ``fanfare`` with these arguments, and where it answers. ``environment`` holds secrets."""
+    """Describes a process to run: ``fanfare`` with these arguments, and where it answers. ``environment`` holds secrets."""
 
     name: str
     arguments: tuple[str, ...]
@@ -58,13 +58,13 @@ class ProcessPlan:
     restarts_a_minute: int = 6
     """Restarts without a pause."""
     brake_s: float = 15.0
-    """How long the next one waits after more."""
+    """Seconds before the next start once there were more than that."""
     still_s: float = 15.0
     """After so long a start that has neither printed anything nor used the processor is given up and tried again."""
 
 
 class Process:
-    """One supervised process. Use it from the loop of the main thread.
+    """Supervises a process. Use it from the loop of the main thread.
 
     Between :meth:`start` and :meth:`stop` it is brought back whenever it ends, whoever ended it. ``pid``, ``ended`` and
     ``starts`` say what became of it so far.
@@ -78,7 +78,7 @@ class Process:
         self.ended: list[Ended] = []
         self.starts = 0
         self.braked = False
-        """Whether it ended too often within a minute and has to wait before it is started again."""
+        """True if it ended too often within a minute and has to wait before it is started again."""
         self._say = say
         self._changed = changed
         self._child: asyncio.subprocess.Process | None = None
@@ -90,7 +90,7 @@ class Process:
 
     @property
     def name(self) -> str:
-        """What it is called in its stack."""
+        """Returns its name in the stack."""
         return self.plan.name
 
     @property

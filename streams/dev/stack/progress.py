@@ -21,7 +21,7 @@ _STATE, _USER, _SYSTEM = 0, 11, 12
 
 
 class Doing(NamedTuple):
-    """What a process does: its state in words, and the processor time that it has used so far."""
+    """Describes what a process does: its state in words, and the seconds of processor time that it has used so far."""
 
     state: str
     used_s: float

@@ -23,7 +23,7 @@ _ANSWER_S: Final = 2.0
 
 
 class Restarted(NamedTuple):
-    """One process that is back: when it was told to end (milliseconds since the epoch), and when it was ready again."""
+    """Records a restart: when it was told to end (milliseconds since the epoch), and when it was ready again."""
 
     name: str
     pid_before: int

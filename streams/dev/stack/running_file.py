@@ -1,4 +1,4 @@
-"""What a running stack tells other commands of its processes, in its data folder.
+"""Tells other commands about the processes of a running stack, by a file in its data folder.
 
 DIR/stack.lock    held with flock(2) by the process that keeps the stack: held means alive, never stale
 DIR/stack.json    each process that it keeps: its name, process id, number of starts, and where it answers
@@ -18,7 +18,7 @@ _LIST: Final = "stack.json"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One process as it is kept now. ``pid`` is 0 between its end and its next start."""
+    """Describes a process as it is now. ``pid`` is 0 between its end and its next start."""
 
     name: str
     pid: int

@@ -43,7 +43,7 @@ KAFKA_PORTS: Final = (9092, 9093, 9094)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackPlan:
-    """What to start. ``fields`` are settings of every process (``settle_ms=5_000``); they win over the environment."""
+    """Describes a stack to start. ``fields`` are settings of every process (``settle_ms=5_000``) and win over the environment."""
 
     data: Path
     """Holds Kafka's records, the ledger, the gateway's logs and ``logs/``; whatever is there is gone on with."""
@@ -242,4 +242,4 @@ def _usual_ports(nodes: int) -> list[int]:
 
 
 def _unsaid(_line: str) -> None:
-    """One node keeps one copy of everything: the first line of a development stack has said so."""
+    """Drops the warning that a node keeps a single copy of everything: the first line of a development stack has said so."""

@@ -52,7 +52,7 @@ class _PromptTables(TableManager):
 
 
 class FanfareApp(faust.App):
-    """One member of one lane's group. Made by :func:`build_app`, run by :func:`run_worker`."""
+    """Runs a member of a lane's group. Made by :func:`build_app`, run by :func:`run_worker`."""
 
     def __init__(self, spec: WorkerSpec, hooks: ShardHooks, **options: Any) -> None:
         self.spec = spec
@@ -167,7 +167,7 @@ class FanfareApp(faust.App):
             self._end_by(hole)
 
     def take(self, message: Any) -> None:
-        """One message from an agent: checked, then handed to the stage."""
+        """Checks a message from an agent, then hands it to the stage."""
         generation = self.tracker.generation
         if generation is None or message.generation_id != generation:
             return

@@ -32,7 +32,7 @@ class LaneAssignor(AbstractPartitionAssignor):
 
     @classmethod
     def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        """What this member tells the group's leader: its topics and its slot."""
+        """Returns what this member tells the group's leader: its topics and its slot."""
         return ConsumerProtocolMemberMetadata(cls.version, sorted(topics), cls.slot.encode())
 
     @classmethod

@@ -27,7 +27,7 @@ class Hole(Exception):  # noqa: N818 - the word of the protocol
 
 
 class _Flow:
-    """One partition within one generation."""
+    """Follows a partition within one generation."""
 
     __slots__ = ("committed", "next", "open")
 
@@ -102,7 +102,7 @@ class CommitTracker:
         return len(flow.open)
 
     def due(self, assigned: Collection[Place]) -> dict[Place, int]:
-        """What to commit: for each partition of ``assigned`` that has moved on, its oldest unfinished offset."""
+        """Returns the offsets to commit: for each partition of ``assigned`` that has moved on, its oldest unfinished offset."""
         offsets: dict[Place, int] = {}
         for place, flow in self._flows.items():
             position = flow.position()

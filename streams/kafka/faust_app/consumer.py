@@ -29,12 +29,12 @@ _POLL_S = 0.1
 _NOTHING_ACTIVE_S = 0.02
 """Faust sleeps 1 s when every partition is held back or none is assigned."""
 _COMMIT_PATIENCE_S = 1.0
-"""How long a revocation waits for a commit that is under way. It may end later; then it is refused or harmless: a
+"""Seconds that a revocation waits for a commit that is under way. It may end later; then it is refused or harmless: a
 commit offset of ours that lands after a new owner's only repeats records that the journal already knows."""
 
 
 class LaneConsumer(Consumer):
-    """One per process; ``self.app`` is the :class:`~streams.kafka.faust_app.app.FanfareApp`."""
+    """Consumes for a process, of which each has one; ``self.app`` is its :class:`~streams.kafka.faust_app.app.FanfareApp`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._handed: dict[Place, int | None] = {}

@@ -13,7 +13,7 @@ from streams.runtime.kafka_access import Address
 
 
 class Delivered(msgspec.Struct, frozen=True, gc=False):
-    """One input record, undecoded. ``generation`` belongs to ``FanfareApp.done``."""
+    """Holds an input record, undecoded. ``generation`` belongs to ``FanfareApp.done``."""
 
     topic: str
     partition: int
@@ -27,7 +27,7 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
 
 
 class ShardHooks(Protocol):
-    """What a program does on the kernel's events. An exception from any of them ends the process."""
+    """Names the functions that a program gives the kernel to call. An exception from any of them ends the process."""
 
     async def on_start(self) -> None:
         """Before the consumer starts: producers, HTTP, tails."""
@@ -53,7 +53,7 @@ class ShardHooks(Protocol):
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One member of one lane's group."""
+    """Describes a member of a lane's group."""
 
     group: str
     """The consumer group, and Faust's app id: one per lane."""

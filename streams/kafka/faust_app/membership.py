@@ -24,10 +24,10 @@ from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
 
 _FETCH_MAX_WAIT_MS = 50
-"""How long the broker may hold an empty fetch: the wait of the first fetch after a seek or a resume. Faust asks for
-1.5 s."""
+"""Milliseconds that the broker may hold an empty fetch: the wait of the first fetch after a seek or a resume. Faust asks
+for 1,500."""
 _POLL_RECORDS = 500
-"""How much one fetch hands over: an inbox that is full gets at most this and Faust's queue on top."""
+"""Records that one fetch hands over: an inbox that is full gets at most this and Faust's queue on top."""
 _IDLE_FOR_EVER_MS = 2**31 - 1
 """aiokafka leaves a group in which nothing is fetched for this long. Under back-pressure nothing is fetched on purpose;
 whether the process still works is the watchdog's question."""

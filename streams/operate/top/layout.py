@@ -1,4 +1,4 @@
-"""One frame of the live view: a picture laid out for a terminal of some size. Pure."""
+"""Lays out a frame of the live view: a picture for a terminal of some size. Pure."""
 
 from collections.abc import Sequence
 from typing import Final

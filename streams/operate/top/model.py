@@ -1,4 +1,4 @@
-"""What a frame shows, as a value, and how it comes from readings. Pure; drawn in ``streams/operate/top/layout.py``."""
+"""Models a frame as a value, and derives it from readings. Pure; drawn in ``streams/operate/top/layout.py``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -18,7 +18,7 @@ _STEPS: Final = frozenset({"pending", "sending", "waiting", "accepted"})
 
 
 class Health(msgspec.Struct, frozen=True):
-    """One process: ``ready`` is ``ok``, the verdict of its ``/readyz``, or ``away``."""
+    """Holds the state of a process: ``ready`` is ``ok``, the verdict of its ``/readyz``, or ``away``."""
 
     name: str
     port: int
@@ -26,7 +26,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class LaneRow(msgspec.Struct, frozen=True):
-    """One lane: requests and messages since its processes began, and the ages at hand-off."""
+    """Holds the row of a lane: requests and messages since its processes began, and the ages at hand-off."""
 
     lane: str
     requests: int
@@ -45,7 +45,7 @@ class LaneRow(msgspec.Struct, frozen=True):
 
 
 class StageRow(msgspec.Struct, frozen=True):
-    """One stage of one lane, in records; ``waiting`` is ``None`` where a stage has nothing that waits."""
+    """Holds the row of a stage in a lane, in records; ``waiting`` is ``None`` where a stage has nothing that waits."""
 
     stage: str
     lane: str
@@ -58,7 +58,7 @@ class StageRow(msgspec.Struct, frozen=True):
 
 
 class Count(msgspec.Struct, frozen=True):
-    """How many of what, and how many a second."""
+    """Counts something by its word, in all and a second."""
 
     word: str
     count: int
@@ -66,7 +66,7 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class Phone(msgspec.Struct, frozen=True):
-    """One message as a phone shows it; the names are those of the phones' page."""
+    """Holds a message as a phone shows it; the names are those of the phones' page."""
 
     at_ms: int
     phone: str
@@ -90,7 +90,7 @@ class Word(msgspec.Struct, frozen=True):
 
 
 class Aside(msgspec.Struct, frozen=True):
-    """What does not stand in metrics; a note instead of it where it could not be had."""
+    """Holds what is shown beside metrics: phones and statuses, or a note that says why they are missing."""
 
     phones: tuple[tuple[Phone, ...], ...] = ()
     """By lane."""
@@ -106,7 +106,7 @@ class Picture(msgspec.Struct, frozen=True):
     span_s: float
     """Rates are over so long."""
     recent: bool
-    """Whether ages are over that span, too; else since the processes began."""
+    """True if ages are over that span, too; else since the processes began."""
     verdict: str
     """``healthy``, or the first thing that is not."""
     health: tuple[Health, ...]

@@ -117,7 +117,7 @@ def line(head: str, rows: Iterable[Count], none: str = "none") -> Text:
 
 
 def money(picture: Picture) -> Text:
-    """What the ledger has posted: messages by category, amounts by currency."""
+    """Draws the ledger's postings: messages by category, amounts by currency."""
     text = Text(no_wrap=True, overflow="ellipsis")
     for row in picture.charges:
         text.append(f"{row.word} ", DIM)

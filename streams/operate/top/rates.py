@@ -1,4 +1,4 @@
-"""What two readings of the same metrics say together: how much each counter grew, how fast, and how old hand-offs were.
+"""Compares two readings of the same metrics: how much each counter grew, how fast, and how old hand-offs were.
 
 Pure. A reading is what every process said at one time. Counters begin at 0 when a process starts, so what it counted since then
 is its growth; what a process counted before it was first read is not.
@@ -20,7 +20,7 @@ _OURS: Final = "fanfare_"
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What all processes said at ``at_ms`` (wall time)."""
+    """Holds the answers of all processes at ``at_ms`` (wall time)."""
 
     at_ms: int
     scrapes: tuple[Scrape, ...]
@@ -40,7 +40,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Growth(msgspec.Struct, frozen=True):
-    """How much every counter of the deployment grew within ``span_ms``."""
+    """Holds the growth of every counter of the deployment within ``span_ms``."""
 
     span_ms: int
     counts: Mapping[Key, float]
@@ -61,7 +61,7 @@ class Growth(msgspec.Struct, frozen=True):
 
 
 def growth(before: Reading, after: Reading) -> Growth:
-    """What every process counted between two readings, added up."""
+    """Returns the growth of all counters between two readings, added up over processes."""
     known = {scrape.process.name: scrape.samples for scrape in before.scrapes if scrape.samples}
     parts = [_grown(known.get(scrape.process.name), scrape.samples, before.at_ms) for scrape in after.scrapes]
     return Growth(after.at_ms - before.at_ms, _added(parts))

@@ -21,7 +21,7 @@ _FONT_FACE: Final = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 
 
 class Screen:
-    """What is shown: the newest picture, and the one with most messages a second, all being well."""
+    """Holds what is shown: the newest picture, and the one with most messages a second, all being well."""
 
     def __init__(self, watcher: Watcher, console: Console | None, *, title: str) -> None:
         self.note = ""
@@ -67,7 +67,7 @@ def drawable(console: Console) -> bool:
 
 
 def svg(picture: Picture, *, title: str) -> str:
-    """One frame as an SVG text that names no font from elsewhere and looks the same for the same picture."""
+    """Returns a frame as an SVG text that names no font from elsewhere and looks the same for the same picture."""
     width, height = SVG_SIZE
     console = Console(
         record=True,

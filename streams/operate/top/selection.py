@@ -55,14 +55,14 @@ def _newest_first(phones: Iterable[Phone]) -> list[Phone]:
 
 
 class Heard:
-    """What businesses were told, put together from status topics. Holds the newest word of each business."""
+    """Merges the statuses of businesses. Holds the newest word of each business."""
 
     def __init__(self) -> None:
         self._progress: dict[str, Progress] = {}
         self._newest: dict[str, Word] = {}
 
     def take(self, topic: str, value: bytes | None) -> None:
-        """One record of a status topic; what is no status is passed over."""
+        """Takes a record of a status topic; anything that is no status is passed over."""
         told = decode_status(value or b"")
         business = topic.removeprefix(STATUS_PREFIX)
         merged = None if told is None else self._progress.setdefault(business, Progress()).apply(told)
@@ -75,7 +75,7 @@ class Heard:
 
 
 def said(status: Status) -> str:
-    """What a status says besides its state: why it was refused, or what became of how many."""
+    """Returns the words of a status besides its state: why it was refused, or what became of how many."""
     if status.reason:
         return f"{status.reason}: {status.detail}" if status.detail else status.reason
     return counted(status.counts)

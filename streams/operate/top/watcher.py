@@ -31,7 +31,7 @@ _ANSWER_S: Final = 2.0
 
 
 class Watcher:
-    """One watcher of the deployment of ``settings``. ``followed()`` keeps its ear at the status topics."""
+    """Watches the deployment of ``settings``. ``followed()`` keeps reading the status topics."""
 
     def __init__(self, settings: Settings, *, heartbeats: bool = False) -> None:
         """With ``heartbeats`` they are counted and shown among messages."""
