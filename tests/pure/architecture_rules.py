@@ -18,6 +18,7 @@ ENVIRONMENT: Final = "streams/runtime/settings.py"
 KAFKA: Final = "streams/kafka/"
 CLIENTS: Final = "streams/kafka/clients.py"
 COMMANDS: Final = "streams/commands/"
+DESCRIBED: Final = (*PRODUCT, "deploy/reference/")
 
 _KAFKA_LIBRARIES: Final = frozenset({"faust", "mode", "aiokafka"})
 
@@ -57,6 +58,7 @@ _CLIENTS_OF_KAFKA: Final = frozenset(
 """What comes into Kafka, or names something there."""
 _ENVIRONMENTS: Final = re.compile(r"^os\.(environb?|getenvb?|putenv|unsetenv)(\.|$)")
 _CITATIONS: Final = re.compile(r"https?://\S+|(?P<page>\w[\w./-]*\.md)\b")
+_OPENERS: Final = re.compile(r"\s*(What|One|Whether|How)\b")
 _LEFTOVERS: Final = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 _MODULE_LINES: Final = 300
@@ -179,6 +181,14 @@ def every_module_says_what_it_owns(sources: Sources) -> Iterator[str]:
             yield f"{module.path} has no docstring"
 
 
+def docstrings_open_with_a_verb(sources: Sources) -> Iterator[str]:
+    """A docstring states what is done, or what a field means: "what", "one", "whether" and "how" do not begin it."""
+    for module in sources.under(*DESCRIBED):
+        for line, text in _docstrings(module):
+            if opener := _OPENERS.match(text):
+                yield f"{module.path}:{line} opens with {opener[1]}"
+
+
 def nothing_is_left_for_later(sources: Sources) -> Iterator[str]:
     """Words that promise work are not in the product."""
     for module in sources.under(*PRODUCT):
@@ -213,6 +223,13 @@ def tests_use_the_real_thing(sources: Sources) -> Iterator[str]:
                 yield f"{module.path}:{node.lineno} imports {name}"
 
 
+def _docstrings(module: Module) -> Iterator[tuple[int, str]]:
+    """Texts that stand by themselves, with their lines: of modules, classes, functions and fields."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+
+
 def _asked_fixtures(module: Module, names: set[str]) -> Iterator[str]:
     for function in module.functions():
         for argument in function.args.args:
@@ -241,6 +258,7 @@ RULES: Final[tuple[Rule, ...]] = (
     imports_stand_at_the_top,
     everything_has_a_bearable_size,
     every_module_says_what_it_owns,
+    docstrings_open_with_a_verb,
     nothing_is_left_for_later,
     every_cited_page_is_there,
     tests_use_the_real_thing,

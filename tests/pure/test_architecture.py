@@ -111,6 +111,18 @@ BREACHES = [
     (rules.everything_has_a_bearable_size, {"broker/a.py": BRANCHES}, "f has complexity 11"),
     (rules.everything_has_a_bearable_size, {"broker/a.py": "def f(a, b, c, d, *, e, g, h): 0"}, "f has 7 parameters"),
     (rules.every_module_says_what_it_owns, {"streams/a.py": "x = 1"}, "streams/a.py has no docstring"),
+    (rules.docstrings_open_with_a_verb, {"broker/a.py": "'What is kept.'"}, "broker/a.py:1 opens with What"),
+    (
+        rules.docstrings_open_with_a_verb,
+        {"schemas/a.py": "def f():\n    'One record.'"},
+        "schemas/a.py:2 opens with One",
+    ),
+    (rules.docstrings_open_with_a_verb, {"streams/a.py": "X = 1\n'How long.'"}, "streams/a.py:2 opens with How"),
+    (
+        rules.docstrings_open_with_a_verb,
+        {"deploy/reference/a.py": "class A:\n    'Whether.'"},
+        "deploy/reference/a.py:2 opens with Whether",
+    ),
     (rules.nothing_is_left_for_later, {"streams/a.py": "x = 1  # TO" + "DO: later"}, "streams/a.py:1 x = 1"),
     (
         rules.every_cited_page_is_there,
