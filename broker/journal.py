@@ -46,6 +46,7 @@ class Fold:
 
     def admit(self, record: bytes) -> Header | None:
         """The head of the next record if it is valid, None if it is void. Feed records in the order of the log."""
+        # The head stands at a fixed place, so a record of any kind can be judged without decoding its body.
         header = head_of(record)
         valid = self._claim(record, header) if header.kind is Kind.CLAIM else self._entry(header)
         if not valid:
@@ -57,7 +58,10 @@ class Fold:
         if header.epoch < self.epoch:
             return False
         if header.epoch > self.epoch:
+            # The claim of this epoch lies before the fold start. Its holder is not known, so the next
+            # claim of the same epoch is taken for its repetition.
             self.epoch, self.holder = header.epoch, ""
+        # A valid record proves that this owner got past its start: no poison so far.
         self.claims_in_a_row = 0
         return True
 
@@ -66,8 +70,10 @@ class Fold:
         instance = claim.instance
         if header.epoch < self.epoch:
             return False
+        # Two owners may read the same end and claim the same number. The log orders them: the first stands, for every reader.
         if header.epoch == self.epoch and self.holder not in ("", instance):
             return False
+        # The holder repeats its claim after each round of restating: that is no new owner, and no sign of a crash.
         if header.epoch > self.epoch:
             self.claims_in_a_row += 1
         self.epoch, self.holder, self.floor = header.epoch, instance, claim.floor
@@ -96,10 +102,12 @@ class Ownership:
 
     def fenced_by(self, gap: Iterable[bytes]) -> bool:
         """Returns whether the records of a gap hold a higher epoch: then my record is void and I must not act."""
+        # Records of lower epochs in the gap are void, and change nothing for this one: only a higher epoch fences.
         return any(head_of(record).epoch > self.epoch for record in gap)
 
     def confirm(self, offset: int) -> None:
         """The record at ``offset`` is mine and valid."""
+        # The caller has read the gap and found only void records in it: the append is valid, and counting goes on behind it.
         self.gaps += offset != self.next_offset
         self.next_offset = offset + 1
 
@@ -115,6 +123,7 @@ def last_floor(records: Iterable[bytes]) -> int | None:
     Void claims count: an owner raises its floor only after its restatements were acknowledged and checked, and what was true
     then stays true. A new owner's claim may carry a lower one than its predecessor's last.
     """
+    # The maximum and not the last: a new owner that dies early hands on an older floor, and what was restated stays so.
     floors = [body_of(record, Claim).floor for record in records if head_of(record).kind is Kind.CLAIM]
     return max(floors, default=None)
 
@@ -128,6 +137,7 @@ def fold_start(floor: int | None, *, log_start: int, log_end: int, accept_trimme
     start = 0 if floor is None else floor
     if log_start <= start:
         return start
+    # What the log has lost cannot be told from what never was: only a person can know that it has expired.
     if accept_trimmed:
         return log_start
     raise TrimmedJournalError(

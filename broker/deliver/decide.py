@@ -64,6 +64,7 @@ class Rules(NamedTuple):
 def whole_refusal(item: Item, rules: Rules, now_ms: int) -> Reason | None:
     """Returns the refusal that holds for all ranks of a request alike, None if there is none."""
     terms = item.terms
+    # Expiry stands first: after it nothing is sent, whatever else holds (PROTOCOL.md rule 12).
     if now_ms >= terms.expires_ms:
         return Reason.EXPIRED
     if rules.facts.controls.ruling(item.request, terms).standing is Standing.CANCELLED:
@@ -99,8 +100,10 @@ def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int) -> Decid
     for position, reason in forbidden(item, ranks, people, rules).items():
         statuses[position] = reason
     for position in leavers(item, ranks, rules.facts.audience):
+        # A STOP is the stronger reason, and what the business reads: having left the list comes second.
         if statuses[position] == State.SENDING:
             statuses[position] = Reason.NOT_OPTED_IN
+    # The pair limit comes last, for it only delays. Whoever is refused spends nothing of it.
     limited = rules.stamps.on and not item.unlimited
     dues = _keep_pair_limit(item, people, statuses, rules, now_ms) if limited else []
     before = item.attempts_of(ranks)

@@ -85,6 +85,7 @@ def flights_again(state: ShardState, chunk: int) -> list[Flight]:
         for rank in item.with_status(State.SENDING):
             by_attempt.setdefault(item.attempts[rank], []).append(rank)
         for attempt, ranks in by_attempt.items():
+            # -2 is no offset of any log, so the STOP check is made anew: the old owner's reading of it proves nothing now.
             parts += [Part(item.request, ranks[at : at + chunk], attempt, -2, -2) for at in range(0, len(ranks), chunk)]
     flights: list[Flight] = []
     for part in parts:
@@ -119,6 +120,7 @@ def in_doubt(flight: Flight) -> list[Answered]:
 def _withheld(request: bytes, held: dict[int, Reason | State], now_ms: int, *, maybe_sent: bool) -> Answered:
     """The answer about ranks that are taken out of their frame: what is only held is due at once, when it goes on."""
     ranks = sorted(held)
+    # If it may be out already, a refusal would be a lie: it is in doubt, and the code keeps what held it back.
     statuses = bytes(State.IN_DOUBT if maybe_sent else held[rank] for rank in ranks)
     codes = [held[rank] if maybe_sent else 0 for rank in ranks]
     dues = [now_ms if status == State.WAITING else 0 for status in statuses]
@@ -126,12 +128,14 @@ def _withheld(request: bytes, held: dict[int, Reason | State], now_ms: int, *, m
 
 
 def _held(item: Item, part: Part, rules: Rules, now_ms: int) -> dict[int, Reason | State]:
+    # Time has passed since the decision. What forbids the message now wins, for a decision is no promise to send.
     whole = whole_refusal(item, rules, now_ms)
     if whole is not None:
         return dict.fromkeys(part.ranks, whole)
     if rules.facts.controls.ruling(item.request, item.terms).standing is Standing.HELD:
         return dict.fromkeys(part.ranks, State.WAITING)
     held: dict[int, Reason | State] = {}
+    # At the offsets of the decision the answer is known already; only a log that has moved on is asked again.
     if part.audience_upto != rules.facts.audience.upto:
         held = {
             part.ranks[position]: Reason.NOT_OPTED_IN for position in leavers(item, part.ranks, rules.facts.audience)
@@ -147,6 +151,8 @@ def _held(item: Item, part: Part, rules: Rules, now_ms: int) -> dict[int, Reason
 def frame_of(flight: Flight, state: ShardState, rules: Rules, epoch: int, gateway_ahead_ms: int = 0) -> Frame:
     """The frame of a flight, valid until the last STOP check and the lane's span, by the gateway's clock."""
     policy = rules.policy
+    # Counted from the last STOP check and not from now: a frame that hangs in a paused process ends by itself before
+    # a STOP could be missed (PROTOCOL.md section 1.7).
     not_after_ms = rules.facts.suppressed_fresh_ms + policy.windows.frame_ms + gateway_ahead_ms
     sections = tuple(_section(state.items[part.request], part, rules) for part in flight.parts)
     return Frame(policy.lane.word, policy.shard, epoch, not_after_ms, sections)

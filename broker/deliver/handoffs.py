@@ -34,11 +34,13 @@ class HandOffs:
 
     def again(self, flight: Flight) -> None:
         """Put a chunk that was not answered before all others."""
+        # First again, so that chunks leave in the order of the journal.
         self._queue.appendleft(flight)
         self.in_air = None
 
     def unanswered(self, flight: Flight, policy: DeliverPolicy, now_ms: int) -> list[Answered]:
         """Let a chunk go again under the same names; or return that it is in doubt, where it may not (PROTOCOL.md rule 10)."""
+        # Where neither gateway nor lane makes a repeat harmless, nobody knows whether the person has the message.
         if flight.maybe_sent and not policy.resends_unknown:
             self.in_air = None
             return in_doubt(flight)
@@ -86,6 +88,7 @@ class HandOffs:
         for at, flight in enumerate(self._queue):
             ready = flight.retry_ms <= now_ms
             if ready and (flight.waits_for or not blocked):
+                # A parked chunk holds back nobody but itself: only those in the order of the journal block what is behind them.
                 del self._queue[at]
                 return flight
             blocked |= not flight.waits_for
@@ -101,6 +104,7 @@ class HandOffs:
 
 def recovered(state: ShardState, policy: DeliverPolicy) -> tuple[list[Flight], list[Answered]]:
     """Returns what a new owner hands off again of what was decided and not answered, and what it leaves in doubt instead."""
+    # Recovery repeats the act and never the decision (PROTOCOL.md rule 3): the same names go again.
     flights = flights_again(state, policy.chunk)
     if policy.resends_unknown:
         return flights, []
@@ -123,6 +127,8 @@ def without_slot(flight: Flight, state: ShardState, gate: StepGate, now_ms: int)
 
     A chunk that leaves soon after its decision uses the slot it was decided in. Any other takes what the present slots hold.
     """
+    # What has been tried before, or is late, may share its second with newer slots: it must pay for one again, or the
+    # rate bound of broker/deliver/pace.py would not hold across a stall.
     fresh = not flight.maybe_sent and not flight.tries and now_ms - flight.decided_ms <= FRAME_LATE_MS
     if fresh and not flight.waits_for:
         return {}

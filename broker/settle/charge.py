@@ -13,6 +13,7 @@ def charges_of(account: Account, delivered: RankSet, cards: Mapping[int, PriceCa
     """Charges for ``delivered`` (not empty); raises :class:`broker.ledger.price.UnpricedError`."""
     assert account.ranks is not None
     for market, ranks in account.ranks.by_market(delivered).items():
+        # The card was fixed at acceptance, so the same ranks cost the same whoever charges them and how often.
         price = price_of(cards, account.card, account.category, market)
         yield Charge(
             business=account.business,

@@ -53,6 +53,7 @@ class Horizon:
 
     def behind(self, name: str) -> None:
         """Records may lie unread in a log: that nothing comes from it means nothing."""
+        # As if something had come: silence proves that a log is read only while nothing lies unread in it.
         self._logs[name].moved = True
 
     @property
@@ -62,6 +63,7 @@ class Horizon:
 
     def at(self, now_ms: int) -> int:
         """The time up to which everything has been read; asked regularly, with a clock that does not go back."""
+        # A window is over only in the log that lags most: else a restart could end a request before its receipts are read.
         return min([self._reached(log, now_ms) for log in self._logs.values()])
 
     def _reached(self, log: _Log, now_ms: int) -> int:

@@ -49,6 +49,8 @@ RankSet = list[int] | npt.NDArray[np.uint32]
 
 
 def _said_joined_with(status: int) -> bytes:
+    # That a message was once handed off is latched beside its status: it may be waiting again when the receipt of the
+    # first attempt comes, and only what was handed off is ever billed.
     handed = HANDED if status == State.SENDING else 0
     if status not in _STATUSES:
         return bytes(range(256))
@@ -57,7 +59,9 @@ def _said_joined_with(status: int) -> bytes:
 
 def _heard_joined_with(status: ReceiptStatus) -> bytes:
     if status is ReceiptStatus.FAILED:
+        # A latch beside progress: failed and delivered may both be reported, in any order, and both must be seen.
         return bytes(cell | FAILED for cell in range(256))
+    # The maximum is the join: receipts repeated or out of order change nothing.
     return bytes((cell & ~PROGRESS) | max(cell & PROGRESS, status) for cell in range(256))
 
 

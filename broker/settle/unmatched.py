@@ -27,6 +27,7 @@ class Quarantine(Generic[Entry]):
         self._entries.setdefault(request, []).append((at_ms, entry))
         self.held += 1
         while self.held > self._limit:
+            # The oldest makes room: its request should long have been read, so it is likeliest to belong to none.
             self._drop(next(iter(self._entries)))
 
     def release(self, request: bytes) -> list[tuple[int, Entry]]:
