@@ -38,8 +38,9 @@ class BilledCharge(msgspec.Struct, frozen=True, omit_defaults=True):
     """``count`` times ``unit_micro``."""
     currency: str
     first_ms: int
-    """When the gateway reported the first delivery of these, and the last."""
+    """When the first of these was delivered, by the gateway, milliseconds since the epoch."""
     last_ms: int
+    """When the last of them was."""
     at_ms: int
     """When they were charged."""
     source: str = ""

@@ -15,6 +15,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True):
     item: WorkItem
     origin: Origin
     taken_ms: int
+    """When deliver took the item over, milliseconds since the epoch."""
 
 
 class Members(msgspec.Struct, frozen=True, array_like=True):
@@ -107,6 +108,7 @@ class ClosedName(msgspec.Struct, frozen=True, array_like=True):
 
     request: bytes
     keep_ms: int
+    """Until when the name is remembered, milliseconds since the epoch."""
 
 
 class Newest(msgspec.Struct, frozen=True, array_like=True):

@@ -63,7 +63,9 @@ class Suppression(msgspec.Struct, frozen=True, array_like=True):
     revoke: bool
     """True: forbidden from here on; False: restored."""
     evidence_ms: int
+    """When the person said it, milliseconds since the epoch, not later than it was received."""
     received_ms: int
+    """When it reached Fanfare, milliseconds since the epoch."""
     evidence: str = ""
     """The inbound message or call that proves it."""
     request: bytes = b""
@@ -90,6 +92,7 @@ class AudienceChange(msgspec.Struct, frozen=True, array_like=True):
     evidence_ms: bytes
     """Packed i64, capped at ``received_ms``."""
     received_ms: int
+    """When the event reached Fanfare, milliseconds since the epoch."""
     evidence: str = ""
     """Method, wording and source, as one JSON text."""
     acted: bool = False
@@ -107,12 +110,15 @@ class Charge(msgspec.Struct, frozen=True, array_like=True):
     ranks: bytes
     """A serialised roaring bitmap."""
     unit_micro: int
+    """Price of a message, millionths of ``currency``."""
     currency: str
     card: int
     category: int
     market: int
     first_ms: int
+    """When the first of these was delivered, by the gateway, milliseconds since the epoch."""
     last_ms: int
+    """When the last of them was."""
     source: str = ""
     """The request's own (source, id) and labels: billing events say them, and nothing is decided by them."""
     id: str = ""
@@ -130,5 +136,6 @@ class Inbound(msgspec.Struct, frozen=True, array_like=True):
     kind: str
     body: str
     at_ms: int
+    """When the person wrote, by the gateway, milliseconds since the epoch."""
     request: bytes = b""
     rank: int = -1

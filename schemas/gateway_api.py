@@ -63,6 +63,7 @@ class Section(msgspec.Struct, frozen=True, omit_defaults=True):
     template_version: int
     category: str
     expires_ms: int
+    """When the messages expire, milliseconds since the epoch: nothing is taken after it."""
     ranks: tuple[tuple[int, int], ...]
     """(first, count) intervals, ascending."""
     recipients: bytes
@@ -90,6 +91,7 @@ class Frame(msgspec.Struct, frozen=True):
     shard: int
     epoch: int
     not_after_ms: int
+    """The frame's end by the gateway's clock, milliseconds since the epoch: taken later, STOPs might be missed."""
     sections: tuple[Section, ...]
 
 
@@ -99,12 +101,14 @@ class Refused(msgspec.Struct, frozen=True, array_like=True):
     position: int
     code: int
     retry_after_ms: int = 0
+    """Wait before the message may come again, milliseconds; 0: not said."""
 
 
 class FrameAnswer(msgspec.Struct, frozen=True):
     """The answer to a frame; ``sections`` in the frame's order hold the exceptions only."""
 
     at_ms: int
+    """When the gateway answered, by its own clock, milliseconds since the epoch."""
     sections: tuple[tuple[Refused, ...], ...]
 
 
@@ -129,6 +133,7 @@ class ReportRun(msgspec.Struct, frozen=True, omit_defaults=True):
     status: str
     ranks: tuple[tuple[int, int], ...]
     at_ms: int
+    """When the status was reached, by the gateway, milliseconds since the epoch."""
     code: int = 0
 
 
@@ -143,6 +148,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     """text, button, block, unblock."""
     body: str
     at_ms: int
+    """When the person wrote, by the gateway, milliseconds since the epoch."""
     ref: str = ""
     rank: int = -1
     address: str = ""
@@ -168,6 +174,7 @@ class GatewayEvent(msgspec.Struct, frozen=True, omit_defaults=True):
 
     event: str
     at_ms: int
+    """When the line was written, by the gateway's clock, milliseconds since the epoch."""
     lane: str = ""
     shard: int = -1
     epoch: int = 0
@@ -184,7 +191,9 @@ class GatewayEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     collapse: str = ""
     version: int = -1
     not_after_ms: int = 0
+    """The frame's end, milliseconds since the epoch; 0 where there is no frame."""
     expires_ms: int = 0
+    """When the messages expire, milliseconds since the epoch; 0 where there are none."""
     body: str = ""
     test: bool = False
     ref: str = ""

@@ -30,7 +30,9 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
     card: int
     params: dict[str, str]
     time_ms: int
+    """The event's ``time``, milliseconds since the epoch."""
     expires_ms: int
+    """When the messages expire, milliseconds since the epoch."""
     keep_ms: int
     """Until when the name is remembered after it is closed."""
     source: str
@@ -68,7 +70,9 @@ class Planned(msgspec.Struct, frozen=True, array_like=True):
     fingerprint: bytes
     verdict: int
     decided_ms: int
+    """When the verdict was made, milliseconds since the epoch."""
     keep_ms: int
+    """Until when the name is remembered, milliseconds since the epoch."""
     detail: str = ""
     """Sentence of a refusal that says what is wrong and what to do; empty if accepted."""
     terms: Terms | None = None
@@ -113,6 +117,7 @@ class WorkItem(msgspec.Struct, frozen=True, array_like=True):
     rows: Rows | None = None
     list: str = ""
     start_ms: int = 0
+    """When the first message may leave, milliseconds since the epoch."""
     per_s: int = 0
     """Messages a second, over all shards, that the sender's slots allowed at acceptance; 0: it needs no slot."""
 

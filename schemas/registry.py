@@ -59,6 +59,7 @@ class Sender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     business: str
     number: str
     rate_per_s: int = DEFAULT_RATE_PER_S
+    """Messages a second over all lanes."""
     active: bool = True
     default: bool = False
     shares: dict[str, int] = {}
@@ -96,6 +97,7 @@ class PriceCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     id: int
     currency: str
     prices_micro: dict[str, dict[str, int]]
+    """Price of a message by category and market, millionths of the currency."""
 
 
 class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="key"):

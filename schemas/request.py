@@ -86,6 +86,7 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address: str
     locale: str | None = None
     evidence_ms: int | None = None
+    """When consent was given or withdrawn, milliseconds since the epoch; None: the event's time."""
 
 
 class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,7 +132,9 @@ class CloudEvent(msgspec.Struct, frozen=True):
     source: str
     type: str
     time_ms: int
+    """The envelope's ``time``, milliseconds since the epoch."""
     data: msgspec.Raw
     subject: str | None = None
     expires_ms: int | None = None
+    """The envelope's expiry, milliseconds since the epoch; None if it has none."""
     traceparent: str | None = None

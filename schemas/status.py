@@ -13,6 +13,7 @@ class RecipientStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     rank: int
     state: str
     at_ms: int
+    """When the state was reached, milliseconds since the epoch."""
     reason: str = ""
     code: int = 0
 
@@ -27,12 +28,14 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """accepted, refused, running, closed."""
     seq: int
     at_ms: int
+    """When the status was made, milliseconds since the epoch."""
     shard: int = -1
     shards: int = 0
     """Shards of the request that will report; the totals are the sum over the newest of each."""
     reason: str = ""
     detail: str = ""
     retry_at_ms: int = 0
+    """When another attempt may succeed, milliseconds since the epoch; 0: not said."""
     counts: dict[str, int] = {}
     recipients: tuple[RecipientStatus, ...] = ()
     labels: dict[str, str] = {}
@@ -59,6 +62,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     stage: str
     at_ms: int
+    """When the record was refused, milliseconds since the epoch."""
     payload_sha256: str
     payload: str | None = None
     """Base64; never for the otp lane."""

@@ -67,6 +67,7 @@ class Topic(msgspec.Struct, frozen=True):
     key: str
     partitions: int | None
     retention_ms: int
+    """Milliseconds that records are kept."""
     why: str
     compacted: bool = False
 

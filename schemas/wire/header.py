@@ -55,6 +55,7 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     shard: int
     epoch: int
     at_ms: int
+    """When the writer decided, by its clock, milliseconds since the epoch."""
 
 
 _KINDS = {kind.value: kind for kind in Kind}

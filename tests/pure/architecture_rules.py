@@ -59,6 +59,7 @@ _CLIENTS_OF_KAFKA: Final = frozenset(
 _ENVIRONMENTS: Final = re.compile(r"^os\.(environb?|getenvb?|putenv|unsetenv)(\.|$)")
 _CITATIONS: Final = re.compile(r"https?://\S+|(?P<page>\w[\w./-]*\.md)\b")
 _OPENERS: Final = re.compile(r"\s*(What|One|Whether|How)\b")
+_MEASURED: Final = re.compile(r"_(ms|s|bytes|micro)$")
 _LEFTOVERS: Final = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 _MODULE_LINES: Final = 300
@@ -189,6 +190,18 @@ def docstrings_open_with_a_verb(sources: Sources) -> Iterator[str]:
                 yield f"{module.path}:{line} opens with {opener[1]}"
 
 
+def measured_fields_are_described(sources: Sources) -> Iterator[str]:
+    """A field of a format that ends in a unit has a docstring: since when, of what, and what 0 stands for."""
+    for module in sources.under("schemas/"):
+        for owner in (node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)):
+            for field, after in zip(owner.body, [*owner.body[1:], None], strict=True):
+                name = (
+                    field.target.id if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) else ""
+                )
+                if _MEASURED.search(name) and not _is_text(after):
+                    yield f"{module.path}:{field.lineno} {owner.name}.{name} is not described"
+
+
 def nothing_is_left_for_later(sources: Sources) -> Iterator[str]:
     """Words that promise work are not in the product."""
     for module in sources.under(*PRODUCT):
@@ -230,6 +243,10 @@ def _docstrings(module: Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value.value
 
 
+def _is_text(node: ast.stmt | None) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
 def _asked_fixtures(module: Module, names: set[str]) -> Iterator[str]:
     for function in module.functions():
         for argument in function.args.args:
@@ -259,6 +276,7 @@ RULES: Final[tuple[Rule, ...]] = (
     everything_has_a_bearable_size,
     every_module_says_what_it_owns,
     docstrings_open_with_a_verb,
+    measured_fields_are_described,
     nothing_is_left_for_later,
     every_cited_page_is_there,
     tests_use_the_real_thing,

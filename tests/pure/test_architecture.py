@@ -123,6 +123,11 @@ BREACHES = [
         {"deploy/reference/a.py": "class A:\n    'Whether.'"},
         "deploy/reference/a.py:2 opens with Whether",
     ),
+    (
+        rules.measured_fields_are_described,
+        {"schemas/a.py": "class A:\n    at_ms: int\n    b: int"},
+        "a.py:2 A.at_ms is not",
+    ),
     (rules.nothing_is_left_for_later, {"streams/a.py": "x = 1  # TO" + "DO: later"}, "streams/a.py:1 x = 1"),
     (
         rules.every_cited_page_is_there,
