@@ -14,7 +14,7 @@ import structlog
 from streams.runtime import log
 from streams.runtime.exits import Exit
 
-STREAMS = Path(log.__file__).parent
+STREAMS = Path(log.__file__).parents[1]
 SEALED = "dev1." + "Ab9_-" * 15
 CANARIES = ("4915112345678", "112345678", SEALED[-20:], "meet me at noon", "493817")
 

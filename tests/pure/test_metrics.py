@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streams.runtime import metrics
 from streams.runtime.prometheus import Counter, Family, Gauge, Histogram, Kind, Label
 
-STREAMS = Path(metrics.__file__).parent
+STREAMS = Path(metrics.__file__).parents[1]
 LANE = Label("lane", ("otp", "update"))
 BOUNDS = (0.01, 0.1, 1.0)
 
