@@ -17,13 +17,9 @@ _EVERY_HOST: Final = "*"
 
 async def allow(kafka: Kafka, grants: Sequence[Grant]) -> None:
     """Allows each of ``grants``; what is allowed already stays so. Raises a ``KafkaError`` for the first that is refused."""
-    host, _, port = kafka.bootstrap.partition(",")[0].rpartition(":")
-    connection = await clients.connection(kafka, host, int(port), timeout_ms=_TIMEOUT_MS)
-    try:
+    async with clients.first_broker(kafka, timeout_ms=_TIMEOUT_MS) as connection:
         for user, operation, resource, name, pattern in grants:
             request = CreateAclsRequest(resource, name, pattern, f"User:{user}", _EVERY_HOST, operation, _ALLOW)
             for code, message in (await connection.send(request)).creation_responses:
                 if code:
                     raise for_code(code)(message)
-    finally:
-        connection.close()

@@ -76,8 +76,7 @@ async def describe(bootstrap: Address, *, deadline_s: float) -> ClusterState:
 
 def demand_listener(bootstrap: Address) -> None:
     """Return if any of the addresses accepts a connection, else NodeFailedError: asked before a long-lived program starts."""
-    for address in kafka_at(bootstrap).bootstrap.split(","):
-        host, _, port = address.rpartition(":")
+    for host, port in kafka_at(bootstrap).addresses:
         with contextlib.suppress(OSError, ValueError), socket.create_connection((host, int(port)), _CONNECT_S):
             return
     raise NodeFailedError(f"No Kafka answers at {bootstrap}. {_ADVICE}")
@@ -143,8 +142,7 @@ def _is_led(topic: dict[str, Any]) -> bool:
 async def _listening(bootstrap: Address) -> int:
     """Returns how many of the addresses accept a connection."""
     accepted = 0
-    for address in kafka_at(bootstrap).bootstrap.split(","):
-        host, _, port = address.rpartition(":")
+    for host, port in kafka_at(bootstrap).addresses:
         with contextlib.suppress(OSError, ValueError):
             _, writer = await asyncio.open_connection(host, int(port))
             writer.close()

@@ -83,12 +83,8 @@ async def missing(kafka: Kafka, wanted: Sequence[Grant]) -> list[Grant]:
     Raises what :func:`~streams.kafka.clients.connection` raises.
     """
     asked = [one for one in wanted if one.resource is Resource.TOPIC and one.pattern is Pattern.LITERAL]
-    host, _, port = kafka.bootstrap.partition(",")[0].rpartition(":")
-    connection = await clients.connection(kafka, host, int(port), timeout_ms=_TIMEOUT_MS)
-    try:
+    async with clients.first_broker(kafka, timeout_ms=_TIMEOUT_MS) as connection:
         answer = await connection.send(_Asking(sorted({one.name for one in asked})))
-    finally:
-        connection.close()
     # Of a topic that may not even be described the broker says only that, and no bits.
     bits = {name: 0 if code else allowed for code, name, _, _, allowed in answer.topics if code != _NO_SUCH_TOPIC}
     return [one for one in asked if one.name in bits and not bits[one.name] & 1 << one.operation]

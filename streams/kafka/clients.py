@@ -5,8 +5,9 @@ clients, not started, and names as Kafka has them. A certificate is read when a 
 """
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ async def connection(address: Address, host: str, port: int, *, timeout_ms: int)
     options = _access(address)
     del options["bootstrap_servers"]
     return await create_conn(host, port, client_id="fanfare-probe", request_timeout_ms=timeout_ms, **options)
+
+
+@contextlib.asynccontextmanager
+async def first_broker(kafka: Kafka, *, timeout_ms: int) -> AsyncIterator[AIOKafkaConnection]:
+    """Opens a connection to the first address, for requests that aiokafka's clients do not send; closes it in the end."""
+    host, port = kafka.addresses[0]
+    opened = await connection(kafka, host, int(port), timeout_ms=timeout_ms)
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
 def place(address: Address, topic: str, partition: int) -> TopicPartition:

@@ -44,12 +44,11 @@ async def refusal(address: Address, *, sure: bool = False) -> str | None:
     ``sure`` leaves out what a broker that starts or stops may do too: end a connection.
     """
     kafka = kafka_at(address)
-    for place in kafka.bootstrap.split(","):
-        host, _, port = place.rpartition(":")
+    for host, port in kafka.addresses:
         try:
             connection = await clients.connection(kafka, host, int(port), timeout_ms=_TIMEOUT_MS)
         except (OSError, KafkaError, TimeoutError, asyncio.IncompleteReadError) as error:
-            said = sentence(kafka, place, error)
+            said = sentence(kafka, f"{host}:{port}", error)
             if said is not None and not (sure and isinstance(error, _ENDED)):
                 return said
         else:

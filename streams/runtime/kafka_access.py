@@ -51,6 +51,11 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Kafka({self.bootstrap}, {self.security_protocol}, prefix={self.prefix!r})"
 
+    @property
+    def addresses(self) -> list[tuple[str, str]]:
+        """Returns host and port of each address of ``bootstrap``."""
+        return split_addresses(self.bootstrap)
+
     def name(self, plain: str) -> str:
         """Returns what a topic or group of ours is called in Kafka."""
         return self.prefix + plain
@@ -62,6 +67,12 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
 
 Address: TypeAlias = Kafka | str
 """Names a Kafka to go to; a string is one without security and without a prefix."""
+
+
+def split_addresses(bootstrap: str) -> list[tuple[str, str]]:
+    """Returns host and port of each address; the host is empty where there is no port. Nothing is checked."""
+    parts = (address.rpartition(":") for address in bootstrap.split(","))
+    return [(host, port) for host, _, port in parts]
 
 
 def kafka_at(address: Address) -> Kafka:

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from streams.runtime.kafka_access import Kafka, Mechanism, Protocol, misfits
+from streams.runtime.kafka_access import Kafka, Mechanism, Protocol, misfits, split_addresses
 
 PREFIX: Final = "FANFARE_"
 BOOTSTRAP_VARIABLE: Final = "FANFARE_KAFKA_BOOTSTRAP"
@@ -14,10 +14,8 @@ KAFKA_SECRETS: Final = ("kafka_password", "kafka_key_password")
 
 
 def _demand_addresses(bootstrap: str) -> str:
-    for address in bootstrap.split(","):
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdecimal():
-            raise ValueError("must be host:port, several separated by commas")
+    if not all(host and port.isdecimal() for host, port in split_addresses(bootstrap)):
+        raise ValueError("must be host:port, several separated by commas")
     return bootstrap
 
 
