@@ -16,7 +16,6 @@ def give_way(nice: int) -> None:
     """
     os.nice(nice)
     if nice and os.getsid(0) == os.getpid():
-        with contextlib.suppress(
-            OSError
-        ):  # a kernel without sessions' weights, or one that is too busy to be told twice
+        # The kernel may not weigh sessions at all, or may have been told too often of late.
+        with contextlib.suppress(OSError):
             _GROUP.write_text(str(nice), encoding="ascii")

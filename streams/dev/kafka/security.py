@@ -109,7 +109,7 @@ class Security:
     def _settled(self) -> dict[str, str]:
         path = self.folder / _PASSWORDS
         if path.exists():
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+            return _passwords_in(self.folder)
         names = [ADMIN, BROKER, *users(self.secured.businesses)]
         made = {name: secrets.token_hex(_PASSWORD_BYTES) for name in names}
         _write(path, msgspec.json.encode(made) + b"\n")
@@ -129,8 +129,11 @@ class Security:
 
 def administrator(folder: Path, bootstrap: str) -> Kafka:
     """Returns the administrator's way into the secured cluster whose files lie in ``folder``."""
-    passwords = msgspec.json.decode((folder / _PASSWORDS).read_bytes(), type=dict[str, str])
-    return _way_in(folder, bootstrap, ADMIN, passwords[ADMIN])
+    return _way_in(folder, bootstrap, ADMIN, _passwords_in(folder)[ADMIN])
+
+
+def _passwords_in(folder: Path) -> dict[str, str]:
+    return msgspec.json.decode((folder / _PASSWORDS).read_bytes(), type=dict[str, str])
 
 
 def _way_in(folder: Path, bootstrap: str, user: str, password: str, prefix: str = "") -> Kafka:
