@@ -177,7 +177,7 @@ def undated_decisions(place: str, text: str) -> Iterator[str]:
     name = PurePosixPath(place).name
     dated = re.match(r"(\d{4}-\d{2}-\d{2})-[a-z0-9-]+\.md$", name)
     if dated is None:
-        yield f"{place}: a decision is called YYYY-MM-DD-in-words.md"
+        yield f"{place}: a decision is called YYYY-MM-DD-in-words"
     elif f"\n\n{dated[1]}\n\n" not in text:
         yield f"{place}: its third line is not {dated[1]}"
     yield from (f"{place}: it has no paragraph {part}" for part in ("**Decided.**", "**Why.**") if part not in text)

