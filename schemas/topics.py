@@ -1,7 +1,7 @@
 """The catalogue of topics: key, partitions, retention, the reason for each, and the arithmetic that keeps their promises.
 
 Every duration that must fit another stands here once, in milliseconds. The inequalities of PROTOCOL.md section 1.8 are
-tested over this table (``tests/pure/test_topics.py``). All topics use LogAppendTime: the broker's clock stamps them, and
+tested over this table (``tests/pure/contract/test_topics.py``). All topics use LogAppendTime: the broker's clock stamps them, and
 Fanfare's own times are ``at_ms`` inside.
 """
 

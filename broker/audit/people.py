@@ -1,6 +1,6 @@
 """People as columns: shards of many recipient ids at once, and who was on which list at which offset.
 
-Murmur2 is computed over whole columns of 16 bytes; ``tests/pure/test_audit_parts.py`` holds it against ``schemas.ids``.
+Murmur2 is computed over whole columns of 16 bytes; ``tests/pure/audit/test_parts.py`` holds it against ``schemas.ids``.
 Membership is folded from ``audience.changes`` as PROTOCOL.md section 1.3 (16) has it: the latest evidence wins, leaving
 wins a tie; ordinals are the order of first appearance in the shard's log.
 """

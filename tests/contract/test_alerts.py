@@ -15,7 +15,7 @@ from streams.runtime import metrics
 from streams.runtime.prometheus import Histogram
 from streams.runtime.settings import Settings, table
 from tests.contract.promql import Selector, named
-from tests.programs import debian_program
+from tests.support.programs import debian_program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FOLDER = DEPLOY / "prometheus"

@@ -16,7 +16,7 @@ from schemas.registry import Entry
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.status import DeadLetter, RecipientStatus, Status
 from schemas.wire.cloudevents import encode_status
-from tests.pure.plan_bench import ENTRIES, address, event, given, policy
+from tests.support.plan_bench import ENTRIES, address, event, given, policy
 
 FOLDER = Path(__file__).parents[2] / "schemas" / "generated"
 

@@ -17,10 +17,10 @@ from schemas.wire.sealed import seal_code
 from streams.gateway.client import Fenced, Gateway, GatewayError, Throttled, Unknown, UnknownKind, kind_of, trace_of
 from streams.runtime import clock
 from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC
-from tests import simulated
-from tests.contract.listeners import Hearing, Listening, hearing, listening
-from tests.programs import until
-from tests.simulated import address, frame, name, person
+from tests.support import simulated
+from tests.support.listeners import Hearing, Listening, hearing, listening
+from tests.support.programs import until
+from tests.support.simulated import address, frame, name, person
 
 TIMEOUT_MS = 5_000
 HOUR_MS = 3_600_000

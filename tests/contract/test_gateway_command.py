@@ -15,8 +15,8 @@ import pytest
 from streams.runtime.ports import free_ports
 from streams.runtime.settings import child_environment
 from tests.kafka.processes import processes_naming
-from tests.programs import PATIENCE_S, until
-from tests.simulated import ENTRIES
+from tests.support.programs import PATIENCE_S, until
+from tests.support.simulated import ENTRIES
 
 LANES = ("otp", "update", "campaign")
 

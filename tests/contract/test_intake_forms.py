@@ -19,7 +19,7 @@ from streams.intake.problems import Outcome, Problem, together
 from streams.kafka.reader import LogRecord
 from streams.runtime import metrics
 from streams.runtime.settings import dev_intake_key
-from tests.pure.plan_bench import BUSINESS, NOW_MS, event, registry
+from tests.support.plan_bench import BUSINESS, NOW_MS, event, registry
 
 SHOP = BUSINESS
 HEADERS = (

@@ -12,7 +12,7 @@ from streams.dev.stack.process import Process, ProcessError, ProcessPlan
 from streams.dev.stack.progress import Progress, doing
 from streams.runtime.ports import free_ports
 from streams.runtime.settings import child_environment, load
-from tests.programs import until
+from tests.support.programs import until
 
 REGISTRY = Path(__file__).parents[2] / "deploy" / "dev"
 

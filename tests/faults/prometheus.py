@@ -21,7 +21,7 @@ from streams.dev.stack import die_with_parent
 from streams.operate.scrape import processes
 from streams.runtime.ports import free_ports
 from streams.runtime.settings import Settings
-from tests.programs import debian_program
+from tests.support.programs import debian_program
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy" / "prometheus"
 HOST: Final = "127.0.0.1"

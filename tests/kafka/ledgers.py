@@ -21,7 +21,7 @@ from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.ledger.database import FILE, balances
 from streams.runtime.settings import child_environment
-from tests.programs import PATIENCE_S, Program
+from tests.support.programs import PATIENCE_S, Program
 
 UNIT_MICRO = 3_400
 

@@ -20,8 +20,8 @@ from streams.runtime.settings import Settings, child_environment, load
 from streams.simulator.event_log import EventLog
 from streams.simulator.program import log_folder
 from tests.kafka.registered import own_kafka
-from tests.pure.audit_log import PEPPER, SHARDS
-from tests.pure.audit_story import Story
+from tests.pure.audit.log import PEPPER, SHARDS
+from tests.pure.audit.story import Story
 
 _FOR_EVER = str(2**62)
 _CONFIG = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": _FOR_EVER}

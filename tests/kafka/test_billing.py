@@ -24,7 +24,7 @@ from streams.kafka.scan import Record, scan
 from streams.operate.scrape import samples_of
 from tests.kafka.ledgers import UNIT_MICRO, Charges, RunningLedger
 from tests.kafka.records import write
-from tests.programs import until
+from tests.support.programs import until
 
 
 async def register(charges: Charges, ledger: RunningLedger) -> None:

@@ -18,7 +18,7 @@ from streams.dev.kafka.java import find_java
 from streams.kafka.provision import provision
 from streams.runtime.settings import cache_folder, java_home
 from tests.kafka.ledgers import Charges, RunningLedger
-from tests.programs import until
+from tests.support.programs import until
 
 LOCK = Path(__file__).with_name("connect.lock")
 WORKER = """\

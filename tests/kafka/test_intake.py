@@ -29,7 +29,7 @@ from streams.runtime.settings import dev_intake_key, load
 from tests.acceptance.http_inputs import SHOP, Answer, Call, call_of, send
 from tests.acceptance.inputs import CANARY
 from tests.kafka.registered import REGISTRY_FILES, SHARDS, silent
-from tests.programs import PATIENCE_S, Program
+from tests.support.programs import PATIENCE_S, Program
 
 _ids = count()
 

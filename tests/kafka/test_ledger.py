@@ -10,7 +10,7 @@ from streams.kafka.admin import describe
 from streams.ledger.database import FILE, Books
 from streams.operate.scrape import samples_of
 from tests.kafka.ledgers import Charges, RunningLedger
-from tests.programs import until
+from tests.support.programs import until
 
 
 async def test_the_union_of_charges_is_posted(charges: Charges, ledger: RunningLedger) -> None:

@@ -35,11 +35,11 @@ from streams.kafka.provision import provision
 from streams.registry.apply import write
 from streams.runtime import clock
 from streams.runtime.settings import load, raw
-from tests import simulated
 from tests.conftest import RealKafka
-from tests.contract.listeners import listening
-from tests.programs import PATIENCE_S, Program, until
-from tests.simulated import frame, person
+from tests.support import simulated
+from tests.support.listeners import listening
+from tests.support.programs import PATIENCE_S, Program, until
+from tests.support.simulated import frame, person
 
 SECRET = raw(load().webhook_secret)
 REF_SECRET = raw(load().ref_secret)

@@ -31,7 +31,7 @@ from streams.kafka.scan import scan
 from streams.runtime import clock
 from tests.kafka.ledgers import Charges, RunningLedger
 from tests.load.gauges import say
-from tests.programs import until
+from tests.support.programs import until
 
 POINTS = ("ledger.charge", "ledger.posted", "ledger.committed", "ledger.billing", "ledger.billed")
 _BUSINESSES = 3

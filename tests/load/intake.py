@@ -18,7 +18,7 @@ from streams.runtime import clock
 from tests.acceptance.http_inputs import Call, call_of, send
 from tests.kafka.registered import SHARDS, registered_kafka
 from tests.load.gauges import at_pace, cpu_us_of, end
-from tests.programs import Program
+from tests.support.programs import Program
 
 _SEED: Final = 4
 

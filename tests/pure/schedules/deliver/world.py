@@ -17,7 +17,7 @@ from tests.pure.schedules.deliver.gateway import Gateway
 from tests.pure.schedules.journal import trim
 from tests.pure.schedules.log import Log
 from tests.pure.schedules.stage import World
-from tests.pure.shard_bench import change, explicit, listed, name
+from tests.support.shard_bench import change, explicit, listed, name
 
 FOLD_MS = 1_200
 WINDOW_MS = 6_000

@@ -14,10 +14,10 @@ from schemas.registry import Parameter, PriceCard, Sender, Template
 from schemas.request import OPTIN_TYPE
 from schemas.topics import WINDOWS, Windows
 from schemas.wire.timestamps import text_of
-from tests.pure.plan_bench import BUSINESS, event, policy, registry
 from tests.pure.schedules.journal import trim
 from tests.pure.schedules.log import Log
 from tests.pure.schedules.stage import World
+from tests.support.plan_bench import BUSINESS, event, policy, registry
 
 SHARDS: Final = 3
 PARTITION: Final = partition_of(BUSINESS.encode(), SHARDS)

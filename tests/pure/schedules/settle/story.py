@@ -15,7 +15,7 @@ from schemas.wire.columns import interval, runs_of, u16s
 from schemas.wire.header import Header, Kind, pack
 from tests.pure.schedules.log import Stamped
 from tests.pure.schedules.stage import START_MS
-from tests.pure.shard_bench import Bench, change, explicit, listed
+from tests.support.shard_bench import Bench, change, explicit, listed
 
 MARKETS = (1, 49)
 _REFUSALS = (Code.TRANSIENT, Code.UNDELIVERABLE)

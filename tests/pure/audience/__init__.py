@@ -1,0 +1,1 @@
+"""Tests the pure parts of audience: no Kafka, no sleeps."""

@@ -1,0 +1,1 @@
+"""Tests the auditor: a true story passes, each planted violation is named."""

@@ -1,0 +1,1 @@
+"""Plants violations of each invariant into a true story."""

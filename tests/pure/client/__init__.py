@@ -1,0 +1,1 @@
+"""Tests the pure parts of client: no Kafka, no sleeps."""

@@ -1,0 +1,1 @@
+"""Tests the pure parts of contract: no Kafka, no sleeps."""

@@ -1,0 +1,1 @@
+"""Tests the pure parts of deliver: no Kafka, no sleeps."""

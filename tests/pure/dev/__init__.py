@@ -1,0 +1,1 @@
+"""Tests the pure parts of dev: no Kafka, no sleeps."""

@@ -1,0 +1,1 @@
+"""Tests the pure parts of explain: no Kafka, no sleeps."""

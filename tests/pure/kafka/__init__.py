@@ -1,0 +1,1 @@
+"""Tests the pure parts of kafka: no Kafka, no sleeps."""

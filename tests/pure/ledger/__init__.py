@@ -1,0 +1,1 @@
+"""Tests the pure parts of ledger: no Kafka, no sleeps."""

@@ -1,0 +1,1 @@
+"""Tests the pure parts of operate: no Kafka, no sleeps."""

@@ -1,0 +1,1 @@
+"""Tests the pure parts of plan: no Kafka, no sleeps."""

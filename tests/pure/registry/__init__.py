@@ -1,0 +1,1 @@
+"""Tests the pure parts of registry: no Kafka, no sleeps."""

@@ -1,0 +1,1 @@
+"""Tests the pure parts of runtime: no Kafka, no sleeps."""

@@ -1,0 +1,1 @@
+"""Tests the pure parts of settle: no Kafka, no sleeps."""

@@ -1,0 +1,1 @@
+"""Tests the pure parts of simulator: no Kafka, no sleeps."""

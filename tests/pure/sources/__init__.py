@@ -1,0 +1,1 @@
+"""Tests the pure parts of sources: no Kafka, no sleeps."""

@@ -1,0 +1,1 @@
+"""Tests the pure parts of worker: no Kafka, no sleeps."""
