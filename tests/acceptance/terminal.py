@@ -6,23 +6,18 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import psutil
 
 from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE
 from streams.runtime.settings import child_environment
 
 FANFARE: Final = (sys.executable, "-m", "streams.cli")
 ROOT: Final = Path(__file__).parents[2]
-
-
-class Being(NamedTuple):
-    """One process: its id, and when it began, because ids are given again."""
-
-    pid: int
-    began: str
 
 
 class Terminal:
@@ -56,13 +51,10 @@ class Terminal:
                     return found[0]
         raise AssertionError(f"it did not say {text!r} but:\n" + "\n".join(self.lines))
 
-    def family(self) -> set[Being]:
+    def family(self) -> set[psutil.Process]:
         """The process and all that it started, and those that these started."""
-        parents = _parents()
-        found = {self._process.pid}
-        while more := {being.pid for being, parent in parents.items() if parent in found} - found:
-            found |= more
-        return {being for being in parents if being.pid in found}
+        parent = psutil.Process(self._process.pid)
+        return {parent, *parent.children(recursive=True)}
 
     def interrupt(self) -> None:
         """Ctrl-C: the terminal's process group gets SIGINT."""
@@ -113,14 +105,14 @@ async def done(*command: str, deadline_s: float = 40, **variables: str) -> Termi
     return shown
 
 
-async def gone(family: set[Being], *, deadline_s: float = 10) -> None:
+async def gone(family: set[psutil.Process], *, deadline_s: float = 10) -> None:
     """Wait until none of these processes is left; AssertionError with the command lines of those that are."""
     with suppress(TimeoutError):
         async with asyncio.timeout(deadline_s):
-            while family & _parents().keys():
+            while any(_living(family)):
                 await asyncio.sleep(0.05)
-    left = family & _parents().keys()
-    assert not left, [Path(f"/proc/{being.pid}/cmdline").read_bytes().replace(b"\0", b" ")[:200] for being in left]
+    left = list(_living(family))
+    assert not left, left
 
 
 def last_json(shown: Terminal) -> dict[str, Any]:
@@ -135,13 +127,9 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {**surroundings, "PATH": f"{Path(sys.executable).parent}:{surroundings['PATH']}", **variables}
 
 
-def _parents() -> dict[Being, int]:
-    """Every living process and its parent; zombies are dead (proc(5))."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            if entry.name.isdigit():
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                if fields[0] != "Z":
-                    found[Being(int(entry.name), fields[19])] = int(fields[1])
-    return found
+def _living(family: set[psutil.Process]) -> Iterator[list[str]]:
+    """Command lines of those that still run; zombies are dead."""
+    for being in family:
+        with suppress(psutil.NoSuchProcess):
+            if being.is_running() and being.status() != psutil.STATUS_ZOMBIE:
+                yield being.cmdline()

@@ -4,17 +4,13 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 
 def processes_naming(folder: Path | str) -> list[int]:
     """Processes, zombies apart, whose command line names `folder`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and str(folder).encode() in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
+    beings = psutil.process_iter(["cmdline"])
+    return [being.pid for being in beings if str(folder) in " ".join(being.info["cmdline"] or ())]
 
 
 async def until(happened: Callable[[], bool], *, deadline_s: float = 20) -> None:

@@ -20,6 +20,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+import psutil
 from pyroaring import BitMap
 
 from schemas import topics
@@ -39,6 +40,7 @@ from tests.load.beside import BULK, codes_beside
 from tests.load.codes import SENDER as CODES
 from tests.load.copy_loop import copy_rate
 from tests.load.crowd import write_list
+from tests.load.gauges import cpu_by_process
 from tests.load.paced import figures_of, publish, until_calm, until_through, write_lists
 from tests.load.promises import switched_off
 from tests.load.scenarios import SCENARIOS
@@ -77,13 +79,6 @@ def posted(stack: Stack) -> int:
     return sum(len(BitMap.deserialize(row.ranks)) for row in whole_ledger(path).rows) if path.exists() else 0
 
 
-def cpu_s(stack: Stack) -> dict[str, float]:
-    """CPU seconds used so far, by process."""
-    used = {name: _cpu(process.pid) for name, process in stack.processes.items()}
-    pids = stack.cluster.java_pids if stack.cluster is not None else ()
-    return used | {"kafka": sum(_cpu(pid) for pid in pids)}
-
-
 def written(folder: Path) -> Counter[str]:
     """Bytes of Kafka's segments, by the topic's name up to its lane."""
     sizes: Counter[str] = Counter()
@@ -96,13 +91,7 @@ def written(folder: Path) -> Counter[str]:
 
 def rss(stack: Stack) -> int:
     """Resident bytes of the worker that holds the list."""
-    status = Path(f"/proc/{stack.processes['worker-campaign-0'].pid}/status").read_text()
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
+    return psutil.Process(stack.processes["worker-campaign-0"].pid).memory_info().rss
 
 
 async def bench(folder: Path, count: int) -> dict[str, object]:
@@ -140,11 +129,11 @@ async def _unbound(stack: Stack, folder: Path, count: int) -> dict[str, object]:
     await _caught_up(stack)
     held = rss(stack) - held
     await scrape_all(stack.settings, processes(stack.settings))
-    before, bytes_before = cpu_s(stack), written(folder)
+    before, bytes_before = cpu_by_process(stack), written(folder)
     seconds = await campaign_s(stack, count)
-    after, bytes_after = cpu_s(stack), written(folder)
+    after, bytes_after = cpu_by_process(stack), written(folder)
     rate = count / seconds
-    used = {name: round((after[name] - before[name]) * 1e6 / count, 2) for name in after}
+    used = {name: round((after[name] - before[name]) / count, 2) for name in after}
     kept = {topic: round((size - bytes_before.get(topic, 0)) / count, 2) for topic, size in bytes_after.items()}
     person = round(held / count), round((bytes_before["audience"] - before_people["audience"]) / count)
     _say(

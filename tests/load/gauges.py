@@ -6,20 +6,18 @@ gateway's own log: two readings of one machine's clock in whole milliseconds, so
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
 from random import Random
 
 import msgspec
+import psutil
 
 from schemas.ids import Lane
 from streams.dev.stack.stack import Stack
 from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.program import log_folder
 
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _ASK_EVERY_S = 0.5
 
 
@@ -43,10 +41,9 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 def cpu_us_of(pid: int) -> int:
-    """CPU time that a process has used so far, its threads included, microseconds (proc(5): utime and stime)."""
-    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
-    fields = stat.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * 1_000_000 // _TICKS_PER_S
+    """CPU time that a process has used so far, its threads included, microseconds."""
+    used = psutil.Process(pid).cpu_times()
+    return round((used.user + used.system) * 1_000_000)
 
 
 def cpu_by_process(stack: Stack) -> dict[str, int]:

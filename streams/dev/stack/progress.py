@@ -1,23 +1,21 @@
-"""Tells a process that is slow to start from one that stands still, by what Linux says of it in ``/proc``.
+"""Tells a process that is slow to start from one that stands still, by what the system says of it.
 
 On a crowded machine a child has been seen that got nowhere after it was made, while those beside it were ready in seconds: it had
 printed nothing, so its log could not say why. Such a child is replaced; one that is merely slow uses the processor and is let be.
 """
 
-import os
-from pathlib import Path
 from typing import Final, NamedTuple
 
+import psutil
+
 _STATES: Final = {
-    "R": "runnable",
-    "S": "sleeping",
-    "D": "waiting for a disk",
-    "T": "stopped by a signal",
-    "t": "stopped by a debugger",
-    "Z": "ended",
+    psutil.STATUS_RUNNING: "runnable",
+    psutil.STATUS_DISK_SLEEP: "waiting for a disk",
+    psutil.STATUS_STOPPED: "stopped by a signal",
+    psutil.STATUS_TRACING_STOP: "stopped by a debugger",
+    psutil.STATUS_ZOMBIE: "ended",
 }
-_STATE, _USER, _SYSTEM = 0, 11, 12
-"""Fields of ``/proc/PID/stat`` behind the name of the program (proc(5)), which may hold spaces."""
+"""States of a process that say more in other words."""
 
 
 class Doing(NamedTuple):
@@ -31,13 +29,14 @@ class Doing(NamedTuple):
 
 
 def doing(pid: int) -> Doing | None:
-    """Returns what the process does; None if there is none, or no ``/proc``."""
+    """Returns what the process does; None if there is none."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-    except OSError:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            state, used = process.status(), process.cpu_times()
+    except psutil.Error:
         return None
-    ticks = int(fields[_USER]) + int(fields[_SYSTEM])
-    return Doing(_STATES.get(fields[_STATE], fields[_STATE]), ticks / os.sysconf("SC_CLK_TCK"))
+    return Doing(_STATES.get(state, state), used.user + used.system)
 
 
 class Progress:
