@@ -1,25 +1,9 @@
-"""What an expression of Prometheus names: enough of the language to hold rules and dashboards against a catalogue.
+"""Returns what an expression of Prometheus names, to hold rules and dashboards against a catalogue."""
 
-Metrics with their matchers, and the labels of ``by`` and ``without``. It is no parser: expressions that it cannot take apart
-are refused, so what it says nothing about cannot slip through.
-"""
-
-import re
 from collections.abc import Iterator
 
 import msgspec
-
-_STRING = r'"(?:[^"\\]|\\.)*"'
-_TOKENS = re.compile(
-    rf"(?P<clause>\b(?:by|without|on|ignoring|group_left|group_right)\b\s*\((?P<labels>[\w\s,]*)\))"
-    rf"|(?P<word>\b(?:and|or|unless|bool)\b)|(?P<function>[a-zA-Z_]\w*)(?=\s*(?:\(|by\b|without\b))"
-    rf"|(?P<metric>[a-zA-Z_:][\w:]*)(?:\s*\{{(?P<matchers>(?:[^}}\"]|{_STRING})*)\}})?"
-    rf"|(?P<span>\[\w+(?::\w*)?\])|(?P<number>\d+(?:\.\d+)?)|(?P<sign>[-+*/%^(),<>=!\s])"
-)
-_MATCHER = re.compile(r'\s*(?P<label>\w+)\s*(?P<how>=~|!~|!=|=)\s*"(?P<value>(?:[^"\\]|\\.)*)"\s*,?')
-FUNCTIONS = re.compile(
-    "abs|absent|count|histogram_quantile|last_over_time|max|max_over_time|min|min_over_time|rate|sum|vector"
-)
+from promql_parser import AggregateExpr, BinaryExpr, Expr, MatchOp, VectorSelector, parse, walk
 
 
 class Selector(msgspec.Struct, frozen=True):
@@ -38,28 +22,26 @@ class Named(msgspec.Struct, frozen=True):
 
 
 def named(expression: str) -> Named:
-    """Take an expression apart; ``ValueError`` for what is not understood, and for functions that are not on the list."""
-    selectors, grouped, place = [], set[str](), 0
-    while place < len(expression):
-        token = _TOKENS.match(expression, place)
-        if token is None:
-            raise ValueError(f"not understood: {expression[place : place + 20]!r}")
-        place = token.end()
-        if token["function"] and not FUNCTIONS.fullmatch(token["function"]):
-            raise ValueError(f"no known function: {token['function']}")
-        if token["clause"]:
-            grouped |= set(re.findall(r"\w+", token["labels"]))
-        if token["metric"]:
-            selectors.append(Selector(token["metric"], tuple(_matchers(token["matchers"] or ""))))
-    return Named(tuple(selectors), frozenset(grouped))
+    """Take an expression apart; ``ValueError`` for what is none, and for series that are chosen by no metric."""
+    parts: list[Expr] = []
+    walk(parse(expression), parts.append)
+    selectors = tuple(_selector(part) for part in parts if isinstance(part, VectorSelector))
+    return Named(selectors, frozenset(label for part in parts for label in _labels(part)))
 
 
-def _matchers(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    place = 0
-    while place < len(text):
-        found = _MATCHER.match(text, place)
-        if found is None:
-            raise ValueError(f"no matcher: {text[place:]!r}")
-        place = found.end()
-        values = found["value"].split("|") if "~" in found["how"] else [found["value"]]
-        yield found["label"], tuple(values)
+def _selector(part: VectorSelector) -> Selector:
+    if part.name is None or part.matchers.or_matchers:
+        raise ValueError(f"no metric, or a choice of matchers: {part}")
+    matchers = (
+        (each.name, tuple(each.value.split("|")) if each.op in (MatchOp.Re, MatchOp.NotRe) else (each.value,))
+        for each in part.matchers.matchers
+    )
+    return Selector(part.name, tuple(matchers))
+
+
+def _labels(part: Expr) -> Iterator[str]:
+    if isinstance(part, AggregateExpr) and part.modifier is not None:
+        yield from part.modifier.labels
+    if isinstance(part, BinaryExpr) and part.modifier is not None:
+        yield from part.modifier.matching.labels if part.modifier.matching is not None else ()
+        yield from part.modifier.group_labels or ()
