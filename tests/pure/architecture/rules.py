@@ -1,4 +1,7 @@
-"""The rules about the shape of the program that a program can check. A rule gives one line for each breach."""
+"""The rules about the shape of the program that a program can check. A rule gives one line for each breach.
+
+Which way imports point, and who may import the libraries of Kafka, stands in pyproject.toml as contracts of import-linter.
+"""
 
 import ast
 import re
@@ -18,17 +21,11 @@ from tests.pure.architecture.source_tree import (
 Rule = Callable[[Sources], Iterator[str]]
 
 PRODUCT: Final = ("broker/", "streams/", "schemas/")
-LAYERS: Final = ("schemas", "broker", "streams", "deploy", "tests")
-"""What lies in deploy are examples of programs of others."""
-
 CLOCK: Final = "streams/runtime/clock.py"
 ENVIRONMENT: Final = "streams/runtime/settings.py"
-KAFKA: Final = "streams/kafka/"
 CLIENTS: Final = "streams/kafka/clients.py"
 COMMANDS: Final = "streams/commands/"
 DESCRIBED: Final = (*PRODUCT, "deploy/reference/")
-
-_KAFKA_LIBRARIES: Final = frozenset({"faust", "mode", "aiokafka"})
 
 
 def _words(text: str) -> frozenset[str]:
@@ -76,15 +73,6 @@ _COMPLEXITY: Final = 10
 _PARAMETERS: Final = 6
 
 
-def arrows_point_one_way(sources: Sources) -> Iterator[str]:
-    """Imports point one way: schemas <- broker <- streams <- deploy <- tests."""
-    for module in sources.modules.values():
-        later = LAYERS[LAYERS.index(module.layer) + 1 :]
-        for name, node in module.imports():
-            if name.partition(".")[0] in later:
-                yield f"{module.path}:{node.lineno} imports {name}, which lies above it"
-
-
 def there_are_no_cycles(sources: Sources) -> Iterator[str]:
     """No module imports itself by way of others."""
     graph = {module.name: sources.arrows(module) for module in sources.modules.values()}
@@ -115,15 +103,6 @@ def schemas_touch_nothing_outside(sources: Sources) -> Iterator[str]:
         for name, node in module.imports():
             if name.partition(".")[0] in _SCHEMAS_MAY_NOT:
                 yield f"{module.path}:{node.lineno} imports {name}"
-
-
-def only_one_folder_knows_kafka(sources: Sources) -> Iterator[str]:
-    """Faust, mode and aiokafka are imported in streams/kafka alone."""
-    for module in sources.under(*PRODUCT):
-        if not module.path.startswith(KAFKA):
-            for name, node in module.imports():
-                if name.partition(".")[0] in _KAFKA_LIBRARIES:
-                    yield f"{module.path}:{node.lineno} imports {name}"
 
 
 def one_module_builds_clients_of_kafka(sources: Sources) -> Iterator[str]:
@@ -239,9 +218,6 @@ def tests_use_the_real_thing(sources: Sources) -> Iterator[str]:
         yield from _asked_fixtures(module, {"monkeypatch", "mocker"})
     for module in sources.under("tests/pure/", "tests/contract/"):
         yield from _asked_fixtures(module, {"kafka", "make_topic"})
-        for name, node in module.imports():
-            if name.partition(".")[0] in _KAFKA_LIBRARIES:
-                yield f"{module.path}:{node.lineno} imports {name}"
 
 
 def _docstrings(module: Module) -> Iterator[tuple[int, str]]:
@@ -272,11 +248,9 @@ def _uses(sources: Sources, what: re.Pattern[str], *, but: str) -> Iterator[str]
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    arrows_point_one_way,
     there_are_no_cycles,
     the_broker_is_pure,
     schemas_touch_nothing_outside,
-    only_one_folder_knows_kafka,
     one_module_builds_clients_of_kafka,
     one_module_reads_the_clock,
     one_module_reads_the_environment,
