@@ -1,23 +1,17 @@
 """Columns: many small values of one kind in few bytes.
 
 Ranks travel as *intervals* (packed u32 pairs: first, count), repeated values as *runs* (packed u8 value, u32 count),
-fixed-width names as one byte string. Small inputs take a plain Python path because numpy costs microseconds a call.
+fixed-width names as one byte string. Runs are made in ``runs.py``, with numpy, which producers need not install.
 """
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-import numpy as np
-import numpy.typing as npt
-
 _PAIR = struct.Struct(">II")
 _RUN = struct.Struct(">BI")
-_SMALL = 32
 _MANY = 64
 """Cells from which on a column is cut as a whole."""
-
-Bytes8 = npt.NDArray[np.uint8]
 
 
 def intervals_of(ranks: Sequence[int]) -> bytes:
@@ -59,33 +53,6 @@ def ranks_of(intervals: bytes) -> list[int]:
 def count_of(intervals: bytes) -> int:
     """Returns how many ranks packed intervals hold."""
     return sum(count for _, count in pairs(intervals))
-
-
-def runs_of(values: bytes) -> bytes:
-    """A byte per item as packed runs."""
-    if not values:
-        return b""
-    if values.count(values[0]) == len(values):
-        return _RUN.pack(values[0], len(values))
-    if len(values) <= _SMALL:
-        return _small_runs(values)
-    column = np.frombuffer(values, dtype=np.uint8)
-    edges = np.flatnonzero(np.diff(column)) + 1
-    starts = np.concatenate(([0], edges))
-    lengths = np.diff(np.concatenate((starts, [len(column)])))
-    return b"".join(map(_RUN.pack, column[starts].tolist(), lengths.tolist()))
-
-
-def _small_runs(values: bytes) -> bytes:
-    out = bytearray()
-    value, length = values[0], 0
-    for item in values:
-        if item == value:
-            length += 1
-            continue
-        out += _RUN.pack(value, length)
-        value, length = item, 1
-    return bytes(out + _RUN.pack(value, length))
 
 
 def values_of(runs: bytes) -> bytes:

@@ -31,8 +31,9 @@ from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, Rows, Ter
 from schemas.reasons import State
 from schemas.registry import PriceCard, Sender, Template
 from schemas.wire.cloudevents import encode_charge
-from schemas.wire.columns import interval, runs_of
+from schemas.wire.columns import interval
 from schemas.wire.header import Header, Kind, pack
+from schemas.wire.runs import runs_of
 
 SHARDS = 8
 CHUNK = 4_096
