@@ -1,58 +1,112 @@
 """The command `fanfare`: a table of sub-commands, each imported only when it is called.
 
-The table keeps `fanfare --help` quick (no Kafka, Faust or HTTP library is imported for it) and
-makes a new sub-command one line here. A row's module holds a typer application named `app`.
+The table keeps `fanfare --help` quick (no Kafka, Faust or HTTP library is imported for it, nor typer) and makes a new
+sub-command one line here. A row's module holds a typer application named `app`; ``streams/commands/group.py`` calls it.
 """
 
-import difflib
-import gc
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Final
 
-COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
-    ("demo", "streams.commands.demo", "a real storm day through the whole system, with the auditor's verdict"),
-    ("dev", "streams.commands.dev", "run everything on this machine until Ctrl-C"),
-    ("restart", "streams.commands.restart", "restart what `dev` runs, slot by slot, without losing anything"),
-    ("kafka", "streams.commands.kafka", "run a real Apache Kafka on this machine: up, down, status"),
-    ("doctor", "streams.commands.doctor", "say what this machine and its Kafka lack, and how to get it"),
-    ("provision", "streams.commands.provision", "make and check the topics"),
-    ("registry", "streams.commands.registry", "register businesses, templates, prices and keys: apply, show"),
-    ("worker", "streams.commands.worker", "work for one lane: plan, deliver, settle"),
-    ("gateway", "streams.commands.gateway", "run the simulated gateway with its phones"),
-    ("webhook", "streams.commands.webhook", "take what the gateway reports"),
-    ("intake", "streams.commands.intake", "take events over HTTP, from businesses without Kafka"),
-    ("ledger", "streams.commands.ledger", "keep the books of what was delivered, or show them"),
-    ("schema", "streams.commands.schema", "print the contract as JSON Schema, and what a change of it breaks"),
-    ("validate", "streams.commands.validate", "tell everything that is wrong with an event, without a Kafka"),
-    ("publish", "streams.commands.publish", "publish events from a file and follow what becomes of them"),
-    ("campaign", "streams.commands.campaign", "list, show, pause, resume or cancel what a business has published"),
-    ("explain", "streams.commands.explain", "tell what was decided about one request, from the logs"),
-    ("dead-letters", "streams.commands.dead_letters", "see refused records that nobody was told of; send them again"),
-    ("audit", "streams.commands.audit", "close every account from topics, ledger and gateway logs"),
-    ("control", "streams.commands.control", "the operators' switch: hold a business, a sender, a template or a lane"),
-    ("status", "streams.commands.status", "show processes, stages and lanes from their metrics"),
-    ("top", "streams.commands.top", "watch the whole system live: stages, lanes, refusals, charges, phones"),
-    ("source", "streams.commands.source", "publish a day of flights, parcels or sign-ins, or single updates at a rate"),
-    ("record", "streams.commands.record", "write down what businesses publish, without codes"),
-    ("replay", "streams.commands.replay", "publish a recording again, at a chosen pace, and measure"),
+from streams import __version__
+
+GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
+    (
+        "begin here",
+        (
+            ("demo", "streams.commands.demo", "a real storm day through the whole system, with the auditor's verdict"),
+            ("dev", "streams.commands.dev", "run everything on this machine until Ctrl-C"),
+            ("doctor", "streams.commands.doctor", "say what this machine and its Kafka lack, and how to get it"),
+        ),
+    ),
+    (
+        "publish, and see what becomes of it",
+        (
+            ("publish", "streams.commands.publish", "publish events from a file and follow what becomes of them"),
+            ("validate", "streams.commands.validate", "tell everything that is wrong with an event, without a Kafka"),
+            (
+                "campaign",
+                "streams.commands.campaign",
+                "list, show, pause, resume or cancel what a business has published",
+            ),
+            ("explain", "streams.commands.explain", "tell what was decided about one request, from the logs"),
+            ("schema", "streams.commands.schema", "print the contract as JSON Schema, and what a change of it breaks"),
+        ),
+    ),
+    (
+        "operate a deployment",
+        (
+            ("provision", "streams.commands.provision", "make and check the topics"),
+            ("registry", "streams.commands.registry", "register businesses, templates, prices and keys: apply, show"),
+            (
+                "control",
+                "streams.commands.control",
+                "the operators' switch: hold a business, a sender, a template or a lane",
+            ),
+            ("status", "streams.commands.status", "show processes, stages and lanes from their metrics"),
+            ("top", "streams.commands.top", "watch the whole system live: stages, lanes, refusals, charges, phones"),
+            ("ledger", "streams.commands.ledger", "keep the books of what was delivered, or show them"),
+            ("audit", "streams.commands.audit", "close every account from topics, ledger and gateway logs"),
+            (
+                "dead-letters",
+                "streams.commands.dead_letters",
+                "see refused records that nobody was told of; send them again",
+            ),
+        ),
+    ),
+    (
+        "processes of a deployment (and `ledger`)",
+        (
+            ("worker", "streams.commands.worker", "work for one lane: plan, deliver, settle"),
+            ("webhook", "streams.commands.webhook", "take what the gateway reports"),
+            ("intake", "streams.commands.intake", "take events over HTTP, from businesses without Kafka"),
+            ("gateway", "streams.commands.gateway", "run the simulated gateway with its phones"),
+        ),
+    ),
+    (
+        "try things out",
+        (
+            ("kafka", "streams.commands.kafka", "run a real Apache Kafka on this machine: up, down, status"),
+            ("restart", "streams.commands.restart", "restart what `dev` runs, slot by slot, without losing anything"),
+            (
+                "source",
+                "streams.commands.source",
+                "publish a day of flights, parcels or sign-ins, or single updates at a rate",
+            ),
+            ("record", "streams.commands.record", "write down what businesses publish, without codes"),
+            ("replay", "streams.commands.replay", "publish a recording again, at a chosen pace, and measure"),
+        ),
+    ),
+    (
+        "this program",
+        (
+            (
+                "completion",
+                "streams.commands.completion",
+                "print what makes bash, zsh or fish complete commands and options",
+            ),
+        ),
+    ),
 )
-"""(name, module, help), in the order in which a newcomer meets them."""
+"""(title, rows of (name, module, help)), in the order in which a newcomer meets them."""
+
+COMMANDS: Final = tuple(row for _, rows in GROUPS for row in rows)
 
 _HELP_HEAD: Final = """\
 Fanfare: notifications from Kafka topics to phones, with limits, receipts and bills that add up.
 
-usage: fanfare COMMAND [OPTIONS]          fanfare COMMAND --help explains one
+usage: fanfare COMMAND [OPTIONS]          fanfare help COMMAND explains one
 """
 
 _HELP_FOOT: Final = """\
 Kafka: --bootstrap HOST:PORT or FANFARE_KAFKA_BOOTSTRAP names yours; without either, development
-commands start one on this machine.
+commands start one on this machine. `fanfare --version` says which release this is.
 """
+
+_ASK_HELP: Final = frozenset({"-h", "--help", "help"})
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -80,39 +134,24 @@ def _hear_interrupts() -> None:
 
 
 def _call(arguments: Sequence[str]) -> None:
-    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+    """Answers what needs no library at once, and hands all else to the group of commands."""
+    first, *rest = arguments or ("help",)
+    if first in _ASK_HELP and not rest:
         print(help_text())
-        return
-    name, *rest = arguments
-    for known, module, _ in COMMANDS:
-        if known == name:
-            _imported(module).app(args=rest, prog_name=f"fanfare {name}")
-            return
-    print(f"fanfare: there is no command {name!r}; {_known(name)}.", file=sys.stderr)
-    sys.exit(2)
-
-
-def _imported(module: str) -> ModuleType:
-    """A command with all that it needs: a hundred thousand objects that stay, so nobody looks for garbage among them."""
-    gc.disable()
-    imported = importlib.import_module(module)
-    gc.freeze()
-    gc.enable()
-    return imported
+    elif first == "--version":
+        print(f"fanfare {__version__}")
+    else:
+        wanted = [*rest, "--help"] if first in _ASK_HELP else arguments
+        importlib.import_module("streams.commands.group").call(wanted)
 
 
 def help_text() -> str:
     """The overview: every command, with one line on what it is for."""
     width = max(len(name) for name, _, _ in COMMANDS)
-    rows = "\n".join(f"  {name:<{width}}  {text}" for name, _, text in COMMANDS)
-    return f"{_HELP_HEAD}\ncommands:\n{rows}\n\n{_HELP_FOOT}"
-
-
-def _known(name: str) -> str:
-    names = [row[0] for row in COMMANDS]
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return f"{hint}There are: {', '.join(names)}"
+    parts = [_HELP_HEAD]
+    for title, rows in GROUPS:
+        parts += [f"{title}:", *(f"  {name:<{width}}  {text}" for name, _, text in rows), ""]
+    return "\n".join([*parts, _HELP_FOOT])
 
 
 if __name__ == "__main__":

@@ -1,32 +1,34 @@
 """The page ``deploy/CLI.md``: every command and option in the words of ``--help``, asked from the commands themselves."""
 
-import importlib
 from collections.abc import Iterator
 from inspect import cleandoc
 from typing import Any, Final
 
 import typer
 
-from streams.cli import COMMANDS
+from streams.cli import COMMANDS, GROUPS
+from streams.commands.group import command_of
 
 _HEAD: Final = """\
 # Commands
 
 Made from what `--help` says by `python -m deploy.reference`; not edited by hand.
 
-`fanfare COMMAND --help` shows the same on a terminal. Kafka is named by `--bootstrap` or `FANFARE_KAFKA_BOOTSTRAP`; every other
-setting is an environment variable of [SETTINGS.md](SETTINGS.md).
+`fanfare help COMMAND` and `fanfare COMMAND -h` show the same on a terminal. Kafka is named by `--bootstrap` or
+`FANFARE_KAFKA_BOOTSTRAP`; every other setting is an environment variable of [SETTINGS.md](SETTINGS.md).
 """
 
 
 def cli_page() -> Iterator[str]:
     """The lines: an overview, then a section a command, and one below it for each of its sub-commands."""
     yield _HEAD
-    yield from ("| command | what it does |", "| --- | --- |")
-    for name, _, text in COMMANDS:
-        yield f"| [`{name}`](#fanfare-{name}) | {text} |"
-    for name, module, _ in COMMANDS:
-        command = typer.main.get_command(importlib.import_module(module).app)
+    for title, rows in GROUPS:
+        yield from (f"{title[0].upper()}{title[1:]}:\n", "| command | what it does |", "| --- | --- |")
+        for name, _, text in rows:
+            yield f"| [`{name}`](#fanfare-{name}) | {text} |"
+        yield ""
+    for name, _, _ in COMMANDS:
+        command = command_of(name)
         yield from _section(command, typer.Context(command, info_name=f"fanfare {name}"), depth=2)
 
 

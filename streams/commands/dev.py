@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from streams import __version__
 from streams.commands.console import refuse, say
 from streams.commands.stacks import (
     NOT_FOR_PRODUCTION,
@@ -21,7 +22,6 @@ from streams.commands.stacks import (
     command_name,
     rows,
     shown,
-    version,
     write_exports,
 )
 from streams.dev.stack.stack import Stack, StackPlan, running
@@ -99,7 +99,7 @@ async def _serve(plan: StackPlan) -> None:
 def page(stack: Stack, *, seconds: float) -> Iterator[str]:
     """Yields the lines that a person needs to know when the stack runs."""
     yield ""
-    yield f"fanfare {version()} is up after {seconds:.1f} s. {NOT_FOR_PRODUCTION}"
+    yield f"fanfare {__version__} is up after {seconds:.1f} s. {NOT_FOR_PRODUCTION}"
     yield ""
     yield from rows(list(addresses(stack)))
     yield ""

@@ -1,6 +1,5 @@
 """Shares between `fanfare dev` and `fanfare demo`: options, refusals, and how a running stack is shown."""
 
-import importlib.metadata
 import shlex
 import shutil
 import sys
@@ -50,11 +49,6 @@ RegistryOption = Annotated[
     Path, typer.Option("--registry", metavar="DIR", help="Folder of registry files.", show_default="deploy/dev")
 ]
 REGISTRY_DEFAULT: Final = REGISTRY
-
-
-def version() -> str:
-    """The release that runs."""
-    return importlib.metadata.version("fanfare")
 
 
 def addresses(stack: Stack) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,6 @@ Folders of releases that wrote no such file are of format 1. A folder of a later
 release can read: half understood, it would be half forgotten. Of records in Kafka the wire format counts as well.
 """
 
-import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ import msgspec
 
 from schemas.wire.header import FORMAT as RECORD_FORMAT
 from schemas.wire.header import READABLE_FORMATS
+from streams import __version__
 from streams.runtime.file_lock import private_folder, write_whole
 
 MARK: Final = "format.json"
@@ -47,7 +47,7 @@ GATEWAY_LOG: Final = Kept("the log of a simulated gateway", 1, 1, "move the fold
 def open_kept(folder: Path, kept: Kept) -> None:
     """Make sure that ``folder`` can be opened as ``kept``, and mark it; :class:`KeptError` if not, with nothing changed."""
     look_at(folder, kept)
-    _write(folder, _Mark(kept.format, RECORD_FORMAT, f"fanfare {importlib.metadata.version('fanfare')}"))
+    _write(folder, _Mark(kept.format, RECORD_FORMAT, f"fanfare {__version__}"))
 
 
 def look_at(folder: Path, kept: Kept) -> None:

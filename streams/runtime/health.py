@@ -8,13 +8,13 @@ Kubernetes' own servers do. Ports: ``streams/runtime/settings.py``.
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version as installed
 from types import MappingProxyType
 from typing import Final, Self
 
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from streams import __version__
 from streams.runtime import metrics
 from streams.runtime.log import Event, log
 from streams.runtime.settings import Settings
@@ -56,7 +56,7 @@ class Health:
 
     async def start(self) -> None:
         """Listen."""
-        log(Event.STARTED, component="health", version=installed("fanfare"), python=platform.python_version())
+        log(Event.STARTED, component="health", version=__version__, python=platform.python_version())
         metrics.UP.of(self._program).set(1)
         for secret in self._settings.dev_secrets:
             metrics.DEV_SECRET.of(secret).set(1)

@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
+from streams import __version__
 from streams.cli import COMMANDS
+from streams.commands.completion import candidates
 from streams.commands.console import INTERRUPTED
 
 HEAVY = ("aiokafka", "faust", "aiohttp", "numpy", "typer")
@@ -31,7 +33,9 @@ def test_help_lists_every_command(arguments: tuple[str, ...]) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """The overview comes at once: no library of Kafka, HTTP or numbers is loaded for it."""
-    script = f"import sys; from streams.cli import main; main([]); sys.exit(bool(set(sys.modules) & {set(HEAVY)!r}))"
+    script = (
+        f"import sys; from streams.cli import main; main(['--help']); sys.exit(bool(set(sys.modules) & {set(HEAVY)!r}))"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
     assert done.returncode == 0
 
@@ -53,6 +57,51 @@ def test_every_row_of_the_table_can_be_called(name: str, module: str, text: str)
     assert done.returncode == 0
     assert f"Usage: fanfare {name}" in done.stdout
     assert text
+
+
+@pytest.mark.parametrize(
+    "arguments", [("ledger", "items", "-h"), ("help", "ledger", "items"), ("-h", "ledger", "items")]
+)
+def test_help_is_had_as_fingers_ask_for_it(arguments: tuple[str, ...]) -> None:
+    """Behind a command, before it, in one letter."""
+    done = fanfare(*arguments)
+    assert done.returncode == 0
+    assert "Usage: fanfare ledger items" in done.stdout
+
+
+def test_the_version_is_told() -> None:
+    """That of the sources, which is that of the distribution."""
+    assert fanfare("--version").stdout == f"fanfare {__version__}\n"
+
+
+COMPLETED = {
+    "a command": (("pu",), ["publish"]),
+    "any command": (("",), [*(name for name, _, _ in COMMANDS), "help"]),
+    "a command that is asked about": (("help", "pub"), ["publish"]),
+    "a sub-command": (("registry", ""), ["apply", "show"]),
+    "an option": (("publish", "--fo"), ["--follow"]),
+    "an option of a sub-command": (("ledger", "items", "--mo"), ["--month"]),
+    "a lane": (("publish", "--lane", "u"), ["update"]),
+    "a file": (("publish", "-f", "x"), []),
+    "a command that is none": (("nothing", ""), []),
+}
+
+
+@pytest.mark.parametrize(("words", "found"), COMPLETED.values(), ids=COMPLETED.keys())
+def test_the_tab_key_offers_what_may_follow(words: tuple[str, ...], found: list[str]) -> None:
+    """Commands, options and lanes that begin so; nothing where the shell knows better."""
+    assert list(candidates(list(words))) == found
+
+
+def test_bash_completes() -> None:
+    """The printed script, loaded into a real bash."""
+    script = fanfare("completion", "bash").stdout
+    asking = "COMP_WORDS=(fanfare registry sh); COMP_CWORD=2; _fanfare; echo ${COMPREPLY[*]}"
+    called = f'fanfare() {{ "{sys.executable}" -m streams.cli "$@"; }}'
+    done = subprocess.run(
+        ["bash", "-c", f"{called}\n{script}\n{asking}"], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "show\n"
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("publish", "--help"), ("schema",), ("schema", "vectors.json")])

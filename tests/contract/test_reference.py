@@ -1,15 +1,14 @@
 """The generated pages: no drift from the program, nothing left out, and every link leads somewhere."""
 
-import importlib
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer
 
 from deploy.reference.pages import FOLDER, documents
 from streams.cli import COMMANDS
+from streams.commands.group import command_of
 from streams.runtime.settings import Settings, variable_of
 
 PAGES = documents()
@@ -32,11 +31,7 @@ def leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from leaves(each, f"{path} {name}")
 
 
-CALLED = [
-    found
-    for name, module, _ in COMMANDS
-    for found in leaves(typer.main.get_command(importlib.import_module(module).app), f"fanfare {name}")
-]
+CALLED = [found for name, _, _ in COMMANDS for found in leaves(command_of(name), f"fanfare {name}")]
 COMMAND = pytest.mark.parametrize(("path", "command"), CALLED, ids=[path for path, _ in CALLED])
 
 
