@@ -17,7 +17,7 @@ _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "--output": ("text", "json"),
     "-o": ("text", "json"),
 }
-"""What may stand behind an option, where that is a closed list."""
+"""Values that may stand behind an option, where they are a closed list."""
 
 
 class Shell(StrEnum):
