@@ -78,14 +78,24 @@ class _Membership:
                     self._remember(ordinal, before)
             elif before & 3 != how:
                 self._remember(ordinal, stamp)
+        if news:
+            self._change(news, how)
+        self.frozen = None
+
+    def _change(self, news: list[tuple[int, int]], how: _How) -> None:
+        """Sets stamps (ordinal, stamp), and who is in."""
+        if len(news) == 1:  # who joins by themselves comes alone, and a start folds all of them
+            ((ordinal, stamp),) = news
+            self.stamps[ordinal] = stamp
+            (self.joined.discard if how is _How.LEFT else self.joined.add)(ordinal)
+            return
         news.sort(key=lambda change: change[1])
-        held.update(news)
-        changed = BitMap(ordinal for ordinal, _ in news)
+        self.stamps.update(news)
+        changed = BitMap([ordinal for ordinal, _ in news])
         if how is _How.LEFT:
             self.joined -= changed
         else:
             self.joined |= changed
-        self.frozen = None
 
     def acted_ms(self, ordinal: int) -> int:
         """Returns when somebody last joined by an act of their own; -1: never."""
@@ -144,7 +154,9 @@ class Audience:
         if change.join:
             self._profile(ordinals, evidence, profiles)
         how = _how(change)
-        members = self._lists.setdefault((change.business, change.list), _Membership())
+        members = self._lists.get((change.business, change.list))
+        if members is None:
+            members = self._lists[change.business, change.list] = _Membership()
         members.fold(ordinals, evidence, how)
         if how is _How.ACTED_FOR_OFFERS:
             self._for_offers.setdefault(change.business, {})[change.list] = members
@@ -220,4 +232,6 @@ def _profiles_in(change: AudienceChange, count: int) -> list[bytes]:
     columns = ((change.addresses, ADDRESS_WIDTH), (change.locales, LOCALE_WIDTH), (change.markets, _MARKET_WIDTH))
     if any(len(column) != width * count for column, width in columns):
         raise ValueError("an audience change whose columns have different lengths")
+    if count == 1:
+        return [change.addresses + change.locales + change.markets]
     return [b"".join(parts) for parts in zip(*(cells(column, width) for column, width in columns), strict=True)]

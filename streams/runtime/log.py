@@ -230,11 +230,13 @@ def _bare_traceback(_logger: Any, _method: str, event: MutableMapping[str, Any])
         error, _, trace = sys.exc_info()
         if error is not None:
             event.setdefault("error", error.__name__)
-            frames = traceback.extract_tb(trace)
-            event["frames"] = [
-                f"{'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno} {frame.name}" for frame in frames
-            ]
+            event["frames"] = places(traceback.extract_tb(trace))
     return event
+
+
+def places(stack: traceback.StackSummary) -> list[str]:
+    """Returns a line for each frame of ``stack``, outermost first: file, line, function; no content."""
+    return [f"{'/'.join(Path(frame.filename).parts[-3:])}:{frame.lineno} {frame.name}" for frame in stack]
 
 
 def _listed(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

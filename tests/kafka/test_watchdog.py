@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 async def test_what_ends_a_process(what: str, amount_ms: int, status: int) -> None:
     """Five seconds between wall clock and monotonic clock, the patience of the loop, and a promised end."""
     command = (sys.executable, "-m", "tests.kafka.programs.watched", what, str(amount_ms))
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.DEVNULL)
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
     async with asyncio.timeout(30):
-        assert await process.wait() == status
+        _, said = await process.communicate()
+    assert process.returncode == status
+    assert (what == "block") == (b"programs/watched.py:" in said), "a blocked loop is shown where it stands"

@@ -8,10 +8,12 @@ that others do not have (PROTOCOL.md section 1.3, row 24).
 """
 
 import asyncio
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 
-from streams.runtime import clock
+from streams.runtime import clock, log
 from streams.runtime.exits import Exit, fatal
 
 _TICK_S = 0.05
@@ -52,10 +54,24 @@ class Watchdog:
             now_ms = clock.monotonic_ms()
             still_ms = max(now_ms - looked_ms, now_ms - self._loop_seen_ms)
             if still_ms > self._patience_ms:
-                fatal(Exit.WATCHDOG, still_ms=still_ms, thread_ms=now_ms - looked_ms, patience_ms=self._patience_ms)
+                # A thread that came late too tells of a process that got no processor; one in time, of a busy loop, and where.
+                here = main_loop_at() if now_ms - looked_ms < self._patience_ms else ""
+                fatal(
+                    Exit.WATCHDOG,
+                    still_ms=still_ms,
+                    thread_ms=now_ms - looked_ms,
+                    patience_ms=self._patience_ms,
+                    at=here,
+                )
             if self._deadline_ms is not None and now_ms > self._deadline_ms:
                 fatal(Exit.DEADLINE, step=self._step)
             was_ms, skew_ms = skew_ms, self._now_ms() - now_ms
             if abs(skew_ms - was_ms) > _CLOCK_JUMP_MS:
                 fatal(Exit.CLOCK_JUMP, jump_ms=skew_ms - was_ms)
             looked_ms = now_ms
+
+
+def main_loop_at() -> str:
+    """Returns what the main thread is doing, innermost call first: ``file:line function``, six of them."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - documented for debuggers alone
+    return " < ".join(log.places(traceback.extract_stack(frame))[:-7:-1]) if frame is not None else ""
