@@ -22,7 +22,8 @@ from schemas.delivery_journal import Decided
 from schemas.ids import NAME_BYTES
 from schemas.reasons import Reason, State
 from schemas.registry import CONFIRMATIONS
-from schemas.wire.columns import i64s, intervals_of, u16s
+from schemas.wire.columns import i64s, u16s
+from schemas.wire.ranks import intervals_of
 from schemas.wire.runs import runs_of
 
 MOST_ATTEMPTS: Final = 255

@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.ids import Lane
 from schemas.topics import SHARDS, WINDOWS, Windows
+from schemas.wire.formats import FORMAT
 
 
 class PairLimit(msgspec.Struct, frozen=True):
@@ -49,6 +50,8 @@ class DeliverPolicy(msgspec.Struct, frozen=True):
     max_open: int = 10_000
     """Open items a shard holds before it asks for no more."""
     fresh_ms: int = FRESH_MS
+    record_format: int = FORMAT
+    """The newest format of records to write."""
     gateway_dedupes: bool = True
     """False: the gateway takes the same (request, person) twice."""
 

@@ -6,7 +6,7 @@ import msgspec
 
 from schemas.ids import Lane
 from schemas.topics import SHARDS, WINDOWS, Windows
-from schemas.wire.header import RECORD_LIMIT_BYTES
+from schemas.wire.formats import RECORD_LIMIT_BYTES
 from schemas.wire.sealed import AddressBook
 
 HEADROOM_BYTES: Final = 1_024

@@ -30,6 +30,7 @@ from pyroaring import BitMap
 from schemas.facts import ReceiptStatus
 from schemas.reasons import MESSAGE_REASONS, State
 from schemas.wire.columns import pairs, ranks_of, values_of
+from schemas.wire.ranks import array_of
 from schemas.wire.runs import Bytes8
 
 HANDED: Final = 0x80
@@ -44,7 +45,6 @@ FEW: Final = 32
 
 _STATUSES: Final = frozenset({*State, *MESSAGE_REASONS})
 _PAIR: Final = struct.Struct(">II")
-Places = npt.NDArray[np.int64]
 RankSet = list[int] | npt.NDArray[np.uint32]
 """Ascending ranks: a list of few, an array of many."""
 
@@ -69,13 +69,6 @@ def _heard_joined_with(status: ReceiptStatus) -> bytes:
 _SAID: Final = tuple(_said_joined_with(status) for status in range(256))
 _SAID_GRID: Final = np.frombuffer(b"".join(_SAID), dtype=np.uint8).reshape(-1, 256)
 _HEARD: Final = {status: _heard_joined_with(status) for status in ReceiptStatus}
-
-
-def places_of(intervals: bytes) -> Places:
-    """All ranks of packed intervals, as an index."""
-    columns = np.frombuffer(intervals, dtype=">u4").astype(np.int64).reshape(-1, 2)
-    firsts, counts = columns[:, 0], columns[:, 1]
-    return np.repeat(firsts - (np.cumsum(counts) - counts), counts) + np.arange(int(counts.sum()))
 
 
 def bounds_of(intervals: bytes) -> tuple[int, int]:
@@ -135,7 +128,7 @@ class Ranks(msgspec.Struct, array_like=True, gc=False):
         if not markets and (not market or (self.markets is None and self.market in {0, market})):
             self.market = self.market or market
             return
-        sent = places_of(intervals)[np.frombuffer(each, dtype=np.uint8) == State.SENDING]
+        sent = array_of(intervals)[np.frombuffer(each, dtype=np.uint8) == State.SENDING]
         self._each_market()[sent] = np.frombuffer(markets, dtype=">u2") if markets else market
 
     def answered(self, intervals: bytes, except_ranks: Sequence[int], except_statuses: bytes) -> None:
@@ -144,7 +137,7 @@ class Ranks(msgspec.Struct, array_like=True, gc=False):
         if not except_ranks:
             _join_alike(self.said, _SAID[State.ACCEPTED], intervals)
             return
-        places = places_of(intervals)
+        places = array_of(intervals)
         each = np.full(len(places), State.ACCEPTED, dtype=np.uint8)
         each[np.searchsorted(places, except_ranks)] = np.frombuffer(except_statuses, dtype=np.uint8)
         self._say(intervals, each.tobytes())
@@ -219,7 +212,7 @@ class Ranks(msgspec.Struct, array_like=True, gc=False):
             for rank, status in zip(ranks_of(intervals), each, strict=True):
                 self.said[rank] = _SAID[status][self.said[rank]]
         else:
-            places, cells = places_of(intervals), cells_of(self.said)
+            places, cells = array_of(intervals), cells_of(self.said)
             cells[places] = _SAID_GRID[np.frombuffer(each, dtype=np.uint8), cells[places]]
 
     def _each_market(self) -> npt.NDArray[np.uint16]:
@@ -237,5 +230,5 @@ def _join_alike(column: bytearray, table: bytes, intervals: bytes) -> None:
         for first, count in pairs(intervals):
             column[first : first + count] = column[first : first + count].translate(table)
         return
-    places, cells = places_of(intervals), cells_of(column)
+    places, cells = array_of(intervals), cells_of(column)
     cells[places] = np.frombuffer(table, dtype=np.uint8)[cells[places]]

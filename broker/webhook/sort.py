@@ -21,6 +21,7 @@ from schemas.facts import Inbound, ReceiptRun, Receipts, ReceiptStatus, Scope, S
 from schemas.gateway_api import Referred, Reply, ReportRun, Reports, place_of
 from schemas.ids import Lane, name_of, shard_of
 from schemas.wire.columns import interval
+from schemas.wire.formats import FORMAT
 from schemas.wire.header import Header, Kind, pack
 
 _RANK_END: Final = 1 << 32
@@ -64,8 +65,16 @@ class Sorted(msgspec.Struct, frozen=True):
     """Reports and replies that were set aside."""
 
 
-def sort(reports: Reports, *, received_ms: int, ref_secret: bytes, shards: int, vocabulary: Vocabulary) -> Sorted:
-    """Returns the records of ``reports``, each within Kafka's bounds.
+def sort(
+    reports: Reports,
+    *,
+    received_ms: int,
+    ref_secret: bytes,
+    shards: int,
+    vocabulary: Vocabulary,
+    record_format: int = FORMAT,
+) -> Sorted:
+    """Returns the records of ``reports``, each within Kafka's bounds and of ``record_format`` at most.
 
     ``received_ms`` is our own time, by which evidence counts; ``vocabulary`` has the words that stop.
     """
@@ -82,7 +91,7 @@ def sort(reports: Reports, *, received_ms: int, ref_secret: bytes, shards: int, 
     return Sorted(
         records=(
             *_suppressions(heard, received_ms, shards),
-            *_receipts(placed, received_ms),
+            *_receipts(placed, received_ms, record_format),
             *_inbounds(known, received_ms, shards),
         ),
         receipts=counted,
@@ -113,11 +122,11 @@ def _receipt_runs(run: ReportRun, request: bytes, status: ReceiptStatus, receive
         yield ReceiptRun(request, packed, status, run.at_ms, received_ms, run.code)
 
 
-def _receipts(placed: dict[Place, list[ReceiptRun]], at_ms: int) -> Iterator[Record]:
+def _receipts(placed: dict[Place, list[ReceiptRun]], at_ms: int, newest: int) -> Iterator[Record]:
     for (lane, shard), runs in placed.items():
         head = Header(Kind.RECEIPT, lane, shard, 0, at_ms)
         for part in _parts(runs):
-            yield Record(topics.receipts(lane), shard, pack(head, Receipts(part)))
+            yield Record(topics.receipts(lane), shard, pack(head, Receipts(part), newest))
 
 
 def _parts(runs: Sequence[ReceiptRun]) -> Iterator[tuple[ReceiptRun, ...]]:

@@ -1,35 +1,18 @@
 """Columns: many small values of one kind in few bytes.
 
 Ranks travel as *intervals* (packed u32 pairs: first, count), repeated values as *runs* (packed u8 value, u32 count),
-fixed-width names as one byte string. Runs are made in ``runs.py``, with numpy, which producers need not install.
+fixed-width names as one byte string. Runs are made in ``runs.py`` and intervals in
+``ranks.py``, with numpy, which producers need not install.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 _PAIR = struct.Struct(">II")
 _RUN = struct.Struct(">BI")
 _MANY = 64
 """Cells from which on a column is cut as a whole."""
-
-
-def intervals_of(ranks: Sequence[int]) -> bytes:
-    """Ascending ``ranks`` as packed intervals."""
-    if len(ranks) > 1 and ranks[-1] - ranks[0] == len(ranks) - 1:
-        return _PAIR.pack(ranks[0], len(ranks))
-    out = bytearray()
-    start = prev = -2
-    for rank in ranks:
-        if rank == prev + 1 and start >= 0:
-            prev = rank
-            continue
-        if start >= 0:
-            out += _PAIR.pack(start, prev - start + 1)
-        start = prev = rank
-    if start >= 0:
-        out += _PAIR.pack(start, prev - start + 1)
-    return bytes(out)
 
 
 def interval(first: int, count: int) -> bytes:

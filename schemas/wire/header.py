@@ -3,6 +3,9 @@
 Layout, big-endian: format u8, kind u8, lane u8, shard u16, epoch u32, at_ms i64 (17 bytes), then the body as MessagePack.
 The epoch stands at a fixed place so that the fold rule (PROTOCOL.md section 1.2) never needs the body. Readers take format
 n and n-1; deploy readers first. Golden bytes of each format: ``tests/contract/golden``.
+
+Format 2 is format 1 but for columns of ranks, which may be Roaring bitmaps (``ranks.py``). Only records that are shorter so
+are of format 2.
 """
 
 import struct
@@ -12,13 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from schemas.ids import Lane
-
-FORMAT = 1
-"""The format version that is written."""
-READABLE_FORMATS = frozenset({1})
-
-RECORD_LIMIT_BYTES = 900_000
-"""Every Kafka record stays below this. Kafka refuses above 1,048,588; the rest is room for headers and batch."""
+from schemas.wire.formats import FORMAT, READABLE_FORMATS
+from schemas.wire.ranks import shortened, widened
 
 _HEAD = struct.Struct(">BBBHIq")
 _T = TypeVar("_T")
@@ -62,13 +60,17 @@ _KINDS = {kind.value: kind for kind in Kind}
 _LANES = {lane.value: lane for lane in Lane}
 
 _encoder = msgspec.msgpack.Encoder()
+_plain_decoder = msgspec.msgpack.Decoder(ext_hook=widened)
+"""Of format 2: a type that wants bytes takes no extension, so these are widened before the body gets its shape."""
 _decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {}
 
 
-def pack(header: Header, body: object) -> bytes:
-    """Encodes a record: the head, then ``body`` as MessagePack."""
-    head = _HEAD.pack(FORMAT, header.kind, header.lane, header.shard, header.epoch, header.at_ms)
-    return head + _encoder.encode(body)
+def pack(header: Header, body: object, newest: int = FORMAT) -> bytes:
+    """Encodes a record: the head, then ``body`` as MessagePack; in the lowest format that is shortest, at most ``newest``."""
+    written = shortened(body) if newest > 1 else body
+    version = 1 if written is body else 2
+    head = _HEAD.pack(version, header.kind, header.lane, header.shard, header.epoch, header.at_ms)
+    return head + _encoder.encode(written)
 
 
 def head_of(record: bytes) -> Header:
@@ -90,8 +92,11 @@ def body_of(record: bytes, shape: type[_T]) -> _T:
     if decoder is None:
         decoder = _decoders[shape] = msgspec.msgpack.Decoder(shape)
     try:
-        body: _T = decoder.decode(record[_HEAD.size :])
-    except msgspec.MsgspecError as error:
+        if record[0] == 1:
+            body: _T = decoder.decode(record[_HEAD.size :])
+        else:
+            body = msgspec.convert(_plain_decoder.decode(record[_HEAD.size :]), shape)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise UnreadableRecordError(str(error)) from error
     return body
 

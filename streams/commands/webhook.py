@@ -11,7 +11,7 @@ from broker.registry.fold import Registry
 from schemas.wire.sealed import AddressBook
 from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.properties import HOST
-from streams.gateway.webhook import Secrets, Webhook
+from streams.gateway.webhook import Secrets, Webhook, Written
 from streams.intake.listener import Door
 from streams.kafka.admin import demand_listener
 from streams.kafka.producer import ConfirmedProducer
@@ -74,7 +74,7 @@ async def _serve(settings: Settings) -> None:
             pepper=raw(settings.pepper),
             address_book=AddressBook(settings.address_book),
         ),
-        shards=settings.shards,
+        written=Written(settings.shards, settings.record_format),
         now_ms=clock.now_ms,
         registry=registry,
     )

@@ -19,6 +19,7 @@ from broker.registry.fold import Registry
 from broker.webhook.keywords import Vocabulary
 from broker.webhook.sort import Sorted, sort
 from schemas.gateway_api import REPLAY_WINDOW_MS, SIGNATURE_HEADER, TIMESTAMP_HEADER, Reports, signature_of
+from schemas.wire.formats import FORMAT
 from schemas.wire.sealed import AddressBook
 from streams.gateway.confirmations import Confirmer
 from streams.kafka.producer import ConfirmedProducer, Outgoing
@@ -74,6 +75,14 @@ class Secrets(NamedTuple):
     """Opens the address that a stop is confirmed to."""
 
 
+class Written(NamedTuple):
+    """Describes the records that are appended."""
+
+    shards: int
+    record_format: int = FORMAT
+    """The newest that may be written."""
+
+
 class Webhook:
     """The application. ``now_ms`` is our clock: it stamps evidence and bounds replays. ``registry`` is followed by its owner."""
 
@@ -82,19 +91,19 @@ class Webhook:
         producer: ConfirmedProducer,
         *,
         secrets: Secrets,
-        shards: int,
+        written: Written,
         now_ms: Callable[[], int],
         registry: Registry,
         body_s: float = BODY_S,
     ) -> None:
         self._producer = producer
         self._secrets = secrets
-        self._shards = shards
+        self._written = written
         self._now_ms = now_ms
         self._registry = registry
         self._vocabulary = (registry.upto, Vocabulary(registry.keywords))
         """The words that stop, and the registry's offset that they are of."""
-        self._confirmer = Confirmer(registry, secrets.address_book, pepper=secrets.pepper, shards=shards)
+        self._confirmer = Confirmer(registry, secrets.address_book, pepper=secrets.pepper, shards=written.shards)
         self._body_s = body_s
         self._unverified = 0
         """Bodies that are being read."""
@@ -175,8 +184,9 @@ class Webhook:
             reports,
             received_ms=self._now_ms(),
             ref_secret=self._secrets.ref,
-            shards=self._shards,
+            shards=self._written.shards,
             vocabulary=self._words(),
+            record_format=self._written.record_format,
         )
         records = [Outgoing(each.topic, each.value, None, each.partition) for each in done.records]
         await self._producer.send_many(records + self._confirmer.records(done.confirmations, done.lifted))

@@ -10,8 +10,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.wire.header import FORMAT as RECORD_FORMAT
-from schemas.wire.header import READABLE_FORMATS
+from schemas.wire.formats import READABLE_FORMATS
 from streams import __version__
 from streams.runtime.file_lock import private_folder, write_whole
 
@@ -44,14 +43,17 @@ STACK: Final = Kept("a deployment on one machine", 1, 1, "name another folder wi
 GATEWAY_LOG: Final = Kept("the log of a simulated gateway", 1, 1, "move the folder away: phones then begin empty")
 
 
-def open_kept(folder: Path, kept: Kept) -> None:
-    """Make sure that ``folder`` can be opened as ``kept``, and mark it; :class:`KeptError` if not, with nothing changed."""
-    look_at(folder, kept)
-    _write(folder, _Mark(kept.format, RECORD_FORMAT, f"fanfare {__version__}"))
+def open_kept(folder: Path, kept: Kept, *, records: int = min(READABLE_FORMATS)) -> None:
+    """Make sure that ``folder`` can be opened as ``kept``, and mark it; :class:`KeptError` if not, with nothing changed.
+
+    ``records`` is the newest wire format that will be written there. A mark is never lowered: what was written stays.
+    """
+    mark = look_at(folder, kept)
+    _write(folder, _Mark(kept.format, max(mark.records, records), f"fanfare {__version__}"))
 
 
-def look_at(folder: Path, kept: Kept) -> None:
-    """The same without marking it."""
+def look_at(folder: Path, kept: Kept) -> _Mark:
+    """The same without marking it; returns the mark that it has."""
     mark = _read(folder / MARK, kept)
     if mark.format > kept.format or mark.records > max(READABLE_FORMATS):
         raise KeptError(
@@ -63,6 +65,7 @@ def look_at(folder: Path, kept: Kept) -> None:
             f"{folder} holds {kept.what} of {mark.by} (format {mark.format}.{mark.records}); this release reads from "
             f"{kept.oldest}.{min(READABLE_FORMATS)} on. Open it once with a release between the two; or {kept.afresh}."
         )
+    return mark
 
 
 def _read(path: Path, kept: Kept) -> _Mark:

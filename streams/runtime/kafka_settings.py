@@ -1,7 +1,7 @@
 """The settings of the way into Kafka: a part of ``Settings``, with its own checks."""
 
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -55,6 +55,10 @@ class KafkaSettings(BaseSettings):
     kafka_key_password: SecretStr | None = Field(None, description="Opens that key, if it is encrypted.")
     kafka_prefix: str = Field(
         "", description="Before every topic and group in Kafka (team-a.): several deployments share one Kafka."
+    )
+    record_format: Literal[1, 2] = Field(
+        2,
+        description="Newest format of internal records to write: 1 while processes of a release that reads no other run.",
     )
 
     @model_validator(mode="after")

@@ -200,7 +200,7 @@ class DeliverShard:
 
     def _record(self, append: Append) -> bytes:
         header = Header(append.kind, self.policy.lane, self.policy.shard, self._journal.epoch, append.at_ms)
-        return pack(header, append.body)
+        return pack(header, append.body, self.policy.record_format)
 
     def _finish(self, origin: Origin, parts: int) -> None:
         self._parts[origin] -= parts
@@ -277,7 +277,8 @@ def _policy(parts: LaneParts, shard: int) -> DeliverPolicy:
     settings = parts.settings
     policy = DeliverPolicy.of(parts.lane, shard, parts.ref_secret, limits=settings.limits, shards=settings.shards)
     dedupes = parts.settings.gateway_dedupes
-    return msgspec.structs.replace(policy, windows=parts.windows, gateway_dedupes=dedupes)
+    newest = settings.record_format
+    return msgspec.structs.replace(policy, windows=parts.windows, gateway_dedupes=dedupes, record_format=newest)
 
 
 def _seconds_since(started_ms: int) -> float:

@@ -27,7 +27,7 @@ from schemas.gateway_api import (
 )
 from schemas.ids import Lane
 from schemas.wire.sealed import AddressBook
-from streams.gateway.webhook import MAX_BODY_BYTES, MAX_UNVERIFIED, Secrets, Webhook
+from streams.gateway.webhook import MAX_BODY_BYTES, MAX_UNVERIFIED, Secrets, Webhook, Written
 from streams.intake.listener import Door
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.runtime import log, metrics
@@ -103,7 +103,9 @@ async def running(*, body_s: float = 20) -> AsyncIterator[Running]:
     """A webhook that listens on a free port."""
     kept = Kept()
     secrets = Secrets(webhook=SECRET, ref=REF_SECRET, pepper=bytes(32), address_book=AddressBook({1: bytes(32)}))
-    server = Webhook(kept, secrets=secrets, shards=8, now_ms=lambda: NOW_MS, registry=Registry(), body_s=body_s)
+    server = Webhook(
+        kept, secrets=secrets, written=Written(8), now_ms=lambda: NOW_MS, registry=Registry(), body_s=body_s
+    )
     async with Door(server.app, "127.0.0.1", 0, stop_s=0, unreadable=server.unreadable_head) as door:
         yield Running(door.port, kept)
 

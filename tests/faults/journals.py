@@ -4,13 +4,11 @@ import asyncio
 import secrets
 from typing import Final, NamedTuple
 
-import msgspec
-
 from broker.journal import Fold
 from schemas import topics
 from schemas.ids import Lane, partition_of
 from schemas.plan_journal import Claim
-from schemas.wire.header import Header, Kind, pack, unpack
+from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
 from streams.kafka.scan import scan
@@ -132,8 +130,7 @@ async def _append(scene: Scene, journal: _Journal, value: bytes) -> None:
 
 def _under(record: bytes, epoch: int) -> bytes:
     """The same record under another epoch."""
-    header, body = unpack(record, msgspec.Raw)
-    return pack(msgspec.structs.replace(header, epoch=epoch), body)
+    return record[:5] + epoch.to_bytes(4) + record[9:]
 
 
 async def _scrape(scene: Scene) -> Scrape:

@@ -131,7 +131,7 @@ class Stack:
         places = free_places(plan.slots) if plan.free_ports else {}
         self._overrides = {**places, **plan.fields, "data_dir": data}
         self._load()
-        open_kept(data, STACK)
+        open_kept(data, STACK, records=self.settings.record_format)
         self._register = Register(data)
         demand_places(self.settings, plan.slots)
         await self._kafka(data)

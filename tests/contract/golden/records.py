@@ -1,6 +1,7 @@
 """The records behind the golden bytes: one of every kind, with every field set to something that is not its default.
 
-``python -m tests.contract.golden.records`` writes the bytes of the format that is written now. Do it once for a new format,
+A record is written in the lowest format that is shortest, so those of format 2 have ranks that are scattered.
+``python -m tests.contract.golden.records`` writes the bytes of the newest format. Do it once for a new format,
 never for an old one: the files of an old format are what is on somebody's disk.
 """
 
@@ -27,7 +28,9 @@ from schemas.facts import AudienceChange, Charge, Inbound, ReceiptRun, Receipts,
 from schemas.ids import Lane
 from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
 from schemas.reasons import Reason
-from schemas.wire.header import FORMAT, Header, Kind, pack
+from schemas.wire.formats import FORMAT
+from schemas.wire.header import Header, Kind, pack
+from schemas.wire.ranks import intervals_of
 
 FOLDER: Final = Path(__file__).parent
 
@@ -163,6 +166,21 @@ RECORDS: Final[dict[Kind, object]] = {
 }
 """A body for every kind."""
 
+_SCATTERED: Final = intervals_of([rank * rank for rank in range(80)])
+SCATTERED: Final[dict[Kind, object]] = {
+    Kind.OUTCOME: Outcome(
+        decided=(
+            Decided(_NAME, _SCATTERED, b"states", b"tries", b"", 49),
+            Decided(_OTHER, b"ranks", b"", b"", b"", 49),
+        ),
+        answered=(Answered(_NAME, _SCATTERED, _AT_MS),),
+    ),
+    Kind.RECEIPT: Receipts((ReceiptRun(_NAME, _SCATTERED, 4, _AT_MS, _AT_MS + 9, 131_026),)),
+}
+"""Bodies that are shorter in format 2: with 80 ranks that lie apart."""
+WRITTEN: Final[dict[int, dict[Kind, object]]] = {1: RECORDS, 2: SCATTERED}
+"""Format to the bodies that are written in it."""
+
 SHAPES: Final[dict[Kind, type]] = {kind: type(body) for kind, body in RECORDS.items()}
 """What each kind is read as."""
 
@@ -172,18 +190,19 @@ def header_of(kind: Kind) -> Header:
     return Header(kind, Lane.UPDATE, 3, 70_000, _AT_MS)
 
 
-def path_of(kind: Kind, version: int = FORMAT) -> Path:
+def path_of(kind: Kind, version: int = min(WRITTEN)) -> Path:
     """Where the golden bytes of a kind stand, as hexadecimal text."""
     return FOLDER / f"format{version}" / f"{kind.name.lower()}.hex"
 
 
 def main() -> None:
-    """Write the golden bytes of the format that is written now."""
-    for kind, body in RECORDS.items():
+    """Write the golden bytes of the newest format."""
+    for kind, body in WRITTEN[FORMAT].items():
         text = pack(header_of(kind), body).hex()
         lines = [text[i : i + 100] for i in range(0, len(text), 100)]
-        path_of(kind).parent.mkdir(exist_ok=True)
-        path_of(kind).write_text("\n".join(lines) + "\n")
+        path = path_of(kind, FORMAT)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

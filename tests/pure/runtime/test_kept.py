@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from schemas.wire.formats import FORMAT, READABLE_FORMATS
 from streams.dev.kafka.data_folder import settle_identity
 from streams.dev.kafka.errors import WrongFolderError
 from streams.dev.kafka.run_record import holding, home_of, read_record
@@ -15,6 +16,7 @@ from streams.kafka.reader import LogRecord
 from streams.ledger.database import FILE, Books, BooksForeignError
 from streams.ledger.layout import LAYOUT
 from streams.runtime.data_format import GATEWAY_LOG, MARK, STACK, Kept, KeptError, open_kept
+from streams.runtime.settings import load
 
 EARLIER = {"cluster_id": "xv64RKCDSc6EN4xL4iGJXA", "nodes": 1, "ports": [24672, 25414]}
 """As the first release wrote ``cluster.json``."""
@@ -85,6 +87,16 @@ def test_what_cannot_be_read_is_refused_and_left_as_it_is(
     assert sentence in str(refused.value)
     assert str(refused.value).endswith(f"{kept.afresh}.")
     assert (tmp_path / MARK).read_bytes() == raw
+
+
+def test_a_mark_says_the_newest_format_of_records_that_may_be_there(tmp_path: Path) -> None:
+    """What may be written is in it before anything is, and a later start that writes an older format does not take it back."""
+    marks = []
+    for newest in (1, 2, 1):
+        open_kept(tmp_path, STACK, records=newest)
+        marks.append(msgspec.json.decode((tmp_path / MARK).read_bytes())["records"])
+    assert marks == [1, 2, 2]
+    assert load().record_format == max(READABLE_FORMATS) == FORMAT
 
 
 def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
