@@ -20,7 +20,7 @@ from streams.commands.stacks import STACK_FAULTS, FreePortsOption, RunningKafkaO
 from streams.dev.demo import summary
 from streams.dev.demo.offers import FEWEST, PEOPLE, Offers, Told, lines
 from streams.dev.demo.story import FLIGHTS, Story
-from streams.dev.recordings.result import quantile
+from streams.dev.recordings.latencies import Latencies
 from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.operate.audit import audit_system
 from streams.operate.scrape import processes, scrape_all
@@ -156,9 +156,9 @@ class Demo:
 
     async def _report(self, stack: Stack, story: Story, audit: Audit, offered: Told) -> None:
         settings = stack.settings
-        ages = summary.code_ages_ms(settings, story.sent_ms)
+        ages = Latencies(summary.code_ages_ms(settings, story.sent_ms))
         first_ms = summary.first_hand_off_ms(settings) or clock.now_ms()
-        p50, p99 = quantile(ages, 0.5) or 0, quantile(ages, 0.99) or 0
+        p50, p99 = ages.quantile(0.5) or 0, ages.quantile(0.99) or 0
         told = [
             "",
             f"requests    {audit.requests:,} accepted, heartbeats among them",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
 import typer
@@ -59,6 +60,10 @@ def main(
             "--test", help="Mark notifications as tests (data.test): they reach registered test numbers only."
         ),
     ] = False,
+    hlog: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the latencies as an HDR histogram log, too.", show_default=False),
+    ] = None,
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Publish a recording again, as requests of now.
@@ -81,7 +86,8 @@ def main(
         refuse("replay", str(error))
     if speed is not None and rate is not None:
         refuse("replay", "--speed and --rate exclude each other")
-    result = run("replay", _replay(file, wanted, _Pace(speed or 1.0, rate, loop), test=test, bootstrap=bootstrap))
+    how = _How(_Pace(speed or 1.0, rate, loop), test, hlog)
+    result = run("replay", _replay(file, wanted, how, load(bootstrap=bootstrap).kafka))
     print(sentence_of(result))
     print(json_of(result), flush=True)
     if result.interrupted:
@@ -101,27 +107,35 @@ class _Pace(NamedTuple):
         return spaced([entry.at_ms for entry in entries], speed=self.speed, loops=self.loops)
 
 
-async def _replay(file: str, wanted: Wanted, pace: _Pace, *, test: bool, bootstrap: str | None) -> Result:
+class _How(NamedTuple):
+    pace: _Pace
+    test: bool
+    hlog: Path | None
+
+
+async def _replay(file: str, wanted: Wanted, how: _How, address: Address) -> Result:
     # Each partition's records ascend in time already, so a stable sort keeps their order.
     entries = sorted((entry for entry in read_entries(file) if chosen(entry, wanted)), key=lambda entry: entry.at_ms)
-    total = len(entries) * pace.loops
-    address = load(bootstrap=bootstrap).kafka
+    total = len(entries) * how.pace.loops
     async with Client(address, seal_key=await _seal_key(address)) as client:
 
         async def enqueue(lane: Lane, event: Event, codes: Mapping[str, str]) -> Awaitable[object]:
             return await client.enqueue(lane, event, codes=codes)
 
-        name = f"{clock.now_ms():x}"
+        began_ms = clock.now_ms()
+        name = f"{began_ms:x}"
         say(f"{total:,} events, run {name}")
-        replay = Replay(enqueue, Clock(clock.now_ms, clock.monotonic_ms), name=name, test=test)
+        replay = Replay(enqueue, Clock(clock.now_ms, clock.monotonic_ms), name=name, test=how.test)
         telling = asyncio.create_task(_tell_progress(replay, total))
         stop_on_interrupt(replay.stop)
         try:
-            result = await replay.run(entries, pace.schedule(entries))
+            result = await replay.run(entries, how.pace.schedule(entries))
         finally:
             telling.cancel()
         for sentence, count in replay.errors.most_common(_SENTENCES):
             say(f"{count:,} times: {sentence}")
+        if how.hlog is not None:
+            replay.latencies.write(how.hlog, began_ms=began_ms, ended_ms=clock.now_ms())
         return result
 
 

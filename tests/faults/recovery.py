@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from schemas.ids import Lane
 from streams.dev.kafka.cluster import BROKER_SESSION_MS
-from streams.dev.recordings.result import quantile
+from streams.dev.recordings.latencies import Latencies
 from tests.faults.brokers import FREEZE_S, STALL_S
 from tests.faults.disks import FULL_S
 from tests.faults.gateways import ILL_S
@@ -109,17 +109,17 @@ def recovery(done: Sequence[Done], handed: HandOffs) -> dict[str, Class]:
 def gaps(done: Sequence[Done], handed: HandOffs) -> dict[str, dict[str, float]]:
     """By lane: seconds between two hand-offs of one shard while no fault was about its lane: the load's own doing."""
     outages = list(_outages(done, handed))
-    found: dict[Lane, list[float]] = defaultdict(list)
+    found: dict[Lane, list[int]] = defaultdict(list)
     for (lane, _), times in handed.items():
         troubles = [(each.fault.began_ms, each.over_ms) for each in outages if lane in each.lanes]
         for before, after in pairwise(times):
             if not any(began <= after and before <= over for began, over in troubles):
-                found[lane].append((after - before) / 1000)
+                found[lane].append(after - before)
     return {
         lane.word: {
-            "p50": round(statistics.median(times), 2),
-            "p99": round(quantile(sorted(times), 0.99) or 0, 2),
-            "max": round(max(times), 2),
+            "p50": round(statistics.median(times) / 1000, 2),
+            "p99": round((Latencies(times).quantile(0.99) or 0) / 1000, 2),
+            "max": round(max(times) / 1000, 2),
         }
         for lane, times in sorted(found.items())
     }

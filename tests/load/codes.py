@@ -15,7 +15,7 @@ from schemas.request import Notification, Recipient, To
 from streams.client import Client
 from streams.client.events import Head, notification
 from streams.dev.demo.summary import code_ages_ms
-from streams.dev.recordings.result import quantile
+from streams.dev.recordings.latencies import Latencies
 from streams.dev.sources.people import person
 from streams.dev.stack.stack import Stack
 from streams.runtime import clock
@@ -61,5 +61,6 @@ def ages_of(stack: Stack, sent: Mapping[bytes, int]) -> list[int]:
 
 
 def spread(ages_ms: Sequence[int]) -> dict[str, int | None]:
-    """Returns median and 99th percentile of ascending ages."""
-    return {"p50_ms": quantile(ages_ms, 0.5), "p99_ms": quantile(ages_ms, 0.99)}
+    """Returns median and 99th percentile of ages."""
+    ages = Latencies(ages_ms)
+    return {"p50_ms": ages.quantile(0.5), "p99_ms": ages.quantile(0.99)}

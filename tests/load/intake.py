@@ -13,7 +13,7 @@ import aiohttp
 import uvloop
 
 from schemas.ids import Lane
-from streams.dev.recordings.result import quantile
+from streams.dev.recordings.latencies import Latencies
 from streams.runtime import clock
 from tests.acceptance.http_inputs import Call, call_of, send
 from tests.kafka.registered import SHARDS, registered_kafka
@@ -46,24 +46,23 @@ async def _measure(bootstrap: str, asked: argparse.Namespace) -> dict[str, objec
 
 async def _load(program: Program, asked: argparse.Namespace) -> dict[str, object]:
     answers: Counter[int] = Counter()
-    took_ms: list[int] = []
+    took = Latencies()
 
     async def one(number: int) -> None:
         call = _call(number, asked.batch, asked.people)
         begun_ms = clock.monotonic_ms()
         answers[(await send(session, program.url, call)).status] += 1
-        took_ms.append(clock.monotonic_ms() - begun_ms)
+        if number >= 0:
+            took.add(clock.monotonic_ms() - begun_ms)
 
     count = asked.per_second * asked.seconds
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         await one(-1)
-        took_ms.clear()
         answers.clear()
         before_us = cpu_us_of(program.pid)
         await at_pace(one, per_s=asked.per_second, count=count, seed=_SEED)
         used_us = cpu_us_of(program.pid) - before_us
-    ascending = sorted(took_ms)
-    shares = {"p50_ms": quantile(ascending, 0.5), "p99_ms": quantile(ascending, 0.99), "max_ms": ascending[-1]}
+    shares = {f"{name}_ms": took.quantile(share) for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1))}
     events = count * asked.batch
     return {"requests": count, "events": events, "answers": answers, **shares, "cpu_us_an_event": used_us // events}
 

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from streams.dev.recordings.result import quantile
+from streams.dev.recordings.latencies import Latencies
 from streams.dev.stack.stack import StackPlan, running
 from streams.runtime import log
 from tests.load.codes import SENDER, ages_of, send_codes
@@ -24,12 +24,12 @@ async def measure(folder: Path, *, per_second: int, seconds: int) -> dict[str, o
     async with running(plan, say=_say) as stack:
         sent = await send_codes(stack, per_second=per_second, seconds=seconds)
         await asyncio.sleep(2)
-        ages = ages_of(stack, sent)
+        ages = Latencies(ages_of(stack, sent))
         off = switched_off(stack.settings, plan.gateway_options)
     shares = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99, "p999_ms": 0.999}
     return {
         "samples": len(ages),
-        **{name: quantile(ages, share) for name, share in shares.items()},
+        **{name: ages.quantile(share) for name, share in shares.items()},
         "switched_off": off,
     }
 

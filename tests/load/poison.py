@@ -26,7 +26,7 @@ from schemas.wire.cloudevents import decode_status
 from streams.client.client import Client
 from streams.client.events import Head, notification
 from streams.client.progress import REFUSED
-from streams.dev.recordings.result import quantile
+from streams.dev.recordings.latencies import Latencies
 from streams.dev.sources.people import person
 from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.producer import Outgoing
@@ -72,13 +72,13 @@ async def _measure(options: argparse.Namespace) -> None:
             warm = options.good_per_s * _WARM_UP_S
             await _good(stack, client, "warm", first=0, count=warm, per_s=options.good_per_s)
             quiet = await _good(stack, client, "quiet", first=warm, count=good, per_s=options.good_per_s)
-            say(f"  alone: {len(quiet)} of {good}, p50 {quantile(quiet, 0.5)} ms, p99 {quantile(quiet, 0.99)} ms")
+            say(f"  alone: {len(quiet)} of {good}, p50 {quiet.quantile(0.5)} ms, p99 {quiet.quantile(0.99)} ms")
             before = cpu_by_process(stack)
             bad_ones, times = await asyncio.gather(
                 _bad(stack, options.bad_per_s, options.seconds),
                 _good(stack, client, "beside", first=warm + good, count=good, per_s=options.good_per_s),
             )
-            say(f"  beside: {len(times)} of {good}, p50 {quantile(times, 0.5)} ms, p99 {quantile(times, 0.99)} ms")
+            say(f"  beside: {len(times)} of {good}, p50 {times.quantile(0.5)} ms, p99 {times.quantile(0.99)} ms")
             answered = await _answers(stack, bad_ones)
             used = cpu_by_process(stack)
             say(f"  CPU seconds from the first of these to the last answer: {cpu_seconds(before, used)}")
@@ -88,8 +88,8 @@ async def _measure(options: argparse.Namespace) -> None:
         {
             "good": warm + 2 * good,
             "delivered": charged,
-            "quiet_p99_ms": quantile(quiet, 0.99),
-            "p99_ms": quantile(times, 0.99),
+            "quiet_p99_ms": quiet.quantile(0.99),
+            "p99_ms": times.quantile(0.99),
             "bad": len(bad_ones),
             "answered": len(answered),
             "switched_off": off,
@@ -97,8 +97,8 @@ async def _measure(options: argparse.Namespace) -> None:
     )
 
 
-async def _good(stack: Stack, client: Client, run: str, *, first: int, count: int, per_s: float) -> list[int]:
-    """Publish updates to a person each and wait for the gateway; the age of each in milliseconds, ascending."""
+async def _good(stack: Stack, client: Client, run: str, *, first: int, count: int, per_s: float) -> Latencies:
+    """Publish updates to a person each and wait for the gateway; the age of each."""
     sent: dict[str, int] = {}
 
     async def send(number: int) -> None:
@@ -112,7 +112,7 @@ async def _good(stack: Stack, client: Client, run: str, *, first: int, count: in
         sent[text_of((await client.publish(Lane.UPDATE, notification(head, body))).name)] = now_ms
 
     await at_pace(send, per_s=per_s, count=count, seed=_SEED)
-    return ages(sent, await all_accepted(stack, Lane.UPDATE, sent))
+    return Latencies(ages(sent, await all_accepted(stack, Lane.UPDATE, sent)))
 
 
 async def _bad(stack: Stack, per_s: int, seconds: int) -> Sent:

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from schemas.ids import Lane
 from streams.client import ClientError, Event
 from streams.dev.recordings.entry import Entry
+from streams.dev.recordings.latencies import Latencies
 from streams.dev.recordings.result import Result, result_of
 from streams.dev.recordings.rewrite import Shifts, rewritten
 
@@ -39,6 +40,7 @@ class Replay:
         self.sent = 0
         self.errors: Counter[str] = Counter()
         """The sentences of what was not acknowledged."""
+        self.latencies = Latencies()
         self._enqueue = enqueue
         self._clock = clock
         self._name = name
@@ -46,7 +48,6 @@ class Replay:
         self._shifts = Shifts()
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._stopping = asyncio.Event()
-        self._latencies_ms: list[int] = []
         self._begun_ms = 0
         self._next_due_ms = 0
         self._due_ms = 0
@@ -55,7 +56,7 @@ class Replay:
     @property
     def acknowledged(self) -> int:
         """Returns how many events Kafka has acknowledged so far."""
-        return len(self._latencies_ms)
+        return len(self.latencies)
 
     @property
     def behind_ms(self) -> int:
@@ -83,7 +84,7 @@ class Replay:
                 if acknowledgement is not None:
                     acknowledgements.create_task(self._acknowledged(acknowledgement, due_ms))
         return result_of(
-            self._latencies_ms,
+            self.latencies,
             sent=self.sent,
             due_ms=self._due_ms,
             done_ms=self._done_ms,
@@ -106,7 +107,7 @@ class Replay:
             self._failed(error)
         else:
             self._done_ms = self._elapsed_ms()
-            self._latencies_ms.append(self._done_ms - due_ms)
+            self.latencies.add(self._done_ms - due_ms)
             self._room.release()
 
     def _failed(self, error: ClientError) -> None:

@@ -3,23 +3,11 @@
 Latency runs from when an event was due to Kafka's acknowledgement, in milliseconds.
 """
 
-import math
-from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
-# The one way in which values that are all at hand become p50 and p99; of buckets it is ``streams/operate/scrape.py``.
-
-_Number = TypeVar("_Number", int, float)
-
-
-def quantile(ascending: Sequence[_Number], share: float) -> _Number | None:
-    """The smallest value that at least ``share`` of the values do not exceed (nearest rank); ``None`` of none."""
-    if not ascending:
-        return None
-    return ascending[max(0, math.ceil(share * len(ascending)) - 1)]
-
+from streams.dev.recordings.latencies import Latencies
 
 QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 
@@ -36,18 +24,17 @@ class Result(msgspec.Struct, frozen=True):
     interrupted: bool
 
 
-def result_of(latencies_ms: Sequence[int], *, sent: int, due_ms: int, done_ms: int, interrupted: bool) -> Result:
+def result_of(latencies: Latencies, *, sent: int, due_ms: int, done_ms: int, interrupted: bool) -> Result:
     """Figures of ``sent`` events: the last was due after ``due_ms``, the last acknowledgement came after ``done_ms``."""
-    ascending = sorted(latencies_ms)
     return Result(
         sent=sent,
-        acknowledged=len(ascending),
+        acknowledged=len(latencies),
         offered_per_s=round(sent * 1000 / max(due_ms, 1), 1),
-        achieved_per_s=round(len(ascending) * 1000 / max(done_ms, 1), 1),
+        achieved_per_s=round(len(latencies) * 1000 / max(done_ms, 1), 1),
         latency_ms={
-            name: found for name, share in QUANTILES.items() if (found := quantile(ascending, share)) is not None
+            name: found for name, share in QUANTILES.items() if (found := latencies.quantile(share)) is not None
         },
-        errors=sent - len(ascending),
+        errors=sent - len(latencies),
         interrupted=interrupted,
     )
 

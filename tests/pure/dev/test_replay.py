@@ -2,17 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping
+from pathlib import Path
 
 import msgspec
 import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.ids import Lane
+from schemas.topics import DAY_MS
 from streams.client import Event, NotPublishedError
 from streams.dev.recordings.entry import Entry
+from streams.dev.recordings.latencies import Latencies
 from streams.dev.recordings.replay import Clock, Replay
-from streams.dev.recordings.result import QUANTILES, json_of, quantile, result_of, sentence_of
+from streams.dev.recordings.result import QUANTILES, json_of, result_of, sentence_of
 from streams.dev.recordings.schedule import spaced, steady
 from streams.runtime import clock
 
@@ -42,23 +47,45 @@ def test_a_rate_is_steady(count: int, rate: float, loops: int) -> None:
 
 @given(st.lists(st.integers(0, 1000), min_size=1), st.sampled_from(sorted(QUANTILES.values())))
 def test_a_quantile_is_a_value_that_so_many_do_not_exceed(values: list[int], share: float) -> None:
-    """Nearest rank: the smallest one of them that will do."""
-    found = quantile(sorted(values), share)
+    """Nearest rank, half a rank up or down; milliseconds below 2,048 are told exactly."""
+    latencies = Latencies(values)
+    found = latencies.quantile(share)
     assert found is not None
     assert found in values
-    assert sum(value <= found for value in values) >= share * len(values)
-    assert sum(value < found for value in values) < share * len(values)
+    assert sum(value <= found for value in values) >= share * len(values) - 0.5
+    assert sum(value < found for value in values) < share * len(values) + 0.5
+    assert (latencies.quantile(1), len(latencies)) == (max(values), len(values))
+
+
+@given(st.integers(2_048, DAY_MS))
+def test_long_latencies_have_three_digits(value: int) -> None:
+    """And what is longer than a day is a day."""
+    found = Latencies([value]).quantile(0.5)
+    assert found == pytest.approx(value, rel=0.001)
+    assert Latencies([DAY_MS * 2]).quantile(1) == Latencies([DAY_MS]).quantile(1)
+    assert Latencies([-1]).quantile(1) == 0
+
+
+def test_the_log_of_latencies_is_read_by_others(tmp_path: Path) -> None:
+    """One interval, with the times of the replay and every value."""
+    Latencies(range(500)).write(tmp_path / "a.hlog", began_ms=1_000_000, ended_ms=1_030_000)
+    read = HistogramLogReader(str(tmp_path / "a.hlog"), HdrHistogram(1, DAY_MS, 3))
+    histogram = read.get_next_interval_histogram()
+    assert (histogram.get_total_count(), histogram.get_max_value()) == (500, 499)
+    assert histogram.get_end_time_stamp() - histogram.get_start_time_stamp() == 30_000
+    assert read.get_next_interval_histogram() is None
+    read.close()
 
 
 def test_last_lines() -> None:
     """The sentence and the JSON hold the same figures; without an acknowledgement there is no latency."""
-    some = result_of(list(range(1, 101)), sent=102, due_ms=1_000, done_ms=2_000, interrupted=False)
+    some = result_of(Latencies(range(1, 101)), sent=102, due_ms=1_000, done_ms=2_000, interrupted=False)
     assert sentence_of(some) == (
         "102 records sent, 102.0 records/sec offered, 50.0 records/sec achieved, "
         "50 / 95 / 99 / 100 / 100 ms p50 / p95 / p99 / p99.9 / max, 2 errors"
     )
     assert msgspec.json.decode(json_of(some))["latency_ms"] == dict(zip(QUANTILES, [50, 95, 99, 100, 100], strict=True))
-    none = result_of([], sent=0, due_ms=0, done_ms=0, interrupted=True)
+    none = result_of(Latencies(), sent=0, due_ms=0, done_ms=0, interrupted=True)
     assert "- / - / - / - / - ms" in sentence_of(none)
 
 
