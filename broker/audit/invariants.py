@@ -21,8 +21,8 @@
     webhook confirmed is in the receipts.
 12. *Conservation.* Members = terminal + open; what is still open is within its window. The counts that a business is told
     add up to the same.
-13. *Rates.* The gateway's logs together keep the pair limit, each sender's throughput and, in every second and every ten, the
-    bound of each lane's share; nothing goes before its start.
+13. *Rates.* The gateway's logs together keep each limit on what a person gets, each sender's throughput and, in every second and
+    every ten, the bound of each lane's share; nothing goes before its start.
 14. *Expiry.* Nothing is decided or accepted after ``expires_ms``; nothing expires early, and nobody is given up while nothing
     forbids telling them and there is time.
 15. *Consent.* Each decision agrees with the suppressions and the list at the offsets that it names, and no hand-off is
@@ -116,7 +116,7 @@ class Breach(Enum):
     UNFINISHED = (12, "a message still open after its window")
     COUNT_DIFFERS = (12, "a status counts something else than journal and receipts")
 
-    PAIR_LIMIT = (13, "one sender wrote to one person more often than allowed")
+    PERSON_LIMIT = (13, "one person got more messages than a limit allows")
     SENDER_LIMIT = (13, "a sender was faster than its throughput")
     RATE_EXCEEDED = (13, "a lane handed off more than its share of a sender in some second, or ten")
     BEFORE_START = (13, "decided before the start that plan had reserved")

@@ -1,5 +1,8 @@
 """Counts what each sender's lanes handed off in the busiest second and the busiest ten, and holds it against the rate bound.
 
+*Throughput:* a sender's lanes together keep within a bucket that holds one second of its rate, once a listener, because listeners
+count apart (PROTOCOL.md section 1.4).
+
 In any window of T seconds a lane may hand off R*T + 2q + 2eR + b messages of a sender (PROTOCOL.md section 5): R is the lane's
 share of the sender's throughput, q = max(1, R/50) a tick's worth at both ends, e what clocks and a frame's way may differ by,
 b = R/10 the burst with which plan reserves for explicit recipients. Every window that ends at an acceptance is looked at.
@@ -17,6 +20,7 @@ import numpy.typing as npt
 
 from broker.audit.invariants import Breach, Findings
 from broker.audit.sources import Limits
+from schemas.gateway_api import GatewayEvent
 from schemas.registry import Sender
 
 WINDOWS_S: Final = (1, 10)
@@ -73,12 +77,19 @@ class Rates:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self.handed: dict[tuple[str, str], Handed] = defaultdict(Handed)
+        self._handed: dict[tuple[str, str], Handed] = defaultdict(Handed)
+        self._listeners: dict[str, set[int]] = defaultdict(set)
+
+    def add(self, event: GatewayEvent, count: int, at_ms: int, log: int) -> None:
+        """Takes an acceptance of ``count`` messages by the listener that writes ``log``, at ``at_ms`` by Kafka's clock."""
+        self._handed[event.sender, event.lane].add(at_ms, count)
+        self._listeners[event.sender].add(log)
 
     def close(self, findings: Findings, senders: Mapping[str, Versions]) -> tuple[Busiest, ...]:
         """Report what went too fast; the busiest windows of all that have a rate, those nearest to their bound first."""
+        self._close_throughput(findings, senders)
         found: list[Busiest] = []
-        for (sender, lane), handed in self.handed.items():
+        for (sender, lane), handed in self._handed.items():
             if sender in senders:
                 found += self._busiest(sender, lane, handed, senders[sender])
         for one in found:
@@ -86,6 +97,30 @@ class Rates:
                 detail = f"{one.sender}, {one.lane}: {one.messages} in {one.seconds} s, {one.bound} allowed"
                 findings.report(Breach.RATE_EXCEEDED, "gateway", detail, messages=one.messages - one.bound)
         return tuple(sorted(found, key=lambda one: one.share, reverse=True))
+
+    def _close_throughput(self, findings: Findings, senders: Mapping[str, Versions]) -> None:
+        of_sender: dict[str, list[Handed]] = defaultdict(list)
+        for (sender, _), handed in self._handed.items():
+            of_sender[sender].append(handed)
+        for sender, each in of_sender.items():
+            rates = [entry.rate_per_s for _, entry in senders.get(sender, ())]
+            if rates:
+                bursts = sorted(burst for one in each for burst in one.bursts())
+                self._throughput(findings, sender, max(rates), bursts)
+
+    def _throughput(self, findings: Findings, sender: str, rate_per_s: int, bursts: Iterable[tuple[int, int]]) -> None:
+        saved_ms = self._limits.sender_burst_ms * len(self._listeners[sender]) + self._limits.jitter_ms
+        tokens = deepest = rate_per_s * saved_ms / 1_000
+        then_ms = over = 0
+        for at_ms, count in bursts:
+            tokens = min(deepest, tokens + (at_ms - then_ms) * rate_per_s / 1_000) - count
+            then_ms = at_ms
+            if tokens < 0:
+                over += round(-tokens)
+                tokens = 0.0
+        if over:
+            detail = f"{sender} at {rate_per_s}/s, {over} messages over"
+            findings.report(Breach.SENDER_LIMIT, "gateway", detail, messages=over)
 
     def _busiest(self, sender: str, lane: str, handed: Handed, versions: Versions) -> Iterator[Busiest]:
         times = np.frombuffer(handed.at_ms, dtype=np.int64)

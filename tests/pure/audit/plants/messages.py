@@ -85,7 +85,7 @@ def a_restatement_that_forgets_a_decision(story: Story) -> None:
 # -- 13 rates, 14 expiry
 
 
-@PLANTS.row(Breach.PAIR_LIMIT)
+@PLANTS.row(Breach.PERSON_LIMIT)
 def one_person_is_told_sixty_things_at_once(story: Story) -> None:
     for number in range(60):
         story.send(news(story, f"chatter-{number}"), 1, [0])
