@@ -131,17 +131,18 @@ class Restated(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Spent(msgspec.Struct, frozen=True, array_like=True):
-    """Until when the pair limit of one sender with some people is used up."""
+    """Says again how much of a limit some people have used up, in one of its groups."""
 
-    sender: str
+    key: str
+    """The limit's word, a zero byte, and the group; of the pair limit, which has no word, the sender alone."""
     recipients: bytes
     """16 bytes each."""
-    until_ms: bytes
-    """Packed i64, one a recipient: GCRA's theoretical arrival times."""
+    numbers: bytes
+    """Packed i64, one a recipient, as the limit reads them; of the pair limit GCRA's theoretical arrival times, milliseconds."""
 
 
 class LimitsRestated(msgspec.Struct, frozen=True, array_like=True):
-    """The body of kind ``LIMITS_RESTATED``: pair limits in force, said again like what stands in ``Restated``."""
+    """The body of kind ``LIMITS_RESTATED``: limits in force, said again like what stands in ``Restated``."""
 
     spent: tuple[Spent, ...]
 

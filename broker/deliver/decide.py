@@ -1,10 +1,10 @@
 """Decides about ranks of one request, one verdict each; the checks run in the order in which they take precedence.
 
-Expired, cancelled, superseded, consent, membership, pair limit; what is left is sent. Pure: the facts are passed in, and
+Expired, cancelled, superseded, consent, membership, limits; what is left is sent. Pure: the facts are passed in, and
 what they were (offsets) goes into the decision, so that the auditor can repeat it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,12 +14,12 @@ from broker.audience.consent import NEVER, Consent, Returns
 from broker.audience.members import Audience
 from broker.control.standing import Controls, Standing
 from broker.deliver.item import Item, People, recipients_of
-from broker.deliver.limits import Ahead, PairStamps
+from broker.deliver.limits.fold import Counting, Limits, Messages, over_limits
+from broker.deliver.limits.limit import Ahead
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
 from broker.registry.rates import RateOf, accepted_rate
 from schemas.delivery_journal import Decided
-from schemas.ids import NAME_BYTES
 from schemas.reasons import Reason, State
 from schemas.registry import CONFIRMATIONS
 from schemas.wire.columns import i64s, u16s
@@ -58,9 +58,9 @@ class Rules(NamedTuple):
     policy: DeliverPolicy
     facts: Facts
     versions: Versions
-    stamps: PairStamps
+    limits: Limits
     ahead: dict[str, Ahead]
-    """Messages decided in the same append, by sender: not folded yet. Makes an entry for a new sender."""
+    """Messages decided in the same append and not folded yet, by :attr:`Counting.key`. Makes an entry for a new key."""
 
 
 def whole_refusal(item: Item, rules: Rules, now_ms: int) -> Reason | None:
@@ -105,11 +105,12 @@ def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int) -> Decid
         # A STOP is the stronger reason, and what the business reads: having left the list comes second.
         if statuses[position] == State.SENDING:
             statuses[position] = Reason.NOT_OPTED_IN
-    # The pair limit comes last, for it only delays. Whoever is refused spends nothing of it.
-    limited = rules.stamps.on and not item.unlimited
-    dues = _keep_pair_limit(item, people, statuses, rules, now_ms) if limited else []
     before = item.attempts_of(ranks)
     attempts = before.translate(_NEXT_ATTEMPT)
+    # Limits come last: whoever is refused spends nothing of them.
+    counting = rules.limits.counting(item.terms)
+    asked = Messages(people.recipients, attempts)
+    dues = _keep_limits(counting, asked, statuses, rules, now_ms) if counting else []
     if statuses.count(State.SENDING) < len(statuses):
         sent = zip(statuses, attempts, before, strict=True)
         attempts = bytes(new if status == State.SENDING else old for status, new, old in sent)
@@ -130,17 +131,18 @@ def leavers(item: Item, ranks: Sequence[int], audience: Audience) -> list[int]:
     return [position for position, ordinal in enumerate(ordinals.tolist()) if ordinal in gone] if gone else []
 
 
-def _keep_pair_limit(item: Item, people: People, statuses: bytearray, rules: Rules, now_ms: int) -> list[int]:
-    column = people.recipients
+def _keep_limits(
+    counting: Iterable[Counting], asked: Messages, statuses: bytearray, rules: Rules, now_ms: int
+) -> list[int]:
+    """Lets wait, or ends, whoever is over a limit. Returns when those who wait are due, in the order of their ranks."""
     places: Sequence[int] = range(len(statuses))
     if statuses.count(State.SENDING) < len(statuses):
         places = [place for place in places if statuses[place] == State.SENDING]
-        column = b"".join(column[place * NAME_BYTES : (place + 1) * NAME_BYTES] for place in places)
-    sender = item.terms.sender
-    dues = rules.stamps.dues(sender, column, now_ms, rules.ahead[sender])
-    for position in dues:
-        statuses[places[position]] = State.WAITING
-    return list(dues.values())
+        asked = Messages(asked.people_at(places), bytes(asked.tries[place] for place in places))
+    over = over_limits(counting, asked, rules.ahead, now_ms)
+    for position, (reason, _) in over.items():
+        statuses[places[position]] = State.WAITING if reason is None else reason
+    return [over[position].due_ms for position in sorted(over) if over[position].reason is None]
 
 
 _Columns = tuple[bytes, bytes, Sequence[int], list[int]]

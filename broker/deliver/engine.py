@@ -21,9 +21,9 @@ from broker.deliver.gateway_answer import Hearing, answers_to
 from broker.deliver.gateway_clock import GatewayClock
 from broker.deliver.handoffs import HandOffs, recovered, split_by_business, without_slot
 from broker.deliver.item import Item
-from broker.deliver.limits import Ahead
+from broker.deliver.limits.limit import Ahead
+from broker.deliver.limits.slots import Slots
 from broker.deliver.moves import legal
-from broker.deliver.pace import Slots
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.scheduler import Agenda
 from broker.deliver.state import Body, ShardState, restatement
@@ -253,7 +253,7 @@ class Engine:
         return self._now_ms
 
     def _rules(self, facts: Facts) -> Rules:
-        return Rules(self.policy, facts, self.state.versions, self.state.stamps, defaultdict(Ahead))
+        return Rules(self.policy, facts, self.state.versions, self.state.limits, defaultdict(Ahead))
 
     def _gate(self, rules: Rules, now: int) -> StepGate:
         return StepGate(rules, self._slots, self._handoffs.waits, now)
@@ -286,7 +286,7 @@ class Engine:
             else:
                 draft.decide(turn)
                 if turn.sent and turn.slot_ms:
-                    gate.slots.use(turn.item.terms.sender, turn.slot_ms, turn.sent)
+                    gate.slots.spend(turn.item.terms.sender, turn.slot_ms, turn.sent)
 
     def _reschedule(self, body: Outcome) -> None:
         touched = dict.fromkeys(opened.item.request for opened in body.opened)

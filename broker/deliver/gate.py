@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from broker.deliver.control import held_by, paused
 from broker.deliver.decide import Rules, whole_refusal
 from broker.deliver.item import Item
-from broker.deliver.pace import Pace, Slots
+from broker.deliver.limits.slots import Pace, Slots
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from broker.deliver.frame import Flight, Part, flights_again, in_doubt
 from broker.deliver.gate import StepGate
 from broker.deliver.gateway_answer import backoff_ms
-from broker.deliver.pace import FRAME_LATE_MS
+from broker.deliver.limits.slots import FRAME_LATE_MS
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState
 from schemas.delivery_journal import Answered
@@ -128,7 +128,7 @@ def without_slot(flight: Flight, state: ShardState, gate: StepGate, now_ms: int)
     A chunk that leaves soon after its decision uses the slot it was decided in. Any other takes what the present slots hold.
     """
     # What has been tried before, or is late, may share its second with newer slots: it must pay for one again, or the
-    # rate bound of broker/deliver/pace.py would not hold across a stall.
+    # rate bound of broker/deliver/limits/slots.py would not hold across a stall.
     fresh = not flight.maybe_sent and not flight.tries and now_ms - flight.decided_ms <= FRAME_LATE_MS
     if fresh and not flight.waits_for:
         return {}
@@ -143,7 +143,7 @@ def without_slot(flight: Flight, state: ShardState, gate: StepGate, now_ms: int)
         slot_ms, left = pace.slot_ms(now_ms), gate.left(sender, pace)
         granted, rest = part.ranks[:left], part.ranks[left:]
         if granted:
-            gate.slots.use(sender, slot_ms, len(granted))
+            gate.slots.spend(sender, slot_ms, len(granted))
             kept.append(Part(part.request, granted, part.attempt, part.suppressed_upto))
         if rest:
             waiting, _ = later.setdefault(

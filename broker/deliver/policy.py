@@ -41,10 +41,11 @@ class DeliverPolicy(msgspec.Struct, frozen=True):
     shard: int
     ref_secret: bytes
     windows: Windows
-    pair_limit: PairLimit | None
-    """None: limits are off (benchmarks)."""
+    pair_limit: PairLimit
     retry_ceiling_ms: int
     shards: int = SHARDS
+    limits: bool = True
+    """False: nothing limits what a person gets (benchmarks)."""
     chunk: int = 4_096
     """Rows decided in one append."""
     max_open: int = 10_000
@@ -65,5 +66,5 @@ class DeliverPolicy(msgspec.Struct, frozen=True):
         cls, lane: Lane, shard: int, ref_secret: bytes, *, limits: bool = True, shards: int = SHARDS
     ) -> "DeliverPolicy":
         """The policy of a lane as the catalogue has it."""
-        pair_limit = PAIR_LIMITS[lane] if limits else None
-        return cls(lane, shard, ref_secret, WINDOWS[lane], pair_limit, RETRY_CEILING_MS[lane], shards)
+        ceiling_ms = RETRY_CEILING_MS[lane]
+        return cls(lane, shard, ref_secret, WINDOWS[lane], PAIR_LIMITS[lane], ceiling_ms, shards, limits)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from broker.deliver.fairness import NumberQueue, Rotation
 from broker.deliver.item import Item
-from broker.deliver.pace import Pace
+from broker.deliver.limits.slots import Pace
 
 
 class Gate(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from broker.audience.members import Audience
 from broker.deliver.item import Item
-from broker.deliver.limits import PairStamps
+from broker.deliver.limits.fold import Counting, Limits, Messages, spend
 from broker.deliver.moves import legal_answers, legal_decisions
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
@@ -58,7 +58,7 @@ class ShardState:
         self.closed: dict[bytes, tuple[int, int]] = {}
         """Name -> (keep_ms, when it was last said)."""
         self.versions = Versions()
-        self.stamps = PairStamps(policy.pair_limit)
+        self.limits = Limits.of(policy)
         self.tries: Counter[bytes] = Counter()
         """Requests that were tried alone and have shown no result since (poison breaker)."""
         self.last_ms = 0
@@ -81,7 +81,7 @@ class ShardState:
                 self._restated(body, at_ms)
             case LimitsRestated():
                 for spent in body.spent:
-                    self.stamps.restore(spent, at_ms)
+                    self.limits.restore(spent, at_ms)
             case Trying():
                 self.tries[body.request] += 1
 
@@ -123,16 +123,18 @@ class ShardState:
     def _decided(self, item: Item, section: Decided, at_ms: int) -> None:
         item.decided(section)
         self.tries.pop(item.request, None)
-        if self.stamps.on and not item.unlimited and at_ms > self.last_ms - self.stamps.memory_ms():
-            self._spend(item, section, at_ms)
+        counting = self.limits.counting(item.terms)
+        if counting:
+            self._spend(item, section, counting, at_ms)
         self._close_if_finished(item)
 
-    def _spend(self, item: Item, section: Decided, at_ms: int) -> None:
-        ranks, statuses = ranks_of(section.ranks), values_of(section.statuses)
+    def _spend(self, item: Item, section: Decided, counting: Iterable[Counting], at_ms: int) -> None:
+        ranks, statuses, attempts = ranks_of(section.ranks), values_of(section.statuses), values_of(section.attempts)
         if statuses.count(State.SENDING) < len(statuses):
-            ranks = [rank for rank, status in zip(ranks, statuses, strict=True) if status == State.SENDING]
+            sent = [place for place, status in enumerate(statuses) if status == State.SENDING]
+            ranks, attempts = [ranks[place] for place in sent], bytes(attempts[place] for place in sent)
         if ranks:
-            self.stamps.spend(item.terms.sender, item.people(ranks, self._audience).recipients, at_ms)
+            spend(counting, Messages(item.people(ranks, self._audience).recipients, attempts), at_ms)
 
     def _close_if_finished(self, item: Item) -> None:
         # That it is closed follows from all that was said of it, so the name is as old as its opening.
@@ -165,12 +167,12 @@ class ShardState:
 # Restating: nothing open is ever older than half a fold, so every fold is bounded and needs no snapshot.
 #
 # Every quarter of F the owner re-appends what was last said whole before its previous claim: open items, closed names, newest
-# versions, and the pair limits in force (PROTOCOL.md section 1.2, 5; ``broker/journal.py`` on the floor). A closed name is kept
+# versions, and the limits in force (PROTOCOL.md section 1.2, 5; ``broker/journal.py`` on the floor). A closed name is kept
 # until its ``keep_ms``, and while work of that time is not committed; a late duplicate would otherwise re-open it.
 
 _CLOSED_BYTES = 32
 _NEWEST_BYTES = 40
-_STAMP_BYTES = 32
+_SPENT_BYTES = 32
 _ITEM_BYTES = 600
 _PART_BYTES = RECORD_LIMIT_BYTES // 2
 """Bytes of one kind in a record. A single larger item still fits: plan bounds a request far below the limit."""
@@ -224,5 +226,5 @@ def restatement(
     newest: list[Newest] = list(state.versions.stated_until(before_ms, now_ms))
     if newest:
         return Restated(newest=tuple(newest[: _PART_BYTES // _NEWEST_BYTES]))
-    spent = state.stamps.stated_until(before_ms, now_ms, _PART_BYTES // _STAMP_BYTES)
+    spent = state.limits.restate(before_ms, now_ms, _PART_BYTES // _SPENT_BYTES)
     return LimitsRestated(spent) if spent else None

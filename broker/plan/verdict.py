@@ -31,7 +31,8 @@ from schemas.wire.timestamps import text_of as instant
 # journal (``Planned.free_us``), so the fold needs neither the registry nor the rate of that time.
 #
 # *Bound.* In any window of T seconds the starts of at most rate * T + burst recipients lie: a request of more people than a burst
-# is not sent at its start but goes out in the sender's slots, as lists do (``broker/deliver/pace.py``). Lists reserve nothing.
+# is not sent at its start but goes out in the sender's slots, as lists do (``broker/deliver/limits/slots.py``). Lists reserve
+# nothing.
 
 _SECOND_US: Final = 1_000_000
 _BURSTS_PER_S: Final = 10

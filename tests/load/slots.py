@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from broker.deliver.pace import Pace
+from broker.deliver.limits.slots import Pace
 
 _BEGINS_MS: Final = 1_900_000_000_000
 RATES: Final = (80, 1_000, 100_000)

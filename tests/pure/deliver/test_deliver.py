@@ -98,7 +98,7 @@ def test_a_list_is_frozen_once_and_only_when_the_audience_is_fresh() -> None:
 
 def test_a_list_larger_than_a_chunk_goes_in_chunks_of_at_most_two_waiting() -> None:
     """The window bounds what is decided ahead of the gateway."""
-    bench = Bench(chunk=4, pair_limit=None)
+    bench = Bench(chunk=4, limits=False)
     bench.audience.apply(change("L", range(20)), 0)
     bench.take(listed(1, "L"))
     for _ in range(20):
@@ -111,7 +111,7 @@ def test_a_list_larger_than_a_chunk_goes_in_chunks_of_at_most_two_waiting() -> N
 
 def test_businesses_take_turns() -> None:
     """A second business waits for one chunk of the first, not for all of them."""
-    bench = Bench(chunk=4, pair_limit=None)
+    bench = Bench(chunk=4, limits=False)
     bench.audience.apply(change("L", range(40)), 0)
     bench.take(listed(1, "L"))
     bench.append()
@@ -311,7 +311,7 @@ def test_a_throttled_message_waits_and_goes_again_under_the_next_attempt() -> No
 
 def test_no_number_of_attempts_ends_a_message() -> None:
     """A gateway that never takes it is asked until the message expires; beyond the 255th the number stays."""
-    bench = Bench(pair_limit=None, retry_ceiling_ms=10)
+    bench = Bench(limits=False, retry_ceiling_ms=10)
     bench.answering = refusing((0, Code.TRANSIENT, 0))
     bench.take(explicit(1, [1]))
     for _ in range(300):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.deliver.gateway_clock import GatewayClock
-from broker.deliver.pace import FRAME_LATE_MS, LATE_MS, Pace, Slots
+from broker.deliver.limits.slots import FRAME_LATE_MS, LATE_MS, Pace, Slots
 from schemas.facts import Suppression
 from schemas.gateway_api import Code, FrameAnswer, Refused
 from schemas.ids import Lane
@@ -72,8 +72,8 @@ def test_a_slot_is_used_once_whoever_owns_the_shard() -> None:
     """An owner counts what it used, and leaves what began before it did to the one before."""
     pace, slots = Pace(500, 0, 16), Slots(NOW_MS)
     begins_ms = pace.next_ms(NOW_MS)
-    slots.use(SENDER, begins_ms, 7)
-    slots.use(SENDER, begins_ms, 2)
+    slots.spend(SENDER, begins_ms, 7)
+    slots.spend(SENDER, begins_ms, 2)
     assert slots.left(SENDER, pace, begins_ms + 10) == 1
     assert slots.left("other/main", pace, begins_ms + 10) == 10
     assert slots.left(SENDER, pace, begins_ms + LATE_MS + 1) == 0
@@ -96,7 +96,7 @@ def test_no_shard_uses_more_than_its_slots_however_late_it_looks(
         count = min(wanted, slots.left(SENDER, pace, now_ms))
         if not count:
             continue
-        slots.use(SENDER, pace.slot_ms(now_ms), count)
+        slots.spend(SENDER, pace.slot_ms(now_ms), count)
         for slot_ms in pace.usable(now_ms):
             granted = min(count, pace.quantum - taken[slot_ms])
             taken[slot_ms] += granted
@@ -194,7 +194,7 @@ def test_in_the_update_lane_the_nearest_deadline_uses_the_slots_first() -> None:
 
 def test_single_messages_of_a_number_that_is_busy_with_a_list_take_its_slots_first() -> None:
     """They go ahead of the list, within the same rate; without a list they need no slot."""
-    bench = Bench(Lane.UPDATE, shards=1, pair_limit=None)
+    bench = Bench(Lane.UPDATE, shards=1, limits=False)
     bench.audience.apply(change("L", range(1, 500)), 0)
     bench.take(explicit(7, [1_000]))
     bench.run()
@@ -309,7 +309,7 @@ def test_a_gateway_that_is_slow_to_look_at_frames_is_not_asked_all_the_time() ->
 
 def test_a_business_whose_frame_is_refused_holds_back_nobody_else() -> None:
     """429 for the whole frame: each business is asked for by itself, and waits for its own Retry-After."""
-    bench = Bench(pair_limit=None)
+    bench = Bench(limits=False)
     bench.take(explicit(1, [1]), explicit(2, [2], business="shop", sender="shop/main"))
     bench.append()
     both = bench.send()
@@ -357,7 +357,7 @@ def test_a_clock_that_is_set_is_measured_anew() -> None:
 
 def test_a_shard_that_works_one_item_at_a_time_gets_through_its_slots() -> None:
     """Under suspicion of poison each turn is taken alone: the queue of a number moves on after it as after any other."""
-    bench = Bench(Lane.UPDATE, shards=1, pair_limit=None)
+    bench = Bench(Lane.UPDATE, shards=1, limits=False)
     bench.audience.apply(change("L", range(1, 6)), 0)
     bench.engine._careful = True
     bench.take(paced(1, "L", 100), paced(2, "L", 100))

@@ -8,7 +8,7 @@ from tests.support.shard_bench import NOW_MS, Bench, all_accepted, change, expli
 
 def test_two_businesses_with_much_to_say_take_turns_of_a_chunk() -> None:
     """Neither waits for more than one chunk of the other, however long its list (PROTOCOL.md section 3)."""
-    bench = Bench(Lane.UPDATE, chunk=4, pair_limit=None)
+    bench = Bench(Lane.UPDATE, chunk=4, limits=False)
     bench.audience.apply(change("L", range(40)), 0)
     bench.take(listed(1, "L"), explicit(2, range(100, 120), business="shop", sender="shop/main"))
     bench.run(rounds=100)

@@ -16,7 +16,7 @@ CASES = [(lane, dedupes) for lane in Lane for dedupes in (True, False)]
 
 def bench(lane: Lane, *, dedupes: bool) -> Bench:
     """A shard whose first chunk is decided and in the air."""
-    shard = Bench(lane, pair_limit=None, gateway_dedupes=dedupes)
+    shard = Bench(lane, limits=False, gateway_dedupes=dedupes)
     if lane is Lane.CAMPAIGN:
         shard.audience.apply(change("offers", PEOPLE), 0)
         shard.take(listed(1, "offers", expires_ms=shard.now + HOUR_MS))

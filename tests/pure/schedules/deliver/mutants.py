@@ -19,7 +19,7 @@ from broker.deliver.frame import Flight, flight_of, frame_of
 from broker.deliver.gate import StepGate
 from broker.deliver.gateway_answer import members_of
 from broker.deliver.item import Item
-from broker.deliver.limits import PairStamps
+from broker.deliver.limits.fold import Limits
 from broker.deliver.scheduler import Turn
 from broker.deliver.state import ShardState
 from schemas.controls import ControlAction, ControlWord
@@ -87,7 +87,7 @@ class ForgetsLimits(Owner):
     """Row 8: limits live in memory alone, and a new owner begins with none spent."""
 
     def engaged(self) -> Engine:
-        self.state.stamps = PairStamps(self.world.policy.pair_limit)
+        self.state.limits = Limits.of(self.world.policy)
         return super().engaged()
 
 

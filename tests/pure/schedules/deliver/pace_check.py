@@ -6,7 +6,7 @@ Slots are reckoned anew here: slot m of a number begins at ceil(m * q / R) and b
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from broker.deliver.pace import FRAME_LATE_MS, LATE_MS
+from broker.deliver.limits.slots import FRAME_LATE_MS, LATE_MS
 from broker.journal import Fold
 from schemas.delivery_journal import Answered, Decided, Outcome
 from schemas.gateway_api import Code

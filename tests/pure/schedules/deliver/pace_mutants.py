@@ -12,7 +12,7 @@ from broker.deliver.frame import Flight
 from broker.deliver.gate import StepGate
 from broker.deliver.gateway_clock import GatewayClock
 from broker.deliver.item import Item
-from broker.deliver.pace import Pace, Slots
+from broker.deliver.limits.slots import Pace, Slots
 from schemas.gateway_api import Code, FrameAnswer, Refused
 from tests.pure.schedules.deliver.owner import Owner
 
@@ -55,7 +55,7 @@ class IgnoresPhase(Owner):
 
 
 class _UncountedSlots(Slots):
-    def use(self, sender: str, slot_ms: int, count: int) -> None:
+    def spend(self, sender: str, slot_ms: int, count: int) -> None:
         """Count nothing: a slot is as large for every request as for the first."""
 
 

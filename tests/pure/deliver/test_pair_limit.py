@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.deliver.limits import Ahead, PairStamps
-from broker.deliver.person_times import FEW, MANY, FewTimes, ManyTimes, distinct
+from broker.deliver.limits.fold import Limits
+from broker.deliver.limits.limit import Ahead
+from broker.deliver.limits.pair import PairLimiter
+from broker.deliver.limits.person_times import FEW, MANY, FewTimes, ManyTimes, distinct
 from broker.deliver.policy import PairLimit
 from schemas.wire.columns import cells
 
@@ -32,7 +34,7 @@ def column(people: list[int]) -> bytes:
 @settings(max_examples=60)
 def test_an_append_waits_as_its_people_would_one_by_one(appends: list[tuple[int, list[list[int]], int]]) -> None:
     """GCRA by hand: ten seconds each, three at once, whoever is in a section with whom, twice or not, also in one append."""
-    stamps, paid_ms, now_ms = PairStamps(LIMIT), Counter[int](), NOW_MS
+    stamps, paid_ms, now_ms = PairLimiter(LIMIT), Counter[int](), NOW_MS
     for wait_ms, small, others in appends:
         now_ms += wait_ms
         sections = [*small, list(range(3 * FEW - 2, 3 * FEW - 2 + others))]
@@ -45,7 +47,7 @@ def test_an_append_waits_as_its_people_would_one_by_one(appends: list[tuple[int,
                     wanted[place] = due_ms
                 else:
                     counted[one] += 1
-            assert stamps.dues("s", column(people), now_ms, ahead) == wanted
+            assert stamps.due_ms("s", column(people), now_ms, ahead) == wanted
             decided.append([one for place, one in enumerate(people) if place not in wanted])
         for sent in decided:
             stamps.spend("s", column(sent), now_ms)
@@ -55,20 +57,20 @@ def test_an_append_waits_as_its_people_would_one_by_one(appends: list[tuple[int,
 
 def test_what_is_decided_in_the_same_append_counts() -> None:
     """Four chunks of one append to the same two people: the fourth waits, and so does who stands twice in one of them."""
-    stamps, ahead = PairStamps(LIMIT), Ahead()
+    stamps, ahead = PairLimiter(LIMIT), Ahead()
     both = b"a" * 16 + b"b" * 16
-    assert [len(stamps.dues("s", both, NOW_MS, ahead)) for _ in range(4)] == [0, 0, 0, 2]
-    assert stamps.dues("s", b"c" * 64, NOW_MS, ahead) == {3: NOW_MS + 10_000}
-    assert stamps.dues("other", both, NOW_MS, Ahead()) == {}
+    assert [len(stamps.due_ms("s", both, NOW_MS, ahead)) for _ in range(4)] == [0, 0, 0, 2]
+    assert stamps.due_ms("s", b"c" * 64, NOW_MS, ahead) == {3: NOW_MS + 10_000}
+    assert stamps.due_ms("other", both, NOW_MS, Ahead()) == {}
 
 
 def test_of_a_large_chunk_only_those_wait_who_have_to() -> None:
     """A hundred people, of whom one has had three: all others go, and count."""
-    stamps, everybody = PairStamps(LIMIT), list(range(100))
+    stamps, everybody = PairLimiter(LIMIT), list(range(100))
     for crowd in ([42], list(range(42, 42 + MANY)), [42]):
         stamps.spend("s", column(crowd), NOW_MS)
     ahead = Ahead()
-    assert stamps.dues("s", column(everybody), NOW_MS, ahead) == {42: NOW_MS + 10_000}
+    assert stamps.due_ms("s", column(everybody), NOW_MS, ahead) == {42: NOW_MS + 10_000}
     assert ahead.counts() == Counter(column([one]) for one in everybody if one != 42)
 
 
@@ -98,11 +100,11 @@ def test_times_agree_with_a_dict(made: type[FewTimes] | type[ManyTimes], sets: l
 
 def test_what_is_over_is_forgotten() -> None:
     """A hundred thousand strangers in a hundred chunks, each over before the next: the table keeps the size of a few chunks."""
-    stamps = PairStamps(PairLimit(per_minute=60, burst=1))
+    stamps = PairLimiter(PairLimit(per_minute=60, burst=1))
     for chunk in range(100):
         stamps.spend("s", column(list(range(1_000 * chunk, 1_000 * (chunk + 1)))), NOW_MS + 1_000 * chunk)
     assert len(stamps) <= 4_096
-    (spent,) = stamps.stated_until(NOW_MS, NOW_MS + 1_000 * 99, 10_000)
+    (spent,) = Limits([stamps]).restate(NOW_MS, NOW_MS + 1_000 * 99, 10_000)
     assert sorted(cells(spent.recipients, 16)) == sorted(cells(column(list(range(99_000, 100_000))), 16))
 
 

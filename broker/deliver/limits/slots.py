@@ -82,7 +82,7 @@ class Slots:
         self._since_ms = since_ms
         self._used: dict[str, tuple[int, int]] = {}
 
-    def use(self, sender: str, slot_ms: int, count: int) -> None:
+    def spend(self, sender: str, slot_ms: int, count: int) -> None:
         """Count ``count`` messages of ``sender`` into the slot that began at ``slot_ms``, which is none before the newest."""
         held_ms, used = self._used.get(sender, (0, 0))
         self._used[sender] = slot_ms, count + (used if slot_ms == held_ms else 0)
