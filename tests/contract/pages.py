@@ -30,7 +30,7 @@ _DOCUMENTS: Final = {path.name.partition(".")[0] for path in (ROOT / "schemas" /
 """What `fanfare schema NAME` prints."""
 
 _FENCED: Final = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_CODE: Final = re.compile(r"`([^`\n]+)`")
+_CODE: Final = re.compile(r"`((?:[^`\n]|\n(?!\n))+)`")
 _LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 _PATH: Final = re.compile(r"(?<![\w./-])(?:schemas|broker|streams|deploy|tests)/[\w./*-]*")
 _SETTING: Final = re.compile(r"FANFARE_[A-Z0-9_]*")
@@ -95,7 +95,7 @@ def unknown_commands(place: str, text: str) -> Iterator[str]:
 
 def unknown_programs(place: str, text: str) -> Iterator[str]:
     """Yields ``python -m`` of modules that are not there, their options that they do not have, and unknown targets of make."""
-    for module, rest in _MODULE.findall(text):
+    for module, rest in _MODULE.findall("\n".join(_codes(text))):
         path = ROOT / module.strip(".").replace(".", "/")
         file = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
         if not file.is_file():
@@ -233,7 +233,7 @@ def _codes(text: str) -> Iterator[str]:
     """Yields what stands in code: lines of fenced blocks, continued ones joined, and spans."""
     for _, block in _FENCED.findall(text):
         yield from re.sub(r"\\\n\s*", "", block).splitlines()
-    yield from _CODE.findall(_FENCED.sub("", text))
+    yield from (" ".join(span.split()) for span in _CODE.findall(_FENCED.sub("", text)))
 
 
 def calls(text: str) -> Iterator[str]:

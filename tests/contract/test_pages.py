@@ -102,7 +102,7 @@ def test_every_rule_has_a_breach() -> None:
         "```console\n$ echo x | fanfare publish -f - --lane update\n```",
         "Plain words of a fanfare dance are no command, `FANFARE_KAFKA_…` and `FANFARE_PEPPER_FILE` are settings.",
         "`fanfare_handoff_age_seconds_bucket`, `fanfare_ledger` and the template `fanfare_stopped`",
-        "`deploy/runbooks/*.md`, `tests/pure/test_audit.py`",
+        "`deploy/runbooks/*.md`, `tests/contract/pages.py`",
     ],
 )
 def test_what_is_there_is_no_breach(text: str) -> None:
