@@ -52,6 +52,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
     values: Mapping[str, frozenset[str]] = {}
     since_ms: int = 0
+    """Earliest time at which a letter was written, milliseconds since the epoch; 0: any."""
 
     def __contains__(self, letter: Letter) -> bool:
         if letter.body.at_ms < self.since_ms:

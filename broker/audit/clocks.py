@@ -27,8 +27,11 @@ class Moment(NamedTuple):
     """A time of the gateway's log by Kafka's clock. Without a difference all three are what the gateway wrote."""
 
     earliest_ms: int
+    """Earliest time that it can have been, milliseconds since the epoch."""
     likely_ms: int
+    """Middle of what is possible, milliseconds since the epoch."""
     latest_ms: int
+    """Latest time that it can have been, milliseconds since the epoch."""
 
 
 class _Spell(msgspec.Struct, eq=False):
@@ -39,7 +42,9 @@ class _Spell(msgspec.Struct, eq=False):
     to_ms: int
     """Of its last answer."""
     low_ms: int
+    """Least that the gateway's clock was ahead of Kafka's, milliseconds; negative: behind."""
     high_ms: int
+    """Most that it was ahead, milliseconds."""
     answers: int
 
     @property

@@ -47,9 +47,11 @@ class Joined(NamedTuple):
     offset: int
     """In the log of the audience."""
     at_ms: int
+    """Log time: when the opt-in was acknowledged, milliseconds since the epoch."""
     business: str
     list: str
     evidence_ms: int
+    """When the person consented, milliseconds since the epoch."""
     offers: bool
 
 

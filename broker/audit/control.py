@@ -23,6 +23,7 @@ class Word(NamedTuple):
     target: tuple[int, str, str]
     action: int
     evidence_ms: int
+    """Time of the event that says it, milliseconds since the epoch; of two about one target the later stands."""
 
 
 Words = tuple[Word, ...]

@@ -29,6 +29,7 @@ class _Opened(msgspec.Struct, array_like=True):
     item: msgspec.Raw
     origin: Origin
     taken_ms: int
+    """When deliver took the item over, milliseconds since the epoch."""
 
 
 class _Outcome(msgspec.Struct, array_like=True):

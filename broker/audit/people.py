@@ -71,6 +71,7 @@ class Word(NamedTuple):
     at_ms: int
     """Log time: when it was acknowledged."""
     evidence_ms: int
+    """When the person consented or left, milliseconds since the epoch; the latest holds."""
     join: bool
 
 
@@ -79,9 +80,11 @@ class _Change(NamedTuple):
 
     offset: int
     at_ms: int
+    """Log time: when the change was acknowledged, milliseconds since the epoch."""
     join: bool
     ordinals: Words
     evidence_ms: npt.NDArray[np.int64]
+    """When each person of ``ordinals`` consented or left, milliseconds since the epoch."""
 
 
 def joined_at(words: Iterable[Word], at_ms: int) -> bool:

@@ -53,6 +53,7 @@ class Input(NamedTuple):
     people: bytes
     """Digest of its explicit recipients; empty: unknown or none."""
     at_ms: int
+    """Log time of the input, milliseconds since the epoch."""
     dead: bool
 
 

@@ -20,6 +20,7 @@ class Logged(msgspec.Struct, frozen=True, gc=False):
     partition: int
     offset: int
     timestamp_ms: int
+    """Log time: when the broker appended it, milliseconds since the epoch."""
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
@@ -47,6 +48,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     account: str
     currency: str
     amount_micro: int
+    """Millionths of the currency."""
 
 
 class LedgerPosting(msgspec.Struct, frozen=True, gc=False):
@@ -57,9 +59,11 @@ class LedgerPosting(msgspec.Struct, frozen=True, gc=False):
     """Of ``charges``."""
     offset: int
     at_ms: int
+    """When the charge was decided, milliseconds since the epoch."""
     request: bytes
     messages: int
     amount_micro: int
+    """Millionths of the currency, of all messages of the posting."""
     currency: str
 
 
@@ -86,6 +90,7 @@ class Limits(msgspec.Struct, frozen=True):
     """The gateway's limits, recomputed over the union of its logs."""
 
     pair_every_ms: int = 6_000
+    """Milliseconds in which one more message to the same person is allowed: ten a minute."""
     pair_burst: int = 45
     sender_burst_ms: int = 1_000
     """Milliseconds of its own throughput that a sender may have saved up; counted once per listener."""

@@ -27,6 +27,7 @@ class Fact(NamedTuple):
     whole: bytes
     version: int
     time_ms: int
+    """Time of the event, milliseconds since the epoch."""
 
 
 class Request(msgspec.Struct, eq=False, gc=False):
@@ -43,6 +44,7 @@ class Request(msgspec.Struct, eq=False, gc=False):
     """Partition and offset of the input."""
     fingerprint: bytes
     keep_ms: int
+    """Until when the name is remembered, milliseconds since the epoch."""
     told: bool = False
     business: str = ""
     sender: str = ""
@@ -50,7 +52,9 @@ class Request(msgspec.Struct, eq=False, gc=False):
     card: int = 0
     category: int = 0
     start_ms: int = 0
+    """When it may begin, milliseconds since the epoch."""
     expires_ms: int = 0
+    """When it expires, milliseconds since the epoch."""
     test: bool = False
     """Never billed."""
     confirmation: bool = False

@@ -22,6 +22,7 @@ class _Told(NamedTuple):
 
     version: int
     time_ms: int
+    """Time of the event, milliseconds since the epoch."""
     shard: int
     recipients: bytes
 

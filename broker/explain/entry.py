@@ -27,6 +27,7 @@ class Line(msgspec.Struct, frozen=True):
     """Holds one event of a story. ``place`` is where it is recorded: ``outcomes.otp/3@17``."""
 
     at_ms: int
+    """When it happened, milliseconds since the epoch."""
     stage: str
     text: str
     place: str

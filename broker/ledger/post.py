@@ -30,6 +30,7 @@ class Entry(msgspec.Struct, frozen=True):
     account: str
     currency: str
     amount_micro: int
+    """Millionths of the currency; the two sides of a posting sum to zero."""
 
 
 class Posting(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ class Price(msgspec.Struct, frozen=True):
     """The price of one message."""
 
     unit_micro: int
+    """Millionths of the currency a message."""
     currency: str
 
 

@@ -29,7 +29,9 @@ class _Head(msgspec.Struct, array_like=True):
     test: bool
     heartbeat: bool
     time_ms: int
+    """Time of the event, milliseconds since the epoch."""
     expires_ms: int
+    """When it expires, milliseconds since the epoch."""
     recipients: bytes
 
 

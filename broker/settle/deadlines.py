@@ -32,8 +32,10 @@ def fold_from(now_ms: int, reached_ms: Iterable[int], fold_ms: int) -> int:
 
 class _Log(msgspec.Struct):
     last_ms: int = 0
+    """Latest time that a record of the log bore, milliseconds since the epoch; 0: none was read."""
     moved: bool = False
     quiet_since_ms: int | None = None
+    """Since when nothing came from the log, milliseconds; None: something came at the last look."""
 
 
 class Horizon:

@@ -19,8 +19,11 @@ class Paced(Protocol):
     """Names the fields of a request that the estimate is made of."""
 
     per_s: int
+    """Messages a second of its sender's share."""
     begun_ms: int
+    """When it could begin, milliseconds since the epoch."""
     expires_ms: int
+    """When it expires, milliseconds since the epoch."""
 
 
 def outlook_of(people: int, owed: int, request: Paced, shards: int, now_ms: int) -> Outlook:

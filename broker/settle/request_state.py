@@ -35,7 +35,9 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     test: bool
     heartbeat: bool
     time_ms: int
+    """Time of the event, milliseconds since the epoch."""
     expires_ms: int
+    """When it expires, milliseconds since the epoch; receipts count until the settle window after it."""
     recipients: bytes
     """Of explicit recipients, 16 bytes each."""
     ranks: Ranks | None = None
@@ -45,12 +47,14 @@ class Account(msgspec.Struct, array_like=True, gc=False):
     codes: dict[int, int] = {}
     """Of explicit recipients: the gateway's error code."""
     first_ms: int = 0
+    """First delivery that is not charged yet, milliseconds since the epoch; 0: none."""
     last_ms: int = 0
     """Of the deliveries that are not charged yet."""
     open_from: int = 0
     over: bool = False
     spoken_seq: int = 0
     spoken_ms: int = 0
+    """When its last status was published, milliseconds since the epoch; 0: never."""
     word_due: bool = False
     """A status is on its way to be spoken."""
     held: bool = False

@@ -24,12 +24,14 @@ class Lifted(NamedTuple):
     business: str
     recipient: bytes
     at_ms: int
+    """When they did, milliseconds since the epoch."""
 
 
 class _Told(NamedTuple):
     """Holds the last confirmation to a person: by which reply, how far the stops reach, and about which lists."""
 
     at_ms: int
+    """When it was asked for, milliseconds since the epoch."""
     replies: frozenset[str]
     scope: Scope
     lists: frozenset[str]

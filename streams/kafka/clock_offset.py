@@ -25,7 +25,9 @@ class Offset(NamedTuple):
     """``ahead_ms``: ours less Kafka's; the truth lies at most ``within_ms`` from it."""
 
     ahead_ms: int
+    """Milliseconds by which our clock is ahead of Kafka's; negative: behind."""
     within_ms: int
+    """Milliseconds of uncertainty, both ways."""
 
 
 async def measure(bootstrap: Address) -> Offset:

@@ -46,6 +46,7 @@ class Appended(NamedTuple):
 
     offset: int
     timestamp_ms: int
+    """Log time: when the broker appended it, milliseconds since the epoch."""
 
 
 class ConfirmedProducer:

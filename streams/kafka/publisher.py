@@ -77,6 +77,7 @@ class Place(NamedTuple):
     partition: int
     offset: int
     timestamp_ms: int
+    """Log time: when the broker appended it, milliseconds since the epoch."""
 
 
 class Publisher:

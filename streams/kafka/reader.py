@@ -33,6 +33,7 @@ class LogRecord(NamedTuple):
 
     offset: int
     timestamp_ms: int
+    """Log time: when the broker appended it, milliseconds since the epoch."""
     key: bytes | None
     value: bytes
 

@@ -38,6 +38,7 @@ class Record(NamedTuple):
     partition: int
     offset: int
     timestamp_ms: int
+    """Log time: when the broker appended it, milliseconds since the epoch."""
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]

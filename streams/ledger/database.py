@@ -57,6 +57,7 @@ class Balance(NamedTuple):
     account: str
     currency: str
     amount_micro: int
+    """Millionths of the currency: positive if the business owes it."""
     messages: int
 
 

@@ -24,6 +24,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     serial: int
     """Of the posting, and of its billing event."""
     at_ms: int
+    """When it was charged, milliseconds since the epoch."""
     request: str
     lane: str
     shard: int
@@ -33,6 +34,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     market: int
     card: int
     unit_micro: int
+    """Millionths of the currency a message."""
     currency: str
     source: str = ""
     id: str = ""

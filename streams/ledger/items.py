@@ -19,6 +19,7 @@ class PostedRow(NamedTuple):
 
     id: int
     at_ms: int
+    """When it was charged, milliseconds since the epoch."""
     lane: int
     shard: int
     business: str
@@ -26,12 +27,15 @@ class PostedRow(NamedTuple):
     request: bytes
     messages: int
     unit_micro: int
+    """Millionths of the currency a message."""
     currency: str
     card: int
     category: int
     market: int
     first_ms: int
+    """First delivery of these messages, milliseconds since the epoch."""
     last_ms: int
+    """Last delivery of them, milliseconds since the epoch."""
     serial: int
     source: str
     event: str

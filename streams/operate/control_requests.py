@@ -35,7 +35,9 @@ class Accepted(NamedTuple):
     subject: str
     list: str
     decided_ms: int
+    """When plan accepted it, milliseconds since the epoch."""
     expires_ms: int
+    """When it expires, milliseconds since the epoch."""
 
 
 async def accepted(bootstrap: Address, lane: Lane, *, since_ms: int = 0) -> dict[str, Accepted]:

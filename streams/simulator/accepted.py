@@ -20,6 +20,7 @@ _FEW_BYTES: Final = 32 * ID_BYTES
 
 class _Accepted(msgspec.Struct):
     since_ms: int
+    """When the first of them was accepted, milliseconds since the epoch."""
     ids: bytes | IdTable
 
 

@@ -37,6 +37,7 @@ class Due(msgspec.Struct, frozen=True):
     """Holds a report or reply that is owed to the webhook from ``due_ms`` on. Exactly one of ``run`` and ``reply`` is set."""
 
     due_ms: int
+    """When it is owed, milliseconds since the epoch."""
     lane: str
     shard: int
     request: str
@@ -61,6 +62,7 @@ def mark_of(event: GatewayEvent) -> int:
 
 class _Moment(msgspec.Struct, frozen=True):
     after_ms: int
+    """Milliseconds after the message was accepted."""
     status: str
     code: int = 0
 

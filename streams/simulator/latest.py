@@ -17,6 +17,7 @@ from streams.simulator.id_set import ID_BYTES
 
 class _Message(NamedTuple):
     at_ms: int
+    """When the message was accepted, milliseconds since the epoch."""
     ref: str
     rank: int
     address: str

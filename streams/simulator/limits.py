@@ -17,6 +17,7 @@ class _Bucket(msgspec.Struct):
     """Tokens of a number, in parts: a token has :data:`_TOKEN` of them, and each microsecond brings ``rate_per_s``, exactly."""
 
     rate_per_s: int
+    """Tokens a second."""
     at_us: int
     parts: int
 

@@ -75,7 +75,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delivered_ms: tuple[int, int, int, int] = (20, 40, 60, 120)
     """By mood; the same for those below."""
     back_online_ms: tuple[int, int, int, int] = (1_000, 2_500, 5_000, 10_000)
+    """Milliseconds after which a phone that was off is reached."""
     read_ms: tuple[int, int, int, int] = (800, 2_000, 5_000, 12_000)
+    """Milliseconds from delivery until it is read."""
 
     def shares(self) -> tuple[int, ...]:
         """Of 10,000 people, in the order of :class:`Trait` from ``READS_AT_ONCE`` on."""

@@ -35,6 +35,7 @@ class Shown(msgspec.Struct, frozen=True):
     """Holds a message as a phone shows it."""
 
     at_ms: int
+    """When the gateway accepted it, milliseconds since the epoch."""
     phone: str
     """The number with its middle hidden."""
     name: str
@@ -57,6 +58,7 @@ class _Message(msgspec.Struct, frozen=True):
     recipient: bytes
     rank: int
     at_ms: int
+    """When the gateway accepted it, milliseconds since the epoch."""
     address: bytes
     language: str
     template: Template | None

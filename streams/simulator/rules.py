@@ -30,6 +30,7 @@ class Asked(msgspec.Struct):
     rows: Rows
     open: list[int]
     now_ms: int
+    """When the frame is judged, by the gateway's clock, milliseconds since the epoch."""
     refused: dict[int, Refused] = {}
     clear: dict[int, dict[str, str]] = {}
     """Opened parameters by position: for the phone's screen, never to be written."""

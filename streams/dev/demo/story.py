@@ -37,6 +37,7 @@ class Story:
     say: Callable[[str], None]
     published: Counter[str] = field(default_factory=Counter)
     sent_ms: dict[bytes, int] = field(default_factory=dict)
+    """When each one-time code was published, by request name, milliseconds since the epoch."""
 
     async def tell(self) -> None:
         """Publish all three sources at ``speed`` and return when the last event is acknowledged."""

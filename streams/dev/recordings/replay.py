@@ -27,7 +27,9 @@ class Clock(NamedTuple):
     """Wall and monotonic milliseconds."""
 
     now_ms: Callable[[], int]
+    """Reads the wall clock, milliseconds since the epoch."""
     monotonic_ms: Callable[[], int]
+    """Reads the monotonic clock, milliseconds; only differences mean something."""
 
 
 class Replay:

@@ -18,8 +18,11 @@ class Result(msgspec.Struct, frozen=True):
     sent: int
     acknowledged: int
     offered_per_s: float
+    """Events a second until the last was due."""
     achieved_per_s: float
+    """Events a second until the last acknowledgement."""
     latency_ms: dict[str, int]
+    """Milliseconds from when an event was due to its acknowledgement, by :data:`QUANTILES`."""
     errors: int
     interrupted: bool
 

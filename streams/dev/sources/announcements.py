@@ -38,9 +38,11 @@ class Announcement:
     """Holds an announcement about a flight: when the airline knew, which template, and what the template needs."""
 
     at_ms: int
+    """When the airline knew, milliseconds since the epoch, on the day itself."""
     template: str
     params: dict[str, str]
     lifetime_ms: int
+    """Milliseconds that it is worth telling."""
 
     @property
     def facet(self) -> str:

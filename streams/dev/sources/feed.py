@@ -28,7 +28,9 @@ class Tally:
 
     published: Counter[str] = field(default_factory=Counter)
     behind_ms: int = 0
+    """Milliseconds by which the last event was late."""
     worst_ms: int = 0
+    """Milliseconds by which the latest of all was late."""
 
     def late(self, by_ms: int) -> None:
         """An event was let out `by_ms` after it was due."""

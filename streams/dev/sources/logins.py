@@ -53,6 +53,7 @@ class Traffic:
     per_hour: float = 200.0
     limit: int | None = None
     peak_per_s: float | None = None
+    """Sign-ins a second of the busiest hour; None: as ``per_hour`` has it."""
 
     def __post_init__(self) -> None:
         if self.top_per_ms <= 0:

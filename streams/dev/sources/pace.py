@@ -21,6 +21,7 @@ class Clock:
     """Gives a replay its time: milliseconds since the epoch, and a sleep in seconds that may return early."""
 
     now_ms: Callable[[], int]
+    """Reads the time, milliseconds since the epoch."""
     sleep: Callable[[float], Awaitable[None]]
 
 

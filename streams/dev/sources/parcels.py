@@ -57,6 +57,7 @@ class _Scan(NamedTuple):
     """Holds a piece of news of a parcel, `at_ms` from midnight; `window` and `before` as its template needs them."""
 
     at_ms: int
+    """Milliseconds from midnight of the day."""
     template: str
     window: str = ""
     before: str = ""

@@ -35,6 +35,7 @@ class Run:
 
     name: str
     start_ms: int
+    """Instant that the day's beginning falls on, milliseconds since the epoch."""
     seed: int = 1
 
     def source(self, business: str, system: str) -> str:
@@ -56,9 +57,11 @@ class Timed:
     """
 
     at_ms: int
+    """When it is due on the timeline of the run, milliseconds since the epoch."""
     lane: Lane
     event: Event
     lifetime_ms: int
+    """Milliseconds after which it is not worth telling any more."""
     codes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property

@@ -53,8 +53,11 @@ class Flight:
     destination: Airport
     miles: int
     scheduled_ms: int
+    """Scheduled departure, milliseconds since the epoch."""
     departed_ms: int | None
+    """Departure, milliseconds since the epoch; None: it was cancelled."""
     landed_ms: int | None
+    """Landing, milliseconds since the epoch; None: it never reached its destination."""
 
     @property
     def designator(self) -> str:

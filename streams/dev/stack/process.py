@@ -41,6 +41,7 @@ class Ended(NamedTuple):
     """Records the end of a process: when (monotonic), and its exit status (minus the number of the signal that killed it)."""
 
     at_ms: int
+    """When it ended, milliseconds of the monotonic clock."""
     status: int
 
 

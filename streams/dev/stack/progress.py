@@ -23,6 +23,7 @@ class Doing(NamedTuple):
 
     state: str
     used_s: float
+    """Seconds of processor time, user and system."""
 
     def __str__(self) -> str:
         return f"{self.state}, {self.used_s:.2f} s of processor used"

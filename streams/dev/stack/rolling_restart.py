@@ -29,7 +29,9 @@ class Restarted(NamedTuple):
     pid_before: int
     pid: int
     told_ms: int
+    """When it was told to end, milliseconds since the epoch."""
     ready_ms: int
+    """When it was ready again, milliseconds since the epoch."""
 
 
 def chosen(

@@ -64,8 +64,11 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     stages: Mapping[str, tuple[str, ...]]
     """Agent (plan, deliver, settle) -> its input topics. All topics of all stages have the same partition count."""
     session_timeout_ms: int = 6_000
+    """Milliseconds that Kafka waits for a silent member; half of it is the most that a process may stand still."""
     heartbeat_ms: int = 1_000
+    """Milliseconds between two signs of life to the group."""
     commit_interval_ms: int = 500
+    """Milliseconds between two commits."""
     inbox_limit: int = 256
     """Records of one partition delivered and unfinished beyond which reading it pauses. A soft limit: what was fetched
     (500) and what Faust has queued (256) still comes."""

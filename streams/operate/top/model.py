@@ -35,8 +35,11 @@ class LaneRow(msgspec.Struct, frozen=True):
     """Accepted by the gateway; of heartbeats as of requests."""
     rate: float
     p50_s: float | None
+    """Median age at hand-off, seconds; None: nothing was handed off."""
     p99_s: float | None
+    """Age that 99 of 100 messages stay below, seconds; None: nothing was handed off."""
     heartbeat_s: float | None
+    """Seconds since a heartbeat crossed the slowest shard; None: none has yet."""
     lag: int
     """Records of input that are not read yet."""
     charged: int
@@ -55,6 +58,7 @@ class StageRow(msgspec.Struct, frozen=True):
     finished: int
     finished_rate: float
     oldest_s: float | None
+    """Age of the oldest unfinished item that is due, seconds; None where nothing waits in a stage."""
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -69,6 +73,7 @@ class Phone(msgspec.Struct, frozen=True):
     """Holds a message as a phone shows it; the names are those of the phones' page."""
 
     at_ms: int
+    """When the gateway accepted it, milliseconds since the epoch."""
     phone: str
     name: str
     verified: bool
@@ -83,6 +88,7 @@ class Word(msgspec.Struct, frozen=True):
     """The newest that a business was told."""
 
     at_ms: int
+    """When the status was made, milliseconds since the epoch."""
     business: str
     request: str
     state: str
@@ -103,6 +109,7 @@ class Picture(msgspec.Struct, frozen=True):
     """Everything that one frame shows."""
 
     at_ms: int
+    """When it was looked, milliseconds since the epoch."""
     span_s: float
     """Rates are over so long."""
     recent: bool

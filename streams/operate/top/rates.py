@@ -23,6 +23,7 @@ class Reading(msgspec.Struct, frozen=True):
     """Holds the answers of all processes at ``at_ms`` (wall time)."""
 
     at_ms: int
+    """When they answered, milliseconds since the epoch."""
     scrapes: tuple[Scrape, ...]
 
     def total(self, name: str, **labels: str) -> float:
@@ -43,6 +44,7 @@ class Growth(msgspec.Struct, frozen=True):
     """Holds the growth of every counter of the deployment within ``span_ms``."""
 
     span_ms: int
+    """Milliseconds between the two readings."""
     counts: Mapping[Key, float]
 
     def rate(self, name: str, **labels: str) -> float:
