@@ -65,6 +65,8 @@ _ENVIRONMENTS: Final = re.compile(r"^os\.(environb?|getenvb?|putenv|unsetenv)(\.
 _CITATIONS: Final = re.compile(r"https?://\S+|(?P<page>\w[\w./-]*\.md)\b")
 _OPENERS: Final = re.compile(r"\s*(What|One|Whether|How)\b")
 _MEASURED: Final = re.compile(r"_(ms|s|bytes|micro)$")
+_NOT_MEASURED: Final = ("broker/plan/", "broker/deliver/", "streams/commands/")
+"""Folders whose fields are not all described yet."""
 _LEFTOVERS: Final = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 _MODULE_LINES: Final = 300
@@ -178,15 +180,17 @@ def docstrings_open_with_a_verb(sources: Sources) -> Iterator[str]:
 
 
 def measured_fields_are_described(sources: Sources) -> Iterator[str]:
-    """A field of a format that ends in a unit has a docstring: since when, of what, and what 0 stands for."""
-    for module in sources.under("schemas/"):
+    """A field that ends in a unit is described: since when, of what, and what 0 stands for. A setting is by its own text."""
+    for module in sources.under(*PRODUCT):
+        if module.path.startswith(_NOT_MEASURED):
+            continue
         for owner in (node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)):
             for field, after in zip(owner.body, [*owner.body[1:], None], strict=True):
-                name = (
-                    field.target.id if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) else ""
-                )
-                if _MEASURED.search(name) and not _is_text(after):
-                    yield f"{module.path}:{field.lineno} {owner.name}.{name} is not described"
+                if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
+                    continue
+                described = _is_text(after) or (field.value is not None and "description=" in ast.unparse(field.value))
+                if _MEASURED.search(field.target.id) and not described:
+                    yield f"{module.path}:{field.lineno} {owner.name}.{field.target.id} is not described"
 
 
 def nothing_is_left_for_later(sources: Sources) -> Iterator[str]:

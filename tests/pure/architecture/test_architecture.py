@@ -166,6 +166,11 @@ BREACHES = [
         {"schemas/a.py": "class A:\n    at_ms: int\n    b: int"},
         "a.py:2 A.at_ms is not",
     ),
+    (
+        rules.measured_fields_are_described,
+        {"streams/runtime/a.py": "class A:\n    a_s: int = Field(1, ge=1)\n    b_s: int = Field(1, description='B.')"},
+        "a.py:2 A.a_s is not",
+    ),
     (rules.nothing_is_left_for_later, {"streams/a.py": "x = 1  # TO" + "DO: later"}, "streams/a.py:1 x = 1"),
     (
         rules.every_cited_page_is_there,
