@@ -58,8 +58,11 @@ async def examine(settings: Settings, role: str | None = None) -> AsyncIterator[
     yield checkup.kafka(settings.kafka, state.brokers, state.topics)
     if settings.kafka.security_protocol != "PLAINTEXT":
         yield await _grants(settings.kafka, role)
-    yield await _clocks(settings.kafka)
-    async for finding in _topics(settings):
+    # Others than the operator may neither make the topic that clocks are measured by, nor see the topics of every business.
+    operator = _role_of(settings.kafka, role)[0] == OPERATOR
+    if operator:
+        yield await _clocks(settings.kafka)
+    async for finding in _topics(settings, operator=operator):
         yield finding
 
 
@@ -133,12 +136,17 @@ def _taken(port: int) -> bool:
     return False
 
 
-async def _grants(kafka: Kafka, role: str | None) -> Finding:
-    """Compares what this user may do with what its role needs: the one that was asked for or is its name, else the operator's."""
+def _role_of(kafka: Kafka, role: str | None) -> tuple[str, list[str]]:
+    """Returns the role of this user, the one that was asked for or is its name, else the operator's; and its business, if any."""
     business = (role or kafka.user).removeprefix(business_user(""))
     businesses = [business] if business_user(business) == (role or kafka.user) else []
+    return role or (kafka.user if kafka.user in users(businesses) else OPERATOR), businesses
+
+
+async def _grants(kafka: Kafka, role: str | None) -> Finding:
+    """Compares what this user may do with what its role needs."""
+    chosen, businesses = _role_of(kafka, role)
     known = users(businesses)
-    chosen = role or (kafka.user if kafka.user in known else OPERATOR)
     if chosen not in known:
         return Finding(
             Grade.MISSING, "grants", f"there is no role {chosen}; there are: {', '.join(known)}, business-ID"
@@ -154,7 +162,7 @@ async def _clocks(bootstrap: Address) -> Finding:
         return Finding(Grade.WARNING, "clock", f"not compared with Kafka's: {error}")
 
 
-async def _topics(settings: Settings) -> AsyncIterator[Finding]:
+async def _topics(settings: Settings, *, operator: bool) -> AsyncIterator[Finding]:
     weak: list[str] = []
     wanted = catalogue()
     try:
@@ -169,7 +177,8 @@ async def _topics(settings: Settings) -> AsyncIterator[Finding]:
     try:
         registry = await read_registry(settings.kafka)
         yield checkup.registered(registry, settings.shards)
-        wanted_by = {topic.name for business in registry.businesses for topic in business_topics(business)}
+        businesses = registry.businesses if operator else ()
+        wanted_by = {topic.name for business in businesses for topic in business_topics(business)}
         if missing := wanted_by - await existing(settings.kafka, wanted_by):
             yield checkup.without_topics(missing)
     except ScanError as error:
