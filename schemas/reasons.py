@@ -134,4 +134,6 @@ class Refusal(msgspec.Struct, frozen=True):
     reason: Reason
     detail: str
     retry_at_ms: int = 0
-    """When the same may be asked again with success; 0 where time does not help."""
+    """When the same may be asked again with success, ms since the epoch; 0 where time does not help."""
+    place: str = ""
+    """JSON pointer (RFC 6901) into the event to what is wrong; empty: the whole of it, or something outside of it."""

@@ -126,7 +126,7 @@ class Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CloudEvent(msgspec.Struct, frozen=True):
-    """A CloudEvents 1.0 envelope after decoding, whichever mode it came in. ``data`` is still untyped JSON bytes."""
+    """A CloudEvents 1.0 envelope after decoding, whichever mode it came in."""
 
     id: str
     source: str
@@ -134,7 +134,12 @@ class CloudEvent(msgspec.Struct, frozen=True):
     time_ms: int
     """The envelope's ``time``, milliseconds since the epoch."""
     data: msgspec.Raw
+    """The bytes of ``data``, JSON within the limits."""
     subject: str | None = None
     expires_ms: int | None = None
     """The envelope's expiry, milliseconds since the epoch; None if it has none."""
     traceparent: str | None = None
+    body: Notification | Optin | Control | None = None
+    """``data`` as what ``type`` says it is, where it was read at once and fits; None: it has still to be looked at."""
+    canonical: bytes = b""
+    """``data`` in canonical JSON, where it was made at once."""

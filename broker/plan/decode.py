@@ -1,63 +1,31 @@
-"""From a record to a named event of known form, or to what is wrong with it: a pure function of the record's bytes.
+"""Decodes a record of ``requests.<lane>``: a named event that belongs here, or what is wrong with it. A function of its bytes.
 
-The order of the checks is the order of this file. Who may say it (tenant) comes before where it belongs (partition), and both
+The order of the checks is the order of :func:`read`. Who may say it (tenant) comes before where it belongs (partition), and both
 before ``data`` is looked at: a record that goes to another partition is not taken apart twice.
+
+The headers are the producer's and mean nothing but CloudEvents, with one exception: a record that was keyed to the wrong
+partition is published once more by plan itself, with the place where it stood first (PROTOCOL.md section 1.3, 3).
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 import msgspec
-from msgspec.structs import replace
 
-from broker.confirmation import is_genuine
-from broker.heartbeat import TEMPLATES, addresses, is_heartbeat
-from broker.plan.control import Command, command_of
-from broker.plan.opt_in import Change, change_of
 from broker.plan.policy import PlanPolicy
-from broker.plan.validate import Content, content_of, labels_in
-from schemas.ids import Lane, business_of, fingerprint, partition_of, request_name, text_of
+from schemas.ids import Lane, business_of, partition_of, request_name, text_of
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason, Refusal
-from schemas.registry import CONFIRMATIONS
-from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE, CloudEvent
+from schemas.request import MAX_LABELS, CloudEvent
 from schemas.status import Status
-from schemas.wire.cloudevents import RefusedEvent, decode
-from schemas.wire.text import echo, suggestion
-
-
-class Named(msgspec.Struct, frozen=True):
-    """Which event an answer is about."""
-
-    business: str
-    source: str
-    id: str
-    name: bytes
-    traceparent: str = ""
-    labels: dict[str, str] = {}
-    """Those of the request, as far as its data could be read."""
-
-    def status(self, state: str, *, seq: int, at_ms: int) -> Status:
-        """Returns the beginning of an answer about the event; what else is to be said is put in by the caller."""
-        return Status(
-            request=text_of(self.name),
-            source=self.source,
-            id=self.id,
-            state=state,
-            seq=seq,
-            at_ms=at_ms,
-            labels=self.labels,
-            traceparent=self.traceparent,
-        )
-
-
-# What plan is given: a record of ``requests.<lane>`` as it stands on the log, and what its headers may say.
-#
-# The headers are the producer's and mean nothing but CloudEvents, with one exception: a record that was keyed to the wrong
-# partition is published once more by plan itself, with the place where it stood first (PROTOCOL.md section 1.3, 3).
+from schemas.wire import cloudevents
+from schemas.wire.text import short
 
 ORIGIN_HEADER: Final = "fanfare-origin"
 """``partition:offset`` of a re-routed record's first place. Producers must not set it."""
+
+LABEL_CHARS: Final = 64
 
 _RESERVED: Final = ("faust", "fanfare-")
 """Faust's agents answer to ``Faust-Ag-ReplyTo`` (observed on Faust 0.15.3: a sender could choose our output topic), and
@@ -74,216 +42,158 @@ class PlanInput(msgspec.Struct, frozen=True):
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     timestamp_ms: int
-    """LogAppendTime: when it was received, the same at every redelivery."""
+    """LogAppendTime: when it was received, ms since the epoch, the same at every redelivery."""
 
 
-def reserved_header(given: PlanInput) -> Refusal | None:
-    """The refusal of a record with a header that producers may not set."""
-    for name, held in given.headers:
-        lower = name.lower()
-        if not lower.startswith(_RESERVED) or (lower == ORIGIN_HEADER and _ORIGIN.fullmatch(held)):
-            continue
-        family = "faust" if lower.startswith("faust") else "fanfare"
-        return Refusal(
-            Reason.RESERVED_HEADER,
-            f"Headers that begin with {family}- are not for producers: send the event without them.",
+class Named(msgspec.Struct, frozen=True):
+    """Names the event that an answer is about."""
+
+    business: str
+    source: str
+    id: str
+    name: bytes
+    traceparent: str = ""
+    labels: dict[str, str] = {}
+    """Those of the request, as far as its data could be read."""
+
+    def status(self, state: str, *, seq: int, at_ms: int) -> Status:
+        """Return the beginning of an answer about the event; what else is to be said is put in by the caller."""
+        return Status(
+            request=text_of(self.name),
+            source=self.source,
+            id=self.id,
+            state=state,
+            seq=seq,
+            at_ms=at_ms,
+            labels=self.labels,
+            traceparent=self.traceparent,
         )
-    return None
 
 
-def first_origin(given: PlanInput) -> Origin | None:
-    """Where a re-routed record stood first; None for all others."""
-    for name, held in given.headers:
-        if name.lower() == ORIGIN_HEADER:
-            partition, _, offset = held.partition(b":")
-            return Origin(int(partition), int(offset))
-    return None
-
-
-def origin_header(origin: Origin) -> tuple[str, bytes]:
-    """The header that a re-routed record carries."""
-    return ORIGIN_HEADER, b"%d:%d" % (origin.partition, origin.offset)
-
-
-class Notice(msgspec.Struct, frozen=True):
-    """A notification whose form is sound."""
+class Event(msgspec.Struct, frozen=True):
+    """Holds an event of this partition, said by whom it says; its ``data`` is not looked at yet."""
 
     named: Named
-    event: CloudEvent
-    content: Content
-    fingerprint: bytes
+    cloud: CloudEvent
     first: Origin | None
-
-
-class Membership(msgspec.Struct, frozen=True):
-    """An opt-in event whose form is sound."""
-
-    named: Named
-    change: Change
-
-
-class Control(msgspec.Struct, frozen=True):
-    """A control event whose form is sound."""
-
-    named: Named
-    event: CloudEvent
-    command: Command
+    """Where a re-routed record stood first."""
 
 
 class Misrouted(msgspec.Struct, frozen=True):
-    """A record that stands in the wrong partition: its producer hashes keys differently, or set none."""
+    """Says that a record stands in the wrong partition: its producer hashes keys differently, or set none."""
 
     business: str
     partition: int
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """A record that is refused by its form, and the event that it names if it names one."""
+    """Refuses a record by its form, and names its event if it names one. Nothing is appended: its bytes are refused again."""
 
     refusal: Refusal
     named: Named | None = None
 
 
-Admitted: TypeAlias = Notice | Membership | Control | Misrouted | Malformed
-
-_TYPES: Final = (NOTIFICATION_TYPE, OPTIN_TYPE, CONTROL_TYPE)
-_HEARTBEATS_ONLY: Final = Refusal(
-    Reason.UNKNOWN_TEMPLATE,
-    "Businesses of Fanfare's own send heartbeats and nothing else, to nobody: publish under the source of your business.",
-)
-_canonical: Final = msgspec.json.Encoder(order="deterministic")
+Decoded: TypeAlias = Event | Misrouted | Malformed
 
 
-def admit(given: PlanInput, policy: PlanPolicy) -> Admitted:
-    """Classifies a record of ``requests.<lane>``: an event to be decided, one to be routed elsewhere, or a refusal."""
-    event = decode(given.value, given.headers)
-    named = named_by(policy.lane, event.source, event.id)
-    if isinstance(event, RefusedEvent):
-        return Malformed(event.refusal, _if_own(named, given))
+def decode(record: PlanInput, policy: PlanPolicy) -> Decoded:
+    """Return the event in a record, the partition where it belongs, or the first thing that is wrong with it."""
+    return next(read(record, policy))
+
+
+def read(record: PlanInput, policy: PlanPolicy) -> Iterator[Decoded]:
+    """Yield the event in a record, or everything that is wrong with it up to its ``data``."""
+    for found in cloudevents.read(record.value, record.headers):
+        if isinstance(found, CloudEvent):
+            yield _placed(found, record, policy)
+        else:
+            yield Malformed(found.refusal, _if_own(_named(policy.lane, found.source, found.id), record))
+
+
+def _placed(cloud: CloudEvent, record: PlanInput, policy: PlanPolicy) -> Decoded:
+    """Return the event if it is said by whom it says, without our headers, in its own partition."""
+    named = _named(policy.lane, cloud.source, cloud.id, cloud.traceparent or "")
     if named is None:
-        return Malformed(Refusal(Reason.INVALID_FIELD, "source must look like //<business>/<system>."))
-    named = replace(named, traceparent=event.traceparent or "")
-    if not _owns(named, given):
-        return Malformed(
-            Refusal(
-                Reason.WRONG_TENANT,
-                "The record's key and the business in source differ: use your own business for both.",
-            )
-        )
-    if refusal := reserved_header(given):
-        return Malformed(refusal, _labelled(named, event))
+        sentence = "source must look like //<business>/<system>."
+        return Malformed(Refusal(Reason.INVALID_FIELD, sentence, place="/source"))
+    if not _owns(named, record):
+        sentence = "The record's key and the business in source differ: use your own business for both."
+        return Malformed(Refusal(Reason.WRONG_TENANT, sentence, place="/source"))
+    first = None
+    if record.headers:
+        if refusal := reserved_header(record):
+            return Malformed(refusal, labelled(named, cloud))
+        first = _first_origin(record)
     partition = partition_of(named.business.encode(), policy.shards)
-    if partition != policy.shard:
-        return _elsewhere(named, partition, given)
-    return _typed(named, event, given, policy)
+    if partition == policy.shard:
+        return Event(named, cloud, first)
+    return Misrouted(named.business, partition) if first is None else Malformed(_not_for_producers("fanfare"), named)
 
 
-def named_by(lane: Lane, source: str, event_id: str) -> Named | None:
-    """The event that ``source`` and ``event_id`` name; None if they name none."""
+def reserved_header(record: PlanInput) -> Refusal | None:
+    """Return the refusal of a record with a header that producers may not set."""
+    for name, held in record.headers:
+        lower = name.lower()
+        if not lower.startswith(_RESERVED) or (lower == ORIGIN_HEADER and _ORIGIN.fullmatch(held)):
+            continue
+        return _not_for_producers("faust" if lower.startswith("faust") else "fanfare")
+    return None
+
+
+def origin_header(origin: Origin) -> tuple[str, bytes]:
+    """Return the header that a re-routed record carries."""
+    return ORIGIN_HEADER, b"%d:%d" % (origin.partition, origin.offset)
+
+
+class _Labelled(msgspec.Struct, frozen=True):
+    """The labels alone, of data that may be refused for something else."""
+
+    labels: dict[str, str] = {}
+
+
+_labels: Final = msgspec.json.Decoder(_Labelled)
+
+
+def labelled(named: Named, cloud: CloudEvent) -> Named:
+    """Return the event's name with its labels, whatever else is wrong with it; with none if they are bad."""
+    try:
+        labels = _labels.decode(cloud.data).labels
+    except msgspec.MsgspecError:
+        return named
+    return msgspec.structs.replace(named, labels=labels) if sound_labels(labels) else named
+
+
+def sound_labels(labels: dict[str, str]) -> bool:
+    """Return whether labels are few, short and without controls."""
+    return len(labels) <= MAX_LABELS and all(short(text, LABEL_CHARS) for pair in labels.items() for text in pair)
+
+
+def _first_origin(record: PlanInput) -> Origin | None:
+    for name, held in record.headers:
+        if name.lower() == ORIGIN_HEADER:
+            partition, _, offset = held.partition(b":")
+            return Origin(int(partition), int(offset))
+    return None
+
+
+def _named(lane: Lane, source: str, event_id: str, traceparent: str = "") -> Named | None:
+    """Return the event that ``source`` and ``event_id`` name; None if they name none."""
     try:
         business = business_of(source)
     except ValueError:
         return None
-    return Named(business, source, event_id, request_name(lane, source, event_id)) if event_id else None
+    return Named(business, source, event_id, request_name(lane, source, event_id), traceparent) if event_id else None
 
 
-def content_fingerprint(event: CloudEvent) -> bytes:
-    """By what a repeated event is told from a conflicting one: subject, expiry and canonical ``data``, ciphertexts included.
-
-    ``time`` is not in it: a producer that makes its event again for a retry says the same thing later.
-    """
-    content = (event.type, event.subject, event.expires_ms, msgspec.json.decode(event.data))
-    return fingerprint(_canonical.encode(content))
+def _not_for_producers(family: str) -> Refusal:
+    sentence = f"Headers that begin with {family}- are not for producers: send the event without them."
+    return Refusal(Reason.RESERVED_HEADER, sentence)
 
 
-def _typed(named: Named, event: CloudEvent, given: PlanInput, policy: PlanPolicy) -> Admitted:
-    match event.type:
-        case type_ if type_ == NOTIFICATION_TYPE:
-            return _notice(named, event, given, policy)
-        case type_ if type_ == OPTIN_TYPE:
-            change = _optin(event, policy.lane)
-            return Malformed(change, named) if isinstance(change, Refusal) else Membership(named, change)
-        case type_ if type_ == CONTROL_TYPE:
-            command = _command(named, event, policy.lane)
-            return Malformed(command, named) if isinstance(command, Refusal) else Control(named, event, command)
-        case other:
-            detail = f"There is no type {echo(other)}{suggestion(other, _TYPES)}"
-            return Malformed(Refusal(Reason.UNKNOWN_TYPE, detail), _labelled(named, event))
+def _owns(named: Named, record: PlanInput) -> bool:
+    return not record.key or record.key == named.business.encode()
 
 
-def _notice(named: Named, event: CloudEvent, given: PlanInput, policy: PlanPolicy) -> Notice | Malformed:
-    content = content_of(event, policy.lane)
-    if isinstance(content, Refusal):
-        return Malformed(content, _labelled(named, event))
-    named = replace(named, labels=content.body.labels)
-    if refusal := _impostor(named, content, policy) or _forged(named, event, content, policy):
-        return Malformed(refusal, named)
-    return Notice(named, event, content, content_fingerprint(event), first_origin(given))
-
-
-def _labelled(named: Named, event: CloudEvent) -> Named:
-    return replace(named, labels=labels_in(event))
-
-
-def _impostor(named: Named, content: Content, policy: PlanPolicy) -> Refusal | None:
-    """Returns the refusal of anything but a heartbeat to null recipients under a business of Fanfare's own.
-
-    Nobody reads such a business's status, so this is refused by form: a dead letter tells.
-    """
-    if not is_heartbeat(named.business):
-        return None
-    body = content.body
-    if body.test and body.template == TEMPLATES[policy.lane] and _reaches_nobody(content, policy):
-        return None
-    return _HEARTBEATS_ONLY
-
-
-def _forged(named: Named, event: CloudEvent, content: Content, policy: PlanPolicy) -> Refusal | None:
-    """Returns the refusal of a confirmation of a STOP that is not Fanfare's own: it goes to people who stopped everything."""
-    body = content.body
-    if body.template not in CONFIRMATIONS or is_genuine(event, body, named.business, policy.pepper):
-        return None
-    return Refusal(
-        Reason.UNKNOWN_TEMPLATE,
-        f"data.template must be one that businesses may use: {body.template} is Fanfare's own, which confirms a STOP by itself.",
-    )
-
-
-def _reaches_nobody(content: Content, policy: PlanPolicy) -> bool:
-    """Returns True if all recipients are null recipients; a list has other people."""
-    null = addresses(policy.pepper, policy.shards)
-    return bool(content.people) and all(person.address in null for person in content.people)
-
-
-def _optin(event: CloudEvent, lane: Lane) -> Change | Refusal:
-    if lane is Lane.OTP:
-        return Refusal(
-            Reason.WRONG_LANE,
-            "Opt-ins may be large and must not stand before a code: publish to requests.campaign or .update.",
-        )
-    return change_of(event, lane)
-
-
-def _command(named: Named, event: CloudEvent, lane: Lane) -> Command | Refusal:
-    return _HEARTBEATS_ONLY if is_heartbeat(named.business) else command_of(event, lane, named.business)
-
-
-def _elsewhere(named: Named, partition: int, given: PlanInput) -> Admitted:
-    if first_origin(given) is None:
-        return Misrouted(named.business, partition)
-    return Malformed(
-        Refusal(
-            Reason.RESERVED_HEADER,
-            "Headers that begin with fanfare- are not for producers: send the event without them.",
-        ),
-        named,
-    )
-
-
-def _owns(named: Named, given: PlanInput) -> bool:
-    return not given.key or given.key == named.business.encode()
-
-
-def _if_own(named: Named | None, given: PlanInput) -> Named | None:
-    """The event, unless the record's key says that somebody else wrote it: nobody is told about what others write."""
-    return named if named is not None and _owns(named, given) else None
+def _if_own(named: Named | None, record: PlanInput) -> Named | None:
+    """Return the event, unless the record's key says that somebody else wrote it: nobody is told about what others write."""
+    return named if named is not None and _owns(named, record) else None

@@ -5,19 +5,21 @@ event does no harm. *Evidence time* is when the person said so, capped at the mo
 consent in the future (PROTOCOL.md section 1.3, 16; GDPR art. 7(1) for the proof).
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from broker.plan.addresses import Person, identify, person_of
+from broker.plan.addresses import Person, bad_list_name, identify, read_person
+from broker.plan.decode import Event, Named
 from broker.plan.policy import PlanPolicy
-from broker.plan.validate import bad_list_name
 from schemas.facts import AudienceChange
 from schemas.ids import Lane, RecipientId, shard_of
 from schemas.reasons import Reason, Refusal
-from schemas.request import ACTS, METHODS, OLD_METHODS, PURPOSES, CloudEvent, Evidence, Member, Optin
-from schemas.wire import strict_json
+from schemas.request import ACTS, METHODS, OLD_METHODS, PURPOSES, Evidence, Member, Optin
 from schemas.wire.columns import i64s, u16s
+from schemas.wire.plain_events import bodies
+from schemas.wire.shape import DATA
 from schemas.wire.text import nearest, unsafe
 
 MAX_MEMBERS: Final = 4_096
@@ -29,25 +31,18 @@ _NO_LANGUAGE: Final = "\0\0"
 _SHORT_CHARS: Final = 128
 _WORDING_CHARS: Final = 4_096
 
-_SHAPE: Final = strict_json.Shape(
-    root="data",
-    known={
-        "": Optin.__struct_fields__,
-        ".members": Member.__struct_fields__,
-        ".evidence": Evidence.__struct_fields__,
-    },
-)
-_optins: Final = msgspec.json.Decoder(Optin)
+_MEMBERS: Final = DATA.field("members")
 _encoder: Final = msgspec.json.Encoder()
 
 
-class Change(msgspec.Struct, frozen=True):
-    """An opt-in event of sound form."""
+class Membership(msgspec.Struct, frozen=True):
+    """Holds an opt-in event of sound form."""
 
+    named: Named
     body: Optin
     people: tuple[Person, ...]
     evidence_ms: tuple[int, ...]
-    """Evidence time of each person, milliseconds, not capped yet at the time of receipt."""
+    """Evidence time of each person, ms since the epoch, not capped yet at the time of receipt."""
     acted: bool
     """An act of the people, which takes back an older STOP."""
     offers: bool
@@ -61,23 +56,31 @@ class AudienceRecord(msgspec.Struct, frozen=True):
     change: AudienceChange
 
 
-def change_of(event: CloudEvent, lane: Lane) -> Change | Refusal:
-    """Returns the opt-in in an event of ``lane``, or the first thing that is wrong with its form."""
-    body = strict_json.decode(_optins, event.data, _SHAPE)
-    if isinstance(body, Refusal):
-        return body
-    if refusal := _form(body):
-        return refusal
+def read_opt_in(event: Event, lane: Lane) -> Iterator[Refusal | Membership]:
+    """Yield everything that is wrong with the form of an opt-in event of ``lane``, then the event itself."""
+    if lane is Lane.OTP:
+        sentence = "Opt-ins may be large and must not stand before a code: publish to requests.campaign or .update."
+        yield Refusal(Reason.WRONG_LANE, sentence, place="/type")
+    for body in bodies(event.cloud):
+        if isinstance(body, Optin):
+            yield from _faults(body)
+            yield from _members(event, body, lane)
+        elif isinstance(body, Refusal):
+            yield body
+
+
+def _members(event: Event, body: Optin, lane: Lane) -> Iterator[Refusal | Membership]:
     people: list[Person] = []
-    for position, member in enumerate(body.members):
-        person = person_of("data.members", position, member)
-        if isinstance(person, Refusal):
-            return person
-        people.append(person)
-    given = tuple(event.time_ms if member.evidence_ms is None else member.evidence_ms for member in body.members)
+    for position, member in enumerate(body.members[:MAX_MEMBERS]):
+        for person in read_person(_MEMBERS, position, member):
+            if isinstance(person, Refusal):
+                yield person
+            else:
+                people.append(person)
+    given = tuple(event.cloud.time_ms if one.evidence_ms is None else one.evidence_ms for one in body.members)
     acted = body.evidence is not None and method_of(body.evidence.method) in ACTS
     offers = lane is Lane.CAMPAIGN if body.purpose is None else body.purpose == "marketing"
-    return Change(body, tuple(people), given, acted, offers)
+    yield Membership(event.named, body, tuple(people), given, acted, offers)
 
 
 def method_of(given: str) -> str | None:
@@ -87,23 +90,23 @@ def method_of(given: str) -> str | None:
     return method if method in METHODS else None
 
 
-def audience_records(change: Change, business: str, policy: PlanPolicy, received_ms: int) -> list[AudienceRecord]:
+def audience_records(change: Membership, policy: PlanPolicy, received_ms: int) -> list[AudienceRecord]:
     """The changes of each shard that has any of these people: a pure function of the event and when it was received."""
     recipients = [identify(person, policy) for person in change.people]
     places: dict[int, list[int]] = {}
     for position, recipient in enumerate(recipients):
         places.setdefault(shard_of(recipient, policy.shards), []).append(position)
-    head = _head(change, business, received_ms)
+    head = _head(change, received_ms)
     return [
         AudienceRecord(shard, _columns(head, change, places[shard], recipients, policy)) for shard in sorted(places)
     ]
 
 
-def _head(change: Change, business: str, received_ms: int) -> AudienceChange:
+def _head(change: Membership, received_ms: int) -> AudienceChange:
     """Returns the part that the changes of all shards have in common, without people."""
     body = change.body
     return AudienceChange(
-        business=business,
+        business=change.named.business,
         list=body.list,
         join=_OPS[body.op],
         recipients=b"",
@@ -119,7 +122,7 @@ def _head(change: Change, business: str, received_ms: int) -> AudienceChange:
 
 
 def _columns(
-    head: AudienceChange, change: Change, places: list[int], recipients: list[RecipientId], policy: PlanPolicy
+    head: AudienceChange, change: Membership, places: list[int], recipients: list[RecipientId], policy: PlanPolicy
 ) -> AudienceChange:
     """The change of one shard: its people as columns."""
     chosen = [change.people[place] for place in places]
@@ -133,35 +136,46 @@ def _columns(
     )
 
 
-def _form(body: Optin) -> Refusal | None:
+def _faults(body: Optin) -> Iterator[Refusal]:
+    """Yield what is wrong with an opt-in apart from its people."""
     if body.op not in _OPS:
-        return Refusal(Reason.INVALID_FIELD, "data.op must be join or leave.")
+        yield Refusal(Reason.INVALID_FIELD, "data.op must be join or leave.", place="/data/op")
     if not 1 <= len(body.members) <= MAX_MEMBERS:
-        return Refusal(
-            Reason.TOO_MANY_RECIPIENTS if body.members else Reason.INVALID_FIELD,
-            f"data.members has {len(body.members)} people; 1 to {MAX_MEMBERS} are taken: split the event.",
-        )
-    if any(member.evidence_ms is not None and member.evidence_ms < 0 for member in body.members):
-        return Refusal(Reason.INVALID_FIELD, "data.members: evidence_ms is in milliseconds since 1970, 0 or more.")
+        reason = Reason.TOO_MANY_RECIPIENTS if body.members else Reason.INVALID_FIELD
+        sentence = f"data.members has {len(body.members)} people; 1 to {MAX_MEMBERS} are taken: split the event."
+        yield Refusal(reason, sentence, place="/data/members")
+    for position, member in enumerate(body.members):
+        yield from _bad_time(position, member)
     if body.purpose is not None and body.purpose not in PURPOSES:
-        return Refusal(Reason.INVALID_FIELD, f"data.purpose must be {' or '.join(PURPOSES)}, or left out.")
-    return bad_list_name(body.list, "data.list") or _proof(body)
+        sentence = f"data.purpose must be {' or '.join(PURPOSES)}, or left out."
+        yield Refusal(Reason.INVALID_FIELD, sentence, place="/data/purpose")
+    yield from bad_list_name(body.list, DATA.field("list"))
+    if body.evidence is not None:
+        yield from _bad_proof(body.evidence)
+    elif _OPS.get(body.op, False):
+        sentence = "data.evidence is missing: who joins must have consented; say method, wording and source."
+        yield Refusal(Reason.NO_PROOF, sentence, place="/data/evidence")
 
 
-def _proof(body: Optin) -> Refusal | None:
-    evidence = body.evidence
-    if evidence is None:
-        if not _OPS[body.op]:
-            return None
-        return Refusal(
-            Reason.NO_PROOF, "data.evidence is missing: who joins must have consented; say method, wording and source."
-        )
+def _bad_time(position: int, member: Member) -> Iterator[Refusal]:
+    if member.evidence_ms is not None and member.evidence_ms < 0:
+        sentence = "data.members: evidence_ms is in milliseconds since 1970, 0 or more."
+        yield Refusal(Reason.INVALID_FIELD, sentence, place=f"/data/members/{position}/evidence_ms")
+
+
+def _bad_proof(evidence: Evidence) -> Iterator[Refusal]:
     bounds = (("method", evidence.method, _SHORT_CHARS), ("wording", evidence.wording, _WORDING_CHARS))
     for field, text, chars in (*bounds, ("source", evidence.source, _SHORT_CHARS)):
-        if not text.strip() or len(text) > chars or unsafe(text.replace("\n", " ")):
+        if not _fits(text, chars):
             reason = Reason.INVALID_FIELD if text.strip() else Reason.NO_PROOF
-            return Refusal(reason, f"data.evidence.{field} must have 1 to {chars} characters and no controls.")
-    if method_of(evidence.method) is None:
+            sentence = f"data.evidence.{field} must have 1 to {chars} characters and no controls."
+            yield Refusal(reason, sentence, place=f"/data/evidence/{field}")
+    if _fits(evidence.method, _SHORT_CHARS) and method_of(evidence.method) is None:
         near = nearest(evidence.method, METHODS) or "."
-        return Refusal(Reason.INVALID_FIELD, f"data.evidence.method must be one of {', '.join(METHODS)}{near}")
-    return None
+        sentence = f"data.evidence.method must be one of {', '.join(METHODS)}{near}"
+        yield Refusal(Reason.INVALID_FIELD, sentence, place="/data/evidence/method")
+
+
+def _fits(text: str, chars: int) -> bool:
+    """Return whether a text of some lines says something and is not too long."""
+    return bool(text.strip()) and len(text) <= chars and not unsafe(text.replace("\n", " "))

@@ -7,14 +7,16 @@ a shard follow the order of the request.
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
 from broker.heartbeat import is_heartbeat
 from broker.plan.attempts import attempt_of
+from broker.plan.control import ControlRecord
 from broker.plan.decode import Named, PlanInput
+from broker.plan.opt_in import AudienceRecord
 from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
 from broker.plan.verdict import Outlook, unreached
 from schemas import topics
@@ -39,11 +41,24 @@ _HEADERS: Final = frozenset({"content-type", "ce_specversion", "ce_id", "ce_sour
 _HEADER_CHARS: Final = 256
 
 
+class Rerouted(msgspec.Struct, frozen=True):
+    """Publishes a record once more to ``requests.<lane>``, to the partition where it belongs."""
+
+    partition: int
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
 class Answer(msgspec.Struct, frozen=True):
     """A status and the business whose topic it goes to."""
 
     business: str
     status: Status
+
+
+Direct: TypeAlias = Answer | AudienceRecord | ControlRecord | DeadLetter | Rerouted
+"""An output that needs no entry in the journal."""
 
 
 def verdict_answer(entry: Planned, terms: Terms, shards: int) -> Answer:
@@ -103,15 +118,6 @@ def repeated_answer(named: Named, offset: int, *, now_ms: int, accepted_ms: int)
         detail=f"The same event was accepted at {instant(accepted_ms)}; nothing is done twice.",
     )
     return Answer(named.business, status)
-
-
-def conflict(accepted_ms: int) -> Refusal:
-    """The refusal of an event whose name was accepted with other content."""
-    return Refusal(
-        Reason.CONFLICT,
-        f"Another event with this source and id was accepted at {instant(accepted_ms)} and stands; this one, whose content "
-        "differs, is dropped: give it an id of its own.",
-    )
 
 
 def taken_answer(named: Named, offset: int, *, now_ms: int, counts: dict[str, int]) -> Answer:

@@ -13,14 +13,11 @@ forgetting is exact. What it cannot recognise is the same (source, id) with a *l
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from enum import Enum
-from itertools import chain
 from sys import intern
-from typing import Self, TypeAlias
+from typing import Self
 
 import msgspec
 
-from broker.plan.policy import BODY_LIMIT_BYTES
 from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.wire.header import Header, Kind
 
@@ -171,105 +168,40 @@ def bare(entry: Planned) -> Planned:
     return msgspec.structs.replace(entry, terms=terms, rows=None, list="", detail="")
 
 
-# Whether an event is new, delivered again, repeated, or in conflict with one of the same name.
-#
-# Kafka delivers the same record again after a crash; a producer publishes the same event again after a time-out. Both look
-# alike but for the place in the log: same place, *redelivered*, and the same outputs go out again in silence; another place,
-# *duplicate*, and the business is told. A record that plan itself published again to the right partition has its first place
-# with it, so a repeated re-route is one, too (PROTOCOL.md section 1.3, 1-3).
+class Draft:
+    """Lays what one batch has decided so far over the state, which stays as it is until the batch is acknowledged."""
 
+    __slots__ = ("_free", "_names", "_state", "_through", "now_ms")
 
-class Redelivered(msgspec.Struct, frozen=True):
-    """Decided before from this very record. ``entry`` is None if its outputs are known to be out."""
+    def __init__(self, state: PlanState, now_ms: int) -> None:
+        self._state = state
+        self.now_ms = max(now_ms, state.last_ms)
+        """Milliseconds since the epoch; decisions never go back before the journal."""
+        self._names: dict[bytes, Known] = {}
+        self._free: dict[str, int] = {}
+        self._through: dict[str, int] = {}
 
-    entry: Planned | None
+    def known(self, name: bytes) -> Known | None:
+        """Return the decision about a name whose window is open, None if there is none."""
+        return self._names.get(name) or self._state.known(name, self.now_ms)
 
+    def decided_from(self, offset: int) -> Planned | None:
+        """Return the entry that was decided from the input at ``offset``, if that is not committed yet."""
+        return self._state.decided_from(offset)
 
-class Repeated(msgspec.Struct, frozen=True):
-    """Accepted before from another record: with the same content, or in conflict with it."""
+    def free_us(self, sender: str) -> int:
+        """Return until when a sender's throughput is reserved, microseconds since the epoch."""
+        held = self._state.free.get(sender)
+        return self._free.get(sender, 0 if held is None else held.free_us)
 
-    known: Known
-    same: bool
+    def through_ms(self, sender: str) -> int:
+        """Return until when lists ask for a sender's slots, about, ms since the epoch."""
+        return self._through.get(sender) or self._state.through.get(sender, 0)
 
-
-class New(Enum):
-    """Not decided, or refused before and asked anew."""
-
-    NEW = 0
-
-
-Identity: TypeAlias = Redelivered | Repeated | New
-
-
-def identify(
-    known: Known | None, unfinished: Planned | None, *, origin: Origin, first: Origin | None, fingerprint: bytes
-) -> Identity:
-    """Compares an event with what is known about its name and about its place: new, redelivered, repeated or conflicting.
-
-    ``unfinished`` is the entry decided from this place, if its input is not committed yet.
-    """
-    if unfinished is not None and unfinished.fingerprint == fingerprint:
-        return Redelivered(unfinished)
-    if known is None:
-        return New.NEW
-    same = known.fingerprint == fingerprint
-    here = known.offset == origin.offset or (first is not None and known.first == first)
-    if here and same:
-        return Redelivered(None)
-    if known.verdict != 0:
-        return New.NEW
-    return Repeated(known, same)
-
-
-# Saying again what the fold must still know although it was said long ago (PROTOCOL.md section 1.2, 5).
-#
-# A fold begins at the floor that the last claim carries (``broker/journal.py``), so all that still matters has to stand behind
-# it: the names of the idempotency window, bare; debts of senders; and entries whose input is not committed, whole, because the
-# same work must go out again.
-
-_encoder = msgspec.msgpack.Encoder()
-
-
-def restatement(
-    state: PlanState, shard: int, *, now_ms: int, after_ms: int, limit_bytes: int = BODY_LIMIT_BYTES
-) -> PlannedBatch | None:
-    """The next body of kind ``PLAN_RESTATED``: what was last stated ``after_ms`` ago or earlier and still matters.
-
-    None if nothing is due. Changes nothing: append it, apply it, and ask again until None comes. Names past their window are
-    not restated; :meth:`PlanState.forget` drops them.
-    """
-    entries: list[Planned] = []
-    size = 0
-    for entry in _due(state, shard, now_ms=now_ms, before_ms=now_ms - max(1, after_ms)):
-        size += len(_encoder.encode(entry))
-        if size > limit_bytes and entries:
-            break
-        entries.append(entry)
-    return PlannedBatch(tuple(entries)) if entries else None
-
-
-def _due(state: PlanState, shard: int, *, now_ms: int, before_ms: int) -> Iterator[Planned]:
-    unfinished = (held.entry for held in state.unfinished.values() if held.stated_ms <= before_ms)
-    debts = (held.entry for held in state.free.values() if held.stated_ms <= before_ms and held.free_us > now_ms * 1000)
-    return chain(unfinished, debts, _names(state, shard, now_ms=now_ms, before_ms=before_ms))
-
-
-def _names(state: PlanState, shard: int, *, now_ms: int, before_ms: int) -> Iterator[Planned]:
-    for name, known in state.oldest_first():
-        if known.stated_ms > before_ms:
-            break
-        if known.keep_ms > now_ms:
-            yield _bare(name, known, shard)
-
-
-def _bare(name: bytes, known: Known, shard: int) -> Planned:
-    return Planned(
-        name=name,
-        origin=Origin(shard, known.offset),
-        fingerprint=known.fingerprint,
-        verdict=known.verdict,
-        decided_ms=known.decided_ms,
-        keep_ms=known.keep_ms,
-        first=known.first,
-        business=known.business,
-    )
+    def note(self, entry: Planned) -> None:
+        """Take over an entry that is going to be appended."""
+        self._names[entry.name] = Known.of(entry, self.now_ms)
+        if entry.terms is not None and entry.free_us:
+            self._free[entry.terms.sender] = entry.free_us
+        if entry.terms is not None and entry.through_ms:
+            self._through[entry.terms.sender] = entry.through_ms

@@ -1,27 +1,45 @@
-"""Plan's step function: records of ``requests.<lane>`` in, verdicts to append and outputs that need none out.
+"""Decides a batch of ``requests.<lane>``: journal entries to append, and outputs to publish once they are durable.
 
 The shell does, for one partition, one step at a time:
 
-1. ``step = decide(state, inputs, …)``; ``step.consumed`` of the inputs were taken.
+1. ``step = decide(records, state, …)``; ``step.consumed`` of the records were taken.
 2. If ``step.journal``: append it as one ``PLANNED`` record with ``at_ms = step.at_ms``, check adjacency, apply it to the
    state inside the acknowledgement. *Only then* may the next step be decided: a step does not see what is not applied.
 3. Write :func:`outputs` of every entry of ``step.journal`` and of ``step.again``, and ``step.direct``.
-4. When all of that is acknowledged, the consumed inputs are done.
+4. When all of that is acknowledged, the consumed records are done.
 
 Nothing here changes the state; time is an argument.
 """
 
 from collections.abc import Sequence
+from typing import Final, TypeAlias, assert_never
 
 import msgspec
 
 from broker.audience.sizes import NO_SIZES, ListSizes
-from broker.plan.decode import PlanInput
+from broker.heartbeat import is_heartbeat
+from broker.plan.authorize import Refused, Rejected, authorize
+from broker.plan.decode import Malformed, Misrouted, Named, PlanInput, decode, origin_header
 from broker.plan.opt_in import AudienceRecord
-from broker.plan.outputs import Answer, PlanOutputs, dead_letter, outputs, pack_work
-from broker.plan.policy import PlanPolicy
-from broker.plan.sitting import Direct, Rerouted, Sitting
-from broker.plan.state import PlanState, restatement
+from broker.plan.outputs import (
+    Answer,
+    Direct,
+    PlanOutputs,
+    Rerouted,
+    dead_letter,
+    outputs,
+    pack_work,
+    refused_answer,
+    repeated_answer,
+    taken_answer,
+)
+from broker.plan.parties import Registered
+from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
+from broker.plan.restate import restatement
+from broker.plan.seen import Conflicting, Redelivered, Repeated, conflicting, seen
+from broker.plan.state import Draft, PlanState
+from broker.plan.validate import validate
+from broker.plan.verdict import Taken, judge, refuse, refused
 from broker.registry.fold import Registry
 from schemas.plan_journal import Planned
 from schemas.reasons import Reason, Refusal
@@ -42,12 +60,19 @@ __all__ = [
     "restatement",
 ]
 
+MAX_PEOPLE: Final = 4_096
+"""Recipients and members that one step takes: about 60 ms of work, so that the loop answers in between."""
+
+Verdict: TypeAlias = Planned | Taken | Redelivered | Repeated | Conflicting | Malformed | Misrouted | Refused
+_encoder: Final = msgspec.msgpack.Encoder()
+
 
 class PlanStep(msgspec.Struct, frozen=True):
     """Holds the result of one step: journal entries to append, records to route again, and answers that need no journal."""
 
     consumed: int
     at_ms: int
+    """Time of the decisions, ms since the epoch."""
     journal: tuple[Planned, ...]
     """New verdicts: one ``PLANNED`` record, below the record limit; empty if there is none."""
     again: tuple[Planned, ...]
@@ -57,22 +82,124 @@ class PlanStep(msgspec.Struct, frozen=True):
 
 
 def decide(
+    records: Sequence[PlanInput],
     state: PlanState,
-    inputs: Sequence[PlanInput],
-    *,
     registry: Registry,
     policy: PlanPolicy,
     now_ms: int,
+    *,
     sizes: ListSizes = NO_SIZES,
 ) -> PlanStep:
-    """Decide as many of ``inputs`` as one record holds, in order; at least the first. ``sizes``: how large lists are."""
-    sitting = Sitting(state, registry, policy, max(now_ms, state.last_ms), sizes)
-    consumed = 0
-    for given in inputs:
-        if not sitting.take(given):
+    """Decide as many records as one journal record holds, in order; at least the first. ``sizes``: how large lists are."""
+    draft, known = Draft(state, now_ms), Registered(registry, policy.lane, sizes)
+    batch = _Batch(draft, known, policy)
+    for record in records:
+        if batch.people >= MAX_PEOPLE or not batch.add(record, _verdict(record, known, draft, policy)):
             break
-        consumed += 1
-    return PlanStep(consumed, sitting.now_ms, tuple(sitting.journal), tuple(sitting.again), tuple(sitting.direct))
+    return batch.step()
+
+
+def _verdict(record: PlanInput, known: Registered, draft: Draft, policy: PlanPolicy) -> Verdict:
+    """Return what becomes of one record: the order of the files of this folder, and where each sends it out of the way."""
+    event = decode(record, policy)
+    if isinstance(event, Malformed | Misrouted):
+        return event
+    content = validate(event, policy)
+    if isinstance(content, Malformed):
+        return content
+    before = seen(content, record.origin, draft)
+    if isinstance(before, Redelivered | Repeated | Conflicting):
+        return before
+    authorized = authorize(content, known, draft, policy)
+    if isinstance(authorized, Refused):
+        return authorized
+    if isinstance(authorized, Rejected):
+        return refuse(authorized, record.origin, draft, policy)
+    return judge(authorized, record, known, draft, policy)
+
+
+class _Batch:
+    """Collects the verdicts of a batch: what is appended, what goes out again, and what is only said."""
+
+    __slots__ = ("_again", "_consumed", "_direct", "_draft", "_journal", "_known", "_policy", "_size", "people")
+
+    def __init__(self, draft: Draft, known: Registered, policy: PlanPolicy) -> None:
+        self._draft = draft
+        self._known = known
+        self._policy = policy
+        self._consumed = 0
+        self._journal: list[Planned] = []
+        self._again: list[Planned] = []
+        self._direct: list[Direct] = []
+        self._size = 0
+        self.people = 0
+
+    def step(self) -> PlanStep:
+        """Return all of it."""
+        journal, again, direct = tuple(self._journal), tuple(self._again), tuple(self._direct)
+        return PlanStep(self._consumed, self._draft.now_ms, journal, again, direct)
+
+    def add(self, record: PlanInput, verdict: Verdict) -> bool:
+        """Take over what becomes of a record; False if its entry belongs to the next step."""
+        match verdict:
+            case Planned():
+                if not self._append(verdict):
+                    return False
+            case Redelivered(entry=entry):
+                self._again += [] if entry is None else [entry]
+            case Misrouted():
+                headers = (*record.headers, origin_header(record.origin))
+                self._direct.append(
+                    Rerouted(verdict.partition, verdict.business.encode(), record.value or b"", headers)
+                )
+            case _:
+                self._say(record, verdict)
+        self._consumed += 1
+        return True
+
+    def _append(self, entry: Planned) -> bool:
+        size = len(_encoder.encode(entry))
+        if size > BODY_LIMIT_BYTES:
+            entry = refused(entry, Refusal(Reason.TOO_LARGE, "The request is too large: split it."))
+            size = len(_encoder.encode(entry))
+        if self._size + size > BODY_LIMIT_BYTES:
+            return False
+        self._journal.append(entry)
+        self._size += size
+        self.people += 0 if entry.rows is None else len(entry.rows)
+        self._draft.note(entry)
+        return True
+
+    def _say(self, record: PlanInput, verdict: Taken | Repeated | Conflicting | Malformed | Refused) -> None:
+        """Add an answer that needs no entry, and the records that go with it."""
+        offset, now_ms = record.origin.offset, self._draft.now_ms
+        match verdict:
+            case Taken():
+                self.people += verdict.people
+                self._direct += verdict.records
+                self._direct.append(taken_answer(verdict.named, offset, now_ms=now_ms, counts=verdict.counts))
+            case Repeated(named=named, accepted_ms=accepted_ms):
+                if self._is_told(named.business):
+                    self._direct.append(repeated_answer(named, offset, now_ms=now_ms, accepted_ms=accepted_ms))
+            case Malformed(named=named):
+                conflict = conflicting(named, record.origin, self._draft)
+                self._refuse(record, verdict.refusal if conflict is None else conflict.refusal, named)
+            case Conflicting() | Refused():
+                self._refuse(record, verdict.refusal, verdict.named)
+            case _:
+                assert_never(verdict)
+
+    def _refuse(self, record: PlanInput, refusal: Refusal, named: Named | None) -> None:
+        """Say a refusal that is not appended: to the business if it has a status topic, else to the dead letters."""
+        now_ms = self._draft.now_ms
+        if named is not None and self._is_told(named.business):
+            self._direct.append(refused_answer(named, refusal, record.origin.offset, now_ms))
+            return
+        business = "" if named is None else named.business
+        self._direct.append(dead_letter(record, refusal, policy=self._policy, now_ms=now_ms, business=business))
+
+    def _is_told(self, business: str) -> bool:
+        return business in self._known.businesses and not is_heartbeat(business)
 
 
 # A record on which plan's own code raises: set aside, for it would end every owner of its partition in the same place.
@@ -82,16 +209,15 @@ def decide(
 
 
 def may_be_set_aside(state: PlanState, given: PlanInput) -> bool:
-    """Returns whether nothing was decided from this input: what was accepted is never dropped."""
+    """Return whether nothing was decided from this input: what was accepted is never dropped."""
     return state.decided_from(given.origin.offset) is None
 
 
 def set_aside(given: PlanInput, error: str, *, state: PlanState, policy: PlanPolicy, now_ms: int) -> PlanStep:
-    """The step that takes one input and makes a dead letter of it; ``error`` is the exception's class and nothing else."""
+    """Return the step that takes one input and makes a dead letter of it; ``error`` is the exception's class and nothing else."""
     refusal = Refusal(
         Reason.POISON,
-        f"Judging it raised {error} twice, the second time alone: a defect of Fanfare. Report it; publish the event again when "
-        "that is mended.",
+        f"Judging it alone raised {error}: a defect of Fanfare. Report it; publish the event again when that is mended.",
     )
     at_ms = max(now_ms, state.last_ms)
     letter = dead_letter(given, refusal, policy=policy, now_ms=at_ms)

@@ -1,26 +1,26 @@
-"""The verdict on a notification of sound form: who says it, with what, and whether it is the time for it.
+"""Makes the verdict: what is appended for a request, and what an opt-in or a control event becomes.
 
-These checks depend on the registry, the clock and the sender's debt, so they are made once: the verdict is appended, and a
-redelivered event finds it instead of being judged again (PROTOCOL.md rule 3).
+A verdict depends on the registry, the clock and the sender's debt, so it is made once: it is appended, and a redelivered event
+finds it instead of being judged again (PROTOCOL.md rule 3).
 """
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias, assert_never
 
 import msgspec
 
-from broker.audience.sizes import ListSizes
 from broker.heartbeat import is_heartbeat
 from broker.languages import languages_of
 from broker.plan.addresses import rows_of
-from broker.plan.authorize import Parties, expiry_of, fill, parties_of
-from broker.plan.decode import Notice
+from broker.plan.authorize import Authority, Authorized, Rejected
+from broker.plan.control import Command, ControlRecord, control_record
+from broker.plan.decode import Named, PlanInput
+from broker.plan.opt_in import AudienceRecord, Membership, audience_records
+from broker.plan.parties import Registered
 from broker.plan.policy import PlanPolicy
-from broker.registry.fold import SEAL, Registry
-from broker.registry.rates import share_of
-from schemas.plan_journal import Origin, Planned, Rows, Terms
+from broker.plan.state import Draft
+from broker.plan.validate import Request
+from schemas.plan_journal import Origin, Planned, Terms
 from schemas.reasons import Reason, Refusal
-from schemas.registry import Sender
 from schemas.topics import CLOCK_SLACK_MS, Windows
 from schemas.wire.timestamps import text_of as instant
 
@@ -103,178 +103,181 @@ def unreached(view: Outlook, expires_ms: int) -> int:
     return min(view.people, -(-late_ms * view.per_s // 1000)) if late_ms > 0 else 0
 
 
-class _Grant(msgspec.Struct, frozen=True):
-    """Holds what an accepted request gets: terms, rows, its place in the sender's throughput, and the estimate."""
+class Taken(msgspec.Struct, frozen=True):
+    """Takes over an opt-in or a control event: records that are joins, so that nothing is appended for it."""
 
-    terms: Terms
-    rows: Rows | None
-    reservation: Reservation
-    outlook: Outlook
-
-
-class Owed(msgspec.Struct, frozen=True):
-    """Holds what was asked of senders before and is not handed off yet."""
-
-    free_us: Callable[[str], int]
-    """Until when a sender's throughput is reserved, microseconds."""
-    through_ms: Callable[[str], int]
-    """Until when a sender's slots are asked for by lists, about."""
-    sizes: ListSizes
-    """Members of each list, by business and list."""
+    named: Named
+    records: tuple[AudienceRecord | ControlRecord, ...]
+    counts: dict[str, int]
+    people: int = 0
 
 
-def judge(
-    notice: Notice,
-    origin: Origin,
-    *,
-    registry: Registry,
-    policy: PlanPolicy,
-    now_ms: int,
-    owed: Owed,
-) -> Planned:
-    """The entry to append. The business must be registered."""
-    event, windows = notice.event, policy.windows
-    keep_ms = min(event.time_ms + windows.stale_ms, now_ms + windows.idempotency_ms)
-    verdict = _grant(notice, registry=registry, policy=policy, now_ms=now_ms, owed=owed)
-    entry = Planned(
-        name=notice.named.name,
+Judged: TypeAlias = Planned | Taken
+
+
+def judge(authorized: Authorized, record: PlanInput, known: Registered, draft: Draft, policy: PlanPolicy) -> Judged:
+    """Return the entry to append for a request, or the records that an opt-in or a control event becomes."""
+    match authorized:
+        case Authority():
+            return _accept(authorized, record.origin, known, draft, policy)
+        case Membership():
+            people = len(authorized.people)
+            records = audience_records(authorized, policy, record.timestamp_ms)
+            return Taken(authorized.named, tuple(records), {"members": people}, people)
+        case Command():
+            word = control_record(authorized, policy.lane, record.timestamp_ms)
+            return Taken(authorized.named, (word,), {"controls": 1})
+        case _:
+            assert_never(authorized)
+
+
+def refuse(rejected: Rejected, origin: Origin, draft: Draft, policy: PlanPolicy) -> Planned:
+    """Return the entry to append for a request that is refused: it names the event and holds no content."""
+    request, refusal = rejected.request, rejected.refusal
+    named, now_ms = request.named, draft.now_ms
+    keep_ms = _keep_ms(request, policy.windows, now_ms)
+    return Planned(
+        name=named.name,
         origin=origin,
-        fingerprint=notice.fingerprint,
-        verdict=0,
+        fingerprint=request.fingerprint,
+        verdict=refusal.reason.value,
         decided_ms=now_ms,
         keep_ms=keep_ms,
-        first=notice.first,
-    )
-    if isinstance(verdict, Refusal):
-        return refused(entry, verdict, notice)
-    return msgspec.structs.replace(
-        entry,
-        terms=verdict.terms,
-        rows=verdict.rows,
-        list=notice.content.body.to.list or "",
-        start_ms=verdict.reservation.start_ms,
-        free_us=verdict.reservation.free_us,
-        per_s=verdict.outlook.per_s,
-        people=verdict.outlook.people,
-        through_ms=verdict.outlook.through_ms,
+        detail=refusal.detail,
+        terms=_blank(named, request.cloud.time_ms, keep_ms),
+        start_ms=refusal.retry_at_ms,
+        first=request.first,
     )
 
 
-def refused(entry: Planned, refusal: Refusal, notice: Notice) -> Planned:
-    """The same entry with a refusal for its verdict: it names the event and holds no content."""
-    blank = Terms(
-        business=notice.named.business,
+def refused(entry: Planned, refusal: Refusal) -> Planned:
+    """Return an entry of a request with a refusal for its verdict."""
+    terms = entry.terms
+    if terms is not None:
+        named = Named(terms.business, terms.source, terms.id, entry.name, terms.trace, terms.labels)
+        terms = _blank(named, terms.time_ms, entry.keep_ms)
+    return Planned(
+        name=entry.name,
+        origin=entry.origin,
+        fingerprint=entry.fingerprint,
+        verdict=refusal.reason.value,
+        decided_ms=entry.decided_ms,
+        keep_ms=entry.keep_ms,
+        detail=refusal.detail,
+        terms=terms,
+        first=entry.first,
+    )
+
+
+def _keep_ms(request: Request, windows: Windows, now_ms: int) -> int:
+    """Return until when the name of a request is remembered, ms since the epoch."""
+    return min(request.cloud.time_ms + windows.stale_ms, now_ms + windows.idempotency_ms)
+
+
+def _blank(named: Named, time_ms: int, keep_ms: int) -> Terms:
+    return Terms(
+        business=named.business,
         sender="",
         template="",
         template_version=0,
         category=0,
         card=0,
         params={},
-        time_ms=notice.event.time_ms,
+        time_ms=time_ms,
         expires_ms=0,
-        keep_ms=entry.keep_ms,
-        source=notice.named.source,
-        id=notice.named.id,
-        trace=notice.named.traceparent,
-        labels=notice.named.labels,
-    )
-    return msgspec.structs.replace(
-        entry,
-        verdict=refusal.reason.value,
-        detail=refusal.detail,
-        terms=blank,
-        rows=None,
-        list="",
-        start_ms=refusal.retry_at_ms,
-        free_us=0,
-        per_s=0,
-        people=0,
-        through_ms=0,
+        keep_ms=keep_ms,
+        source=named.source,
+        id=named.id,
+        trace=named.traceparent,
+        labels=named.labels,
     )
 
 
-def _grant(notice: Notice, *, registry: Registry, policy: PlanPolicy, now_ms: int, owed: Owed) -> _Grant | Refusal:
-    parties = parties_of(notice, registry, policy.lane)
-    if isinstance(parties, Refusal):
-        return parties
-    people = notice.content.people
-    seal_keys = {kid: key for kid, key in registry.keys.items() if key.use == SEAL}
-    # Before time is looked at: whoever sent a code in clear must hear that it is burnt, however long it was to live.
-    filled = fill(parties.template, notice.content.body.params, people, seal_keys=seal_keys)
-    if isinstance(filled, Refusal):
-        return filled
-    expires_ms = expiry_of(notice.event, policy.windows, now_ms)
-    if isinstance(expires_ms, Refusal):
-        return expires_ms
-    reservation = _reserve(parties.sender, len(people), policy=policy, now_ms=now_ms, owed=owed)
-    if refusal := _too_late(reservation, expires_ms, now_ms + policy.windows.idempotency_ms):
-        return refusal
-    keep_ms = _remembered_until_ms(notice, expires_ms, policy.windows)
-    terms = _terms(notice, parties, expires_ms=expires_ms, keep_ms=keep_ms, params=filled.common)
-    view = _outlook(notice, parties.sender, reservation, policy=policy, owed=owed)
-    if not people:
-        return _Grant(terms, None, reservation, view)
-    rows = rows_of(people, filled.own, languages=terms.languages, policy=policy)
-    return _Grant(terms, rows, reservation, view)
+def _accept(granted: Authority, origin: Origin, known: Registered, draft: Draft, policy: PlanPolicy) -> Planned:
+    """Return the entry of a request that may go out: reserved in its sender's throughput, or refused if that comes too late."""
+    request, now_ms = granted.request, draft.now_ms
+    reservation = _reserve(granted, draft, policy)
+    foldable_ms = now_ms + policy.windows.idempotency_ms
+    if reservation.start_ms >= granted.expires_ms or reservation.free_us > foldable_ms * 1000:
+        return refuse(Rejected(request, _backlog_full(reservation)), origin, draft, policy)
+    terms = _terms(granted, policy.windows)
+    view = _outlook(granted, reservation, known, draft, policy)
+    rows = None
+    if request.people:
+        rows = rows_of(request.people, granted.own, languages=terms.languages, policy=policy)
+    return Planned(
+        name=request.named.name,
+        origin=origin,
+        fingerprint=request.fingerprint,
+        verdict=0,
+        decided_ms=now_ms,
+        keep_ms=_keep_ms(request, policy.windows, now_ms),
+        terms=terms,
+        rows=rows,
+        list=request.body.to.list or "",
+        start_ms=reservation.start_ms,
+        first=request.first,
+        free_us=reservation.free_us,
+        per_s=view.per_s,
+        people=view.people,
+        through_ms=view.through_ms,
+    )
 
 
-def _reserve(sender: Sender, count: int, *, policy: PlanPolicy, now_ms: int, owed: Owed) -> Reservation:
+def _reserve(granted: Authority, draft: Draft, policy: PlanPolicy) -> Reservation:
+    count, sender = len(granted.request.people), granted.parties.sender.id
     if not count or not policy.limits:
-        return Reservation(now_ms, 0)
-    return reserve(owed.free_us(sender.id), now_ms, count, Rate.of(share_of(sender, policy.lane)))
+        return Reservation(draft.now_ms, 0)
+    return reserve(draft.free_us(sender), draft.now_ms, count, Rate.of(granted.parties.per_s))
 
 
-def _outlook(notice: Notice, sender: Sender, reservation: Reservation, *, policy: PlanPolicy, owed: Owed) -> Outlook:
-    if not policy.limits or is_heartbeat(notice.named.business):
+def _backlog_full(reservation: Reservation) -> Refusal:
+    """Return the refusal of a request that could not begin in time, or whose debt would outlive the fold that must know it."""
+    sentence = (
+        f"The sender's throughput is used up until {instant(reservation.start_ms)}, when this would be worthless: send less, "
+        "or again then."
+    )
+    return Refusal(Reason.BACKLOG_FULL, sentence, reservation.start_ms)
+
+
+def _outlook(
+    granted: Authority, reservation: Reservation, known: Registered, draft: Draft, policy: PlanPolicy
+) -> Outlook:
+    request = granted.request
+    if not policy.limits or is_heartbeat(request.named.business):
         return Outlook()
-    listed = notice.content.body.to.list
-    people = len(notice.content.people) if listed is None else owed.sizes.people(notice.named.business, listed)
+    listed = request.body.to.list
+    people = len(request.people) if listed is None else known.sizes.people(request.named.business, listed)
     return outlook(
         people,
-        Rate.of(share_of(sender, policy.lane)),
+        Rate.of(granted.parties.per_s),
         listed=listed is not None,
         start_ms=reservation.start_ms,
-        through_ms=owed.through_ms(sender.id),
+        through_ms=draft.through_ms(granted.parties.sender.id),
     )
 
 
-def _too_late(reservation: Reservation, expires_ms: int, foldable_ms: int) -> Refusal | None:
-    """The refusal of a request that could not begin in time, or whose debt would outlive the fold that must know it."""
-    if reservation.start_ms < expires_ms and reservation.free_us <= foldable_ms * 1000:
-        return None
-    return Refusal(
-        Reason.BACKLOG_FULL,
-        f"The sender's throughput is used up until {instant(reservation.start_ms)}, when this would be worthless: send less, "
-        "or again then.",
-        reservation.start_ms,
-    )
-
-
-def _remembered_until_ms(notice: Notice, expires_ms: int, windows: Windows) -> int:
-    """Until when deliver knows that there was this request. A fact stays for as long as an older version may be accepted."""
-    remembered_ms = expires_ms + CLOCK_SLACK_MS
-    if notice.content.body.version is None:
-        return remembered_ms
-    return max(remembered_ms, notice.event.time_ms + windows.idempotency_ms)
-
-
-def _terms(notice: Notice, parties: Parties, *, expires_ms: int, keep_ms: int, params: dict[str, str]) -> Terms:
-    event, body = notice.event, notice.content.body
+def _terms(granted: Authority, windows: Windows) -> Terms:
+    cloud, body, parties = granted.request.cloud, granted.request.body, granted.parties
+    # Until when deliver knows that there was this request. A fact stays for as long as an older version may be accepted.
+    keep_ms = granted.expires_ms + CLOCK_SLACK_MS
+    if body.version is not None:
+        keep_ms = max(keep_ms, cloud.time_ms + windows.idempotency_ms)
     return Terms(
-        business=notice.named.business,
+        business=granted.request.named.business,
         sender=parties.sender.id,
         template=parties.template.id,
         template_version=parties.template.version,
         category=parties.category.value,
         card=parties.card,
-        params=params,
-        time_ms=event.time_ms,
-        expires_ms=expires_ms,
+        params=granted.common,
+        time_ms=cloud.time_ms,
+        expires_ms=granted.expires_ms,
         keep_ms=keep_ms,
-        source=event.source,
-        id=event.id,
-        trace=event.traceparent or "",
-        entity=event.subject or "",
+        source=cloud.source,
+        id=cloud.id,
+        trace=cloud.traceparent or "",
+        entity=cloud.subject or "",
         facet=body.facet or "",
         version=-1 if body.version is None else body.version,
         labels=body.labels,

@@ -1,38 +1,47 @@
-"""Every fault of an event at once, each with its place: plan's own refusals, found by mending and asking again.
+"""Finds every fault of an event at once, each with its place: plan's own refusals, with what could not be read mended between.
 
-Plan stops at the first thing that is wrong. Here what it refused is replaced by something sound and plan is asked once more,
-until it has nothing to say. So an event has a fault here if and only if plan refuses it, and each sentence is plan's. What
-follows from a mended place (the parameters of a recipient who is none) is not said.
+Plan's checks yield everything that is wrong; plan itself takes the first and is done. What cannot be read as its type hides what
+stands in it, so it is replaced by something sound, by the place that its refusal carries, and the event is looked at again. So an
+event has a fault here if and only if plan refuses it, and each sentence is plan's. What follows from a mended place (the
+parameters of a recipient who is none) is not said.
 """
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from broker.plan.decode import Admitted, Malformed, PlanInput, admit
+from broker.plan import authorize, decode, validate
+from broker.plan.control import Command
+from broker.plan.decode import Malformed, Misrouted, PlanInput
+from broker.plan.parties import Registered
 from broker.plan.policy import PlanPolicy
+from broker.plan.validate import Content, Request
 from broker.registry.fold import Registry
-from broker.validation.registry_checks import verdicts
-from broker.validation.repair import Draft, Path, pointer_of
-from broker.validation.repair_rules import mend_form
+from broker.validation.repair import Draft, path_of
 from schemas.ids import Lane, business_of, partition_of
 from schemas.plan_journal import Origin
 from schemas.reasons import Fault, Reason, Refusal
-from schemas.topics import SHARDS
+from schemas.registry import Business
+from schemas.topics import SHARDS, WINDOWS
 from schemas.wire.sealed import AddressBook
 
 MAX_FAULTS: Final = 100
 """More are not looked for: whoever has a hundred has one mistake a hundred times."""
 
-_MAX_BYTES: Final = 4 * 1024 * 1024
-"""Of JSON that is judged for one event: somebody's large event with many faults holds nobody up for more than half a second."""
+_ROUNDS: Final = 8
+"""Looks at one event: its envelope twice, its source, its type and its data twice; the rest is for what follows."""
 
 Headers: TypeAlias = tuple[tuple[str, bytes], ...]
+Form: TypeAlias = Content | Malformed | Misrouted
 
 _HEADERS: Final[Headers] = (("content-type", b"application/cloudevents+json"),)
 _BOOK: Final = AddressBook({0: bytes(32)})
 """Form is checked without any secret; nothing is sealed with this."""
+_TIMES: Final = ("/time", "/expirytime")
+_HOLDERS: Final = frozenset({"data", "params", "to", "recipients"})
+"""Fields that hold parameters: once one was mended, a missing parameter is no fault of the event."""
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -45,25 +54,19 @@ def faults_of(
     what throughput is left is not known here.
     """
     draft = Draft(lane, event)
-    found: list[Fault] = []
-    stuck: set[tuple[Path | None, Refusal]] = set()
-    judged = 0
-    while len(found) < MAX_FAULTS and judged < _MAX_BYTES:
-        value = _encoder.encode(draft.event)
-        judged += len(value)
-        judgement = _admitted(draft, value)
-        if not isinstance(judgement, Malformed):
-            rest = verdicts(draft, judgement, registry=registry, now_ms=now_ms)
-            found.extend(islice(rest, MAX_FAULTS - len(found)))
-            break
-        before = frozenset(draft.mended)
-        path = mend_form(draft, judgement.refusal)
-        if path is None or not _follows(path, before):
-            found.append(_fault(path, judgement.refusal))
-        if path is None or (path, judgement.refusal) in stuck:
-            break
-        stuck.add((path, judgement.refusal))
-    return tuple(dict.fromkeys(found))
+    found: dict[Fault, None] = {}
+    for _ in range(_ROUNDS):
+        looked_at = list(islice(_read(draft), MAX_FAULTS))
+        refusals = [one for one in looked_at if isinstance(one, Refusal)]
+        found |= dict.fromkeys(_fault(one) for one in refusals if not draft.follows(one.place))
+        content = next((one for one in looked_at if not isinstance(one, Refusal)), None)
+        if content is not None:
+            draft.mended.update(path_of(one.place, draft.event) for one in refusals)
+            found |= dict.fromkeys(map(_fault, _judged(draft, content, registry, now_ms)))
+        elif len(found) < MAX_FAULTS and [one for one in refusals if draft.mend(one)]:
+            continue
+        break
+    return tuple(islice(found, MAX_FAULTS))
 
 
 def faults_of_bytes(
@@ -71,40 +74,90 @@ def faults_of_bytes(
 ) -> tuple[Fault, ...]:
     """The same for the bytes of an event; what is no JSON object has one fault, with the whole for its place."""
     if (refusal := _unreadable(lane, value)) is not None:
-        return (_fault(None, refusal),)
+        return (_fault(refusal),)
     return faults_of(lane, msgspec.json.decode(value), registry=registry, now_ms=now_ms)
 
 
+def form_of(lane: Lane, business: str, value: bytes, headers: Headers = _HEADERS) -> Form:
+    """Return what plan makes of the form of a record that ``business`` published to its partition of ``lane``."""
+    return form_of_record(*_record(lane, business, value, headers))
+
+
+def form_of_record(record: PlanInput, policy: PlanPolicy) -> Form:
+    """Return what plan makes of the form of a record."""
+    event = decode.decode(record, policy)
+    return event if isinstance(event, Malformed | Misrouted) else validate.validate(event, policy)
+
+
 def _unreadable(lane: Lane, value: bytes) -> Refusal | None:
-    """Why these bytes have no places that could be pointed to."""
-    found = admitted(lane, "", value)
-    if not isinstance(found, Malformed):
+    """Return why these bytes have no places that could be pointed to."""
+    found = form_of(lane, "", value)
+    if not isinstance(found, Malformed) or found.refusal.place:
         return None
     if found.refusal.reason in (Reason.INVALID_JSON, Reason.TOO_LARGE):
         return found.refusal
     return None if value.lstrip().startswith(b"{") else found.refusal
 
 
-def _admitted(draft: Draft, value: bytes) -> Admitted:
+def _record(lane: Lane, business: str, value: bytes, headers: Headers) -> tuple[PlanInput, PlanPolicy]:
+    key = business.encode()
+    policy = PlanPolicy.of(lane, partition_of(key, SHARDS), pepper=b"", address_book=_BOOK)
+    return PlanInput(Origin(0, 0), key, value, headers, timestamp_ms=0), policy
+
+
+def _read(draft: Draft) -> Iterator[Refusal | Content]:
+    """Yield everything that is wrong with the form of a draft, then its content if all of it can be read."""
     source = draft.event.get("source")
     try:
         business = business_of(source) if isinstance(source, str) else ""
     except ValueError:
         business = ""
-    return admitted(draft.lane, business, value)
+    record, policy = _record(draft.lane, business, _encoder.encode(draft.event), _HEADERS)
+    for event in decode.read(record, policy):
+        if isinstance(event, Malformed):
+            yield event.refusal
+        elif not isinstance(event, Misrouted):
+            yield from validate.read(event, policy)
 
 
-def admitted(lane: Lane, business: str, value: bytes, headers: Headers = _HEADERS) -> Admitted:
-    """Returns what plan makes of a record that ``business`` published to its partition of ``lane``."""
-    key = business.encode()
-    policy = PlanPolicy.of(lane, partition_of(key, SHARDS), pepper=b"", address_book=_BOOK)
-    return admit(PlanInput(Origin(0, 0), key, value, headers, timestamp_ms=0), policy)
+def _judged(draft: Draft, content: Content, registry: Registry | None, now_ms: int | None) -> Iterator[Refusal]:
+    """Yield every objection to a content of sound form. What was mended for its form is not objected to again."""
+    timed = now_ms is not None and ("time",) not in draft.mended
+    for refusal in _objections(draft, content, registry, 0 if now_ms is None else now_ms):
+        if draft.follows(refusal.place) or (refusal.place in _TIMES and not timed):
+            continue
+        if refusal.reason is not Reason.MISSING_PARAMETER or not _stood_in(draft, content):
+            yield refusal
 
 
-def _follows(path: Path, mended: frozenset[Path]) -> bool:
-    """Returns whether the place was mended before, itself or as part of something: then this is our fault and not the event's."""
-    return any(path[:length] in mended for length in range(1, len(path) + 1))
+def _objections(draft: Draft, content: Content, registry: Registry | None, at_ms: int) -> Iterator[Refusal]:
+    """Yield what registry and clock object to; the registry is not asked about an event whose source was mended."""
+    windows = WINDOWS[draft.lane]
+    known = None if registry is None or ("source",) in draft.mended else Registered(registry, draft.lane)
+    if isinstance(content, Request):
+        times = authorize.read_times(content.cloud, windows, at_ms)
+        found = times if known is None else authorize.read(content, known, windows, at_ms)
+        yield from (one for one in found if isinstance(one, Refusal))
+        return
+    if known is not None:
+        yield from _barred(known.businesses.get(content.named.business))
+    if isinstance(content, Command) and (late := authorize.untimely(content.cloud, windows, at_ms)) is not None:
+        yield late
 
 
-def _fault(path: Path | None, refusal: Refusal) -> Fault:
-    return Fault(pointer_of(path or ()), refusal.reason, refusal.detail)
+def _barred(business: Business | None) -> Iterator[Refusal]:
+    if business is None:
+        yield authorize.unknown_business()
+    elif not business.active:
+        yield authorize.suspended()
+
+
+def _stood_in(draft: Draft, content: Content) -> bool:
+    """Return whether parameters may be missing because what held them was no sound recipient, or was replaced."""
+    if isinstance(content, Request) and not content.people and (content.body.to.recipients or draft.lane is Lane.OTP):
+        return True
+    return any(isinstance(path[-1], int) or path[-1] in _HOLDERS for path in draft.mended if path)
+
+
+def _fault(refusal: Refusal) -> Fault:
+    return Fault(refusal.place, refusal.reason, refusal.detail)

@@ -23,7 +23,7 @@ class Forecast(msgspec.Struct, frozen=True):
 def forecast(given: PlanInput, *, registry: Registry, policy: PlanPolicy, now_ms: int) -> Forecast:
     """The refusal that ``given`` would get at ``now_ms``, if any."""
     try:
-        step = decide(PlanState(), [given], registry=registry, policy=policy, now_ms=now_ms)
+        step = decide([given], PlanState(), registry, policy, now_ms)
     except Exception as error:  # noqa: BLE001 - as on the log: whatever judging raises makes a record poison
         return Forecast(Reason.POISON.word, f"Judging it raises {type(error).__name__}.")
     for entry in step.journal:

@@ -8,15 +8,14 @@ from typing import Any
 import msgspec
 
 from broker.audience.sizes import NO_SIZES, ListSizes
-from broker.plan.authorize import Parties, expiry_of, parties_of
-from broker.plan.decode import Notice
+from broker.plan.authorize import Authority, read
 from broker.plan.outputs import pace_sentence
+from broker.plan.parties import Registered
+from broker.plan.validate import Request
 from broker.plan.verdict import Rate, outlook
 from broker.registry.fold import Registry
-from broker.registry.rates import share_of
-from broker.validation.all_errors import admitted
+from broker.validation.all_errors import form_of
 from schemas.ids import Lane, business_of
-from schemas.reasons import Refusal
 from schemas.topics import WINDOWS
 
 
@@ -26,15 +25,14 @@ def pace_of(lane: Lane, event: dict[str, Any], *, registry: Registry, now_ms: in
         business = business_of(str(event.get("source")))
     except ValueError:
         return ""
-    notice = admitted(lane, business, msgspec.json.encode(event))
-    if not isinstance(notice, Notice):
+    request = form_of(lane, business, msgspec.json.encode(event))
+    if not isinstance(request, Request):
         return ""
-    parties = parties_of(notice, registry, lane)
-    expires_ms = expiry_of(notice.event, WINDOWS[lane], now_ms)
-    if not isinstance(parties, Parties) or isinstance(expires_ms, Refusal):
+    granted = next(read(request, Registered(registry, lane), WINDOWS[lane], now_ms))
+    if not isinstance(granted, Authority):
         return ""
-    listed = notice.content.body.to.list
-    people = len(notice.content.people) if listed is None else sizes.people(business, listed)
-    rate = Rate.of(share_of(parties.sender, lane))
+    listed = request.body.to.list
+    people = len(request.people) if listed is None else sizes.people(business, listed)
+    rate = Rate.of(granted.parties.per_s)
     view = outlook(people, rate, listed=listed is not None, start_ms=now_ms, through_ms=0)
-    return pace_sentence(view, expires_ms, now_ms)
+    return pace_sentence(view, granted.expires_ms, now_ms)

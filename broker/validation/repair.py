@@ -1,19 +1,18 @@
-"""An event that is being mended: its JSON, and where it was mended so far. Places are paths of keys and positions."""
+"""Mends an event at the places that refusals carry, so that what stands behind them can be looked at."""
 
 import base64
-import re
 from typing import Any, Final
 
 import msgspec
 
 from broker.plan.addresses import market_of
 from schemas.ids import Lane
+from schemas.reasons import Reason, Refusal
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.wire import timestamps
 
 Path = tuple[str | int, ...]
 
-_STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]|\[(\.\.\.)\]")
 _SEALED: Final = "key." + "A" * 80
 _EVIDENCE: Final = {"method": "web_form", "wording": "Tell me.", "source": "here"}
 
@@ -23,6 +22,9 @@ _KINDS: Final = {
     NOTIFICATION_TYPE: {"template", "to"},
 }
 """Each type, and the fields by which its data is known."""
+
+_SPARE: Final = frozenset({Reason.UNKNOWN_FIELD, Reason.NOT_SUPPORTED})
+"""Reasons why something should not be there at all."""
 
 SOUND: Final[dict[str, Any]] = {
     "specversion": "1.0",
@@ -49,7 +51,7 @@ SOUND: Final[dict[str, Any]] = {
 
 
 class Draft:
-    """A copy of an event in structured mode and the lane it is for; :meth:`mend` and :meth:`remove` note the place."""
+    """A copy of an event in structured mode and the lane it is for; ``mended`` are the places that are not its own any more."""
 
     def __init__(self, lane: Lane, event: dict[str, Any]) -> None:
         self.lane = lane
@@ -70,7 +72,32 @@ class Draft:
                 return None
         return here
 
-    def put(self, path: Path, value: Any) -> None:
+    def mend(self, refusal: Refusal) -> bool:
+        """Put something sound where a refusal points, or leave out what stands there; False if it points nowhere."""
+        path = path_of(refusal.place, self.event)
+        match path:
+            case ():
+                return False
+            case ("data",) if self.event.pop("data_base64", None) is not None and self.event.get("data") is not None:
+                return True
+            case ("data_base64",):
+                self._remove(path)
+                path = ("data",)
+            case _:
+                pass
+        value = None if refusal.reason in _SPARE else self._sound(path)
+        if value is None:
+            self._remove(path)
+        else:
+            self._put(path, value)
+        return True
+
+    def follows(self, place: str) -> bool:
+        """Return whether a place was mended before, itself or as part of something: then a fault there is ours."""
+        path = path_of(place, self.event)
+        return any(path[:length] in self.mended for length in range(1, len(path) + 1))
+
+    def _put(self, path: Path, value: Any) -> None:
         """Write a value there, and the objects on the way to it."""
         self.mended.add(path)
         here: Any = self.event
@@ -80,20 +107,11 @@ class Draft:
             here = here[step]
         here[path[-1]] = value
 
-    def remove(self, path: Path) -> None:
-        """Leave out what stands there."""
+    def _remove(self, path: Path) -> None:
         self.mended.add(path)
         holder = self.at(path[:-1])
         if isinstance(holder, dict):
             holder.pop(path[-1], None)
-
-    def mend(self, path: Path) -> None:
-        """Put something sound in the place of what stands there, or leave it out where that is sound."""
-        value = self._sound(path)
-        if value is None:
-            self.remove(path)
-        else:
-            self.put(path, value)
 
     def stranger(self) -> dict[str, Any]:
         """A recipient with a valid number that stands nowhere else in the event."""
@@ -117,7 +135,7 @@ class Draft:
             case ("type",):
                 value: Any = self.kind()
             case ("data",):
-                value = {}
+                value = {"action": "resume", "subject": "subject"} if self.kind() == CONTROL_TYPE else {}
             case ("data", "to"):
                 value = {"list": "list"} if self.lane is Lane.CAMPAIGN else {"recipients": [self.stranger()]}
             case ("data", "to", "recipients") | ("data", "members"):
@@ -148,14 +166,16 @@ class Draft:
         del self.event["data_base64"]
 
 
-def path_of(place: str) -> Path:
-    """The path of a place as sentences write it: ``data.to.recipients[3].params``; ``...`` is some key."""
-    if place == "the event":
-        return ()
-    steps = (match.groups() for match in _STEP.finditer(place))
-    return tuple(int(position) if position else key or dots for key, position, dots in steps)
-
-
-def pointer_of(path: Path) -> str:
-    """The JSON pointer (RFC 6901) of a path; empty for the whole event."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+def path_of(place: str, event: Any) -> Path:
+    """Return the steps of a JSON pointer into an event; empty for the whole of it. Below an array a step is a position."""
+    path: Path = ()
+    here = event
+    for step in place.split("/")[1:]:
+        key: str | int = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(here, list):
+            key = int(step)
+            here = here[key] if key < len(here) else None
+        else:
+            here = here.get(key) if isinstance(here, dict) else None
+        path = (*path, key)
+    return path

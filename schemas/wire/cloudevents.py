@@ -8,7 +8,7 @@ with ``specversion`` and no content type is read as structured. In binary mode `
 (PROTOCOL.md section 7).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -18,8 +18,8 @@ from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_REQUEST_BYTES, STATUS_TYPE, CloudEvent
 from schemas.status import Status
 from schemas.wire import strict_json, timestamps
-from schemas.wire import strict_json as wire_json
 from schemas.wire.envelope import EXAMPLE, Envelope, event_of, not_an_event, sound
+from schemas.wire.plain_events import ENVELOPE, plain_event
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -31,6 +31,7 @@ UTF8: Final = ("", "utf-8", "utf8")
 """Charsets that a content type may name: JSON is UTF-8 (RFC 8259), so nothing is the same as naming it."""
 NOT_UTF8: Final = "JSON is UTF-8: send it so, with charset=UTF-8 or without a charset."
 _PREFIX: Final = "ce_"
+_STRUCTURED_KIND: Final = "application/cloudevents"
 
 
 class RefusedEvent(msgspec.Struct, frozen=True):
@@ -60,8 +61,7 @@ class _Billed(msgspec.Struct, frozen=True, tag_field="type", tag=BILLING_TYPE):
     data: BilledCharge
 
 
-_SHAPE: Final = strict_json.Shape(root="", known={"": Envelope.__struct_fields__})
-_envelopes: Final = msgspec.json.Decoder(Envelope)
+_NAMING: Final = tuple(f'"{name}"'.encode() for name in ("id", "source", "type", "time"))
 _names: Final = msgspec.json.Decoder(_Name)
 _told: Final = msgspec.json.Decoder(_Told)
 _billed: Final = msgspec.json.Decoder(_Billed)
@@ -69,16 +69,23 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def decode(value: bytes | None, headers: Headers, *, max_bytes: int = MAX_REQUEST_BYTES) -> CloudEvent | RefusedEvent:
-    """Decodes a record of ``requests.<lane>``. A pure function of its bytes; ``data`` has passed the limits of JSON."""
+    """Return the event in a record of ``requests.<lane>``, or the first thing that is wrong with it: a function of its bytes."""
+    return next(read(value, headers, max_bytes=max_bytes))
+
+
+def read(
+    value: bytes | None, headers: Headers, *, max_bytes: int = MAX_REQUEST_BYTES
+) -> Iterator[CloudEvent | RefusedEvent]:
+    """Yield the event in a record, or everything that is wrong with its envelope; ``data`` is JSON within the limits."""
     raw = value or b""
-    kind = _content_type(headers)
-    structured = kind.startswith("application/cloudevents")
-    binary = not structured and any(name.lower().startswith(_PREFIX) for name, _ in headers)
-    fault = _bad_content_type(headers) or (None if binary else _no_structured(raw, kind))
-    fault = fault or wire_json.refusal(raw, max_bytes)
-    if fault:
-        return RefusedEvent(fault, *_header_name(headers))
-    return _binary(raw, headers) if binary else _structured(raw)
+    binary, fault = _mode(raw, headers)
+    event = None if binary or fault else plain_event(raw, max_bytes)
+    if event is not None:
+        yield event
+    elif fault := fault or strict_json.refusal(raw, max_bytes):
+        yield RefusedEvent(fault, *_header_name(headers))
+    else:
+        yield from _binary(raw, headers) if binary else _structured(raw)
 
 
 def encode_status(status: Status) -> bytes:
@@ -146,6 +153,13 @@ def charset_of(content_type: str) -> str:
     return ""
 
 
+def _mode(raw: bytes, headers: Headers) -> tuple[bool, Refusal | None]:
+    """Return whether a record is in binary mode, and what is wrong with it seen from outside."""
+    kind = _content_type(headers)
+    binary = not kind.startswith(_STRUCTURED_KIND) and any(name.lower().startswith(_PREFIX) for name, _ in headers)
+    return binary, _bad_content_type(headers) or (None if binary else _no_structured(raw, kind))
+
+
 def _bad_content_type(headers: Headers) -> Refusal | None:
     """Returns why the content type can be read by nobody, or not in one way."""
     kinds = [held.decode("ascii", "replace") for name, held in headers if name.lower() == CONTENT_TYPE]
@@ -165,15 +179,15 @@ def _no_structured(raw: bytes, kind: str) -> Refusal | None:
     return None if raw.lstrip().startswith(b"{") else not_an_event()
 
 
-def _structured(raw: bytes) -> CloudEvent | RefusedEvent:
+def _structured(raw: bytes) -> Iterator[CloudEvent | RefusedEvent]:
     if b'"specversion"' not in raw:
-        return RefusedEvent(not_an_event(), *_value_name(raw))
-    envelope = strict_json.decode(_envelopes, raw, _SHAPE)
-    event = envelope if isinstance(envelope, Refusal) else event_of(envelope)
-    return RefusedEvent(event, *_value_name(raw)) if isinstance(event, Refusal) else event
+        place = "/specversion" if any(name in raw for name in _NAMING) else ""
+        yield RefusedEvent(not_an_event(place), *_value_name(raw))
+        return
+    yield from _events(ENVELOPE.read(raw), lambda: _value_name(raw))
 
 
-def _binary(raw: bytes, headers: Headers) -> CloudEvent | RefusedEvent:
+def _binary(raw: bytes, headers: Headers) -> Iterator[CloudEvent | RefusedEvent]:
     attributes: dict[str, object] = {"data": msgspec.Raw(raw)}
     for name, held in headers:
         lower = name.lower()
@@ -181,16 +195,27 @@ def _binary(raw: bytes, headers: Headers) -> CloudEvent | RefusedEvent:
         if lower == attribute:
             continue
         if attribute in attributes:
-            return RefusedEvent(
-                Refusal(Reason.INVALID_FIELD, f"The header of {attribute[:32]} stands twice: send it once.")
-            )
+            sentence = f"The header of {attribute[:32]} stands twice: send it once."
+            yield RefusedEvent(Refusal(Reason.INVALID_FIELD, sentence))
+            return
         try:
             attributes[attribute] = held.decode()
         except UnicodeDecodeError:
-            return RefusedEvent(Refusal(Reason.INVALID_FIELD, "A ce_* header is not UTF-8."))
-    envelope = strict_json.convert(attributes, Envelope, _SHAPE)
-    event = envelope if isinstance(envelope, Refusal) else event_of(envelope)
-    return RefusedEvent(event, *_header_name(headers)) if isinstance(event, Refusal) else event
+            yield RefusedEvent(Refusal(Reason.INVALID_FIELD, "A ce_* header is not UTF-8."))
+            return
+    yield from _events(ENVELOPE.convert(attributes), lambda: _header_name(headers))
+
+
+def _events(
+    envelopes: Iterable[Envelope | Refusal], named: Callable[[], tuple[str, str]]
+) -> Iterator[CloudEvent | RefusedEvent]:
+    """Yield the event in an envelope, or each fault with the name that could be read."""
+    for envelope in envelopes:
+        found = [envelope] if isinstance(envelope, Refusal) else event_of(envelope)
+        if isinstance(found, CloudEvent):
+            yield found
+        else:
+            yield from (RefusedEvent(refusal, *named()) for refusal in found)
 
 
 def _value_name(raw: bytes) -> tuple[str, str]:

@@ -12,8 +12,7 @@ import msgspec
 
 from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_REQUEST_BYTES, CloudEvent
-from schemas.wire import strict_json as wire_json
-from schemas.wire import timestamps
+from schemas.wire import strict_json, timestamps
 from schemas.wire.text import unsafe
 
 MAX_ATTRIBUTE_CHARS: Final = 256
@@ -25,10 +24,11 @@ EXAMPLE: Final = (
     f'"time":"{timestamps.EXAMPLE}","data":{{…}}}}'
 )
 
+_JSON: Final = re.compile(r"[a-z]+/(.+\+)?json")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The attributes that are known. ``tracestate``, ``partitionkey`` and ``dataschema`` are taken and not used."""
 
     specversion: str
@@ -47,22 +47,15 @@ class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_base64: str | None = None
 
 
-def event_of(envelope: Envelope) -> CloudEvent | Refusal:
-    """The event in an envelope, or the first attribute that is wrong."""
-    if envelope.specversion != "1.0":
-        return not_an_event()
-    if refusal := _bad_text(envelope):
-        return refusal
+def event_of(envelope: Envelope) -> CloudEvent | list[Refusal]:
+    """Return the event in an envelope, or everything that is wrong with its attributes."""
+    faults = [] if envelope.specversion == "1.0" else [not_an_event("/specversion")]
+    faults += _bad_texts(envelope)
     data = _data(envelope)
-    if isinstance(data, Refusal):
-        return data
-    try:
-        time_ms = timestamps.ms_of(envelope.time)
-        expires_ms = None if envelope.expirytime is None else timestamps.ms_of(envelope.expirytime)
-    except ValueError:
-        return Refusal(
-            Reason.INVALID_FIELD, f"time and expirytime must be RFC 3339 with an offset, like {timestamps.EXAMPLE}."
-        )
+    time_ms = _instant("/time", envelope.time)
+    expires_ms = None if envelope.expirytime is None else _instant("/expirytime", envelope.expirytime)
+    if isinstance(data, Refusal) or isinstance(time_ms, Refusal) or isinstance(expires_ms, Refusal) or faults:
+        return faults + [one for one in (data, time_ms, expires_ms) if isinstance(one, Refusal)]
     return CloudEvent(
         id=envelope.id,
         source=envelope.source,
@@ -75,9 +68,9 @@ def event_of(envelope: Envelope) -> CloudEvent | Refusal:
     )
 
 
-def not_an_event() -> Refusal:
-    """The refusal of what is no CloudEvent at all."""
-    return Refusal(Reason.NOT_A_CLOUD_EVENT, f"This is not a CloudEvent 1.0; send {EXAMPLE}")
+def not_an_event(place: str = "") -> Refusal:
+    """Return the refusal of what is no CloudEvent at all."""
+    return Refusal(Reason.NOT_A_CLOUD_EVENT, f"This is not a CloudEvent 1.0; send {EXAMPLE}", place=place)
 
 
 def sound(text: str) -> str:
@@ -85,14 +78,25 @@ def sound(text: str) -> str:
     return "" if len(text) > MAX_ATTRIBUTE_CHARS or unsafe(text) else text
 
 
-def _bad_text(envelope: Envelope) -> Refusal | None:
-    for attribute in ("id", "source", "type", "subject"):
-        text = getattr(envelope, attribute)
-        if text is not None and not sound(text):
-            return Refusal(
-                Reason.INVALID_FIELD, f"{attribute} must have 1 to {MAX_ATTRIBUTE_CHARS} characters and no controls."
-            )
-    return None
+def _bad_texts(envelope: Envelope) -> list[Refusal]:
+    texts = (("id", envelope.id), ("source", envelope.source), ("type", envelope.type), ("subject", envelope.subject))
+    return [
+        Refusal(
+            Reason.INVALID_FIELD,
+            f"{attribute} must have 1 to {MAX_ATTRIBUTE_CHARS} characters and no controls.",
+            place=f"/{attribute}",
+        )
+        for attribute, text in texts
+        if text is not None and not sound(text)
+    ]
+
+
+def _instant(place: str, text: str) -> int | Refusal:
+    try:
+        return timestamps.ms_of(text)
+    except ValueError:
+        sentence = f"time and expirytime must be RFC 3339 with an offset, like {timestamps.EXAMPLE}."
+        return Refusal(Reason.INVALID_FIELD, sentence, place=place)
 
 
 def _trace(text: str | None) -> str | None:
@@ -100,18 +104,24 @@ def _trace(text: str | None) -> str | None:
     return text if text is not None and _TRACEPARENT.fullmatch(text) else None
 
 
+def _is_json(content_type: str) -> bool:
+    return _JSON.fullmatch(content_type.partition(";")[0].strip().lower()) is not None
+
+
 def _data(envelope: Envelope) -> msgspec.Raw | Refusal:
     """The JSON of ``data``, also from ``data_base64``, which SDKs write when they are given bytes."""
-    kind = (envelope.datacontenttype or "application/json").partition(";")[0].strip().lower()
-    if not re.fullmatch(r"[a-z]+/(.+\+)?json", kind):
-        return Refusal(Reason.INVALID_FIELD, "datacontenttype must be application/json.")
+    if envelope.datacontenttype and not _is_json(envelope.datacontenttype):
+        sentence = "datacontenttype must be application/json."
+        return Refusal(Reason.INVALID_FIELD, sentence, place="/datacontenttype")
     held = bytes(envelope.data) not in (b"", b"null")
     if held == (envelope.data_base64 is not None):
-        return Refusal(Reason.MISSING_FIELD, "data is missing, or stands beside data_base64: send exactly one of them.")
+        sentence = "data is missing, or stands beside data_base64: send exactly one of them."
+        return Refusal(Reason.MISSING_FIELD, sentence, place="/data")
     if envelope.data_base64 is None:
         return envelope.data
     try:
         raw = base64.b64decode(envelope.data_base64, validate=True)
     except ValueError:
-        return Refusal(Reason.INVALID_FIELD, "data_base64 is not base64.")
-    return wire_json.refusal(raw, MAX_REQUEST_BYTES) or msgspec.Raw(raw)
+        return Refusal(Reason.INVALID_FIELD, "data_base64 is not base64.", place="/data_base64")
+    refusal = strict_json.refusal(raw, MAX_REQUEST_BYTES)
+    return msgspec.Raw(raw) if refusal is None else msgspec.structs.replace(refusal, place="/data_base64")

@@ -2,23 +2,23 @@
 
 Every parser lets something through: the standard one keeps the last of duplicate keys and takes NaN and lone surrogates,
 msgspec recurses without a bound of its own (observed on msgspec 0.22). So a text passes, in this order: size,
-strict UTF-8, nesting, syntax with duplicate keys and numbers, surrogates. Only then a typed decoder sees it.
+strict UTF-8, nesting, syntax with duplicate keys and numbers, surrogates. Only then a typed decoder sees it. A text that a typed
+decoder proves to be within the limits need not be looked at again (``schemas/wire/plain_events.py``).
 """
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn
 
 import msgspec
 
 from schemas.reasons import Reason, Refusal
-from schemas.wire.text import echo, suggestion
 
 MAX_DEPTH: Final = 32
 """Levels of objects and arrays. The deepest request of ours has eight."""
 
-_I64: Final = range(-(2**63), 2**63)
+I64: Final = range(-(2**63), 2**63)
+"""Integers that a text may hold."""
 _NUMBER_CHARS: Final = 32
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _ALL_BUT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
@@ -36,7 +36,7 @@ def refusal(raw: bytes, max_bytes: int) -> Refusal | None:
         text = raw.decode()
     except UnicodeDecodeError as error:
         return _invalid(f"byte {error.start} is not UTF-8")
-    if _too_deep(raw):
+    if too_deep(raw):
         return _invalid(f"it nests deeper than {MAX_DEPTH} levels")
     try:
         _STRICT.decode(text)
@@ -60,8 +60,8 @@ def _invalid(what: str) -> Refusal:
     return Refusal(Reason.INVALID_JSON, f"This is not JSON that can be read: {what}; send strict JSON in UTF-8.")
 
 
-def _too_deep(raw: bytes) -> bool:
-    """Returns whether brackets outside strings nest deeper than allowed; counts first, because that nearly always suffices."""
+def too_deep(raw: bytes) -> bool:
+    """Return whether brackets outside strings nest deeper than allowed; counts first, because that nearly always suffices."""
     if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
         return False
     depth = 0
@@ -78,7 +78,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > _NUMBER_CHARS or (number := int(digits)) not in _I64:
+    if len(digits) > _NUMBER_CHARS or (number := int(digits)) not in I64:
         raise _RefusedError("it holds an integer beyond 64 bits")
     return number
 
@@ -96,76 +96,3 @@ def _constant(_name: str) -> NoReturn:
 _STRICT: Final = json.JSONDecoder(
     object_pairs_hook=_no_duplicates, parse_int=_integer, parse_float=_number, parse_constant=_constant
 )
-
-
-# Typed decoding of what producers write: closed, and with refusals that name the place and the nearest known name.
-#
-# msgspec's sentences are translated here, once and totally: an unknown field, a missing field, or a field of another shape.
-
-_JSON_WORDS: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
-"""msgspec speaks of types as Python does, producers as JSON does."""
-_PYTHON_WORD: Final = re.compile(rf"\b({'|'.join(_JSON_WORDS)})\b")
-
-_T = TypeVar("_T")
-
-_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?\Z", re.DOTALL)
-_MISSING: Final = re.compile(r"Object missing required field `(.*?)`(?: - at `(.*)`)?\Z", re.DOTALL)
-_SHAPE: Final = re.compile(r"Expected (.*?)(?: - at `(.*)`)?\Z", re.DOTALL)
-
-
-class Shape(msgspec.Struct, frozen=True):
-    """A closed type, where it stands, and the field names that are known at each place below it."""
-
-    root: str
-    """The place in sentences: ``data``."""
-    known: Mapping[str, tuple[str, ...]]
-    """Path below the root without indices (``.to.recipients``) to field names."""
-    reserved: tuple[str, ...] = ()
-    """Names that mean something in a later release, wherever they stand."""
-
-
-def decode(decoder: msgspec.json.Decoder[_T], raw: bytes | msgspec.Raw, shape: Shape) -> _T | Refusal:
-    """``raw`` as the decoder's type. ``raw`` must have passed :func:`schemas.wire.strict_json.refusal`."""
-    try:
-        return decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        return explain(str(error), shape)
-
-
-def convert(value: Mapping[str, Any], kind: type[_T], shape: Shape) -> _T | Refusal:
-    """A mapping (headers) as ``kind``."""
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        return explain(str(error), shape)
-
-
-def explain(sentence: str, shape: Shape) -> Refusal:
-    """The refusal behind a sentence of msgspec's about a value."""
-    if match := _UNKNOWN.match(sentence):
-        return _unknown(match[1], _place(match[2]), shape)
-    if match := _MISSING.match(sentence):
-        where = _full(shape.root, f"{_place(match[2])}.{match[1]}")
-        return Refusal(Reason.MISSING_FIELD, f"{where} is missing: it is required.")
-    match = _SHAPE.match(sentence)
-    wanted, path = (match[1], match[2]) if match else ("another shape", None)
-    wanted = _PYTHON_WORD.sub(lambda word: _JSON_WORDS[word[0]], wanted)
-    return Refusal(Reason.INVALID_FIELD, f"{_full(shape.root, _place(path))} has the wrong type: expected {wanted}.")
-
-
-def _unknown(name: str, place: str, shape: Shape) -> Refusal:
-    where = _full(shape.root, place)
-    if name in shape.reserved:
-        return Refusal(
-            Reason.NOT_SUPPORTED, f"{echo(name)} in {where} is reserved for a later release: leave it out for now."
-        )
-    known = shape.known.get(re.sub(r"\[[^]]*\]", "", place), ())
-    return Refusal(Reason.UNKNOWN_FIELD, f"{where} has no field {echo(name)}{suggestion(name, known)}")
-
-
-def _place(path: str | None) -> str:
-    return "" if path is None else path.removeprefix("$")
-
-
-def _full(root: str, place: str) -> str:
-    return f"{root}{place}".removeprefix(".") or "the event"

@@ -20,6 +20,11 @@ def unsafe(text: str) -> bool:
     return not (text.isascii() and text.isprintable()) and _UNSAFE.search(text) is not None
 
 
+def short(text: str, chars: int) -> bool:
+    """Return whether the text has 1 to ``chars`` characters, all of them safe."""
+    return 0 < len(text) <= chars and not unsafe(text)
+
+
 def echo(name: str) -> str:
     """A producer's own *name* for something as it may stand in a sentence: quoted, printable ASCII, cut. Never for values."""
     cut = name if len(name) <= _ECHO_CHARS else name[:_ECHO_CHARS] + "…"

@@ -6,7 +6,7 @@ it at once, each with its place. Neither knows what was accepted before.
 
 from broker.plan.decode import Malformed
 from broker.registry.fold import Registry
-from broker.validation.all_errors import Headers, admitted, faults_of, faults_of_bytes
+from broker.validation.all_errors import Headers, faults_of, faults_of_bytes, form_of
 from schemas.ids import Lane
 from schemas.reasons import Fault, Refusal
 from streams.client.events import Event
@@ -14,7 +14,7 @@ from streams.client.events import Event
 
 def form_refusal(lane: Lane, business: str, value: bytes, headers: Headers) -> Refusal | None:
     """Why plan would refuse these bytes by their form, or ``None``."""
-    found = admitted(lane, business, value, headers)
+    found = form_of(lane, business, value, headers)
     return found.refusal if isinstance(found, Malformed) else None
 
 

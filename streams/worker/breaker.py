@@ -78,7 +78,7 @@ class Judge:
             return judged
 
     def _judged(self, state: PlanState, inputs: Sequence[PlanInput], now_ms: int) -> Judged:
-        step = decide(state, inputs, registry=self._registry, policy=self._policy, now_ms=now_ms, sizes=self._sizes)
+        step = decide(inputs, state, self._registry, self._policy, now_ms, sizes=self._sizes)
         return self._followed(step)
 
     def _followed(self, step: PlanStep) -> Judged:

@@ -8,7 +8,8 @@ import jsonschema_rs
 import msgspec
 import pytest
 
-from broker.plan.decode import Malformed, admit
+from broker.plan.decode import Malformed
+from broker.validation.all_errors import form_of_record
 from schemas.contract.__main__ import written
 from schemas.contract.json_schema import documents
 from schemas.ids import Lane
@@ -104,7 +105,7 @@ def test_schema_and_plan_say_the_same(row: tuple[str, dict[str, Any], bool]) -> 
     name, whole, sound = row
     assert jsonschema_rs.validator_for(schema(name)).is_valid(whole) == sound
     lane = Lane.OTP if whole["data"].get("template") == "code" else Lane.UPDATE
-    assert isinstance(admit(given(whole, key=None), policy(lane)), Malformed) != sound
+    assert isinstance(form_of_record(given(whole, key=None), policy(lane)), Malformed) != sound
 
 
 def test_what_we_write_fits_its_schema() -> None:

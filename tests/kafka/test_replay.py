@@ -71,7 +71,7 @@ async def verdicts(bootstrap: str, lane: Lane, records: Sequence[Record]) -> lis
             for each in records
             if each.partition == partition
         ]
-        step = decide(PlanState(), inputs, registry=registry, policy=policy, now_ms=clock.now_ms())
+        step = decide(inputs, PlanState(), registry, policy, clock.now_ms())
         found += [entry.verdict for entry in step.journal]
     return found
 

@@ -40,7 +40,7 @@ def cost_us(records: list[PlanInput], batch: int) -> float:
     known, rules = registry(), policy()
     begun = time.process_time()
     for first in range(0, len(records), batch):
-        decide(PlanState(), records[first : first + batch], registry=known, policy=rules, now_ms=NOW_MS)
+        decide(records[first : first + batch], PlanState(), known, rules, NOW_MS)
     return (time.process_time() - begun) / len(records) * 1_000_000
 
 

@@ -138,9 +138,7 @@ class Bench:
 
     def decide(self, *inputs: PlanInput) -> PlanStep:
         """One step over the state as it is; nothing is appended."""
-        return decide(
-            self.state, inputs, registry=self.registry, policy=self.policy, now_ms=self.now_ms, sizes=self.sizes
-        )
+        return decide(inputs, self.state, self.registry, self.policy, self.now_ms, sizes=self.sizes)
 
     def run(self, *inputs: PlanInput, append: bool = True, emit: bool = True) -> PlanStep:
         """One step and what the shell does with it; it may die before the append or before the outputs."""

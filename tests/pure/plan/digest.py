@@ -124,14 +124,7 @@ class _Run:
         decided = 0
         while part.waiting:
             batch = part.waiting[: self.rng.choice((1, 5, 256))]
-            step = decide(
-                part.state,
-                batch,
-                registry=self.registry,
-                policy=part.policy,
-                now_ms=self.now_ms,
-                sizes=self.sizes,
-            )
+            step = decide(batch, part.state, self.registry, part.policy, self.now_ms, sizes=self.sizes)
             decided += step.consumed
             self.note(step)
             roll = self.rng.random()

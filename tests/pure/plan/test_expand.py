@@ -7,8 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from broker.plan.policy import BODY_LIMIT_BYTES
-from broker.plan.sitting import MAX_PEOPLE
-from broker.plan.step import outputs, pack_work
+from broker.plan.step import MAX_PEOPLE, outputs, pack_work
 from schemas.ids import Lane, shard_of
 from schemas.plan_journal import Planned, PlannedBatch, Work
 from schemas.reasons import Reason

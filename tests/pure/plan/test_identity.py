@@ -8,8 +8,12 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from broker.plan.state import Known, New, Redelivered, Repeated, identify
+from broker.plan.decode import origin_header
+from broker.plan.seen import Conflicting, New, Redelivered, Repeated, seen
+from broker.plan.state import Draft, Known, PlanState
 from broker.plan.step import PlanInput, Rerouted
+from broker.plan.validate import Content, Request
+from broker.validation.all_errors import form_of_record
 from schemas.ids import Lane, partition_of
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason
@@ -176,37 +180,44 @@ def test_a_re_routed_record_never_travels_twice() -> None:
     assert told(answer).reason == Reason.RESERVED_HEADER.word
 
 
-KNOWN = Known(5, Origin(0, 9), b"f", 0, NOW_MS, NOW_MS + 1, NOW_MS)
-HERE, FIRST = Origin(1, 5), Origin(0, 9)
+CONTENTS = {"a": "UA1", "b": "UA2"}
+
+
+def content_of(content: str, first: Origin | None = None) -> Content:
+    """A request of this content, which perhaps stood elsewhere first."""
+    headers = () if first is None else (origin_header(first),)
+    form = form_of_record(given(event(data={"params": {"flight": CONTENTS[content]}}), headers=headers), Bench().policy)
+    assert isinstance(form, Request)
+    return form
+
+
+HERE, THERE, FIRST = Origin(1, 5), Origin(1, 6), Origin(0, 9)
+ACCEPTED, REFUSED = 0, Reason.UNKNOWN_TEMPLATE.value
 
 
 @pytest.mark.parametrize(
-    ("known", "origin", "first", "fingerprint", "expected"),
+    ("verdict", "origin", "first", "content", "expected"),
     [
-        pytest.param(None, HERE, None, b"f", New.NEW, id="never seen"),
-        pytest.param(KNOWN, HERE, None, b"f", Redelivered(None), id="the same place"),
-        pytest.param(KNOWN, Origin(1, 6), FIRST, b"f", Redelivered(None), id="the same first place"),
-        pytest.param(KNOWN, Origin(1, 6), None, b"f", Repeated(KNOWN, same=True), id="another place, same content"),
-        pytest.param(KNOWN, Origin(1, 6), None, b"g", Repeated(KNOWN, same=False), id="another place, other content"),
-        pytest.param(KNOWN, Origin(1, 6), FIRST, b"g", Repeated(KNOWN, same=False), id="a forged first place"),
-        pytest.param(
-            msgspec.structs.replace(KNOWN, verdict=120), Origin(1, 6), None, b"f", New.NEW, id="refused before"
-        ),
-        pytest.param(
-            msgspec.structs.replace(KNOWN, verdict=120),
-            HERE,
-            None,
-            b"f",
-            Redelivered(None),
-            id="refused, the same place",
-        ),
+        pytest.param(None, HERE, None, "a", New, id="never seen"),
+        pytest.param(ACCEPTED, HERE, None, "a", Redelivered, id="the same place"),
+        pytest.param(ACCEPTED, THERE, FIRST, "a", Redelivered, id="the same first place"),
+        pytest.param(ACCEPTED, THERE, None, "a", Repeated, id="another place, same content"),
+        pytest.param(ACCEPTED, THERE, None, "b", Conflicting, id="another place, other content"),
+        pytest.param(ACCEPTED, THERE, FIRST, "b", Conflicting, id="a forged first place"),
+        pytest.param(REFUSED, THERE, None, "a", New, id="refused before"),
+        pytest.param(REFUSED, HERE, None, "a", Redelivered, id="refused, the same place"),
     ],
 )
 def test_identity(
-    known: Known | None, origin: Origin, first: Origin | None, fingerprint: bytes, expected: object
+    verdict: int | None, origin: Origin, first: Origin | None, content: str, expected: type[object]
 ) -> None:
     """Place decides between again and once more; content between once more and something else."""
-    assert identify(known, None, origin=origin, first=first, fingerprint=fingerprint) == expected
+    known = content_of("a")
+    assert isinstance(known, Request)
+    state = PlanState()
+    if verdict is not None:
+        state.names[known.named.name] = Known(5, FIRST, known.fingerprint, verdict, NOW_MS, NOW_MS + 1, NOW_MS)
+    assert isinstance(seen(content_of(content, first), origin, Draft(state, NOW_MS)), expected)
 
 
 # -- properties: a log of publications, processed by owners that die anywhere

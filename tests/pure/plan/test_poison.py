@@ -1,7 +1,7 @@
 """A record on which plan's own code raises: it alone is set aside, and nothing else suffers."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -26,10 +26,11 @@ class Unlucky(dict[str, Business]):
 
     trapped: frozenset[str] = frozenset()
 
-    def __contains__(self, business: object) -> bool:
+    def get(self, business: str, default: Any = None) -> Any:
+        """Looks a business up, unless it is a trap."""
         if business in self.trapped:
             raise LookupError("secret 123456")
-        return super().__contains__(business)
+        return super().get(business, default)
 
 
 class Judged(Bench):

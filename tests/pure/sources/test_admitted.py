@@ -43,7 +43,7 @@ def verdict(timed: Timed, registry: Registry) -> str:
     )
     value = msgspec.json.encode(seal_codes(timed.event, timed.lane, timed.codes, KEY))
     given = PlanInput(Origin(0, 0), None, value, (), timed.at_ms)
-    step = decide(PlanState(), [given], registry=registry, policy=policy, now_ms=timed.at_ms)
+    step = decide([given], PlanState(), registry, policy, timed.at_ms)
     for entry in step.journal:
         return "accepted" if entry.verdict == 0 else f"{Reason(entry.verdict).word}: {entry.detail}"
     answers = [each.status.state for each in step.direct if isinstance(each, Answer)]

@@ -7,8 +7,11 @@ from itertools import pairwise
 import msgspec
 
 from broker.journal import Fold
-from broker.plan.decode import Admitted, Membership, Misrouted, Notice, admit
+from broker.plan.decode import Misrouted
+from broker.plan.opt_in import Membership
 from broker.plan.step import outputs
+from broker.plan.validate import Request
+from broker.validation.all_errors import Form, form_of_record
 from schemas.plan_journal import Planned, Work, WorkItem
 from schemas.reasons import Reason
 from schemas.status import Status
@@ -55,7 +58,7 @@ def violations(world: PlanWorld) -> list[str]:
     for _, _, record in world.statuses.whole:
         status = msgspec.msgpack.decode(record, type=Status)
         told[status.seq].append(status)
-    events = [admit(world.given(offset), world.policy) for offset in range(world.requests.end)]
+    events = [form_of_record(world.given(offset), world.policy) for offset in range(world.requests.end)]
     found = [f"{verdicts.backwards} records are older than the one before"] if verdicts.backwards else []
     found += _once(verdicts)
     found += _work(world, verdicts)
@@ -94,9 +97,7 @@ def _items(records: Iterable[bytes]) -> Iterator[WorkItem]:
         yield from body_of(record, Work).items
 
 
-def _answers(
-    world: PlanWorld, events: list[Admitted], verdicts: Verdicts, told: dict[int, list[Status]]
-) -> Iterable[str]:
+def _answers(world: PlanWorld, events: list[Form], verdicts: Verdicts, told: dict[int, list[Status]]) -> Iterable[str]:
     rerouted = {record for _, _, record in world.rerouted.whole}
     firsts: set[tuple[int, int]] = set()
     for offset, admitted in enumerate(events):
@@ -108,7 +109,7 @@ def _answers(
             case Membership():
                 if words != {("accepted", "")}:
                     yield f"opt-in at {offset} was answered {sorted(words)}"
-            case Notice():
+            case Request():
                 first = None if admitted.first is None else (admitted.first.partition, admitted.first.offset)
                 if first is None or first not in firsts:
                     yield from _answer(offset, admitted, verdicts, words)
@@ -118,12 +119,12 @@ def _answers(
                 yield f"event at {offset} was refused by its form"
 
 
-def _answer(offset: int, notice: Notice, verdicts: Verdicts, words: set[tuple[str, str]]) -> Iterable[str]:
+def _answer(offset: int, request: Request, verdicts: Verdicts, words: set[tuple[str, str]]) -> Iterable[str]:
     """Whether the answers to an event are what its verdict, or those before it, say."""
     own = verdicts.at[offset][:1]
     known = [
-        (_repeated(entry, notice), entry.keep_ms)
-        for entry in verdicts.accepted[notice.named.name]
+        (_repeated(entry, request), entry.keep_ms)
+        for entry in verdicts.accepted[request.named.name]
         if entry.origin.offset < offset
     ]
     if not own:
@@ -141,9 +142,9 @@ def _answer(offset: int, notice: Notice, verdicts: Verdicts, words: set[tuple[st
         yield f"event at {offset} is {verdict} and was answered {sorted(words)}"
 
 
-def _repeated(entry: Planned, notice: Notice) -> tuple[str, str]:
+def _repeated(entry: Planned, request: Request) -> tuple[str, str]:
     """What a repetition of an accepted event is told."""
-    return ("accepted", "duplicate") if entry.fingerprint == notice.fingerprint else ("refused", "conflict")
+    return ("accepted", "duplicate") if entry.fingerprint == request.fingerprint else ("refused", "conflict")
 
 
 def _throughput(verdicts: Verdicts) -> Iterable[str]:
@@ -161,13 +162,13 @@ def _throughput(verdicts: Verdicts) -> Iterable[str]:
         owed[sender] = max(owed[sender], entry.free_us)
 
 
-def _in_time(events: list[Admitted], verdicts: Verdicts) -> Iterable[str]:
+def _in_time(events: list[Form], verdicts: Verdicts) -> Iterable[str]:
     """Nothing is refused for a time that is not come."""
     for offset, entries in verdicts.at.items():
         for entry, at_ms in entries:
             admitted = events[offset]
-            assert isinstance(admitted, Notice)
-            times = admitted.event
+            assert isinstance(admitted, Request)
+            times = admitted.cloud
             match entry.verdict:
                 case Reason.REQUEST_EXPIRED if (times.expires_ms or 0) > at_ms + SKEW_MS:
                     yield f"event at {offset} was refused as expired before its time"

@@ -99,7 +99,7 @@ class GoesBackInTime(PlanOwner):
 
     def decide(self, inputs: list[PlanInput]) -> PlanStep:
         world, self.state.last_ms = self.world, 0
-        return decide(self.state, inputs, registry=world.registry, policy=world.policy, now_ms=self.clock())
+        return decide(inputs, self.state, world.registry, world.policy, self.clock())
 
 
 MUTANTS: Final[Mapping[str, type[PlanOwner]]] = {

@@ -100,7 +100,7 @@ class PlanOwner(JournalOwner):
     def decide(self, inputs: list[PlanInput]) -> PlanStep:
         """The real code's verdicts."""
         world = self.world
-        return decide(self.state, inputs, registry=world.registry, policy=world.policy, now_ms=self.clock())
+        return decide(inputs, self.state, world.registry, world.policy, self.clock())
 
     def write(self, step: PlanStep, taken: range) -> Steps:
         """The outputs, in any order between partitions; then the inputs are finished."""

@@ -1,0 +1,135 @@
+"""Looks up the parties to a request in the registry, once a batch: which sender speaks, with which template, by which price card.
+
+The lane follows from the template's category: marketing cannot travel on another lane, and a code on none but its own
+(PROTOCOL.md section 2). Senders and templates of other businesses are as unknown as those that nobody has.
+"""
+
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Final, TypeAlias
+
+import msgspec
+
+from broker.audience.sizes import NO_SIZES, ListSizes
+from broker.registry.fold import SEAL, Registry
+from broker.registry.rates import share_of
+from schemas import topics
+from schemas.ids import Lane
+from schemas.reasons import Reason, Refusal
+from schemas.registry import CATEGORY_LANE, Business, Category, PriceCard, Sender, Template
+from schemas.wire.text import echo, nearest, suggestion
+
+_TEMPLATE: Final = "/data/template"
+_NOBODY: Final = Sender("", "", "")
+
+
+class Parties(msgspec.Struct, frozen=True):
+    """Says who speaks, what is said, and by which price card."""
+
+    sender: Sender
+    template: Template
+    category: Category
+    card: int
+    slots: Mapping[str, bool]
+    """Slot to whether it takes sealed values only."""
+    per_s: int
+    """Messages a second of the sender in this lane."""
+
+
+_Asked: TypeAlias = tuple[str, str | None, str]
+
+
+class Registered:
+    """Looks parties up in the registry, each once a batch."""
+
+    def __init__(self, registry: Registry, lane: Lane, sizes: ListSizes = NO_SIZES) -> None:
+        self.businesses: Mapping[str, Business] = registry.businesses
+        self.sizes = sizes
+        self.lane = lane
+        self._registry = registry
+        self._known: dict[_Asked, tuple[Parties | None, tuple[Refusal, ...]]] = {}
+        self._keys: frozenset[str] | None = None
+
+    @property
+    def seal_keys(self) -> AbstractSet[str]:
+        """Ids of the keys that codes may be sealed to."""
+        if self._keys is None:
+            self._keys = frozenset(kid for kid, key in self._registry.keys.items() if key.use == SEAL)
+        return self._keys
+
+    def parties(self, business: str, sender: str | None, template: str) -> tuple[Parties | None, tuple[Refusal, ...]]:
+        """Return the parties that are meant, and everything that forbids them; None if there are none at all."""
+        asked = (business, sender, template)
+        found = self._known.get(asked)
+        if found is None:
+            found = self._known[asked] = _looked_up(asked, self._registry, self.lane)
+        return found
+
+
+def _looked_up(asked: _Asked, registry: Registry, lane: Lane) -> tuple[Parties | None, tuple[Refusal, ...]]:
+    business, named_sender, named_template = asked
+    faults: list[Refusal] = []
+    sender = _sender(registry, business, named_sender)
+    if isinstance(sender, Refusal):
+        faults += [sender] if business in registry.businesses else []
+        sender = _NOBODY
+    template = _template(registry, business, named_template)
+    if isinstance(template, Refusal):
+        return None, (*faults, template)
+    category = Category[template.category.upper()]
+    card = registry.newest_card()
+    faults += _unsold(template, category, lane, card)
+    # After the lane: who published to the wrong one should hear that, and not of a share that is not needed.
+    home = CATEGORY_LANE[category]
+    per_s = share_of(sender, home)
+    if sender is not _NOBODY and not per_s:
+        faults.append(_no_share(sender, home, _sender_place(named_sender)))
+    slots = {slot.name: slot.sealed for slot in template.parameters}
+    return Parties(sender, template, category, card.id if card else 0, slots, per_s), tuple(faults)
+
+
+def _unsold(template: Template, category: Category, lane: Lane, card: PriceCard | None) -> Iterator[Refusal]:
+    """Yield why a template cannot be sent in a lane: it belongs to another, or has no price."""
+    if CATEGORY_LANE[category] is not lane:
+        right = topics.requests(CATEGORY_LANE[category])
+        sentence = f"Template {echo(template.id)} is {category.word}: publish it to {right}."
+        yield Refusal(Reason.WRONG_LANE, sentence, place=_TEMPLATE)
+    if card is None or category.word not in card.prices_micro:
+        sentence = f"No price is registered for {category.word} messages: the operator must apply a price card."
+        yield Refusal(Reason.NOT_SUPPORTED, sentence, place=_TEMPLATE)
+
+
+def _sender(registry: Registry, business: str, asked: str | None) -> Sender | Refusal:
+    sender, place = registry.sender_for(business, asked), _sender_place(asked)
+    if sender is None and asked is None:
+        sentence = "The business has no default sender: name one in data.sender."
+        return Refusal(Reason.UNKNOWN_SENDER, sentence, place=place)
+    if sender is None:
+        rest = suggestion(asked or "", registry.senders_of(business))
+        return Refusal(Reason.UNKNOWN_SENDER, f"The business has no sender {echo(asked or '')}{rest}", place=place)
+    if not sender.active:
+        sentence = f"Sender {echo(sender.id)} is suspended: ask the operator."
+        return Refusal(Reason.SENDER_SUSPENDED, sentence, place=place)
+    return sender
+
+
+def _sender_place(asked: str | None) -> str:
+    return "/data" if asked is None else "/data/sender"
+
+
+def _no_share(sender: Sender, lane: Lane, place: str) -> Refusal:
+    rest = "name another, or ask the operator for a share."
+    sentence = f"Sender {echo(sender.id)} has no share of the {lane.word} lane: {rest}"
+    return Refusal(Reason.UNKNOWN_SENDER, sentence, place=place)
+
+
+def _template(registry: Registry, business: str, asked: str) -> Template | Refusal:
+    template = registry.template_for(business, asked)
+    if template is not None and template.active:
+        return template
+    if template is not None:
+        rest = ": it is switched off; name another."
+    else:
+        near = nearest(asked, registry.templates_of(business))
+        rest = near or ": correct its name, or have it registered (`fanfare registry apply`)."
+    return Refusal(Reason.UNKNOWN_TEMPLATE, f"There is no active template {echo(asked)}{rest}", place=_TEMPLATE)

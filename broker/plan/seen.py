@@ -1,0 +1,90 @@
+"""Tells an event that is new from one that was delivered again, repeated, or is in conflict with one of the same name.
+
+Kafka delivers the same record again after a crash; a producer publishes the same event again after a time-out. Both look
+alike but for the place in the log: same place, *redelivered*, and the same outputs go out again in silence; another place,
+*duplicate*, and the business is told. A record that plan itself published again to the right partition has its first place
+with it, so a repeated re-route is one, too (PROTOCOL.md section 1.3, 1-3).
+"""
+
+from enum import Enum
+from typing import TypeAlias
+
+import msgspec
+
+from broker.plan.decode import Named
+from broker.plan.state import Draft, Known
+from broker.plan.validate import Content, Request
+from schemas.plan_journal import Origin, Planned
+from schemas.reasons import Reason, Refusal
+from schemas.wire.timestamps import text_of as instant
+
+
+class Redelivered(msgspec.Struct, frozen=True):
+    """Says that this very record was decided before. ``entry`` is None if its outputs are known to be out."""
+
+    entry: Planned | None
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """Says that the same event was accepted before from another record."""
+
+    named: Named
+    accepted_ms: int
+    """When, ms since the epoch."""
+
+
+class Conflicting(msgspec.Struct, frozen=True):
+    """Says that an event of the same name and with other content was accepted before."""
+
+    named: Named
+    accepted_ms: int
+    """When, ms since the epoch."""
+
+    @property
+    def refusal(self) -> Refusal:
+        """Return the refusal of the later one: the first stands."""
+        sentence = (
+            f"Another event with this source and id was accepted at {instant(self.accepted_ms)} and stands; this one, whose "
+            "content differs, is dropped: give it an id of its own."
+        )
+        return Refusal(Reason.CONFLICT, sentence)
+
+
+class New(Enum):
+    """Says that nothing was decided, or that it was refused before and is asked anew."""
+
+    NEW = 0
+
+
+Seen: TypeAlias = Redelivered | Repeated | Conflicting | New
+
+
+def seen(content: Content, origin: Origin, draft: Draft) -> Seen:
+    """Compare a request with what is known about its name and about its place; opt-ins and controls are joins, so always new."""
+    if not isinstance(content, Request):
+        return New.NEW
+    entry = draft.decided_from(origin.offset)
+    if entry is not None and entry.fingerprint == content.fingerprint:
+        return Redelivered(entry)
+    known = draft.known(content.named.name)
+    if known is None:
+        return New.NEW
+    same = known.fingerprint == content.fingerprint
+    if same and _is_here(known, content.first, origin):
+        return Redelivered(None)
+    if known.verdict != 0:
+        return New.NEW
+    return (Repeated if same else Conflicting)(content.named, known.decided_ms)
+
+
+def _is_here(known: Known, first: Origin | None, origin: Origin) -> bool:
+    """Return whether a decision was made about the record in this place, or about the one that was moved here."""
+    return known.offset == origin.offset or (first is not None and known.first == first)
+
+
+def conflicting(named: Named | None, origin: Origin, draft: Draft) -> Conflicting | None:
+    """Return the conflict of an event of unsound form with one of the same name that was accepted from another record."""
+    known = None if named is None else draft.known(named.name)
+    if named is None or known is None or known.verdict != 0 or known.offset == origin.offset:
+        return None
+    return Conflicting(named, known.decided_ms)

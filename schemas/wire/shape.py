@@ -1,0 +1,141 @@
+"""Reads JSON as a closed type and names everything that does not fit, each with its place.
+
+A sound value costs one typed decode. Only where that fails is the untyped value walked beside the type, in the order in which it
+was written: an unknown field, a value of another type, and at the end of an object the fields that it lacks.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from schemas.reasons import Reason, Refusal
+from schemas.wire.text import echo, suggestion
+
+_T = TypeVar("_T")
+
+_WORDS: Final = (
+    (inspect.StrType, str, "string"),
+    (inspect.BoolType, bool, "boolean"),
+    (inspect.IntType, int, "integer"),
+    (inspect.FloatType, float, "number"),
+    (inspect.NoneType, type(None), "null"),
+    (inspect.VarTupleType, list, "array"),
+    (inspect.StructType, dict, "object"),
+    (inspect.DictType, dict, "object"),
+)
+"""Types as msgspec knows them, the Python type of their JSON, and the word that producers have for it."""
+
+
+class Place(NamedTuple):
+    """Where something stands in an event: as a JSON pointer (RFC 6901), and as sentences write it (``data.to.list``)."""
+
+    pointer: str = ""
+    dotted: str = ""
+
+    def field(self, name: str) -> "Place":
+        """Return the place of a field of the object here."""
+        return Place(f"{self.pointer}/{_escaped(name)}", f"{self.dotted}.{name}".removeprefix("."))
+
+    def item(self, position: int) -> "Place":
+        """Return the place of an element of the array here."""
+        return Place(f"{self.pointer}/{position}", f"{self.dotted}[{position}]")
+
+    def named(self, name: str) -> "Place":
+        """Return the place of a value under a producer's own name, which a sentence does not repeat."""
+        return Place(f"{self.pointer}/{_escaped(name)}", f"{self.dotted}[...]")
+
+    def __str__(self) -> str:
+        return self.dotted or "the event"
+
+
+DATA: Final = Place("/data", "data")
+
+
+class Shape(Generic[_T]):
+    """A closed type and where its values stand."""
+
+    def __init__(self, kind: type[_T], root: Place, reserved: tuple[str, ...] = ()) -> None:
+        self._kind = kind
+        self._type = inspect.type_info(kind)
+        self._decoder = msgspec.json.Decoder(kind)
+        self._root = root
+        self._reserved = reserved
+        """Names that mean something in a later release, wherever they stand."""
+
+    def decode(self, raw: bytes | msgspec.Raw) -> _T:
+        """Return the value in ``raw``; raises ``msgspec.ValidationError``: then :meth:`faults` says everything about it."""
+        return self._decoder.decode(raw)
+
+    def read(self, raw: bytes | msgspec.Raw) -> Iterator[_T | Refusal]:
+        """Yield the value in ``raw``, or everything that does not fit. ``raw`` must be JSON within the limits."""
+        try:
+            yield self._decoder.decode(raw)
+        except msgspec.ValidationError:
+            yield from self.faults(msgspec.json.decode(raw))
+
+    def convert(self, fields: Mapping[str, Any]) -> Iterator[_T | Refusal]:
+        """Yield a mapping (headers) as the type, or everything that does not fit."""
+        try:
+            yield msgspec.convert(fields, self._kind)
+        except msgspec.ValidationError:
+            yield from self.faults(dict(fields))
+
+    def faults(self, value: Any) -> Iterator[Refusal]:
+        """Yield everything in an untyped value that does not fit, in the order in which it stands there."""
+        return self._walk(value, self._type, self._root)
+
+    def _walk(self, value: Any, kind: inspect.Type, place: Place) -> Iterator[Refusal]:
+        kind = kind.type if isinstance(kind, inspect.Metadata) else kind
+        kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+        match next((one for one in kinds if _fits(value, one)), None):
+            case None:
+                yield _wrong_type(place, kinds, value)
+            case inspect.StructType() as struct:
+                yield from self._fields(value, struct, place)
+            case inspect.DictType() as mapping:
+                for name, held in value.items():
+                    yield from self._walk(held, mapping.value_type, place.named(name))
+            case inspect.VarTupleType() as array:
+                for position, held in enumerate(value):
+                    yield from self._walk(held, array.item_type, place.item(position))
+            case _:
+                pass
+
+    def _fields(self, value: dict[str, Any], struct: inspect.StructType, place: Place) -> Iterator[Refusal]:
+        known = {field.encode_name: field for field in struct.fields}
+        for name, held in value.items():
+            if name in known:
+                yield from self._walk(held, known[name].type, place.field(name))
+            else:
+                yield self._unknown(name, place, known)
+        for name, field in known.items():
+            if field.required and name not in value:
+                where = place.field(name)
+                yield Refusal(Reason.MISSING_FIELD, f"{where} is missing: it is required.", place=where.pointer)
+
+    def _unknown(self, name: str, holder: Place, known: Mapping[str, object]) -> Refusal:
+        pointer = holder.named(name).pointer
+        if name in self._reserved:
+            sentence = f"{echo(name)} in {holder} is reserved for a later release: leave it out for now."
+            return Refusal(Reason.NOT_SUPPORTED, sentence, place=pointer)
+        sentence = f"{holder} has no field {echo(name)}{suggestion(name, known)}"
+        return Refusal(Reason.UNKNOWN_FIELD, sentence, place=pointer)
+
+
+def _fits(value: Any, kind: inspect.Type) -> bool:
+    if isinstance(kind, inspect.RawType | inspect.AnyType):
+        return True
+    return any(isinstance(kind, held) and type(value) is native for held, native, _ in _WORDS)
+
+
+def _wrong_type(place: Place, kinds: tuple[inspect.Type, ...], value: Any) -> Refusal:
+    wanted = " | ".join(word for one in kinds for held, _, word in _WORDS if isinstance(one, held))
+    got = next(word for _, native, word in _WORDS if type(value) is native)
+    sentence = f"{place} has the wrong type: expected `{wanted}`, got `{got}`."
+    return Refusal(Reason.INVALID_FIELD, sentence, place=place.pointer)
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
