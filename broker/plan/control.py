@@ -14,8 +14,7 @@ from broker.plan.decode import Event, Named
 from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.ids import Lane, business_of, name_of, request_name, text_of
 from schemas.reasons import Reason, Refusal
-from schemas.request import CloudEvent, Control, EventName
-from schemas.wire.envelope import MAX_ATTRIBUTE_CHARS
+from schemas.request import MAX_ATTRIBUTE_CHARS, CloudEvent, Control, EventName
 from schemas.wire.plain_events import bodies
 from schemas.wire.text import nearest, short
 

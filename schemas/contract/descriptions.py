@@ -1,7 +1,14 @@
-"""Describes each field of the contract, a sentence each: it stands in the JSON Schemas and on the page made of them."""
+"""Describes each field of the contract, a sentence each: it stands in the JSON Schemas and on the page made of them.
+
+Fields of requests are described where they are (``schemas/request.py``).
+"""
 
 from collections.abc import Mapping
 from typing import Final
+
+import msgspec
+
+from schemas.request import Control, EventName, Evidence, Member, Notification, Optin, Recipient, Sealed, To
 
 Sentences = Mapping[str, str]
 
@@ -19,47 +26,6 @@ _ENVELOPE: Final[Sentences] = {
     "datacontenttype": "`application/json`, or left out.",
     "dataschema": "Taken and not used.",
     "data": "What is to be done.",
-}
-_NOTIFICATION: Final[Sentences] = {
-    "template": "The id of a registered template. Its category decides the lane: codes otp, updates update, offers campaign.",
-    "to": "Who is told: up to 1,000 recipients by address, or everybody on a list.",
-    "sender": "The number that speaks, as registered; the business's default if it is left out.",
-    "params": "What goes into the template's slots, for all recipients alike.",
-    "facet": "The side of the subject that this is about: `departure`. `*` is all of it. Lane update only.",
-    "version": "Rises with each word about (subject, facet): an older one is never told after a newer one.",
-    "labels": "Your own words: they come back in every status and billing event, and decide nothing.",
-    "test": "Marks a rehearsal: never billed, and only to recipients that are registered as the business's test numbers.",
-}
-_PEOPLE: Final[Mapping[str, Sentences]] = {
-    "To": {
-        "recipients": "People by address. Not together with list.",
-        "list": "A list of the business that people have opted in to. Not together with recipients, and never for codes.",
-    },
-    "Recipient": {
-        "address": "E.164 with its scheme, like `tel:+491701234567`.",
-        "params": "Slots for this person, on top of the common ones; a sealed code always stands here.",
-        "locale": "The language to speak, like `en` or `en-GB`; the template's default if it is left out.",
-    },
-    "Sealed": {
-        "sealed": "`<key id>.<base64url of HPKE enc and ciphertext>`, bound to request, address, template and slot."
-    },
-    "Optin": {
-        "list": "The list that people join or leave.",
-        "op": "`join` or `leave`.",
-        "members": "Who does; 1 to 4,096 people.",
-        "evidence": "The proof of consent. Required to join.",
-        "purpose": "What they joined for: `marketing` or `service`. Default: marketing on requests.campaign, service on .update.",
-    },
-    "Member": {
-        "address": "E.164 with its scheme, like `tel:+491701234567`.",
-        "locale": "The language that this person reads.",
-        "evidence_ms": "When consent was given or withdrawn, ms since 1970; by default the event's time. The newest counts.",
-    },
-    "Evidence": {
-        "method": "How consent was given. All but `import` are acts of the person and take back an older STOP.",
-        "wording": "The text that was shown.",
-        "source": "Where that was.",
-    },
 }
 _BILLS: Final[Mapping[str, Sentences]] = {
     "BilledCharge": {
@@ -85,15 +51,6 @@ _BILLS: Final[Mapping[str, Sentences]] = {
         "id": "That event's id.",
         "labels": "That event's labels, unchanged. They are kept as long as the bill: put nobody's personal data into them.",
     },
-}
-_CONTROL: Final[Mapping[str, Sentences]] = {
-    "Control": {
-        "action": "`pause` holds what is not handed off, `resume` goes on with it, `cancel` ends it. The later `time` stands.",
-        "request": "The name of a request of yours in this lane, as its status has it. Not together with of or subject.",
-        "of": "A request of yours in this lane by the source and id of its event. Not together with request or subject.",
-        "subject": "All your requests of this lane about it: paused until you resume it; cancelled if their time is not later.",
-    },
-    "EventName": {"source": "The event's source.", "id": "The event's id."},
 }
 _ANSWERS: Final[Mapping[str, Sentences]] = {
     "Status": {
@@ -195,13 +152,21 @@ _REGISTRY: Final[Mapping[str, Sentences]] = {
     },
 }
 
+_REQUESTED: Final = (Notification, To, Recipient, Sealed, Optin, Member, Evidence, Control, EventName)
+"""Types whose fields are described where they are."""
+
+
+def _told(kind: type[msgspec.Struct]) -> Sentences:
+    """Return the sentences that stand on the fields of a type."""
+    fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
+    return {field.encode_name: str((field.type.extra_json_schema or {})["description"]) for field in fields}
+
+
 DESCRIPTIONS: Final[Mapping[str, Sentences]] = {
     "NotificationEvent": _ENVELOPE,
     "OptinEvent": _ENVELOPE,
     "ControlEvent": _ENVELOPE,
-    "Notification": _NOTIFICATION,
-    **_PEOPLE,
-    **_CONTROL,
+    **{kind.__name__: _told(kind) for kind in _REQUESTED},
     **_ANSWERS,
     **_BILLS,
     **_REGISTRY,

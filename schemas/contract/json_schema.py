@@ -13,32 +13,26 @@ import msgspec
 from schemas.billing import BILLING_TYPE, BilledCharge
 from schemas.contract.descriptions import DESCRIPTIONS
 from schemas.contract.vectors import vectors
-from schemas.controls import ControlAction
 from schemas.registry import PLANS, Entry
 from schemas.request import (
     CONTROL_TYPE,
-    MAX_LABELS,
+    MAX_ATTRIBUTE_CHARS,
     MAX_PARAM_CHARS,
-    MAX_PARAMS,
-    MAX_RECIPIENTS,
-    METHODS,
     NOTIFICATION_TYPE,
     OPTIN_TYPE,
-    PURPOSES,
     STATUS_TYPE,
     Control,
     Notification,
     Optin,
 )
 from schemas.status import DeadLetter, Status
-from schemas.wire.envelope import MAX_ATTRIBUTE_CHARS, Envelope
+from schemas.wire.envelope import Envelope
 
 Schema = dict[str, Any]
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Final = {"minLength": 1, "maxLength": MAX_ATTRIBUTE_CHARS}
 _INSTANT: Final = {"format": "date-time", "pattern": r"[0-9][Tt][0-9:.]+([Zz]|[+-][0-9]{2}:[0-9]{2})$"}
-_ADDRESS: Final = {"pattern": r"^tel:\+[1-9][0-9]{6,14}$"}
 
 EVENT_NAMES: Final[Mapping[str, str]] = {
     NOTIFICATION_TYPE: "NotificationEvent",
@@ -55,22 +49,9 @@ _ENVELOPE: Final[Mapping[str, Schema]] = {
 }
 _BOUNDS: Final[Mapping[tuple[str, str], Schema]] = {
     **{(name, field): bounds for name in EVENT_NAMES.values() for field, bounds in _ENVELOPE.items()},
-    ("Notification", "params"): {"maxProperties": MAX_PARAMS},
-    ("Notification", "labels"): {"maxProperties": MAX_LABELS},
-    ("To", "recipients"): {"minItems": 1, "maxItems": MAX_RECIPIENTS},
-    ("Recipient", "address"): _ADDRESS,
-    ("Recipient", "params"): {"maxProperties": MAX_PARAMS},
-    ("Member", "address"): _ADDRESS,
-    ("Optin", "op"): {"enum": ["join", "leave"]},
     ("Business", "plan"): {"enum": list(PLANS)},
-    ("Optin", "members"): {"minItems": 1},
-    ("Optin", "purpose"): {"enum": [*PURPOSES, None]},
-    ("Evidence", "method"): {"enum": list(METHODS)},
-    ("Control", "action"): {"enum": [action.word for action in ControlAction]},
-    ("EventName", "source"): {"pattern": "^//[^/]+/.+$"},
-    ("EventName", "id"): _TEXT,
 }
-"""Bounds that the types do not state, by type and field."""
+"""Bounds that the types do not state, by type and field; those of requests stand on their fields."""
 
 
 _TARGETS: Final[Mapping[str, Schema]] = {

@@ -11,13 +11,9 @@ from typing import Final
 import msgspec
 
 from schemas.reasons import Reason, Refusal
-from schemas.request import MAX_REQUEST_BYTES, CloudEvent
+from schemas.request import MAX_ATTRIBUTE_CHARS, MAX_REQUEST_BYTES, CloudEvent
 from schemas.wire import strict_json, timestamps
 from schemas.wire.text import unsafe
-
-MAX_ATTRIBUTE_CHARS: Final = 256
-"""Of ``id``, ``source``, ``subject`` and ``type``: they are repeated in journals and statuses."""
-
 
 EXAMPLE: Final = (
     '{"specversion":"1.0","type":"fanfare.notification.v1","source":"//<business>/<system>","id":"<your id>",'

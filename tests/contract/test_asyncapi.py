@@ -146,7 +146,7 @@ def test_each_component_has_a_title_of_its_own() -> None:
 
 
 def test_each_field_of_the_contract_is_explained() -> None:
-    """Add a sentence to ``schemas/contract/descriptions.py`` for a new one."""
+    """Describe a new one where it is (``schemas/request.py``), or in ``schemas/contract/descriptions.py``."""
     for name, message in MESSAGES.items():
         for field in fields(message["payload"], CONTRACT):
             tag = name == "registryEntry" and field.path == "kind"

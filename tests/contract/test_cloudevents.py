@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.reasons import Reason
-from schemas.request import CloudEvent
+from schemas.request import MAX_ATTRIBUTE_CHARS, CloudEvent
 from schemas.status import Status
 from schemas.wire.cloudevents import RefusedEvent, decode
-from schemas.wire.envelope import EXAMPLE, MAX_ATTRIBUTE_CHARS
+from schemas.wire.envelope import EXAMPLE
 from schemas.wire.timestamps import ms_of, text_of
 from streams.worker.outputs import status_record
 
