@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from broker.control.standing import Controls, Ruling, Standing
 from broker.deliver.decide import Rules, whole_refusal
-from broker.deliver.frame import Flight, Part
+from broker.deliver.frame import Batch, Part
 from broker.deliver.item import Item
 from broker.deliver.state import ShardState
 from schemas.delivery_journal import Held
@@ -35,22 +35,22 @@ def paused(item: Item, controls: Controls) -> bool:
     return said or controls.ruling(item.request, item.terms).standing is Standing.HELD
 
 
-def set_apart(flight: Flight, state: ShardState, rules: Rules, now_ms: int) -> Iterator[tuple[Flight, int]]:
-    """Takes out of ``flight`` what is held and may be out already: it waits as it is, each part with when it expires.
+def set_apart(batch: Batch, state: ShardState, rules: Rules, now_ms: int) -> Iterator[tuple[Batch, int]]:
+    """Takes out of ``batch`` what is held and may be out already: it waits as it is, each part with when it expires.
 
     It is not asked about again while it is held: the gateway might take for the first time what an earlier try lost.
     """
-    if not flight.maybe_sent:
+    if not batch.maybe_sent:
         return
     kept: list[Part] = []
-    for part in flight.parts:
+    for part in batch.parts:
         item = state.items[part.request]
         if whole_refusal(item, rules, now_ms) is None and paused(item, rules.facts.controls):
-            apart = Flight([part], maybe_sent=True, tries=flight.tries, decided_ms=flight.decided_ms)
+            apart = Batch([part], maybe_sent=True, tries=batch.tries, decided_ms=batch.decided_ms)
             yield apart, item.terms.expires_ms
         else:
             kept.append(part)
-    flight.parts = kept
+    batch.parts = kept
 
 
 def is_full(state: ShardState, taken: int, most: int) -> bool:
@@ -62,7 +62,7 @@ def is_full(state: ShardState, taken: int, most: int) -> bool:
     return beyond >= min(held, _HELD_TIMES * most)
 
 
-class Looked(NamedTuple):
+class ControlNews(NamedTuple):
     """Tells what words of control have changed."""
 
     cancelled: list[Item]
@@ -86,7 +86,7 @@ class ControlWatch:
         """Look at these requests as well: they were opened just now."""
         self._opened += requests
 
-    def look(self, state: ShardState, controls: Controls) -> Looked | None:
+    def look(self, state: ShardState, controls: Controls) -> ControlNews | None:
         """Returns what words have changed since the last look; None if there was none, and nothing was opened."""
         names, self._opened = self._opened, []
         before, news = self._upto, controls.upto != self._upto
@@ -95,10 +95,10 @@ class ControlWatch:
         self._upto = controls.upto
         items = list(state.items.values()) if news else [item for name in names if (item := state.items.get(name))]
         waiting = set(self._due)
-        cancelled = [item for item in items if self._looked_at(item, controls, before)]
-        return Looked(cancelled, [request for request in waiting if request not in self._due])
+        cancelled = [item for item in items if self._look_at(item, controls, before)]
+        return ControlNews(cancelled, [request for request in waiting if request not in self._due])
 
-    def _looked_at(self, item: Item, controls: Controls, before: int) -> bool:
+    def _look_at(self, item: Item, controls: Controls, before: int) -> bool:
         ruling = controls.ruling(item.request, item.terms)
         unsaid = _unsaid(item, ruling)
         cancelled = ruling.standing is Standing.CANCELLED and not item.cancelled
@@ -111,11 +111,11 @@ class ControlWatch:
             self._binding[item.request] = ruling.upto
         return cancelled
 
-    def bound(self, in_air: Flight | None) -> list[int]:
+    def bound(self, in_flight: Batch | None) -> list[int]:
         """Returns the offset of a word for each request that it has stopped here: nothing more of it leaves. Each once."""
         if not self._binding:
             return []
-        flying = set() if in_air is None else {part.request for part in in_air.parts}
+        flying = set() if in_flight is None else {part.request for part in in_flight.parts}
         still = {request: upto for request, upto in self._binding.items() if request in flying}
         stopped = [upto for request, upto in self._binding.items() if request not in flying]
         self._binding = still

@@ -15,7 +15,7 @@ from broker.audience.members import Audience
 from broker.control.standing import Controls, Standing
 from broker.deliver.item import Item, People, recipients_of
 from broker.deliver.limits.fold import Counting, Limits, Messages, over_limits
-from broker.deliver.limits.limit import Ahead
+from broker.deliver.limits.limit import Unfolded
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
 from broker.registry.rates import RateOf, accepted_rate
@@ -59,7 +59,7 @@ class Rules(NamedTuple):
     facts: Facts
     versions: Versions
     limits: Limits
-    ahead: dict[str, Ahead]
+    unfolded: dict[str, Unfolded]
     """Messages decided in the same append and not folded yet, by :attr:`Counting.key`. Makes an entry for a new key."""
 
 
@@ -139,7 +139,7 @@ def _keep_limits(
     if statuses.count(State.SENDING) < len(statuses):
         places = [place for place in places if statuses[place] == State.SENDING]
         asked = Messages(asked.people_at(places), bytes(asked.tries[place] for place in places))
-    over = over_limits(counting, asked, rules.ahead, now_ms)
+    over = over_limits(counting, asked, rules.unfolded, now_ms)
     for position, (reason, _) in over.items():
         statuses[places[position]] = State.WAITING if reason is None else reason
     return [over[position].due_ms for position in sorted(over) if over[position].reason is None]

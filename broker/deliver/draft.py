@@ -21,11 +21,11 @@ _LOOK_AHEAD = 8
 
 @dataclass(slots=True)
 class Draft:
-    """The record in the making. ``room`` is how many more ranks it may decide about; ``careful``: one item an append."""
+    """The record in the making. ``ranks_left`` is how many more ranks it may decide about; ``careful``: one item an append."""
 
     rules: Rules
     now_ms: int
-    room: int
+    ranks_left: int
     careful: bool
     opened: list[Opened] = field(default_factory=list)
     members: list[Members] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Draft:
 
     def _small(self, work: WorkItem) -> bool:
         """Returns whether an item may be opened and decided in one append: few explicit recipients, due now."""
-        fits = work.rows is not None and len(work.rows) <= self.room
+        fits = work.rows is not None and len(work.rows) <= self.ranks_left
         return fits and work.start_ms <= self.now_ms and not self.careful
 
     def freeze(self, item: Item, *, paused: bool) -> bool:
@@ -70,14 +70,14 @@ class Draft:
         members = members_of(item, self.rules.facts)
         self.members.append(members)
         self.frozen_bytes += len(members.ordinals)
-        if 0 < members.count <= self.room and not self.careful and not item.paced and not paused:
+        if 0 < members.count <= self.ranks_left and not self.careful and not item.paced and not paused:
             frozen = Item(item.opened, self.now_ms)
             frozen.freeze(members)
             self._decide_all(frozen)
         return True
 
     def decide(self, turn: Turn) -> None:
-        """Decide the ranks of a turn. In a slot only what is sent counts: whoever may not be told makes room for the next."""
+        """Decide the ranks of a turn. In a slot only what is sent counts: whoever may not be told gives way to the next."""
         most = min(turn.take, _LOOK_AHEAD * turn.sends) if turn.slot_ms else turn.take
         candidates = self._candidates(turn.item, most)
         while turn.decided < len(candidates):
@@ -97,14 +97,14 @@ class Draft:
         if ranks:
             self.decided.append(all_alike(turn.item, ranks, Reason.CRASHED_WORKER, self.rules))
 
-    def body(self, heard: tuple[Answered, ...], held: tuple[Held, ...] = ()) -> Outcome | None:
-        """Return the record's body, with the answers ``heard`` and what is ``held``; None if there is nothing to say."""
-        if not (self.opened or self.members or self.decided or heard or held or self.taken):
+    def body(self, answered: tuple[Answered, ...], held: tuple[Held, ...] = ()) -> Outcome | None:
+        """Return the record's body, with the answers ``answered`` and what is ``held``; None if there is nothing to say."""
+        if not (self.opened or self.members or self.decided or answered or held or self.taken):
             return None
-        return Outcome(tuple(self.opened), tuple(self.members), tuple(self.decided), heard, held)
+        return Outcome(tuple(self.opened), tuple(self.members), tuple(self.decided), answered, held)
 
     def _decide_all(self, item: Item) -> None:
-        self.room -= item.pending
+        self.ranks_left -= item.pending
         self.decided.append(decide(item, range(item.pending), self.rules, self.now_ms))
 
     def _candidates(self, item: Item, most: int) -> list[int]:

@@ -15,17 +15,17 @@ from broker.control.standing import Controls
 from broker.deliver.control import HELD_BY_CONTROL, ControlWatch, held_by, is_full, set_apart
 from broker.deliver.decide import Facts, Rules
 from broker.deliver.draft import Draft
-from broker.deliver.frame import Flight, flight_of, frame_of, withhold
+from broker.deliver.frame import Batch, batch_of, frame_of, withhold
 from broker.deliver.gate import StepGate
-from broker.deliver.gateway_answer import Hearing, answers_to
+from broker.deliver.gateway_answer import AnswerContext, answers_to
 from broker.deliver.gateway_clock import GatewayClock
 from broker.deliver.handoffs import HandOffs, recovered, split_by_business, without_slot
 from broker.deliver.item import Item
-from broker.deliver.limits.limit import Ahead
+from broker.deliver.limits.limit import Unfolded
 from broker.deliver.limits.slots import Slots
 from broker.deliver.moves import legal
 from broker.deliver.policy import DeliverPolicy
-from broker.deliver.scheduler import Agenda
+from broker.deliver.scheduler import Scheduler
 from broker.deliver.state import Body, ShardState, restatement
 from schemas.delivery_journal import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
 from schemas.gateway_api import FrameAnswer
@@ -33,7 +33,7 @@ from schemas.ids import Lane
 from schemas.plan_journal import Origin, WorkItem
 from schemas.wire.header import Kind
 
-MAX_FLIGHTS = 2
+MAX_BATCHES = 2
 """Decided chunks that wait for the gateway before no more are decided."""
 
 _POISON_CLAIMS = 3
@@ -67,9 +67,9 @@ class Engine:
         self.epoch = epoch
         self._now_ms = max(now_ms, state.last_ms)
         self._inbox: deque[Opened] = deque()
-        self._agenda = Agenda(by_deadline=policy.lane is Lane.UPDATE)
-        flights, self._heard = recovered(state, policy)
-        self._handoffs = HandOffs(flights)
+        self._scheduler = Scheduler(by_deadline=policy.lane is Lane.UPDATE)
+        batches, self._answers = recovered(state, policy)
+        self._handoffs = HandOffs(batches)
         self._slots = Slots(self._now_ms)
         self._control = ControlWatch()
         self.gateway_clock = GatewayClock()
@@ -80,7 +80,7 @@ class Engine:
         self._careful = claims_in_a_row >= _POISON_CLAIMS or bool(state.tries)
         self._tried: set[bytes] = set()
         for item in state.items.values():
-            self._agenda.schedule(item, self._now_ms)
+            self._scheduler.schedule(item, self._now_ms)
 
     # -- what comes in
 
@@ -90,41 +90,41 @@ class Engine:
         self.state.versions.see(item.terms)
         self._inbox.append(Opened(item, origin, now))
 
-    def answered(self, flight: Flight, answer: FrameAnswer, now_ms: int) -> None:
-        """The gateway answered the frame of ``flight``."""
+    def answered(self, batch: Batch, answer: FrameAnswer, now_ms: int) -> None:
+        """The gateway answered the frame of ``batch``."""
         now = self._clock(now_ms)
-        learnt = self.gateway_clock.note(flight.sent_ms, answer.at_ms, now)
-        self._heard += answers_to(flight, answer, Hearing(now, self.policy.retry_ceiling_ms, learnt))
-        self._handoffs.in_air = None
-        self._unpark(flight)
+        learnt = self.gateway_clock.note(batch.sent_ms, answer.at_ms, now)
+        self._answers += answers_to(batch, answer, AnswerContext(now, self.policy.retry_ceiling_ms, learnt))
+        self._handoffs.in_flight = None
+        self._unpark(batch)
 
-    def throttled(self, flight: Flight, retry_after_ms: int, now_ms: int) -> None:
+    def throttled(self, batch: Batch, retry_after_ms: int, now_ms: int) -> None:
         """The gateway refused the frame as a whole before it looked at it: it may mean one of several businesses.
 
         Then each is asked for by itself; who is refused again waits by itself, and holds back its own messages only.
         """
         now = self._clock(now_ms)
-        self._unpark(flight)
-        self._handoffs.in_air = None
-        own = split_by_business(flight, self.state)
+        self._unpark(batch)
+        self._handoffs.in_flight = None
+        own = split_by_business(batch, self.state)
         if len(own) > 1:
             for each in reversed(own):
                 self._handoffs.again(each)
         else:
-            business = self.state.items[flight.parts[0].request].terms.business
-            self._handoffs.park(flight, business, now + max(retry_after_ms, 1))
+            business = self.state.items[batch.parts[0].request].terms.business
+            self._handoffs.park(batch, business, now + max(retry_after_ms, 1))
 
-    def unknown(self, flight: Flight, now_ms: int, *, maybe_sent: bool = True) -> None:
+    def unknown(self, batch: Batch, now_ms: int, *, maybe_sent: bool = True) -> None:
         """No answer: the same names go again, or are in doubt where neither gateway nor lane allows it."""
         now = self._clock(now_ms)
-        self._unpark(flight)
-        flight.maybe_sent |= maybe_sent
-        self._heard += self._handoffs.unanswered(flight, self.policy, now)
+        self._unpark(batch)
+        batch.maybe_sent |= maybe_sent
+        self._answers += self._handoffs.unanswered(batch, self.policy, now)
 
-    def _unpark(self, flight: Flight) -> None:
-        waited_for = self._handoffs.unpark(flight)
+    def _unpark(self, batch: Batch) -> None:
+        waited_for = self._handoffs.unpark(batch)
         if waited_for is not None:
-            self._agenda.release(waited_for, self._now_ms)
+            self._scheduler.release(waited_for, self._now_ms)
 
     # -- what goes out
 
@@ -135,28 +135,28 @@ class Engine:
         again = self._restate(now, facts.uncommitted_ms)
         if again is not None:
             return again
-        self._agenda.wake(self.state.items, now)
+        self._scheduler.wake(self.state.items, now)
         self._obey(facts.controls, now)
         gate = self._gate(rules, now)
         trying = self._untried(gate)
         if trying is not None:
             return Append(Kind.TRYING, now, trying)
-        may_decide = now - facts.suppressed_fresh_ms <= self.policy.fresh_ms and self._handoffs.ahead < MAX_FLIGHTS
+        may_decide = now - facts.suppressed_fresh_ms <= self.policy.fresh_ms and self._handoffs.ahead < MAX_BATCHES
         draft = Draft(rules, now, self.policy.chunk, self._careful)
         draft.open(self._inbox, self.state, self._at_once(gate) if may_decide else _not_now)
         if may_decide:
             self._work(draft, gate)
-        heard, self._heard = tuple(self._heard), []
-        body = legal(self.state.items, draft.body(heard, self._control.due(self.state, facts.controls)))
+        answered, self._answers = tuple(self._answers), []
+        body = legal(self.state.items, draft.body(answered, self._control.due(self.state, facts.controls)))
         return None if body is None else Append(Kind.OUTCOME, now, body, tuple(draft.taken))
 
     def acked(self, append: Append) -> tuple[Origin, ...]:
         """The append is in the log, valid and folded into the state: let its decisions fly. Returns the finished inputs."""
         match append.body:
             case Outcome() as body:
-                flight = flight_of(body.decided, append.at_ms)
-                if flight is not None:
-                    self._handoffs.add(flight)
+                batch = batch_of(body.decided, append.at_ms)
+                if batch is not None:
+                    self._handoffs.add(batch)
                 self._reschedule(body)
                 self._control.opened(opened.item.request for opened in body.opened)
                 self._let_go(section.request for section in body.held if not section.held)
@@ -166,37 +166,37 @@ class Engine:
                 pass
         return append.taken
 
-    def frame(self, now_ms: int, facts: Facts) -> Flight | None:
-        """The next flight with its frame, to be sent now; None if one is in the air or nothing may go."""
+    def frame(self, now_ms: int, facts: Facts) -> Batch | None:
+        """The next batch with its frame, to be sent now; None if one is in the air or nothing may go."""
         now = self._clock(now_ms)
-        if self._handoffs.in_air is not None or now - facts.suppressed_fresh_ms > self.policy.fresh_ms:
+        if self._handoffs.in_flight is not None or now - facts.suppressed_fresh_ms > self.policy.fresh_ms:
             return None
         rules = self._rules(facts)
-        while (flight := self._handoffs.take(now)) is not None:
-            self._set_apart(flight, rules, now)
-            self._heard += withhold(flight, self.state, rules, now)
-            self._wait_for_slots(flight, self._gate(rules, now))
-            if flight.parts:
-                flight.frame = frame_of(flight, self.state, rules, self.epoch, self.gateway_clock.ahead_ms)
-                flight.sent_ms = now
-                self._handoffs.in_air = flight
-                return flight
-            self._unpark(flight)
+        while (batch := self._handoffs.take(now)) is not None:
+            self._set_apart(batch, rules, now)
+            self._answers += withhold(batch, self.state, rules, now)
+            self._wait_for_slots(batch, self._gate(rules, now))
+            if batch.parts:
+                batch.frame = frame_of(batch, self.state, rules, self.epoch, self.gateway_clock.ahead_ms)
+                batch.sent_ms = now
+                self._handoffs.in_flight = batch
+                return batch
+            self._unpark(batch)
         return None
 
-    def _set_apart(self, flight: Flight, rules: Rules, now: int) -> None:
+    def _set_apart(self, batch: Batch, rules: Rules, now: int) -> None:
         """Let what is held and may be out already wait as it is, by itself."""
-        for apart, until_ms in set_apart(flight, self.state, rules, now):
+        for apart, until_ms in set_apart(batch, self.state, rules, now):
             self._handoffs.park(apart, held_by(apart.parts[0].request), until_ms)
 
-    def _wait_for_slots(self, flight: Flight, gate: StepGate) -> None:
+    def _wait_for_slots(self, batch: Batch, gate: StepGate) -> None:
         """Let what missed its slot wait for the next one of its number, by itself."""
-        for sender, (waiting, slot_ms) in without_slot(flight, self.state, gate, gate.now_ms).items():
+        for sender, (waiting, slot_ms) in without_slot(batch, self.state, gate, gate.now_ms).items():
             self._handoffs.park(waiting, sender, slot_ms)
 
     def bound(self) -> list[int]:
         """The offset of a word of control for each request that it has stopped here since the last call."""
-        return self._control.bound(self._handoffs.in_air)
+        return self._control.bound(self._handoffs.in_flight)
 
     def claimed(self, now_ms: int) -> None:
         """The claim was repeated; everything open has been said since the one before."""
@@ -205,13 +205,13 @@ class Engine:
     def wake_ms(self) -> int:
         """When something falls due without any input; the shell need not ask before."""
         times = [self._claimed_ms + self.policy.windows.fold_ms // 4]
-        due_ms = self._agenda.next_ms()
+        due_ms = self._scheduler.next_ms()
         if due_ms is not None:
             times.append(due_ms)
         retry_ms = self._handoffs.next_ms()
         if retry_ms is not None:
             times.append(retry_ms)
-        if self._inbox or self._heard or self._control.pending:
+        if self._inbox or self._answers or self._control.pending:
             times.append(0)
         return min(times)
 
@@ -228,32 +228,32 @@ class Engine:
     @property
     def unsaid(self) -> bool:
         """Returns whether a frame is in the air, or an answer was heard that the journal does not hold yet."""
-        return self._handoffs.in_air is not None or bool(self._heard)
+        return self._handoffs.in_flight is not None or bool(self._answers)
 
     # -- within a step
 
     def _let_go(self, requests: Iterable[bytes]) -> None:
         """Look again at what words of control held of these requests."""
         for request in requests:
-            self._agenda.release(held_by(request), self._now_ms)
+            self._scheduler.release(held_by(request), self._now_ms)
             self._handoffs.recall(held_by(request))
 
     def _obey(self, controls: Controls, now: int) -> None:
         """Take up what words of control have changed: what was cancelled is due, what was held is looked at again."""
-        looked = self._control.look(self.state, controls)
-        if looked is None:
+        news = self._control.look(self.state, controls)
+        if news is None:
             return
         self._handoffs.recall(HELD_BY_CONTROL)
-        self._let_go((*looked.freed, *(item.request for item in looked.cancelled)))
-        for item in looked.cancelled:
-            self._agenda.schedule(item, now)
+        self._let_go((*news.freed, *(item.request for item in news.cancelled)))
+        for item in news.cancelled:
+            self._scheduler.schedule(item, now)
 
     def _clock(self, now_ms: int) -> int:
         self._now_ms = max(self._now_ms, now_ms)
         return self._now_ms
 
     def _rules(self, facts: Facts) -> Rules:
-        return Rules(self.policy, facts, self.state.versions, self.state.limits, defaultdict(Ahead))
+        return Rules(self.policy, facts, self.state.versions, self.state.limits, defaultdict(Unfolded))
 
     def _gate(self, rules: Rules, now: int) -> StepGate:
         return StepGate(rules, self._slots, self._handoffs.waits, now)
@@ -269,18 +269,18 @@ class Engine:
         return None
 
     def _at_once(self, gate: StepGate) -> Callable[[Item], bool]:
-        return lambda item: not self._agenda.waits_for_slots(item) and gate.held(item) is None
+        return lambda item: not self._scheduler.waits_for_slots(item) and gate.held(item) is None
 
     def _untried(self, gate: StepGate) -> Trying | None:
         """Under suspicion of poison every item is announced before it is worked on, one an append."""
-        item = self._agenda.first(gate.now_ms, gate) if self._careful else None
+        item = self._scheduler.first(gate.now_ms, gate) if self._careful else None
         return None if item is None or item.request in self._tried else Trying(item.request)
 
     def _work(self, draft: Draft, gate: StepGate) -> None:
-        for turn in self._agenda.turns(draft.room, gate.now_ms, gate, alone=self._careful):
+        for turn in self._scheduler.turns(draft.ranks_left, gate.now_ms, gate, alone=self._careful):
             if not turn.item.frozen:
                 if not draft.freeze(turn.item, paused=gate.paused(turn.item)):
-                    self._agenda.postpone(turn.item)
+                    self._scheduler.postpone(turn.item)
             elif self.state.tries[turn.item.request] >= _POISON_TRIES:
                 draft.give_up(turn)
             else:
@@ -295,4 +295,4 @@ class Engine:
         for request in touched:
             item = self.state.items.get(request)
             if item is not None:
-                self._agenda.schedule(item, self._now_ms)
+                self._scheduler.schedule(item, self._now_ms)

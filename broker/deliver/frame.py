@@ -1,4 +1,4 @@
-"""Flights: decided messages on their way to the gateway, and the frame that carries them.
+"""Batches: decided messages on their way to the gateway, and the frame that carries them.
 
 The frame is built at the last moment, from journaled decisions. If the world moved since the decision (a STOP, a leaving, the
 expiry, a newer version) the rows that are now forbidden are *withheld*: answered with the reason if they surely never left, and
@@ -36,7 +36,7 @@ class Part:
 
 
 @dataclass(slots=True)
-class Flight:
+class Batch:
     """Decided ranks that the gateway has not answered. One of a shard's is in the air at a time, in journal order."""
 
     parts: list[Part]
@@ -57,8 +57,8 @@ class Flight:
         return sum(len(part.ranks) for part in self.parts)
 
 
-def flight_of(decided: Iterable[Decided], decided_ms: int = 0) -> Flight | None:
-    """The flight that a journaled append leads to, None if it sends nothing."""
+def batch_of(decided: Iterable[Decided], decided_ms: int = 0) -> Batch | None:
+    """The batch that a journaled append leads to, None if it sends nothing."""
     parts: list[Part] = []
     for section in decided:
         statuses, attempts = values_of(section.statuses), values_of(section.attempts)
@@ -75,10 +75,10 @@ def flight_of(decided: Iterable[Decided], decided_ms: int = 0) -> Flight | None:
             Part(section.request, ranks, attempt, section.suppressed_upto, section.audience_upto)
             for attempt, ranks in by_attempt.items()
         ]
-    return Flight(parts, decided_ms=decided_ms) if parts else None
+    return Batch(parts, decided_ms=decided_ms) if parts else None
 
 
-def flights_again(state: ShardState, chunk: int) -> list[Flight]:
+def batches_again(state: ShardState, chunk: int) -> list[Batch]:
     """After a fold: what was decided and never answered, to be handed off again under the same names."""
     parts: list[Part] = []
     for item in state.items.values():
@@ -88,33 +88,33 @@ def flights_again(state: ShardState, chunk: int) -> list[Flight]:
         for attempt, ranks in by_attempt.items():
             # -2 is no offset of any log, so the STOP check is made anew: the old owner's reading of it proves nothing now.
             parts += [Part(item.request, ranks[at : at + chunk], attempt, -2, -2) for at in range(0, len(ranks), chunk)]
-    flights: list[Flight] = []
+    batches: list[Batch] = []
     for part in parts:
-        if flights and flights[-1].rows() + len(part.ranks) <= chunk:
-            flights[-1].parts.append(part)
+        if batches and batches[-1].rows() + len(part.ranks) <= chunk:
+            batches[-1].parts.append(part)
         else:
-            flights.append(Flight([part], maybe_sent=True))
-    return flights
+            batches.append(Batch([part], maybe_sent=True))
+    return batches
 
 
-def withhold(flight: Flight, state: ShardState, rules: Rules, now_ms: int) -> list[Answered]:
-    """Take out of ``flight`` what may not be handed off any more, and say so as answers to be journaled."""
+def withhold(batch: Batch, state: ShardState, rules: Rules, now_ms: int) -> list[Answered]:
+    """Take out of ``batch`` what may not be handed off any more, and say so as answers to be journaled."""
     answers: list[Answered] = []
-    for part in flight.parts:
+    for part in batch.parts:
         item = state.items[part.request]
         held = _held(item, part, rules, now_ms)
         if not held:
             continue
-        answers.append(_withheld(part.request, held, now_ms, maybe_sent=flight.maybe_sent))
+        answers.append(_withheld(part.request, held, now_ms, maybe_sent=batch.maybe_sent))
         part.ranks = [rank for rank in part.ranks if rank not in held]
-    flight.parts = [part for part in flight.parts if part.ranks]
+    batch.parts = [part for part in batch.parts if part.ranks]
     return answers
 
 
-def in_doubt(flight: Flight) -> list[Answered]:
+def in_doubt(batch: Batch) -> list[Answered]:
     """Returns the answers of messages that may have been handed off and may not go again: nobody knows, a receipt may tell."""
     return [
-        _withheld(part.request, dict.fromkeys(part.ranks, State.IN_DOUBT), 0, maybe_sent=False) for part in flight.parts
+        _withheld(part.request, dict.fromkeys(part.ranks, State.IN_DOUBT), 0, maybe_sent=False) for part in batch.parts
     ]
 
 
@@ -149,13 +149,13 @@ def _held(item: Item, part: Part, rules: Rules, now_ms: int) -> dict[int, Reason
     return held
 
 
-def frame_of(flight: Flight, state: ShardState, rules: Rules, epoch: int, gateway_ahead_ms: int = 0) -> Frame:
-    """The frame of a flight, valid until the last STOP check and the lane's span, by the gateway's clock."""
+def frame_of(batch: Batch, state: ShardState, rules: Rules, epoch: int, gateway_ahead_ms: int = 0) -> Frame:
+    """The frame of a batch, valid until the last STOP check and the lane's span, by the gateway's clock."""
     policy = rules.policy
     # Counted from the last STOP check and not from now: a frame that hangs in a paused process ends by itself before
     # a STOP could be missed (PROTOCOL.md section 1.7).
     not_after_ms = rules.facts.suppressed_fresh_ms + policy.windows.frame_ms + gateway_ahead_ms
-    sections = tuple(_section(state.items[part.request], part, rules) for part in flight.parts)
+    sections = tuple(_section(state.items[part.request], part, rules) for part in batch.parts)
     return Frame(policy.lane.word, policy.shard, epoch, not_after_ms, sections)
 
 

@@ -11,7 +11,7 @@ from broker.deliver.limits.slots import Pace, Slots
 
 @dataclass(frozen=True, slots=True)
 class StepGate:
-    """The agenda's view of the world in one step (:class:`broker.deliver.scheduler.Gate`)."""
+    """The scheduler's view of the world in one step (:class:`broker.deliver.scheduler.Gate`)."""
 
     rules: Rules
     slots: Slots

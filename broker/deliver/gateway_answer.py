@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from broker.deliver.decide import Facts
-from broker.deliver.frame import Flight, Part
+from broker.deliver.frame import Batch, Part
 from broker.deliver.item import Item
 from schemas.delivery_journal import Answered, Members
 from schemas.gateway_api import Code, FrameAnswer, Refused
@@ -60,7 +60,7 @@ def backoff_ms(request: bytes, rank: int, attempt: int, ceiling_ms: int = _CAP_M
     return ceiling // 2 + int.from_bytes(seed) * (ceiling // 2) // 0xFFFFFFFF
 
 
-class Hearing(msgspec.Struct, frozen=True):
+class AnswerContext(msgspec.Struct, frozen=True):
     """Holds what an answer is read with: the time, the longest wait, and whether the gateway's clock is known better now."""
 
     now_ms: int
@@ -70,13 +70,13 @@ class Hearing(msgspec.Struct, frozen=True):
     """This answer told something new of the gateway's clock: a frame stamped by it now will not be stale for the same reason."""
 
 
-def answer_to(refused: Refused, part: Part, rank: int, hearing: Hearing) -> Answer:
+def answer_to(refused: Refused, part: Part, rank: int, context: AnswerContext) -> Answer:
     """Returns what the gateway's word about one rank makes of it. Only a refusal that speaks about the message ends it."""
-    code, now_ms, ceiling_ms = refused.code, hearing.now_ms, hearing.ceiling_ms
+    code, now_ms, ceiling_ms = refused.code, context.now_ms, context.ceiling_ms
     if code == Code.ACCEPTED:
         return Answer(State.ACCEPTED, code)
     if code == Code.STALE_FRAME:
-        if hearing.clock_learnt:
+        if context.clock_learnt:
             return Answer(State.WAITING, code, now_ms)
         wait_ms = backoff_ms(part.request, rank, part.attempt, ceiling_ms)
         return Answer(State.WAITING, code, now_ms + min(wait_ms, _STALE_CEILING_MS))
@@ -97,23 +97,23 @@ class MisshapenAnswerError(Exception):
     """The gateway's answer does not fit the frame: treat it as no answer at all."""
 
 
-def answers_to(flight: Flight, answer: FrameAnswer, hearing: Hearing) -> list[Answered]:
-    """Returns an ``Answered`` for each part of ``flight``; raises :class:`MisshapenAnswerError`."""
-    if len(answer.sections) != len(flight.parts):
-        raise MisshapenAnswerError(f"{len(flight.parts)} sections sent, {len(answer.sections)} answered")
+def answers_to(batch: Batch, answer: FrameAnswer, context: AnswerContext) -> list[Answered]:
+    """Returns an ``Answered`` for each part of ``batch``; raises :class:`MisshapenAnswerError`."""
+    if len(answer.sections) != len(batch.parts):
+        raise MisshapenAnswerError(f"{len(batch.parts)} sections sent, {len(answer.sections)} answered")
     return [
-        _part(part, refused, answer.at_ms, hearing) for part, refused in zip(flight.parts, answer.sections, strict=True)
+        _part(part, refused, answer.at_ms, context) for part, refused in zip(batch.parts, answer.sections, strict=True)
     ]
 
 
-def _part(part: Part, refused: tuple[Refused, ...], gateway_ms: int, hearing: Hearing) -> Answered:
+def _part(part: Part, refused: tuple[Refused, ...], gateway_ms: int, context: AnswerContext) -> Answered:
     ranks = intervals_of(part.ranks)
     if not refused:
         return Answered(part.request, ranks, gateway_ms)
     if any(not 0 <= one.position < len(part.ranks) for one in refused):
         raise MisshapenAnswerError("an exception names a position that was not sent")
     there = [part.ranks[one.position] for one in refused]
-    answers = [answer_to(one, part, rank, hearing) for one, rank in zip(refused, there, strict=True)]
+    answers = [answer_to(one, part, rank, context) for one, rank in zip(refused, there, strict=True)]
     return Answered(
         part.request,
         ranks,

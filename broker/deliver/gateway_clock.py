@@ -15,10 +15,10 @@ _BUCKETS: Final = 60
 class GatewayClock:
     """Bounds of (gateway's clock - ours), milliseconds, over the last minute."""
 
-    __slots__ = ("_heard",)
+    __slots__ = ("_bounds",)
 
     def __init__(self) -> None:
-        self._heard: deque[tuple[int, int, int]] = deque(maxlen=_BUCKETS)
+        self._bounds: deque[tuple[int, int, int]] = deque(maxlen=_BUCKETS)
         """(second, least difference, greatest difference): the tightest bounds of each second with an answer."""
 
     def note(self, sent_ms: int, gateway_ms: int, received_ms: int) -> bool:
@@ -28,26 +28,26 @@ class GatewayClock:
         """
         believed_ms = self.ahead_ms
         bucket, low, high = received_ms // _BUCKET_MS, gateway_ms - received_ms, gateway_ms - sent_ms
-        while self._heard and self._heard[0][0] <= bucket - _BUCKETS:
-            self._heard.popleft()
-        if self._heard and (low > self._greatest() or high < self._least()):
-            self._heard.clear()
-        if self._heard and self._heard[-1][0] == bucket:
-            _, least, greatest = self._heard.pop()
+        while self._bounds and self._bounds[0][0] <= bucket - _BUCKETS:
+            self._bounds.popleft()
+        if self._bounds and (low > self._greatest() or high < self._least()):
+            self._bounds.clear()
+        if self._bounds and self._bounds[-1][0] == bucket:
+            _, least, greatest = self._bounds.pop()
             low, high = max(low, least), min(high, greatest)
-        self._heard.append((bucket, low, high))
+        self._bounds.append((bucket, low, high))
         return self.ahead_ms != believed_ms
 
     @property
     def ahead_ms(self) -> int:
         """Returns how far the gateway is surely ahead, or surely not less behind: a frame's end moved by it is never too late."""
-        if not self._heard:
+        if not self._bounds:
             return 0
         least = self._least()
         return 0 if least <= 0 <= self._greatest() else least
 
     def _least(self) -> int:
-        return max(low for _, low, _ in self._heard)
+        return max(low for _, low, _ in self._bounds)
 
     def _greatest(self) -> int:
-        return min(high for _, _, high in self._heard)
+        return min(high for _, _, high in self._bounds)

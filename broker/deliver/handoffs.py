@@ -8,7 +8,7 @@ and messages of a paused request that may be out already (until it is resumed or
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from broker.deliver.frame import Flight, Part, flights_again, in_doubt
+from broker.deliver.frame import Batch, Part, batches_again, in_doubt
 from broker.deliver.gate import StepGate
 from broker.deliver.gateway_answer import backoff_ms
 from broker.deliver.limits.slots import FRAME_LATE_MS
@@ -20,45 +20,45 @@ from schemas.delivery_journal import Answered
 class HandOffs:
     """The decided chunks of one shard. At most one is in the air."""
 
-    __slots__ = ("_queue", "_waiting", "in_air")
+    __slots__ = ("_queue", "_waiting", "in_flight")
 
-    def __init__(self, flights: Iterable[Flight]) -> None:
-        self._queue: deque[Flight] = deque(flights)
+    def __init__(self, batches: Iterable[Batch]) -> None:
+        self._queue: deque[Batch] = deque(batches)
         self._waiting: Counter[str] = Counter()
         """Chunks by what they wait for: a sender (its slot) or a business (the gateway's patience)."""
-        self.in_air: Flight | None = None
+        self.in_flight: Batch | None = None
 
-    def add(self, flight: Flight) -> None:
+    def add(self, batch: Batch) -> None:
         """Queue a chunk that was decided just now."""
-        self._queue.append(flight)
+        self._queue.append(batch)
 
-    def again(self, flight: Flight) -> None:
+    def again(self, batch: Batch) -> None:
         """Put a chunk that was not answered before all others."""
         # First again, so that chunks leave in the order of the journal.
-        self._queue.appendleft(flight)
-        self.in_air = None
+        self._queue.appendleft(batch)
+        self.in_flight = None
 
-    def unanswered(self, flight: Flight, policy: DeliverPolicy, now_ms: int) -> list[Answered]:
+    def unanswered(self, batch: Batch, policy: DeliverPolicy, now_ms: int) -> list[Answered]:
         """Let a chunk go again under the same names; or return that it is in doubt, where it may not (PROTOCOL.md rule 10)."""
         # Where neither gateway nor lane makes a repeat harmless, nobody knows whether the person has the message.
-        if flight.maybe_sent and not policy.resends_unknown:
-            self.in_air = None
-            return in_doubt(flight)
-        flight.tries += 1
-        wait_ms = backoff_ms(flight.parts[0].request, 0, flight.tries, policy.retry_ceiling_ms)
-        flight.retry_ms = now_ms + wait_ms // 4
-        self.again(flight)
+        if batch.maybe_sent and not policy.resends_unknown:
+            self.in_flight = None
+            return in_doubt(batch)
+        batch.tries += 1
+        wait_ms = backoff_ms(batch.parts[0].request, 0, batch.tries, policy.retry_ceiling_ms)
+        batch.retry_ms = now_ms + wait_ms // 4
+        self.again(batch)
         return []
 
-    def park(self, flight: Flight, waits_for: str, until_ms: int) -> None:
+    def park(self, batch: Batch, waits_for: str, until_ms: int) -> None:
         """Let a chunk wait by itself for a sender's slot or a business's turn."""
-        flight.waits_for, flight.retry_ms = waits_for, until_ms
+        batch.waits_for, batch.retry_ms = waits_for, until_ms
         self._waiting[waits_for] += 1
-        self._queue.append(flight)
+        self._queue.append(batch)
 
-    def unpark(self, flight: Flight) -> str | None:
+    def unpark(self, batch: Batch) -> str | None:
         """Note that a chunk waits no more; return what it waited for if nothing else waits for the same."""
-        waited_for, flight.waits_for = flight.waits_for, ""
+        waited_for, batch.waits_for = batch.waits_for, ""
         if not waited_for:
             return None
         self._waiting[waited_for] -= 1
@@ -69,9 +69,9 @@ class HandOffs:
 
     def recall(self, waits_for: str) -> None:
         """Look at once at what waits for something that begins so: whatever held it may be over."""
-        for flight in self._queue:
-            if flight.waits_for.startswith(waits_for):
-                flight.retry_ms = 0
+        for batch in self._queue:
+            if batch.waits_for.startswith(waits_for):
+                batch.retry_ms = 0
 
     def waits(self, waits_for: str) -> bool:
         """Return whether anything waits for this sender's slot, or for the gateway's patience with this business."""
@@ -80,61 +80,61 @@ class HandOffs:
     @property
     def ahead(self) -> int:
         """Chunks that wait for the gateway in the order of the journal."""
-        return sum(not flight.waits_for for flight in self._queue)
+        return sum(not batch.waits_for for batch in self._queue)
 
-    def take(self, now_ms: int) -> Flight | None:
+    def take(self, now_ms: int) -> Batch | None:
         """Take out the next chunk that may leave. One in the order of the journal waits for those before it."""
         blocked = False
-        for at, flight in enumerate(self._queue):
-            ready = flight.retry_ms <= now_ms
-            if ready and (flight.waits_for or not blocked):
+        for at, batch in enumerate(self._queue):
+            ready = batch.retry_ms <= now_ms
+            if ready and (batch.waits_for or not blocked):
                 # A parked chunk holds back nobody but itself: only those in the order of the journal block what is behind them.
                 del self._queue[at]
-                return flight
-            blocked |= not flight.waits_for
+                return batch
+            blocked |= not batch.waits_for
         return None
 
     def next_ms(self) -> int | None:
         """Return when a chunk may leave; None if there is none."""
-        return min((flight.retry_ms for flight in self._queue), default=None)
+        return min((batch.retry_ms for batch in self._queue), default=None)
 
     def __len__(self) -> int:
         return len(self._queue)
 
 
-def recovered(state: ShardState, policy: DeliverPolicy) -> tuple[list[Flight], list[Answered]]:
+def recovered(state: ShardState, policy: DeliverPolicy) -> tuple[list[Batch], list[Answered]]:
     """Returns what a new owner hands off again of what was decided and not answered, and what it leaves in doubt instead."""
     # Recovery repeats the act and never the decision (PROTOCOL.md rule 3): the same names go again.
-    flights = flights_again(state, policy.chunk)
+    batches = batches_again(state, policy.chunk)
     if policy.resends_unknown:
-        return flights, []
-    return [], [answered for flight in flights for answered in in_doubt(flight)]
+        return batches, []
+    return [], [answered for batch in batches for answered in in_doubt(batch)]
 
 
-def split_by_business(flight: Flight, state: ShardState) -> list[Flight]:
-    """Returns one chunk for each business in ``flight``: a gateway that refuses a frame as a whole may mean one of them."""
+def split_by_business(batch: Batch, state: ShardState) -> list[Batch]:
+    """Returns one chunk for each business in ``batch``: a gateway that refuses a frame as a whole may mean one of them."""
     parts: dict[str, list[Part]] = {}
-    for part in flight.parts:
+    for part in batch.parts:
         parts.setdefault(state.items[part.request].terms.business, []).append(part)
     return [
-        Flight(own, maybe_sent=flight.maybe_sent, tries=flight.tries, decided_ms=flight.decided_ms)
+        Batch(own, maybe_sent=batch.maybe_sent, tries=batch.tries, decided_ms=batch.decided_ms)
         for own in parts.values()
     ]
 
 
-def without_slot(flight: Flight, state: ShardState, gate: StepGate, now_ms: int) -> dict[str, tuple[Flight, int]]:
-    """Takes out of ``flight`` the paced messages that have no slot to leave in: by sender, with the time of the next one.
+def without_slot(batch: Batch, state: ShardState, gate: StepGate, now_ms: int) -> dict[str, tuple[Batch, int]]:
+    """Takes out of ``batch`` the paced messages that have no slot to leave in: by sender, with the time of the next one.
 
     A chunk that leaves soon after its decision uses the slot it was decided in. Any other takes what the present slots hold.
     """
     # What has been tried before, or is late, may share its second with newer slots: it must pay for one again, or the
     # rate bound of broker/deliver/limits/slots.py would not hold across a stall.
-    fresh = not flight.maybe_sent and not flight.tries and now_ms - flight.decided_ms <= FRAME_LATE_MS
-    if fresh and not flight.waits_for:
+    fresh = not batch.maybe_sent and not batch.tries and now_ms - batch.decided_ms <= FRAME_LATE_MS
+    if fresh and not batch.waits_for:
         return {}
-    later: dict[str, tuple[Flight, int]] = {}
+    later: dict[str, tuple[Batch, int]] = {}
     kept: list[Part] = []
-    for part in flight.parts:
+    for part in batch.parts:
         item = state.items[part.request]
         if not item.paced:
             kept.append(part)
@@ -149,10 +149,10 @@ def without_slot(flight: Flight, state: ShardState, gate: StepGate, now_ms: int)
             waiting, _ = later.setdefault(
                 sender,
                 (
-                    Flight([], maybe_sent=flight.maybe_sent, tries=flight.tries, decided_ms=flight.decided_ms),
+                    Batch([], maybe_sent=batch.maybe_sent, tries=batch.tries, decided_ms=batch.decided_ms),
                     pace.next_ms(slot_ms),
                 ),
             )
             waiting.parts.append(Part(part.request, rest, part.attempt, part.suppressed_upto))
-    flight.parts = kept
+    batch.parts = kept
     return later

@@ -11,7 +11,7 @@ from broker.deliver.limits.slots import Pace
 
 
 class Gate(Protocol):
-    """Answers what the agenda has to know of the world beside its items."""
+    """Answers what the scheduler has to know of the world beside its items."""
 
     def left(self, sender: str, pace: Pace) -> int:
         """Return how many messages of a number its slots hold now."""
@@ -23,7 +23,7 @@ class Gate(Protocol):
         """Return whether messages of a number are decided and wait for a slot to be handed off in."""
 
     def held(self, item: Item) -> str | None:
-        """Return what holds an item back (a name to be given to :meth:`Agenda.release`); None if nothing does."""
+        """Return what holds an item back (a name to be given to :meth:`Scheduler.release`); None if nothing does."""
 
     def over(self, item: Item) -> bool:
         """Return whether the same refusal now holds for all that is left of an item, so that it needs no slot."""
@@ -44,7 +44,7 @@ class Turn:
     sent: int = 0
 
 
-class Agenda:
+class Scheduler:
     """The items of a shard by what they wait for. Holds no truth: it is made anew from the folded state."""
 
     __slots__ = ("_by_deadline", "_due", "_held", "_numbers", "_rotation", "_slots", "_unread")

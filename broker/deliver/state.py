@@ -102,9 +102,9 @@ class ShardState:
         for answered in body.answered:
             item = self.items.get(answered.request)
             if item is not None:
-                heard, refused = legal_answers(item, answered)
+                taken, refused = legal_answers(item, answered)
                 self.refused += refused
-                item.answered(heard)
+                item.answered(taken)
                 self._close_if_finished(item)
         self._hold(body.held)
 
@@ -201,10 +201,10 @@ def weight_of(entry: OpenItem) -> int:
 
 
 def _some(entries: Iterable[OpenItem]) -> Iterator[OpenItem]:
-    room = _PART_BYTES
+    bytes_left = _PART_BYTES
     for count, entry in enumerate(entries):
-        room -= weight_of(entry)
-        if room < 0 and count:
+        bytes_left -= weight_of(entry)
+        if bytes_left < 0 and count:
             return
         yield entry
 

@@ -8,7 +8,7 @@ import msgspec
 
 from broker.deliver.decide import Facts
 from broker.deliver.engine import Append, Engine
-from broker.deliver.frame import Flight
+from broker.deliver.frame import Batch
 from broker.deliver.gateway_answer import MisshapenAnswerError
 from broker.deliver.gateway_opt_outs import opt_outs
 from broker.deliver.policy import DeliverPolicy
@@ -215,36 +215,36 @@ class DeliverShard:
     # -- the gateway
 
     def _launch(self, engine: Engine) -> bool:
-        flight = None if self._finishing else engine.frame(clock.now_ms(), self._now_facts())
-        if flight is None:
+        batch = None if self._finishing else engine.frame(clock.now_ms(), self._now_facts())
+        if batch is None:
             return False
         if not self._fit_to_send():
             fatal(Exit.WATCHDOG, step="hand_off", shard=self.policy.shard)
-        self._sending = asyncio.ensure_future(self._send(engine, flight))
+        self._sending = asyncio.ensure_future(self._send(engine, batch))
         self._sending.add_done_callback(self._sent)
         return True
 
-    async def _send(self, engine: Engine, flight: Flight) -> None:
-        assert flight.frame is not None
+    async def _send(self, engine: Engine, batch: Batch) -> None:
+        assert batch.frame is not None
         started_ms = clock.monotonic_ms()
         try:
-            answer = await self._gateway.send(flight.frame, timeout_ms=self.policy.windows.gateway_timeout_ms)
+            answer = await self._gateway.send(batch.frame, timeout_ms=self.policy.windows.gateway_timeout_ms)
             crash_points.point("deliver.frame")
-            engine.answered(flight, answer, clock.now_ms())
+            engine.answered(batch, answer, clock.now_ms())
             self._last_answer = "taken"
             record_metrics.clock_compared(self.policy.lane, engine.gateway_clock.ahead_ms)
-            record_metrics.handed_off(self.policy.lane, self.state, flight, answer, _seconds_since(started_ms))
-            self._requests.handed_off(self.state, self.policy.shard, flight, answer)
+            record_metrics.handed_off(self.policy.lane, self.state, batch, answer, _seconds_since(started_ms))
+            self._requests.handed_off(self.state, self.policy.shard, batch, answer)
         except Fenced:
             fatal(Exit.FENCED, step="frame", shard=self.policy.shard, epoch=engine.epoch)
         except Throttled as throttled:
-            engine.throttled(flight, throttled.retry_after_ms, clock.now_ms())
+            engine.throttled(batch, throttled.retry_after_ms, clock.now_ms())
             self._unanswered("throttled")
         except Unknown as unknown:
-            engine.unknown(flight, clock.now_ms(), maybe_sent=not unknown.surely_not_taken)
+            engine.unknown(batch, clock.now_ms(), maybe_sent=not unknown.surely_not_taken)
             self._unanswered(unknown.kind.value)
         except MisshapenAnswerError:
-            engine.unknown(flight, clock.now_ms(), maybe_sent=True)
+            engine.unknown(batch, clock.now_ms(), maybe_sent=True)
             self._unanswered("unreadable")
         self.wake.set()
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Container, Iterable
 
 from broker.deliver.engine import Append
-from broker.deliver.frame import Flight
+from broker.deliver.frame import Batch
 from broker.deliver.item import Item
 from broker.deliver.state import ShardState
 from broker.heartbeat import is_heartbeat
@@ -153,14 +153,14 @@ def clock_compared(lane: Lane, ahead_ms: int) -> None:
     metrics.GATEWAY_CLOCK.of(lane.word).set(ahead_ms / 1000)
 
 
-def handed_off(lane: Lane, state: ShardState, flight: Flight, answer: FrameAnswer, seconds: float) -> None:
+def handed_off(lane: Lane, state: ShardState, batch: Batch, answer: FrameAnswer, seconds: float) -> None:
     """The gateway answered a frame."""
     word = lane.word
     metrics.GATEWAY_ANSWERS.of(word, "taken").inc()
     metrics.GATEWAY_SECONDS.of(word).observe(seconds)
-    metrics.FRAME_MESSAGES.of(word).observe(flight.rows())
+    metrics.FRAME_MESSAGES.of(word).observe(batch.rows())
     accepted = metrics.GATEWAY_CODES.of(word, str(int(Code.ACCEPTED)))
-    for part, refused in zip(flight.parts, answer.sections, strict=True):
+    for part, refused in zip(batch.parts, answer.sections, strict=True):
         item = state.items.get(part.request)
         taken = len(part.ranks) - len(refused)
         accepted.inc(taken)

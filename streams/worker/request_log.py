@@ -8,7 +8,7 @@ writes at most :data:`MOST_A_SECOND`; the next line says how many were left out.
 from collections.abc import Iterable
 from typing import Final
 
-from broker.deliver.frame import Flight
+from broker.deliver.frame import Batch
 from broker.deliver.state import ShardState
 from broker.plan.step import Answer, PlanStep, Rerouted
 from schemas.gateway_api import FrameAnswer
@@ -55,9 +55,9 @@ class RequestLog:
                 case _:
                     pass
 
-    def handed_off(self, state: ShardState, shard: int, flight: Flight, answer: FrameAnswer) -> None:
+    def handed_off(self, state: ShardState, shard: int, batch: Batch, answer: FrameAnswer) -> None:
         """Logs what the gateway answered to the traced requests of a frame. Ask before the answer is folded."""
-        for part, refused in zip(flight.parts, answer.sections, strict=True):
+        for part, refused in zip(batch.parts, answer.sections, strict=True):
             item = state.items.get(part.request)
             if item is not None and is_traced(item.terms.trace):
                 counts = {"accepted": len(part.ranks) - len(refused), "refused": len(refused)}

@@ -7,7 +7,7 @@ from broker.audience.members import Audience
 from broker.control.standing import Controls
 from broker.deliver.decide import Facts
 from broker.deliver.engine import Append, Engine
-from broker.deliver.frame import Flight
+from broker.deliver.frame import Batch
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState, body_of_outcome
 from broker.journal import Fold
@@ -79,19 +79,17 @@ def change(
     return AudienceChange("airline", list_id, join, *columns, at_ms, "", acted, offers)
 
 
-Answering = Callable[[Flight], FrameAnswer]
+Answering = Callable[[Batch], FrameAnswer]
 
 
-def all_accepted(flight: Flight) -> FrameAnswer:
+def all_accepted(batch: Batch) -> FrameAnswer:
     """The gateway takes everything."""
-    return FrameAnswer(NOW_MS, tuple(() for _ in flight.parts))
+    return FrameAnswer(NOW_MS, tuple(() for _ in batch.parts))
 
 
 def refusing(*codes: tuple[int, int, int]) -> Answering:
     """The gateway refuses these (position, code, retry after) of the first section."""
-    return lambda flight: FrameAnswer(
-        NOW_MS, (tuple(Refused(*code) for code in codes), *(() for _ in flight.parts[1:]))
-    )
+    return lambda batch: FrameAnswer(NOW_MS, (tuple(Refused(*code) for code in codes), *(() for _ in batch.parts[1:])))
 
 
 class Bench:
@@ -174,20 +172,20 @@ class Bench:
         self._fold(record, fold)
         self.finished += self.engine.acked(append)
 
-    def send(self) -> Flight | None:
+    def send(self) -> Batch | None:
         """The next frame leaves; it is not answered yet."""
-        flight = self.engine.frame(self.now, self.facts())
-        if flight is not None:
-            self.sent += [(int.from_bytes(part.request), rank) for part in flight.parts for rank in part.ranks]
-        return flight
+        batch = self.engine.frame(self.now, self.facts())
+        if batch is not None:
+            self.sent += [(int.from_bytes(part.request), rank) for part in batch.parts for rank in part.ranks]
+        return batch
 
     def run(self, rounds: int = 50) -> None:
         """Appends and frames until nothing moves."""
         for _ in range(rounds):
             moved = self.append()
-            flight = self.send()
-            if flight is not None:
-                self.engine.answered(flight, self.answering(flight), self.now)
-            if not moved and flight is None and not self.append():
+            batch = self.send()
+            if batch is not None:
+                self.engine.answered(batch, self.answering(batch), self.now)
+            if not moved and batch is None and not self.append():
                 return
         raise AssertionError("the shard does not come to rest")

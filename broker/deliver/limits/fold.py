@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
-from broker.deliver.limits.limit import Ahead, Limit
+from broker.deliver.limits.limit import Limit, Unfolded
 from broker.deliver.limits.pair import PairLimiter
 from broker.deliver.policy import DeliverPolicy
 from broker.heartbeat import is_heartbeat
@@ -62,15 +62,15 @@ class Over(NamedTuple):
 
 
 def over_limits(
-    counting: Iterable[Counting], asked: Messages, ahead: Mapping[str, Ahead], now_ms: int
+    counting: Iterable[Counting], asked: Messages, unfolded: Mapping[str, Unfolded], now_ms: int
 ) -> dict[int, Over]:
-    """Returns which messages are over a limit, by position, and counts the others into ``ahead``."""
+    """Returns which messages are over a limit, by position, and counts the others into ``unfolded``."""
     found: dict[int, Over] = {}
-    passed: list[tuple[Ahead, Sequence[int]]] = []
+    passed: list[tuple[Unfolded, Sequence[int]]] = []
     left: Sequence[int] = range(len(asked.tries))
     for limit, group, key in counting:
         places = asked.counted(limit, left)
-        over = limit.due_ms(group, asked.people_at(places), now_ms, ahead[key])
+        over = limit.due_ms(group, asked.people_at(places), now_ms, unfolded[key])
         if over:
             held_back = {places[position]: Over(limit.reason, due_ms) for position, due_ms in over.items()}
             # Limits that were asked before this one have counted these as sent.
@@ -78,7 +78,7 @@ def over_limits(
                 before.take_back(asked.people_at([place for place in counted if place in held_back]))
             found |= held_back
             left = [place for place in left if place not in held_back]
-        passed.append((ahead[key], places))
+        passed.append((unfolded[key], places))
     return found
 
 

@@ -10,7 +10,7 @@ from schemas.reasons import Reason
 from schemas.wire.columns import cells
 
 
-class Ahead:
+class Unfolded:
     """Messages of one group that are decided and not folded yet, by recipient.
 
     A large section is counted one by one only if another section follows in the same append, which is seldom.
@@ -64,10 +64,10 @@ class Limit(Protocol):
     def group(self, terms: Terms) -> str | None:
         """Returns in which group the messages of a request count; None: they do not count, and are not held back."""
 
-    def due_ms(self, group: str, people: bytes, now_ms: int, ahead: Ahead) -> Mapping[int, int]:
+    def due_ms(self, group: str, people: bytes, now_ms: int, unfolded: Unfolded) -> Mapping[int, int]:
         """Returns who of ``people`` is over the limit at ``now_ms``: positions, ascending, and when each may go at the earliest.
 
-        Counts the others into ``ahead``, which has what was decided just now and is not spent yet.
+        Counts the others into ``unfolded``, which has what was decided just now and is not spent yet.
         """
 
     def spend(self, group: str, people: bytes, at_ms: int) -> None:

@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from broker.deliver.limits.limit import Ahead
+from broker.deliver.limits.limit import Unfolded
 from broker.deliver.limits.person_times import FEW, MANY, FewTimes, ManyTimes, distinct
 from broker.deliver.policy import PairLimit
 from schemas.ids import NAME_BYTES
@@ -56,7 +56,7 @@ class PairLimiter:
         """Returns the sender: each of its numbers has the limit by itself."""
         return terms.sender
 
-    def due_ms(self, group: str, people: bytes, now_ms: int, ahead: Ahead) -> dict[int, int]:
+    def due_ms(self, group: str, people: bytes, now_ms: int, unfolded: Unfolded) -> dict[int, int]:
         """Does what :meth:`~broker.deliver.limits.limit.Limit.due_ms` says."""
         stamps = self._stamps.get(group, _NOBODY)
         # A column costs microseconds a numpy call, and may be asked at once only if nobody's second message is in it.
@@ -64,18 +64,18 @@ class PairLimiter:
             isinstance(stamps, ManyTimes)
             and len(people) > FEW * NAME_BYTES
             and distinct(people)
-            and ahead.misses(people)
+            and unfolded.misses(people)
         ):
             owed_ms = np.maximum(stamps.column(people), now_ms) - self._slack_ms
             late = (owed_ms > now_ms).nonzero()[0]
             ids = np.frombuffer(people, f"V{NAME_BYTES}")
-            ahead.add(np.delete(ids, late).tobytes() if len(late) else people)
+            unfolded.add(np.delete(ids, late).tobytes() if len(late) else people)
             return dict(zip(late.tolist(), owed_ms[late].tolist(), strict=True))
         persons = cells(people, NAME_BYTES)
-        if isinstance(stamps, FewTimes) and stamps.strangers(persons) and ahead.misses(people):
-            ahead.add(people)
+        if isinstance(stamps, FewTimes) and stamps.strangers(persons) and unfolded.misses(people):
+            unfolded.add(people)
             return {}
-        return self._one_by_one(persons, stamps.of(people), now_ms, ahead.counts())
+        return self._one_by_one(persons, stamps.of(people), now_ms, unfolded.counts())
 
     def _one_by_one(
         self, people: Sequence[bytes], stamps_ms: Sequence[int], now_ms: int, counts: Counter[bytes]

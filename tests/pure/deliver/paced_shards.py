@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 from broker.deliver.decide import Facts
-from broker.deliver.frame import Flight
+from broker.deliver.frame import Batch
 from schemas.delivery_journal import Outcome
 from schemas.gateway_api import Code, FrameAnswer, Refused
 from schemas.ids import Lane
@@ -74,10 +74,10 @@ class PacedShards:
         for shard in self.shards:
             shard.now = self.now + shard.skew_ms
             moved |= shard.append()
-            flight = shard.send()
-            if flight is not None:
+            batch = shard.send()
+            if batch is not None:
                 moved = True
-                shard.engine.answered(flight, self._answer(flight), shard.now)
+                shard.engine.answered(batch, self._answer(batch), shard.now)
         return moved
 
     def run(self, until_ms: int, *, every_ms: int = 5) -> None:
@@ -92,12 +92,12 @@ class PacedShards:
         """Whether anybody waits to be told."""
         return any(shard.state.items or shard.engine.backlog for shard in self.shards)
 
-    def _answer(self, flight: Flight) -> FrameAnswer:
+    def _answer(self, batch: Batch) -> FrameAnswer:
         now = self.now + self.gateway_ahead_ms
-        assert flight.frame is not None
+        assert batch.frame is not None
         sections = []
-        for part, section in zip(flight.parts, flight.frame.sections, strict=True):
-            if now > flight.frame.not_after_ms:
+        for part, section in zip(batch.parts, batch.frame.sections, strict=True):
+            if now > batch.frame.not_after_ms:
                 sections.append(tuple(Refused(at, Code.STALE_FRAME) for at in range(len(part.ranks))))
             elif self.now < self.gateway_ill_until_ms:
                 sections.append(tuple(Refused(at, Code.SERVICE_UNAVAILABLE) for at in range(len(part.ranks))))

@@ -3,7 +3,7 @@
 import pytest
 
 from broker.deliver.engine import Append
-from broker.deliver.frame import Flight
+from broker.deliver.frame import Batch
 from schemas.controls import ControlAction
 from schemas.delivery_journal import Outcome
 from schemas.gateway_api import Code
@@ -85,12 +85,12 @@ def test_what_was_decided_and_surely_not_sent_waits_again() -> None:
     assert statuses(bench) == {0: State.ACCEPTED, 1: State.ACCEPTED}
 
 
-def lost(bench: Bench) -> Flight:
+def lost(bench: Bench) -> Batch:
     """A frame leaves and no answer comes."""
-    flight = bench.send()
-    assert flight is not None
-    bench.engine.unknown(flight, bench.now)
-    return flight
+    batch = bench.send()
+    assert batch is not None
+    bench.engine.unknown(batch, bench.now)
+    return batch
 
 
 def test_what_may_be_out_is_not_asked_about_while_it_is_held() -> None:
@@ -136,8 +136,8 @@ def test_a_cancel_ends_what_was_not_handed_off() -> None:
     bench.take(listed(1, "news"))
     for _ in range(8):
         bench.append()
-        if statuses(bench) and (flight := bench.send()) is not None:
-            bench.engine.answered(flight, bench.answering(flight), bench.now)
+        if statuses(bench) and (batch := bench.send()) is not None:
+            bench.engine.answered(batch, bench.answering(batch), bench.now)
             bench.append()
             break
     before = statuses(bench)
@@ -254,12 +254,12 @@ def test_a_word_that_stops_something_is_told_once_and_when_nothing_is_in_the_air
     bench = Bench()
     bench.take(explicit(1, [1, 2]))
     assert bench.append()
-    flight = bench.send()
-    assert flight is not None
+    batch = bench.send()
+    assert batch is not None
     bench.say(PAUSE, 1)
     bench.append()
     assert bench.engine.bound() == []
-    bench.engine.throttled(flight, 1_000, bench.now)
+    bench.engine.throttled(batch, 1_000, bench.now)
     bench.append()
     assert (bench.engine.bound(), bench.engine.bound()) == ([0], [])
     bench.restart()

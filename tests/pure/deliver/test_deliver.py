@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from broker.deliver.engine import MAX_FLIGHTS
+from broker.deliver.engine import MAX_BATCHES
 from broker.deliver.policy import PairLimit
 from schemas.delivery_journal import Outcome
 from schemas.facts import Scope, Suppression
@@ -104,7 +104,7 @@ def test_a_list_larger_than_a_chunk_goes_in_chunks_of_at_most_two_waiting() -> N
     for _ in range(20):
         bench.append()
     ahead = [body for body in (body_of(record, Outcome) for record in bench.log) if body.decided]
-    assert len(ahead) == MAX_FLIGHTS
+    assert len(ahead) == MAX_BATCHES
     bench.run()
     assert sorted(bench.sent) == [(1, rank) for rank in range(20)]
 
@@ -171,9 +171,9 @@ def test_who_leaves_between_decision_and_frame_is_withheld(
     for _ in range(3):
         bench.append()
     if sent:
-        flight = bench.send()
-        assert flight is not None
-        bench.engine.unknown(flight, bench.now)
+        batch = bench.send()
+        assert batch is not None
+        bench.engine.unknown(batch, bench.now)
     bench.audience.apply(change("L", [1], join=False), 1)
     bench.now += 10_000
     bench.run()
@@ -203,9 +203,9 @@ def test_a_stop_after_an_unanswered_frame_leaves_it_in_doubt() -> None:
     bench.take(listed(1, "L"))
     for _ in range(3):
         bench.append()
-    flight = bench.send()
-    assert flight is not None
-    bench.engine.unknown(flight, bench.now)
+    batch = bench.send()
+    assert batch is not None
+    bench.engine.unknown(batch, bench.now)
     stop(bench, 1)
     bench.now += 10_000
     bench.run()
@@ -233,10 +233,10 @@ def test_the_frame_is_valid_until_the_last_stop_check_and_the_lanes_span() -> No
     bench = Bench()
     bench.take(explicit(1, [1]))
     bench.append()
-    flight = bench.send()
-    assert flight is not None
-    assert flight.frame is not None
-    assert flight.frame.not_after_ms == bench.now + WINDOWS[Lane.UPDATE].frame_ms
+    batch = bench.send()
+    assert batch is not None
+    assert batch.frame is not None
+    assert batch.frame.not_after_ms == bench.now + WINDOWS[Lane.UPDATE].frame_ms
 
 
 def test_an_older_version_never_follows_a_newer_one() -> None:
@@ -343,9 +343,9 @@ def test_throttling_a_frame_as_a_whole_sends_the_same_frame_later() -> None:
     bench = Bench()
     bench.take(explicit(1, [1]))
     bench.append()
-    flight = bench.send()
-    assert flight is not None
-    bench.engine.throttled(flight, 2_000, bench.now)
+    batch = bench.send()
+    assert batch is not None
+    bench.engine.throttled(batch, 2_000, bench.now)
     bench.run()
     assert len(bench.sent) == 1
     bench.now += 2_000
@@ -455,7 +455,7 @@ def test_the_broker_chooses_the_language(row: str, locales: bytes, languages: st
     bench.take(listed(1, "L", languages=languages))
     for _ in range(3):
         bench.append()
-    flight = bench.send()
-    assert flight is not None
-    assert flight.frame is not None
-    assert flight.frame.sections[0].locales == told
+    batch = bench.send()
+    assert batch is not None
+    assert batch.frame is not None
+    assert batch.frame.sections[0].locales == told

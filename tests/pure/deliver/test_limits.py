@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from broker.deliver.limits.fold import Limits, Messages, Over, over_limits, spend
-from broker.deliver.limits.limit import Ahead, Limit
+from broker.deliver.limits.limit import Limit, Unfolded
 from broker.deliver.limits.pair import PairLimiter
 from broker.deliver.policy import PairLimit
 from schemas.gateway_api import Code
@@ -37,14 +37,14 @@ class Most:
         """By business; tests do not count."""
         return None if terms.test else terms.business
 
-    def due_ms(self, group: str, people: bytes, now_ms: int, ahead: Ahead) -> Mapping[int, int]:
+    def due_ms(self, group: str, people: bytes, now_ms: int, unfolded: Unfolded) -> Mapping[int, int]:
         """Never."""
         over = {}
         for position, person in enumerate(cells(people, 16)):
-            if self.sent[group][person] + ahead.counts()[person] >= self._most:
+            if self.sent[group][person] + unfolded.counts()[person] >= self._most:
                 over[position] = now_ms
             else:
-                ahead.counts()[person] += 1
+                unfolded.counts()[person] += 1
         return over
 
     def spend(self, group: str, people: bytes, at_ms: int) -> None:  # noqa: ARG002 - it is for ever
@@ -72,13 +72,13 @@ def bench_with(*limits: Limit, retry_ceiling_ms: int = 1_000) -> Bench:
 def test_who_is_held_back_by_one_limit_is_not_counted_by_the_other(first: int) -> None:
     """Whichever is asked first: at most three at once and four in all, so two of five wait, and one of those goes later."""
     pair, most = PairLimiter(PAIR), Most(4)
-    limits, ahead = Limits([pair, most] if first == 0 else [most, pair]), defaultdict[str, Ahead](Ahead)
+    limits, unfolded = Limits([pair, most] if first == 0 else [most, pair]), defaultdict[str, Unfolded](Unfolded)
     counting = limits.counting(terms())
-    over = [over_limits(counting, Messages(name(1), b"\1"), ahead, NOW_MS).get(0) for _ in range(5)]
+    over = [over_limits(counting, Messages(name(1), b"\1"), unfolded, NOW_MS).get(0) for _ in range(5)]
     waits = Over(None, NOW_MS + 10_000)
     assert over == [None, None, None, waits, waits]
     spend(counting, Messages(name(1) * 3, b"\1" * 3), NOW_MS)
-    later = over_limits(counting, Messages(name(1) * 2, b"\1" * 2), defaultdict(Ahead), NOW_MS + 10_000)
+    later = over_limits(counting, Messages(name(1) * 2, b"\1" * 2), defaultdict(Unfolded), NOW_MS + 10_000)
     assert later[1].reason in (None, Reason.NOT_OPTED_IN)
     assert list(later) == [1]
 

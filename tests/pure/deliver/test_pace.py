@@ -207,10 +207,10 @@ def test_single_messages_of_a_number_that_is_busy_with_a_list_take_its_slots_fir
     while (8, 0) not in bench.sent:
         bench.now += 10
         bench.append()
-        flight = bench.send()
-        if flight is not None:
-            slots.append(flight.rows())
-            bench.engine.answered(flight, FrameAnswer(bench.now, tuple(() for _ in flight.parts)), bench.now)
+        batch = bench.send()
+        if batch is not None:
+            slots.append(batch.rows())
+            bench.engine.answered(batch, FrameAnswer(bench.now, tuple(() for _ in batch.parts)), bench.now)
     assert sum(slots) <= bound(100, bench.now - NOW_MS)
     assert len(slots) <= 3
 
@@ -294,15 +294,13 @@ def test_a_gateway_whose_clock_is_off_costs_nobody(lane: Lane, ahead_ms: int) ->
 def test_a_gateway_that_is_slow_to_look_at_frames_is_not_asked_all_the_time() -> None:
     """Frames that are stale again and again wait a little longer each time."""
     bench = Bench()
-    bench.answering = lambda flight: FrameAnswer(
-        bench.now, (tuple(Refused(0, Code.STALE_FRAME) for _ in flight.parts),)
-    )
+    bench.answering = lambda batch: FrameAnswer(bench.now, (tuple(Refused(0, Code.STALE_FRAME) for _ in batch.parts),))
     bench.take(explicit(1, [1]))
     for _ in range(3_000):
         bench.append()
-        flight = bench.send()
-        if flight is not None:
-            bench.engine.answered(flight, bench.answering(flight), bench.now)
+        batch = bench.send()
+        if batch is not None:
+            bench.engine.answered(batch, bench.answering(batch), bench.now)
         bench.now += 10
     assert 5 < len(bench.sent) < 20
 
@@ -364,9 +362,9 @@ def test_a_shard_that_works_one_item_at_a_time_gets_through_its_slots() -> None:
     for _ in range(400):
         bench.now += 5
         bench.append()
-        flight = bench.send()
-        if flight is not None:
-            bench.engine.answered(flight, FrameAnswer(bench.now, tuple(() for _ in flight.parts)), bench.now)
+        batch = bench.send()
+        if batch is not None:
+            bench.engine.answered(batch, FrameAnswer(bench.now, tuple(() for _ in batch.parts)), bench.now)
     assert len(bench.sent) == 10
     assert not bench.state.items
 

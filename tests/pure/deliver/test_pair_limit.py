@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.deliver.limits.fold import Limits
-from broker.deliver.limits.limit import Ahead
+from broker.deliver.limits.limit import Unfolded
 from broker.deliver.limits.pair import PairLimiter
 from broker.deliver.limits.person_times import FEW, MANY, FewTimes, ManyTimes, distinct
 from broker.deliver.policy import PairLimit
@@ -38,7 +38,7 @@ def test_an_append_waits_as_its_people_would_one_by_one(appends: list[tuple[int,
     for wait_ms, small, others in appends:
         now_ms += wait_ms
         sections = [*small, list(range(3 * FEW - 2, 3 * FEW - 2 + others))]
-        ahead, counted, decided = Ahead(), Counter[int](), []
+        unfolded, counted, decided = Unfolded(), Counter[int](), []
         for people in sections:
             wanted = {}
             for place, one in enumerate(people):
@@ -47,7 +47,7 @@ def test_an_append_waits_as_its_people_would_one_by_one(appends: list[tuple[int,
                     wanted[place] = due_ms
                 else:
                     counted[one] += 1
-            assert stamps.due_ms("s", column(people), now_ms, ahead) == wanted
+            assert stamps.due_ms("s", column(people), now_ms, unfolded) == wanted
             decided.append([one for place, one in enumerate(people) if place not in wanted])
         for sent in decided:
             stamps.spend("s", column(sent), now_ms)
@@ -57,11 +57,11 @@ def test_an_append_waits_as_its_people_would_one_by_one(appends: list[tuple[int,
 
 def test_what_is_decided_in_the_same_append_counts() -> None:
     """Four chunks of one append to the same two people: the fourth waits, and so does who stands twice in one of them."""
-    stamps, ahead = PairLimiter(LIMIT), Ahead()
+    stamps, unfolded = PairLimiter(LIMIT), Unfolded()
     both = b"a" * 16 + b"b" * 16
-    assert [len(stamps.due_ms("s", both, NOW_MS, ahead)) for _ in range(4)] == [0, 0, 0, 2]
-    assert stamps.due_ms("s", b"c" * 64, NOW_MS, ahead) == {3: NOW_MS + 10_000}
-    assert stamps.due_ms("other", both, NOW_MS, Ahead()) == {}
+    assert [len(stamps.due_ms("s", both, NOW_MS, unfolded)) for _ in range(4)] == [0, 0, 0, 2]
+    assert stamps.due_ms("s", b"c" * 64, NOW_MS, unfolded) == {3: NOW_MS + 10_000}
+    assert stamps.due_ms("other", both, NOW_MS, Unfolded()) == {}
 
 
 def test_of_a_large_chunk_only_those_wait_who_have_to() -> None:
@@ -69,9 +69,9 @@ def test_of_a_large_chunk_only_those_wait_who_have_to() -> None:
     stamps, everybody = PairLimiter(LIMIT), list(range(100))
     for crowd in ([42], list(range(42, 42 + MANY)), [42]):
         stamps.spend("s", column(crowd), NOW_MS)
-    ahead = Ahead()
-    assert stamps.due_ms("s", column(everybody), NOW_MS, ahead) == {42: NOW_MS + 10_000}
-    assert ahead.counts() == Counter(column([one]) for one in everybody if one != 42)
+    unfolded = Unfolded()
+    assert stamps.due_ms("s", column(everybody), NOW_MS, unfolded) == {42: NOW_MS + 10_000}
+    assert unfolded.counts() == Counter(column([one]) for one in everybody if one != 42)
 
 
 _SETS = st.lists(st.tuples(st.integers(0, 25), PEOPLE), max_size=12)

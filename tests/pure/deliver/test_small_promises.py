@@ -34,10 +34,10 @@ def test_a_row_carries_fact_and_version() -> None:
     bench = Bench()
     bench.take(explicit(1, [1], version=7, entity="flight/1", facet="gate"), explicit(2, [2]))
     bench.append()
-    flight = bench.send()
-    assert flight is not None
-    assert flight.frame is not None
-    told = [(section.collapse, section.version) for section in flight.frame.sections]
+    batch = bench.send()
+    assert batch is not None
+    assert batch.frame is not None
+    told = [(section.collapse, section.version) for section in batch.frame.sections]
     assert told == [(fact_key("airline", "flight/1", "gate").hex(), 7), ("", -1)]
 
 
@@ -58,6 +58,6 @@ def test_a_shard_gets_out_of_its_suspicion_of_poison() -> None:
     assert head_of(record).kind is Kind.OUTCOME
     body = body_of(record, Outcome)
     assert (len(body.opened), len(body.decided)) == (2, 2)
-    flight = bench.send()
-    assert flight is not None
-    bench.engine.answered(flight, all_accepted(flight), bench.now)
+    batch = bench.send()
+    assert batch is not None
+    bench.engine.answered(batch, all_accepted(batch), bench.now)

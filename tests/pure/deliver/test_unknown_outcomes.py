@@ -51,9 +51,9 @@ def finish(shard: Bench) -> None:
     """Time passes until nothing is owed."""
     for _ in range(60):
         shard.append()
-        flight = shard.send()
-        if flight is not None:
-            shard.engine.answered(flight, shard.answering(flight), shard.now)
+        batch = shard.send()
+        if batch is not None:
+            shard.engine.answered(batch, shard.answering(batch), shard.now)
         elif not shard.state.items:
             return
         shard.now += 1_000
@@ -64,10 +64,10 @@ def finish(shard: Bench) -> None:
 def test_a_frame_without_an_answer(lane: Lane, *, dedupes: bool) -> None:
     """It may have been taken: an offer is not shown twice, a code or an update rather twice than never."""
     shard = bench(lane, dedupes=dedupes)
-    flight = shard.send()
-    assert flight is not None
+    batch = shard.send()
+    assert batch is not None
     first = len(shard.sent)
-    shard.engine.unknown(flight, shard.now)
+    shard.engine.unknown(batch, shard.now)
     finish(shard)
     again = goes_again(lane, dedupes=dedupes)
     assert len(shard.sent) - first == (len(PEOPLE) if again else 0)
@@ -78,10 +78,10 @@ def test_a_frame_without_an_answer(lane: Lane, *, dedupes: bool) -> None:
 def test_a_frame_that_surely_was_not_taken_goes_again_in_every_lane(lane: Lane, *, dedupes: bool) -> None:
     """No connection was made: nobody has it."""
     shard = bench(lane, dedupes=dedupes)
-    flight = shard.send()
-    assert flight is not None
+    batch = shard.send()
+    assert batch is not None
     first = len(shard.sent)
-    shard.engine.unknown(flight, shard.now, maybe_sent=False)
+    shard.engine.unknown(batch, shard.now, maybe_sent=False)
     finish(shard)
     assert len(shard.sent) - first == len(PEOPLE)
     assert doubted(shard) == []

@@ -56,9 +56,9 @@ def test_a_traced_request_is_followed_through_the_stages(lines: Lines) -> None:
     shard = ShardBench(Lane.UPDATE)
     shard.take(explicit(1, [1, 2], trace=TRACED), explicit(2, [3], trace=UNTRACED))
     shard.append()
-    flight = shard.send()
-    assert flight is not None
-    requests.handed_off(shard.state, 3, flight, FrameAnswer(NOW_MS, ((Refused(0, 131026),), ())))
+    batch = shard.send()
+    assert batch is not None
+    requests.handed_off(shard.state, 3, batch, FrameAnswer(NOW_MS, ((Refused(0, 131026),), ())))
     closed = Status(text_of(name(1)), "//airline/ops", "1", "closed", 9, NOW_MS, 3, traceparent=TRACED)
     requests.settled([("airline", closed)])
     found = [{key: held for key, held in line.items() if key not in {"at_ms", "program", "level"}} for line in lines()]

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from broker.deliver.frame import Flight, Part
+from broker.deliver.frame import Batch, Part
 from broker.deliver.item import Item
 from schemas.delivery_journal import Opened
 from schemas.gateway_api import Code, FrameAnswer, Refused
@@ -25,8 +25,8 @@ def handed_off(work: WorkItem, *, attempt: int = 1, refused: tuple[Refused, ...]
     """Hand off three messages of ``work``, which was taken at NOW_MS; the ages observed, by what was waited for."""
     state, before = Bench().state, ages()
     state.items[work.request] = Item(Opened(work, Origin(0, 0), NOW_MS), NOW_MS)
-    flight = Flight([Part(work.request, list(range(MESSAGES)), attempt, -1)])
-    record_metrics.handed_off(Lane.UPDATE, state, flight, FrameAnswer(NOW_MS, (refused,)), 0.01)
+    batch = Batch([Part(work.request, list(range(MESSAGES)), attempt, -1)])
+    record_metrics.handed_off(Lane.UPDATE, state, batch, FrameAnswer(NOW_MS, (refused,)), 0.01)
     return {word: count - before[word] for word, count in ages().items() if count != before[word]}
 
 
@@ -68,9 +68,9 @@ def test_heartbeats_are_counted_apart() -> None:
         assert heartbeats == {name(2)}
         bench.fold(append)
         record_metrics.appended(Lane.UPDATE, append, heartbeats)
-        flight = bench.send()
-        if flight is not None:
-            bench.engine.answered(flight, all_accepted(flight), bench.now)
+        batch = bench.send()
+        if batch is not None:
+            bench.engine.answered(batch, all_accepted(batch), bench.now)
     assert {word: count - before[word] for word, count in messages().items()} == {"no": 1, "yes": 1}
 
 

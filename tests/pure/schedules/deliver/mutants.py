@@ -15,7 +15,7 @@ from broker.control.standing import Controls
 from broker.deliver.decide import Facts
 from broker.deliver.draft import Draft
 from broker.deliver.engine import Append, Engine
-from broker.deliver.frame import Flight, flight_of, frame_of
+from broker.deliver.frame import Batch, batch_of, frame_of
 from broker.deliver.gate import StepGate
 from broker.deliver.gateway_answer import members_of
 from broker.deliver.item import Item
@@ -63,11 +63,11 @@ class ActsFirst(Owner):
     def append(self, append: Append) -> Steps:
         assert self.engine is not None
         if isinstance(append.body, Outcome):
-            flight = flight_of(append.body.decided)
-            if flight is not None:
+            batch = batch_of(append.body.decided)
+            if batch is not None:
                 ahead: ShardState = pickle.loads(pickle.dumps(self.state))
                 ahead.apply(self.header(append.kind, append.at_ms), append.body)
-                frame = frame_of(flight, ahead, self.engine._rules(self.facts()), self.engine.epoch)
+                frame = frame_of(batch, ahead, self.engine._rules(self.facts()), self.engine.epoch)
                 yield
                 with contextlib.suppress(FencedError, LostError, ThrottledError):
                     self.world.gateway.take(frame, self.world.now)
@@ -112,11 +112,11 @@ class NeverRestates(Owner):
 
 
 class _LastWriterWins(Consent):
-    __slots__ = ("_heard",)
+    __slots__ = ("_answers",)
 
     def apply(self, suppression: Suppression) -> None:
-        self._heard = getattr(self, "_heard", 0) + 1
-        super().apply(msgspec.structs.replace(suppression, evidence_ms=self._heard, received_ms=self._heard))
+        self._answers = getattr(self, "_answers", 0) + 1
+        super().apply(msgspec.structs.replace(suppression, evidence_ms=self._answers, received_ms=self._answers))
 
 
 class LogOrderConsent(Owner):
@@ -159,7 +159,7 @@ class StaleConsent(Owner):
 
 
 class _AnyView(Engine):
-    def frame(self, now_ms: int, facts: Facts) -> Flight | None:
+    def frame(self, now_ms: int, facts: Facts) -> Batch | None:
         strict, self.policy = self.policy, msgspec.structs.replace(self.policy, fresh_ms=1 << 40)
         try:
             return super().frame(now_ms, facts)
@@ -226,7 +226,7 @@ class DecidesForLeavers(Owner):
 
 
 class _FramesForLeavers(Engine):
-    def frame(self, now_ms: int, facts: Facts) -> Flight | None:
+    def frame(self, now_ms: int, facts: Facts) -> Batch | None:
         return super().frame(now_ms, _without_leavers(facts))
 
 
@@ -305,7 +305,7 @@ class StaleControls(Owner):
 class _AsksOnce(Engine):
     """Asks words of control at the decision, not at the frame."""
 
-    def frame(self, now_ms: int, facts: Facts) -> Flight | None:
+    def frame(self, now_ms: int, facts: Facts) -> Batch | None:
         return super().frame(now_ms, facts._replace(controls=Controls()))
 
 
@@ -319,7 +319,7 @@ class _AsksAgain(Engine):
     def _set_apart(self, *_: Any) -> None:
         pass
 
-    def frame(self, now_ms: int, facts: Facts) -> Flight | None:
+    def frame(self, now_ms: int, facts: Facts) -> Batch | None:
         again = self._handoffs.ahead and self._handoffs._queue[0].maybe_sent
         return super().frame(now_ms, facts._replace(controls=Controls()) if again else facts)
 
@@ -351,18 +351,18 @@ class ResumesTheCancelled(Owner):
 class TakesLostForAccepted(Owner):
     """Rule 10: a lost answer counts as accepted."""
 
-    def unanswered(self, engine: Engine, flight: Flight) -> None:
-        assert flight.frame is not None
-        answer = FrameAnswer(self.world.now, tuple(() for _ in flight.frame.sections))
-        engine.answered(flight, answer, self.clock())
+    def unanswered(self, engine: Engine, batch: Batch) -> None:
+        assert batch.frame is not None
+        answer = FrameAnswer(self.world.now, tuple(() for _ in batch.frame.sections))
+        engine.answered(batch, answer, self.clock())
 
 
 class HearsTwice(Owner):
     """The life cycle: an answer of the gateway is written down twice."""
 
-    def send(self, engine: Engine, flight: Flight) -> Steps:
-        yield from super().send(engine, flight)
-        engine._heard += engine._heard[-1:]
+    def send(self, engine: Engine, batch: Batch) -> Steps:
+        yield from super().send(engine, batch)
+        engine._answers += engine._answers[-1:]
 
 
 MUTANTS: Final[Mapping[str, type[Owner]]] = {

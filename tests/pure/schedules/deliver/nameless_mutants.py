@@ -6,7 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from broker.deliver.engine import Engine
-from broker.deliver.frame import Flight, flights_again
+from broker.deliver.frame import Batch, batches_again
 from broker.deliver.handoffs import HandOffs
 from tests.pure.schedules.deliver.owner import Owner
 
@@ -14,9 +14,9 @@ from tests.pure.schedules.deliver.owner import Owner
 class AsksAgain(Owner):
     """Rule 10: an offer that may have been handed off goes again."""
 
-    def unanswered(self, engine: Engine, flight: Flight) -> None:
+    def unanswered(self, engine: Engine, batch: Batch) -> None:
         engine.policy = replace(engine.policy, gateway_dedupes=True)
-        super().unanswered(engine, flight)
+        super().unanswered(engine, batch)
 
 
 class RecoversAll(Owner):
@@ -24,8 +24,8 @@ class RecoversAll(Owner):
 
     def engaged(self) -> Engine:
         engine = super().engaged()
-        engine._heard.clear()
-        engine._handoffs = HandOffs(flights_again(self.state, engine.policy.chunk))
+        engine._answers.clear()
+        engine._handoffs = HandOffs(batches_again(self.state, engine.policy.chunk))
         return engine
 
 

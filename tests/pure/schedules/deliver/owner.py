@@ -9,7 +9,7 @@ from broker.audience.members import Audience
 from broker.control.standing import Controls
 from broker.deliver.decide import Facts
 from broker.deliver.engine import Append, Engine
-from broker.deliver.frame import Flight
+from broker.deliver.frame import Batch
 from broker.deliver.state import Body, ShardState, body_of_outcome
 from schemas.controls import ControlWord
 from schemas.facts import AudienceChange, Suppressions
@@ -160,12 +160,12 @@ class Owner(JournalOwner):
             if engine.claim_due:
                 yield from self.repeat_claim()
                 engine.claimed(self.clock())
-            flight = engine.frame(self.clock(), self.facts())
-            if flight is not None:
+            batch = engine.frame(self.clock(), self.facts())
+            if batch is not None:
                 self.note_age()
-                ranks = [(part.request, rank) for part in flight.parts for rank in part.ranks]
-                self.world.sends.append(Sent(engine.epoch, flight.sent_ms, ranks))
-                self.runner.tasks.append(self.send(engine, flight))
+                ranks = [(part.request, rank) for part in batch.parts for rank in part.ranks]
+                self.world.sends.append(Sent(engine.epoch, batch.sent_ms, ranks))
+                self.runner.tasks.append(self.send(engine, batch))
             self.commit()
 
     def note_age(self) -> None:
@@ -212,9 +212,9 @@ class Owner(JournalOwner):
                 raise DiedError("commit refused")
             world.committed = self.stored = position
 
-    def send(self, engine: Engine, flight: Flight) -> Steps:
+    def send(self, engine: Engine, batch: Batch) -> Steps:
         """A frame, its answer."""
-        frame = flight.frame
+        frame = batch.frame
         assert frame is not None
         yield
         try:
@@ -223,19 +223,19 @@ class Owner(JournalOwner):
             raise DiedError("fenced at the gateway") from None
         except ThrottledError as throttled:
             yield
-            engine.throttled(flight, throttled.retry_after_ms, self.clock())
+            engine.throttled(batch, throttled.retry_after_ms, self.clock())
             return
         except LostError:
             yield
-            self.unanswered(engine, flight)
+            self.unanswered(engine, batch)
             return
         yield
-        self.answered(engine, flight, answer)
+        self.answered(engine, batch, answer)
 
-    def answered(self, engine: Engine, flight: Flight, answer: FrameAnswer) -> None:
+    def answered(self, engine: Engine, batch: Batch, answer: FrameAnswer) -> None:
         """The answer came."""
-        engine.answered(flight, answer, self.clock())
+        engine.answered(batch, answer, self.clock())
 
-    def unanswered(self, engine: Engine, flight: Flight) -> None:
+    def unanswered(self, engine: Engine, batch: Batch) -> None:
         """No answer came."""
-        engine.unknown(flight, self.clock())
+        engine.unknown(batch, self.clock())

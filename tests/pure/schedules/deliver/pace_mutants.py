@@ -8,7 +8,7 @@ import msgspec
 
 from broker.deliver.decide import Facts, Rules
 from broker.deliver.engine import Append, Engine
-from broker.deliver.frame import Flight
+from broker.deliver.frame import Batch
 from broker.deliver.gate import StepGate
 from broker.deliver.gateway_clock import GatewayClock
 from broker.deliver.item import Item
@@ -78,7 +78,7 @@ class UsesSlotsOfTheOwnerBefore(Owner):
 
 
 class _Unslotted(Engine):
-    def _wait_for_slots(self, flight: Flight, gate: StepGate) -> None:
+    def _wait_for_slots(self, batch: Batch, gate: StepGate) -> None:
         """Let everything go that was ever decided."""
 
 
@@ -110,9 +110,9 @@ class _Answering(Owner):
         """What it makes of one."""
         raise NotImplementedError
 
-    def answered(self, engine: Engine, flight: Flight, answer: FrameAnswer) -> None:
+    def answered(self, engine: Engine, batch: Batch, answer: FrameAnswer) -> None:
         sections = tuple(tuple(map(self.heard, section)) for section in answer.sections)
-        super().answered(engine, flight, FrameAnswer(answer.at_ms, sections))
+        super().answered(engine, batch, FrameAnswer(answer.at_ms, sections))
 
 
 class ThrottlesEnd(_Answering):
@@ -135,7 +135,7 @@ class _Impatient(Engine):
         for item in self.state.items.values():
             if item.dues:
                 item.dues = dict.fromkeys(item.dues, now_ms)
-                self._agenda.schedule(item, now_ms)
+                self._scheduler.schedule(item, now_ms)
         return super().step(now_ms, facts)
 
 

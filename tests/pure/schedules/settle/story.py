@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from broker.deliver.frame import Flight
+from broker.deliver.frame import Batch
 from schemas.delivery_journal import Decided, Outcome
 from schemas.gateway_api import Code, FrameAnswer, Refused
 from schemas.ids import Lane
@@ -99,7 +99,7 @@ class Author:
             self._outcomes.append(Stamped(len(self._outcomes), self._bench.now, record))
         self._noted = len(self._bench.log)
 
-    def _answer(self, flight: Flight) -> FrameAnswer:
+    def _answer(self, flight: Batch) -> FrameAnswer:
         """The gateway takes most; what it has taken it does not take again."""
         sections: list[tuple[Refused, ...]] = []
         for part in flight.parts:
