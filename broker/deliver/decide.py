@@ -39,17 +39,18 @@ class Facts(NamedTuple):
     suppressed_upto: int
     """Offset of the last suppression that was applied."""
     suppressed_fresh_ms: int
-    """The newest moment at which suppressions and controls were known to be read to their ends."""
+    """The newest moment at which suppressions and controls were known to be read to their ends, milliseconds since the epoch."""
     audience_read_ms: int
-    """The same of the audience's changes, on the process's monotonic clock."""
+    """The same of the audience's changes, milliseconds of the process's monotonic clock."""
     monotonic_ms: int
-    """Now, on that clock: the wall clock jumps, and those of two owners differ."""
+    """Now, in milliseconds of that clock: the wall clock jumps, and those of two owners differ."""
     rate_of: RateOf = accepted_rate
     """The rate of a sender's slots, as registered now."""
     controls: Controls = Controls()
     """Who may go on, who waits, and what ends."""
     uncommitted_ms: int | None = None
-    """When the oldest record of work was appended that is not committed, and so may come again; None: all are committed."""
+    """When the oldest record of work was appended that is not committed and so may come again, milliseconds since the epoch;
+    None: all are committed."""
 
 
 class Rules(NamedTuple):

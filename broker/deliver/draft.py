@@ -21,12 +21,15 @@ _LOOK_AHEAD = 8
 
 @dataclass(slots=True)
 class Draft:
-    """The record in the making. ``ranks_left`` is how many more ranks it may decide about; ``careful``: one item an append."""
+    """Collects what one record is to say."""
 
     rules: Rules
     now_ms: int
+    """The time of the step, milliseconds since the epoch; the record's head has it."""
     ranks_left: int
+    """Ranks that may still be decided at the opening or freezing of their request."""
     careful: bool
+    """Decides about one item an append, because some item is suspected to crash workers."""
     opened: list[Opened] = field(default_factory=list)
     members: list[Members] = field(default_factory=list)
     decided: list[Decided] = field(default_factory=list)
@@ -34,6 +37,7 @@ class Draft:
     turned: set[bytes] = field(default_factory=set)
     """Requests that had a turn in this record. It is not folded yet, so another turn would decide the same ranks again."""
     frozen_bytes: int = 0
+    """Bytes of the members that are frozen in this record."""
 
     def open(self, inbox: deque[Opened], state: ShardState, at_once: Callable[[Item], bool]) -> None:
         """Open what was taken, as much as fits; decide in the same append about explicit recipients that go ``at_once``."""
@@ -80,6 +84,8 @@ class Draft:
         """Decide the ranks of a turn. In a slot only what is sent counts: whoever may not be told gives way to the next."""
         most = min(turn.take, _LOOK_AHEAD * turn.sends) if turn.slot_ms else turn.take
         candidates = self._candidates(turn.item, most)
+        # In a slot: as many as it still holds, and again for those among them who were refused or have to wait. So a list of
+        # which most may not be told uses its slots as well as any other.
         while turn.decided < len(candidates):
             count = turn.sends - turn.sent if turn.slot_ms else len(candidates)
             if not count:

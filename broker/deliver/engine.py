@@ -40,17 +40,13 @@ _POISON_CLAIMS = 3
 _POISON_TRIES = 2
 
 
-def _not_now(_item: Item) -> bool:
-    """Decides nothing at its opening: the suppressions are not fresh, or enough waits for the gateway."""
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Holds the record to append next. ``at_ms`` goes into its head."""
+    """Holds the record to append next."""
 
     kind: Kind
     at_ms: int
+    """When it was decided, milliseconds since the epoch; goes into the record's head, and is what every fold takes for now."""
     body: Body
     taken: tuple[Origin, ...] = ()
     """Inputs that are finished once this is acknowledged."""
@@ -65,6 +61,7 @@ class Engine:
         self.policy = policy
         self.state = state
         self.epoch = epoch
+        # A clock that is behind the journal would give limits and expiries back what they had taken (PROTOCOL.md row 24).
         self._now_ms = max(now_ms, state.last_ms)
         self._inbox: deque[Opened] = deque()
         self._scheduler = Scheduler(by_deadline=policy.lane is Lane.UPDATE)
@@ -87,6 +84,7 @@ class Engine:
     def take(self, item: WorkItem, origin: Origin, now_ms: int) -> None:
         """A work item arrived; its input is finished when an append that names its origin is acknowledged."""
         now = self._clock(now_ms)
+        # From here on and not from its opening: what is decided meanwhile must not be an older version than this.
         self.state.versions.see(item.terms)
         self._inbox.append(Opened(item, origin, now))
 
@@ -108,6 +106,7 @@ class Engine:
         self._handoffs.in_flight = None
         own = split_by_business(batch, self.state)
         if len(own) > 1:
+            # Each goes before all others, so the last one that is put there is the first to leave.
             for each in reversed(own):
                 self._handoffs.again(each)
         else:
@@ -132,6 +131,7 @@ class Engine:
         """The next append, or None if there is nothing to say. Raises :class:`broker.deliver.moves.IllegalMoveError`."""
         now = self._clock(now_ms)
         rules = self._rules(facts)
+        # Before anything else: a round that never ended would raise no floor, and folds would reach ever further back.
         again = self._restate(now, facts.uncommitted_ms)
         if again is not None:
             return again
@@ -143,7 +143,7 @@ class Engine:
             return Append(Kind.TRYING, now, trying)
         may_decide = now - facts.suppressed_fresh_ms <= self.policy.fresh_ms and self._handoffs.ahead < MAX_BATCHES
         draft = Draft(rules, now, self.policy.chunk, self._careful)
-        draft.open(self._inbox, self.state, self._at_once(gate) if may_decide else _not_now)
+        draft.open(self._inbox, self.state, self._at_once(gate, may_decide=may_decide))
         if may_decide:
             self._work(draft, gate)
         answered, self._answers = tuple(self._answers), []
@@ -169,10 +169,12 @@ class Engine:
     def frame(self, now_ms: int, facts: Facts) -> Batch | None:
         """The next batch with its frame, to be sent now; None if one is in the air or nothing may go."""
         now = self._clock(now_ms)
+        # Two frames of a shard at once could overtake each other, and with them the versions of a fact.
         if self._handoffs.in_flight is not None or now - facts.suppressed_fresh_ms > self.policy.fresh_ms:
             return None
         rules = self._rules(facts)
         while (batch := self._handoffs.take(now)) is not None:
+            # What is held and may be out goes first: withheld it would be in doubt. Slots last: only who may leave needs one.
             self._set_apart(batch, rules, now)
             self._answers += withhold(batch, self.state, rules, now)
             self._wait_for_slots(batch, self._gate(rules, now))
@@ -268,8 +270,8 @@ class Engine:
         self.claim_due = True
         return None
 
-    def _at_once(self, gate: StepGate) -> Callable[[Item], bool]:
-        return lambda item: not self._scheduler.waits_for_slots(item) and gate.held(item) is None
+    def _at_once(self, gate: StepGate, *, may_decide: bool) -> Callable[[Item], bool]:
+        return lambda item: may_decide and not self._scheduler.waits_for_slots(item) and gate.held(item) is None
 
     def _untried(self, gate: StepGate) -> Trying | None:
         """Under suspicion of poison every item is announced before it is worked on, one an append."""

@@ -30,6 +30,7 @@ class Rotation:
         if item.request in self._queued:
             return
         self._queued.add(item.request)
+        # By business and not by sender or request: who splits a campaign over ten numbers gets no more turns for it.
         business = item.terms.business
         queue = self._queues.get(business)
         if queue is None:

@@ -43,13 +43,15 @@ class Batch:
     maybe_sent: bool = False
     """An earlier owner, or a try without an answer, may have brought it to the gateway."""
     tries: int = 0
+    """Frames that got no answer."""
     retry_ms: int = 0
+    """Not before this may it leave, milliseconds since the epoch; 0: at once."""
     decided_ms: int = 0
-    """When its messages were decided; 0 if an earlier owner did."""
+    """When its messages were decided, milliseconds since the epoch; 0 if an earlier owner did."""
     waits_for: str = ""
     """The sender whose slot, or the business whose turn it waits for by itself (``handoffs.py``)."""
     sent_ms: int = 0
-    """When the frame left."""
+    """When the frame left, milliseconds since the epoch; 0: it has not."""
     frame: Frame | None = field(default=None, repr=False)
 
     def rows(self) -> int:

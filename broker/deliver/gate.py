@@ -19,6 +19,7 @@ class StepGate:
     waits: Callable[[str], bool]
     """Asks whether chunks wait for a sender's slot, or for the gateway's patience with a business."""
     now_ms: int
+    """The time of the step, milliseconds since the epoch."""
 
     def left(self, sender: str, pace: Pace) -> int:
         """Return how many messages of a number its slots hold now."""

@@ -27,11 +27,12 @@ _STALE_CEILING_MS: Final = 5_000
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Holds the new status of one rank. ``due_ms`` is set for ``WAITING``."""
+    """Holds the new status of one rank."""
 
     status: int
     code: int
     due_ms: int = 0
+    """When a ``WAITING`` rank is decided again, milliseconds since the epoch; 0 for all others."""
 
 
 PERMANENT: Final[Mapping[int, Reason]] = {
@@ -64,8 +65,9 @@ class AnswerContext(msgspec.Struct, frozen=True):
     """Holds what an answer is read with: the time, the longest wait, and whether the gateway's clock is known better now."""
 
     now_ms: int
+    """When the answer came, milliseconds since the epoch."""
     ceiling_ms: int
-    """The lane's longest wait."""
+    """The lane's longest wait, milliseconds."""
     clock_learnt: bool
     """This answer told something new of the gateway's clock: a frame stamped by it now will not be stale for the same reason."""
 

@@ -189,6 +189,7 @@ class Item:
                 self.markets[first : first + count] = array("H", (section.market,)) * count
         if self.dues or section.due_ms:
             self._set_dues(ranks_of(section.ranks), statuses, of_i64s(section.due_ms))
+        # Ranks are decided about in rising order, but for those that waited: the search for the next begins where this one ended.
         self.cursor = self.statuses.find(State.PENDING, self.cursor) if self.pending else len(self.statuses)
 
     def answered(self, section: Answered) -> None:

@@ -28,13 +28,15 @@ _ANSWERS: Final = bytes(MOVES[State.SENDING])
 
 
 class _Row(NamedTuple):
-    """Holds one rank of a decision; market of what is sent, due time of what waits, else 0."""
+    """Holds one rank of a decision."""
 
     rank: int
     status: int
     attempt: int
     market: int
+    """The country calling code of what is sent; 0 for all others."""
     due_ms: int
+    """When what waits is decided again, milliseconds since the epoch; 0 for all others."""
 
 
 class IllegalMoveError(Exception):

@@ -43,6 +43,7 @@ class DeliverPolicy(msgspec.Struct, frozen=True):
     windows: Windows
     pair_limit: PairLimit
     retry_ceiling_ms: int
+    """The longest wait after a gateway that was ill, milliseconds."""
     shards: int = SHARDS
     limits: bool = True
     """False: nothing limits what a person gets (benchmarks)."""
@@ -51,6 +52,7 @@ class DeliverPolicy(msgspec.Struct, frozen=True):
     max_open: int = 10_000
     """Open items a shard holds before it asks for no more."""
     fresh_ms: int = FRESH_MS
+    """Greatest age of the view of suppressions at a decision and at a frame, milliseconds."""
     record_format: int = FORMAT
     """The newest format of records to write."""
     gateway_dedupes: bool = True

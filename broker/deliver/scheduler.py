@@ -37,7 +37,7 @@ class Turn:
     take: int
     """Ranks to decide about at the most."""
     slot_ms: int = 0
-    """Beginning of the newest slot that it may use; 0: it needs none."""
+    """Beginning of the newest slot that it may use, milliseconds since the epoch; 0: it needs none."""
     sends: int = 0
     """Messages that this slot and those before it still hold."""
     decided: int = 0
@@ -100,6 +100,7 @@ class Scheduler:
         waiting, self._unread = self._unread, []
         for item in waiting:
             self._rotation.add(item)
+        # Entries are never taken out: an item that was decided meanwhile finds nothing to do when its old time comes.
         while self._due and self._due[0][0] <= now_ms:
             due = items.get(heapq.heappop(self._due)[1])
             if due is not None:
@@ -159,6 +160,7 @@ class Scheduler:
         return False
 
     def _hold(self, item: Item, held_by: str) -> None:
+        # It expires though it is held, and somebody has to notice.
         self._held.setdefault(held_by, {})[item.request] = item
         heapq.heappush(self._due, (item.terms.expires_ms, item.request))
 

@@ -90,7 +90,7 @@ class ShardState:
             self._open(opened, at_ms)
         for members in body.members:
             item = self.items.get(members.request)
-            if item is not None and not item.frozen:
+            if item is not None and not item.frozen:  # frozen for good: ranks are numbers of these people from now on
                 item.freeze(members)
                 self._close_if_finished(item)
         for decided in body.decided:
@@ -115,6 +115,7 @@ class ShardState:
                 item.hold(section)
 
     def _open(self, opened: Opened, at_ms: int) -> None:
+        # Work may be written twice, also by two owners of plan: the first opening is the one whose ranks were decided.
         if self.knows(opened.item.request):
             return
         self.items[opened.item.request] = Item(opened, at_ms)
@@ -156,6 +157,7 @@ class ShardState:
         if item is None:
             self.items[request] = Item.restored(entry, at_ms)
         else:
+            # What was folded of it is at least as new as what is restated, which its owner had in memory then.
             item.stated_ms = at_ms
 
     def forget(self, now_ms: int) -> None:

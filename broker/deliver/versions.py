@@ -24,6 +24,7 @@ class Versions:
     def __init__(self) -> None:
         self._newest: dict[bytes, Newest] = {}
         self._stated_ms: dict[bytes, int] = {}
+        """When the journal last said a fact's newest version, milliseconds since the epoch; missing while no record has it."""
 
     def see(self, terms: Terms, at_ms: int | None = None) -> None:
         """A request about a fact was taken; ``at_ms`` when the journal says so, None while it does not yet."""

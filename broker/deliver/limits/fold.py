@@ -55,10 +55,12 @@ class Messages(NamedTuple):
 
 
 class Over(NamedTuple):
-    """Tells what becomes of a message that is over a limit: it ends for ``reason``, or waits until ``due_ms`` if that is None."""
+    """Tells what becomes of a message that is over a limit."""
 
     reason: Reason | None
+    """Ends it; None: it waits."""
     due_ms: int
+    """When it may go at the earliest, milliseconds since the epoch."""
 
 
 def over_limits(

@@ -31,9 +31,10 @@ FRAME_LATE_MS: Final = 160
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """The slots of one number in one shard: ``per_s`` messages a second (at least 1) over ``shards`` shards."""
+    """The slots of one number in one shard."""
 
     per_s: int
+    """Messages a second over all shards, at least 1."""
     shard: int
     shards: int
 
@@ -48,6 +49,7 @@ class Pace(msgspec.Struct, frozen=True):
 
     def usable(self, now_ms: int) -> list[int]:
         """Return the beginnings of this shard's slots that may be used at ``now_ms``, milliseconds, the oldest first."""
+        # Backwards from the newest: of those in force, the oldest is not known before it is looked at.
         number, found = self._number(now_ms), list[int]()
         while (begins_ms := self._begins_ms(number)) >= now_ms - LATE_MS:
             found.append(begins_ms)
@@ -66,6 +68,7 @@ class Pace(msgspec.Struct, frozen=True):
         return number - (number - self.shard) % self.shards
 
     def _begins_ms(self, number: int) -> int:
+        # Rounded up, so that no shard believes in a slot before it began.
         return -(-number * 1000 * self.quantum // self.per_s)
 
 
