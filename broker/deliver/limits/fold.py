@@ -43,7 +43,7 @@ class Messages(NamedTuple):
 
     def counted(self, limit: Limit, among: Sequence[int]) -> Sequence[int]:
         """Returns which of the positions ``among`` a limit counts."""
-        if limit.each_try or self.tries.count(1) == len(self.tries):
+        if limit.each_try or self.tries.count(1) == len(self.tries):  # most: all for the first time
             return among
         return [position for position in among if self.tries[position] == 1]
 
@@ -110,10 +110,15 @@ class Limits:
 
     def counting(self, terms: Terms) -> list[Counting]:
         """Returns the limits that count the messages of a request. Heartbeats reach nobody, so nothing counts them."""
-        if not self._limits or is_heartbeat(terms.business):
-            return []
-        groups = ((limit, limit.group(terms)) for limit in self._limits.values())
-        return [Counting(limit, group, _key(limit.word, group)) for limit, group in groups if group is not None]
+        found: list[Counting] = []
+        if is_heartbeat(terms.business):
+            return found
+        # A loop and no comprehension: it is run twice for each request of one message, and is half a microsecond quicker.
+        for limit in self._limits.values():
+            group = limit.group(terms)
+            if group is not None:
+                found.append(Counting(limit, group, _key(limit.word, group)))
+        return found
 
     def restate(self, before_ms: int, now_ms: int, most: int) -> tuple[Spent, ...]:
         """Returns up to ``most`` entries that still hold somebody back and were last restated until ``before_ms``, or never.
