@@ -5,13 +5,19 @@ import gc
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from streams.cli import COMMANDS
+from streams.runtime.kafka_options import parsed
+from streams.runtime.settings import SettingsError, load, put
+from streams.runtime.untyped_json import json_bytes
 
+_WITHOUT_SETTINGS: Final = frozenset({"completion", "init", "schema", "validate"})
+_LOCAL: Final = frozenset({"demo", "dev", "kafka", "restart"})
+"""Commands that run a stack on this machine; the others that the base installation leaves out are of a server."""
 _MODULES: Final = {name: module for name, module, _ in COMMANDS}
 
 
@@ -44,6 +50,57 @@ def root() -> None:
     """Holds the commands; the overview is printed by ``streams/cli.py``."""
 
 
+def _profile(name: str | None) -> str | None:
+    if name is not None:
+        put(profile=name)
+    return name
+
+
+def _options(context: typer.Context, pairs: list[str] | None) -> list[str] | None:
+    try:
+        fields, tuning = parsed(pairs or ())
+        if tuning:
+            fields["kafka_options"] = json_bytes(load().kafka_options | tuning).decode()
+    except (ValueError, SettingsError) as error:
+        print(f"{context.command_path}: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    put(**fields)
+    return pairs
+
+
+_shared = typer.Typer(add_completion=False)
+"""Holds the options of all commands that look at settings; the values go where settings are read."""
+
+
+@_shared.command()
+def shared(
+    _profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            callback=_profile,
+            expose_value=False,
+            is_eager=True,
+            help="Take the settings of [profile.NAME] in fanfare.toml, or in the file that FANFARE_CONFIG names.",
+            show_default=False,
+        ),
+    ] = None,
+    _options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-X",
+            metavar="KEY=VALUE",
+            callback=_options,
+            expose_value=False,
+            help="An option of the Kafka client, by Kafka's name: security.protocol, sasl.username, request.timeout.ms, ...",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Takes options; does nothing."""
+
+
 def call(arguments: Sequence[str]) -> None:
     """Runs one command with its arguments; exits with its status."""
     app(args=list(arguments), prog_name="fanfare")
@@ -52,10 +109,40 @@ def call(arguments: Sequence[str]) -> None:
 def command_of(name: str) -> Any:
     """Returns a command with all that it needs: a hundred thousand objects that stay, so nobody looks for garbage among them."""
     gc.disable()
-    module = importlib.import_module(_MODULES[name])
+    try:
+        module = importlib.import_module(_MODULES[name])
+    except ModuleNotFoundError as error:
+        _demand_extra(name, error)
+        raise
     gc.freeze()
     gc.enable()
-    return typer.main.get_command(module.app)
+    command = typer.main.get_command(module.app)
+    if name not in _WITHOUT_SETTINGS:
+        _share(command)
+    return command
+
+
+def _demand_extra(name: str, error: ModuleNotFoundError) -> None:
+    """Ends the program with the extra that a command lacks; returns if it is a module of ours that is missing."""
+    missing = (error.name or "").partition(".")[0]
+    if missing in {"broker", "schemas", "streams"}:
+        return
+    extra = "local" if name in _LOCAL else "server"
+    print(
+        f"fanfare {name}: this installation has not all that it needs ({missing} is missing): "
+        f"pip install 'fanfare-broker[{extra}]'",
+        file=sys.stderr,
+    )
+    raise typer.Exit(1) from None
+
+
+def _share(command: Any) -> None:
+    """Adds what every command takes that looks at settings."""
+    within = getattr(command, "commands", {})
+    for each in within.values():
+        _share(each)
+    if not within or command.invoke_without_command:
+        command.params = [*command.params, *typer.main.get_command(_shared).params]
 
 
 def _known(name: str) -> str:

@@ -4,19 +4,20 @@ import asyncio
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
 from schemas.registry import Business
+from streams.commands.console import OutputOption, show
 from streams.dev.kafka.detached import REFUSAL_PREFIX, start_detached, stop_detached
 from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.foreground import run_until_ended
 from streams.dev.kafka.run_record import RunRecord, home_of, is_held, read_record
 from streams.dev.kafka.security import Secured, administrator
-from streams.dev.stack.stack import REGISTRY
 from streams.kafka.admin import ClusterState, describe
 from streams.registry.apply import read_files
+from streams.registry.development import DEVELOPMENT
 from streams.runtime import clock
 from streams.runtime.kafka_access import Kafka
 from streams.runtime.settings import SettingsError, kafka_bootstrap, load
@@ -87,7 +88,7 @@ def up(
 
 
 def _secured(businesses: list[str] | None) -> Secured:
-    found = businesses or [one.entry.id for one in read_files([REGISTRY]) if isinstance(one.entry, Business)]
+    found = businesses or [one.entry.id for one in read_files([DEVELOPMENT]) if isinstance(one.entry, Business)]
     return Secured(tuple(found), load().kafka_prefix)
 
 
@@ -110,6 +111,7 @@ def status(
     bootstrap: Annotated[
         str | None, typer.Option(metavar="HOST:PORT,...", help="Ask this Kafka instead of the one that `up` started.")
     ] = None,
+    output: OutputOption = "text",
 ) -> None:
     """Say whether Kafka is up and well; exits 0 if it is, 1 if not."""
     record = read_record(home_of(data))
@@ -122,7 +124,7 @@ def status(
         state = asyncio.run(describe(_way_in(address, ours), deadline_s=_STATUS_DEADLINE_S))
     except (ClusterError, SettingsError) as error:
         _refuse(error)
-    if not _report(address, state, ours):
+    if not _report(address, state, ours, output):
         raise typer.Exit(1)
 
 
@@ -133,14 +135,18 @@ def _way_in(address: str, ours: RunRecord | None) -> Kafka:
     return load(bootstrap=address).kafka
 
 
-def _report(address: str, state: ClusterState, ours: RunRecord | None) -> bool:
+def _report(address: str, state: ClusterState, ours: RunRecord | None, output: str) -> bool:
     """Print what is known; whether all brokers are there and every partition is led."""
-    _print_rows([("bootstrap", address), ("brokers", str(state.brokers)), ("topics", str(state.topics))])
+    facts: dict[str, Any] = {"bootstrap": address, "brokers": state.brokers, "topics": state.topics}
     expected = state.brokers
     if ours is not None:
         expected = ours.nodes
-        _print_rows([("records", ours.folder), ("process", str(ours.pid))])
+        facts |= {"records": ours.folder, "process": ours.pid}
     well = state.brokers >= expected and not state.leaderless
+    if output == "json":
+        show(facts | {"expected": expected, "leaderless": state.leaderless, "well": well}, output, "")
+        return well
+    _print_rows([(name, str(value)) for name, value in facts.items()])
     if not well:
         _say(f"Not well: {state.brokers} of {expected} brokers; topics without a leader: {len(state.leaderless)}.")
     return well

@@ -14,8 +14,9 @@ from schemas.ids import Lane
 from streams.commands.console import FAULTS
 from streams.dev.stack.ports import in_slot
 from streams.dev.stack.process import ProcessError
-from streams.dev.stack.stack import REGISTRY, Stack
+from streams.dev.stack.stack import Stack
 from streams.ledger.service import path_of
+from streams.registry.development import DEVELOPMENT
 from streams.runtime.data_format import KeptError
 from streams.runtime.settings import variable_of
 
@@ -48,7 +49,7 @@ RunningKafkaOption = Annotated[
 RegistryOption = Annotated[
     Path, typer.Option("--registry", metavar="DIR", help="Folder of registry files.", show_default="deploy/dev")
 ]
-REGISTRY_DEFAULT: Final = REGISTRY
+REGISTRY_DEFAULT: Final = DEVELOPMENT
 
 
 def addresses(stack: Stack) -> Iterator[tuple[str, str]]:

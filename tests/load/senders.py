@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from schemas.registry import Deployment, Entry, Sender, key_of
-from streams.dev.stack.stack import REGISTRY
 from streams.registry.apply import read_files
+from streams.registry.development import DEVELOPMENT
 
 
 def sender(business: str, rate_per_s: int, name: str = "main", **shares: int) -> Sender:
@@ -24,7 +24,7 @@ def sender(business: str, rate_per_s: int, name: str = "main", **shares: int) ->
 
 def registry_with(folder: Path, *senders: Sender) -> Path:
     """Writes the development registry, with ``senders`` instead of its own or beside them, into ``folder``; returns that."""
-    entries: dict[str, Entry] = {key_of(one.entry): one.entry for one in read_files([REGISTRY])}
+    entries: dict[str, Entry] = {key_of(one.entry): one.entry for one in read_files([DEVELOPMENT])}
     entries |= {key_of(one): one for one in senders}
     fastest = max((one.rate_per_s for one in senders), default=0)
     for key, entry in entries.items():

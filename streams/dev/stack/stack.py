@@ -27,15 +27,13 @@ from streams.dev.stack.running_file import Register
 from streams.kafka.admin import demand_listener, wait_ready
 from streams.kafka.provision import provision
 from streams.registry.apply import Located, changes, read_files, write
+from streams.registry.development import DEVELOPMENT
 from streams.registry.read import read_registry
 from streams.runtime import settings as environment
 from streams.runtime.data_format import STACK, open_kept
 from streams.runtime.kafka_access import Kafka
 from streams.runtime.ports import all_free, free_ports
 from streams.runtime.settings import SECRETS, Settings, variable_of
-
-REGISTRY: Final = Path(__file__).parents[3] / "deploy" / "dev"
-"""The businesses, templates and prices of the development set-up, in the checkout that this module stands in."""
 
 KAFKA_PORTS: Final = (9092, 9093, 9094)
 """Where clients look for Kafka; other free ports are taken where one of these is not."""
@@ -53,7 +51,7 @@ class StackPlan:
     slots: int = 1
     """Workers a lane."""
     free_ports: bool = False
-    registry: Path = REGISTRY
+    registry: Path = DEVELOPMENT
     gateway_options: tuple[str, ...] = ()
     """Of ``fanfare gateway``: ``("--profile", "online", "--faults", "FILE")``."""
     fields: Mapping[str, Any] = field(default_factory=dict)
