@@ -18,12 +18,13 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.conn import AIOKafkaConnection, create_conn
 
 from streams.runtime.kafka_access import Address, Kafka, kafka_at
+from streams.runtime.kafka_options import TUNING
 
 
 def consumer(address: Address, name: str, **options: Any) -> aiokafka.AIOKafkaConsumer:
     """Builds a consumer without a group that commits nothing; ``name`` shows up in the broker's logs."""
     return aiokafka.AIOKafkaConsumer(
-        client_id=name, group_id=None, enable_auto_commit=False, **_access(address), **options
+        client_id=name, group_id=None, enable_auto_commit=False, **_access(address), **_tuned(address, options)
     )
 
 
@@ -36,18 +37,20 @@ def member(address: Address, group: str, slot: str, **options: Any) -> aiokafka.
         group_instance_id=slot,
         enable_auto_commit=False,
         **_access(kafka),
-        **options,
+        **_tuned(kafka, options),
     )
 
 
 def producer(address: Address, name: str, **options: Any) -> aiokafka.AIOKafkaProducer:
     """Builds an idempotent producer that waits for every in-sync copy."""
-    return aiokafka.AIOKafkaProducer(client_id=name, acks="all", enable_idempotence=True, **_access(address), **options)
+    return aiokafka.AIOKafkaProducer(
+        client_id=name, acks="all", enable_idempotence=True, **_access(address), **_tuned(address, options)
+    )
 
 
 def admin_client(address: Address, **options: Any) -> AIOKafkaAdminClient:
     """Builds a client that describes and makes topics."""
-    return AIOKafkaAdminClient(client_id="fanfare-admin", **_access(address), **options)
+    return AIOKafkaAdminClient(client_id="fanfare-admin", **_access(address), **_tuned(address, options))
 
 
 async def connection(address: Address, host: str, port: int, *, timeout_ms: int) -> AIOKafkaConnection:
@@ -94,6 +97,11 @@ def _access(address: Address) -> dict[str, Any]:
         options["sasl_plain_username"] = kafka.user
         options["sasl_plain_password"] = kafka.password.get_secret_value()
     return options
+
+
+def _tuned(address: Address, options: dict[str, Any]) -> dict[str, Any]:
+    """Returns the options that a caller needs over those that the settings ask for: its deadlines are part of what it does."""
+    return {TUNING[name]: value for name, value in kafka_at(address).options} | options
 
 
 def _tls(kafka: Kafka) -> ssl.SSLContext:

@@ -44,6 +44,8 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
     """Opens ``key_file``; None if it is not encrypted."""
     prefix: str = ""
     """Stands before the name of each topic and group in Kafka, so that several deployments share one."""
+    options: tuple[tuple[str, int], ...] = ()
+    """Of every client, by Kafka's name, milliseconds (``streams/runtime/kafka_options.py``)."""
 
     def __str__(self) -> str:
         return self.bootstrap

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, AliasChoices, Field, SecretStr, model_valid
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.runtime.kafka_access import Kafka, Mechanism, Protocol, misfits, split_addresses
+from streams.runtime.kafka_options import TUNING, milliseconds, unknown
 
 PREFIX: Final = "FANFARE_"
 BOOTSTRAP_VARIABLE: Final = "FANFARE_KAFKA_BOOTSTRAP"
@@ -17,6 +18,14 @@ def _demand_addresses(bootstrap: str) -> str:
     if not all(host and port.isdecimal() for host, port in split_addresses(bootstrap)):
         raise ValueError("must be host:port, several separated by commas")
     return bootstrap
+
+
+def _demand_options(options: dict[str, int]) -> dict[str, int]:
+    for key, value in options.items():
+        if key not in TUNING:
+            raise ValueError(unknown(key))
+        milliseconds(key, str(value))
+    return options
 
 
 class KafkaSettings(BaseSettings):
@@ -60,6 +69,11 @@ class KafkaSettings(BaseSettings):
         2,
         description="Newest format of internal records to write: 1 while processes of a release that reads no other run.",
     )
+    kafka_options: Annotated[dict[str, int], AfterValidator(_demand_options)] = Field(
+        {},
+        description="Options of every Kafka client, JSON of Kafka's name to milliseconds: request.timeout.ms, retry.backoff.ms, "
+        "metadata.max.age.ms, connections.max.idle.ms.",
+    )
 
     @model_validator(mode="after")
     def _kafka_fits_together(self) -> Self:
@@ -82,6 +96,7 @@ class KafkaSettings(BaseSettings):
             key_file=self.kafka_key_file,
             key_password=self.kafka_key_password,
             prefix=self.kafka_prefix,
+            options=tuple(sorted(self.kafka_options.items())),
         )
 
 

@@ -7,14 +7,12 @@ instead, which the variable with ``_FILE`` behind it names.
 
 Secrets have *development* values that anybody can compute. Whoever shows settings names those still in use
 (``dev_secrets``), and with ``dev`` off the program refuses to start on them.
-
 Places that the operating system decides (cache folder, Java) are functions, asked when they are needed.
 """
 
 import difflib
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -24,6 +22,17 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from schemas.ids import Lane
 from schemas.topics import SHARDS, WINDOWS, Windows
 from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE, KAFKA_SECRETS, PREFIX, KafkaSettings
+from streams.runtime.setting_sources import (
+    CONFIG_VARIABLE,
+    IN_FILE,
+    PROFILE_VARIABLE,
+    SourceError,
+    Written,
+    key_of,
+    profile,
+    secret_in_file,
+    sentences,
+)
 
 DEV_SEAL_KID: Final = "dev1"
 DEV_SEAL_PUBLIC: Final = "f26e3c9d814afbffcb95bf37ba4ea67f00d6119cc3b1674e94c03256366f0c14"
@@ -194,7 +203,6 @@ three seconds at a time, which its watchdog takes for a paused process."""
 _SECRETS: Final = ("pepper", "address_keys", "ref_secret", "webhook_secret", "seal_keys")
 SECRETS: Final = (*_SECRETS, *KAFKA_SECRETS)
 """Fields that may stand in a file, and that nothing shows."""
-_IN_FILE: Final = "_FILE"
 _DEFAULTS: Final = {name: field.default for name, field in Settings.model_fields.items()}
 
 
@@ -206,20 +214,30 @@ def _reveal(value: SecretStr | dict[object, SecretStr]) -> set[str]:
 def load(**overrides: object) -> Settings:
     """The settings of this process; ``overrides`` (of ``None``: not given) win over the environment.
 
-    Raises :class:`SettingsError` with one sentence a mistake, for an unknown ``FANFARE_`` variable too: a misspelt
-    secret would otherwise quietly be a development one.
+    The environment wins over a file of settings. Raises :class:`SettingsError` with one sentence a mistake, for an unknown
+    variable or key too: a misspelt secret would otherwise quietly be a development one.
     """
     _demand_known()
     given = {name: value for name, value in overrides.items() if value is not None}
-    filed = {name: value for name in SECRETS if name not in given and (value := _filed(name)) is not None}
+    written: dict[str, Written] = {}
     try:
-        return Settings(**given, **filed)  # type: ignore[arg-type]
+        for name in SECRETS:
+            structured = isinstance(_DEFAULTS[name], dict)
+            if name not in given and (secret := secret_in_file(variable_of(name), os.environ, structured=structured)):
+                given[name] = secret
+        unset = [name for name in _DEFAULTS if name not in given and not os.environ.get(variable_of(name))]
+        written = {name: value for name, value in _profiled().items() if name in unset}
+        return Settings(**given, **{name: each.value for name, each in written.items()})  # type: ignore[arg-type]
+    except SourceError as error:
+        raise SettingsError(str(error)) from None
     except ValidationError as error:
-        raise SettingsError("; ".join(_sentences(error))) from None
+        named = {variable_of(name): f"{each.place}: {key_of(variable_of(name))}" for name, each in written.items()}
+        raise SettingsError("; ".join(sentences(error, named, variable_of))) from None
 
 
 def _demand_known() -> None:
-    known = {variable for variable, _, _ in table()} | {variable_of(name) + _IN_FILE for name in SECRETS}
+    known = {variable for variable, _, _ in table()} | {variable_of(name) + IN_FILE for name in SECRETS}
+    known |= {CONFIG_VARIABLE, PROFILE_VARIABLE}
     for variable in sorted(os.environ):
         if variable.startswith(PREFIX) and variable not in known:
             near = difflib.get_close_matches(variable, known, n=1)
@@ -227,33 +245,23 @@ def _demand_known() -> None:
             raise SettingsError(f"there is no setting {variable}{hint}")
 
 
-def _filed(name: str) -> object:
-    """Returns the secret that stands in the file named for it, without the end of its line; None if no file is named."""
-    variable = variable_of(name)
-    path = os.environ.get(variable + _IN_FILE)
-    if not path:
-        return None
-    if os.environ.get(variable):
-        raise SettingsError(f"{variable} and {variable}{_IN_FILE} are both set: leave one of them out")
-    try:
-        text = Path(path).read_text("utf-8").rstrip("\r\n")
-        return msgspec.json.decode(text) if isinstance(_DEFAULTS[name], dict) else text
-    except OSError as error:
-        raise SettingsError(f"{variable}{_IN_FILE}: {path} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise SettingsError(f"{variable}{_IN_FILE}: {path} does not hold what {variable} would") from None
+def _profiled() -> dict[str, Written]:
+    """Returns what the file of settings says of each field; the environment wins over it."""
+    fields = {key_of(variable_of(name)): name for name in _DEFAULTS}
+    secrets = {name: isinstance(_DEFAULTS[name], dict) for name in SECRETS}
+    return {fields[key]: written for key, written in profile(os.environ, fields, secrets).items()}
 
 
-def _sentences(error: ValidationError) -> Iterator[str]:
-    for each in error.errors(include_input=False, include_url=False):
-        where = ".".join(str(part) for part in each["loc"])
-        sentence = each["msg"].removeprefix("Value error, ")
-        yield f"{where if where.startswith(PREFIX) else variable_of(where)}: {sentence}" if where else sentence
+def put(**fields: str) -> None:
+    """Sets settings of this process and its children, as options of the command line ask for; ``profile`` is one, too."""
+    for name, value in fields.items():
+        os.environ.pop(variable_of(name) + IN_FILE, None)
+        os.environ[variable_of(name)] = value
 
 
 def child_environment(**fields: str | int | bool | Path) -> dict[str, str]:
     """The environment of a child process that shall read our settings but for ``fields``. Holds secrets: do not log."""
-    hidden = {variable_of(name) + _IN_FILE for name in fields}
+    hidden = {variable_of(name) + IN_FILE for name in fields}
     inherited = {variable: value for variable, value in os.environ.items() if variable not in hidden}
     return inherited | {variable_of(name): str(value) for name, value in fields.items()}
 
@@ -273,10 +281,7 @@ def table() -> list[tuple[str, str, str]]:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: `$XDG_CACHE_HOME/fanfare`, or `~/.cache/fanfare`.
-
-    Relative values are ignored, as the XDG base directory specification demands.
-    """
+    """Where downloads are kept: `$XDG_CACHE_HOME/fanfare`, or `~/.cache/fanfare`; XDG has relative values ignored."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(named) if named.startswith("/") else Path.home() / ".cache"
     return base / "fanfare"
@@ -289,5 +294,5 @@ def java_home() -> Path | None:
 
 
 def kafka_bootstrap() -> str | None:
-    """`FANFARE_KAFKA_BOOTSTRAP`: the `host:port,...` of a Kafka to use instead of starting one."""
-    return os.environ.get(BOOTSTRAP_VARIABLE) or None
+    """Returns the `host:port,...` of a Kafka to use instead of starting one, if the environment or the file names one."""
+    return load().bootstrap if os.environ.get(BOOTSTRAP_VARIABLE) or "bootstrap" in _profiled() else None
