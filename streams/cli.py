@@ -19,14 +19,17 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         (
             ("demo", "streams.commands.demo", "a real storm day through the whole system, with the auditor's verdict"),
             ("dev", "streams.commands.dev", "run everything on this machine until Ctrl-C"),
+            ("init", "streams.commands.init", "write a registry of your own: business, sender, template, list"),
             ("doctor", "streams.commands.doctor", "say what this machine and its Kafka lack, and how to get it"),
         ),
     ),
     (
         "publish, and see what becomes of it",
         (
+            ("send", "streams.commands.send", "send one notification, and see what becomes of it"),
             ("publish", "streams.commands.publish", "publish events from a file and follow what becomes of them"),
             ("validate", "streams.commands.validate", "tell everything that is wrong with an event, without a Kafka"),
+            ("follow", "streams.commands.follow", "follow a business's statuses and bill as they come"),
             (
                 "campaign",
                 "streams.commands.campaign",

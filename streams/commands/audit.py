@@ -3,10 +3,9 @@
 Owns the page: what was found by `broker/audit`, as tables of counts, violations, and one line of JSON at the end.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -14,7 +13,7 @@ from broker.audit.invariants import Breach
 from broker.audit.rates import WINDOWS_S, nearest
 from broker.audit.report import OPEN_STATES, Audit
 from schemas.ids import Lane
-from streams.commands.console import BootstrapOption, refuse, run
+from streams.commands.console import BootstrapOption, OutputOption, refuse, run, show
 from streams.ledger.database import BooksError
 from streams.ledger.money import money
 from streams.operate.audit import audit_system
@@ -51,6 +50,7 @@ def main(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the ledger and the gateway's logs.")
     ] = None,
+    output: OutputOption = "text",
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Close every account: each accepted message ends once, each delivered one is charged once, none comes after a STOP.
@@ -68,13 +68,18 @@ def main(
         found = run("audit", audit_system(settings, quiet=quiet, canary=canary, searched=_searched(settings, also)))
     except BooksError as error:
         refuse("audit", str(error))
-    for line in page(found):
-        print(line)
+    if output == "text":
+        print("\n".join(page(found)))
     rates = nearest(found.busiest, _RATES)
     seconds = round((clock.monotonic_ms() - started_ms) / 1000, 1)
-    print(json.dumps({**found.summary(), "rates": rates, "seconds": seconds}))
+    show({**found.summary(), "rates": rates, "seconds": seconds, **_details(found, output)}, "json", "")
     if found.total:
         raise typer.Exit(1)
+
+
+def _details(found: Audit, output: str) -> dict[str, Any]:
+    """Returns what the page shows beside the sums, where only JSON is printed."""
+    return {"states": found.states, "counts": found.counts, "violated": found.violations} if output == "json" else {}
 
 
 def _searched(settings: Settings, also: list[Path] | None) -> list[Path]:

@@ -15,7 +15,8 @@ from schemas.wire.timestamps import text_of as instant
 from streams.client import Client, Head, control
 from streams.client.numbers import Numbers, numbers_of
 from streams.client.progress import CLOSED, REFUSED
-from streams.commands.console import BootstrapOption, configured, no_lane, refuse, run, say
+from streams.commands.console import BootstrapOption, OutputOption, configured, refuse, run, say, show
+from streams.commands.lanes import lane_named
 from streams.kafka.admin import describe
 from streams.operate.control_requests import STABLE_S, Accepted, accepted, statuses_of, watched
 from streams.runtime import clock
@@ -52,19 +53,24 @@ SubjectOption = Annotated[
 BusinessOption = Annotated[
     str | None, typer.Option(metavar="BUSINESS", help="Whose; needed with --subject.", show_default=False)
 ]
-LaneOption = Annotated[str, typer.Option(metavar="LANE", help="otp, update or campaign.")]
+LaneOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LANE", help="otp, update or campaign.", show_default="any for a named request, else campaign"
+    ),
+]
 DaysOption = Annotated[float, typer.Option(min=0, metavar="N", help="How far back to look; 0: as far as the logs go.")]
-OutputOption = Annotated[str, typer.Option("--output", "-o", metavar="FORM", help="text, or json: one object a line.")]
 WaitOption = Annotated[
     float, typer.Option(min=0, metavar="SECONDS", help="How long to wait until the numbers stand still.")
 ]
 
 
 class Asked(NamedTuple):
-    """Names what was asked for. Either ``name`` (or ``source`` and ``id``) or ``subject`` with ``business``."""
+    """Names what was asked for. Either ``names`` or ``subject`` with ``business``."""
 
-    lane: Lane
-    name: str = ""
+    lanes: tuple[Lane, ...]
+    names: tuple[str, ...] = ()
+    """What the request is called in each of the lanes."""
     subject: str = ""
     business: str = ""
 
@@ -107,7 +113,7 @@ def ls_command(
     business: Annotated[
         str | None, typer.Option(metavar="BUSINESS", help="Only this one's.", show_default=False)
     ] = None,
-    lane: LaneOption = "campaign",
+    lane: LaneOption = None,
     days: DaysOption = 7,
     every: Annotated[bool, typer.Option("--all", help="Those that are closed, too.")] = False,
     output: OutputOption = "text",
@@ -115,9 +121,10 @@ def ls_command(
 ) -> None:
     """List the requests of a lane that are not closed, oldest first: how many messages are handed off, held, cancelled."""
     chosen = _lane("ls", lane)
-    _form("ls", output)
     address = configured("campaign ls", bootstrap).kafka
-    for row in run("campaign ls", _listed(address, chosen, business, _since_ms(days))):
+    for row in run(
+        "campaign ls", _listed(address, Lane.CAMPAIGN if chosen is None else chosen, business, _since_ms(days))
+    ):
         if every or row.state != CLOSED:
             _print(row, output)
 
@@ -129,14 +136,13 @@ def show_command(
     event_id: IdArgument = None,
     subject: SubjectOption = None,
     business: BusinessOption = None,
-    lane: LaneOption = "campaign",
+    lane: LaneOption = None,
     days: DaysOption = 7,
     output: OutputOption = "text",
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Show how many messages of a request, or of all requests about a subject, are handed off, held, cancelled."""
     asked = _asked("show", _lane("show", lane), (source, event_id, subject, business))
-    _form("show", output)
     address = configured("campaign show", bootstrap).kafka
     targets, statuses = run("campaign show", _shown(address, asked, _since_ms(days)))
     for target in targets:
@@ -152,14 +158,13 @@ def _acting(action: str, sentence: str) -> None:
         event_id: IdArgument = None,
         subject: SubjectOption = None,
         business: BusinessOption = None,
-        lane: LaneOption = "campaign",
+        lane: LaneOption = None,
         days: DaysOption = 7,
         wait: WaitOption = 15,
         output: OutputOption = "text",
         bootstrap: BootstrapOption = None,
     ) -> None:
         asked = _asked(action, _lane(action, lane), (source, event_id, subject, business))
-        _form(action, output)
         address = configured(f"campaign {action}", bootstrap).kafka
         raise typer.Exit(run(f"campaign {action}", _act(address, asked, action, (_since_ms(days), wait, output))))
 
@@ -205,14 +210,16 @@ async def _shown(address: Address, asked: Asked, since_ms: int) -> tuple[list[Ac
 
 async def _targets(address: Address, asked: Asked, since_ms: int) -> list[Accepted]:
     await describe(address, deadline_s=_ANSWER_S)
-    known = await accepted(address, asked.lane, since_ms=since_ms)
+    known = [each for lane in asked.lanes for each in (await accepted(address, lane, since_ms=since_ms)).values()]
     if asked.subject:
-        return [each for each in known.values() if (each.business, each.subject) == (asked.business, asked.subject)]
-    if asked.name not in known:
-        refuse(
-            "campaign", f"no request {asked.name} was accepted in lane {asked.lane.word}; --lane, --days look elsewhere"
-        )
-    return [known[asked.name]]
+        return [each for each in known if (each.business, each.subject) == (asked.business, asked.subject)]
+    found = [each for each in known if each.request in asked.names]
+    if not found:
+        words = ", ".join(lane.word for lane in asked.lanes)
+        refuse("campaign", f"no request {asked.names[0]} was accepted in {words}; --lane, --days look elsewhere")
+    if len(found) > 1:
+        refuse("campaign", f"it was published to {', '.join(each.lane.word for each in found)}: say which with --lane")
+    return found
 
 
 async def _act(address: Address, asked: Asked, action: str, how: tuple[int, float, str]) -> int:
@@ -226,7 +233,8 @@ async def _act(address: Address, asked: Asked, action: str, how: tuple[int, floa
     )
     async with Client(address) as client:
         event = control(Head(source=f"//{business}/{_SYSTEM}", id=str(uuid.uuid4())), content)
-        answer = await client.wait(await client.publish(asked.lane, event), until="answered")
+        lane = targets[0].lane if targets else asked.lanes[0]
+        answer = await client.wait(await client.publish(lane, event), until="answered")
     if answer.state == REFUSED:
         say(f"fanfare campaign {action}: {answer.reason}: {answer.detail}")
         return 1
@@ -251,35 +259,31 @@ def _stands(action: str, statuses: Mapping[str, Status]) -> bool:
     return all(each.quiet and (action == "pause" or not each.held) for each in numbers)
 
 
-def _asked(action: str, lane: Lane, given: tuple[str | None, str | None, str | None, str | None]) -> Asked:
+def _asked(action: str, lane: Lane | None, given: tuple[str | None, str | None, str | None, str | None]) -> Asked:
     source, event_id, subject, business = given
     if subject is not None:
         if source is not None or business is None:
             refuse(f"campaign {action}", "--subject goes with --business, and without TARGET")
-        return Asked(lane, subject=subject, business=business)
+        return Asked((Lane.CAMPAIGN if lane is None else lane,), subject=subject, business=business)
+    lanes = tuple(Lane) if lane is None else (lane,)
     if source is None:
         refuse(f"campaign {action}", "which request? Its 26 letters, or SOURCE and ID; or --subject with --business")
     if event_id is None:
         if len(source) != _NAME_CHARS:
             refuse(f"campaign {action}", f"{source} is no request of 26 letters; an event's ID follows its SOURCE")
-        return Asked(lane, name=source.lower())
+        return Asked(lanes, (source.lower(),))
     try:
         owner = business_of(source)
     except ValueError as error:
         refuse(f"campaign {action}", str(error))
-    return Asked(lane, name=text_of(request_name(lane, source, event_id)), business=owner)
+    return Asked(lanes, tuple(text_of(request_name(each, source, event_id)) for each in lanes), business=owner)
 
 
-def _lane(action: str, word: str) -> Lane:
+def _lane(action: str, word: str | None) -> Lane | None:
     try:
-        return Lane.of(word)
-    except KeyError:
-        refuse(f"campaign {action}", no_lane(word))
-
-
-def _form(action: str, output: str) -> None:
-    if output not in {"text", "json"}:
-        refuse(f"campaign {action}", f"there is no form {output!r}; there are: text, json")
+        return lane_named(word)
+    except ValueError as error:
+        refuse(f"campaign {action}", str(error))
 
 
 def _since_ms(days: float) -> int:
@@ -287,14 +291,10 @@ def _since_ms(days: float) -> int:
 
 
 def _print(row: Row, output: str) -> None:
-    if output == "json":
-        print(msgspec.json.encode(row).decode())
-        return
     about = f" about {row.subject}" if row.subject else ""
     to = f" to {row.list}" if row.list else ""
-    numbers = row.numbers
-    print(f"{row.state:<10} {row.id} of {row.source}{about}{to}, until {row.expires}  [{row.request}]")
-    parts = msgspec.structs.asdict(numbers)
+    head = f"{row.state:<10} {row.id} of {row.source}{about}{to}, until {row.expires}  [{row.request}]"
+    parts = msgspec.structs.asdict(row.numbers)
     people = parts.pop("people")
     said = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in parts.items())
-    print(f"           {said}; {people:,} in all")
+    show(row, output, f"{head}\n           {said}; {people:,} in all")

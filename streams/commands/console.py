@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
-from schemas.ids import Lane
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
 from schemas.wire.timestamps import ms_of
 from streams.client import ClientError
@@ -19,6 +18,7 @@ from streams.kafka.publisher import PublishError
 from streams.kafka.scan import ScanError
 from streams.registry.apply import RegistrationError
 from streams.runtime.settings import Settings, SettingsError, load
+from streams.runtime.untyped_json import json_bytes
 
 FAULTS: Final = (
     ClientError,
@@ -40,6 +40,31 @@ _T = TypeVar("_T")
 BootstrapOption = Annotated[
     str | None, typer.Option("--bootstrap", metavar="HOST:PORT", help="Kafka to use.", show_default=False)
 ]
+
+FORMS: Final = ("text", "json")
+
+
+def _form(context: typer.Context, word: str) -> str:
+    if word not in FORMS:
+        say(f"{context.command_path}: there is no form {word!r}; there are: {', '.join(FORMS)}")
+        raise typer.Exit(1)
+    return word
+
+
+OutputOption = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", metavar="FORM", callback=_form, help="text, or json: one object a line.", show_default=False
+    ),
+]
+
+
+def show(value: Any, output: str, text: str) -> None:
+    """Prints a result on standard output in the form that was asked for: ``value`` as JSON, or ``text`` if there is any."""
+    if output == "json":
+        print(json_bytes(value).decode(), flush=True)
+    elif text:
+        print(text, flush=True)
 
 
 def say(line: str) -> None:
@@ -75,11 +100,6 @@ def refuse(command: str, sentence: str) -> NoReturn:
     """End with status 1, after ``sentence``; each further line stands on its own."""
     say(f"fanfare {command}: {sentence}")
     raise typer.Exit(1)
-
-
-def no_lane(word: object) -> str:
-    """The sentence for a lane that is none."""
-    return f"there is no lane {word!r}; there are: {', '.join(each.word for each in Lane)}"
 
 
 # The instant that ``--since`` means: so long ago, or an RFC 3339 instant.

@@ -9,7 +9,8 @@ from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.ids import Lane
 from schemas.topics import WINDOWS
 from schemas.wire.timestamps import text_of as instant
-from streams.commands.console import BootstrapOption, configured, no_lane, refuse, run
+from streams.commands.console import BootstrapOption, OutputOption, configured, refuse, run, show
+from streams.commands.lanes import no_lane
 from streams.kafka.admin import describe
 from streams.operate.control_words import Target, later_than, newest
 from streams.operate.control_words import say as write
@@ -42,13 +43,21 @@ LaneOption = Annotated[
 
 
 @app.command("ls")
-def ls_command(*, bootstrap: BootstrapOption = None) -> None:
+def ls_command(*, output: OutputOption = "text", bootstrap: BootstrapOption = None) -> None:
     """List what is paused, by operators and by businesses: lane, scope, target, since when, and which event said so."""
     for (lane, scope, business, target), word in sorted(run("control ls", _newest(bootstrap)).items()):
         if word.action == ControlAction.PAUSE:
             whose = f" of {business}" if business else ""
-            kind = ControlScope(scope).word
-            print(f"{lane.word:<8} {kind:<8} {target}{whose}  since {instant(word.evidence_ms)}  by {word.by}")
+            kind, since = ControlScope(scope).word, instant(word.evidence_ms)
+            row = {
+                "lane": lane.word,
+                "scope": kind,
+                "target": target,
+                "business": business,
+                "since": since,
+                "by": word.by,
+            }
+            show(row, output, f"{lane.word:<8} {kind:<8} {target}{whose}  since {since}  by {word.by}")
 
 
 @app.command("pause")
@@ -58,10 +67,11 @@ def pause_command(
     sender: SenderOption = None,
     template: TemplateOption = None,
     lane: LaneOption = None,
+    output: OutputOption = "text",
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Hold all hand-offs of one business, sender, template or lane. What is held waits until it expires; `resume` lets it go."""
-    _switch(ControlAction.PAUSE, (business, sender, template, lane), bootstrap)
+    _switch(ControlAction.PAUSE, (business, sender, template, lane), bootstrap, output)
 
 
 @app.command("resume")
@@ -71,17 +81,18 @@ def resume_command(
     sender: SenderOption = None,
     template: TemplateOption = None,
     lane: LaneOption = None,
+    output: OutputOption = "text",
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Let go on what `pause` with the same target holds. What businesses have paused themselves stays held."""
-    _switch(ControlAction.RESUME, (business, sender, template, lane), bootstrap)
+    _switch(ControlAction.RESUME, (business, sender, template, lane), bootstrap, output)
 
 
 Given = tuple[str | None, str | None, str | None, str | None]
 """Business, sender, template, lane."""
 
 
-def _switch(action: ControlAction, given: Given, bootstrap: str | None) -> None:
+def _switch(action: ControlAction, given: Given, bootstrap: str | None, output: str) -> None:
     scope, target = _target(action, given)
     word = given[-1]
     try:
@@ -94,8 +105,10 @@ def _switch(action: ControlAction, given: Given, bootstrap: str | None) -> None:
     )
     bound_s = (_FRESH_MS + max(WINDOWS[lane].frame_ms for lane in lanes)) / 1000
     effect = f"nothing is handed off later than {bound_s:g} s after" if action is ControlAction.PAUSE else "from"
-    where = ", ".join(lane.word for lane in lanes)
-    print(f"{action.word} {scope.word} {target or word} in {where}: {effect} {instant(said_ms)}")
+    words = [lane.word for lane in lanes]
+    row = {"action": action.word, "scope": scope.word, "target": target, "lanes": words, "since": instant(said_ms)}
+    text = f"{action.word} {scope.word} {target or word} in {', '.join(words)}: {effect} {instant(said_ms)}"
+    show(row | ({"bound_s": bound_s} if action is ControlAction.PAUSE else {}), output, text)
 
 
 def _target(action: ControlAction, given: Given) -> tuple[ControlScope, str]:

@@ -3,11 +3,10 @@
 Owns the pages: the table, one letter whole, and a line for each record that is sent again.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -19,7 +18,7 @@ from schemas import topics
 from schemas.ids import Lane
 from schemas.reasons import Reason
 from schemas.wire.timestamps import text_of as instant
-from streams.commands.console import BootstrapOption, refuse, run, say
+from streams.commands.console import BootstrapOption, OutputOption, refuse, run, say, show
 from streams.commands.console import since_ms as instant_of
 from streams.kafka.admin import describe
 from streams.kafka.scan import Record
@@ -68,6 +67,7 @@ def ls_command(
     ] = None,
     where: WhereOption = None,
     since: SinceOption = None,
+    output: OutputOption = "text",
     bootstrap: BootstrapOption = None,
 ) -> None:
     """List dead letters, oldest first: what each is called, where its record stands, and why it was refused."""
@@ -75,7 +75,10 @@ def ls_command(
     conditions = [*(where or ()), *(f"{field}={value}" for field, value in given.items() if value is not None)]
     settings, choice = _asked("ls", conditions, since, bootstrap)
     letters = run("dead-letters ls", _letters(settings.kafka, choice))
-    if letters:
+    if output == "json":
+        for letter in letters:
+            show(letter_row(letter), output, "")
+    elif letters:
         print(table(letters))
     say(f"{len(letters):,} dead letter{'' if len(letters) == 1 else 's'}")
 
@@ -86,6 +89,7 @@ def show_command(
     letter: Annotated[
         str, typer.Argument(metavar="LETTER", help="PARTITION@OFFSET as ls gives it; OFFSET if that is the only one.")
     ],
+    output: OutputOption = "text",
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Show one dead letter whole, and the record that it is about if that is still in its log.
@@ -99,7 +103,8 @@ def show_command(
     if len(found) != 1:
         named = ", ".join(one.place for one in found)
         refuse("dead-letters show", f"say which: {named}" if named else f"there is no dead letter {letter}")
-    print(whole(found[0], record))
+    lines = whole(found[0], record)
+    show(letter_row(found[0]) | {"record": record is not None}, output, lines)
 
 
 @app.command("redrive")
@@ -110,6 +115,7 @@ def redrive_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
     rate: Annotated[float, typer.Option(min=0.01, metavar="N", help="Records a second.")] = 50,
     most: Annotated[int, typer.Option("--max", min=1, metavar="N", help="Stop after so many were sent.")] = 100,
+    output: OutputOption = "text",
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Send the records of dead letters again, oldest first, to the topic and partition where they stand.
@@ -121,7 +127,10 @@ def redrive_command(
     """
     settings, choice = _asked("redrive", where or [], since, bootstrap)
     log.configure(program="dead-letters")  # at its own level: the record of what was done is not to be switched off
-    run("dead-letters redrive", _redrive(settings, choice, Redriver(settings, dry=dry_run, rate=rate, most=most)))
+    run(
+        "dead-letters redrive",
+        _redrive(settings, choice, Redriver(settings, dry=dry_run, rate=rate, most=most), output),
+    )
 
 
 def _asked(command: str, conditions: list[str], since: str | None, bootstrap: str | None) -> tuple[Settings, Wanted]:
@@ -153,13 +162,15 @@ async def _one(bootstrap: Address, everything: Wanted, name: str) -> tuple[list[
     return found, record
 
 
-async def _redrive(settings: Settings, choice: Wanted, redriver: Redriver) -> None:
+async def _redrive(settings: Settings, choice: Wanted, redriver: Redriver, output: str) -> None:
     letters = await _letters(settings.kafka, choice)
     counts: Counter[Outcome] = Counter()
     async for told in redriver.run(letters):
         counts[told.outcome] += 1
-        print(line(told), flush=True)
-    print(summary(counts, len(letters)))
+        row = {"letter": told.letter.place, "outcome": told.outcome, "attempt": told.attempt, "detail": told.detail}
+        show(row, output, line(told))
+    sums = {"letters": len(letters), **{outcome.value: counts[outcome] for outcome in Outcome}}
+    show(sums, output, summary(counts, len(letters)))
 
 
 def table(letters: Sequence[Letter]) -> str:
@@ -200,16 +211,31 @@ def summary(counts: Counter[Outcome], letters: int) -> str:
     return f"{letters:,} dead letter{'' if letters == 1 else 's'}" + (f": {', '.join(parts)}" if parts else "")
 
 
-def whole(letter: Letter, record: Record | None) -> str:
-    """Returns a letter as JSON, what to do about it, and its record; a payload of the otp lane is never in it."""
-    hidden = letter.body.topic == topics.requests(Lane.OTP)
-    body = msgspec.to_builtins(letter.body)
-    if hidden:
-        body.pop("payload", None)
-    parts = [f"dead letter {letter.place} of {instant(letter.body.at_ms)}", json.dumps(body, indent=2)]
+def letter_row(letter: Letter) -> dict[str, Any]:
+    """Returns a letter as a row of JSON, with what to do about it; a payload of the otp lane is never in it."""
+    row = {"letter": letter.place, **msgspec.to_builtins(letter.body)}
+    if _hidden(letter):
+        row.pop("payload", None)
     reasons = {reason.word: reason for reason in Reason}
     if letter.body.reason in reasons:
-        parts.append(f"next step: {consequence_of(reasons[letter.body.reason]).next_step}")
+        row["next_step"] = consequence_of(reasons[letter.body.reason]).next_step
+    return row
+
+
+def _hidden(letter: Letter) -> bool:
+    return letter.body.topic == topics.requests(Lane.OTP)
+
+
+def whole(letter: Letter, record: Record | None) -> str:
+    """Returns a letter as JSON, what to do about it, and its record; a payload of the otp lane is never in it."""
+    hidden = _hidden(letter)
+    body = letter_row(letter)
+    del body["letter"]
+    next_step = body.pop("next_step", None)
+    told = msgspec.json.format(msgspec.json.encode(body), indent=2).decode()
+    parts = [f"dead letter {letter.place} of {instant(letter.body.at_ms)}", told]
+    if next_step:
+        parts.append(f"next step: {next_step}")
     return "\n".join([*parts, *_record_lines(letter, record, hidden=hidden)])
 
 

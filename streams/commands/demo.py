@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,7 +14,7 @@ from rich.console import Console
 
 from broker.audit.report import Audit
 from streams.client import Client
-from streams.commands.console import INTERRUPTED, refuse
+from streams.commands.console import INTERRUPTED, OutputOption, refuse, say, show
 from streams.commands.stacks import STACK_FAULTS, FreePortsOption, RunningKafkaOption
 from streams.dev.demo import summary
 from streams.dev.demo.offers import FEWEST, PEOPLE, Offers, Told, lines
@@ -61,6 +60,7 @@ def demo(
         Path | None,
         typer.Option("--svg", metavar="FILE", help="Write the live view at its peak as an SVG picture."),
     ] = None,
+    output: OutputOption = "text",
 ) -> None:
     """Start everything on loopback and replay the storm of 8 February 2013: 472 of 930 New York flights cancelled.
 
@@ -76,7 +76,7 @@ def demo(
         plan = StackPlan(data=folder, bootstrap=bootstrap or kafka_bootstrap(), free_ports=free_ports)
         console = Console(stderr=True)
         live = console if drawable(console) and not plain else None
-        playing = Demo(plan, hold, console=live, watched=svg is not None)
+        playing = Demo(plan, hold, console=live, watched=svg is not None, told=print if output == "text" else say)
         try:
             asyncio.run(_play(playing, speed, limit))
         except STACK_FAULTS as error:
@@ -84,14 +84,16 @@ def demo(
     if svg is not None:
         _draw(playing, svg)
     if playing.figures:
-        print(json.dumps(playing.figures), flush=True)
+        show(playing.figures, "json", "")
     raise typer.Exit(INTERRUPTED if playing.audit is None else int(playing.audit.total > 0))
 
 
 class Demo:
     """Runs the demonstration from start to summary."""
 
-    def __init__(self, plan: StackPlan, hold: bool, *, console: Console | None, watched: bool) -> None:
+    def __init__(
+        self, plan: StackPlan, hold: bool, *, console: Console | None, watched: bool, told: Callable[[str], None]
+    ) -> None:
         self.plan = plan
         self.hold = hold
         self.peak: Picture | None = None
@@ -101,6 +103,7 @@ class Demo:
         self.figures: dict[str, object] = {}
         """The last line, once there is a verdict."""
         self._begun_ms = clock.now_ms()
+        self._print = told
         self._console = console
         self._watched = watched or console is not None
         self._screen: Screen | None = None
@@ -175,7 +178,7 @@ class Demo:
             summary.verdict(audit),
             *(f"  {one.name} {one.where}: {one.sentence}" for one in audit.violations[:10]),
         ]
-        print("\n".join(told), flush=True)
+        self._print("\n".join(told))
         self.figures = {
             "seconds_to_first_message": round((first_ms - self._begun_ms) / 1000, 1),
             "seconds": round((clock.now_ms() - self._begun_ms) / 1000, 1),

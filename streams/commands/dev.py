@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streams import __version__
-from streams.commands.console import refuse, say
+from streams.commands.console import OutputOption, refuse, say, show
 from streams.commands.stacks import (
     NOT_FOR_PRODUCTION,
     REGISTRY_DEFAULT,
@@ -53,6 +53,7 @@ def main(
             "or a JSON file.",
         ),
     ] = REAL_PROFILE,
+    output: OutputOption = "text",
 ) -> None:
     """Run everything on this machine, on loopback; Ctrl-C stops it in order.
 
@@ -69,7 +70,7 @@ def main(
             registry=registry,
             gateway_options=gateway_options(profile),
         )
-        asyncio.run(_run(plan))
+        asyncio.run(_run(plan, output))
     except (*STACK_FAULTS, OptionError) as error:
         refuse("dev", str(error))
     say("stopped; what was published is kept")
@@ -81,15 +82,16 @@ def gateway_options(profile: str) -> tuple[str, ...]:
     return ("--profile", profile if profile in PROFILES else str(Path(profile).absolute()))
 
 
-async def _run(plan: StackPlan) -> None:
-    await until_signalled(_serve(plan))
+async def _run(plan: StackPlan, output: str) -> None:
+    await until_signalled(_serve(plan, output))
 
 
-async def _serve(plan: StackPlan) -> None:
+async def _serve(plan: StackPlan, output: str) -> None:
     begun_ms = clock.monotonic_ms()
     async with running(plan, say=say) as stack:
-        for line in page(stack, seconds=(clock.monotonic_ms() - begun_ms) / 1000):
-            print(line, flush=True)
+        seconds = (clock.monotonic_ms() - begun_ms) / 1000
+        row = {"seconds": round(seconds, 1), "bootstrap": stack.bootstrap, "addresses": list(addresses(stack))}
+        show(row, output, "\n".join(page(stack, seconds=seconds)))
         try:
             await asyncio.Event().wait()
         finally:
@@ -108,10 +110,13 @@ def page(stack: Stack, *, seconds: float) -> Iterator[str]:
     exports = write_exports(stack)
     if exports is not None:
         yield f"    . {shown(exports)}"
-    examples = shown(stack.plan.registry.absolute() / "examples")
-    yield f"    {fanfare} publish -f {examples}/parcel-delivered.json --lane update --fresh"
-    yield f"    {fanfare} publish -f {examples}/login-code.json --lane otp --fresh --seal code=123456"
-    yield f"    {fanfare} source flights --limit 50"
+    examples = stack.plan.registry.absolute() / "examples"
+    if stack.plan.registry == REGISTRY_DEFAULT:
+        yield f"    {fanfare} publish -f {shown(examples)}/parcel-delivered.json --fresh"
+        yield f"    {fanfare} publish -f {shown(examples)}/login-code.json --fresh --seal code=123456"
+        yield f"    {fanfare} source flights --limit 50"
+    else:
+        yield from (f"    {fanfare} publish -f {shown(each)} --fresh" for each in sorted(examples.glob("*.json")))
     yield f"    {fanfare} top"
-    yield f"    {fanfare} status;  {fanfare} ledger --show;  {fanfare} audit"
+    yield f"    {fanfare} status;  {fanfare} ledger show;  {fanfare} audit"
     yield "  Ctrl-C stops all of it and loses nothing."

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from streams.commands.console import BootstrapOption, refuse, run
+from streams.commands.console import BootstrapOption, OutputOption, refuse, run, show
 from streams.operate.checkup import Finding, Grade
 from streams.operate.doctor import examine
 from streams.runtime.settings import Settings, SettingsError, load
@@ -26,6 +26,7 @@ def main(
             metavar="ROLE", help="In a secured Kafka: whose grants this user needs (worker-update, business-ID)."
         ),
     ] = None,
+    output: OutputOption = "text",
 ) -> None:
     """Look at packages, secrets, disk and data folder, ports, Java, Kafka, clocks, topics and the registry; a line each.
 
@@ -37,17 +38,19 @@ def main(
         settings = load(bootstrap=bootstrap)
     except SettingsError as error:
         refuse("doctor", str(error))
-    counts = run("doctor", _told(settings, role))
-    print(f"{counts[Grade.OK]} ok, {counts[Grade.WARNING]} warnings, {counts[Grade.MISSING]} missing")
+    counts = run("doctor", _told(settings, role, output))
+    text = f"{counts[Grade.OK]} ok, {counts[Grade.WARNING]} warnings, {counts[Grade.MISSING]} missing"
+    show({grade.value: counts[grade] for grade in Grade}, output, text)
     if counts[Grade.MISSING]:
         raise typer.Exit(1)
 
 
-async def _told(settings: Settings, role: str | None) -> Counter[Grade]:
+async def _told(settings: Settings, role: str | None, output: str) -> Counter[Grade]:
     counts: Counter[Grade] = Counter()
     async for finding in examine(settings, role):
         counts[finding.grade] += 1
-        print(line(finding), flush=True)
+        row = {"grade": finding.grade, "what": finding.what, "sentence": finding.sentence}
+        show(row, output, line(finding))
     return counts
 
 

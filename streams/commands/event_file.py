@@ -6,9 +6,10 @@ import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Annotated, Any, Final, TypeVar
 
 import msgspec
+import typer
 
 from schemas.wire import timestamps
 from streams.client import Event
@@ -74,12 +75,36 @@ async def drawn_apart(each_of: Iterable[_T]) -> AsyncIterator[_T]:
         yield each
 
 
-def codes_of(pairs: Iterable[str] | None) -> dict[str, str]:
+SealOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=CODE",
+        help="Seal a one-time code into parameter NAME of each recipient; @FILE or @- (standard input) keeps CODE out of the "
+        "list of processes.",
+        show_default=False,
+    ),
+]
+
+
+def codes_of(pairs: Iterable[str] | None, *, stdin_taken: bool = False) -> dict[str, str]:
     """Returns one-time codes by the parameters they are for, from ``--seal NAME=CODE``; ``ValueError`` for any other form."""
     found = [pair.partition("=") for pair in pairs or ()]
     if not all(all(parts) for parts in found):
-        raise ValueError("--seal wants NAME=CODE")
-    return {name: code for name, _, code in found}
+        raise ValueError("--seal wants NAME=CODE, NAME=@FILE or NAME=@-")
+    return {name: _code(given, stdin_taken=stdin_taken) for name, _, given in found}
+
+
+def _code(given: str, *, stdin_taken: bool) -> str:
+    """Returns a code as it was given, or the first line of where it stands."""
+    if not given.startswith("@"):
+        return given
+    if stdin_taken and given == "@-":
+        raise ValueError("--seal NAME=@- and events from standard input exclude each other: name a file")
+    with _opened(given[1:]) as stream:
+        code = stream.readline().decode().strip()
+    if not code:
+        raise ValueError(f"--seal: {'standard input' if given == '@-' else given[1:]} holds no code in its first line")
+    return code
 
 
 def _whole(named: str, raw: bytes, first_error: msgspec.DecodeError) -> list[Event]:

@@ -9,9 +9,10 @@ from broker.explain.person import Encounter
 from broker.explain.timeline import Story
 from schemas.ids import Lane, business_of, name_of, recipient_id, text_of
 from schemas.topics import DAY_MS
-from streams.commands.console import BootstrapOption, no_lane, refuse, run, say
+from streams.commands.console import BootstrapOption, OutputOption, refuse, run, say, show
 from streams.commands.console import since_ms as since_ms_of
-from streams.commands.story_page import missed_page, page, person_page, time_text
+from streams.commands.lanes import no_lane
+from streams.commands.story_page import missed_page, page, person_page, person_row, story_row, time_text
 from streams.kafka.admin import describe
 from streams.operate.explain import Event, Explainer
 from streams.runtime import clock
@@ -51,6 +52,7 @@ def main(
         str | None, typer.Option(metavar="WHEN", help="How far back to look: 30m, 2h, 7d, or an RFC 3339 instant.")
     ] = None,
     days: Annotated[float, typer.Option(min=0, metavar="N", help="The same in days; 0: as far as the logs go.")] = 7,
+    output: OutputOption = "text",
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Tell what became of one request, or of everything about one person: what was decided, when, why, and what can be done.
@@ -71,20 +73,21 @@ def main(
     looked = f"since {time_text(since_ms)[:-4]}" if since_ms else "in the logs"
     if asked is None:
         assert one is not None
-        raise typer.Exit(_tell_person(explainer, lanes, one, looked))
+        raise typer.Exit(_tell_person(explainer, lanes, one, looked, output))
     stories = run("explain", _told(explainer, lanes, asked))
     if not stories:
         say(f"fanfare explain: nothing {looked} about {_called(asked)}; `fanfare dead-letters ls` lists the nameless")
         raise typer.Exit(_NOTHING_FOUND)
     for story in stories:
         whom = run("explain", explainer.missed(story)) if missed else None
-        print("\n".join([*page(story, every=every or one is not None), *missed_page(whom)]))
+        lines = [*page(story, every=every or one is not None), *missed_page(whom)]
+        show(story_row(story, whom), output, "\n".join(lines))
 
 
-def _tell_person(explainer: Explainer, lanes: list[Lane], person: bytes, looked: str) -> int:
+def _tell_person(explainer: Explainer, lanes: list[Lane], person: bytes, looked: str, output: str) -> int:
     """Print everything about a person; the exit status."""
     found, said = run("explain", _met(explainer, lanes, person))
-    print("\n".join(person_page(person, found, said, looked)))
+    show(person_row(person, found, said), output, "\n".join(person_page(person, found, said, looked)))
     return 0 if found else _NOTHING_FOUND
 
 

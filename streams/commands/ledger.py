@@ -1,21 +1,19 @@
-"""`fanfare ledger`: keeps the books from the topic ``charges``; ``--show`` prints them, ``items`` each message."""
+"""`fanfare ledger`: keeps the books from the topic ``charges``; ``show`` prints them, ``items`` and ``export`` the bill."""
 
 from typing import Annotated
 
 import typer
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from schemas.ids import Lane
-from streams.commands.console import refuse, say
+from streams.commands.console import refuse
+from streams.commands.ledger_book import export, print_balances, show_balances
 from streams.commands.ledger_items import items
 from streams.dev.kafka.errors import ClusterError
 from streams.kafka.admin import demand_listener
 from streams.kafka.provision import ProvisionError
 from streams.kafka.start_check import demand_safe
-from streams.ledger.database import Balance, BooksError, balances, oddities
-from streams.ledger.money import money
+from streams.ledger.database import BooksError
 from streams.ledger.service import keep_books, path_of
 from streams.runtime import log
 from streams.runtime.ports import demand_own
@@ -29,16 +27,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     subcommand_metavar="[COMMAND] [ARGS]...",
 )
+app.command("show")(show_balances)
 app.command("items")(items)
+app.command("export")(export)
 
 
 @app.callback(invoke_without_command=True)
 def ledger(
     context: typer.Context,
     *,
-    show: Annotated[bool, typer.Option("--show", help="Print the balances as they stand and end.")] = False,
+    show: Annotated[bool, typer.Option("--show", hidden=True, help="The same as `fanfare ledger show`.")] = False,
     business: Annotated[
-        str | None, typer.Option(metavar="BUSINESS", help="With --show: only this business.", show_default=False)
+        str | None, typer.Option(metavar="BUSINESS", hidden=True, help="With --show: only this business.")
     ] = None,
     bootstrap: Annotated[str | None, typer.Option(metavar="HOST:PORT,...", help="Kafka to read.")] = None,
     port: Annotated[
@@ -56,7 +56,7 @@ def ledger(
     try:
         settings = load(bootstrap=bootstrap, ledger_metrics_port=port)
         if show:
-            _show(settings, business)
+            print_balances(path_of(settings), business, "text")
             return
         demand_listener(settings.kafka)
         demand_own("the ledger", (settings.metrics_host, settings.ledger_metrics_port))
@@ -73,22 +73,3 @@ async def _keep(settings: Settings) -> None:
     stop = stop_asked()
     cluster = await demand_safe(settings)
     await keep_books(settings, cluster, stop)
-
-
-def _show(settings: Settings, business: str | None) -> None:
-    path = path_of(settings)
-    Console().print(_table(balances(path, business)))
-    conflicts, set_aside = oddities(path)
-    if conflicts:
-        say(f"{conflicts} messages came again at another price; their first posting stands.")
-    if set_aside:
-        say(f"{set_aside} records of charges could not be read; a rebuild by a release that can posts them.")
-
-
-def _table(rows: list[Balance]) -> Table:
-    table = Table(box=None, pad_edge=False, caption=None if rows else "Nothing has been charged.")
-    for heading in ("business", "account", "messages", "amount", "currency"):
-        table.add_column(heading, justify="right" if heading in {"messages", "amount"} else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(row.business, row.account, f"{row.messages:,}", money(row.amount_micro), row.currency)
-    return table

@@ -4,12 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Final
 
-import msgspec
 import typer
 
 from schemas.ids import Lane, business_of, name_of, request_name
 from schemas.wire.timestamps import text_of as instant
-from streams.commands.console import configured, refuse, say
+from streams.commands.console import OutputOption, configured, refuse, say, show
 from streams.ledger.database import BooksError
 from streams.ledger.itemised import Message, Wanted, itemised, month_of
 from streams.ledger.money import money
@@ -17,7 +16,6 @@ from streams.ledger.service import path_of
 from streams.runtime.settings import SettingsError
 
 _NAME_CHARS: Final = 26
-_FORMS: Final = ("text", "json")
 
 
 def items(
@@ -38,9 +36,7 @@ def items(
         str | None,
         typer.Option(metavar="YYYY-MM", help="Only what was charged in this month, in UTC.", show_default=False),
     ] = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FORM", help="text, or json: one object a line.")
-    ] = "text",
+    output: OutputOption = "text",
 ) -> None:
     """Itemise the bill: a line for each charged message, in the order of posting, and what they come to.
 
@@ -49,15 +45,9 @@ def items(
     """
     try:
         wanted = _wanted(request, event_id, business, month)
-        _print(path_of(configured("ledger items")), wanted, as_json=_is_json(output))
+        _print(path_of(configured("ledger items")), wanted, output)
     except (BooksError, SettingsError, ValueError) as error:
         refuse("ledger items", str(error))
-
-
-def _is_json(form: str) -> bool:
-    if form not in _FORMS:
-        raise ValueError(f"there is no form {form!r}; there are: {', '.join(_FORMS)}")
-    return form == "json"
 
 
 def _wanted(request: str | None, event_id: str | None, business: str | None, month: str | None) -> Wanted:
@@ -79,13 +69,12 @@ def _names(request: str | None, event_id: str | None) -> list[bytes]:
     return [request_name(lane, request, event_id) for lane in Lane]
 
 
-def _print(path: Path, wanted: Wanted, *, as_json: bool) -> None:
-    encode = msgspec.json.Encoder().encode
+def _print(path: Path, wanted: Wanted, output: str) -> None:
     postings: set[tuple[str, int]] = set()
     messages = 0
     amount_micro: Counter[str] = Counter()
     for message in itemised(path, wanted):
-        print(encode(message).decode() if as_json else _line(message))
+        show(message, output, _line(message))
         postings.add((message.business, message.serial))
         messages += 1
         amount_micro[message.currency] += message.unit_micro

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from schemas.topics import catalogue
-from streams.commands.console import BootstrapOption, configured, run, say
+from streams.commands.console import BootstrapOption, OutputOption, configured, run, say, show
 from streams.kafka.admin import describe
 from streams.kafka.grants import commands, grants
 from streams.kafka.provision import provision
@@ -32,6 +32,7 @@ def main(
             metavar="BUSINESS", help="With --print-acls, grants of this business; without, of all registered."
         ),
     ] = None,
+    output: OutputOption = "text",
 ) -> None:
     """Make what is missing of Fanfare's topics, wait for their leaders, check the others.
 
@@ -44,10 +45,11 @@ def main(
     if print_acls:
         kafka = configured("provision", bootstrap).kafka
         for line in commands(grants(kafka, business or run("provision", _registered(kafka))), str(kafka)):
-            print(line)
+            show({"command": line}, output, line)
         return
     made = run("provision", _provision(bootstrap))
-    print(f"{len(catalogue())} topics: {len(made)} made, {len(catalogue()) - len(made)} were there")
+    text = f"{len(catalogue())} topics: {len(made)} made, {len(catalogue()) - len(made)} were there"
+    show({"topics": len(catalogue()), "made": made}, output, text)
 
 
 async def _registered(kafka: Kafka) -> list[str]:

@@ -2,79 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-from broker.audience.sizes import ListSizes
-from broker.consequences import consequence_of
 from broker.registry.fold import Registry
 from broker.validation.pace import pace_of
 from schemas.ids import Lane
-from schemas.reasons import Reason
-from schemas.status import Status
-from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published, StillOpenError
-from streams.client.progress import REFUSED
-from streams.client.waiting import wait_for
-from streams.commands.console import BootstrapOption, configured, no_lane, refuse, run, say
-from streams.commands.event_file import codes_of, drawn_apart, freshened, read_events
+from schemas.reasons import Fault, Reason
+from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published
+from streams.commands.console import BootstrapOption, OutputOption, configured, refuse, run, say, show
+from streams.commands.event_file import SealOption, codes_of, drawn_apart, freshened, read_events
+from streams.commands.lanes import LaneOption, lane_named, lane_of_event
+from streams.commands.statuses import ACCEPTED, REFUSED_STATUS, Follower
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address
-
-# What becomes of published events, as lines for a person: each step of each request, until all are at their end.
-
-ACCEPTED: Final = 0
-ACCEPTED_STATE: Final = "accepted"
-REFUSED_STATUS: Final = 1
-UNANSWERED: Final = 3
-
-
-class Follower:
-    """Prints the statuses of published events until each is finished."""
-
-    def __init__(self, bootstrap: Address, sent: Sequence[Published]) -> None:
-        self._bootstrap = bootstrap
-        self._sent = sent
-        self._begun_ms = clock.monotonic_ms()
-        self._refused = False
-        self._said: dict[str, object] = {}
-
-    async def run(self, wait_s: float | None) -> int:
-        """The exit status, once all are finished or ``wait_s`` is over."""
-        try:
-            await wait_for(self._bootstrap, self._sent, until="closed", timeout_s=wait_s, since=None, told=self._show)
-        except StillOpenError as error:
-            say(f"fanfare publish: {error}")
-            if any(each.request not in error.newest for each in self._sent):
-                return UNANSWERED
-        return REFUSED_STATUS if self._refused else ACCEPTED
-
-    def _show(self, status: Status) -> None:
-        said = (status.state, status.reason, status.counts, [(one.state, one.reason) for one in status.recipients])
-        if self._said.get(status.request) != said:
-            self._said[status.request] = said
-            print("\n".join(lines_of(status, (clock.monotonic_ms() - self._begun_ms) / 1000)), flush=True)
-        self._refused |= status.state == REFUSED
-
-
-def lines_of(status: Status, after_s: float) -> Iterator[str]:
-    """Yields the lines of a status: the state, after how long, when a list will be through, and for a refusal what to do."""
-    counts = ", ".join(f"{count:,} {state}" for state, count in status.counts.items())
-    told = counts or status.reason or ("nobody is on the list" if status.state == "closed" else "")
-    yield f"{status.state:<10} +{after_s:.3f} s  {status.id}  {told}".rstrip()
-    yield from (f"           {line}".rstrip() for line in _explained(status))
-    for person in status.recipients:
-        code = f" code {person.code}" if person.code else ""
-        yield f"           {person.recipient}  {person.state} {person.reason}{code}".rstrip()
-
-
-def _explained(status: Status) -> Iterator[str]:
-    if status.reason:
-        yield status.detail
-        yield consequence_of(Reason[status.reason.upper()]).next_step
-    elif status.detail and status.state == ACCEPTED_STATE:
-        yield status.detail
-
 
 _FEW: Final = 20
 """So many events are followed without being asked to."""
@@ -87,14 +29,15 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 
 class Choice(NamedTuple):
-    """Holds the options of the command. ``wait_s``: None if it was not given."""
+    """Holds the options of the command. ``lane`` and ``wait_s``: None if not given."""
 
-    lane: Lane
+    lane: Lane | None
     codes: Mapping[str, str]
     fresh: bool
     follow: bool
     wait_s: float | None
     piped: bool
+    output: str
 
 
 @app.command()
@@ -109,11 +52,8 @@ def main(
             help="One JSON event, an array of them, or one a line (any number); - is stdin.",
         ),
     ],
-    lane: Annotated[str, typer.Option(metavar="LANE", help="otp, update or campaign.")],
-    seal: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=CODE", help="Seal a one-time code into parameter NAME of each recipient."),
-    ] = None,
+    lane: LaneOption = None,
+    seal: SealOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Give each a new id, and move its times to now.")] = False,
     dry_run: Annotated[
         bool,
@@ -131,6 +71,7 @@ def main(
             show_default=f"{_WAIT_S:g} for up to {_FEW} events, 0 for more",
         ),
     ] = None,
+    output: OutputOption = "text",
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Publish events, print the name of each, and what becomes of them.
@@ -138,13 +79,11 @@ def main(
     Events of one business stand in Kafka in the order of the file. What may not have arrived is sent again under its name, so it
     counts once. Refused events are answered on the business's status topic, as they are here.
 
-    Exit status: 0 accepted, 1 refused or not published, 3 no answer in time. A code given with --seal stands in this machine's
-    process list for a moment; programs seal with streams.client instead.
+    Exit status: 0 accepted, 1 refused or not published, 3 no answer in time.
     """
     try:
-        events = _Events(file, Choice(Lane.of(lane), codes_of(seal), fresh, follow, wait, piped=file == "-"))
-    except KeyError:
-        refuse("publish", no_lane(lane))
+        codes = codes_of(seal, stdin_taken=file == "-")
+        events = _Events(file, Choice(lane_named(lane), codes, fresh, follow, wait, file == "-", output))
     except ValueError as error:
         refuse("publish", str(error))
     raise typer.Exit(run("publish", (_check if dry_run else _publish)(configured("publish", bootstrap).kafka, events)))
@@ -158,66 +97,78 @@ class _Events:
         self.drawn = 0
         self.fault = ""
         """Sentence about the fault that ended the reading; empty if none did."""
-        self._rest = (self._publication(event) for event in read_events(file))
+        self.registry = Registry()
+        """Tells the lane of what names none; filled in before events are drawn."""
+        self._rest = (freshened(event) if choice.fresh else event for event in read_events(file))
         self._first = next(self._rest, None)
 
     def __iter__(self) -> Iterator[Publication]:
         try:
             for each in chain([] if self._first is None else [self._first], self._rest):
                 self.drawn += 1
-                yield each
+                yield self._publication(each)
         except ValueError as error:
             self.fault = str(error)
 
     def _publication(self, event: Event) -> Publication:
-        return Publication(self.choice.lane, freshened(event) if self.choice.fresh else event, self.choice.codes)
+        lane = self.choice.lane
+        return Publication(lane_of_event(event, self.registry) if lane is None else lane, event, self.choice.codes)
 
 
 async def _check(address: Address, events: _Events) -> int:
     """Say what plan would refuse; nothing is sent."""
     faulty = 0
     async with Client(address) as client:
-        registry, sizes = await client.registry(), await client.sizes()
+        events.registry = registry = await client.registry()
+        sizes = await client.sizes()
         for lane, event, codes in ((each.lane, each.event, each.codes) for each in events):
             try:
                 sealed = await client.seal(lane, event, codes) if codes else event
-                found = client.check(lane, sealed, registry=registry)
-                told = [f"           {fault.place or '/'}  {fault.reason.word}: {fault.detail}" for fault in found]
+                found = [_told(fault) for fault in client.check(lane, sealed, registry=registry)]
             except ClientError as error:
-                told = [f"           {error}"]
-            faulty += bool(told)
-            head = _faulty(event) if told else _sound(lane, event, registry, sizes)
-            print("\n".join([head, *told]))
+                found = [{"detail": str(error)}]
+            faulty += bool(found)
+            pace = "" if found else pace_of(lane, event, registry=registry, now_ms=clock.now_ms(), sizes=sizes)
+            _show_checked(event, found, pace, events.choice.output)
     say(f"{events.drawn:,} events looked at, {faulty:,} of them faulty; nothing was published")
     return _faulted(events) or (REFUSED_STATUS if faulty else ACCEPTED)
 
 
-def _faulty(event: Event) -> str:
-    return f"faulty     {event.get('id')}"
+def _told(fault: Fault) -> dict[str, str]:
+    return {"place": fault.place, "reason": fault.reason.word, "detail": fault.detail}
 
 
-def _sound(lane: Lane, event: Event, registry: Registry, sizes: ListSizes) -> str:
-    """Return the line about a sound event: of a list, also when it would be through."""
-    pace = pace_of(lane, event, registry=registry, now_ms=clock.now_ms(), sizes=sizes)
-    return f"sound      {event.get('id')}  {pace}".rstrip()
+def _show_checked(event: Event, found: Sequence[Mapping[str, str]], pace: str, output: str) -> None:
+    """Prints the line about a sound event (of a list, also when it would be through), or all that is wrong with one."""
+    kind = "faulty" if found else "sound"
+    lines = [f"{kind:<10} {event.get('id')}  {pace}".rstrip()]
+    lines += [
+        f"           {each['place'] or '/'}  {each['reason']}: {each['detail']}"
+        if "place" in each
+        else f"           {each['detail']}"
+        for each in found
+    ]
+    show({"kind": kind, "id": event.get("id"), "faults": found, "pace": pace}, output, "\n".join(lines))
 
 
 async def _publish(address: Address, events: _Events) -> int:
     counted, kept = _Count(), _Kept(events.choice)
     async with Client(address, patience_s=_PATIENCE_S) as client:
-        registry = await client.registry()
+        events.registry = registry = await client.registry()
+        output = events.choice.output
         told = _telling_faults(events, client, registry)
         async for outcome in client.publish_many(drawn_apart(told) if events.choice.piped else told):
-            print(_line(outcome))
+            show(_row(outcome), output, _line(outcome))
             counted.take(outcome)
             kept.take(outcome)
         counted.say_end()
         nobodys = [sent for sent in kept.sent if sent.business not in registry.businesses]
         for sent in nobodys:
             why = f"{sent.business} is not registered, and has no topic for an answer"
-            print(f"refused    {sent.id}  {Reason.UNKNOWN_BUSINESS.word}: {why}")
+            row = {"kind": "refused", "id": sent.id, "reason": Reason.UNKNOWN_BUSINESS.word, "detail": why}
+            show(row, output, f"refused    {sent.id}  {Reason.UNKNOWN_BUSINESS.word}: {why}")
         followed = [sent for sent in kept.sent if sent.business in registry.businesses]
-        status = await Follower(address, followed).run(kept.wait_s) if followed else ACCEPTED
+        status = await Follower(address, followed, output=output).run(kept.wait_s) if followed else ACCEPTED
     return _faulted(events) or (REFUSED_STATUS if counted.failed or nobodys else status)
 
 
@@ -297,3 +248,10 @@ def _line(outcome: Outcome) -> str:
         return f"failed     {outcome.event.get('id')}  {outcome.error}"
     place = f"{outcome.topic}[{outcome.partition}]@{outcome.offset}"
     return f"published  {place}  {outcome.id}  request {outcome.request}"
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, Failed):
+        return {"kind": "failed", "id": outcome.event.get("id"), "detail": str(outcome.error)}
+    place = {"topic": outcome.topic, "partition": outcome.partition, "offset": outcome.offset}
+    return {"kind": "published", "id": outcome.id, "source": outcome.source, "request": outcome.request, **place}

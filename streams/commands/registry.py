@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from broker.registry.fold import Registry
 from broker.registry.remarks import remarks
 from schemas.registry import Business, Deployment, Entry, key_of
 from schemas.topics import business_topics
-from streams.commands.console import BootstrapOption, refuse, run, say
+from streams.commands.console import BootstrapOption, OutputOption, refuse, run, say, show
 from streams.kafka.admin import describe
 from streams.kafka.provision import provision
 from streams.registry.apply import Located, RegistrationError, changes, read_files, write
@@ -36,6 +35,7 @@ def apply_command(
     ],
     bootstrap: BootstrapOption = None,
     check: Annotated[bool, typer.Option("--check", help="Only look whether the files would be taken.")] = False,
+    output: OutputOption = "text",
 ) -> None:
     """Register the entries of FILE...: all of them, or none if one may not be.
 
@@ -47,21 +47,24 @@ def apply_command(
         say(f"{'would register' if check else 'registered'} {key_of(entry)}")
     for remark in remarks(new):
         say(f"note: {remark}")
-    print(f"{total} entries: {len(new)} {'would change' if check else 'changed'}, {total - len(new)} as they were")
+    text = f"{total} entries: {len(new)} {'would change' if check else 'changed'}, {total - len(new)} as they were"
+    row = {"entries": total, "changed": [key_of(entry) for entry in new], "checked_only": check, "notes": remarks(new)}
+    show(row, output, text)
 
 
 @app.command("show")
 def show_command(
     *,
     kind: Annotated[str | None, typer.Argument(metavar="KIND", help="Only this kind, or KIND/ID.")] = None,
+    output: OutputOption = "json",
     bootstrap: BootstrapOption = None,
 ) -> None:
-    """Print what is registered, one JSON text a line."""
+    """Print what is registered, one JSON text a line; as text, each entry's kind and id alone."""
     registry = run("registry show", _read(bootstrap))
     every = entries_of(registry)
     chosen = [entry for entry in every if kind is None or f"{key_of(entry)}/".startswith(f"{kind}/")]
     for entry in chosen:
-        print(msgspec.json.encode(entry).decode())
+        show(entry, output, key_of(entry))
     if not chosen:
         kinds = ", ".join(sorted({key_of(entry).partition("/")[0] for entry in every})) or "none"
         refuse("registry show", f"nothing is registered under {kind or 'any kind'}; registered kinds are: {kinds}")

@@ -10,7 +10,7 @@ import typer
 from schemas.ids import Lane
 from streams.client import Client, Event, SealingError, SealKey
 from streams.client.sealing import seal_key_of
-from streams.commands.console import INTERRUPTED, BootstrapOption, refuse, run, say
+from streams.commands.console import INTERRUPTED, BootstrapOption, OutputOption, refuse, run, say
 from streams.dev.recordings.entry import Entry
 from streams.dev.recordings.files import read_entries
 from streams.dev.recordings.replay import Clock, Replay
@@ -64,6 +64,7 @@ def main(
         Path | None,
         typer.Option(metavar="FILE", help="Write the latencies as an HDR histogram log, too.", show_default=False),
     ] = None,
+    output: OutputOption = "text",
     bootstrap: BootstrapOption = None,
 ) -> None:
     """Publish a recording again, as requests of now.
@@ -88,7 +89,8 @@ def main(
         refuse("replay", "--speed and --rate exclude each other")
     how = _How(_Pace(speed or 1.0, rate, loop), test, hlog)
     result = run("replay", _replay(file, wanted, how, load(bootstrap=bootstrap).kafka))
-    print(sentence_of(result))
+    if output == "text":
+        print(sentence_of(result))
     print(json_of(result), flush=True)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streams.commands.console import INTERRUPTED, refuse
+from streams.commands.console import INTERRUPTED, OutputOption, refuse, show
 from streams.dev.stack.process import ProcessError
 from streams.dev.stack.rolling_restart import chosen, roll
 from streams.dev.stack.running_file import read_register
@@ -37,6 +37,7 @@ def main(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder of the running stack.", show_default=".data")
     ] = None,
+    output: OutputOption = "text",
 ) -> None:
     """Restart processes of a running `fanfare dev` in order, each ready again before the next one ends. Nothing is lost.
 
@@ -51,18 +52,19 @@ def main(
         if not entries:
             refuse("restart", f"no `fanfare dev` runs in {folder}; `fanfare restart --help` says how to do it by hand")
         meant = chosen(list(entries), names=names or (), slots=slot or (), workers=workers, every=every)
-        seconds = asyncio.run(_restart(folder, meant))
+        seconds = asyncio.run(_restart(folder, meant, output))
     except (ProcessError, SettingsError, ValueError) as error:
         refuse("restart", str(error))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    print(f"{len(meant)} restarted in {seconds:.1f} s")
+    show({"restarted": len(meant), "seconds": round(seconds, 1)}, output, f"{len(meant)} restarted in {seconds:.1f} s")
 
 
-async def _restart(folder: Path, meant: list[str]) -> float:
+async def _restart(folder: Path, meant: list[str], output: str) -> float:
     began_ms = ready_ms = 0
     async for one in roll(folder, meant):
         began_ms, ready_ms = began_ms or one.told_ms, one.ready_ms
         seconds = (one.ready_ms - one.told_ms) / 1000
-        print(f"{one.name:<18} ready again after {seconds:.1f} s (process {one.pid_before}, now {one.pid})", flush=True)
+        text = f"{one.name:<18} ready again after {seconds:.1f} s (process {one.pid_before}, now {one.pid})"
+        show({"name": one.name, "seconds": seconds, "pid_before": one.pid_before, "pid": one.pid}, output, text)
     return (ready_ms - began_ms) / 1000

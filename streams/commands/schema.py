@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from schemas.contract.compatibility import differences
 from schemas.contract.compatibility_rules import READER, WRITER, Change
 from schemas.contract.json_schema import WRITTEN_BY_FANFARE
-from streams.commands.console import refuse, say
+from streams.commands.console import OutputOption, refuse, say, show
 
 FOLDER: Final = Path(__file__).parents[2] / "schemas" / "generated"
 _PAGE: Final = FOLDER / "asyncapi.html"
@@ -44,7 +44,7 @@ app = typer.Typer(cls=_Group, add_completion=False, rich_markup_mode=None, prett
 
 
 @app.callback(invoke_without_command=True)
-def listing(ctx: typer.Context) -> None:
+def listing(ctx: typer.Context, *, output: OutputOption = "text") -> None:
     """The JSON Schemas of everything that goes in and comes out: `fanfare schema NAME` prints one.
 
     Without NAME they are listed.
@@ -53,7 +53,9 @@ def listing(ctx: typer.Context) -> None:
         return
     for path in _paths():
         document = msgspec.json.decode(path.read_bytes())
-        print(f"{path.stem:<18}  {_about(document)}")
+        show(
+            {"name": path.stem, "about": _about(document), "file": path}, output, f"{path.stem:<18}  {_about(document)}"
+        )
 
 
 @app.command("show", hidden=True)
@@ -78,6 +80,7 @@ def diff_command(
             help="Who writes such documents; else statuses and dead letters are fanfare's.", show_default=False
         ),
     ] = None,
+    output: OutputOption = "text",
 ) -> None:
     """Name each change from OLD to NEW, with its place and who breaks.
 
@@ -88,8 +91,9 @@ def diff_command(
     side = written_by or (Side.FANFARE if after.get("title") in WRITTEN_BY_FANFARE else Side.BUSINESS)
     changes = differences(before, after)
     breaks = [change for change in changes if (WRITER if side is Side.BUSINESS else READER) in change.breaks]
-    for line in _lines(changes, breaks, side):
-        print(line)
+    for change, line in zip(changes, _lines(changes, breaks, side), strict=True):
+        row = {"place": change.place, "sentence": change.sentence, "breaks": change in breaks, "written_by": side.value}
+        show(row, output, line)
     say(f"{len(changes)} changes, {len(breaks)} of them a break" if changes else "no change")
     raise typer.Exit(_BREAK if breaks else 0)
 

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
-import msgspec
 import typer
 
 from schemas.ids import Lane
-from streams.commands.console import configured, run
+from streams.commands.console import OutputOption, configured, run, show
 from streams.operate.scrape import Scrape, merged, processes, quantile, scrape_all
 from streams.operate.top.verdict import HEALTHY, verdict
 
@@ -17,7 +16,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 
 @app.command()
-def main(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON text instead of tables.")] = False) -> None:
+def main(
+    *,
+    output: OutputOption = "text",
+    as_json: Annotated[bool, typer.Option("--json", hidden=True, help="The same as -o json.")] = False,
+) -> None:
     """Show processes, stages and lanes, read from /metrics of the processes on this machine.
 
     Ports are those of the settings (FANFARE_*_METRICS_PORT). Counts and ages are since the processes began, requests and messages
@@ -26,7 +29,7 @@ def main(*, as_json: Annotated[bool, typer.Option("--json", help="One JSON text 
     """
     scrapes = run("status", _scrapes())
     facts = facts_of(scrapes)
-    print(msgspec.json.encode(facts).decode() if as_json else page(facts))
+    show(facts, "json" if as_json else output, page(facts))
     if facts["verdict"] != HEALTHY:
         raise typer.Exit(1)
 

@@ -1,8 +1,8 @@
-"""Stories as lines for a terminal: of one request, of one person, and of whom a request did not reach. Pure."""
+"""Stories as lines for a terminal and as JSON: of one request, of one person, and of whom a request did not reach. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from broker.explain.entry import Line, doubt_text, next_steps, people_text, reason_of, reason_steps, reason_text
 from broker.explain.person import Encounter
@@ -53,6 +53,44 @@ def person_page(person: bytes, found: Sequence[Encounter], said: Sequence[Line],
     if found:
         rows.append("everything about one: fanfare explain SOURCE ID RECIPIENT")
     return [head, *rows]
+
+
+def story_row(story: Story, missed: Sequence[tuple[bytes, str]] | None) -> dict[str, Any]:
+    """Returns a story as JSON: how its people stand, every record, what can be done, and whom it missed if that was asked."""
+    steps = {reason.word: step for reason, step in next_steps(story.lines)}
+    row = {
+        "request": text_of(story.request),
+        "lane": story.lane.word,
+        "people": story.tally.people(),
+        "counts": story.tally.counts(),
+        "records": [_line_row(line) for line in story.lines],
+        "next_steps": steps,
+    }
+    if missed is None:
+        return row
+    return row | {"missed": [{"recipient": text_of(whom), "state": word} for whom, word in missed]}
+
+
+def person_row(person: bytes, found: Sequence[Encounter], said: Sequence[Line]) -> dict[str, Any]:
+    """Returns everything about a person as JSON: what they said themselves, and every request."""
+    requests = [
+        {
+            "at_ms": one.at_ms,
+            "lane": one.lane.word,
+            "source": one.terms.source,
+            "id": one.terms.id,
+            "template": one.terms.template,
+            "list": one.list,
+            "state": one.state,
+        }
+        for one in found
+    ]
+    return {"recipient": text_of(person), "said": [_line_row(line) for line in said], "requests": requests}
+
+
+def _line_row(line: Line) -> dict[str, Any]:
+    reason = "" if line.reason is None else line.reason.word
+    return {"at_ms": line.at_ms, "stage": line.stage, "text": line.text, "place": line.place, "reason": reason}
 
 
 def missed_page(missed: Sequence[tuple[bytes, str]] | None) -> list[str]:

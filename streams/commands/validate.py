@@ -16,8 +16,9 @@ from schemas.wire.text import unsafe
 from streams.client import SealingError
 from streams.client.sealing import SealKey, seal_codes, seal_key_of
 from streams.client.validation import faults
-from streams.commands.console import no_lane, refuse
-from streams.commands.event_file import codes_of, freshened
+from streams.commands.console import OutputOption, refuse, show
+from streams.commands.event_file import SealOption, codes_of, freshened
+from streams.commands.lanes import LaneOption, lane_named, lane_of_event
 from streams.registry.apply import RegistrationError, changes, read_files
 from streams.runtime import clock
 
@@ -32,43 +33,38 @@ def main(
     file: Annotated[
         str, typer.Option("--file", "-f", metavar="FILE", help="A JSON event, an array, or one a line; - is stdin.")
     ],
-    lane: Annotated[str, typer.Option(metavar="LANE", help="otp, update or campaign.")],
+    lane: LaneOption = None,
     registry: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR", help="Registry files (*.yaml): judge sender, template and parameters; tell its rate."
         ),
     ] = None,
-    seal: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=CODE", help="Seal a code into parameter NAME first, as publish does; needs --registry."
-        ),
-    ] = None,
+    seal: SealOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Move its times to now first, as publish does.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a fault.")] = False,
+    output: OutputOption = "text",
+    as_json: Annotated[bool, typer.Option("--json", hidden=True, help="The same as -o json.")] = False,
 ) -> None:
-    """Tell everything that plan would refuse in the events of FILE, each with its place as a JSON pointer.
+    """Tell everything that Fanfare would refuse in the events of FILE, each with its place as a JSON pointer.
 
     Its form and its times; with --registry also who says it, with which template, and what is in its slots. What was published
     before is not known here. With --registry a sound list also tells its rate. Exit status: 0 all are sound, 1 some are not.
+    --seal and an event without --lane need --registry: the key and the template are registered.
     """
     try:
-        chosen, codes = Lane.of(lane), codes_of(seal)
+        chosen, codes = lane_named(lane), codes_of(seal, stdin_taken=file == "-")
         registered = _registered(registry)
         key = _key(registered, codes)
-        texts = list(_texts(_bytes(file)))
-    except KeyError:
-        refuse("validate", no_lane(lane))
+        texts = [(text, _lane(text, registered) if chosen is None else chosen) for text in _texts(_bytes(file))]
     except (OSError, ValueError, RegistrationError, SealingError) as error:
         refuse("validate", str(error))
-    say = _say_json if json else _say
+    say = _say_json if as_json or output == "json" else _say
     faulty = 0
-    for number, text in enumerate(texts, start=1):
-        event = _event(text, chosen, codes=codes, key=key, fresh=fresh)
-        found = faults(chosen, event, registry=registered, now_ms=clock.now_ms())
+    for number, (text, lane_of_text) in enumerate(texts, start=1):
+        event = _event(text, lane_of_text, codes=codes, key=key, fresh=fresh)
+        found = faults(lane_of_text, event, registry=registered, now_ms=clock.now_ms())
         faulty += bool(found)
-        say(number, text, found, "" if found else _pace(chosen, event, registered))
+        say(number, text, found, "" if found else _pace(lane_of_text, event, registered))
     raise typer.Exit(_FAULTY if faulty else 0)
 
 
@@ -78,6 +74,17 @@ def _pace(lane: Lane, event: dict[str, Any] | bytes, registry: Registry | None) 
         return ""
     whole = msgspec.json.decode(event) if isinstance(event, bytes) else event
     return pace_of(lane, whole, registry=registry, now_ms=clock.now_ms())
+
+
+def _lane(text: bytes, registry: Registry | None) -> Lane:
+    """Returns the lane that an event's template decides; ``ValueError`` if it cannot be told."""
+    try:
+        event = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return Lane.UPDATE  # what is no object is refused alike in every lane
+    if registry is None:
+        raise ValueError("which lane? --lane, or --registry, whose templates tell it")
+    return lane_of_event(event, registry)
 
 
 def _texts(raw: bytes) -> Iterator[bytes]:
@@ -154,7 +161,7 @@ def _say(number: int, text: bytes, found: tuple[Fault, ...], pace: str) -> None:
 
 def _say_json(number: int, _: bytes, found: tuple[Fault, ...], pace: str) -> None:
     if pace:
-        print(msgspec.json.encode({"event": number, "pace": pace}).decode())
+        show({"event": number, "pace": pace}, "json", "")
     for fault in found:
         said = {"event": number, "place": fault.place, "reason": fault.reason.word, "detail": fault.detail}
-        print(msgspec.json.encode(said).decode())
+        show(said, "json", "")

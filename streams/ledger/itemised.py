@@ -72,6 +72,13 @@ def itemised(path: Path, wanted: Wanted) -> Iterator[Message]:
                 yield _message(charge, rank)
 
 
+def postings(path: Path, wanted: Wanted) -> Iterator[BilledCharge]:
+    """Yields each posting that is wanted, as its billing event has it, in the same order; raises ``BooksForeignError``."""
+    with reading(path) as db:
+        for row in _rows(db, wanted):
+            yield charge_of(row)
+
+
 def _rows(db: sqlite3.Connection, wanted: Wanted) -> Iterator[PostedRow]:
     rows = db.execute(
         """SELECT * FROM postings

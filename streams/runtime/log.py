@@ -8,7 +8,6 @@ hold content.
 """
 
 import contextlib
-import json
 import logging
 import re
 import sys
@@ -18,10 +17,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import orjson
 import structlog
 
 from streams.runtime import clock
+from streams.runtime.untyped_json import json_bytes
 
 _LIBRARY_LEVEL: Final = logging.WARNING
 _ADDRESS: Final = re.compile(r"(tel:)?\+\d[\d ()./-]{5,}\d|tel:\S+")
@@ -269,10 +268,7 @@ def _shown(value: Any) -> Any:
 
 
 def _serialize(event: MutableMapping[str, Any], **_options: object) -> bytes:
-    try:
-        return orjson.dumps(event)
-    except TypeError:  # a lone surrogate or a huge integer, which only the slow encoder takes
-        return json.dumps(event).encode()
+    return json_bytes(event)
 
 
 # Log lines about what strangers do: not one for each, because then they would decide how much is written.

@@ -3,7 +3,7 @@
 from broker.registry.remarks import remarks
 from schemas.registry import Business, Parameter, Sender, Template
 from schemas.status import Status
-from streams.commands.publish import lines_of
+from streams.commands.statuses import lines_of
 
 BUSINESS = Business("bakery", "The Bakery")
 SENDER = Sender("bakery/main", "bakery", "+15550100", rate_per_s=10)
@@ -35,6 +35,6 @@ def test_acceptance_of_a_list_says_when_it_will_be_through() -> None:
     """Below the line about the state; other states repeat nothing."""
     detail = "120 people at 3 a second: through at about 2026-11-30T03:18:20.947Z."
     status = Status("r", "//bakery/shop", "list1", "accepted", 1, 1, shards=8, detail=detail)
-    assert list(lines_of(status, 0.5)) == ["accepted   +0.500 s  list1", f"           {detail}"]
+    assert list(lines_of(status, "+0.500 s")) == ["accepted   +0.500 s  list1", f"           {detail}"]
     running = Status("r", "//bakery/shop", "list1", "running", 2, 1, detail=detail, counts={"pending": 120})
-    assert list(lines_of(running, 0.5)) == ["running    +0.500 s  list1  120 pending"]
+    assert list(lines_of(running, "+0.500 s")) == ["running    +0.500 s  list1  120 pending"]

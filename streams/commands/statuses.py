@@ -1,0 +1,76 @@
+"""Prints what becomes of published events: each step of each request as lines or as JSON, until all are at their end."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from broker.consequences import consequence_of
+from schemas.reasons import Reason
+from schemas.status import Status
+from streams.client import Published, StillOpenError
+from streams.client.progress import REFUSED
+from streams.client.waiting import wait_for
+from streams.commands.console import say, show
+from streams.runtime import clock
+from streams.runtime.kafka_access import Address
+
+ACCEPTED: Final = 0
+ACCEPTED_STATE: Final = "accepted"
+REFUSED_STATUS: Final = 1
+UNANSWERED: Final = 3
+
+
+class Follower:
+    """Prints the statuses of published events until each is finished."""
+
+    def __init__(self, bootstrap: Address, sent: Sequence[Published], *, output: str) -> None:
+        self._bootstrap = bootstrap
+        self._sent = sent
+        self._output = output
+        self._begun_ms = clock.monotonic_ms()
+        self._refused = False
+        self._said: dict[str, object] = {}
+
+    async def run(self, wait_s: float | None) -> int:
+        """The exit status, once all are finished or ``wait_s`` is over."""
+        try:
+            await wait_for(self._bootstrap, self._sent, until="closed", timeout_s=wait_s, since=None, told=self._show)
+        except StillOpenError as error:
+            say(f"fanfare: {error}")
+            if any(each.request not in error.newest for each in self._sent):
+                return UNANSWERED
+        return REFUSED_STATUS if self._refused else ACCEPTED
+
+    def _show(self, status: Status) -> None:
+        said = (status.state, status.reason, status.counts, [(one.state, one.reason) for one in status.recipients])
+        if self._said.get(status.request) != said:
+            self._said[status.request] = said
+            after_s = (clock.monotonic_ms() - self._begun_ms) / 1000
+            show(status_row(status), self._output, "\n".join(lines_of(status, f"+{after_s:.3f} s")))
+        self._refused |= status.state == REFUSED
+
+
+def status_row(status: Status) -> dict[str, Any]:
+    """Returns a status as a row of JSON, with what to do next if it is a refusal."""
+    row = {"kind": "status", **msgspec.to_builtins(status)}
+    return row | {"next_step": consequence_of(Reason[status.reason.upper()]).next_step} if status.reason else row
+
+
+def lines_of(status: Status, when: str) -> Iterator[str]:
+    """Yields the lines of a status: the state, since when, when a list will be through, and for a refusal what to do."""
+    counts = ", ".join(f"{count:,} {state}" for state, count in status.counts.items())
+    told = counts or status.reason or ("nobody is on the list" if status.state == "closed" else "")
+    yield f"{status.state:<10} {when}  {status.id}  {told}".rstrip()
+    yield from (f"           {line}".rstrip() for line in _explained(status))
+    for person in status.recipients:
+        code = f" code {person.code}" if person.code else ""
+        yield f"           {person.recipient}  {person.state} {person.reason}{code}".rstrip()
+
+
+def _explained(status: Status) -> Iterator[str]:
+    if status.reason:
+        yield status.detail
+        yield consequence_of(Reason[status.reason.upper()]).next_step
+    elif status.detail and status.state == ACCEPTED_STATE:
+        yield status.detail
