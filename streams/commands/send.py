@@ -27,7 +27,7 @@ _UNITS_MS: Final = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-class _Wanted(NamedTuple):
+class Wanted(NamedTuple):
     """Holds what is to be said, before the registry tells by whom and in which lane."""
 
     content: Notification
@@ -95,7 +95,7 @@ def main(
     try:
         content = Notification(template, _target(to or [], audience), sender=sender, params=_params(params), test=test)
         span = None if lifetime is None else _span_ms(lifetime)
-        wanted = _Wanted(content, business, event_id or str(uuid.uuid4()), subject, span, codes_of(seal))
+        wanted = Wanted(content, business, event_id or str(uuid.uuid4()), subject, span, codes_of(seal))
     except ValueError as error:
         refuse("send", str(error))
     raise typer.Exit(run("send", _send(configured("send", bootstrap).kafka, wanted, wait_s=wait, output=output)))
@@ -121,7 +121,7 @@ def _span_ms(text: str) -> int:
     return int(found[1]) * _UNITS_MS[found[2]]
 
 
-async def _send(address: Address, wanted: _Wanted, *, wait_s: float, output: str) -> int:
+async def _send(address: Address, wanted: Wanted, *, wait_s: float, output: str) -> int:
     async with Client(address) as client:
         registry = await client.registry()
         try:
@@ -142,7 +142,7 @@ async def _send(address: Address, wanted: _Wanted, *, wait_s: float, output: str
         return await Follower(address, [sent], output=output).run(wait_s) if wait_s else ACCEPTED
 
 
-def event_of(wanted: _Wanted, registry: Registry) -> tuple[Lane, Event]:
+def event_of(wanted: Wanted, registry: Registry) -> tuple[Lane, Event]:
     """Returns the lane and the event; ``ValueError`` if the registry does not tell who sends or there is no such template."""
     template = wanted.content.template
     business = wanted.business or business_for(registry, template)

@@ -12,7 +12,16 @@ NOWHERE = ("--bootstrap", "127.0.0.1:1")
 NO_KAFKA = "o Kafka answers at 127.0.0.1:1"
 
 MISTAKES: dict[str, tuple[tuple[str, ...], int, str]] = {
-    "no lane": (("publish", "-f", PARCEL), 2, "Missing option '--lane'"),
+    "no lane": (("validate", "-f", PARCEL), 1, "which lane? --lane, or --registry"),
+    "an option of Kafka that is none": (
+        ("publish", "-f", PARCEL, "-X", "request.timout.ms=1"),
+        1,
+        "request.timeout.ms",
+    ),
+    "a profile that is none": (("status", "--profile", "prod"), 1, "there is no profile 'prod'"),
+    "nobody to send to": (("send", "--template", "offer"), 1, "say whom: --to ADDRESS, or --list NAME"),
+    "a code from nowhere": (("publish", "-f", "-", "--seal", "code=@-"), 1, "exclude each other"),
+    "a month that is none": (("ledger", "export", "--month", "May"), 1, "'May' is no month"),
     "a lane that is none": (("publish", "-f", PARCEL, "--lane", "fast"), 1, "there are: otp, update, campaign"),
     "no such file": (("publish", "-f", "nofile", "--lane", "otp"), 1, "nofile cannot be read: No such file"),
     "a folder": (("publish", "-f", "deploy", "--lane", "otp"), 1, "deploy cannot be read: Is a directory"),

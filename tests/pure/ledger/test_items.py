@@ -1,6 +1,8 @@
 """`fanfare ledger items`: each charged message once, chosen by business, request and month, and what they come to."""
 
+import csv
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -106,3 +108,19 @@ def test_without_books_there_is_nothing_to_itemise(tmp_path: Path) -> None:
 def test_a_month_ends_where_the_next_begins(month: str, span: tuple[int, int]) -> None:
     """In UTC, over the end of the year too."""
     assert month_of(month) == span
+
+
+def test_the_bill_is_exported_for_a_spreadsheet(folder: Path) -> None:
+    """A row for each posting under a line of heads; amounts are exact, and come to those of the book."""
+    result = CliRunner().invoke(app, ["export", "--csv", "--business", "shop"], env={"FANFARE_DATA_DIR": str(folder)})
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert [(row["serial"], row["messages"]) for row in rows] == [("1", "2"), ("2", "2"), ("3", "1")]
+    (receivable,) = (row for row in balances(folder / FILE, "shop") if row.account == "receivable")
+    assert sum(Decimal(row["amount"]) for row in rows) == Decimal(receivable.amount_micro) / 1_000_000
+
+
+def test_balances_are_shown_as_json(folder: Path) -> None:
+    """An account a line, as they stand."""
+    result = CliRunner().invoke(app, ["show", "-o", "json"], env={"FANFARE_DATA_DIR": str(folder)})
+    lines = [msgspec.json.decode(line) for line in result.stdout.splitlines()]
+    assert lines == [row._asdict() for row in balances(folder / FILE)]
