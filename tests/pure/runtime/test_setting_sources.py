@@ -56,6 +56,7 @@ def test_a_profile_wins_over_the_top_and_the_environment_over_both(environment: 
     assert load().data_dir.resolve() == tmp_path / "data"
     assert (load().log_level, load(log_level="error").log_level) == ("warning", "error")
     assert kafka_bootstrap() == "kafka:9093"
+    environment.delenv("FANFARE_KAFKA_USER")
     environment.setenv("FANFARE_PROFILE", "test")
     assert load().log_level == "debug"
 
