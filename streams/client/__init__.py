@@ -73,8 +73,8 @@ What the business is charged, from the first posting on; a position, kept, says 
         for charge in client.follow_bill("shop-parcelo", since=0, silence_s=5):
             print(charge.serial, charge.id, charge.count, charge.amount_micro, charge.currency)
 
-A Kafka with TLS, passwords or a prefix takes a :class:`Kafka` instead of its addresses; ``Client(load().kafka)`` takes the one of
-the environment, ``FANFARE_KAFKA_…`` (``streams/runtime/settings.py``).
+A Kafka with TLS, passwords or a prefix takes a :class:`Kafka` instead of its addresses. ``Client()`` goes where the environment
+says, ``FANFARE_KAFKA_…`` or ``fanfare.toml``; an address that is given is taken as it is, without a password of the environment.
 
 A request, or all requests about a subject, can be paused, resumed and cancelled; its statuses count what is ``held``::
 

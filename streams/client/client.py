@@ -32,6 +32,7 @@ from streams.kafka.publisher import CONNECT_S, DEADLINE_S, Publisher, PublishErr
 from streams.kafka.scan import ScanError
 from streams.registry.read import read_registry, read_sizes
 from streams.runtime.kafka_access import Address
+from streams.runtime.settings import load
 
 IN_FLIGHT: Final = 256
 WAIT_S: Final = 30.0
@@ -53,23 +54,25 @@ def lane_of(lane: Lane | str) -> Lane:
 class Client:
     """A connection to Fanfare for one producer, in one event loop.
 
+    Without ``bootstrap`` it goes where the environment says (``FANFARE_KAFKA_…``, ``fanfare.toml``). An address that is given is
+    taken as it is, without what the environment says: a password must not go to a Kafka that it was not meant for.
     ``seal_key`` defaults to the newest one in the registry topic. ``patience_s`` is how long an event may take into Kafka, over
     restarts of brokers and however many attempts; ``connect_s`` how long somebody is waited for at ``bootstrap``.
     """
 
     def __init__(
         self,
-        bootstrap: Address,
+        bootstrap: Address | None = None,
         *,
         seal_key: SealKey | None = None,
         patience_s: float = DEADLINE_S,
         connect_s: float = CONNECT_S,
     ) -> None:
-        self._bootstrap = bootstrap
-        self._publisher = Publisher(bootstrap, deadline_s=patience_s, connect_s=connect_s)
+        self._bootstrap = load().kafka if bootstrap is None else bootstrap
+        self._publisher = Publisher(self._bootstrap, deadline_s=patience_s, connect_s=connect_s)
         self._patience_ms = int(patience_s * 1000)
         self._partitions: dict[Lane, int] = {}
-        self._sealer = Sealer(bootstrap, seal_key)
+        self._sealer = Sealer(self._bootstrap, seal_key)
 
     async def __aenter__(self) -> Self:
         """Connect; :class:`NoBrokerError` if nobody answers."""

@@ -34,7 +34,7 @@ class SyncClient:
 
     def __init__(
         self,
-        bootstrap: Address,
+        bootstrap: Address | None = None,
         *,
         seal_key: SealKey | None = None,
         patience_s: float = DEADLINE_S,

@@ -63,6 +63,8 @@ class Tail:
         self._partitions = partitions
         self._start = dict(start or {})
         self._wait_ms = wait_ms
+        self.if_trimmed = ""
+        """What to do if the log no longer holds, or never held, an offset of ``start``; said when the process ends for it."""
         self._applied: dict[int, int] = {}
         self._fresh_ms: dict[int, int] = {}
         self._asked: dict[int, tuple[int, int]] = {}
@@ -185,8 +187,10 @@ class Tail:
         if task.cancelled():
             return
         error = task.exception()
-        code = Exit.TRIMMED if isinstance(error, aiokafka.errors.OffsetOutOfRangeError) else Exit.CRASHED
-        fatal(code, step="tail", topic=self.topic, error=type(error).__name__)
+        told = {"step": "tail", "topic": self.topic, "error": type(error).__name__}
+        if isinstance(error, aiokafka.errors.OffsetOutOfRangeError):
+            fatal(Exit.TRIMMED, **told, detail=self.if_trimmed)
+        fatal(Exit.CRASHED, **told)
 
 
 def _bites(records: Sequence[Any]) -> Iterator[list[LogRecord]]:

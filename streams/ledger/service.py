@@ -47,6 +47,10 @@ class Ledger:
         upto = books.upto()
         start = {partition: upto.get(partition, 0) for partition in range(settings.shards)}
         self._tail = Tail(settings.kafka, topics.CHARGES, self._post, start=start, wait_ms=WAIT_MS)
+        self._tail.if_trimmed = (
+            f"{path_of(settings)} has posted charges that this Kafka does not hold: it is another one, or an older state of it. "
+            "Name the right one, or move the file away, and the books are built anew from what this Kafka holds."
+        )
         self._billing = Billing(settings.kafka, books)
         self._complete = False
         self._begun_ms = clock.monotonic_ms()

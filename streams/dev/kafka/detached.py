@@ -94,7 +94,8 @@ async def _follow(
         ended = process.poll() is not None
         for line in log.read().splitlines():
             last = line or last
-            if record is None and not ended:
+            # A refusal is raised below, so it is not said here as well.
+            if record is None and not ended and not line.startswith(REFUSAL_PREFIX):
                 say(line)
         if record is not None:
             return record
