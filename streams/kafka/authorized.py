@@ -1,4 +1,4 @@
-"""Asks a Kafka what this user may do to topics, and compares it with what a process, a business or an operator needs.
+"""Asks a Kafka what this user may do to topics and groups, and compares it with what a process, a business or an operator needs.
 
 A broker says it in its metadata, if asked, by one bit an operation (KIP-430; version 8, which aiokafka does not speak).
 """
@@ -6,6 +6,7 @@ A broker says it in its metadata, if asked, by one bit an operation (KIP-430; ve
 from collections.abc import Sequence
 from typing import Final
 
+from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
@@ -15,6 +16,7 @@ from streams.runtime.kafka_access import Kafka
 
 _TIMEOUT_MS: Final = 5_000
 _NO_SUCH_TOPIC: Final = 3
+_GROUP_FORBIDDEN: Final = 30
 _TEXT: Final = String("utf-8")
 _METADATA: Final = 3
 _VERSION: Final = 8
@@ -77,14 +79,54 @@ class _Asking(Request[_Question]):
         return request_struct_class(self._topics, *_FLAGS)
 
 
-async def missing(kafka: Kafka, wanted: Sequence[Grant]) -> list[Grant]:
-    """Returns those of ``wanted`` on topics by name that this user has not got; what is about absent topics is left out.
+class _GroupAnswer(Response):
+    API_KEY = DescribeGroupsResponse_v3.API_KEY
+    API_VERSION = DescribeGroupsResponse_v3.API_VERSION
+    SCHEMA = DescribeGroupsResponse_v3.SCHEMA
 
-    Raises what :func:`~streams.kafka.clients.connection` raises.
+
+class _GroupQuestion(RequestStruct):
+    API_KEY = DescribeGroupsRequest_v3.API_KEY
+    API_VERSION = DescribeGroupsRequest_v3.API_VERSION
+    RESPONSE_TYPE = _GroupAnswer  # aiokafka names the answer of the version before
+    SCHEMA = DescribeGroupsRequest_v3.SCHEMA
+
+
+class _AskingGroups(Request[_GroupQuestion]):
+    API_KEY = DescribeGroupsRequest_v3.API_KEY
+
+    def __init__(self, groups: Sequence[str]) -> None:
+        self._groups = list(groups)
+
+    def build(self, request_struct_class: type[_GroupQuestion]) -> _GroupQuestion:
+        return request_struct_class(self._groups, True)  # noqa: FBT003 - the field says it: what is authorized
+
+
+async def missing(kafka: Kafka, wanted: Sequence[Grant], *, businesses: Sequence[str] = ()) -> list[Grant]:
+    """Returns those of ``wanted`` on topics and groups that this user has not got; what is about absent topics is left out.
+
+    Grants on the topics of all businesses are looked at for ``businesses``. What is about the cluster is not asked: a broker
+    tells it only to those who may describe the cluster, which nobody here needs. Of groups whose coordinator is another broker
+    than the one that is asked it is known only whether they may be described. Raises what
+    :func:`~streams.kafka.clients.connection` raises.
     """
-    asked = [one for one in wanted if one.resource is Resource.TOPIC and one.pattern is Pattern.LITERAL]
+    topics = [one for each in wanted if each.resource is Resource.TOPIC for one in _by_name(each, businesses)]
+    groups = [each for each in wanted if each.resource is Resource.GROUP]
     async with clients.first_broker(kafka, timeout_ms=_TIMEOUT_MS) as connection:
-        answer = await connection.send(_Asking(sorted({one.name for one in asked})))
+        answer = await connection.send(_Asking(sorted({one.name for one in topics})))
+        described = await connection.send(_AskingGroups(sorted({one.name for one in groups})))
     # Of a topic that may not even be described the broker says only that, and no bits.
     bits = {name: 0 if code else allowed for code, name, _, _, allowed in answer.topics if code != _NO_SUCH_TOPIC}
-    return [one for one in asked if one.name in bits and not bits[one.name] & 1 << one.operation]
+    bits_of_group = {name: 0 for code, name, *_ in described.groups if code == _GROUP_FORBIDDEN}
+    bits_of_group |= {name: allowed for code, name, *_, allowed in described.groups if not code}
+    return [
+        *(one for one in topics if one.name in bits and not bits[one.name] & 1 << one.operation),
+        *(one for one in groups if one.name in bits_of_group and not bits_of_group[one.name] & 1 << one.operation),
+    ]
+
+
+def _by_name(grant: Grant, businesses: Sequence[str]) -> list[Grant]:
+    """Returns what a grant means by names; one on all names that begin alike is about the topics of businesses."""
+    if grant.pattern is Pattern.LITERAL:
+        return [grant]
+    return [grant._replace(name=f"{grant.name}{business}", pattern=Pattern.LITERAL) for business in businesses]

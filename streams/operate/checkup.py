@@ -106,9 +106,9 @@ def kafka(bootstrap: Address, brokers: int, topics: int) -> Finding:
 
 
 def granted(user: str, role: str, lacking: Sequence[Grant]) -> Finding:
-    """Returns whether a user may do to topics all that its role needs."""
+    """Returns whether a user may do to topics and groups all that its role needs."""
     if not lacking:
-        return Finding(Grade.OK, "grants", f"{user or 'this client'} may do to topics what {role} needs")
+        return Finding(Grade.OK, "grants", f"{user or 'this client'} may do to topics and groups what {role} needs")
     names: dict[str, list[str]] = {}
     for one in lacking:
         names.setdefault(one.operation.word, []).append(one.name)

@@ -111,7 +111,7 @@ def test_the_distribution_is_called_fanfare_broker_and_the_command_fanfare(site:
     found = installed(site)
     assert (found.metadata["Name"], found.version) == ("fanfare-broker", __version__)
     assert [(entry.name, entry.value) for entry in found.entry_points] == [("fanfare", "streams.cli:main")]
-    assert set(found.metadata.get_all("Provides-Extra")) == {"server", "local", "dev", "year"}
+    assert set(found.metadata.get_all("Provides-Extra") or ()) == {"server", "local", "dev", "year"}
 
 
 @pytest.mark.parametrize("path", DATA)

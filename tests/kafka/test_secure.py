@@ -102,9 +102,11 @@ async def test_a_whole_way_with_the_printed_grants_and_no_others(cluster: Cluste
     assert audit.requests >= PEOPLE
     doctor = await output(stack, "doctor")
     assert "missing   " not in doctor
-    assert "operator may do to topics what operator needs" in doctor
+    assert "operator may do to topics and groups what operator needs" in doctor
     lacking = await output(stack, "doctor", "--role", "worker-update")
     assert "operator may not, as worker-update must: Write team-a.plans.update, team-a.work.update" in lacking
+    assert "team-a.status.shop-parcelo" in lacking
+    assert "Read team-a.fanfare-update" in lacking or ", team-a.fanfare-update" in lacking
     explained = await output(stack, "explain", "//shop-parcelo/parcels", "px-0", "--lane", "update")
     assert "delivered" in explained
 
