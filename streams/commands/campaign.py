@@ -12,7 +12,7 @@ from schemas.request import Control, EventName
 from schemas.status import Status
 from schemas.topics import DAY_MS
 from schemas.wire.timestamps import text_of as instant
-from streams.client import Client, Head, control
+from streams.client import Client, Event, Head, control
 from streams.client.numbers import Numbers, numbers_of
 from streams.client.progress import CLOSED, REFUSED
 from streams.commands.console import BootstrapOption, OutputOption, configured, refuse, run, say, show
@@ -50,14 +50,9 @@ SubjectOption = Annotated[
     str | None,
     typer.Option(metavar="SUBJECT", help="Instead: every request of --business about it.", show_default=False),
 ]
-BusinessOption = Annotated[
-    str | None, typer.Option(metavar="BUSINESS", help="Whose; needed with --subject.", show_default=False)
-]
+BusinessOption = Annotated[str | None, typer.Option(metavar="ID", help="Whose; with --subject.", show_default=False)]
 LaneOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LANE", help="otp, update or campaign.", show_default="any for a named request, else campaign"
-    ),
+    str | None, typer.Option(metavar="LANE", help="otp, update or campaign.", show_default="any of a named request")
 ]
 DaysOption = Annotated[float, typer.Option(min=0, metavar="N", help="How far back to look; 0: as far as the logs go.")]
 WaitOption = Annotated[
@@ -70,7 +65,7 @@ class Asked(NamedTuple):
 
     lanes: tuple[Lane, ...]
     names: tuple[str, ...] = ()
-    """What the request is called in each of the lanes."""
+    """The request's name in each of the lanes."""
     subject: str = ""
     business: str = ""
 
@@ -225,15 +220,8 @@ async def _targets(address: Address, asked: Asked, since_ms: int) -> list[Accept
 async def _act(address: Address, asked: Asked, action: str, how: tuple[int, float, str]) -> int:
     since_ms, wait_s, output = how
     targets = await _targets(address, asked, since_ms)
-    business = targets[0].business if targets else asked.business
-    content = (
-        Control(action, subject=asked.subject)
-        if asked.subject
-        else Control(action, of=EventName(targets[0].source, targets[0].id))
-    )
+    lane, event = _order(asked, action, targets)
     async with Client(address) as client:
-        event = control(Head(source=f"//{business}/{_SYSTEM}", id=str(uuid.uuid4())), content)
-        lane = targets[0].lane if targets else asked.lanes[0]
         answer = await client.wait(await client.publish(lane, event), until="answered")
     if answer.state == REFUSED:
         say(f"fanfare campaign {action}: {answer.reason}: {answer.detail}")
@@ -246,9 +234,18 @@ async def _act(address: Address, asked: Asked, action: str, how: tuple[int, floa
     for target in targets:
         row = Row.of(target, statuses.get(target.request))
         _print(msgspec.structs.replace(row, state=_DONE[action]) if row.state != CLOSED else row, output)
-    if not targets:
-        say(f"no request about {asked.subject} yet: it holds for those to come")
-    return 0 if _stands(action, statuses) or not targets else _NOT_QUIET
+    if targets:
+        return 0 if _stands(action, statuses) else _NOT_QUIET
+    say(f"no request about {asked.subject} yet: it holds for those to come")
+    return 0
+
+
+def _order(asked: Asked, action: str, targets: list[Accepted]) -> tuple[Lane, Event]:
+    """Returns the control event, and the lane that it goes to."""
+    head = Head(source=f"//{targets[0].business if targets else asked.business}/{_SYSTEM}", id=str(uuid.uuid4()))
+    if asked.subject:
+        return asked.lanes[0], control(head, Control(action, subject=asked.subject))
+    return targets[0].lane, control(head, Control(action, of=EventName(targets[0].source, targets[0].id)))
 
 
 def _stands(action: str, statuses: Mapping[str, Status]) -> bool:
@@ -265,9 +262,12 @@ def _asked(action: str, lane: Lane | None, given: tuple[str | None, str | None, 
         if source is not None or business is None:
             refuse(f"campaign {action}", "--subject goes with --business, and without TARGET")
         return Asked((Lane.CAMPAIGN if lane is None else lane,), subject=subject, business=business)
-    lanes = tuple(Lane) if lane is None else (lane,)
     if source is None:
         refuse(f"campaign {action}", "which request? Its 26 letters, or SOURCE and ID; or --subject with --business")
+    return _request(action, tuple(Lane) if lane is None else (lane,), source, event_id)
+
+
+def _request(action: str, lanes: tuple[Lane, ...], source: str, event_id: str | None) -> Asked:
     if event_id is None:
         if len(source) != _NAME_CHARS:
             refuse(f"campaign {action}", f"{source} is no request of 26 letters; an event's ID follows its SOURCE")

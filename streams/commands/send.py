@@ -24,6 +24,26 @@ _LIFETIME_MS: Final = {Lane.OTP: 5 * MINUTE_MS, Lane.UPDATE: 6 * HOUR_MS, Lane.C
 _SPAN: Final = re.compile(r"([0-9]{1,6})([smhd])")
 _UNITS_MS: Final = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
+ListOption = Annotated[
+    str | None, typer.Option("--list", metavar="NAME", help="Instead: everybody on this list.", show_default=False)
+]
+ParamOption = Annotated[
+    list[str] | None,
+    typer.Option("--param", "-p", metavar="NAME=TEXT", help="Fills a slot of the template.", show_default=False),
+]
+IdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--id", metavar="ID", help="The event's id: sent again under it, it counts once.", show_default="a new one"
+    ),
+]
+LifetimeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPAN", help="How long it is worth telling: 90s, 30m, 6h, 7d.", show_default="5m, 6h or 7d by lane"
+    ),
+]
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -35,7 +55,7 @@ class Wanted(NamedTuple):
     id: str
     subject: str | None
     lifetime_ms: int | None
-    """How long it is worth telling, milliseconds; None: the lane's default."""
+    """Milliseconds for which it is worth telling; None: the lane's default."""
     codes: Mapping[str, str]
 
 
@@ -49,13 +69,8 @@ def main(
             metavar="ADDRESS", help="Whom to tell: tel:+491701234567; may be given again.", show_default=False
         ),
     ] = None,
-    audience: Annotated[
-        str | None, typer.Option("--list", metavar="NAME", help="Instead: everybody on this list.", show_default=False)
-    ] = None,
-    params: Annotated[
-        list[str] | None,
-        typer.Option("--param", "-p", metavar="NAME=TEXT", help="Fills a slot of the template.", show_default=False),
-    ] = None,
+    audience: ListOption = None,
+    params: ParamOption = None,
     seal: SealOption = None,
     business: Annotated[
         str | None,
@@ -68,18 +83,8 @@ def main(
     subject: Annotated[
         str | None, typer.Option(metavar="TEXT", help="What it is about: parcel/PX-1.", show_default=False)
     ] = None,
-    event_id: Annotated[
-        str | None,
-        typer.Option(
-            "--id", metavar="ID", help="The event's id: sent again under it, it counts once.", show_default="a new one"
-        ),
-    ] = None,
-    lifetime: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SPAN", help="How long it is worth telling: 90s, 30m, 6h, 7d.", show_default="5m, 6h or 7d by lane"
-        ),
-    ] = None,
+    event_id: IdOption = None,
+    lifetime: LifetimeOption = None,
     test: Annotated[
         bool, typer.Option("--test", help="A test: reaches registered test numbers only, is never billed.")
     ] = False,

@@ -3,7 +3,7 @@
 A broker says it in its metadata, if asked, by one bit an operation (KIP-430; version 8, which aiokafka does not speak).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
@@ -110,23 +110,26 @@ async def missing(kafka: Kafka, wanted: Sequence[Grant], *, businesses: Sequence
     than the one that is asked it is known only whether they may be described. Raises what
     :func:`~streams.kafka.clients.connection` raises.
     """
-    topics = [one for each in wanted if each.resource is Resource.TOPIC for one in _by_name(each, businesses)]
-    groups = [each for each in wanted if each.resource is Resource.GROUP]
+    topics, groups = list(_topics(wanted, businesses)), [each for each in wanted if each.resource is Resource.GROUP]
     async with clients.first_broker(kafka, timeout_ms=_TIMEOUT_MS) as connection:
         answer = await connection.send(_Asking(sorted({one.name for one in topics})))
         described = await connection.send(_AskingGroups(sorted({one.name for one in groups})))
     # Of a topic that may not even be described the broker says only that, and no bits.
     bits = {name: 0 if code else allowed for code, name, _, _, allowed in answer.topics if code != _NO_SUCH_TOPIC}
-    bits_of_group = {name: 0 for code, name, *_ in described.groups if code == _GROUP_FORBIDDEN}
-    bits_of_group |= {name: allowed for code, name, *_, allowed in described.groups if not code}
-    return [
-        *(one for one in topics if one.name in bits and not bits[one.name] & 1 << one.operation),
-        *(one for one in groups if one.name in bits_of_group and not bits_of_group[one.name] & 1 << one.operation),
-    ]
+    told = (group for group in described.groups if group[0] in (0, _GROUP_FORBIDDEN))
+    bits_of_group = {name: 0 if code else allowed for code, name, *_, allowed in told}
+    return [*_lacking(topics, bits), *_lacking(groups, bits_of_group)]
 
 
-def _by_name(grant: Grant, businesses: Sequence[str]) -> list[Grant]:
-    """Returns what a grant means by names; one on all names that begin alike is about the topics of businesses."""
-    if grant.pattern is Pattern.LITERAL:
-        return [grant]
-    return [grant._replace(name=f"{grant.name}{business}", pattern=Pattern.LITERAL) for business in businesses]
+def _lacking(wanted: Sequence[Grant], bits: Mapping[str, int]) -> Iterator[Grant]:
+    """Yields the grants that are not among the bits of their thing; of a thing that nothing is known of, none."""
+    return (one for one in wanted if one.name in bits and not bits[one.name] & 1 << one.operation)
+
+
+def _topics(wanted: Sequence[Grant], businesses: Sequence[str]) -> Iterator[Grant]:
+    """Yields what grants on topics mean by names; one on all names that begin alike is about the topics of businesses."""
+    for grant in wanted:
+        if grant.resource is not Resource.TOPIC:
+            continue
+        ends = businesses if grant.pattern is Pattern.PREFIXED else [""]
+        yield from (grant._replace(name=f"{grant.name}{end}", pattern=Pattern.LITERAL) for end in ends)

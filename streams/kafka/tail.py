@@ -64,7 +64,7 @@ class Tail:
         self._start = dict(start or {})
         self._wait_ms = wait_ms
         self.if_trimmed = ""
-        """What to do if the log no longer holds, or never held, an offset of ``start``; said when the process ends for it."""
+        """Says what to do if the log does not hold an offset of ``start``, when the process ends for it."""
         self._applied: dict[int, int] = {}
         self._fresh_ms: dict[int, int] = {}
         self._asked: dict[int, tuple[int, int]] = {}

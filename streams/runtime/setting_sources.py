@@ -47,6 +47,11 @@ def key_of(variable: str) -> str:
     return variable.removeprefix("FANFARE_").lower()
 
 
+def variable_of(key: str) -> str:
+    """Returns the variable that a key of a file stands for."""
+    return f"FANFARE_{key.upper()}"
+
+
 def secret_in_file(variable: str, environ: Mapping[str, str], *, structured: bool) -> object:
     """Returns the secret that stands in the file named for it, without the end of its line; None if no file is named."""
     path = environ.get(variable + IN_FILE)
@@ -71,7 +76,8 @@ def profile(environ: Mapping[str, str], known: Collection[str], secrets: Mapping
     """Returns what the file of settings says, by key, with the chosen profile over what holds for all.
 
     The file is the one that ``FANFARE_CONFIG`` names, else ``fanfare.toml`` in the working directory if there is one.
-    ``secrets`` says of each secret whether it is JSON: it may be written as a file, too. Unknown keys are refused.
+    What a variable is set for is left out. ``secrets`` says of each secret whether it is JSON: it may be written as a file, too.
+    Unknown keys are refused.
     """
     named, chosen = environ.get(CONFIG_VARIABLE), environ.get(PROFILE_VARIABLE)
     path = Path(named) if named else _CONFIG
@@ -79,20 +85,33 @@ def profile(environ: Mapping[str, str], known: Collection[str], secrets: Mapping
         if chosen:
             raise SourceError(f"there is no profile {chosen!r}: no {CONFIG_VARIABLE} is set, and no {_CONFIG} is here")
         return {}
-    text, tables = _parsed(path)
-    profiles = tables.pop(_PROFILES, {})
+    tables = _tables(path, chosen)
+    keys = {*known, *(f"{secret}{IN_FILE.lower()}" for secret in secrets)}
+    rows = {name: dict(_rows(path, table, keys)) for name, table in tables.items()}
+    found = rows[""] | rows.get(chosen or "", {})
+    return dict(_opened({key: each for key, each in found.items() if not environ.get(variable_of(key))}, secrets))
+
+
+class _Table(NamedTuple):
+    """Holds a table of the file: its name there, what it says, and the whole text, for places."""
+
+    name: str
+    values: Mapping[str, Any]
+    text: str
+
+
+def _tables(path: Path, chosen: str | None) -> dict[str, _Table]:
+    """Returns the tables by profile, that of all profiles under no name."""
+    text, top = _parsed(path)
+    profiles = top.pop(_PROFILES, {})
     if not isinstance(profiles, dict) or not all(isinstance(table, dict) for table in profiles.values()):
         raise SourceError(f"{path}: a profile is a table, [profile.NAME]")
     if chosen and chosen not in profiles:
         there = ", ".join(profiles) or "none"
         raise SourceError(f"{path}: there is no profile {chosen!r}{_near(chosen, profiles)}; there are: {there}")
-    keys = {*known, *(f"{secret}{IN_FILE.lower()}" for secret in secrets)}
-    found: dict[str, Written] = {}
-    for table, values in (("", tables), *((f"{_PROFILES}.{name}", profiles[name]) for name in profiles)):
-        rows = dict(_rows(path, text, (table, values), keys))
-        if table in ("", f"{_PROFILES}.{chosen}"):
-            found |= rows
-    return dict(_opened(found, secrets))
+    return {"": _Table("", top, text)} | {
+        name: _Table(f"{_PROFILES}.{name}", profiles[name], text) for name in profiles
+    }
 
 
 def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
@@ -105,25 +124,23 @@ def _parsed(path: Path) -> tuple[str, dict[str, Any]]:
         raise SourceError(f"{path} is no TOML: {error}") from None
 
 
-def _rows(
-    path: Path, text: str, table: tuple[str, Mapping[str, Any]], keys: Collection[str]
-) -> Iterator[tuple[str, Written]]:
-    for key, value in table[1].items():
-        place = f"{path}:{_line(text, table[0], key)}"
+def _rows(path: Path, table: _Table, keys: Collection[str]) -> Iterator[tuple[str, Written]]:
+    for key, value in table.values.items():
+        place = f"{path}:{_line(table, key)}"
         if key not in keys:
             raise SourceError(f"{place}: there is no setting {key}{_near(key, keys)}")
         at_home = isinstance(value, str) and value and key.endswith(_FOLDERS)
         yield key, Written(str(path.parent / value) if at_home else value, place)
 
 
-def _line(text: str, table: str, key: str) -> int:
+def _line(table: _Table, key: str) -> int:
     """Returns the line in which a key stands, as far as that can be told: a table's is as good."""
     within, begins = "", 1
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(table.text.splitlines(), start=1):
         if (head := re.fullmatch(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?", line)) is not None:
             within = head[1]
-            begins = number if within == table else begins
-        elif within == table and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
+            begins = number if within == table.name else begins
+        elif within == table.name and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line):
             return number
     return begins
 
@@ -141,11 +158,11 @@ def _opened(found: Mapping[str, Written], secrets: Mapping[str, bool]) -> Iterat
             yield name, Written(value, written.place)
 
 
-def sentences(error: ValidationError, named: Mapping[str, str], variable_of: Callable[[str], str]) -> Iterator[str]:
+def sentences(error: ValidationError, named: Mapping[str, str], called: Callable[[str], str]) -> Iterator[str]:
     """Yields a sentence for each value that cannot be, with its variable, or its place in a file (``named``)."""
     for each in error.errors(include_input=False, include_url=False):
         where = ".".join(str(part) for part in each["loc"])
-        variable = where if where.startswith("FANFARE_") or not where else variable_of(where)
+        variable = where if where.startswith("FANFARE_") or not where else called(where)
         sentence = each["msg"].removeprefix("Value error, ")
         yield f"{named.get(variable, variable)}: {sentence}" if where else sentence
 

@@ -2,17 +2,16 @@
 
 ``Settings`` holds everything that is decided outside the program: parsed once, checked, frozen. Every field has a
 default that runs the development set-up on loopback, and a sentence on what it is for (``table()`` lists them).
-Variables are called ``FANFARE_`` and the field's name in capitals; empty ones count as unset. A secret may stand in a file
-instead, which the variable with ``_FILE`` behind it names.
-
-Secrets have *development* values that anybody can compute. Whoever shows settings names those still in use
-(``dev_secrets``), and with ``dev`` off the program refuses to start on them.
+Variables are called ``FANFARE_`` and the field's name in capitals; empty ones count as unset. Files that hold settings are read
+in ``setting_sources.py``. Secrets have *development* values that anybody can compute. Whoever shows settings names those still
+in use (``dev_secrets``), and with ``dev`` off the program refuses to start on them.
 Places that the operating system decides (cache folder, Java) are functions, asked when they are needed.
 """
 
 import difflib
 import hashlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -204,6 +203,7 @@ _SECRETS: Final = ("pepper", "address_keys", "ref_secret", "webhook_secret", "se
 SECRETS: Final = (*_SECRETS, *KAFKA_SECRETS)
 """Fields that may stand in a file, and that nothing shows."""
 _DEFAULTS: Final = {name: field.default for name, field in Settings.model_fields.items()}
+_STRUCTURED: Final = {name: isinstance(_DEFAULTS[name], dict) for name in SECRETS}
 
 
 def _reveal(value: SecretStr | dict[object, SecretStr]) -> set[str]:
@@ -218,21 +218,23 @@ def load(**overrides: object) -> Settings:
     variable or key too: a misspelt secret would otherwise quietly be a development one.
     """
     _demand_known()
-    given = {name: value for name, value in overrides.items() if value is not None}
-    written: dict[str, Written] = {}
     try:
-        for name in SECRETS:
-            structured = isinstance(_DEFAULTS[name], dict)
-            if name not in given and (secret := secret_in_file(variable_of(name), os.environ, structured=structured)):
-                given[name] = secret
-        unset = [name for name in _DEFAULTS if name not in given and not os.environ.get(variable_of(name))]
-        written = {name: value for name, value in _profiled().items() if name in unset}
-        return Settings(**given, **{name: each.value for name, each in written.items()})  # type: ignore[arg-type]
+        given = {name: value for name, value in overrides.items() if value is not None}
+        given |= _secrets_in_files(given)
+        written = {name: value for name, value in _profiled().items() if name not in given}
     except SourceError as error:
         raise SettingsError(str(error)) from None
+    try:
+        return Settings(**given, **{name: each.value for name, each in written.items()})  # type: ignore[arg-type]
     except ValidationError as error:
         named = {variable_of(name): f"{each.place}: {key_of(variable_of(name))}" for name, each in written.items()}
         raise SettingsError("; ".join(sentences(error, named, variable_of))) from None
+
+
+def _secrets_in_files(given: Collection[str]) -> dict[str, object]:
+    asked = ((name, json) for name, json in _STRUCTURED.items() if name not in given)
+    found = ((name, secret_in_file(variable_of(name), os.environ, structured=json)) for name, json in asked)
+    return {name: secret for name, secret in found if secret is not None}
 
 
 def _demand_known() -> None:
@@ -246,10 +248,9 @@ def _demand_known() -> None:
 
 
 def _profiled() -> dict[str, Written]:
-    """Returns what the file of settings says of each field; the environment wins over it."""
+    """Returns what the file of settings says of each field that the environment does not set."""
     fields = {key_of(variable_of(name)): name for name in _DEFAULTS}
-    secrets = {name: isinstance(_DEFAULTS[name], dict) for name in SECRETS}
-    return {fields[key]: written for key, written in profile(os.environ, fields, secrets).items()}
+    return {fields[key]: written for key, written in profile(os.environ, fields, _STRUCTURED).items()}
 
 
 def put(**fields: str) -> None:
