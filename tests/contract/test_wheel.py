@@ -18,17 +18,13 @@ from streams.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 BASE = {
-    "campaign",
     "completion",
-    "control",
-    "dead-letters",
     "follow",
     "init",
     "provision",
     "publish",
     "record",
     "registry",
-    "replay",
     "schema",
     "send",
     "source",
