@@ -16,6 +16,11 @@ Settings are environment variables, read once when a process starts; an option o
 variable counts as unset, and one that is not on this page is refused with the nearest name that is.
 
 A secret may stand in a file instead: `_FILE` behind its variable names the file (`FANFARE_PEPPER_FILE=/run/secrets/pepper`).
+
+Settings may stand in a file as well: the one that `FANFARE_CONFIG` names, else `fanfare.toml` in the working directory. A key is
+a variable's name without `FANFARE_`, in small letters. Keys at the top hold always, those of `[profile.NAME]` where
+`--profile NAME` or `FANFARE_PROFILE` chooses it; variables win over both. An unknown key is refused with its line and the nearest
+name.
 """
 
 _FOOT: Final = """\

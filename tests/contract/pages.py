@@ -116,6 +116,9 @@ def unknown_settings(place: str, text: str) -> Iterator[str]:
     """Yields variables that SETTINGS.md does not have. What ends with an underscore stands for all that begin so."""
     rows = re.findall(r"^\| `(FANFARE_\w+)` \| ([^|]+)\|", _GENERATED["SETTINGS.md"], re.MULTILINE)
     known = {name for name, _ in rows} | {f"{name}_FILE" for name, kind in rows if "secret" in kind}
+    known |= set(
+        re.findall(r"`(FANFARE_[A-Z]+)` (?:names|chooses)", _GENERATED["SETTINGS.md"])
+    )  # where the others stand
     for name in _SETTING.findall(text):
         whole = name if not name.endswith("_") else next((each for each in known if each.startswith(name)), "")
         if whole not in known:

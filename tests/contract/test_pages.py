@@ -96,7 +96,7 @@ def test_every_rule_has_a_breach() -> None:
     "text",
     [
         "`fanfare explain SOURCE ID`",
-        "`fanfare ledger --show --business ID`",
+        "`fanfare ledger show --business ID`",
         "`fanfare ledger items -o json`",
         "`fanfare status;  fanfare top --once`",
         "```console\n$ echo x | fanfare publish -f - --lane update\n```",
