@@ -137,12 +137,14 @@ def _demand_extra(name: str, error: ModuleNotFoundError) -> None:
 
 
 def _share(command: Any) -> None:
-    """Adds what every command takes that looks at settings."""
+    """Adds what every command takes that looks at settings, but for a name that it uses itself (`dev --profile real`)."""
     within = getattr(command, "commands", {})
     for each in within.values():
         _share(each)
     if not within or command.invoke_without_command:
-        command.params = [*command.params, *typer.main.get_command(_shared).params]
+        taken = {option for each in command.params for option in each.opts}
+        shared_ones = typer.main.get_command(_shared).params
+        command.params = [*command.params, *(each for each in shared_ones if not taken & set(each.opts))]
 
 
 def _known(name: str) -> str:

@@ -12,6 +12,7 @@ from streams import __version__
 from streams.cli import COMMANDS
 from streams.commands.completion import candidates
 from streams.commands.console import INTERRUPTED
+from streams.commands.group import command_of
 
 HEAVY = ("aiokafka", "faust", "aiohttp", "numpy", "typer")
 
@@ -127,3 +128,10 @@ def test_an_interrupt_is_heard(*, ignored: bool) -> None:
             with asked:
                 running.send_signal(signal.SIGINT)
                 assert running.wait(30) == INTERRUPTED
+
+
+@pytest.mark.parametrize(("name", "meaning"), [("gateway", "How people behave"), ("publish", "[profile.NAME]")])
+def test_an_option_of_all_commands_hides_none_of_their_own(name: str, meaning: str) -> None:
+    """The simulated gateway has profiles of people; a profile of settings is chosen by FANFARE_PROFILE there."""
+    (profile,) = (each for each in command_of(name).params if "--profile" in each.opts)
+    assert meaning in profile.help
