@@ -12,6 +12,7 @@ from schemas.billing import BilledCharge
 from schemas.status import Status
 from schemas.wire.timestamps import text_of as instant
 from streams.client import Client
+from streams.client.progress import CLOSED, REFUSED
 from streams.commands.console import BootstrapOption, OutputOption, configured, refuse, run, say, show, since_ms
 from streams.commands.statuses import lines_of, status_row
 from streams.kafka.admin import describe
@@ -61,8 +62,15 @@ def main(
 
 async def _follow(address: Address, business: str, begin_ms: int | None, kinds: list[Kind], output: str) -> None:
     await describe(address, deadline_s=_ANSWER_S)
+    said: dict[str, object] = {}
 
     def status(each: Status) -> None:
+        news = (each.state, each.reason, each.counts, each.recipients)
+        if said.get(each.request) == news:
+            return  # shards report one by one, and most of them add nothing
+        said[each.request] = news
+        if each.state in (CLOSED, REFUSED):
+            del said[each.request]
         show(status_row(each), output, "\n".join(lines_of(each, instant(each.at_ms))))
 
     def charge(each: BilledCharge) -> None:

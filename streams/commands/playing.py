@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
-import msgspec
 import typer
 
 from streams.client import Client, ClientError
@@ -22,6 +21,7 @@ from streams.dev.sources.timed import Run, Timed
 from streams.runtime import clock
 from streams.runtime.settings import SettingsError, load
 from streams.runtime.signals import stop_on_interrupt
+from streams.runtime.untyped_json import json_bytes
 
 DEFAULT_SPEED: Final = 600.0
 """A day in a little over two minutes."""
@@ -76,7 +76,7 @@ def play(source: Callable[[Run], Iterator[Timed]], *, seed: int, way: Way) -> No
 
 async def _print(stream: Iterator[Timed], factor: float | None) -> bool:
     async def write(event: Timed) -> None:
-        sys.stdout.write(msgspec.json.encode(event.event).decode() + "\n")
+        sys.stdout.write(json_bytes(event.event).decode() + "\n")
         if factor is not None:
             sys.stdout.flush()  # what is paced is looked at while it comes
 

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from schemas.reasons import Fault, Reason
+from streams.runtime.untyped_json import json_bytes
 
 CONTENT_TYPE: Final = "application/problem+json"
 
@@ -119,7 +120,7 @@ def text_of(problem: Problem) -> bytes:
         "detail": _summary(problem),
         "errors": problem.errors,
     }
-    return msgspec.json.encode(told)
+    return json_bytes(told)
 
 
 def _summary(problem: Problem) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NoReturn
 
-import msgspec
 from aiohttp import web
 
 from schemas.ids import Lane
@@ -33,6 +32,7 @@ from streams.intake.problems import (
 from streams.kafka.publisher import Publisher, PublishError
 from streams.runtime import clock, metrics
 from streams.runtime.log import Event, Seldom, log
+from streams.runtime.untyped_json import json_bytes
 
 PATH: Final = "/v1/events"
 BODY_S: Final = 10.0
@@ -118,7 +118,7 @@ class Intake:
         metrics.INTAKE_EVENTS.of(lane.word).inc(len(events))
         receipts = [event.receipt() for event in events]
         told = receipts if mode is Mode.BATCH else receipts[0]
-        return web.Response(status=202, body=msgspec.json.encode(told), content_type="application/json")
+        return web.Response(status=202, body=json_bytes(told), content_type="application/json")
 
     def _caller(self, request: web.Request) -> Caller:
         held = request.headers.getall("Authorization", [])
