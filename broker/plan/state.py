@@ -19,7 +19,7 @@ from typing import Self
 import msgspec
 
 from schemas.plan_journal import Origin, Planned, PlannedBatch
-from schemas.wire.header import Header, Kind
+from schemas.wire.head import Header, Kind
 
 
 class Known(msgspec.Struct, frozen=True):

@@ -9,51 +9,23 @@ are of format 2.
 """
 
 import struct
-from enum import IntEnum
 from typing import Any, TypeVar
 
 import msgspec
 
 from schemas.ids import Lane
 from schemas.wire.formats import FORMAT, READABLE_FORMATS
+from schemas.wire.head import Header, Kind
 from schemas.wire.ranks import shortened, widened
+
+__all__ = ("Header", "Kind", "UnreadableRecordError", "body_of", "head_of", "pack", "unpack")
 
 _HEAD = struct.Struct(">BBBHIq")
 _T = TypeVar("_T")
 
 
-class Kind(IntEnum):
-    """Numbers the types of body. A number is for ever and is never reused."""
-
-    CLAIM = 1
-    PLANNED = 2
-    PLAN_RESTATED = 3
-    WORK = 4
-    OUTCOME = 5
-    OUTCOME_RESTATED = 6
-    RECEIPT = 7
-    CHARGE = 8
-    SUPPRESSION = 9
-    AUDIENCE = 10
-    INBOUND = 11
-    TRYING = 12
-    LIMITS_RESTATED = 13
-    CONTROL = 14
-
-
 class UnreadableRecordError(Exception):
     """An internal record that this release cannot read: foreign bytes, an unknown kind or format, a broken body."""
-
-
-class Header(msgspec.Struct, frozen=True, gc=False):
-    """The head of an internal record. ``epoch`` is 0 where no journal is meant."""
-
-    kind: Kind
-    lane: Lane
-    shard: int
-    epoch: int
-    at_ms: int
-    """When the writer decided, by its clock, milliseconds since the epoch."""
 
 
 _KINDS = {kind.value: kind for kind in Kind}
