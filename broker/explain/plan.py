@@ -32,6 +32,8 @@ def _accepted(entry: Planned) -> Iterator[str]:
     yield f"accepted for {whom} ({came})"
     if entry.terms is not None:
         yield _terms(entry.terms)
+        late_s = max(0, entry.decided_ms - entry.terms.time_ms) / 1_000
+        yield f"the event is of {instant(entry.terms.time_ms)}, {late_s:,.3f} s before"
     if entry.start_ms > entry.decided_ms:
         yield f"not before {instant(entry.start_ms)}: the sender's throughput"
 

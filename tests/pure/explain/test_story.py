@@ -66,6 +66,7 @@ def test_the_way_of_a_parcel_is_told_from_acceptance_to_charge(run: Story) -> No
     found = [shaped(text).split(", market")[0] for text in texts(told(run, Lane.UPDATE, "shop", "parcel"))]
     wanted = [
         "plan: accepted for 3 recipients",
+        "plan: the event is of <time>",
         "deliver: taken over by shard 3 (epoch 1): 3 recipients",
         "deliver: rank 0 of shard 3: waiting until <time>",
         "deliver: ranks 1-2 of shard 3: sending, attempt 1",
