@@ -30,7 +30,9 @@ class Known(msgspec.Struct, frozen=True):
     fingerprint: bytes
     verdict: int
     decided_ms: int
+    """When it was decided, milliseconds since the epoch."""
     keep_ms: int
+    """Until when it is remembered, milliseconds since the epoch."""
     stated_ms: int
     """When the journal said it last."""
     business: str = ""
@@ -58,6 +60,7 @@ class Throughput(msgspec.Struct, frozen=True):
     entry: Planned
     """Bare: no content, no rows."""
     stated_ms: int
+    """When the journal said it last, milliseconds since the epoch."""
 
 
 class Unfinished(msgspec.Struct, frozen=True):
@@ -65,6 +68,7 @@ class Unfinished(msgspec.Struct, frozen=True):
 
     entry: Planned
     stated_ms: int
+    """When the journal said it last, milliseconds since the epoch."""
 
 
 class PlanState:

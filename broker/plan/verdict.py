@@ -44,6 +44,7 @@ class Rate(msgspec.Struct, frozen=True):
     """Bounds a sender: recipients per second, and how many at once."""
 
     per_s: int
+    """Recipients a second."""
     burst: int
 
     @classmethod
@@ -60,6 +61,7 @@ class Reservation(msgspec.Struct, frozen=True):
     """When a request may begin, and when its sender's throughput is paid for."""
 
     start_ms: int
+    """When it may begin, milliseconds since the epoch."""
     free_us: int
 
 

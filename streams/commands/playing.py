@@ -122,6 +122,7 @@ class Silence:
     """Since when Kafka has acknowledged nothing although something waits for it."""
 
     since_ms: int
+    """When Kafka acknowledged something last, milliseconds since the epoch."""
     published: int = 0
 
     def after(self, published: int, in_flight: int, now_ms: int) -> str:

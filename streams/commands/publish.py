@@ -36,6 +36,7 @@ class Choice(NamedTuple):
     fresh: bool
     follow: bool
     wait_s: float | None
+    """Seconds to print statuses for."""
     piped: bool
     output: str
 

@@ -24,6 +24,7 @@ _LANE_WORDS: Final = {lane.word: topic for topic, lane in LANES.items()}
 
 class _Span(NamedTuple):
     since_ms: int
+    """Where to begin, milliseconds since the epoch."""
     seconds: float | None
 
 
