@@ -3,7 +3,7 @@
 Owns the page: what was found by `broker/audit`, as tables of counts, violations, and one line of JSON at the end.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,6 +13,7 @@ from broker.audit.invariants import Breach
 from broker.audit.rates import WINDOWS_S, nearest
 from broker.audit.report import OPEN_STATES, Audit
 from schemas.ids import Lane
+from streams.commands.columns import columns
 from streams.commands.console import BootstrapOption, OutputOption, refuse, run, show
 from streams.ledger.database import BooksError
 from streams.ledger.money import money
@@ -147,10 +148,5 @@ def _row(found: Audit, lanes: list[str], state: str) -> tuple[str, list[str], st
     return state, [f"{found.states[lane].get(state, 0):,}" for lane in lanes], f"{found.in_state(state):,}"
 
 
-def _columns(pairs: Iterator[tuple[str, str]]) -> Iterator[str]:
-    rows = list(pairs)
-    if not rows:
-        return
-    name_width, value_width = (max(len(row[at]) for row in rows) for at in (0, 1))
-    for name, value in rows:
-        yield f"{name:<{name_width}}  {value:>{value_width}}"
+def _columns(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    return columns(pairs, right={1})

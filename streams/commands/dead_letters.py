@@ -18,6 +18,7 @@ from schemas import topics
 from schemas.ids import Lane
 from schemas.reasons import Reason
 from schemas.wire.timestamps import text_of as instant
+from streams.commands.columns import columns
 from streams.commands.console import BootstrapOption, OutputOption, refuse, run, say, show
 from streams.commands.console import since_ms as instant_of
 from streams.kafka.admin import describe
@@ -175,11 +176,7 @@ async def _redrive(settings: Settings, choice: Wanted, redriver: Redriver, outpu
 
 def table(letters: Sequence[Letter]) -> str:
     """The letters as rows under heads."""
-    rows = [_HEADS, *(_cells(letter) for letter in letters)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS) - 1)]
-    return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
-    )
+    return "\n".join(columns([_HEADS, *(_cells(letter) for letter in letters)]))
 
 
 def _cells(letter: Letter) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from schemas.ids import Lane
+from streams.commands.columns import columns
 from streams.commands.console import OutputOption, configured, run, show
 from streams.operate.scrape import Scrape, merged, processes, quantile, scrape_all
 from streams.operate.top.verdict import HEALTHY, verdict
@@ -103,16 +104,9 @@ def page(facts: dict[str, Any]) -> str:
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
     heads = list(rows[0])
-    cells = [heads] + [[_cell(name, row[name]) for name in heads] for row in rows]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(heads))]
-    numeric = [isinstance(rows[0][name], int | float | None) for name in heads]
-    return "\n".join(
-        "  ".join(
-            text.rjust(width) if right else text.ljust(width)
-            for text, width, right in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in cells
-    )
+    cells = [[_cell(name, row[name]) for name in heads] for row in rows]
+    numeric = [at for at, name in enumerate(heads) if isinstance(rows[0][name], int | float | None)]
+    return "\n".join(columns([heads, *cells], right=numeric))
 
 
 def _cell(name: str, value: Any) -> str:

@@ -27,6 +27,7 @@ from schemas.status import DeadLetter
 from schemas.wire.cloudevents import decode_status
 from streams.client import Client, InvalidEventError
 from streams.client.progress import PLAN
+from streams.commands.columns import columns
 from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.scan import scan
 from streams.operate.audit import audit_system
@@ -107,9 +108,7 @@ def table(outcome: Outcome) -> Iterator[str]:
     for name, answer in outcome.http.items():
         told = [(error["reason"], error["detail"]) for error in answer.errors] or [("-", "-")]
         cells += [(name, f"HTTP {answer.status}", *each) for each in told]
-    widths = [max(len(line[column]) for line in cells) for column in range(3)]
-    for line in cells:
-        yield "  ".join([*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[3]])
+    yield from columns(cells)
     asked = f"{len(ROWS)} inputs and {len(HTTP_ROWS)} requests over HTTP"
     yield f"{asked}; then a sound one: {outcome.delivered}; processes that ended: {outcome.restarts}"
     yield f"violations found by the auditor: {outcome.audit.total}"

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from streams.commands.columns import columns
 from streams.runtime import log
 from tests.faults.alerting import Alerting, Shown
 from tests.faults.planted import FAULTS
@@ -81,14 +82,12 @@ def table(shown: Sequence[Shown], factor: float) -> str:
         )
         for each in shown
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join(
         [
             f"Rules `scaled`: windows and for: {factor:g} times shorter, scraped every second; thresholds as shipped.",
             "Seconds from the fault to pending and firing, from its healing to clear.",
             "A run queue far above the cores makes codes late: FanfareHandoffLate then fires rightly.",
-            *lines,
+            *columns(rows),
         ]
     )
 
