@@ -9,6 +9,7 @@ partition is published once more by plan itself, with the place where it stood f
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import msgspec
@@ -30,6 +31,9 @@ LABEL_CHARS: Final = 64
 _RESERVED: Final = ("faust", "fanfare-")
 """Faust's agents answer to ``Faust-Ag-ReplyTo`` (observed on Faust 0.15.3: a sender could choose our output topic), and
 ``fanfare-`` is ours: signatures are reserved until they are enforced."""
+
+_home: Final = lru_cache(4_096)(partition_of)
+"""Partition of a business: the same few ask all the time."""
 
 _ORIGIN: Final = re.compile(rb"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,18})")
 
@@ -124,7 +128,7 @@ def _placed(cloud: CloudEvent, record: PlanInput, policy: PlanPolicy) -> Decoded
         if refusal := reserved_header(record):
             return Malformed(refusal, labelled(named, cloud))
         first = _first_origin(record)
-    partition = partition_of(named.business.encode(), policy.shards)
+    partition = _home(named.business.encode(), policy.shards)
     if partition == policy.shard:
         return Event(named, cloud, first)
     return Misrouted(named.business, partition) if first is None else Malformed(_not_for_producers("fanfare"), named)

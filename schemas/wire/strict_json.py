@@ -64,8 +64,18 @@ def too_deep(raw: bytes) -> bool:
     """Return whether brackets outside strings nest deeper than allowed; counts first, because that nearly always suffices."""
     if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
         return False
+    outside = b"".join(raw.split(b'"')[::2]) if b"\\" not in raw else _STRINGS.sub(b"", raw)
+    brackets = outside.translate(None, _ALL_BUT_BRACKETS)
+    rest = brackets
+    # Each round takes away the innermost pairs, two levels at the most: what is used up by then is not too deep.
+    for _ in range(MAX_DEPTH // 2):
+        rest = rest.replace(b"[]", b"").replace(b"{}", b"")
+    return bool(rest) and _is_beyond(brackets)
+
+
+def _is_beyond(brackets: bytes) -> bool:
     depth = 0
-    for bracket in _STRINGS.sub(b"", raw).translate(None, _ALL_BUT_BRACKETS):
+    for bracket in brackets:
         depth += 1 if bracket in b"[{" else -1
         if depth > MAX_DEPTH:
             return True

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.reasons import Reason
-from schemas.wire.strict_json import MAX_DEPTH, refusal
+from schemas.wire.strict_json import MAX_DEPTH, refusal, too_deep
 
 LIMIT = 100_000
 
@@ -107,3 +107,28 @@ def test_what_is_taken_decodes_the_same_everywhere(raw: bytes) -> None:
     """No exception escapes, and what passes means the same to three parsers."""
     if refusal(raw, LIMIT) is None:
         assert msgspec.json.decode(raw) == json.loads(raw) == orjson.loads(raw)
+
+
+def depth_of(text: str) -> int:
+    """The most brackets that are open at once, counted one by one outside of strings."""
+    depth = most = 0
+    inside = False
+    for char in text:
+        inside ^= char == '"'
+        if not inside and char in "[{":
+            depth += 1
+            most = max(most, depth)
+        elif not inside and char in "]}":
+            depth -= 1
+    return most
+
+
+@given(
+    st.lists(
+        st.sampled_from(["[" * 9, "]" * 9, "{" * 7, "}" * 7, '{"a":', "[]", "{}", "]", "}", '"', ',"[["']), max_size=30
+    )
+)
+def test_depth_is_counted_as_one_would(pieces: list[str]) -> None:
+    """Also in texts that are no JSON: brackets that close nothing open something deeper later."""
+    text = "".join(pieces) + "[{}]" * MAX_DEPTH
+    assert too_deep(text.encode()) == (depth_of(text) > MAX_DEPTH)
