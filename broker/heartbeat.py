@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from schemas.ids import HEARTBEAT_BUSINESS, Lane, partition_of, recipient_id, shard_of
-from schemas.registry import CATEGORY_LANE, Business, Entry, Sender, Template
+from schemas.registry import Business, Entry, Sender, Template
 
 TEMPLATES = {lane: f"fanfare_heartbeat_{lane.word}" for lane in Lane}
-"""Templates of heartbeats by lane: each lane has its own, because a category belongs to one lane."""
+"""Templates of heartbeats by lane: each lane has its own, because a template belongs to one category."""
 
 _RATE_PER_S = 1_000_000
 
@@ -58,8 +58,8 @@ def entries(shards: int) -> tuple[Entry, ...]:
     for business in businesses(shards):
         own.append(Business(business, "Fanfare", verified=True))
         own.append(Sender(f"{business}/main", business, "+10000000000", rate_per_s=_RATE_PER_S, default=True))
-    for category, lane in CATEGORY_LANE.items():
-        own.append(Template(TEMPLATES[lane], category.word, (), {"en": "heartbeat"}))
+    for lane, template in TEMPLATES.items():
+        own.append(Template(template, lane.rules.category.word, (), {"en": "heartbeat"}))
     return tuple(own)
 
 

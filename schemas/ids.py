@@ -8,8 +8,11 @@ of what the producer wrote, so that any process, in any language, computes the s
 import base64
 import hashlib
 import hmac
-from enum import IntEnum
 from typing import NewType
+
+from schemas.lanes import Lane
+
+__all__ = ["Lane"]
 
 RequestName = NewType("RequestName", bytes)
 RecipientId = NewType("RecipientId", bytes)
@@ -33,30 +36,9 @@ _MURMUR2_M = 0x5BD1E995
 _U32 = 0xFFFFFFFF
 
 
-class Lane(IntEnum):
-    """The three urgencies that never wait for one another; the number is the byte on the wire."""
-
-    OTP = 0
-    UPDATE = 1
-    CAMPAIGN = 2
-
-    @property
-    def word(self) -> str:
-        """The lane as it stands in topic names, labels and commands."""
-        return _LANE_WORDS[self]
-
-    @classmethod
-    def of(cls, word: str) -> "Lane":
-        """The lane called ``word`` (``otp``, ``update``, ``campaign``); ``KeyError`` for any other word."""
-        return {lane.word: lane for lane in cls}[word]
-
-
-_LANE_WORDS = {lane: lane.name.lower() for lane in Lane}
-
-
 def request_name(lane: Lane, source: str, event_id: str) -> RequestName:
     """The 16 bytes that name a request: SHA-256 over lane, source and id, each ended by NUL, cut to 16."""
-    digest = hashlib.sha256(f"{_LANE_WORDS[lane]}\0{source}\0{event_id}\0".encode()).digest()
+    digest = hashlib.sha256(f"{lane.word}\0{source}\0{event_id}\0".encode()).digest()
     return RequestName(digest[:NAME_BYTES])
 
 

@@ -3,31 +3,18 @@
 JSON on the compacted ``registry`` topic, key ``kind/id``.
 """
 
-from enum import IntEnum
 from typing import Final
 
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lane_rules import Category
+from schemas.lanes import Lane, lane_for
 
+__all__ = ["Category"]
 
-class Category(IntEnum):
-    """Names the purpose of a template; prices and consent follow from it."""
-
-    AUTHENTICATION = 1
-    UTILITY = 2
-    MARKETING = 3
-
-    @property
-    def word(self) -> str:
-        """As it stands in YAML and labels."""
-        return self.name.lower()
-
-
-CATEGORY_LANE = {Category.AUTHENTICATION: Lane.OTP, Category.UTILITY: Lane.UPDATE, Category.MARKETING: Lane.CAMPAIGN}
-"""Marketing cannot travel on another lane, and a code on none but its own (PROTOCOL.md section 2)."""
-
-DEFAULT_SHARES: Final = {Lane.OTP.word: 20, Lane.UPDATE.word: 30, Lane.CAMPAIGN.word: 50}
+CATEGORY_LANE: Final = {category: lane_for(category) for category in Category}
+"""Where templates of a category travel: the most urgent lane that takes it."""
+DEFAULT_SHARES: Final = {lane.word: lane.rules.share_percent for lane in Lane if lane.rules.share_percent}
 """Lane -> percent of a number's throughput, where its entry does not say otherwise: together they never exceed it."""
 DEFAULT_RATE_PER_S: Final = 80
 """Messages a second of a new number of the WhatsApp Cloud API: the default of a sender."""
@@ -89,6 +76,8 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 
 CONFIRMATIONS: Final = ("fanfare_stopped", "fanfare_stopped_all")
 """Templates by which Fanfare confirms a STOP and a STOP ALL; no business may use them. Utility, one parameter: ``business``."""
+CONFIRMATION_LANE: Final = lane_for(Category.UTILITY)
+"""Where they travel."""
 
 
 class PriceCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="price_card"):

@@ -9,7 +9,15 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from schemas.controls import ControlAction
+from schemas.lanes import Lane, listed
 
+_VERSIONED: Final = listed(lane.word for lane in Lane if lane.rules.supersedes)
+_BY_CATEGORY: Final = ", ".join(f"{lane.rules.category.word} {lane.word}" for lane in Lane)
+_PURPOSES: Final = ", ".join(
+    f"{'marketing' if lane.rules.marketing else 'service'} on requests.{lane.word}"
+    for lane in reversed(Lane)
+    if lane.rules.takes_lists
+)
 NOTIFICATION_TYPE: Final = "fanfare.notification.v1"
 OPTIN_TYPE: Final = "fanfare.optin.v1"
 CONTROL_TYPE: Final = "fanfare.control.v1"
@@ -106,9 +114,7 @@ class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     template: Annotated[
         str,
-        _about(
-            "The id of a registered template. Its category decides the lane: codes otp, updates update, offers campaign."
-        ),
+        _about(f"The id of a registered template. Its category decides the lane: {_BY_CATEGORY}."),
     ]
     to: Annotated[To, _about("Who is told: up to 1,000 recipients by address, or everybody on a list.")]
     sender: Annotated[
@@ -119,7 +125,7 @@ class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = {}
     facet: Annotated[
         str | None,
-        _about("The side of the subject that this is about: `departure`. `*` is all of it. Lane update only."),
+        _about(f"The side of the subject that this is about: `departure`. `*` is all of it. Lane {_VERSIONED} only."),
     ] = None
     version: Annotated[
         int | None, _about("Rises with each word about (subject, facet): an older one is never told after a newer one.")
@@ -175,7 +181,7 @@ class Optin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     purpose: Annotated[
         str | None,
         _about(
-            "What they joined for: `marketing` or `service`. Default: marketing on requests.campaign, service on .update.",
+            f"What they joined for: `marketing` or `service`. Default: {_PURPOSES}.",
             {"enum": [*PURPOSES, None]},
         ),
     ] = None

@@ -1,63 +1,26 @@
 """The catalogue of topics: key, partitions, retention, the reason for each, and the arithmetic that keeps their promises.
 
-Every duration that must fit another stands here once, in milliseconds. The inequalities of PROTOCOL.md section 1.8 are
-tested over this table (``tests/pure/contract/test_topics.py``). All topics use LogAppendTime: the broker's clock stamps them, and
-Fanfare's own times are ``at_ms`` inside.
+How long a lane's records are kept stands in its row (``schemas/lanes.py``), everything else here, in milliseconds. The
+inequalities of PROTOCOL.md section 1.8 are tested over both (``tests/pure/contract/test_topics.py``). All topics use
+LogAppendTime: the broker's clock stamps them, and Fanfare's own times are ``at_ms`` inside.
 """
 
 from typing import Final
 
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lane_rules import CLOCK_SLACK_MS, DAY_MS, HOUR_MS, MINUTE_MS, Windows
+from schemas.lanes import Lane
 
-MINUTE_MS: Final = 60_000
-HOUR_MS: Final = 60 * MINUTE_MS
-DAY_MS: Final = 24 * HOUR_MS
+__all__ = ["CLOCK_SLACK_MS", "DAY_MS", "HOUR_MS", "MINUTE_MS", "Windows"]
+
 FOR_EVER: Final = -1
 
 SHARDS: Final = 8
 """S for development. Fixed at birth and recorded in the registry's ``deployment``; changing it is an offline copy."""
 
-CLOCK_SLACK_MS: Final = 5 * MINUTE_MS
-"""Milliseconds by which a producer's clock may be ahead: a ``time`` still later is refused ``from_the_future``."""
-
-
-class Windows(msgspec.Struct, frozen=True):
-    """The spans of one lane, milliseconds."""
-
-    lifetime_max_ms: int
-    """``expirytime`` may lie at most this far after ``time``."""
-    idempotency_ms: int
-    """A repeated (source, id) is recognised this long; plan's fold; older requests are refused as stale."""
-    fold_ms: int
-    """Deliver's F: each quarter what was said before the last claim is restated, so a fold reaches back half of it."""
-    settle_ms: int
-    """Receipts count this long after expiry; then a message without one is ``unknown``."""
-    frame_ms: int
-    """The longest a frame may lie between the STOP check and the gateway."""
-    gateway_timeout_ms: int
-    """Milliseconds that a frame waits for its answer."""
-
-    @property
-    def settle_fold_ms(self) -> int:
-        """Returns how far back settle reads at its start: a message's whole life and its settle window."""
-        return self.lifetime_max_ms + self.settle_ms
-
-    @property
-    def stale_ms(self) -> int:
-        """A request whose ``time`` is older is refused: the window less the clock slack, so that it is exact for ever."""
-        return self.idempotency_ms - CLOCK_SLACK_MS
-
-
-WINDOWS: Final = {
-    Lane.OTP: Windows(15 * MINUTE_MS, HOUR_MS, HOUR_MS, DAY_MS, 5_000, 2_000),
-    Lane.UPDATE: Windows(48 * HOUR_MS, 48 * HOUR_MS, 48 * HOUR_MS, 3 * DAY_MS, 1_000, 10_000),
-    Lane.CAMPAIGN: Windows(30 * DAY_MS, 35 * DAY_MS, 48 * HOUR_MS, 7 * DAY_MS, 1_000, 10_000),
-}
-
-GATEWAY_NAMES_MS: Final = {lane: windows.lifetime_max_ms + 3 * DAY_MS for lane, windows in WINDOWS.items()}
-"""Milliseconds that the gateway remembers a name: a message's life and the longest outage after which it may be sent again."""
+WINDOWS: Final = {lane: lane.rules.windows for lane in Lane}
+"""Each lane's spans."""
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -79,11 +42,6 @@ class Topic(msgspec.Struct, frozen=True):
             "message.timestamp.type": "LogAppendTime",
             "max.message.bytes": "1048588",
         }
-
-
-_REQUESTS_MS = {Lane.OTP: DAY_MS, Lane.UPDATE: 7 * DAY_MS, Lane.CAMPAIGN: 7 * DAY_MS}
-_PLANS_MS = {Lane.OTP: 3 * DAY_MS, Lane.UPDATE: 14 * DAY_MS, Lane.CAMPAIGN: 45 * DAY_MS}
-_OUTCOMES_MS = {Lane.OTP: 3 * DAY_MS, Lane.UPDATE: 14 * DAY_MS, Lane.CAMPAIGN: 14 * DAY_MS}
 
 
 def requests(lane: Lane) -> str:
@@ -136,24 +94,25 @@ STATUS_RETENTION_MS: Final = 14 * DAY_MS
 
 def lane_topics(lane: Lane) -> tuple[Topic, ...]:
     """The five co-partitioned topics of a lane, in the order of the data."""
+    kept = lane.rules.retention
     return (
         Topic(
             requests(lane),
             "business",
             None,
-            _REQUESTS_MS[lane],
+            kept.requests_ms,
             "Inputs live no longer than the journal that took them over.",
         ),
-        Topic(plans(lane), "business", None, _PLANS_MS[lane], "Plan's journal: its fold is the idempotency window."),
-        Topic(work(lane), "none", None, _REQUESTS_MS[lane], "Inputs of deliver; taken over into its journal."),
+        Topic(plans(lane), "business", None, kept.plans_ms, "Plan's journal: its fold is the idempotency window."),
+        Topic(work(lane), "none", None, kept.requests_ms, "Inputs of deliver; taken over into its journal."),
         Topic(
             outcomes(lane),
             "none",
             None,
-            _OUTCOMES_MS[lane],
+            kept.outcomes_ms,
             "Deliver's journal; settle reads it for the settle window.",
         ),
-        Topic(receipts(lane), "none", None, _OUTCOMES_MS[lane], "Evidence; settle reads it for the settle window."),
+        Topic(receipts(lane), "none", None, kept.outcomes_ms, "Evidence; settle reads it for the settle window."),
     )
 
 

@@ -154,8 +154,8 @@ def _reaches(scope: Scope, lane: Lane) -> bool:
         case Scope.BLOCK:
             return True
         case Scope.ALL:
-            return lane is not Lane.OTP
+            return not lane.rules.asked_for
         case Scope.MARKETING | Scope.OFFERS:
-            return lane is Lane.CAMPAIGN
+            return lane.rules.marketing
         case Scope.LIST:
             return False

@@ -115,9 +115,9 @@ def _reaches(scope: Scope, lane: Lane, list_id: str) -> bool:
         case Scope.LIST:
             return bool(list_id)
         case Scope.MARKETING | Scope.OFFERS:
-            return lane is Lane.CAMPAIGN
+            return lane.rules.marketing
         case Scope.ALL:
-            return lane is not Lane.OTP
+            return not lane.rules.asked_for
         case Scope.BLOCK:
             return True
 

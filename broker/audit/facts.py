@@ -22,7 +22,7 @@ from schemas.wire.header import body_of, unpack
 
 _entry = msgspec.json.Decoder(Entry)
 _letter = msgspec.json.Decoder(DeadLetter)
-_OTP_TOPICS = frozenset({requests(Lane.OTP), work(Lane.OTP)})
+_TOPICS_OF_CODES = frozenset(topic(lane) for lane in Lane if lane.rules.carries_codes for topic in (requests, work))
 
 
 def registry(book: Book, record: Logged) -> None:
@@ -60,7 +60,7 @@ def dead_letter(book: Book, record: Logged) -> None:
 
 
 def _payload(book: Book, record: Logged, letter: DeadLetter) -> None:
-    if letter.topic in _OTP_TOPICS:
+    if letter.topic in _TOPICS_OF_CODES:
         book.findings.report(Breach.OTP_PAYLOAD, record.where)
     canary = book.rules.canary
     if canary and canary.encode() in base64.b64decode(letter.payload or ""):

@@ -17,7 +17,7 @@ from broker.audit.sources import Logged
 from broker.audit.state import Book, Fact, Part, Request
 from schemas.ids import NAME_BYTES, Lane, business_of, fact_key, request_name, text_of
 from schemas.plan_journal import ADDRESS_WIDTH, LOCALE_WIDTH, Origin, Planned, PlannedBatch, Rows, Terms, WorkItem
-from schemas.registry import CATEGORY_LANE, CONFIRMATIONS, Category
+from schemas.registry import CONFIRMATIONS
 from schemas.topics import requests, work
 from schemas.wire.columns import cells
 from schemas.wire.header import Header, Kind, body_of, head_of
@@ -141,7 +141,7 @@ class Verdicts:
             owner = ""
         if owner != terms.business:
             report(Breach.SOURCE_OF_ANOTHER, record.where, f"source of {owner!r}, accepted for {terms.business!r}")
-        if CATEGORY_LANE.get(Category(terms.category)) is not request.lane:
+        if request.lane.rules.category != terms.category:
             report(Breach.WRONG_LANE, record.where, f"category {terms.category} on {request.lane.word}")
         if request.heartbeat:
             return

@@ -29,7 +29,6 @@ from broker.deliver.scheduler import Scheduler
 from broker.deliver.state import Body, ShardState, restatement
 from schemas.delivery_journal import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
 from schemas.gateway_api import FrameAnswer
-from schemas.ids import Lane
 from schemas.plan_journal import Origin, WorkItem
 from schemas.wire.header import Kind
 
@@ -64,7 +63,7 @@ class Engine:
         # A clock that is behind the journal would give limits and expiries back what they had taken (PROTOCOL.md row 24).
         self._now_ms = max(now_ms, state.last_ms)
         self._inbox: deque[Opened] = deque()
-        self._scheduler = Scheduler(by_deadline=policy.lane is Lane.UPDATE)
+        self._scheduler = Scheduler(by_deadline=policy.lane.rules.by_deadline)
         batches, self._answers = recovered(state, policy)
         self._handoffs = HandOffs(batches)
         self._slots = Slots(self._now_ms)

@@ -1,34 +1,13 @@
 """The policy of deliver: frozen, one per lane."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from schemas.ids import Lane
-from schemas.topics import SHARDS, WINDOWS, Windows
+from schemas.lane_rules import PairLimit, Windows
+from schemas.lanes import Lane
+from schemas.topics import SHARDS
 from schemas.wire.formats import FORMAT
-
-
-class PairLimit(msgspec.Struct, frozen=True):
-    """A lane's share of the gateway's limit per (sender, recipient)."""
-
-    per_minute: int
-    burst: int
-
-
-PAIR_LIMITS: Final[Mapping[Lane, PairLimit]] = {
-    Lane.OTP: PairLimit(3, 15),
-    Lane.UPDATE: PairLimit(6, 25),
-    Lane.CAMPAIGN: PairLimit(1, 5),
-}
-"""The gateway allows 10 a minute with a burst of 45 in all; each part has one writer (PROTOCOL.md section 2)."""
-
-RETRY_CEILING_MS: Final[Mapping[Lane, int]] = {Lane.OTP: 2_000, Lane.UPDATE: 5 * 60_000, Lane.CAMPAIGN: 5 * 60_000}
-"""The longest wait after a gateway that was ill: a code lives for minutes. No count ends a message, only its expiry does."""
-
-RESEND_UNKNOWN: Final[Mapping[Lane, bool]] = {Lane.OTP: True, Lane.UPDATE: True, Lane.CAMPAIGN: False}
-"""Asked where the gateway takes a name as often as it comes: a code or an update twice is better than none, an offer is not."""
 
 FRESH_MS: Final = 100
 """A message may be decided only if the suppressions were read to their end at most this long ago (PROTOCOL.md section 1.7)."""
@@ -61,12 +40,13 @@ class DeliverPolicy(msgspec.Struct, frozen=True):
     @property
     def resends_unknown(self) -> bool:
         """Returns True if what may have been handed off goes again when no answer came; else it ends as in doubt."""
-        return self.gateway_dedupes or RESEND_UNKNOWN[self.lane]
+        return self.gateway_dedupes or self.lane.rules.resends_unknown
 
     @classmethod
     def of(
         cls, lane: Lane, shard: int, ref_secret: bytes, *, limits: bool = True, shards: int = SHARDS
     ) -> "DeliverPolicy":
         """The policy of a lane as the catalogue has it."""
-        ceiling_ms = RETRY_CEILING_MS[lane]
-        return cls(lane, shard, ref_secret, WINDOWS[lane], PAIR_LIMITS[lane], ceiling_ms, shards, limits)
+        rules = lane.rules
+        ceiling_ms = rules.retry_ceiling_ms
+        return cls(lane, shard, ref_secret, rules.windows, rules.pair_limit, ceiling_ms, shards, limits)

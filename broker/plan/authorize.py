@@ -16,10 +16,11 @@ from broker.plan.policy import PlanPolicy
 from broker.plan.state import Draft
 from broker.plan.validate import Content, Request
 from schemas.ids import Lane
+from schemas.lanes import lane_for
 from schemas.reasons import Reason, Refusal
-from schemas.registry import CATEGORY_LANE, Business, Category
+from schemas.registry import Business, Category
 from schemas.request import CloudEvent, Params, Sealed
-from schemas.topics import CLOCK_SLACK_MS, HOUR_MS, MINUTE_MS, WINDOWS, Windows
+from schemas.topics import CLOCK_SLACK_MS, HOUR_MS, MINUTE_MS, Windows
 from schemas.wire.shape import DATA, Place
 from schemas.wire.text import echo, suggestion
 from schemas.wire.timestamps import text_of as instant
@@ -91,8 +92,8 @@ def read(request: Request, known: Registered, windows: Windows, now_ms: int) -> 
         # Before time is looked at: whoever sent a code in clear must hear that it is burnt, however long it was to live.
         common, own, unfit = _filled(request, parties, known.seal_keys)
         yield from unfit
-        lane = CATEGORY_LANE[parties.category]
-        windows = windows if lane is known.lane else WINDOWS[lane]
+        if parties.category is not known.lane.rules.category:
+            windows = lane_for(parties.category).rules.windows
     for expires_ms in read_times(request.cloud, windows, now_ms):
         if isinstance(expires_ms, Refusal):
             yield expires_ms

@@ -58,7 +58,7 @@ class AudienceRecord(msgspec.Struct, frozen=True):
 
 def read_opt_in(event: Event, lane: Lane) -> Iterator[Refusal | Membership]:
     """Yield everything that is wrong with the form of an opt-in event of ``lane``, then the event itself."""
-    if lane is Lane.OTP:
+    if not lane.rules.takes_lists:
         sentence = "Opt-ins may be large and must not stand before a code: publish to requests.campaign or .update."
         yield Refusal(Reason.WRONG_LANE, sentence, place="/type")
     for body in bodies(event.cloud):
@@ -79,7 +79,7 @@ def _members(event: Event, body: Optin, lane: Lane) -> Iterator[Refusal | Member
                 people.append(person)
     given = tuple(event.cloud.time_ms if one.evidence_ms is None else one.evidence_ms for one in body.members)
     acted = body.evidence is not None and method_of(body.evidence.method) in ACTS
-    offers = lane is Lane.CAMPAIGN if body.purpose is None else body.purpose == "marketing"
+    offers = lane.rules.marketing if body.purpose is None else body.purpose == "marketing"
     yield Membership(event.named, body, tuple(people), given, acted, offers)
 
 

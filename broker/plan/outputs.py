@@ -20,7 +20,7 @@ from broker.plan.opt_in import AudienceRecord
 from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
 from broker.plan.verdict import Outlook, unreached
 from schemas import topics
-from schemas.ids import Lane, shard_of, text_of
+from schemas.ids import shard_of, text_of
 from schemas.plan_journal import ADDRESS_WIDTH, LOCALE_WIDTH, Planned, Rows, Terms, WorkItem
 from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_REQUEST_BYTES
@@ -129,9 +129,9 @@ def taken_answer(named: Named, offset: int, *, now_ms: int, counts: dict[str, in
 def dead_letter(
     given: PlanInput, refusal: Refusal, *, policy: PlanPolicy, now_ms: int, business: str = ""
 ) -> DeadLetter:
-    """The dead letter of a record that cannot be answered. One of the otp lane never holds the record itself."""
+    """The dead letter of a record that cannot be answered. One of a lane of codes never holds the record itself."""
     value = given.value or b""
-    keep = policy.lane is not Lane.OTP and len(value) <= MAX_REQUEST_BYTES
+    keep = not policy.lane.rules.carries_codes and len(value) <= MAX_REQUEST_BYTES
     return DeadLetter(
         topic=topics.requests(policy.lane),
         partition=given.origin.partition,

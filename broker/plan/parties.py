@@ -15,8 +15,9 @@ from broker.registry.fold import SEAL, Registry
 from broker.registry.rates import share_of
 from schemas import topics
 from schemas.ids import Lane
+from schemas.lanes import lane_for
 from schemas.reasons import Reason, Refusal
-from schemas.registry import CATEGORY_LANE, Business, Category, PriceCard, Sender, Template
+from schemas.registry import Business, Category, PriceCard, Sender, Template
 from schemas.wire.text import echo, nearest, suggestion
 
 _TEMPLATE: Final = "/data/template"
@@ -80,7 +81,7 @@ def _looked_up(asked: _Asked, registry: Registry, lane: Lane) -> tuple[Parties |
     card = registry.newest_card()
     faults += _unsold(template, category, lane, card)
     # After the lane: who published to the wrong one should hear that, and not of a share that is not needed.
-    home = CATEGORY_LANE[category]
+    home = lane_for(category)
     per_s = share_of(sender, home)
     if sender is not _NOBODY and not per_s:
         faults.append(_no_share(sender, home, _sender_place(named_sender)))
@@ -90,8 +91,8 @@ def _looked_up(asked: _Asked, registry: Registry, lane: Lane) -> tuple[Parties |
 
 def _unsold(template: Template, category: Category, lane: Lane, card: PriceCard | None) -> Iterator[Refusal]:
     """Yield why a template cannot be sent in a lane: it belongs to another, or has no price."""
-    if CATEGORY_LANE[category] is not lane:
-        right = topics.requests(CATEGORY_LANE[category])
+    if category is not lane.rules.category:
+        right = topics.requests(lane_for(category))
         sentence = f"Template {echo(template.id)} is {category.word}: publish it to {right}."
         yield Refusal(Reason.WRONG_LANE, sentence, place=_TEMPLATE)
     if card is None or category.word not in card.prices_micro:

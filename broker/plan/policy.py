@@ -4,8 +4,9 @@ from typing import Final
 
 import msgspec
 
-from schemas.ids import Lane
-from schemas.topics import SHARDS, WINDOWS, Windows
+from schemas.lane_rules import Windows
+from schemas.lanes import Lane
+from schemas.topics import SHARDS
 from schemas.wire.formats import RECORD_LIMIT_BYTES
 from schemas.wire.sealed import AddressBook
 
@@ -32,4 +33,4 @@ class PlanPolicy(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, lane: Lane, shard: int, *, pepper: bytes, address_book: AddressBook) -> "PlanPolicy":
         """The policy of a lane as the catalogue has it."""
-        return cls(lane, shard, pepper, address_book, WINDOWS[lane])
+        return cls(lane, shard, pepper, address_book, lane.rules.windows)

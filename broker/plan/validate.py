@@ -154,7 +154,7 @@ def _faults(cloud: CloudEvent, body: Notification, lane: Lane) -> Iterator[Refus
     for position, recipient in enumerate(body.to.recipients):
         if recipient.params:
             yield from _bad_params(_RECIPIENTS.item(position).field("params"), recipient.params)
-    if cloud.expires_ms is None and lane is not Lane.CAMPAIGN:
+    if cloud.expires_ms is None and lane.rules.needs_expiry:
         sentence = f"expirytime is missing: in lane {lane.word} say until when the message is worth sending."
         yield Refusal(Reason.MISSING_FIELD, sentence, place="/expirytime")
 
@@ -163,7 +163,7 @@ def _bad_target(body: Notification, lane: Lane) -> Iterator[Refusal]:
     to = body.to
     if bool(to.recipients) == (to.list is not None):
         yield _invalid(_TO, " must hold exactly one of recipients (not empty) and list.")
-    elif to.list is not None and lane is Lane.OTP:
+    elif to.list is not None and not lane.rules.takes_lists:
         sentence = ": a one-time code goes to explicit recipients; name them in data.to.recipients."
         yield _invalid(_LIST, sentence)
     elif to.list is not None:
@@ -171,7 +171,7 @@ def _bad_target(body: Notification, lane: Lane) -> Iterator[Refusal]:
 
 
 def _bad_fact(cloud: CloudEvent, body: Notification, lane: Lane) -> Iterator[Refusal]:
-    if lane is not Lane.UPDATE:
+    if not lane.rules.supersedes:
         place = _VERSION if body.facet is None else _FACET
         sentence = "data.facet and data.version belong to the update lane: leave them out."
         yield Refusal(Reason.INVALID_FIELD, sentence, place=place.pointer)

@@ -40,6 +40,7 @@ _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _MARKET: Final = re.compile(r"\*|[1-9][0-9]{0,2}")
 _CATEGORIES: Final = tuple(category.word for category in Category)
 _LANES: Final = {lane.word for lane in Lane}
+_DEFAULT_SHARES: Final = ", ".join(f"{lane} {percent}" for lane, percent in DEFAULT_SHARES.items())
 _ALL_PERCENT: Final = 100
 _TEXT_CHARS: Final = 1_024
 _KEY_BYTES: Final = 32
@@ -124,7 +125,7 @@ def _shares(entry: Sender) -> Iterator[str]:
     if any(percent < 1 for percent in entry.shares.values()):
         yield "shares must be at least 1 % for each lane that it names: leave out a lane that may not send"
     elif any(entry.rate_per_s * percent < _ALL_PERCENT for percent in (entry.shares or DEFAULT_SHARES).values()):
-        given = "shares" if entry.shares else "the default shares (otp 20, update 30, campaign 50)"
+        given = "shares" if entry.shares else f"the default shares ({_DEFAULT_SHARES})"
         yield f"{given} must leave each lane at least 1 a second: raise rate_per_s, or name only the lanes that send"
 
 

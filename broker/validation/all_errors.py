@@ -24,7 +24,7 @@ from schemas.ids import Lane, business_of, partition_of
 from schemas.plan_journal import Origin
 from schemas.reasons import Fault, Reason, Refusal
 from schemas.registry import Business
-from schemas.topics import SHARDS, WINDOWS
+from schemas.topics import SHARDS
 from schemas.wire.sealed import AddressBook
 
 MAX_FAULTS: Final = 100
@@ -132,7 +132,7 @@ def _judged(draft: Draft, content: Content, registry: Registry | None, now_ms: i
 
 def _objections(draft: Draft, content: Content, registry: Registry | None, at_ms: int) -> Iterator[Refusal]:
     """Yield what registry and clock object to; the registry is not asked about an event whose source was mended."""
-    windows = WINDOWS[draft.lane]
+    windows = draft.lane.rules.windows
     known = None if registry is None or ("source",) in draft.mended else Registered(registry, draft.lane)
     if isinstance(content, Request):
         times = authorize.read_times(content.cloud, windows, at_ms)
@@ -154,7 +154,7 @@ def _barred(business: Business | None) -> Iterator[Refusal]:
 
 def _stood_in(draft: Draft, content: Content) -> bool:
     """Return whether parameters may be missing because what held them was no sound recipient, or was replaced."""
-    if isinstance(content, Request) and not content.people and (content.body.to.recipients or draft.lane is Lane.OTP):
+    if isinstance(content, Request) and not content.people and (content.body.to.recipients or not draft.lane.rules.takes_lists):
         return True
     return any(isinstance(path[-1], int) or path[-1] in _HOLDERS for path in draft.mended if path)
 

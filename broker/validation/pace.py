@@ -16,7 +16,6 @@ from broker.plan.verdict import Rate, outlook
 from broker.registry.fold import Registry
 from broker.validation.all_errors import form_of
 from schemas.ids import Lane, business_of
-from schemas.topics import WINDOWS
 
 
 def pace_of(lane: Lane, event: dict[str, Any], *, registry: Registry, now_ms: int, sizes: ListSizes = NO_SIZES) -> str:
@@ -28,7 +27,7 @@ def pace_of(lane: Lane, event: dict[str, Any], *, registry: Registry, now_ms: in
     request = form_of(lane, business, msgspec.json.encode(event))
     if not isinstance(request, Request):
         return ""
-    granted = next(read(request, Registered(registry, lane), WINDOWS[lane], now_ms))
+    granted = next(read(request, Registered(registry, lane), lane.rules.windows, now_ms))
     if not isinstance(granted, Authority):
         return ""
     listed = request.body.to.list

@@ -137,7 +137,7 @@ class Draft:
             case ("data",):
                 value = {"action": "resume", "subject": "subject"} if self.kind() == CONTROL_TYPE else {}
             case ("data", "to"):
-                value = {"list": "list"} if self.lane is Lane.CAMPAIGN else {"recipients": [self.stranger()]}
+                value = {"list": "list"} if self.lane.rules.marketing else {"recipients": [self.stranger()]}
             case ("data", "to", "recipients") | ("data", "members"):
                 value = [self.stranger()]
             case ("data", "to", "recipients", int()) | ("data", "members", int()):

@@ -154,7 +154,7 @@ class _Answer(NamedTuple):
 
         Without a reference a plain STOP takes nobody off a list, for there is no telling which.
         """
-        after_offer = self.place is not None and self.place.lane is Lane.CAMPAIGN
+        after_offer = self.place is not None and self.place.lane.rules.marketing
         for change in vocabulary.changes(self.inbound.kind, self.inbound.body, after_offer=after_offer):
             list_id = self.place.list if self.place is not None and change.revoke else ""
             if change.scope is not Scope.LIST or list_id or not change.revoke:

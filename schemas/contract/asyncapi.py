@@ -12,9 +12,10 @@ from schemas import topics
 from schemas.billing import BILLING_SOURCE, BILLING_TYPE
 from schemas.contract.asyncapi_examples import examples_of
 from schemas.contract.json_schema import DEAD_LETTER_TITLE, EVENT_NAMES
-from schemas.ids import Lane
+from schemas.lane_rules import DAY_MS, HOUR_MS, MINUTE_MS, Windows
+from schemas.lanes import Lane
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE, STATUS_TYPE
-from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS, WINDOWS, Topic
+from schemas.topics import Topic
 from schemas.wire.cloudevents import CONTENT_TYPE, STRUCTURED
 
 Document = dict[str, Any]
@@ -34,12 +35,6 @@ What was published is paused, resumed and cancelled by control events in its lan
 
 Without Kafka the same events go to `POST /v1/events?lane=<lane>` of `fanfare intake`, by CloudEvents over HTTP.
 """
-
-_LANES: Final = {
-    Lane.OTP: "One-time codes. Codes are sealed to the gateway's key before they are published; a code in clear is refused.",
-    Lane.UPDATE: "What happened to something people asked to be told about: flights, parcels, accounts.",
-    Lane.CAMPAIGN: "Offers to people who opted in. Opt-in events are published here, or beside updates.",
-}
 
 
 def asyncapi(generated: Mapping[str, Document], events: Mapping[str, Document]) -> Document:
@@ -71,8 +66,8 @@ def asyncapi(generated: Mapping[str, Document], events: Mapping[str, Document]) 
 def _channels() -> Iterator[tuple[str, Document]]:
     for lane in Lane:
         topic = topics.lane_topics(lane)[0]
-        messages = ["notification", "control"] if lane is Lane.OTP else ["notification", "optin", "control"]
-        yield topic.name, _channel(topic, f"{_LANES[lane]} {_windows(lane)}", messages)
+        messages = ["notification", "optin", "control"] if lane.rules.takes_lists else ["notification", "control"]
+        yield topic.name, _channel(topic, f"{lane.rules.about} {_windows(lane.rules.windows)}", messages)
     answers = _channel(
         topics.status_topic("{business}"), "What became of a business's requests. " + _STATUS_ORDER, ["status"]
     )
@@ -104,8 +99,7 @@ _OPERATORS: Final = (
 _REGISTERED: Final = "For operators: who may send what. `fanfare registry apply` writes it."
 
 
-def _windows(lane: Lane) -> str:
-    windows = WINDOWS[lane]
+def _windows(windows: Windows) -> str:
     return (
         f"A message lives at most {_span(windows.lifetime_max_ms)}; an event is known by its name for "
         f"{_span(windows.idempotency_ms)} and refused as stale when it is older."

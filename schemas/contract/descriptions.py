@@ -8,9 +8,14 @@ from typing import Final
 
 import msgspec
 
+from schemas.lanes import Lane, listed
 from schemas.request import Control, EventName, Evidence, Member, Notification, Optin, Recipient, Sealed, To
 
 Sentences = Mapping[str, str]
+
+_DATED: Final = listed((lane.word for lane in Lane if lane.rules.needs_expiry), "and")
+_CODES: Final = listed(lane.word for lane in Lane if lane.rules.carries_codes)
+_SHARES: Final = ", ".join(f"{lane.word} {lane.rules.share_percent}" for lane in Lane)
 
 _ENVELOPE: Final[Sentences] = {
     "specversion": "The version of CloudEvents.",
@@ -19,7 +24,7 @@ _ENVELOPE: Final[Sentences] = {
     "type": "What kind of event this is; `data` follows from it.",
     "time": "When the fact happened, RFC 3339 with an offset. An event that is older than the lane's window is stale.",
     "subject": "What it is about: `flight/UA1545/2013-02-08`. With facet and version it names a fact.",
-    "expirytime": "Until when it is worth telling, RFC 3339. Required in the lanes otp and update; nothing is handed off later.",
+    "expirytime": f"Until when it is worth telling, RFC 3339. Required in the lanes {_DATED}; nothing is handed off later.",
     "traceparent": "W3C Trace Context: back in statuses, on to the gateway, logged if sampled. A broken one is dropped.",
     "tracestate": "Taken and not used.",
     "partitionkey": "Taken and not used.",
@@ -35,7 +40,7 @@ _BILLS: Final[Mapping[str, Sentences]] = {
         "offset": "The same. With the partition it names the posting for ever, also after the book was built anew.",
         "request": "The request's name: that of its statuses.",
         "sender": "The number that spoke.",
-        "lane": "The lane of the request: `otp`, `update` or `campaign`.",
+        "lane": f"The lane of the request: {listed(f'`{lane.word}`' for lane in Lane)}.",
         "shard": "Which part of the recipients this is about. Statuses of explicit recipients name their shard and rank, too.",
         "category": "What was paid for: `authentication`, `utility` or `marketing`.",
         "market": "The country calling code of those who were told.",
@@ -91,7 +96,7 @@ _ANSWERS: Final[Mapping[str, Sentences]] = {
         "stage": "Which stage refused it.",
         "at_ms": "When, ms since 1970.",
         "payload_sha256": "SHA-256 of the record's value, in hex.",
-        "payload": "The record's value in base64; never for the lane otp, nor for what is too large.",
+        "payload": f"The record's value in base64; never for the lane {_CODES}, nor for what is too large.",
         "business": "Whose it is, as far as that could be read.",
         "attempts": "How often it has been judged.",
         "headers": "Those of its headers that cannot hold content.",
@@ -113,7 +118,7 @@ _REGISTRY: Final[Mapping[str, Sentences]] = {
         "rate_per_s": "How many messages a second the gateway takes from this number, over all lanes.",
         "active": "Switched off, it may not be used.",
         "default": "Whether it speaks for events that name no sender.",
-        "shares": "Lane to percent of the throughput; a lane without one may not send. Left out: otp 20, update 30, campaign 50.",
+        "shares": f"Lane to percent of the throughput; a lane without one may not send. Left out: {_SHARES}.",
     },
     "Parameter": {"name": "What stands in braces in the text.", "sealed": "Takes sealed values only: one-time codes."},
     "Template": {

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from broker.audit.report import Audit
+from schemas.lanes import Lane
 from streams.client import Client
 from streams.commands.console import INTERRUPTED, OutputOption, refuse, say, show
 from streams.commands.stacks import STACK_FAULTS, FreePortsOption, RunningKafkaOption
@@ -117,7 +118,7 @@ class Demo:
                 self._say("stopping, the workers first")
 
     async def _tell(self, stack: Stack, speed: float, limit: int | None) -> None:
-        self._say(f"everything is up; phones: {stack.settings.gateway_campaign}")
+        self._say(f"everything is up; phones: {stack.settings.gateway_url(Lane.CAMPAIGN)}")
         async with self._shown(stack):
             async with Client(stack.kafka) as client:
                 story = Story(client, speed, limit, self._say)

@@ -10,12 +10,12 @@ from broker.registry.fold import Registry
 from broker.registry.rates import share_of
 from broker.webhook.confirmed import Confirmed, Lifted
 from schemas import topics
-from schemas.ids import Lane, partition_of
+from schemas.ids import partition_of
+from schemas.registry import CONFIRMATION_LANE
 from schemas.wire.sealed import AddressBook, SealError
 from streams.kafka.producer import Outgoing
 from streams.runtime import metrics
 
-_LANE: Final = Lane.UPDATE
 _HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
 _encoder: Final = msgspec.json.Encoder()
 
@@ -49,7 +49,7 @@ class Confirmer:
         if business is None or self._registry.template_for(business.id, confirmation.template) is None:
             return "no_template"
         asked = self._registry.sender_for(business.id, confirmation.sender)
-        fit = asked is not None and asked.active and share_of(asked, _LANE) > 0
+        fit = asked is not None and asked.active and share_of(asked, CONFIRMATION_LANE) > 0
         if not fit and self._registry.sender_for(business.id, None) is None:
             return "no_sender"
         try:
@@ -60,4 +60,5 @@ class Confirmer:
         event = event_of(confirmation, address, name=business.name, sender=sender, pepper=self._pepper)
         key = business.id.encode()
         partition = partition_of(key, self._shards)
-        return Outgoing(topics.requests(_LANE), _encoder.encode(event), key=key, partition=partition, headers=_HEADERS)
+        topic = topics.requests(CONFIRMATION_LANE)
+        return Outgoing(topic, _encoder.encode(event), key=key, partition=partition, headers=_HEADERS)

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lanes import LANE_WORDS, Lane
 from schemas.reasons import Fault, Reason
 from schemas.wire import strict_json as wire_json
 from schemas.wire.cloudevents import NOT_UTF8, STRUCTURED, UTF8, charset_of
@@ -59,7 +59,7 @@ def lane_of(asked: Sequence[str]) -> Lane | Problem:
     if len(asked) == 1:
         detail = f"There is no lane {echo(asked[0])}{suggestion(asked[0], words)}"
     else:
-        detail = "Name one lane: POST /v1/events?lane=update, or otp, or campaign."
+        detail = f"Name one lane: POST /v1/events?lane={LANE_WORDS}."
     return refusal(Outcome.INVALID, "query lane", "invalid_lane" if asked else "missing_lane", detail)
 
 

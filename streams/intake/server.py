@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 from aiohttp import web
 
-from schemas.ids import Lane
+from schemas.lanes import LANE_WORDS, Lane
 from streams.intake.api_keys import Caller, Directory
 from streams.intake.checks import Taken, taken
 from streams.intake.http_events import MAX_BODY_BYTES, Mode, events_of, lane_of, mode_of
@@ -209,7 +209,7 @@ def _of_library(error: web.HTTPException, request: web.Request) -> Problem:
     """Translates a refusal of the server's library."""
     match error:
         case web.HTTPNotFound():
-            sentence = f"There is nothing here: events go to POST {PATH}?lane=update, or otp, or campaign."
+            sentence = f"There is nothing here: events go to POST {PATH}?lane={LANE_WORDS}."
             return refusal(Outcome.NOT_FOUND, "path", "not_found", sentence)
         case web.HTTPMethodNotAllowed():
             return refusal(Outcome.WRONG_METHOD, "method", "wrong_method", f"Events are sent with POST {PATH}.")

@@ -11,7 +11,8 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
+from schemas.registry import CONFIRMATION_LANE
 from schemas.topics import BILLING_PREFIX, STATUS_PREFIX, catalogue
 from streams.kafka.admin import PROBE_GROUP
 from streams.runtime.kafka_access import Kafka
@@ -113,7 +114,7 @@ def _processes() -> Iterator[tuple[str, list[str], list[str]]]:
     """Yields user, topics that it reads, topics that it writes."""
     facts = [topics.SUPPRESSIONS, topics.INBOUND]
     receipts = [topics.receipts(lane) for lane in Lane]
-    yield "webhook", [topics.REGISTRY], [*receipts, *facts, topics.requests(Lane.UPDATE)]
+    yield "webhook", [topics.REGISTRY], [*receipts, *facts, topics.requests(CONFIRMATION_LANE)]
     yield "ledger", [topics.CHARGES], []
     yield "intake", [topics.REGISTRY], [topics.requests(lane) for lane in Lane]
     yield "gateway", [topics.REGISTRY], []

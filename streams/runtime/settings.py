@@ -18,9 +18,11 @@ from typing import Annotated, Final, Literal, Self
 import msgspec
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
-from schemas.ids import Lane
-from schemas.topics import SHARDS, WINDOWS, Windows
-from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE, KAFKA_SECRETS, PREFIX, KafkaSettings
+from schemas.lane_rules import Windows
+from schemas.lanes import BY_PLACE, Lane, listed
+from schemas.topics import SHARDS
+from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE, KAFKA_SECRETS, PREFIX
+from streams.runtime.lane_settings import GatewaySettings
 from streams.runtime.setting_sources import (
     CONFIG_VARIABLE,
     IN_FILE,
@@ -38,6 +40,11 @@ DEV_SEAL_PUBLIC: Final = "f26e3c9d814afbffcb95bf37ba4ea67f00d6119cc3b1674e94c032
 """The public half (X25519, hex) of the development gateway's key: producers seal to it; ``deploy/dev`` registers it."""
 
 _SECRET_BYTES: Final = 32
+_LEDGER_NICE: Final = max(lane.rules.nice for lane in Lane)
+"""Nobody waits for the books."""
+_RESENT: Final = listed((lane.word for lane in Lane if lane.rules.resends_unknown), "and")
+_NUMBERS: Final = ", ".join(f"+ {lane} {lane.word}" for lane in Lane)
+_PLACES: Final = ", ".join(f"+ {lane.rules.gateway_place} {lane.word}" for lane in BY_PLACE)
 
 
 class SettingsError(Exception):
@@ -73,7 +80,7 @@ def raw(secret: SecretStr) -> bytes:
     return bytes.fromhex(secret.get_secret_value())
 
 
-class Settings(KafkaSettings):
+class Settings(GatewaySettings):
     """Everything that is decided outside the program. Made by :func:`load`; arguments win over the environment."""
 
     data_dir: Path = Field(
@@ -91,7 +98,7 @@ class Settings(KafkaSettings):
         ge=0,
         le=19,
         description="How far a worker, a simulated gateway or the ledger gives way to others on its machine (nice), instead "
-        "of otp 0, update 1, campaign 3, ledger 3.",
+        f"of {', '.join(f'{lane.word} {lane.rules.nice}' for lane in Lane)}, ledger {_LEDGER_NICE}.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Log lines below this are dropped."
@@ -121,15 +128,10 @@ class Settings(KafkaSettings):
         description="Private keys (X25519) of the gateway alone, JSON of key id to 64 hex digits; open codes.",
     )
 
-    gateway_otp: str = Field("http://127.0.0.1:8811", description="Gateway address for one-time codes.")
-    gateway_update: str = Field("http://127.0.0.1:8812", description="Gateway address for updates.")
-    gateway_campaign: str = Field(
-        "http://127.0.0.1:8810", description="Gateway address for campaigns, and the phones' page."
-    )
     gateway_dedupes: bool = Field(
         default=True,
         description="Whether the gateway takes a (request, person) once, however often it comes. Off: where no answer came, "
-        "codes and updates go again, offers end as in_doubt.",
+        f"messages of {_RESENT} go again, others end as in_doubt.",
     )
     webhook_url: str = Field(
         "http://127.0.0.1:8820/v1/reports", description="Where the gateway posts receipts and replies."
@@ -138,13 +140,11 @@ class Settings(KafkaSettings):
     metrics_host: str = Field("127.0.0.1", description="Interface of /metrics, /livez and /readyz.")
     intake_host: str = Field("127.0.0.1", description="Interface that HTTP intake listens on.")
     intake_port: Port = Field(8830, description="Port that HTTP intake listens on.")
-    worker_metrics_port: Port = Field(
-        9810, description="Metrics of a worker: + 0 otp, + 1 update, + 2 campaign, + 100 a slot."
-    )
+    worker_metrics_port: Port = Field(9810, description=f"Metrics of a worker: {_NUMBERS}, + 100 a slot.")
     webhook_metrics_port: Port = Field(9820, description="Metrics of the webhook.")
     ledger_metrics_port: Port = Field(9830, description="Metrics of the ledger.")
     intake_metrics_port: Port = Field(9850, description="Metrics of HTTP intake.")
-    gateway_metrics_port: Port = Field(9840, description="Metrics of the gateway: + 0 campaign, + 1 otp, + 2 update.")
+    gateway_metrics_port: Port = Field(9840, description=f"Metrics of the gateway: {_PLACES}.")
 
     @model_validator(mode="after")
     def _no_dev_secrets_in_production(self) -> Self:
@@ -170,22 +170,19 @@ class Settings(KafkaSettings):
         """Key id to private key, as ``schemas.wire.sealed.open_code`` takes them. For the gateway alone."""
         return {kid: raw(secret) for kid, secret in self.seal_keys.items()}
 
-    def gateway_url(self, lane: Lane) -> str:
-        """The gateway's listener for ``lane``."""
-        return {
-            Lane.OTP: self.gateway_otp,
-            Lane.UPDATE: self.gateway_update,
-            Lane.CAMPAIGN: self.gateway_campaign,
-        }[lane]
-
     def windows(self, lane: Lane) -> Windows:
         """The spans of ``lane``: the table's, with the overrides for tests."""
         shorter = {"fold_ms": self.fold_ms, "settle_ms": self.settle_ms}
-        return msgspec.structs.replace(WINDOWS[lane], **{name: value for name, value in shorter.items() if value})
+        return msgspec.structs.replace(lane.rules.windows, **{name: value for name, value in shorter.items() if value})
 
     def nice_of(self, lane: Lane) -> int:
-        """Returns the nice value of processes of ``lane``, 0 to 19; the ledger has a campaign's, for nobody waits for it."""
-        return _NICE[lane] if self.nice is None else self.nice
+        """Returns the nice value of processes of ``lane``, 0 to 19."""
+        return lane.rules.nice if self.nice is None else self.nice
+
+    @property
+    def ledger_nice(self) -> int:
+        """Returns the nice value of the ledger, 0 to 19."""
+        return _LEDGER_NICE if self.nice is None else self.nice
 
     def worker_metrics(self, lane: Lane) -> int:
         """The port on which this slot's worker of ``lane`` serves its metrics; 0 stays 0."""
@@ -193,12 +190,9 @@ class Settings(KafkaSettings):
 
     def gateway_metrics(self, lane: Lane) -> int:
         """The port on which the gateway's listener process of ``lane`` serves its metrics; 0 stays 0."""
-        return self.gateway_metrics_port and self.gateway_metrics_port + (lane + 1) % len(Lane)
+        return self.gateway_metrics_port and self.gateway_metrics_port + lane.rules.gateway_place
 
 
-_NICE: Final = {Lane.OTP: 0, Lane.UPDATE: 1, Lane.CAMPAIGN: 3}
-"""Three is half of another's weight. At five, a third, a campaign's worker stood still, in a run queue of twelve, for
-three seconds at a time, which its watchdog takes for a paused process."""
 _SECRETS: Final = ("pepper", "address_keys", "ref_secret", "webhook_secret", "seal_keys")
 SECRETS: Final = (*_SECRETS, *KAFKA_SECRETS)
 """Fields that may stand in a file, and that nothing shows."""

@@ -1,6 +1,6 @@
 """Which (request, recipient) the gateway has accepted: what makes a message visible once, however often it is sent.
 
-A name is remembered from its request's first acceptance for ``topics.GATEWAY_NAMES_MS`` of its lane: a message's whole life
+A name is remembered from its request's first acceptance for ``Windows.gateway_names_ms`` of its lane: a message's whole life
 and the longest outage after which it may be sent again (PROTOCOL.md section 1.4). Most requests address a few people:
 their ids are one byte string. Campaigns get an :class:`~streams.simulator.id_set.IdTable`.
 """

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from schemas.gateway_api import Code, Epoch, Frame, FrameAnswer, GatewayEvent, Hello, Refused
 from schemas.ids import Lane, name_of
 from schemas.registry import CONFIRMATIONS
-from schemas.topics import GATEWAY_NAMES_MS
 from streams.runtime.crash_points import point
 from streams.runtime.metrics import PHONES_MESSAGES
 from streams.simulator.accepted import Names
@@ -52,7 +51,7 @@ class Exchange:
         self._phones = phones
         self._faults = faults
         self._outbox = outbox
-        self._names = {lane.word: Names(GATEWAY_NAMES_MS[lane]) for lane in Lane}
+        self._names = {lane.word: Names(lane.rules.windows.gateway_names_ms) for lane in Lane}
         self._epochs: dict[tuple[str, int], int] = {}
         self._swept_ms = 0
         self.counts: Counter[str] = Counter()

@@ -29,7 +29,7 @@ from streams.runtime.log import Event, log
 from streams.worker import record_metrics
 from streams.worker.outputs import suppression_records
 from streams.worker.resources import LaneParts
-from streams.worker.shard_task import DECIDING_BEAT_MS, IDLE_S, POLL_S, ShardTask, Wake
+from streams.worker.shard_task import IDLE_S, POLL_S, ShardTask, Wake
 from streams.worker.tails import LaneFacts
 
 
@@ -47,7 +47,7 @@ class DeliverShard:
         fit_to_send: Callable[[], bool],
     ) -> None:
         self.policy = _policy(parts, shard)
-        self.wake = Wake(DECIDING_BEAT_MS[parts.lane])
+        self.wake = Wake(parts.lane.rules.batch_interval_ms)
         self._finishing = False
         self._last_answer = "taken"
         """Outcome of the last frame, in the word of the metric."""

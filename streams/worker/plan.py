@@ -19,7 +19,7 @@ from streams.runtime.exits import Exit, fatal
 from streams.worker import record_metrics
 from streams.worker.breaker import MAX_INPUTS, Judge
 from streams.worker.resources import LaneParts
-from streams.worker.shard_task import DECIDING_BEAT_MS, IDLE_S, ShardTask, Wake
+from streams.worker.shard_task import IDLE_S, ShardTask, Wake
 
 _FORGET_MS = 1_000
 _MAX_WRITING = 8
@@ -52,7 +52,7 @@ class PlanShard:
         self._claimed_ms = 0
         self._forgot_ms = 0
         self._task = ShardTask("plan", shard)
-        self.wake = Wake(DECIDING_BEAT_MS[parts.lane])
+        self.wake = Wake(parts.lane.rules.batch_interval_ms)
 
     def deliver(self, record: Delivered) -> None:
         """A record of ``requests``; kept until the journal is open."""

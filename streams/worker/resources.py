@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 from broker.audience.sizes import ListSizes
 from broker.heartbeat import entries
@@ -18,9 +17,6 @@ from streams.runtime import log
 from streams.runtime.health import Health
 from streams.runtime.settings import Settings, raw
 from streams.worker.request_log import RequestLog
-
-_LINGER_MS: Final = {Lane.OTP: 0, Lane.UPDATE: 5, Lane.CAMPAIGN: 5}
-"""Milliseconds that an append waits for others of the process, to share a request with them. Nobody waits for a code."""
 
 
 def group_of(lane: Lane) -> str:
@@ -47,7 +43,7 @@ class LaneParts:
         self.sizes = ListSizes()
         """Members of each list, as the workers that follow the audience say."""
         self.address_book = AddressBook(settings.address_book)
-        linger_ms = _LINGER_MS[lane]
+        linger_ms = lane.rules.linger_ms
         self.journals = ConfirmedProducer(settings.kafka, f"{self.group}-journals", linger_ms=linger_ms)
         self.outputs = ConfirmedProducer(
             settings.kafka, f"{self.group}-outputs", linger_ms=linger_ms, deadline_ms=REPEATABLE_DEADLINE_MS

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from schemas.ids import Lane
 from streams.kafka.journal import NotAssignedError
 from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
@@ -19,8 +18,6 @@ POLL_S = 0.005
 """Seconds until it asks again for what should be there in a moment, a fresh tail mostly."""
 
 
-DECIDING_BEAT_MS: Final = {Lane.OTP: 0, Lane.UPDATE: 10, Lane.CAMPAIGN: 10}
-"""The beat of plan and deliver. Nobody waits for a code to be joined by another."""
 SETTLING_BEAT_MS: Final = 50
 """The beat of settle, where nobody waits."""
 

@@ -11,7 +11,6 @@ import msgspec
 
 from broker.registry.rates import RegisteredRates
 from schemas import topics
-from schemas.ids import Lane
 from streams.gateway.client import GatewayError
 from streams.kafka.admin import committed_offsets
 from streams.kafka.faust_app.app import FanfareApp
@@ -63,7 +62,7 @@ class LaneWorker:
             self._wake,
             lane=parts.lane,
             rate_of=RegisteredRates(parts.registry.senders, parts.lane),
-            sizes=None if parts.lane is Lane.OTP else parts.sizes,
+            sizes=parts.sizes if parts.lane.rules.takes_lists else None,
         )
 
     @property
@@ -83,7 +82,7 @@ class LaneWorker:
             raise
         await looking
         self._spawn(Heart(self._parts, self._settles).beat())
-        if self._lane is not Lane.OTP:
+        if self._lane.rules.takes_lists:
             self._spawn(SizeTeller(self._parts, self._facts).tell(lambda: self._serving))
 
     async def on_assigned(self, shards: frozenset[int], generation: int) -> None:

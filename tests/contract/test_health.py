@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from schemas.lanes import Lane
 from streams.commands.status import facts_of, page
 from streams.operate.scrape import Process, Scrape, merged, processes, quantile, samples_of, scrape_all
 from streams.runtime import metrics
@@ -111,7 +112,7 @@ async def test_a_stranger_on_a_port_is_nobody_of_ours(settings: Settings) -> Non
 def test_every_process_of_the_development_set_up_is_looked_for(settings: Settings) -> None:
     """A worker a lane, webhook, ledger, a gateway listener a lane, intake; further slots may be missing."""
     wanted = [process.name for process in processes(settings) if not process.optional]
-    lanes = ["otp", "update", "campaign"]
+    lanes = [lane.word for lane in Lane]
     assert wanted == [
         *(f"worker {lane}" for lane in lanes),
         "webhook",

@@ -49,7 +49,7 @@ async def gateway(settings: Settings) -> AsyncIterator[None]:
     app.router.add_get("/v1/phones", phones)
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", int(settings.gateway_otp.rpartition(":")[2])).start()
+    await web.TCPSite(runner, "127.0.0.1", int(settings.gateway_url(Lane.OTP).rpartition(":")[2])).start()
     yield
     await runner.cleanup()
 

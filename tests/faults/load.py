@@ -33,7 +33,7 @@ LISTS: Final = 8
 OF_A_SHARD: Final = 12
 """Members of a list in each shard."""
 LIFETIME_MS: Final = 60_000
-BUSINESS_OF: Final = {Lane.OTP: "bank-meridian", Lane.UPDATE: "airline-ua", Lane.CAMPAIGN: "airline-ua"}
+BUSINESS_OF: Final = {lane: "bank-meridian" if lane.rules.carries_codes else "airline-ua" for lane in Lane}
 """Who publishes in each lane."""
 SENDERS: Final = (sender("bank-meridian", 1_000, otp=100), sender("airline-ua", 6_000, update=50, campaign=50))
 """The numbers that a stack under this load has to have registered."""

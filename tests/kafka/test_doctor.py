@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from broker.registry.fold import Registry
+from schemas.lanes import Lane
 from schemas.topics import SHARDS, business_topics, catalogue
 from streams.kafka.admin import admin
 from streams.kafka.provision import provision
@@ -19,7 +20,7 @@ from tests.kafka.registered import REGISTRY_FILES, own_kafka, silent
 NO_PORTS = (
     dict.fromkeys(("webhook_port", "worker_metrics_port", "webhook_metrics_port", "intake_port"), 0)
     | dict.fromkeys(("ledger_metrics_port", "gateway_metrics_port", "intake_metrics_port"), 0)
-    | {f"gateway_{lane}": "http://gateway.example:80" for lane in ("otp", "update", "campaign")}
+    | {f"gateway_{lane}": "http://gateway.example:80" for lane in (each.word for each in Lane)}
 )
 """What else runs on this machine is not the matter of these tests."""
 

@@ -9,6 +9,7 @@ from broker.audience.sizes import ListSizes
 from broker.plan.step import Answer, Direct, PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs
 from broker.registry.fold import Registry
 from schemas.ids import Lane, partition_of
+from schemas.lane_rules import Category
 from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.registry import Business, Deployment, Entry, Key, Parameter, PriceCard, Sender, Template
 from schemas.request import NOTIFICATION_TYPE
@@ -25,11 +26,10 @@ SEALED: Final = "k1." + "A" * 80
 PEPPER: Final = b"p" * 32
 BOOK: Final = AddressBook({1: b"k" * 32})
 
-LANE_TEMPLATE: Final = {Lane.OTP: "code", Lane.UPDATE: "delay", Lane.CAMPAIGN: "offer"}
-LANE_PARAMS: Final[dict[Lane, dict[str, Any]]] = {
-    Lane.OTP: {"code": {"sealed": SEALED}},
-    Lane.UPDATE: {"flight": "UA1"},
-    Lane.CAMPAIGN: {"city": "Rome"},
+CONTENT: Final[dict[Category, dict[str, Any]]] = {
+    Category.AUTHENTICATION: {"template": "code", "params": {"code": {"sealed": SEALED}}},
+    Category.UTILITY: {"template": "delay", "params": {"flight": "UA1"}},
+    Category.MARKETING: {"template": "offer", "params": {"city": "Rome"}},
 }
 
 WHOLE: Final = {lane.word: 100 for lane in Lane}
@@ -87,9 +87,8 @@ def event(
 ) -> dict[str, Any]:
     """A sound event; ``data`` and ``attributes`` replace fields, None removes one."""
     content = {
-        "template": LANE_TEMPLATE[lane],
-        "params": LANE_PARAMS[lane],
-        "to": {"list": "offers"} if lane is Lane.CAMPAIGN else {"recipients": [_person(person) for person in people]},
+        **CONTENT[lane.rules.category],
+        "to": {"list": "offers"} if lane.rules.marketing else {"recipients": [_person(person) for person in people]},
     }
     whole = {
         "specversion": "1.0",

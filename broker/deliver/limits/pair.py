@@ -21,8 +21,8 @@ import numpy as np
 
 from broker.deliver.limits.limit import Unfolded
 from broker.deliver.limits.person_times import FEW, MANY, FewTimes, ManyTimes, distinct
-from broker.deliver.policy import PairLimit
 from schemas.ids import NAME_BYTES
+from schemas.lane_rules import PairLimit
 from schemas.plan_journal import Terms
 from schemas.reasons import Reason
 from schemas.wire.columns import cells

@@ -189,7 +189,7 @@ class Offers:
         said = {"phone": address, "business": BUSINESS, "text": ANSWER}
         async with (
             aiohttp.ClientSession() as session,
-            session.post(f"{self._settings.gateway_campaign}/v1/replies", json=said) as answer,
+            session.post(f"{self._settings.gateway_url(Lane.CAMPAIGN)}/v1/replies", json=said) as answer,
         ):
             return answer.status == 202
 

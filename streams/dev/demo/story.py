@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import date, time
 from typing import Final
 
-from schemas.ids import Lane
 from streams.client import Client
 from streams.dev.sources.feed import Feed
 from streams.dev.sources.flights import Selection, flights
@@ -63,7 +62,7 @@ class Story:
     async def _send(self, timed: Timed) -> None:
         now_ms = clock.now_ms()
         sent = await self.client.publish(timed.lane, timed.event, codes=timed.codes)
-        if timed.lane is Lane.OTP:
+        if timed.lane.rules.carries_codes:
             self.sent_ms[bytes(sent.name)] = now_ms
         self.published[_kind(timed)] += 1
 

@@ -36,7 +36,7 @@ def captured(record: Record, registry: Registry) -> Entry | None:
     business = "" if event is None else _business(event)
     if event is None or not business or _own(event, business):
         return None
-    if lane is Lane.OTP and form_refusal(lane, business, value, record.headers) is not None:
+    if lane.rules.carries_codes and form_refusal(lane, business, value, record.headers) is not None:
         return None
     return Entry(
         topic=record.topic,
@@ -68,7 +68,7 @@ def _clear_slots(template: str, lane: Lane, business: str, registry: Registry) -
     """The parameters whose texts are kept; None for all of them."""
     known = registry.template_for(business, template)
     slots = () if known is None else known.parameters
-    if lane is not Lane.OTP and not any(slot.sealed for slot in slots):
+    if not lane.rules.carries_codes and not any(slot.sealed for slot in slots):
         return None
     return frozenset(slot.name for slot in slots if not slot.sealed)
 

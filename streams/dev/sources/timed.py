@@ -67,7 +67,11 @@ class Timed:
     @property
     def thread(self) -> str:
         """Events of one thread are published in order: all about one subject, opt-ins too. A code is its own thread."""
-        return f"{self.event['source']} {self.event['id']}" if self.lane is Lane.OTP else str(self.event["subject"])
+        return (
+            f"{self.event['source']} {self.event['id']}"
+            if self.lane.rules.carries_codes
+            else str(self.event["subject"])
+        )
 
     def released(self, now_ms: int) -> "Timed":
         """The same event as published at `now_ms`: its `time` is then, and its lifetime begins."""

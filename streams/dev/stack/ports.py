@@ -26,7 +26,7 @@ def free_places(slots: int, among: PortRange = OURS) -> dict[str, Any]:
         "intake_port": intake,
         "intake_metrics_port": metrics_intake,
         "worker_metrics_port": among.base([lane + 100 * slot for lane in Lane for slot in range(slots)]),
-        "gateway_metrics_port": among.base([int(lane) for lane in Lane]),
+        "gateway_metrics_port": among.base([lane.rules.gateway_place for lane in Lane]),
     }
 
 

@@ -6,13 +6,14 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
+from schemas.lanes import Lane
 from streams.operate.top import formatting
 from streams.operate.top.model import STAGES, Count, Health, LaneRow, Phone, Picture, StageRow, Word
 from streams.operate.top.verdict import HEALTHY
 
 DIM: Final = "bright_black"
 BAD: Final = "bold red"
-COLOURS: Final = {"otp": "magenta", "update": "cyan", "campaign": "yellow"}
+COLOURS: Final = {lane.word: lane.rules.colour for lane in Lane}
 _LATE_S: Final = 30.0
 """A heartbeat is every ten seconds; an input that is older than this is stuck."""
 _REQUEST: Final = 24

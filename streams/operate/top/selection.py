@@ -23,7 +23,7 @@ _phones: Final = msgspec.json.Decoder(list[Phone])
 def phones_of(body: bytes, lane: Lane) -> list[Phone]:
     """The phones' page of one lane, codes hidden; ``msgspec.MsgspecError`` if it is none."""
     shown = _phones.decode(body)
-    if lane is not Lane.OTP:
+    if not lane.rules.carries_codes:
         return shown
     return [msgspec.structs.replace(phone, text=_CODE.sub(_HIDDEN, phone.text)) for phone in shown]
 
@@ -31,8 +31,8 @@ def phones_of(body: bytes, lane: Lane) -> list[Phone]:
 def chosen(lanes: Sequence[Sequence[Phone]], most: int) -> tuple[Phone, ...]:
     """Up to ``most`` of the phones of all lanes, newest first.
 
-    A third of the room is for each lane, as far as it has different kinds, which are (business, language). What is left goes to
-    other kinds, the newest first, and then to second messages of any.
+    An equal part of the room is for each lane, as far as it has different kinds, which are (business, language). What is left
+    goes to other kinds, the newest first, and then to second messages of any.
     """
     of_lanes = [_kinds(phones) for phones in lanes]
     kept = [phone for firsts, _ in of_lanes for phone in firsts[: most // len(lanes)]]

@@ -105,13 +105,13 @@ class Writer(Log):
 
     def terms(self, lane: Lane, event_id: str, **given: Any) -> Terms:
         """The terms of a request that is good for half an hour."""
-        business = given.pop("business", {Lane.OTP: "bank", Lane.UPDATE: "airline", Lane.CAMPAIGN: "shop"}[lane])
+        business = given.pop("business", ("bank", "airline", "shop")[lane.rules.category - 1])
         base: dict[str, Any] = {
             "business": business,
             "sender": f"{business}/main",
-            "template": {Lane.OTP: "code", Lane.UPDATE: "news", Lane.CAMPAIGN: "offer"}[lane],
+            "template": ("code", "news", "offer")[lane.rules.category - 1],
             "template_version": 1,
-            "category": lane + 1,
+            "category": lane.rules.category,
             "card": 1,
             "params": {},
             "time_ms": self.now,

@@ -1,17 +1,15 @@
 """The arithmetic that every log's promise rests on (PROTOCOL.md section 1.8), over the catalogue of topics."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lane_rules import CLOCK_SLACK_MS, DAY_MS, HOUR_MS, MINUTE_MS
+from schemas.lanes import Lane
 from schemas.topics import (
-    CLOCK_SLACK_MS,
-    DAY_MS,
     FOR_EVER,
-    GATEWAY_NAMES_MS,
-    HOUR_MS,
-    MINUTE_MS,
-    WINDOWS,
     Topic,
     business_topics,
     catalogue,
@@ -20,8 +18,8 @@ from schemas.topics import (
 )
 
 LANES = pytest.mark.parametrize("lane", Lane, ids=lambda lane: lane.word)
-OUTAGE_MS = {Lane.OTP: DAY_MS, Lane.UPDATE: 7 * DAY_MS, Lane.CAMPAIGN: 7 * DAY_MS}
-"""How long a lane may stand still without losing what its folds need."""
+PROTOCOL = (Path(__file__).parents[3] / "broker" / "PROTOCOL.md").read_text("utf-8")
+UNITS_MS = {"min": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
 
 def retention(name: str) -> int:
@@ -30,21 +28,19 @@ def retention(name: str) -> int:
     return 10**18 if found == FOR_EVER else found
 
 
-TABLE = {
-    Lane.OTP: (15 * MINUTE_MS, HOUR_MS, HOUR_MS, DAY_MS, DAY_MS, 3 * DAY_MS, 3 * DAY_MS),
-    Lane.UPDATE: (48 * HOUR_MS, 48 * HOUR_MS, 48 * HOUR_MS, 3 * DAY_MS, 7 * DAY_MS, 14 * DAY_MS, 14 * DAY_MS),
-    Lane.CAMPAIGN: (30 * DAY_MS, 35 * DAY_MS, 48 * HOUR_MS, 7 * DAY_MS, 7 * DAY_MS, 45 * DAY_MS, 14 * DAY_MS),
-}
-"""Lifetime, idempotency window, deliver's fold, settle window; requests and work, plans, outcomes and receipts."""
+def table(lane: Lane) -> tuple[int, ...]:
+    """The lane's row in PROTOCOL.md section 1.8, in milliseconds."""
+    (row,) = re.findall(rf"(?m)^\| {lane.word} \|(.*)\|$", PROTOCOL)
+    return tuple(int(number) * UNITS_MS[unit] for number, unit in (cell.split() for cell in row.split("|")))
 
 
 @LANES
 def test_the_catalogue_is_the_protocols_table(lane: Lane) -> None:
     """As written in PROTOCOL.md section 1.8."""
-    windows = WINDOWS[lane]
+    windows = lane.rules.windows
     spans = windows.lifetime_max_ms, windows.idempotency_ms, windows.fold_ms, windows.settle_ms
     kept = retention(topics.requests(lane)), retention(topics.plans(lane)), retention(topics.outcomes(lane))
-    assert (*spans, *kept) == TABLE[lane]
+    assert (*spans, *kept) == table(lane)
     assert retention(topics.work(lane)) == retention(topics.requests(lane))
     assert retention(topics.receipts(lane)) == retention(topics.outcomes(lane))
 
@@ -52,7 +48,7 @@ def test_the_catalogue_is_the_protocols_table(lane: Lane) -> None:
 @LANES
 def test_the_staleness_bound_is_the_window_less_the_clock_slack(lane: Lane) -> None:
     """A name is known for as long as its event is not stale, even if the producer's clock is ahead."""
-    windows = WINDOWS[lane]
+    windows = lane.rules.windows
     assert windows.stale_ms == windows.idempotency_ms - CLOCK_SLACK_MS
     assert windows.stale_ms > 0
 
@@ -66,26 +62,26 @@ def test_inputs_live_no_longer_than_the_journals_that_took_them_over(lane: Lane)
 
 @LANES
 def test_every_log_outlives_its_longest_fold_and_an_outage(lane: Lane) -> None:
-    """Plan folds its idempotency window, deliver F and a claim's step, settle a life and its window (campaigns restate)."""
-    windows, outage = WINDOWS[lane], OUTAGE_MS[lane]
-    settle = windows.settle_ms + windows.fold_ms if lane is Lane.CAMPAIGN else windows.settle_fold_ms
+    """Plan folds its idempotency window, deliver F and a claim's step, settle a life and its window, a week at the most."""
+    windows, outage = lane.rules.windows, retention(topics.requests(lane))
     assert retention(topics.plans(lane)) >= windows.idempotency_ms + outage
     assert retention(topics.outcomes(lane)) >= windows.fold_ms * 5 // 4 + outage
     assert retention(topics.outcomes(lane)) >= 3 * windows.fold_ms
     for name in (topics.outcomes(lane), topics.receipts(lane)):
-        assert retention(name) >= min(settle, 7 * DAY_MS) + outage
+        assert retention(name) >= min(windows.settle_fold_ms, 7 * DAY_MS) + outage
 
 
 @LANES
 def test_the_gateway_remembers_names_for_a_life_and_an_outage(lane: Lane) -> None:
     """Whatever is sent again within three days is recognised."""
-    assert GATEWAY_NAMES_MS[lane] >= WINDOWS[lane].lifetime_max_ms + 3 * DAY_MS
+    windows = lane.rules.windows
+    assert windows.gateway_names_ms >= windows.lifetime_max_ms + 3 * DAY_MS
 
 
 @LANES
 def test_a_message_is_outlived_by_what_must_remember_it(lane: Lane) -> None:
     """A frame is younger than the message, and the gateway's answer is awaited within its life."""
-    windows = WINDOWS[lane]
+    windows = lane.rules.windows
     assert windows.frame_ms < windows.lifetime_max_ms
     assert windows.gateway_timeout_ms < windows.lifetime_max_ms
     assert windows.settle_fold_ms == windows.lifetime_max_ms + windows.settle_ms

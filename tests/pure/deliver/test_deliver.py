@@ -4,11 +4,11 @@ import msgspec
 import pytest
 
 from broker.deliver.engine import MAX_BATCHES
-from broker.deliver.policy import PairLimit
 from schemas.delivery_journal import Outcome
 from schemas.facts import Scope, Suppression
 from schemas.gateway_api import Code
 from schemas.ids import Lane
+from schemas.lane_rules import PairLimit
 from schemas.reasons import Reason, State
 from schemas.topics import WINDOWS
 from schemas.wire.columns import of_u32s, values_of

@@ -10,9 +10,9 @@ import pytest
 from broker.deliver.limits.fold import Limits, Messages, Over, over_limits, spend
 from broker.deliver.limits.limit import Limit, Unfolded
 from broker.deliver.limits.pair import PairLimiter
-from broker.deliver.policy import PairLimit
 from schemas.gateway_api import Code
 from schemas.ids import Lane
+from schemas.lane_rules import PairLimit
 from schemas.plan_journal import Terms
 from schemas.reasons import Reason
 from schemas.topics import WINDOWS

@@ -2,7 +2,6 @@
 
 import pytest
 
-from broker.deliver.policy import RESEND_UNKNOWN
 from schemas.delivery_journal import Outcome
 from schemas.ids import Lane
 from schemas.reasons import State
@@ -17,7 +16,7 @@ CASES = [(lane, dedupes) for lane in Lane for dedupes in (True, False)]
 def bench(lane: Lane, *, dedupes: bool) -> Bench:
     """A shard whose first chunk is decided and in the air."""
     shard = Bench(lane, limits=False, gateway_dedupes=dedupes)
-    if lane is Lane.CAMPAIGN:
+    if lane.rules.marketing:
         shard.audience.apply(change("offers", PEOPLE), 0)
         shard.take(listed(1, "offers", expires_ms=shard.now + HOUR_MS))
     else:
@@ -44,7 +43,7 @@ def doubted(shard: Bench) -> list[int]:
 
 def goes_again(lane: Lane, *, dedupes: bool) -> bool:
     """Whether rule 10 lets what may have been handed off go again."""
-    return dedupes or RESEND_UNKNOWN[lane]
+    return dedupes or lane.rules.resends_unknown
 
 
 def finish(shard: Bench) -> None:

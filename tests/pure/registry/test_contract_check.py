@@ -15,13 +15,14 @@ from broker.plan.step import Answer, PlanState, decide
 from broker.registry.fold import Registry
 from broker.validation.all_errors import MAX_FAULTS, faults_of, faults_of_bytes, form_of_record
 from schemas.ids import Lane
+from schemas.lane_rules import Category
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.topics import DAY_MS, HOUR_MS
 from schemas.wire.timestamps import text_of
 from streams.registry.apply import changes, read_files
 from tests.acceptance.inputs import CONTENT_TYPE, ROWS, Row, draft_of
 from tests.support import plan_bench
-from tests.support.plan_bench import LANE_PARAMS, NOW_MS, address, event, policy, registry
+from tests.support.plan_bench import CONTENT, NOW_MS, address, event, policy, registry
 
 DEV: Final = Path(__file__).parents[3] / "deploy" / "dev"
 ALONE: Final = [
@@ -207,9 +208,7 @@ VERDICTS: Final[dict[str, tuple[Lane, dict[str, Any], dict[str, str]]]] = {
     ),
     "an offer to people beside updates, for three days": (
         Lane.UPDATE,
-        event(
-            data={"template": "offer", "params": LANE_PARAMS[Lane.CAMPAIGN]}, expirytime=text_of(NOW_MS + 3 * DAY_MS)
-        ),
+        event(data=CONTENT[Category.MARKETING], expirytime=text_of(NOW_MS + 3 * DAY_MS)),
         {"/data/template": "wrong_lane", "/data/to/recipients": "invalid_field"},
     ),
     "both times": (

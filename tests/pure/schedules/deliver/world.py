@@ -6,10 +6,11 @@ from typing import NamedTuple
 import msgspec
 
 from broker.audit.control import ControlLog
-from broker.deliver.policy import DeliverPolicy, PairLimit
+from broker.deliver.policy import DeliverPolicy
 from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.facts import Scope, Suppression, Suppressions
 from schemas.ids import Lane, text_of
+from schemas.lane_rules import PairLimit
 from schemas.plan_journal import Work, WorkItem
 from schemas.topics import WINDOWS
 from schemas.wire.header import Header, Kind, pack
