@@ -10,7 +10,6 @@ from schemas import topics
 from streams.commands.console import refuse
 from streams.dev.kafka.errors import ClusterError
 from streams.intake.api_keys import DevKeysError, Directory
-from streams.intake.listener import Door
 from streams.intake.load_shedding import Room
 from streams.intake.server import ACKNOWLEDGE_S, Intake
 from streams.kafka.admin import demand_listener
@@ -20,6 +19,7 @@ from streams.kafka.start_check import demand_safe
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
 from streams.runtime import clock, log
 from streams.runtime.health import Health
+from streams.runtime.http_server import HttpServer
 from streams.runtime.log import Event
 from streams.runtime.ports import demand_own
 from streams.runtime.settings import Settings, SettingsError, load
@@ -97,15 +97,14 @@ async def _serve(settings: Settings, server: Intake, registry: Tail, stop: async
     ready = {"registry": lambda: _stale(registry)}
     async with (
         Health(settings, "intake", port=settings.intake_metrics_port, ready=ready),
-        Door(
+        HttpServer(
             server.app,
-            settings.intake_host,
-            settings.intake_port,
+            "intake",
+            (settings.intake_host, settings.intake_port),
             stop_s=ACKNOWLEDGE_S,
             unreadable=server.unreadable_head,
-        ) as door,
+        ),
     ):
-        log.log(Event.SERVING, component="intake", port=door.port)
         await stop.wait()
 
 

@@ -12,7 +12,6 @@ from schemas.wire.sealed import AddressBook
 from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.properties import HOST
 from streams.gateway.webhook import Secrets, Webhook, Written
-from streams.intake.listener import Door
 from streams.kafka.admin import demand_listener
 from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.provision import ProvisionError
@@ -20,6 +19,7 @@ from streams.kafka.start_check import demand_safe
 from streams.registry.read import registry_tail
 from streams.runtime import clock, log, zeroes
 from streams.runtime.health import Health
+from streams.runtime.http_server import HttpServer
 from streams.runtime.log import Event
 from streams.runtime.ports import demand_own
 from streams.runtime.settings import Settings, SettingsError, load, raw
@@ -83,9 +83,14 @@ async def _serve(settings: Settings) -> None:
         await words.caught_up(_CATCH_UP_S)
         async with (
             Health(settings, "webhook", port=settings.webhook_metrics_port),
-            Door(server.app, HOST, settings.webhook_port, stop_s=_STOP_S, unreadable=server.unreadable_head) as door,
+            HttpServer(
+                server.app,
+                "webhook",
+                (HOST, settings.webhook_port),
+                stop_s=_STOP_S,
+                unreadable=server.unreadable_head,
+            ),
         ):
-            log.log(Event.SERVING, component="webhook", port=door.port)
             await stop.wait()
     finally:
         await words.stop()

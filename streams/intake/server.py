@@ -16,7 +16,6 @@ from schemas.lanes import LANE_WORDS, Lane
 from streams.intake.api_keys import Caller, Directory
 from streams.intake.checks import Taken, taken
 from streams.intake.http_events import MAX_BODY_BYTES, Mode, events_of, lane_of, mode_of
-from streams.intake.listener import MAX_HEADERS, MAX_LINE_BYTES
 from streams.intake.load_shedding import Room
 from streams.intake.problems import (
     CONTENT_TYPE,
@@ -31,6 +30,7 @@ from streams.intake.problems import (
 )
 from streams.kafka.publisher import Publisher, PublishError
 from streams.runtime import clock, metrics
+from streams.runtime.http_server import MAX_HEADERS, MAX_LINE_BYTES
 from streams.runtime.log import Event, Seldom, log
 from streams.runtime.untyped_json import json_bytes
 

@@ -16,6 +16,7 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 
 from streams import __version__
 from streams.runtime import metrics
+from streams.runtime.http_server import HttpServer
 from streams.runtime.log import Event, log
 from streams.runtime.settings import Settings
 
@@ -42,17 +43,18 @@ class Health:
     ) -> None:
         self._settings = settings
         self._program = program
-        self._port = port
         self._live = live
         self._ready = ready
-        self._runner: web.AppRunner | None = None
+        app = web.Application()
+        app.router.add_get("/metrics", make_aiohttp_handler(metrics.REGISTRY))
+        app.router.add_get("/livez", self._answer_live)
+        app.router.add_get("/readyz", self._answer_ready)
+        self._server = HttpServer(app, "health", (settings.metrics_host, port))
 
     @property
     def port(self) -> int:
         """The port that it listens on, once started."""
-        assert self._runner is not None
-        port: int = self._runner.addresses[0][1]
-        return port
+        return self._server.port
 
     async def start(self) -> None:
         """Listen."""
@@ -62,20 +64,11 @@ class Health:
             metrics.DEV_SECRET.of(secret).set(1)
         if self._settings.dev_secrets:
             log(Event.DEV_SECRETS, component="health", secrets=self._settings.dev_secrets)
-        app = web.Application()
-        app.router.add_get("/metrics", make_aiohttp_handler(metrics.REGISTRY))
-        app.router.add_get("/livez", self._answer_live)
-        app.router.add_get("/readyz", self._answer_ready)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._settings.metrics_host, self._port).start()
-        log(Event.SERVING, component="health", port=self.port)
+        await self._server.start()
 
     async def stop(self) -> None:
         """Listen no longer."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._server.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()

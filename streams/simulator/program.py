@@ -97,7 +97,6 @@ async def _serve(
     stop = _stop_signal(with_parent=with_parent)
     async with Health(settings, "gateway", port=settings.gateway_metrics(lane), live={}, ready={}):
         await listener.start()
-        log(Event.SERVING, component="gateway", port=listener.port)
         reporting = asyncio.create_task(station.run())
         waiting = asyncio.create_task(stop.wait())
         try:

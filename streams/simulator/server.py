@@ -10,7 +10,6 @@
 ==============================  =====================================================================
 """
 
-import asyncio
 import contextlib
 from collections.abc import Iterator
 from importlib.resources import files
@@ -21,6 +20,7 @@ from aiohttp import web
 
 from schemas.gateway_api import Epoch, Frame, Hello
 from streams.runtime.exits import Exit, fatal
+from streams.runtime.http_server import HttpServer
 from streams.runtime.log import Event, log
 from streams.simulator.faults import after, before, parse
 from streams.simulator.frame_rows import FormError
@@ -51,13 +51,10 @@ _answers = msgspec.json.Decoder(Said)
 
 
 class Listener:
-    """Listens on a socket in front of a :class:`Station`."""
+    """Serves HTTP in front of a :class:`Station`."""
 
     def __init__(self, station: Station, host: str, port: int) -> None:
         self._station = station
-        self._host = host
-        self.port = port
-        self._site: web.TCPSite | None = None
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.add_routes(
             [
@@ -72,31 +69,19 @@ class Listener:
                 web.get("/", self._page),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=1)
+        self._server = HttpServer(app, "gateway", (host, port), idle_s=KEEP_ALIVE_S)
 
     async def start(self) -> None:
-        """Listen; ``port`` says where if it was 0."""
-        await self._runner.setup()
-        await self._listen()
+        """Listen."""
+        await self._server.start()
 
     async def stop(self) -> None:
         """Listen no longer and close every connection."""
-        await self._runner.cleanup()
+        await self._server.stop()
 
     async def refuse_connections(self, span_ms: int) -> None:
         """Be gone for a while, as a crashed listener is."""
-        assert self._site is not None
-        await self._site.stop()
-        server = self._runner.server
-        for connection in server.connections if server else ():
-            connection.force_close()
-        await asyncio.sleep(span_ms / 1_000)
-        await self._listen()
-
-    async def _listen(self) -> None:
-        self._site = web.TCPSite(self._runner, self._host, self.port, reuse_address=True)
-        await self._site.start()
-        self.port = self._runner.addresses[0][1]
+        await self._server.vanish(span_ms / 1_000)
 
     async def _hello(self, request: web.Request) -> web.StreamResponse:
         try:

@@ -28,9 +28,9 @@ from schemas.gateway_api import (
 from schemas.ids import Lane
 from schemas.wire.sealed import AddressBook
 from streams.gateway.webhook import MAX_BODY_BYTES, MAX_UNVERIFIED, Secrets, Webhook, Written
-from streams.intake.listener import Door
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.runtime import log, metrics
+from streams.runtime.http_server import HttpServer
 
 NOW_MS = 1_900_000_000_000
 SECRET = b"w" * 32
@@ -106,7 +106,7 @@ async def running(*, body_s: float = 20) -> AsyncIterator[Running]:
     server = Webhook(
         kept, secrets=secrets, written=Written(8), now_ms=lambda: NOW_MS, registry=Registry(), body_s=body_s
     )
-    async with Door(server.app, "127.0.0.1", 0, stop_s=0, unreadable=server.unreadable_head) as door:
+    async with HttpServer(server.app, "webhook", ("127.0.0.1", 0), stop_s=0, unreadable=server.unreadable_head) as door:
         yield Running(door.port, kept)
 
 
