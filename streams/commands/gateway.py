@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -18,10 +18,11 @@ from streams.runtime import log
 from streams.runtime.ports import demand_own
 from streams.runtime.priority import give_way
 from streams.runtime.settings import Settings, SettingsError, child_environment, load
+from streams.runtime.supervisor import INHERITED, ProcessPlan
 from streams.simulator import registry as registered
 from streams.simulator.people import REAL_PROFILE
 from streams.simulator.program import OptionError, log_folder, plan_of, serve
-from streams.simulator.supervisor import keep_alive
+from streams.simulator.supervisor import REFUSALS, keep_alive
 
 _Made = TypeVar("_Made")
 
@@ -54,7 +55,6 @@ def gateway(
     faults: Annotated[Path | None, typer.Option(metavar="FILE", help="Faults from the start, a JSON list.")] = None,
     webhook: Annotated[str | None, typer.Option(metavar="URL", help="Where reports are posted.")] = None,
     no_limits: Annotated[bool, typer.Option("--no-limits", help="Neither throughput nor pair limits.")] = False,
-    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """Run the simulated gateway on loopback; Ctrl-C stops it.
 
@@ -75,11 +75,12 @@ def gateway(
             bootstrap=str(settings.kafka), data_dir=settings.data_dir, webhook_url=settings.webhook_url
         )
         _print_places(settings, chosen)
-        raise typer.Exit(asyncio.run(keep_alive([_child(each, options) for each in chosen], environment)))
+        children = [_child(settings, each, options, environment) for each in chosen]
+        raise typer.Exit(asyncio.run(keep_alive(children)))
     log.configure(level=settings.log_level, program="gateway", lane=lane)
     give_way(settings.nice_of(chosen[0]))
     try:
-        uvloop.run(serve(plans[0], told, settings, lane=chosen[0], port=places[chosen[0]], with_parent=with_parent))
+        uvloop.run(serve(plans[0], told, settings, lane=chosen[0], port=places[chosen[0]]))
     except OSError as error:
         _refuse(error.strerror or str(error))
 
@@ -113,8 +114,16 @@ def _options(
     return (*named, *(() if limits else ("--no-limits",)))
 
 
-def _child(lane: Lane, options: tuple[str, ...]) -> tuple[str, ...]:
-    return (sys.executable, "-m", "streams.cli", "gateway", "--lane", lane.word, "--with-parent", *options)
+def _child(settings: Settings, lane: Lane, options: tuple[str, ...], environment: Mapping[str, str]) -> ProcessPlan:
+    return ProcessPlan(
+        name=f"gateway-{lane.word}",
+        arguments=("gateway", "--lane", lane.word, *options),
+        environment=environment,
+        host=settings.metrics_host,
+        port=settings.gateway_metrics(lane),
+        log_path=INHERITED,
+        final=REFUSALS,
+    )
 
 
 def _print_places(settings: Settings, lanes: list[Lane]) -> None:

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from streams.commands.console import INTERRUPTED, OutputOption, refuse, show
-from streams.dev.stack.process import ProcessError
 from streams.dev.stack.rolling_restart import chosen, roll
 from streams.dev.stack.running_file import read_register
 from streams.runtime.settings import SettingsError, load
+from streams.runtime.supervisor import ProcessError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 

@@ -13,12 +13,12 @@ import typer
 from schemas.ids import Lane
 from streams.commands.console import FAULTS
 from streams.dev.stack.ports import in_slot
-from streams.dev.stack.process import ProcessError
 from streams.dev.stack.stack import Stack
 from streams.ledger.service import path_of
 from streams.registry.development import DEVELOPMENT
 from streams.runtime.data_format import KeptError
 from streams.runtime.settings import variable_of
+from streams.runtime.supervisor import ProcessError
 
 STACK_FAULTS: Final = (*FAULTS, KeptError, ProcessError)
 """Exceptions that come of the surroundings when a stack is started."""

@@ -1,14 +1,11 @@
 """The life of one listener process: recall, listen, report, stop.
 
-Its log folder is its own: ``<folder>/gateway/<lane>``. Stops at SIGTERM and SIGINT, or when its standard input ends if it was
-started by the supervisor: so a killed supervisor leaves no gateway behind.
+Its log folder is its own: ``<folder>/gateway/<lane>``. Stops at SIGTERM and SIGINT.
 """
 
 import asyncio
 import contextlib
 import gc
-import os
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -65,36 +62,32 @@ def plan_of(settings: Settings, lane: Lane, *, seed: int, profile: str = "real",
     )
 
 
-async def serve(
-    plan: Plan, told: Registered | None, settings: Settings, *, lane: Lane, port: int, with_parent: bool = False
-) -> None:
+async def serve(plan: Plan, told: Registered | None, settings: Settings, *, lane: Lane, port: int) -> None:
     """Run until told to stop. Raises ``OSError`` if a port is taken or the log cannot be written.
 
     ``told`` is what is registered; None follows Kafka's `registry` topic, and nothing listens before it was read to its end.
     """
     if told is not None:
-        await _serve(plan, told, settings, lane=lane, port=port, with_parent=with_parent)
+        await _serve(plan, told, settings, lane=lane, port=port)
         return
     registered = Registered()
     tail = Tail(settings.kafka, topics.REGISTRY, registered.apply, wait_ms=REGISTRY_WAIT_MS)
     await tail.start()
     try:
         await tail.caught_up(_CATCH_UP_S)
-        await _serve(plan, registered, settings, lane=lane, port=port, with_parent=with_parent)
+        await _serve(plan, registered, settings, lane=lane, port=port)
     finally:
         await tail.stop()
 
 
-async def _serve(
-    plan: Plan, registered: Registered, settings: Settings, *, lane: Lane, port: int, with_parent: bool
-) -> None:
+async def _serve(plan: Plan, registered: Registered, settings: Settings, *, lane: Lane, port: int) -> None:
     station = Station(plan, registered, clock.now_ms)
     zeroes.gateway(lane)
     # What was recalled lives as long as the process: keep the collector from walking over it.
     gc.collect()
     gc.freeze()
     listener = Listener(station, "127.0.0.1", port)
-    stop = _stop_signal(with_parent=with_parent)
+    stop = stop_asked()
     async with Health(settings, "gateway", port=settings.gateway_metrics(lane), live={}, ready={}):
         await listener.start()
         reporting = asyncio.create_task(station.run())
@@ -111,19 +104,6 @@ async def _serve(
                 await reporting
             station.close()
     log(Event.STOPPED, component="gateway")
-
-
-def _stop_signal(*, with_parent: bool) -> asyncio.Event:
-    stop, loop = stop_asked(), asyncio.get_running_loop()
-    if with_parent:
-
-        def ended() -> None:
-            if not os.read(sys.stdin.fileno(), 1):
-                loop.remove_reader(sys.stdin)
-                stop.set()
-
-        loop.add_reader(sys.stdin, ended)
-    return stop
 
 
 def profile_of(name: str) -> Profile:

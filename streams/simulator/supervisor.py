@@ -1,61 +1,32 @@
-"""Keeping the listener processes alive: a killed one comes back in its place, all end together.
-
-Each child's standard input is a pipe of ours that nothing is written to: it ends when we do, however we end, and the
-child stops by it.
-"""
+"""Keeps the listener processes alive: a killed one comes back in its place, all end together."""
 
 import asyncio
-import contextlib
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Sequence
 from typing import Final
 
 from streams.runtime.signals import stop_asked
+from streams.runtime.supervisor import Process, ProcessPlan
 
-_AGAIN_AFTER_S: Final = 0.5
+REFUSALS: Final = frozenset({0, 1, 2})
+"""Exit statuses of a listener that cannot be what it is asked to be, or was told to stop."""
 _STOP_S: Final = 5
-_REFUSED: Final = frozenset({0, 1, 2})
-"""Exit statuses after which starting again would end the same way."""
 
 
-async def keep_alive(commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> int:
-    """Run ``commands`` until SIGINT or SIGTERM, or until one of them refuses to start; returns the exit status."""
+async def keep_alive(plans: Sequence[ProcessPlan]) -> int:
+    """Run all ``plans`` until SIGINT or SIGTERM, or until one of them refuses to start; returns the exit status."""
     stop = stop_asked()
-    statuses = await asyncio.gather(*(_keep(command, environment, stop) for command in commands))
-    return max(statuses)
 
-
-async def _keep(command: Sequence[str], environment: Mapping[str, str], stop: asyncio.Event) -> int:
-    while True:
-        child = await asyncio.create_subprocess_exec(*command, stdin=PIPE, env=dict(environment))
-        if not await _ended_first(child, stop):
-            return await _end(child)
-        status = await child.wait()
-        if status in _REFUSED:
+    def changed() -> None:
+        if any(process.refused for process in kept):
             stop.set()
-            return status
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_AGAIN_AFTER_S):
-                await stop.wait()
-        if stop.is_set():
-            return 0
+
+    kept = [Process(plan, say=_say, changed=changed) for plan in plans]
+    await asyncio.gather(*(process.start() for process in kept))
+    await stop.wait()
+    await asyncio.gather(*(process.stop(grace_s=_STOP_S) for process in kept))
+    return max(0, *(process.ended[-1].status for process in kept))
 
 
-async def _ended_first(child: Process, stop: asyncio.Event) -> bool:
-    ended, told = asyncio.create_task(child.wait()), asyncio.create_task(stop.wait())
-    done, waiting = await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-    return ended in done
-
-
-async def _end(child: Process) -> int:
-    """Ask, then insist."""
-    if child.returncode is None:
-        child.terminate()
-    try:
-        async with asyncio.timeout(_STOP_S):
-            return await child.wait()
-    except TimeoutError:
-        child.kill()
-        return await child.wait()
+def _say(sentence: str) -> None:
+    print(f"fanfare gateway: {sentence}", file=sys.stderr, flush=True)  # noqa: T201 - its terminal is the command's

@@ -8,10 +8,10 @@ import pytest
 
 from schemas.ids import Lane
 from streams.dev.kafka.properties import HOST
-from streams.dev.stack.process import Process, ProcessError, ProcessPlan
-from streams.dev.stack.progress import Progress, doing
 from streams.runtime.ports import free_ports
+from streams.runtime.progress import Progress, doing
 from streams.runtime.settings import child_environment, load
+from streams.runtime.supervisor import Process, ProcessError, ProcessPlan
 from tests.support.programs import until
 
 REGISTRY = Path(__file__).parents[2] / "deploy" / "dev"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from schemas.ids import Lane
-from streams.dev.stack.process import Process
 from streams.dev.stack.stack import Stack
 from streams.runtime import clock
 from streams.runtime.exits import Exit
+from streams.runtime.supervisor import Process
 from streams.simulator.event_log import FILE_NAME
 from streams.simulator.program import log_folder
 from tests.faults.kinds import BACK_S, ended

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Final
 
 from schemas.ids import Lane
-from streams.dev.stack.process import Process
 from streams.dev.stack.stack import Stack
 from streams.runtime import clock
+from streams.runtime.supervisor import Process
 from tests.faults.deck import BROKER, DELICATE, FAULTS, LONG, Card
 from tests.faults.points import POINTS, Deck
 from tests.faults.scene import Done, Fault, Place, Scene, lane_of, places_of

@@ -4,10 +4,10 @@ import asyncio
 import dataclasses
 from typing import Final
 
-from streams.dev.stack.process import Process, ProcessPlan
 from streams.dev.stack.stack import Stack
 from streams.runtime import clock
 from streams.runtime.ports import free_ports
+from streams.runtime.supervisor import Process, ProcessPlan
 from tests.faults.scene import SESSION_MS, Scene, slot_of
 
 BACK_S: Final = 60

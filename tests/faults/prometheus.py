@@ -6,10 +6,8 @@ copy, and scrapes every second, so that an alert fires and clears in seconds; th
 
 import asyncio
 import contextlib
-import os
 import re
 import shutil
-import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +15,11 @@ from typing import Any, Final
 import aiohttp
 import yaml
 
-from streams.dev.stack import die_with_parent
 from streams.operate.scrape import processes
+from streams.runtime.child import Child
 from streams.runtime.ports import free_ports
 from streams.runtime.settings import Settings
-from tests.support.programs import debian_program
+from tests.support.programs import debian_program, running
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy" / "prometheus"
 HOST: Final = "127.0.0.1"
@@ -147,29 +145,20 @@ async def watching(program: Path, folder: Path, settings: Settings, *, factor: f
         *(str(program), f"--config.file={config}", f"--storage.tsdb.path={folder / 'series'}"),
         *(f"--web.listen-address={HOST}:{port}", "--log.level=warn"),
     )
-    with (folder / "prometheus.log").open("ab") as log:
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *command),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
-            lent = Prometheus(f"http://{HOST}:{port}", session)
-            await _serving(lent, child, folder / "prometheus.log")
-            yield lent
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            child.terminate()
-        await child.wait()
+    async with (
+        running(command, folder / "prometheus.log") as child,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
+    ):
+        lent = Prometheus(f"http://{HOST}:{port}", session)
+        await _serving(lent, child, folder / "prometheus.log")
+        yield lent
 
 
-async def _serving(prometheus: Prometheus, child: asyncio.subprocess.Process, log: Path) -> None:
+async def _serving(prometheus: Prometheus, child: Child, log: Path) -> None:
     try:
         async with asyncio.timeout(_READY_S):
             while not await prometheus.ready():
-                if child.returncode is not None:
+                if child.status is not None:
                     raise PrometheusMissingError(f"Prometheus does not start: {log.read_text('utf-8').strip()}")
                 await asyncio.sleep(_ASK_S)
     except TimeoutError:

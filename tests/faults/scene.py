@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.ids import Lane
-from streams.dev.stack.process import Process
 from streams.dev.stack.stack import Stack
 from streams.kafka.faust_app.assignor import shard_runs
 from streams.runtime import clock
+from streams.runtime.supervisor import Process
 
 SESSION_MS: Final = 6_000
 """After so much silence the group gives a worker's shards away."""

@@ -1,9 +1,9 @@
 """A record on which plan's own code raises, between two sound ones of its partition, on a real Kafka."""
 
 import asyncio
-import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from itertools import count
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from streams.client.client import Client
 from streams.client.events import Event, Head, notification
 from streams.kafka.admin import committed_offsets
 from streams.kafka.scan import scan
-from streams.runtime.settings import child_environment
+from streams.runtime.child import Child
 from streams.worker.resources import group_of
 from tests.kafka.registered import SHARDS, registered_kafka
+from tests.support.programs import running
 
 LANE = Lane.UPDATE
 GOOD = "shop-parcelo"
@@ -49,26 +50,11 @@ def parcel(business: str, number: int) -> Event:
     return notification(Head(source=f"//{business}/poison", id=f"{number}", lifetime_ms=HOUR_MS), body)
 
 
-@contextlib.asynccontextmanager
-async def unlucky(bootstrap: str, trapped: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+def unlucky(bootstrap: str, trapped: str, folder: Path) -> AbstractAsyncContextManager[Child]:
     """A worker that cannot judge ``trapped``."""
-    environment = child_environment(
-        bootstrap=bootstrap, shards=SHARDS, worker_metrics_port=0, gateway_update="http://127.0.0.1:1", data_dir=folder
-    )
-    with (folder / "worker.log").open("wb") as out:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tests.kafka.programs.unlucky_worker", LANE.word, trapped),
-            env=environment,
-            stdout=out,
-            stderr=out,
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+    settings = {"bootstrap": bootstrap, "gateway_update": "http://127.0.0.1:1", "data_dir": folder}
+    command = (sys.executable, "-m", "tests.kafka.programs.unlucky_worker", LANE.word, trapped)
+    return running(command, folder / "worker.log", shards=SHARDS, worker_metrics_port=0, **settings)
 
 
 async def letters(bootstrap: str) -> list[DeadLetter]:
@@ -88,7 +74,7 @@ async def test_a_record_that_plan_cannot_judge_does_not_stop_its_partition(boots
         place, done = (topics.requests(LANE), last.partition), 0
         async with asyncio.timeout(DEADLINE_S):
             while done <= last.offset:
-                assert process.returncode is None, (tmp_path / "worker.log").read_text()
+                assert process.status is None, (tmp_path / "worker.log").read_text()
                 done = (await committed_offsets(bootstrap, group_of(LANE))).get(place, 0)
     (letter,) = await letters(bootstrap)
     assert (letter.reason, letter.partition, letter.offset) == ("poison", bad.partition, bad.offset)

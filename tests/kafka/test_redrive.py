@@ -1,9 +1,9 @@
 """Dead letters of a business that nobody knew, sent again once it is registered, on a real Kafka with a real worker."""
 
 import asyncio
-import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import msgspec
@@ -19,8 +19,10 @@ from streams.client.events import Event, Head, notification
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
 from streams.kafka.scan import scan
+from streams.runtime.child import FANFARE, Child
 from streams.runtime.settings import child_environment
 from tests.kafka.registered import SHARDS, registered_kafka
+from tests.support.programs import running
 
 LANE = Lane.UPDATE
 LATE = "acme"
@@ -47,23 +49,11 @@ def parcel(number: int) -> Event:
     return notification(Head(source=f"//{LATE}/depot", id=f"{number}", lifetime_ms=HOUR_MS), body)
 
 
-@contextlib.asynccontextmanager
-async def working(bootstrap: str, folder: Path) -> AsyncIterator[None]:
+def working(bootstrap: str, folder: Path) -> AbstractAsyncContextManager[Child]:
     """A worker of the lane, without a gateway."""
-    environment = child_environment(
-        bootstrap=bootstrap, shards=SHARDS, worker_metrics_port=0, gateway_update="http://127.0.0.1:1", data_dir=folder
-    )
-    with (folder / "worker.log").open("wb") as out:
-        command = ("-m", "streams.cli", "worker", "--lane", LANE.word)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *command, env=environment, stdout=out, stderr=out
-        )
-        try:
-            yield
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+    settings = {"bootstrap": bootstrap, "gateway_update": "http://127.0.0.1:1", "data_dir": folder}
+    command = (*FANFARE, "worker", "--lane", LANE.word)
+    return running(command, folder / "worker.log", shards=SHARDS, worker_metrics_port=0, **settings)
 
 
 async def letters(bootstrap: str, count: int) -> list[DeadLetter]:

@@ -94,7 +94,7 @@ class Listening:
     async def start(self) -> None:
         """Start it and wait until it listens."""
         await self._program.start(
-            *("gateway", "--lane", "campaign", "--registry", str(self._registry), "--with-parent", *self._options),
+            *("gateway", "--lane", "campaign", "--registry", str(self._registry), *self._options),
             data_dir=self.folder,
             webhook_url=self._webhook_url,
             gateway_metrics_port=0,

@@ -1,15 +1,16 @@
 """A program of ours as tests meet it: a process of its own on a port of its own, which may be killed and started again."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from streams.runtime.child import FANFARE, Child
 from streams.runtime.settings import child_environment
 
 PATIENCE_S: Final = 20
@@ -35,7 +36,7 @@ class Program:
         self.port = 0
         """0 until it has been started; then it comes back on the same."""
         self._component = component
-        self._process: Process | None = None
+        self._process: Child | None = None
         self._reading: asyncio.Task[None] | None = None
 
     @property
@@ -52,17 +53,13 @@ class Program:
     @property
     def running(self) -> bool:
         """Whether its process lives."""
-        return self._process is not None and self._process.returncode is None
+        return self._process is not None and self._process.status is None
 
     async def start(self, *command: str, **settings: object) -> None:
         """Start it and wait until it listens."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "streams.cli", *command, "--port", str(self.port)),
-            env=child_environment(**settings),  # type: ignore[arg-type]
-            stdin=PIPE,
-            stderr=PIPE,
-        )
+        environment = child_environment(**settings)  # type: ignore[arg-type]
+        whole = (*FANFARE, *command, "--port", str(self.port))
+        self._process = await Child.start(whole, environment=environment, stderr=PIPE)
         async with asyncio.timeout(PATIENCE_S):
             self.port = await self._listens()
         self._reading = asyncio.create_task(self._drain())
@@ -84,8 +81,7 @@ class Program:
     async def _end(self, number: signal.Signals) -> int:
         if self._process is None:
             return 0
-        if self._process.returncode is None:
-            self._process.send_signal(number)
+        self._process.send(number)
         status = await self.died()
         if self._reading is not None:
             await self._reading
@@ -93,9 +89,8 @@ class Program:
 
     async def _listens(self) -> int:
         assert self._process is not None
-        assert self._process.stderr is not None
         said = []
-        async for line in self._process.stderr:
+        async for line in self._process.errors:
             said.append(line.decode())
             event = json.loads(line) if line.startswith(b"{") else {}
             if event.get("event") == "serving" and event.get("component") == self._component:
@@ -104,6 +99,17 @@ class Program:
 
     async def _drain(self) -> None:
         assert self._process is not None
-        assert self._process.stderr is not None
-        async for _ in self._process.stderr:
+        async for _ in self._process.errors:
             pass
+
+
+@contextlib.asynccontextmanager
+async def running(command: Sequence[str], log: Path, **settings: object) -> AsyncIterator[Child]:
+    """A process with these settings whose output goes to ``log``; it is killed afterwards."""
+    with log.open("wb") as out:
+        environment = child_environment(**settings)  # type: ignore[arg-type]
+        child = await Child.start(command, environment=environment, stdout=out, stderr=out)
+    try:
+        yield child
+    finally:
+        await child.end(grace_s=0)

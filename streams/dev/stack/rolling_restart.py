@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 import aiohttp
 
-from streams.dev.stack.process import READY_S, STOP_GRACE_S, ProcessError
 from streams.dev.stack.running_file import Entry, read_register
 from streams.runtime import clock
+from streams.runtime.child import STOP_GRACE_S
+from streams.runtime.supervisor import READY_S, ProcessError
 
 _ASK_S: Final = 0.1
 _ANSWER_S: Final = 2.0

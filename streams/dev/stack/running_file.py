@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from streams.dev.stack.process import Process, ProcessError
 from streams.runtime.file_lock import hold, is_held, write_whole
+from streams.runtime.supervisor import Process, ProcessError
 
 _LOCK: Final = "stack.lock"
 _LIST: Final = "stack.json"

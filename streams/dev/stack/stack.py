@@ -22,7 +22,6 @@ from schemas.topics import catalogue
 from streams.dev.kafka.cluster import READY_DEADLINE_S, Cluster, start_cluster
 from streams.dev.kafka.errors import ClusterError
 from streams.dev.stack.ports import demand_places, free_places, in_slot
-from streams.dev.stack.process import Process, ProcessPlan
 from streams.dev.stack.running_file import Register
 from streams.kafka.admin import demand_listener, wait_ready
 from streams.kafka.provision import provision
@@ -34,6 +33,7 @@ from streams.runtime.data_format import STACK, open_kept
 from streams.runtime.kafka_access import Kafka
 from streams.runtime.ports import all_free, free_ports
 from streams.runtime.settings import SECRETS, Settings, variable_of
+from streams.runtime.supervisor import Process, ProcessPlan
 
 KAFKA_PORTS: Final = (9092, 9093, 9094)
 """Where clients look for Kafka; other free ports are taken where one of these is not."""

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.dev.stack.process import Process, ProcessError, ProcessPlan
 from streams.dev.stack.rolling_restart import chosen, roll
 from streams.dev.stack.running_file import Entry, Register, read_register
+from streams.runtime.supervisor import Process, ProcessError, ProcessPlan
 
 STACK = (
     "ledger",

@@ -1,6 +1,6 @@
 """Becomes another program that dies with the process that started it, however that ends.
 
-Run as a script (``python -I -S tether.py PARENT COMMAND...``), with standard library only, so that it costs 15 ms. The kernel
+Run as a script (``python -I -S die_with_parent.py PARENT COMMAND...``), with standard library only: it costs 15 ms. The kernel
 keeps the parent-death signal over execve(2), so the process id is the command's own from the beginning. PR_SET_PDEATHSIG follows
 the *thread* that forked (prctl(2)): who starts processes does so from its main thread, as an event loop there does. On other
 systems than Linux nothing is tethered.

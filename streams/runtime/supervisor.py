@@ -1,31 +1,31 @@
 """Supervises a program of ours as a child process: started, watched, brought back when it ends unasked, stopped in order.
 
-Used by ``fanfare dev``, ``fanfare demo`` and the fault tests. A process that ends itself is meant to be started again in its
-place (PROTOCOL.md rule 14); a *brake* keeps one that cannot run now from being started without a pause. Children are tethered
-(``tether.py``) and in sessions of their own: Ctrl-C in the terminal reaches the parent alone, which decides what stops when.
+Used by ``fanfare dev``, ``demo`` and ``gateway``, and by the fault tests. A process that ends itself is meant to be started again
+in its place (PROTOCOL.md rule 14); a *brake* keeps one that cannot run now from being started without a pause.
 """
 
 import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 import aiohttp
 
-from streams.dev.stack import die_with_parent
-from streams.dev.stack.progress import Progress, doing
 from streams.runtime import clock
+from streams.runtime.child import FANFARE, STOP_GRACE_S, Child
 from streams.runtime.file_lock import private_folder
+from streams.runtime.progress import Progress, doing
 
 READY_S: Final = 60.0
 """Two seconds are usual; a loaded machine, or a long journal to fold, gets a minute."""
-STOP_GRACE_S: Final = 12.0
-"""A worker leaves its group and lets appends in flight end within 5 s; past this it is killed."""
+
+INHERITED: Final = Path(os.devnull)
+"""Stands for a log of a process whose output goes where ours goes."""
 
 _ASK_EVERY_S: Final = 0.1
 _ANSWER_S: Final = 2.0
@@ -56,12 +56,15 @@ class ProcessPlan:
     port: int
     """Of /readyz."""
     log_path: Path
+    """Where its output goes; :data:`INHERITED`: where ours goes."""
     restarts_a_minute: int = 6
     """Restarts without a pause."""
     brake_s: float = 15.0
     """Seconds before the next start once there were more than that."""
     still_s: float = 15.0
     """After so long a start that has neither printed anything nor used the processor is given up and tried again."""
+    final: frozenset[int] = frozenset()
+    """Exit statuses after which it stays down, because starting it again would end the same way."""
 
 
 class Process:
@@ -80,9 +83,11 @@ class Process:
         self.starts = 0
         self.braked = False
         """True if it ended too often within a minute and has to wait before it is started again."""
+        self.refused = False
+        """True once it ended with a status after which it stays down."""
         self._say = say
         self._changed = changed
-        self._child: asyncio.subprocess.Process | None = None
+        self._child: Child | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._restarting = False
@@ -97,7 +102,7 @@ class Process:
     @property
     def pid(self) -> int:
         """The process id; 0 while there is no process."""
-        return self._child.pid if self._child is not None and self._child.returncode is None else 0
+        return self._child.pid if self._child is not None else 0
 
     @property
     def running(self) -> bool:
@@ -108,19 +113,19 @@ class Process:
 
     def kill(self) -> bool:
         """End it as a crash would (SIGKILL); it is brought back."""
-        return self._signal(signal.SIGKILL)
+        return self._send(signal.SIGKILL)
 
     def terminate(self) -> bool:
         """Ask it to end in order (SIGTERM); it is brought back."""
-        return self._signal(signal.SIGTERM)
+        return self._send(signal.SIGTERM)
 
     def pause(self) -> bool:
         """Stop it where it stands (SIGSTOP)."""
-        return self._signal(signal.SIGSTOP)
+        return self._send(signal.SIGSTOP)
 
     def resume(self) -> bool:
         """Continue it (SIGCONT)."""
-        return self._signal(signal.SIGCONT)
+        return self._send(signal.SIGCONT)
 
     # -- life
 
@@ -200,10 +205,12 @@ class Process:
         while True:
             status = await self._child.wait()
             self.ended.append(Ended(clock.monotonic_ms(), status))
+            if status in self.plan.final:
+                self.refused = True
             self._changed()
-            if not self._stopping.is_set():
+            if not self._stopping.is_set() and not self.refused:
                 await self._brake(status)
-            if self._stopping.is_set():
+            if self._stopping.is_set() or self.refused:
                 return
             await self._spawn({})
 
@@ -227,22 +234,24 @@ class Process:
         return sum(end.at_ms > since_ms for end in self.ended) > self.plan.restarts_a_minute
 
     async def _spawn(self, once: Mapping[str, str]) -> None:
-        command = (sys.executable, "-m", "streams.cli", *self.plan.arguments)
-        private_folder(self.plan.log_path.parent)
         self._log_began = self._log_size()
-        with self.plan.log_path.open("ab") as log:
-            self._child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *command),
-                env={**self.plan.environment, **once},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+        with self._output() as output:
+            self._child = await Child.start(
+                (*FANFARE, *self.plan.arguments),
+                environment={**self.plan.environment, **once},
+                stdout=output,
+                stderr=output,
             )
         self.starts += 1
         self._changed()
         if self._stopping.is_set():
             self.kill()
+
+    def _output(self) -> AbstractContextManager[IO[bytes] | None]:
+        if self.plan.log_path == INHERITED:
+            return contextlib.nullcontext()
+        private_folder(self.plan.log_path.parent)
+        return self.plan.log_path.open("ab")
 
     async def _complaint(self, session: aiohttp.ClientSession, url: str) -> str:
         if not self.running:
@@ -253,14 +262,8 @@ class Process:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return "does not answer"
 
-    def _signal(self, number: signal.Signals) -> bool:
-        if self._child is None or self._child.returncode is not None:
-            return False
-        try:
-            self._child.send_signal(number)
-        except ProcessLookupError:
-            return False
-        return True
+    def _send(self, number: signal.Signals) -> bool:
+        return self._child is not None and self._child.send(number)
 
     def _last_line(self) -> str:
         try:
