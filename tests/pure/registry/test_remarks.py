@@ -1,6 +1,7 @@
 """What `fanfare registry apply` and `fanfare publish` say unasked: what was left to defaults, and how long a list takes."""
 
 from broker.registry.remarks import remarks
+from schemas.lanes import Lane
 from schemas.registry import Business, Parameter, Sender, Template
 from schemas.status import Status
 from streams.commands.statuses import lines_of
@@ -12,11 +13,10 @@ COMMON = Template("shut", "utility", (), {"en": "We are shut."})
 
 
 def test_a_sender_without_shares_is_told_how_it_is_divided() -> None:
-    """Of ten a second an update may use three."""
+    """Of ten a second each lane may use a tenth of its percentage."""
     (said,) = remarks([BUSINESS, SENDER, OWN])
-    assert (
-        said == "sender/bakery/main has no shares: its 10 a second are divided by default (otp 2, update 3, campaign 5)"
-    )
+    parts = ", ".join(f"{lane.word} {lane.rules.share_percent // 10}" for lane in Lane)
+    assert said == f"sender/bakery/main has no shares: its 10 a second are divided by default ({parts})"
 
 
 def test_a_template_without_a_business_is_everybodys() -> None:
