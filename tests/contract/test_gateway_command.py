@@ -96,7 +96,7 @@ async def test_no_orphans(supervised: Supervised) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--lanes", "otp,air"), "there is no lane 'air'; there are: otp, update, "),
+        (("--lanes", "otp,air"), f"there is no lane 'air'; there are: {', '.join(LANES)}"),
         (("--profile", "sleepy"), "profile 'sleepy' is neither one of real, online nor a file that can be read"),
         (("--registry", "nowhere.yaml"), "nowhere.yaml: No such file or directory"),
         (("--faults", "nowhere.json"), "nowhere.json: No such file or directory"),
