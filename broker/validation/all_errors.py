@@ -154,7 +154,11 @@ def _barred(business: Business | None) -> Iterator[Refusal]:
 
 def _stood_in(draft: Draft, content: Content) -> bool:
     """Return whether parameters may be missing because what held them was no sound recipient, or was replaced."""
-    if isinstance(content, Request) and not content.people and (content.body.to.recipients or not draft.lane.rules.takes_lists):
+    if (
+        isinstance(content, Request)
+        and not content.people
+        and (content.body.to.recipients or not draft.lane.rules.takes_lists)
+    ):
         return True
     return any(isinstance(path[-1], int) or path[-1] in _HOLDERS for path in draft.mended if path)
 
