@@ -97,6 +97,8 @@ class LaneRules(msgspec.Struct, frozen=True, kw_only=True):
     supersedes: bool
     """Requests may name a fact and its version, and an older version is never told after a newer one. On one lane only, for
     versions are compared in one journal."""
+    usual_life_ms: int
+    """Milliseconds that a message of ``fanfare send`` lives if nobody says for how long."""
     needs_expiry: bool
     """``expirytime`` is required. Off where all of ``windows.lifetime_max_ms`` is a sensible default."""
     by_deadline: bool

@@ -52,7 +52,7 @@ SubjectOption = Annotated[
 ]
 BusinessOption = Annotated[str | None, typer.Option(metavar="ID", help="Whose; with --subject.", show_default=False)]
 LaneOption = Annotated[
-    str | None, typer.Option(metavar="LANE", help="otp, update or campaign.", show_default="any of a named request")
+    str | None, typer.Option(metavar="LANE", help="Where it was published.", show_default="any of a named request")
 ]
 DaysOption = Annotated[float, typer.Option(min=0, metavar="N", help="How far back to look; 0: as far as the logs go.")]
 WaitOption = Annotated[

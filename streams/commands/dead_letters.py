@@ -29,6 +29,7 @@ from streams.runtime.kafka_access import Address
 from streams.runtime.settings import Settings, SettingsError, load
 
 _ANSWER_S: Final = 10
+_TOPICS_OF_CODES: Final = frozenset(topics.requests(lane) for lane in Lane if lane.rules.carries_codes)
 _HEADS: Final = ("LETTER", "AT", "TOPIC", "PLACE", "BUSINESS", "REASON", "SENTENCE")
 
 app = typer.Typer(
@@ -220,7 +221,7 @@ def letter_row(letter: Letter) -> dict[str, Any]:
 
 
 def _hidden(letter: Letter) -> bool:
-    return letter.body.topic == topics.requests(Lane.OTP)
+    return letter.body.topic in _TOPICS_OF_CODES
 
 
 def whole(letter: Letter, record: Record | None) -> str:

@@ -8,6 +8,7 @@ from broker.explain.entry import Line
 from broker.explain.person import Encounter
 from broker.explain.timeline import Story
 from schemas.ids import Lane, business_of, name_of, recipient_id, text_of
+from schemas.lanes import LANE_WORDS
 from schemas.topics import DAY_MS
 from streams.commands.console import BootstrapOption, OutputOption, refuse, run, say, show
 from streams.commands.console import since_ms as since_ms_of
@@ -46,7 +47,7 @@ def main(
         bool, typer.Option("--missed", help="Who was not delivered to, a line each: the 26 letters of the person, why.")
     ] = False,
     lane: Annotated[
-        str | None, typer.Option(metavar="LANE", help="otp, update or campaign; all three are looked in otherwise.")
+        str | None, typer.Option(metavar="LANE", help=f"{LANE_WORDS}; all are looked in otherwise.")
     ] = None,
     since: Annotated[
         str | None, typer.Option(metavar="WHEN", help="How far back to look: 30m, 2h, 7d, or an RFC 3339 instant.")

@@ -34,7 +34,7 @@ def gateway(
     *,
     lanes: Annotated[
         str, typer.Option(metavar="LANE,...", help="Lanes to serve, each in a process of its own.")
-    ] = "campaign,otp,update",
+    ] = ",".join(sorted(lane.word for lane in Lane)),
     lane: Annotated[str | None, typer.Option(metavar="LANE", help="Serve this lane alone, in this process.")] = None,
     port: Annotated[
         int | None, typer.Option(metavar="PORT", help="Port with --lane; else those of FANFARE_GATEWAY_<LANE>.")

@@ -41,7 +41,7 @@ def intake(
         int | None, typer.Option(metavar="PORT", help="Port to listen on; that of the settings otherwise.")
     ] = None,
 ) -> None:
-    """Take CloudEvents at POST /v1/events?lane=otp|update|campaign and append them to Kafka; Ctrl-C stops it.
+    """Take CloudEvents at POST /v1/events?lane=LANE and append them to Kafka; Ctrl-C stops it.
 
     Content types: application/cloudevents+json (one event), application/cloudevents-batch+json (up to 256 in 1 MB, all or none),
     or application/json with ce-* headers. Authorization: Bearer KEY says whose they are; the registry holds the SHA-256 of KEY

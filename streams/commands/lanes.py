@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from broker.registry.fold import Registry
-from schemas.ids import Lane, business_of
-from schemas.registry import CATEGORY_LANE, Category
+from schemas.ids import business_of
+from schemas.lane_rules import Category
+from schemas.lanes import LANE_WORDS, Lane, lane_for
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.wire.text import nearest
 from streams.client import Event
@@ -16,11 +17,11 @@ LaneOption = Annotated[
     str | None,
     typer.Option(
         metavar="LANE",
-        help="otp, update or campaign; found from the registered template if not given.",
+        help=f"{LANE_WORDS}; found from the registered template if not given.",
         show_default=False,
     ),
 ]
-_OPTIN_LANE: Final = {"service": Lane.UPDATE, "marketing": Lane.CAMPAIGN}
+_OPTIN_LANE: Final = {"service": lane_for(Category.UTILITY), "marketing": lane_for(Category.MARKETING)}
 
 
 def lane_named(word: str | None) -> Lane | None:
@@ -42,7 +43,7 @@ def lane_of_template(registry: Registry, business: str, template: str) -> Lane:
     if found is None:
         near = nearest(template, registry.templates_of(business)) or "; `fanfare registry show template` lists them"
         raise ValueError(f"there is no template {template!r} for {business}{near}")
-    return CATEGORY_LANE[Category[found.category.upper()]]
+    return lane_for(Category[found.category.upper()])
 
 
 def lane_of_event(event: Event, registry: Registry) -> Lane:

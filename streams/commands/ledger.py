@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 import uvloop
 
-from schemas.ids import Lane
 from streams.commands.console import refuse
 from streams.commands.ledger_book import export, print_balances, show_balances
 from streams.commands.ledger_items import items
@@ -61,7 +60,7 @@ def ledger(
         demand_listener(settings.kafka)
         demand_own("the ledger", (settings.metrics_host, settings.ledger_metrics_port))
         log.configure(level=settings.log_level, program="ledger")
-        give_way(settings.nice_of(Lane.CAMPAIGN))  # nobody waits for the books
+        give_way(settings.ledger_nice)
         uvloop.run(_keep(settings))
     except (BooksError, ClusterError, ProvisionError, SettingsError) as error:
         refuse("ledger", str(error))

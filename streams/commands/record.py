@@ -7,6 +7,7 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
+from schemas.lanes import listed
 from schemas.wire import timestamps
 from streams.commands.console import BootstrapOption, configured, refuse, run, say, since_ms
 from streams.dev.recordings.entry import LANES
@@ -42,7 +43,7 @@ def main(
     *,
     topics: Annotated[
         list[str],
-        typer.Argument(metavar="TOPIC", help="requests.otp, requests.update, requests.campaign; or just the lanes."),
+        typer.Argument(metavar="TOPIC", help=f"{listed(LANES)}; or just the lanes."),
     ],
     out: Annotated[
         str,

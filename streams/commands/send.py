@@ -20,7 +20,6 @@ from streams.runtime.kafka_access import Address
 
 _SYSTEM: Final = "fanfare-send"
 """The system in the ``source`` of the events."""
-_LIFETIME_MS: Final = {Lane.OTP: 5 * MINUTE_MS, Lane.UPDATE: 6 * HOUR_MS, Lane.CAMPAIGN: 7 * DAY_MS}
 _SPAN: Final = re.compile(r"([0-9]{1,6})([smhd])")
 _UNITS_MS: Final = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
@@ -152,7 +151,7 @@ def event_of(wanted: Wanted, registry: Registry) -> tuple[Lane, Event]:
     template = wanted.content.template
     business = wanted.business or business_for(registry, template)
     lane = lane_of_template(registry, business, template)
-    lifetime_ms = wanted.lifetime_ms or _LIFETIME_MS[lane]
+    lifetime_ms = wanted.lifetime_ms or lane.rules.usual_life_ms
     head = Head(source=f"//{business}/{_SYSTEM}", id=wanted.id, subject=wanted.subject, lifetime_ms=lifetime_ms)
     return lane, notification(head, wanted.content)
 

@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from schemas.ids import Lane
+from schemas.lanes import LANE_WORDS
 from streams.dev.kafka.errors import ClusterError
 from streams.kafka.admin import demand_listener
 from streams.kafka.faust_app.app import run_worker
@@ -23,7 +24,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def worker(
     lane: Annotated[
         str,
-        typer.Option(metavar="LANE", help="otp, update or campaign: three urgencies that never wait for one another."),
+        typer.Option(metavar="LANE", help=f"{LANE_WORDS}: urgencies that never wait for one another."),
     ],
     slot: Annotated[
         int | None,
@@ -45,7 +46,7 @@ def worker(
         demand_listener(settings.kafka)
         demand_own("this slot's worker", (settings.metrics_host, settings.worker_metrics(wanted)))
     except KeyError:
-        _refuse(f"there is no lane {lane!r}; there are otp, update and campaign")
+        _refuse(f"there is no lane {lane!r}; there are {LANE_WORDS}")
     except (ClusterError, SettingsError, KernelMismatchError) as error:
         _refuse(str(error))
     log.configure(level=settings.log_level, program="worker", lane=wanted.word, slot=settings.slot)
