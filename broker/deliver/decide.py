@@ -141,6 +141,8 @@ def _keep_limits(
         places = [place for place in places if statuses[place] == State.SENDING]
         asked = Messages(asked.people_at(places), bytes(asked.tries[place] for place in places))
     over = over_limits(counting, asked, rules.unfolded, now_ms)
+    if not over:
+        return []
     for position, (reason, _) in over.items():
         statuses[places[position]] = State.WAITING if reason is None else reason
     return [over[position].due_ms for position in sorted(over) if over[position].reason is None]

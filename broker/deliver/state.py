@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from broker.audience.members import Audience
 from broker.deliver.item import Item
-from broker.deliver.limits.fold import Counting, Limits, Messages, spend
+from broker.deliver.limits.fold import Counting, Limits, spend
 from broker.deliver.moves import legal_answers, legal_decisions
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
@@ -130,12 +130,12 @@ class ShardState:
         self._close_if_finished(item)
 
     def _spend(self, item: Item, section: Decided, counting: Iterable[Counting], at_ms: int) -> None:
-        ranks, statuses, attempts = ranks_of(section.ranks), values_of(section.statuses), values_of(section.attempts)
+        ranks, statuses = ranks_of(section.ranks), values_of(section.statuses)
         if statuses.count(State.SENDING) < len(statuses):
-            sent = [place for place, status in enumerate(statuses) if status == State.SENDING]
-            ranks, attempts = [ranks[place] for place in sent], bytes(attempts[place] for place in sent)
-        if ranks:
-            spend(counting, Messages(item.people(ranks, self._audience).recipients, attempts), at_ms)
+            ranks = [rank for rank, status in zip(ranks, statuses, strict=True) if status == State.SENDING]
+        if ranks:  # they were folded just now, so the item has their attempts
+            people = item.people(ranks, self._audience).recipients
+            spend(counting, people, lambda: item.attempts_of(ranks), at_ms)
 
     def _close_if_finished(self, item: Item) -> None:
         # That it is closed follows from all that was said of it, so the name is as old as its opening.

@@ -41,9 +41,9 @@ class Messages(NamedTuple):
     tries: bytes
     """A byte each: the attempt that the hand-off is, from 1."""
 
-    def counted(self, limit: Limit, among: Sequence[int]) -> Sequence[int]:
-        """Returns which of the positions ``among`` a limit counts."""
-        if limit.each_try or self.tries.count(1) == len(self.tries):  # most: all for the first time
+    def first_tries(self, among: Sequence[int]) -> Sequence[int]:
+        """Returns which of the positions ``among`` have messages that go for the first time."""
+        if self.tries.count(1) == len(self.tries):
             return among
         return [position for position in among if self.tries[position] == 1]
 
@@ -71,7 +71,7 @@ def over_limits(
     passed: list[tuple[Unfolded, Sequence[int]]] = []
     left: Sequence[int] = range(len(asked.tries))
     for limit, group, key in counting:
-        places = asked.counted(limit, left)
+        places = left if limit.each_try else asked.first_tries(left)
         over = limit.due_ms(group, asked.people_at(places), now_ms, unfolded[key])
         if over:
             held_back = {places[position]: Over(limit.reason, due_ms) for position, due_ms in over.items()}
@@ -84,22 +84,27 @@ def over_limits(
     return found
 
 
-def spend(counting: Iterable[Counting], sent: Messages, at_ms: int) -> None:
-    """Folds messages that were decided to be sent at ``at_ms``."""
-    everybody = range(len(sent.tries))
+def spend(counting: Iterable[Counting], people: bytes, tries: Callable[[], bytes], at_ms: int) -> None:
+    """Folds messages to ``people`` that were decided to be sent at ``at_ms``; asks for their ``tries`` if a limit has to know."""
     for limit, group, _ in counting:
-        people = sent.people_at(sent.counted(limit, everybody))
-        if people:
+        if limit.each_try:
             limit.spend(group, people, at_ms)
+            continue
+        sent = Messages(people, tries())
+        first = sent.first_tries(range(len(sent.tries)))
+        if first:
+            limit.spend(group, sent.people_at(first), at_ms)
 
 
 class Limits:
     """Holds the limits of one shard of one lane."""
 
-    __slots__ = ("_limits", "_stated_ms")
+    __slots__ = ("_by_word", "_limits", "_stated_ms")
 
     def __init__(self, limits: Iterable[Limit]) -> None:
-        self._limits = {limit.word: limit for limit in limits}
+        self._limits = [(limit, _prefix(limit.word)) for limit in limits]
+        """Each with what its keys in the journal begin with."""
+        self._by_word = {limit.word: limit for limit, _ in self._limits}
         self._stated_ms: dict[tuple[str, bytes], int] = {}
         """When something was last restated, of what was restated since the last claim but one; most never lives to be."""
 
@@ -114,10 +119,10 @@ class Limits:
         if is_heartbeat(terms.business):
             return found
         # A loop and no comprehension: it is run twice for each request of one message, and is half a microsecond quicker.
-        for limit in self._limits.values():
+        for limit, prefix in self._limits:
             group = limit.group(terms)
             if group is not None:
-                found.append(Counting(limit, group, _key(limit.word, group)))
+                found.append(Counting(limit, group, prefix + group))
         return found
 
     def restate(self, before_ms: int, now_ms: int, most: int) -> tuple[Spent, ...]:
@@ -128,9 +133,9 @@ class Limits:
         self._stated_ms = {entry: at_ms for entry, at_ms in self._stated_ms.items() if at_ms > before_ms}
         due = (
             (key, person, number)
-            for limit in self._limits.values()
+            for limit, prefix in self._limits
             for group, person, number in limit.restate(now_ms)
-            if ((key := _key(limit.word, group)), person) not in self._stated_ms
+            if ((key := prefix + group), person) not in self._stated_ms
         )
         by_key: dict[str, list[tuple[bytes, int]]] = {}
         for key, person, number in islice(due, most):
@@ -143,13 +148,13 @@ class Limits:
     def restore(self, spent: Spent, at_ms: int) -> None:
         """Folds what was restated at ``at_ms``; what a limit said that the lane has no more is over."""
         word, _, group = spent.key.rpartition(_END)
-        limit = self._limits.get(word)
+        limit = self._by_word.get(word)
         if limit is not None:
             limit.restore(group, spent.recipients, of_i64s(spent.numbers), at_ms)
             for person in cells(spent.recipients, NAME_BYTES):
                 self._stated_ms[spent.key, person] = at_ms
 
 
-def _key(word: str, group: str) -> str:
+def _prefix(word: str) -> str:
     # The pair limit was the first and has no word: its entries are what they were before there were others.
-    return f"{word}{_END}{group}" if word else group
+    return word + _END if word else ""

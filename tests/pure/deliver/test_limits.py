@@ -77,7 +77,7 @@ def test_who_is_held_back_by_one_limit_is_not_counted_by_the_other(first: int) -
     over = [over_limits(counting, Messages(name(1), b"\1"), unfolded, NOW_MS).get(0) for _ in range(5)]
     waits = Over(None, NOW_MS + 10_000)
     assert over == [None, None, None, waits, waits]
-    spend(counting, Messages(name(1) * 3, b"\1" * 3), NOW_MS)
+    spend(counting, name(1) * 3, lambda: b"\1" * 3, NOW_MS)
     later = over_limits(counting, Messages(name(1) * 2, b"\1" * 2), defaultdict(Unfolded), NOW_MS + 10_000)
     assert later[1].reason in (None, Reason.NOT_OPTED_IN)
     assert list(later) == [1]
