@@ -47,8 +47,7 @@ SourceArgument = Annotated[
 ]
 IdArgument = Annotated[str | None, typer.Argument(metavar="ID", help="The event's id.", show_default=False)]
 SubjectOption = Annotated[
-    str | None,
-    typer.Option(metavar="SUBJECT", help="Instead: every request of --business about it.", show_default=False),
+    str | None, typer.Option(metavar="SUBJECT", help="Instead: all of --business about it.", show_default=False)
 ]
 BusinessOption = Annotated[str | None, typer.Option(metavar="ID", help="Whose; with --subject.", show_default=False)]
 LaneOption = Annotated[
@@ -205,15 +204,16 @@ async def _shown(address: Address, asked: Asked, since_ms: int) -> tuple[list[Ac
 
 async def _targets(address: Address, asked: Asked, since_ms: int) -> list[Accepted]:
     await describe(address, deadline_s=_ANSWER_S)
-    known = [each for lane in asked.lanes for each in (await accepted(address, lane, since_ms=since_ms)).values()]
-    if asked.subject:
-        return [each for each in known if (each.business, each.subject) == (asked.business, asked.subject)]
-    found = [each for each in known if each.request in asked.names]
+    found: list[Accepted] = []
+    for lane in asked.lanes:
+        known = (await accepted(address, lane, since_ms=since_ms)).values()
+        if asked.subject:
+            return [each for each in known if (each.business, each.subject) == (asked.business, asked.subject)]
+        if found := [each for each in known if each.request in asked.names]:
+            break  # the others are not read: whoever pauses is in a hurry
     if not found:
         words = ", ".join(lane.word for lane in asked.lanes)
         refuse("campaign", f"no request {asked.names[0]} was accepted in {words}; --lane, --days look elsewhere")
-    if len(found) > 1:
-        refuse("campaign", f"it was published to {', '.join(each.lane.word for each in found)}: say which with --lane")
     return found
 
 
@@ -264,7 +264,7 @@ def _asked(action: str, lane: Lane | None, given: tuple[str | None, str | None, 
         return Asked((Lane.CAMPAIGN if lane is None else lane,), subject=subject, business=business)
     if source is None:
         refuse(f"campaign {action}", "which request? Its 26 letters, or SOURCE and ID; or --subject with --business")
-    return _request(action, tuple(Lane) if lane is None else (lane,), source, event_id)
+    return _request(action, tuple(reversed(Lane)) if lane is None else (lane,), source, event_id)
 
 
 def _request(action: str, lanes: tuple[Lane, ...], source: str, event_id: str | None) -> Asked:
