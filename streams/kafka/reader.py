@@ -22,8 +22,10 @@ from streams.runtime.kafka_access import Address
 _FETCH_MAX_WAIT_MS = 50
 _FETCH_BYTES = 4 * 1024 * 1024
 """Folds are fetched in large pieces; records are below 1 MB."""
+TURN_MS = 10
+"""Milliseconds that folding what was read may take in one turn of the loop, for each shard that folds."""
 _BITE = 1_000
-"""Records of a bite: parsing and folding them keeps the loop for some 30 ms, and others wait no longer."""
+"""Records that are parsed in one turn."""
 _PROGRESS_DEADLINE_S = 10.0
 """A fold may take longer than this, a fetch within it may not: above a leader election (6 s) and its aftermath."""
 

@@ -19,6 +19,7 @@ from schemas.facts import Receipts
 from schemas.wire.header import body_of, head_of
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
+from streams.kafka.reader import TURN_MS
 from streams.runtime import clock, crash_points
 from streams.worker import record_metrics
 from streams.worker.outputs import charge_record, status_record
@@ -122,7 +123,7 @@ class SettleShard:
         return head_of((await self._parts.settle_reader.read_one(place, offset)).value).at_ms
 
     async def _rebuild(self, place: Place, committed: Mapping[Place, int], since_ms: int) -> int:
-        """Half of the time belongs to the hand-offs that have begun: each bite is followed by a pause as long as it took."""
+        """Half of the time belongs to the hand-offs that have begun: each piece is followed by a pause as long as it took."""
         until = committed.get(place)
         found = await self._parts.settle_reader.first_since(place, since_ms)
         if until is None or found is None or found[0] >= until:
@@ -133,6 +134,9 @@ class SettleShard:
             for record in bite:
                 self._fold_in(place[0], record.value)
                 last_ms = record.timestamp_ms
+                if (took_ms := clock.monotonic_ms() - begun_ms) >= TURN_MS:
+                    await asyncio.sleep(took_ms / 1000)
+                    begun_ms = clock.monotonic_ms()
             await asyncio.sleep((clock.monotonic_ms() - begun_ms) / 1000)
         return last_ms
 
