@@ -11,10 +11,11 @@ call         body                           answers
 ``report``   gateway ``POST``s Reports      200; 401 bad signature or time; 415 compressed; 413 above 8 MB; 408 and
                                             503 + Retry-After, 5xx: the whole POST is repeated
 ===========  =============================  ==========================================================
+
+Reports are signed by Standard Webhooks (``schemas/wire/webhook_signature.py``); ``webhook-id`` is that of the batch.
 """
 
 import base64
-import hashlib
 import hmac
 import struct
 from enum import IntEnum
@@ -24,8 +25,6 @@ import msgspec
 
 from schemas.ids import Lane
 
-SIGNATURE_HEADER: Final = "X-Fanfare-Signature"
-TIMESTAMP_HEADER: Final = "X-Fanfare-Timestamp"
 REPLAY_WINDOW_MS: Final = 5 * 60_000
 """Milliseconds by which the timestamp may differ from the webhook's clock: so long a signed batch could be replayed."""
 
@@ -38,6 +37,8 @@ class Code(IntEnum):
     """Past ``not_after_ms``: ask consent again, then send again."""
     CODE_NOT_OPENED = 1002
     EXPIRED = 1003
+    NO_ANSWER = 1004
+    """The platform behind the gateway did not answer about this message: it may have taken it."""
     SENDER_THROTTLED = 130429
     TRANSIENT = 131000
     SERVICE_UNAVAILABLE = 131016
@@ -241,8 +242,3 @@ def place_of(secret: bytes, ref: str) -> Referred:
 
 def _mac(secret: bytes, place: bytes) -> bytes:
     return hmac.digest(secret, place, "sha256")[:_MAC_BYTES]
-
-
-def signature_of(secret: bytes, timestamp_ms: int, body: bytes) -> str:
-    """``sha256=<hex>`` over timestamp, a dot and the raw body (Standard Webhooks' idea: the body alone would replay)."""
-    return "sha256=" + hmac.new(secret, f"{timestamp_ms}.".encode() + body, hashlib.sha256).hexdigest()

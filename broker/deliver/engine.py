@@ -91,9 +91,9 @@ class Engine:
         """The gateway answered the frame of ``batch``."""
         now = self._clock(now_ms)
         learnt = self.gateway_clock.note(batch.sent_ms, answer.at_ms, now)
-        self._answers += answers_to(batch, answer, AnswerContext(now, self.policy.retry_ceiling_ms, learnt))
-        self._handoffs.in_flight = None
+        outcome = answers_to(batch, answer, AnswerContext(now, self.policy.retry_ceiling_ms, learnt, self.policy.codes))
         self._unpark(batch)
+        self._answers += outcome.answered + self._handoffs.answered(batch, outcome.unanswered, self.policy, now)
 
     def throttled(self, batch: Batch, retry_after_ms: int, now_ms: int) -> None:
         """The gateway refused the frame as a whole before it looked at it: it may mean one of several businesses.

@@ -1,19 +1,17 @@
-"""From the gateway's code to what becomes of a message: total, with seeded back-off.
-
-Codes: ``schemas/gateway_api.py``. A code that this release does not know is a refusal for good and keeps its number.
-"""
+"""From the gateway's answer to what is journaled of it: total, by the gateway's table of codes, with seeded back-off."""
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from broker.deliver.codes import CodeTable, Handling
 from broker.deliver.decide import Facts
 from broker.deliver.frame import Batch, Part
 from broker.deliver.item import Item
 from schemas.delivery_journal import Answered, Members
-from schemas.gateway_api import Code, FrameAnswer, Refused
+from schemas.gateway_api import FrameAnswer, Refused
 from schemas.reasons import Reason, State
 from schemas.wire.columns import i64s, u32s
 from schemas.wire.ranks import intervals_of
@@ -35,22 +33,6 @@ class Answer(msgspec.Struct, frozen=True):
     """When a ``WAITING`` rank is decided again, milliseconds since the epoch; 0 for all others."""
 
 
-PERMANENT: Final[Mapping[int, Reason]] = {
-    Code.CODE_NOT_OPENED: Reason.CODE_NOT_OPENED,
-    Code.EXPIRED: Reason.EXPIRED,
-    Code.UNDELIVERABLE: Reason.UNREACHABLE,
-    Code.ACCOUNT_LOCKED: Reason.SENDER_RESTRICTED,
-    Code.SPAM_LIMIT: Reason.SENDER_RESTRICTED,
-    Code.USER_STOPPED_MARKETING: Reason.RECIPIENT_OPTED_OUT,
-    Code.TEMPLATE_PARAMETERS: Reason.CONTENT_REFUSED,
-    Code.TEMPLATE_MISSING: Reason.TEMPLATE_REFUSED,
-    Code.TEMPLATE_PAUSED: Reason.TEMPLATE_REFUSED,
-}
-THROTTLES: Final = frozenset({Code.SENDER_THROTTLED, Code.PAIR_THROTTLED})
-"""They pace and say nothing about the message: it comes again when it may."""
-TRANSIENT: Final = frozenset({Code.TRANSIENT, Code.SERVICE_UNAVAILABLE})
-
-
 def backoff_ms(request: bytes, rank: int, attempt: int, ceiling_ms: int = _CAP_MS) -> int:
     """The wait before the next attempt: doubling from 0.5 s to ``ceiling_ms``, with jitter of a half, seeded by the name.
 
@@ -70,26 +52,45 @@ class AnswerContext(msgspec.Struct, frozen=True):
     """The lane's longest wait, milliseconds."""
     clock_learnt: bool
     """This answer told something new of the gateway's clock: a frame stamped by it now will not be stale for the same reason."""
+    codes: CodeTable
+    """The gateway's."""
 
 
-def answer_to(refused: Refused, part: Part, rank: int, context: AnswerContext) -> Answer:
-    """Returns what the gateway's word about one rank makes of it. Only a refusal that speaks about the message ends it."""
-    code, now_ms, ceiling_ms = refused.code, context.now_ms, context.ceiling_ms
-    if code == Code.ACCEPTED:
-        return Answer(State.ACCEPTED, code)
-    if code == Code.STALE_FRAME:
-        if context.clock_learnt:
-            return Answer(State.WAITING, code, now_ms)
-        wait_ms = backoff_ms(part.request, rank, part.attempt, ceiling_ms)
-        return Answer(State.WAITING, code, now_ms + min(wait_ms, _STALE_CEILING_MS))
-    if code in THROTTLES:
-        # The gateway knows when; without a word of it, a first backoff. A paced message then waits for a slot as well.
-        wait_ms = refused.retry_after_ms or backoff_ms(part.request, rank, 1, ceiling_ms)
-        return Answer(State.WAITING, code, now_ms + wait_ms)
-    if code in TRANSIENT:
-        wait_ms = backoff_ms(part.request, rank, part.attempt, ceiling_ms)
-        return Answer(State.WAITING, code, now_ms + max(refused.retry_after_ms, wait_ms))
-    return Answer(PERMANENT.get(code, Reason.GATEWAY_REFUSED), code)
+def answer_to(refused: Refused, part: Part, rank: int, context: AnswerContext) -> Answer | None:
+    """Returns what the gateway's word about one rank makes of it; None if it does not know itself.
+
+    Only a refusal that speaks about the message ends it.
+    """
+    match context.codes.get(refused.code, Reason.GATEWAY_REFUSED):
+        case Reason() as reason:
+            return Answer(reason, refused.code)
+        case Handling.ACCEPTED:
+            return Answer(State.ACCEPTED, refused.code)
+        case Handling.UNANSWERED:
+            return None
+        case handling:
+            return Answer(
+                State.WAITING, refused.code, context.now_ms + _wait_ms(handling, refused, part, rank, context)
+            )
+
+
+def _wait_ms(
+    handling: Literal[Handling.STALE, Handling.PACED, Handling.ILL],
+    refused: Refused,
+    part: Part,
+    rank: int,
+    context: AnswerContext,
+) -> int:
+    """Returns how long a message waits that comes again."""
+    match handling:
+        case Handling.STALE:
+            wait_ms = backoff_ms(part.request, rank, part.attempt, context.ceiling_ms)
+            return 0 if context.clock_learnt else min(wait_ms, _STALE_CEILING_MS)
+        case Handling.PACED:
+            # The gateway knows when; without a word of it, a first backoff. A paced message then waits for a slot as well.
+            return refused.retry_after_ms or backoff_ms(part.request, rank, 1, context.ceiling_ms)
+        case Handling.ILL:
+            return max(refused.retry_after_ms, backoff_ms(part.request, rank, part.attempt, context.ceiling_ms))
 
 
 # What is journaled of other people's words: the gateway's answers, and who a list's members are at this moment.
@@ -99,31 +100,59 @@ class MisshapenAnswerError(Exception):
     """The gateway's answer does not fit the frame: treat it as no answer at all."""
 
 
-def answers_to(batch: Batch, answer: FrameAnswer, context: AnswerContext) -> list[Answered]:
-    """Returns an ``Answered`` for each part of ``batch``; raises :class:`MisshapenAnswerError`."""
+class FrameOutcome(NamedTuple):
+    """Holds what an answer says, part by part, and of which messages it says nothing."""
+
+    answered: list[Answered]
+    unanswered: list[Part]
+
+
+def answers_to(batch: Batch, answer: FrameAnswer, context: AnswerContext) -> FrameOutcome:
+    """Returns what ``answer`` makes of ``batch``; raises :class:`MisshapenAnswerError`."""
     if len(answer.sections) != len(batch.parts):
         raise MisshapenAnswerError(f"{len(batch.parts)} sections sent, {len(answer.sections)} answered")
-    return [
-        _part(part, refused, answer.at_ms, context) for part, refused in zip(batch.parts, answer.sections, strict=True)
-    ]
+    outcome = FrameOutcome([], [])
+    for part, refused in zip(batch.parts, answer.sections, strict=True):
+        if not refused:
+            outcome.answered.append(Answered(part.request, intervals_of(part.ranks), answer.at_ms))
+            continue
+        if any(not 0 <= one.position < len(part.ranks) for one in refused):
+            raise MisshapenAnswerError("an exception names a position that was not sent")
+        _add_part(part, refused, answer.at_ms, context, outcome)
+    return outcome
 
 
-def _part(part: Part, refused: tuple[Refused, ...], gateway_ms: int, context: AnswerContext) -> Answered:
-    ranks = intervals_of(part.ranks)
-    if not refused:
-        return Answered(part.request, ranks, gateway_ms)
-    if any(not 0 <= one.position < len(part.ranks) for one in refused):
-        raise MisshapenAnswerError("an exception names a position that was not sent")
-    there = [part.ranks[one.position] for one in refused]
-    answers = [answer_to(one, part, rank, context) for one, rank in zip(refused, there, strict=True)]
+def _add_part(
+    part: Part, refused: tuple[Refused, ...], gateway_ms: int, context: AnswerContext, outcome: FrameOutcome
+) -> None:
+    """Add to ``outcome`` what the exceptions make of one part."""
+    answers: dict[int, Answer] = {}
+    silent: set[int] = set()
+    for one in refused:
+        rank = part.ranks[one.position]
+        answer = answer_to(one, part, rank, context)
+        if answer is None:
+            silent.add(rank)
+        else:
+            answers[rank] = answer
+    if silent:
+        outcome.unanswered.append(
+            Part(part.request, sorted(silent), part.attempt, part.suppressed_upto, part.audience_upto)
+        )
+    ranks = [rank for rank in part.ranks if rank not in silent]
+    if ranks:
+        outcome.answered.append(_answered(part.request, ranks, gateway_ms, answers))
+
+
+def _answered(request: bytes, ranks: list[int], gateway_ms: int, answers: Mapping[int, Answer]) -> Answered:
     return Answered(
-        part.request,
-        ranks,
+        request,
+        intervals_of(ranks),
         gateway_ms,
-        u32s(there),
-        bytes(one.status for one in answers),
-        u32s(one.code for one in answers),
-        i64s(one.due_ms for one in answers),
+        u32s(answers),
+        bytes(answer.status for answer in answers.values()),
+        u32s(answer.code for answer in answers.values()),
+        i64s(answer.due_ms for answer in answers.values()),
     )
 
 

@@ -1,12 +1,14 @@
 """Keeps what is decided and not answered: in the order of the journal, but for what has to wait by itself.
 
-Three things wait by themselves and hold up nobody else: messages whose slot went by before their frame could leave (until the
+Four things wait by themselves and hold up nobody else: messages whose slot went by before their frame could leave (until the
 next slot of their number), messages of a business whose frame the gateway refused as a whole (until its Retry-After is over),
-and messages of a paused request that may be out already (until it is resumed or over).
+messages that the answer to their frame says nothing of (for a back-off), and messages of a paused request that may be out
+already (until it is resumed or over).
 """
 
 from collections import Counter, deque
 from collections.abc import Iterable
+from typing import Final
 
 from broker.deliver.frame import Batch, Part, batches_again, in_doubt
 from broker.deliver.gate import StepGate
@@ -15,6 +17,9 @@ from broker.deliver.limits.slots import FRAME_LATE_MS
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState
 from schemas.delivery_journal import Answered
+
+UNANSWERED: Final = "\0unanswered"
+"""Stands for what messages without an answer wait for. No sender or business begins so."""
 
 
 class HandOffs:
@@ -48,6 +53,18 @@ class HandOffs:
         wait_ms = backoff_ms(batch.parts[0].request, 0, batch.tries, policy.retry_ceiling_ms)
         batch.retry_ms = now_ms + wait_ms // 4
         self.again(batch)
+        return []
+
+    def answered(self, batch: Batch, but: list[Part], policy: DeliverPolicy, now_ms: int) -> list[Answered]:
+        """Note that a chunk is answered, ``but`` these parts: they go again by themselves, or are in doubt (rule 10)."""
+        self.in_flight = None
+        if not but:
+            return []
+        apart = Batch(but, maybe_sent=True, tries=batch.tries + 1, decided_ms=batch.decided_ms)
+        if not policy.resends_unknown:
+            return in_doubt(apart)
+        wait_ms = backoff_ms(but[0].request, but[0].ranks[0], apart.tries, policy.retry_ceiling_ms)
+        self.park(apart, UNANSWERED, now_ms + wait_ms // 4)
         return []
 
     def park(self, batch: Batch, waits_for: str, until_ms: int) -> None:

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from broker.deliver.codes import CODES, CodeTable
 from schemas.lane_rules import PairLimit, Windows
 from schemas.lanes import Lane
 from schemas.topics import SHARDS
@@ -36,6 +37,8 @@ class DeliverPolicy(msgspec.Struct, frozen=True):
     """The newest format of records to write."""
     gateway_dedupes: bool = True
     """False: the gateway takes the same (request, person) twice."""
+    codes: CodeTable = msgspec.field(default_factory=lambda: CODES)
+    """The consequence of each code that the gateway answers."""
 
     @property
     def resends_unknown(self) -> bool:

@@ -33,7 +33,7 @@ Two variables of the system are asked as well: `XDG_CACHE_HOME` (downloads are k
 
 _WORDS: Final = {"boolean": "`true` or `false`", "integer": "integer", "number": "number"}
 _FORMATS: Final = {"path": "path", "password": "64 hex digits, secret"}
-_PHRASE: Final = "text, secret"
+_SECRETS: Final = dict.fromkeys(KAFKA_SECRETS, "text, secret") | {"webhook_secret": "`whsec_` and base64, secret"}
 _UNITS: Final = {"_ms": "ms", "_port": "TCP port", "_dir": "folder", "_host": "IP address"}
 
 
@@ -44,7 +44,7 @@ def settings_page() -> Iterator[str]:
     yield from ("| variable | type | default | unit | meaning |", "| --- | --- | --- | --- | --- |")
     for (variable, default, meaning), (name, shape) in zip(table(), shapes.items(), strict=True):
         shown = f"`{_written(default)}`" if default else "unset"
-        kind = _PHRASE if name in KAFKA_SECRETS else _type(shape)
+        kind = _SECRETS.get(name) or _type(shape)
         yield f"| `{variable}` | {kind} | {shown} | {_unit(name, default)} | {meaning} |"
     yield _FOOT.removesuffix("\n")
 

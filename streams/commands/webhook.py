@@ -11,6 +11,8 @@ from broker.registry.fold import Registry
 from schemas.wire.sealed import AddressBook
 from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.properties import HOST
+from streams.gateway.kinds import mappings_of
+from streams.gateway.port import ReportMapping
 from streams.gateway.webhook import Secrets, Webhook, Written
 from streams.kafka.admin import demand_listener
 from streams.kafka.producer import ConfirmedProducer
@@ -46,20 +48,21 @@ def webhook(
     """
     try:
         settings = load(bootstrap=bootstrap, webhook_port=port)
+        mappings = mappings_of(settings)
         demand_listener(settings.kafka)
         demand_own("the webhook", (HOST, settings.webhook_port), (settings.metrics_host, settings.webhook_metrics_port))
     except (ClusterError, SettingsError) as error:
         _refuse(str(error))
     log.configure(level=settings.log_level, program="webhook")
     try:
-        uvloop.run(_serve(settings))
+        uvloop.run(_serve(settings, mappings))
     except ProvisionError as error:
         _refuse(str(error))
     except OSError as error:
         _refuse(error.strerror or str(error))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, mappings: list[ReportMapping]) -> None:
     await demand_safe(settings)
     zeroes.webhook()
     stop = stop_asked()
@@ -68,8 +71,8 @@ async def _serve(settings: Settings) -> None:
     words = registry_tail(settings.kafka, registry, component="webhook")
     server = Webhook(
         producer,
+        mappings,
         secrets=Secrets(
-            webhook=raw(settings.webhook_secret),
             ref=raw(settings.ref_secret),
             pepper=raw(settings.pepper),
             address_book=AddressBook(settings.address_book),

@@ -51,7 +51,11 @@ def worker(
         _refuse(str(error))
     log.configure(level=settings.log_level, program="worker", lane=wanted.word, slot=settings.slot)
     give_way(settings.nice_of(wanted))
-    run_worker(pipeline.worker(settings, wanted))
+    try:
+        kernel = pipeline.worker(settings, wanted)
+    except SettingsError as error:
+        _refuse(str(error))
+    run_worker(kernel)
 
 
 def _refuse(sentence: str) -> NoReturn:

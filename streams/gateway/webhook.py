@@ -1,27 +1,27 @@
-"""The webhook: what the gateway reports, verified, sorted and appended. ``POST /v1/reports``; nothing is decided here.
+"""The webhook: what gateways report, verified, sorted and appended; nothing is decided here.
 
 A batch is answered 200 when every record it became is acknowledged by Kafka, not before: otherwise the gateway repeats it
-whole, which does no harm, because all of it are joins (PROTOCOL.md section 1.3, row 19). The signature is checked over the
-raw body, in constant time, before a byte of it is parsed or inflated. Until then the sender is a stranger: the head is judged
-before the body is read, a body may take ``BODY_S``, and only ``MAX_UNVERIFIED`` of them are held at once.
+whole, which does no harm, because all of it are joins (PROTOCOL.md section 1.3, row 19). Where a gateway posts to, how it signs
+and what a body says is the gateway's own (``port.py``). Its signature is checked over the raw body before a byte of it is parsed
+or inflated. Until then the sender is a stranger: the head is judged before the body is read, a body may take ``BODY_S``, and only
+``MAX_UNVERIFIED`` of them are held at once.
 """
 
 import asyncio
-import hmac
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
-import msgspec
 from aiohttp import web
 
 from broker.registry.fold import Registry
 from broker.webhook.keywords import Vocabulary
 from broker.webhook.sort import Sorted, sort
-from schemas.gateway_api import REPLAY_WINDOW_MS, SIGNATURE_HEADER, TIMESTAMP_HEADER, Reports, signature_of
+from schemas.gateway_api import REPLAY_WINDOW_MS, Reports
 from schemas.wire.formats import FORMAT
 from schemas.wire.sealed import AddressBook
 from streams.gateway.confirmations import Confirmer
+from streams.gateway.port import ReportMapping, UnbelievedError, UnreadableError
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.runtime import metrics
 from streams.runtime.crash_points import point
@@ -35,8 +35,6 @@ MAX_UNVERIFIED: Final = 32
 RETRY_AFTER_S: Final = 1
 """After which a gateway that found no room may come again."""
 
-_TIMESTAMP: Final = re.compile("[0-9]{1,15}")
-_SIGNATURE: Final = re.compile("sha256=[0-9a-f]{64}")
 _STATUS: Final[Mapping[str, int]] = {
     "taken": 200,
     "unreadable": 400,
@@ -49,9 +47,9 @@ _STATUS: Final[Mapping[str, int]] = {
     "too_many": 503,
 }
 _SENTENCE: Final[Mapping[str, str]] = {
+    "bad_signature": "Nothing says that the gateway has sent this.",
     "unreadable": "This is not a batch of reports.",
-    "bad_signature": f"Send {TIMESTAMP_HEADER} in milliseconds and {SIGNATURE_HEADER} over it and the body, as sha256=<hex>.",
-    "too_old": f"The timestamp is more than {REPLAY_WINDOW_MS // 1_000} s from now: sign the batch again when you repeat it.",
+    "too_old": f"The timestamp is more than {REPLAY_WINDOW_MS // 1_000} s from now: sign it again when you repeat it.",
     "too_slow": f"The body did not come within {BODY_S:g} s: send it again, at once.",
     "too_large": f"At most {MAX_BODY_BYTES} bytes are taken at once: split the batch.",
     "compressed": "Bodies are taken as they were signed: send this one without Content-Encoding.",
@@ -59,14 +57,10 @@ _SENTENCE: Final[Mapping[str, str]] = {
     "too_many": "Too many bodies are being read: send this one again.",
 }
 
-_reports = msgspec.json.Decoder(Reports)
-
 
 class Secrets(NamedTuple):
-    """Holds the keys by which the webhook checks what it is sent."""
+    """Holds the keys by which the webhook knows again what is ours."""
 
-    webhook: bytes
-    """The gateway signs its batches with it."""
     ref: bytes
     """We sign the references that come back with it."""
     pepper: bytes
@@ -89,12 +83,12 @@ class Webhook:
     def __init__(
         self,
         producer: ConfirmedProducer,
+        mappings: Iterable[ReportMapping],
         *,
         secrets: Secrets,
         written: Written,
         now_ms: Callable[[], int],
         registry: Registry,
-        body_s: float = BODY_S,
     ) -> None:
         self._producer = producer
         self._secrets = secrets
@@ -104,45 +98,67 @@ class Webhook:
         self._vocabulary = (registry.upto, Vocabulary(registry.keywords))
         """The words that stop, and the registry's offset that they are of."""
         self._confirmer = Confirmer(registry, secrets.address_book, pepper=secrets.pepper, shards=written.shards)
-        self._body_s = body_s
+        self.body_s = BODY_S
         self._unverified = 0
         """Bodies that are being read."""
         self._refused = Seldom(Event.POST_REFUSED, component="webhook")
         self.app = web.Application(client_max_size=MAX_BODY_BYTES)
-        self.app.add_routes([web.post("/v1/reports", self._take)])
+        self.app.add_routes([web.post(mapping.path, partial(self._take, mapping)) for mapping in mappings])
 
     def unreadable_head(self, status: int) -> web.Response:
         """Returns the answer to a head that is not HTTP; ``status`` is what the server's library would answer."""
         return self._answer("unreadable" if status < web.HTTPInternalServerError.status_code else "failed")
 
-    async def _take(self, request: web.Request) -> web.Response:
+    async def _take(self, mapping: ReportMapping, request: web.Request) -> web.Response:
         try:
-            return self._answer(await self._judge(request))
+            return self._answer(await self._judge(mapping, request), hint=mapping.signing)
         except ConnectionError:  # nobody is there to read this
             return self._answer("unreadable")
         except Exception:  # noqa: BLE001 - one batch must not end those of others
             log(Event.REQUEST_FAILED, component="webhook", exc_info=True)
             return self._answer("failed")
 
-    def _answer(self, outcome: str) -> web.Response:
+    def _answer(self, outcome: str, *, hint: str = "") -> web.Response:
         metrics.POSTS.of(outcome).inc()
         if outcome == "taken":
             return web.Response()
         self._refused.say(why=outcome)
-        answer = web.Response(status=_STATUS[outcome], text=f"{outcome}: {_SENTENCE[outcome]}\n")
+        sentence = f"{_SENTENCE[outcome]} {hint}" if outcome == "bad_signature" else _SENTENCE[outcome]
+        answer = web.Response(status=_STATUS[outcome], text=f"{outcome}: {sentence}\n")
         if outcome == "too_many":
             answer.headers["Retry-After"] = str(RETRY_AFTER_S)
         return answer
 
-    async def _judge(self, request: web.Request) -> str:
+    async def _judge(self, mapping: ReportMapping, request: web.Request) -> str:
         """Takes a batch, or says why not: a key of ``_STATUS``."""
-        refusal = self._refused_head(request)
-        if refusal is not None:
-            return refusal
+        try:
+            signed = mapping.check_of(request.headers, self._now_ms())
+            refusal = self._refused_head(request)
+            if refusal is not None:
+                return refusal
+            body = await self._read(request)
+            if not isinstance(body, bytes):
+                return body
+            return await self._append(mapping.reports(body)) if signed(body) else "bad_signature"
+        except UnbelievedError as error:
+            return error.why
+        except UnreadableError:
+            return "unreadable"
+
+    def _refused_head(self, request: web.Request) -> str | None:
+        """Returns why a body is not even read, judged by its head alone; None if it is."""
+        if any(coding.strip().lower() != "identity" for coding in request.headers.getall("Content-Encoding", [])):
+            return "compressed"
+        if (request.content_length or 0) > MAX_BODY_BYTES:
+            return "too_large"
+        return "too_many" if self._unverified >= MAX_UNVERIFIED else None
+
+    async def _read(self, request: web.Request) -> bytes | str:
+        """Returns the body, or why it was not read to its end."""
         self._unverified += 1
         try:
-            async with asyncio.timeout(self._body_s):
-                body = await request.read()
+            async with asyncio.timeout(self.body_s):
+                return await request.read()
         except TimeoutError:
             return "too_slow"
         except web.HTTPRequestEntityTooLarge:
@@ -151,35 +167,13 @@ class Webhook:
             return "unreadable"
         finally:
             self._unverified -= 1
-        return await self._append(body) if self._signed(request, body) else "bad_signature"
-
-    def _refused_head(self, request: web.Request) -> str | None:
-        """Returns why a body is not even read, judged by its head alone; None if it is."""
-        sent = request.headers.get(TIMESTAMP_HEADER, "")
-        if not (_TIMESTAMP.fullmatch(sent) and _SIGNATURE.fullmatch(request.headers.get(SIGNATURE_HEADER, ""))):
-            return "bad_signature"
-        if abs(self._now_ms() - int(sent)) > REPLAY_WINDOW_MS:
-            return "too_old"
-        if any(held.strip().lower() != "identity" for held in request.headers.getall("Content-Encoding", [])):
-            return "compressed"
-        if (request.content_length or 0) > MAX_BODY_BYTES:
-            return "too_large"
-        return "too_many" if self._unverified >= MAX_UNVERIFIED else None
-
-    def _signed(self, request: web.Request, body: bytes) -> bool:
-        expected = signature_of(self._secrets.webhook, int(request.headers[TIMESTAMP_HEADER]), body)
-        return hmac.compare_digest(expected, request.headers[SIGNATURE_HEADER])
 
     def _words(self) -> Vocabulary:
         if self._vocabulary[0] != self._registry.upto:
             self._vocabulary = self._registry.upto, Vocabulary(self._registry.keywords)
         return self._vocabulary[1]
 
-    async def _append(self, body: bytes) -> str:
-        try:
-            reports = _reports.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return "unreadable"
+    async def _append(self, reports: Reports) -> str:
         done = sort(
             reports,
             received_ms=self._now_ms(),

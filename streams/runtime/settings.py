@@ -34,6 +34,7 @@ from streams.runtime.setting_sources import (
     secret_in_file,
     sentences,
 )
+from streams.runtime.signing_secrets import MEANING, SigningSecrets, signing_secret_of
 
 DEV_SEAL_KID: Final = "dev1"
 DEV_SEAL_PUBLIC: Final = "f26e3c9d814afbffcb95bf37ba4ea67f00d6119cc3b1674e94c03256366f0c14"
@@ -122,7 +123,7 @@ class Settings(GatewaySettings):
     ref_secret: HexSecret = Field(
         _dev_secret("ref secret"), description="Proves that a receipt answers a frame of ours."
     )
-    webhook_secret: HexSecret = Field(_dev_secret("webhook secret"), description="Signs what the gateway reports.")
+    webhook_secret: SigningSecrets = Field(signing_secret_of(_dev_secret("webhook secret")), description=MEANING)
     seal_keys: dict[str, HexSecret] = Field(
         {DEV_SEAL_KID: _dev_secret("seal key dev1")},
         description="Private keys (X25519) of the gateway alone, JSON of key id to 64 hex digits; open codes.",
@@ -202,7 +203,7 @@ _STRUCTURED: Final = {name: isinstance(_DEFAULTS[name], dict) for name in SECRET
 
 def _reveal(value: SecretStr | dict[object, SecretStr]) -> set[str]:
     secrets = value.values() if isinstance(value, dict) else (value,)
-    return {secret.get_secret_value() for secret in secrets}
+    return {word for secret in secrets for word in secret.get_secret_value().split()}
 
 
 def load(**overrides: object) -> Settings:

@@ -28,7 +28,7 @@ _LINES_A_TURN: Final = 100
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Describes a listener. ``webhook_secret``, ``address_keys`` and ``private`` are secrets: never log it."""
+    """Describes a listener. ``webhook_secrets``, ``address_keys`` and ``private`` are secrets: never log it."""
 
     name: str
     folder: Path
@@ -36,7 +36,7 @@ class Plan(msgspec.Struct, frozen=True):
     profile: Profile
     limits: bool
     webhook_url: str
-    webhook_secret: bytes
+    webhook_secrets: tuple[str, ...]
     address_keys: dict[int, bytes]
     private: dict[str, bytes]
     faults: tuple[Fault, ...] = ()
@@ -54,7 +54,7 @@ class Station:
         self.phones = Phones(registered, book)
         self.outbox = Outbox(
             url=plan.webhook_url,
-            secret=plan.webhook_secret,
+            secrets=plan.webhook_secrets,
             events=self.events,
             name=plan.name,
             now_ms=self.now_ms,

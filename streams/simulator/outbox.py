@@ -19,13 +19,14 @@ import aiohttp
 import msgspec
 from msgspec.structs import replace
 
-from schemas.gateway_api import SIGNATURE_HEADER, TIMESTAMP_HEADER, GatewayEvent, Reports, signature_of
+from schemas.gateway_api import GatewayEvent, Reports
 from schemas.ids import name_of
 from streams.runtime.log import Event, log
 from streams.runtime.metrics import PHONES_REPORTS
 from streams.simulator.behaviour import OPT_OUT_BODIES, Due
 from streams.simulator.event_log import EventLog
 from streams.simulator.latest import Latest
+from streams.simulator.signature import signed_headers
 
 IN_FLIGHT: Final = 8
 OWED_MAX: Final = 500_000
@@ -47,13 +48,13 @@ class Outbox:
         self,
         *,
         url: str,
-        secret: bytes,
+        secrets: tuple[str, ...],
         events: EventLog,
         name: str,
         now_ms: Callable[[], int],
     ) -> None:
         self._url = url if urlsplit(url).path not in {"", "/"} else url.rstrip("/") + _REPORTS_PATH
-        self._secret = secret
+        self._secrets = secrets
         self._events = events
         self._name = name
         self._now_ms = now_ms
@@ -118,15 +119,16 @@ class Outbox:
         return batch
 
     async def _deliver(self, session: aiohttp.ClientSession, batch: list[Due]) -> None:
+        batch_id = f"{self._name}-{self._now_ms()}-{next(self._batches)}"
         body = msgspec.json.encode(
             Reports(
-                id=f"{self._name}-{self._now_ms()}-{next(self._batches)}",
+                id=batch_id,
                 runs=tuple(due.run for due in batch if due.run),
                 replies=tuple(self.latest.answered(due.reply) for due in batch if due.reply),
             )
         )
         wait_s = _BACKOFF_FIRST_S
-        while not await self._post(session, body):
+        while not await self._post(session, batch_id, body):
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))
             wait_s = min(wait_s * 2, _BACKOFF_MAX_S)
         self._events.append([self._acknowledged(due) for due in batch])
@@ -136,13 +138,8 @@ class Outbox:
             if due.run is not None:
                 PHONES_REPORTS.of(due.run.status).inc(sum(messages for _, messages in due.run.ranks))
 
-    async def _post(self, session: aiohttp.ClientSession, body: bytes) -> bool:
-        now_ms = self._now_ms()
-        headers = {
-            "Content-Type": "application/json",
-            TIMESTAMP_HEADER: str(now_ms),
-            SIGNATURE_HEADER: signature_of(self._secret, now_ms, body),
-        }
+    async def _post(self, session: aiohttp.ClientSession, batch_id: str, body: bytes) -> bool:
+        headers = {"Content-Type": "application/json"} | signed_headers(self._secrets, batch_id, self._now_ms(), body)
         try:
             async with session.post(self._url, data=body, headers=headers) as answer:
                 await answer.read()

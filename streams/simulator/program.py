@@ -18,8 +18,9 @@ from streams.runtime import clock, zeroes
 from streams.runtime.data_format import GATEWAY_LOG, KeptError, open_kept
 from streams.runtime.health import Health
 from streams.runtime.log import Event, log
-from streams.runtime.settings import Settings, raw
+from streams.runtime.settings import Settings
 from streams.runtime.signals import stop_asked
+from streams.runtime.signing_secrets import signing_secrets
 from streams.simulator.faults import Fault, parse
 from streams.simulator.listener import Plan, Station
 from streams.simulator.people import PROFILES, Profile
@@ -55,7 +56,7 @@ def plan_of(settings: Settings, lane: Lane, *, seed: int, profile: str = "real",
         profile=profile_of(profile),
         limits=settings.limits,
         webhook_url=settings.webhook_url,
-        webhook_secret=raw(settings.webhook_secret),
+        webhook_secrets=signing_secrets(settings.webhook_secret),
         address_keys=settings.address_book,
         private=settings.private_seal_keys,
         faults=_faults(faults),

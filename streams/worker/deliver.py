@@ -18,7 +18,7 @@ from schemas.delivery_journal import Outcome
 from schemas.facts import Suppression
 from schemas.plan_journal import Origin, Work
 from schemas.wire.header import Header, body_of, pack
-from streams.gateway.client import Fenced, Throttled, Unknown
+from streams.gateway.port import Fenced, Throttled, Unknown
 from streams.kafka.faust_app.commits import Uncommitted
 from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.journal import Journal, JournalPlace, JournalTerms
@@ -276,9 +276,14 @@ def _pass_points(append: Append) -> None:
 def _policy(parts: LaneParts, shard: int) -> DeliverPolicy:
     settings = parts.settings
     policy = DeliverPolicy.of(parts.lane, shard, parts.ref_secret, limits=settings.limits, shards=settings.shards)
-    dedupes = parts.settings.gateway_dedupes
-    newest = settings.record_format
-    return msgspec.structs.replace(policy, windows=parts.windows, gateway_dedupes=dedupes, record_format=newest)
+    gateway = parts.gateway
+    return msgspec.structs.replace(
+        policy,
+        windows=parts.windows,
+        gateway_dedupes=gateway.dedupes,
+        codes=gateway.codes,
+        record_format=settings.record_format,
+    )
 
 
 def _seconds_since(started_ms: int) -> float:

@@ -10,7 +10,7 @@ from schemas import topics
 from schemas.ids import Lane
 from schemas.topics import Windows
 from schemas.wire.sealed import AddressBook
-from streams.gateway.client import Gateway
+from streams.gateway.kinds import gateway_of
 from streams.kafka.producer import REPEATABLE_DEADLINE_MS, ConfirmedProducer
 from streams.kafka.reader import LogReader
 from streams.runtime import log
@@ -48,7 +48,7 @@ class LaneParts:
         self.outputs = ConfirmedProducer(
             settings.kafka, f"{self.group}-outputs", linger_ms=linger_ms, deadline_ms=REPEATABLE_DEADLINE_MS
         )
-        self.gateway = Gateway(settings.gateway_url(lane))
+        self.gateway = gateway_of(settings, lane)
         self.journal_reader = self._reader("journals", topics.plans, topics.outcomes)
         self.settle_reader = self._reader("settle", topics.outcomes, topics.receipts)
         """Settle's own: a partition is read by one at a time, and settle's rebuild may take long while deliver has to look

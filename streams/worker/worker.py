@@ -11,7 +11,7 @@ import msgspec
 
 from broker.registry.rates import RegisteredRates
 from schemas import topics
-from streams.gateway.client import GatewayError
+from streams.gateway.port import GatewayError
 from streams.kafka.admin import committed_offsets
 from streams.kafka.faust_app.app import FanfareApp
 from streams.kafka.faust_app.commits import Place

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from schemas.gateway_api import Code, Frame, Refused, Section
 from schemas.ids import Lane, text_of
 from schemas.wire.sealed import seal_code
-from streams.gateway.client import Fenced, Gateway, GatewayError, Throttled, Unknown, UnknownKind, kind_of, trace_of
+from streams.gateway.frames import FrameGateway, kind_of, trace_of
+from streams.gateway.port import Fenced, GatewayError, Throttled, Unknown, UnknownKind
 from streams.runtime import clock
 from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC
 from tests.support import simulated
@@ -37,7 +38,7 @@ def fresh(*sections: Section, epoch: int = 1) -> Frame:
     return frame(*sections, epoch=epoch, not_after_ms=clock.now_ms() + 60_000)
 
 
-async def outcome(port: Gateway, sent: Frame, timeout_ms: int = TIMEOUT_MS) -> str:
+async def outcome(port: FrameGateway, sent: Frame, timeout_ms: int = TIMEOUT_MS) -> str:
     """How a call ended, in a word or two."""
     try:
         answer = await port.send(sent, timeout_ms=timeout_ms)
@@ -65,13 +66,13 @@ async def listener(tmp_path: Path, webhook: Hearing) -> AsyncIterator[Listening]
 
 
 @pytest.fixture
-async def port(listener: Listening) -> AsyncIterator[Gateway]:
+async def port(listener: Listening) -> AsyncIterator[FrameGateway]:
     """The broker's side."""
-    async with Gateway(listener.url) as gateway:
+    async with FrameGateway(listener.url) as gateway:
         yield gateway
 
 
-async def test_accepts_shows_and_reports(listener: Listening, port: Gateway, webhook: Hearing) -> None:
+async def test_accepts_shows_and_reports(listener: Listening, port: FrameGateway, webhook: Hearing) -> None:
     """A frame of two sections is accepted whole, shown as a phone shows it, logged, and reported as delivered."""
     sent = fresh(section(range(3), locales=simulated.locales("en", "es", "en")), section(range(5, 9), request="q"))
     answer = await port.send(sent, timeout_ms=TIMEOUT_MS)
@@ -98,7 +99,7 @@ async def test_accepts_shows_and_reports(listener: Listening, port: Gateway, web
 
 
 async def test_the_traceparent_reaches_the_log_and_one_that_all_share_is_a_header(
-    listener: Listening, port: Gateway
+    listener: Listening, port: FrameGateway
 ) -> None:
     """Each section has its own; HTTP's header has room for one."""
     one, other = (f"00-{digit * 32}-{digit * 16}-01" for digit in "12")
@@ -112,7 +113,7 @@ async def test_the_traceparent_reaches_the_log_and_one_that_all_share_is_a_heade
     assert trace_of(mixed) == trace_of(fresh(section([5]))) == {}
 
 
-async def test_page_and_bad_forms(listener: Listening, port: Gateway) -> None:
+async def test_page_and_bad_forms(listener: Listening, port: FrameGateway) -> None:
     """The phones have a page; a frame that is none is answered 400, and nothing of it is taken."""
     async with aiohttp.ClientSession(listener.url) as session:
         assert "<title>Fanfare: phones</title>" in await (await session.get("/")).text()
@@ -126,7 +127,7 @@ async def test_page_and_bad_forms(listener: Listening, port: Gateway) -> None:
     assert listener.log() == []
 
 
-async def test_repeats_are_accepted_and_shown_once(listener: Listening, port: Gateway) -> None:
+async def test_repeats_are_accepted_and_shown_once(listener: Listening, port: FrameGateway) -> None:
     """The same names again, under other ranks, mixed with new ones or twice in a frame, are accepted and shown once."""
     await port.send(fresh(section(range(100))), timeout_ms=TIMEOUT_MS)
     mixed = section(list(range(50, 150)), ranks=range(500, 600), attempt=2)
@@ -138,7 +139,7 @@ async def test_repeats_are_accepted_and_shown_once(listener: Listening, port: Ga
     assert [line.ranks for line in listener.log("repeated")] == [((500, 50),), ((500, 100),), ((2, 2),)]
 
 
-async def test_dedupes_before_it_judges_staleness(listener: Listening, port: Gateway) -> None:
+async def test_dedupes_before_it_judges_staleness(listener: Listening, port: FrameGateway) -> None:
     """A known name past ``not_after_ms`` and expiry is still accepted; a new one in the same frame is stale."""
     await port.send(fresh(section(range(3))), timeout_ms=TIMEOUT_MS)
     late = frame(section([9, 0, 2], expires_ms=clock.now_ms() - 1), not_after_ms=clock.now_ms() - 1)
@@ -151,7 +152,7 @@ async def test_dedupes_before_it_judges_staleness(listener: Listening, port: Gat
     assert again.sections == ((),)
 
 
-async def test_epoch_fence(listener: Listening, port: Gateway) -> None:
+async def test_epoch_fence(listener: Listening, port: FrameGateway) -> None:
     """After a hello, or a frame, of a higher epoch the lower ones are refused for that shard, also after a restart."""
     await port.hello(Lane.CAMPAIGN, 3, 5, timeout_ms=TIMEOUT_MS)
     assert await outcome(port, fresh(section([1]), epoch=4)) == "fenced 5"
@@ -168,12 +169,12 @@ async def test_epoch_fence(listener: Listening, port: Gateway) -> None:
     assert [line.epoch for line in listener.log("fenced")] == [4, 4, 6]
 
 
-async def test_frame_of_a_replaced_owner_is_refused_when_judged(listener: Listening, port: Gateway) -> None:
+async def test_frame_of_a_replaced_owner_is_refused_when_judged(listener: Listening, port: FrameGateway) -> None:
     """A frame that was on its way when a new owner said hello takes no effect."""
     await listener.faults({"kind": "latency", "ms": 500, "count": 1})
     late = asyncio.create_task(outcome(port, fresh(section([1]), epoch=1)))
     await until_struck(listener)
-    async with Gateway(listener.url) as successor:
+    async with FrameGateway(listener.url) as successor:
         await successor.hello(Lane.CAMPAIGN, 3, 2, timeout_ms=TIMEOUT_MS)
     assert await late == "fenced 2"
     assert not listener.visible()
@@ -210,7 +211,9 @@ async def _faults(listener: Listening) -> list[dict[str, int]]:
         ({"kind": "message", "code": Code.TRANSIENT}, "refused 3", False),
     ],
 )
-async def test_faults(listener: Listening, port: Gateway, fault: dict[str, object], expected: str, taken: bool) -> None:  # noqa: FBT001
+async def test_faults(
+    listener: Listening, port: FrameGateway, *, fault: dict[str, object], expected: str, taken: bool
+) -> None:
     """Each fault leads to its own typed outcome; the same names again are accepted and shown once."""
     await listener.faults({**fault, "count": 3 if fault["kind"] == "message" else 1})
     sent = fresh(section(range(3)))
@@ -225,7 +228,7 @@ async def test_faults(listener: Listening, port: Gateway, fault: dict[str, objec
     assert len(listener.log("repeated")) == (taken and "time_out" not in expected) or "time_out" in expected
 
 
-async def test_refused_connections(listener: Listening, port: Gateway) -> None:
+async def test_refused_connections(listener: Listening, port: FrameGateway) -> None:
     """Where nobody listens nothing was taken, and the outcome says that."""
     await listener.kill()
     with pytest.raises(Unknown) as unknown:
@@ -235,7 +238,7 @@ async def test_refused_connections(listener: Listening, port: Gateway) -> None:
 
 
 @pytest.mark.parametrize("skew_ms", [1_500, -1_500])
-async def test_a_skewed_clock_judges_answers_and_logs(listener: Listening, port: Gateway, skew_ms: int) -> None:
+async def test_a_skewed_clock_judges_answers_and_logs(listener: Listening, port: FrameGateway, skew_ms: int) -> None:
     """Ahead, it takes a frame with a second to live for stale; behind, one whose end is past it takes; all by its own time."""
     await listener.faults({"kind": "skew", "ms": skew_ms})
     edge_ms = clock.now_ms() + skew_ms // 2
@@ -249,7 +252,7 @@ async def test_a_skewed_clock_judges_answers_and_logs(listener: Listening, port:
     assert abs(well.at_ms - clock.now_ms()) < abs(skew_ms) // 2
 
 
-async def test_faults_are_counted_filtered_and_cleared(listener: Listening, port: Gateway) -> None:
+async def test_faults_are_counted_filtered_and_cleared(listener: Listening, port: FrameGateway) -> None:
     """A fault strikes as often as it was counted, only the shard that it names, and not at all once cleared."""
     await listener.faults({"kind": "error", "count": 2, "shard": 3}, {"kind": "reset", "shard": 9})
     assert [await outcome(port, fresh(section([1]))) for _ in range(3)] == ["unknown server_error"] * 2 + ["refused 0"]
@@ -260,7 +263,7 @@ async def test_faults_are_counted_filtered_and_cleared(listener: Listening, port
     assert await outcome(port, fresh(section([2]))) == "refused 0"
 
 
-async def test_killed_between_store_and_answer(listener: Listening, port: Gateway, webhook: Hearing) -> None:
+async def test_killed_between_store_and_answer(listener: Listening, port: FrameGateway, webhook: Hearing) -> None:
     """Killed after the log line and before the answer, it knows the names when it is back, and reports them."""
     await listener.faults({"kind": "accept_then_die", "count": 1})
     sent = fresh(section(range(40)))
@@ -273,7 +276,7 @@ async def test_killed_between_store_and_answer(listener: Listening, port: Gatewa
     await until(lambda: len(set(webhook.heard("delivered"))) == 40)
 
 
-async def test_torn_line_is_no_line(listener: Listening, port: Gateway) -> None:
+async def test_torn_line_is_no_line(listener: Listening, port: FrameGateway) -> None:
     """A line that a kill tore in two was never answered: it is cut off, its names are new, the log stays readable."""
     await port.send(fresh(section([1])), timeout_ms=TIMEOUT_MS)
     await listener.kill()
@@ -286,7 +289,7 @@ async def test_torn_line_is_no_line(listener: Listening, port: Gateway) -> None:
     assert sorted(listener.visible()) == sorted((section([1]).request, person(number)) for number in (1, 2))
 
 
-async def test_reports_survive_restarts(listener: Listening, port: Gateway, webhook: Hearing) -> None:
+async def test_reports_survive_restarts(listener: Listening, port: FrameGateway, webhook: Hearing) -> None:
     """What the webhook has not acknowledged is repeated after kill -9 until it is; what it has, is not."""
     await port.send(fresh(section(range(10))), timeout_ms=TIMEOUT_MS)
     await until(lambda: len(listener.log("report")) == 2)
@@ -309,7 +312,7 @@ async def test_reports_survive_restarts(listener: Listening, port: Gateway, webh
     assert {ref for ref, _ in webhook.heard("sent")} == {section([1], request="z").ref}
 
 
-async def test_webhook_that_refuses_is_asked_again(listener: Listening, port: Gateway, webhook: Hearing) -> None:
+async def test_webhook_that_refuses_is_asked_again(listener: Listening, port: FrameGateway, webhook: Hearing) -> None:
     """A batch is repeated whole until the webhook answers 200."""
     webhook.status = 503
     await port.send(fresh(section(range(5))), timeout_ms=TIMEOUT_MS)
@@ -321,7 +324,7 @@ async def test_webhook_that_refuses_is_asked_again(listener: Listening, port: Ga
 
 async def test_limits_say_when_to_come_again(tmp_path: Path, webhook: Hearing) -> None:
     """With limits on, the sender's and the pair's throttles answer with codes of their own and the time to wait."""
-    async with listening(tmp_path, webhook.url, "--profile", "online") as limited, Gateway(limited.url) as port:
+    async with listening(tmp_path, webhook.url, "--profile", "online") as limited, FrameGateway(limited.url) as port:
         to_one = [section([1], request=f"pair {number}") for number in range(46)]
         *passed, last = (await port.send(fresh(*to_one), timeout_ms=TIMEOUT_MS)).sections
         assert passed == [()] * 45
@@ -340,7 +343,7 @@ def coded(number: int, sealed: str) -> Section:
     return section([number], request=str(number), **code)
 
 
-async def test_sealed_code(listener: Listening, port: Gateway) -> None:
+async def test_sealed_code(listener: Listening, port: FrameGateway) -> None:
     """A code opens in its own place and on the phone alone: not in the log, and not for anybody else."""
     sealed = seal_code(
         "493027",
@@ -358,7 +361,7 @@ async def test_sealed_code(listener: Listening, port: Gateway) -> None:
     assert b"493027" not in (listener.folder / "gateway" / "campaign" / "events.jsonl").read_bytes()
 
 
-async def test_phone_drops_older_versions(listener: Listening, port: Gateway) -> None:
+async def test_phone_drops_older_versions(listener: Listening, port: FrameGateway) -> None:
     """A lower version of a fact than the phone has shown is accepted, and the phone does not show it."""
     for version, request in ((2, "two"), (1, "one"), (3, "three")):
         newer = section([1], request=request, collapse="gate of AB12", version=version)
@@ -371,7 +374,7 @@ async def test_phone_drops_older_versions(listener: Listening, port: Gateway) ->
 
 @given(st.lists(st.lists(st.sampled_from(["new", "old", "bad"]), min_size=1, max_size=50), min_size=1, max_size=4))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_positions(listener: Listening, port: Gateway, kinds: list[list[str]]) -> None:
+async def test_positions(listener: Listening, port: FrameGateway, kinds: list[list[str]]) -> None:
     """Whatever mixture of new, known and bad messages a frame holds, each refusal stands at its own place."""
     serial = str(clock.monotonic_ms())
     known = [section(range(50), request=f"{serial} {place}") for place in range(len(kinds))]
@@ -392,7 +395,7 @@ async def test_positions(listener: Listening, port: Gateway, kinds: list[list[st
     assert set(listener.visible().values()) == {1}
 
 
-async def test_large_frames(listener: Listening, port: Gateway) -> None:
+async def test_large_frames(listener: Listening, port: FrameGateway) -> None:
     """A frame of 8,192 messages, larger than the HTTP library's own limit, is taken in one piece."""
     sent = fresh(section(range(8_192), params={"what": "x" * 1_000_000}))
     answer = await port.send(sent, timeout_ms=TIMEOUT_MS)
@@ -421,7 +424,7 @@ def test_every_failure_of_the_library_has_a_kind() -> None:
     assert {Fenced, Throttled, Unknown} == set(GatewayError.__subclasses__())
 
 
-async def test_somebody_answers_when_told_to(listener: Listening, port: Gateway, webhook: Hearing) -> None:
+async def test_somebody_answers_when_told_to(listener: Listening, port: FrameGateway, webhook: Hearing) -> None:
     """The reply comes as every reply does, signed and about the message that was answered; nobody else can be made to."""
     await port.send(fresh(section([1])), timeout_ms=TIMEOUT_MS)
     said = {"phone": address(1), "business": "acme", "text": "STOPP!"}

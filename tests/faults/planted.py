@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from schemas import topics
-from schemas.gateway_api import SIGNATURE_HEADER, TIMESTAMP_HEADER, ReportRun, Reports, ref_of, signature_of
+from schemas.gateway_api import ReportRun, Reports, ref_of
 from schemas.ids import Lane
 from schemas.request import NOTIFICATION_TYPE
 from schemas.wire import timestamps
@@ -25,7 +25,9 @@ from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
 from streams.runtime import clock
 from streams.runtime.settings import Settings, raw
+from streams.runtime.signing_secrets import signing_secrets
 from streams.simulator.faults import Fault, FaultKind
+from streams.simulator.signature import signed_headers
 from tests.faults.backlog import backlog
 from tests.faults.gateways import Lent, gateway_fault
 from tests.faults.kinds import back
@@ -156,11 +158,9 @@ async def _post_receipts(session: aiohttp.ClientSession, settings: Settings) -> 
             for each in range(_FOREIGN_A_SECOND)
         ]
         runs = tuple(ReportRun(ref, "delivered", ((0, 1),), now_ms) for ref in refs)
-        body = msgspec.json.encode(Reports(f"others-{now_ms}", runs))
-        signed = {
-            TIMESTAMP_HEADER: str(now_ms),
-            SIGNATURE_HEADER: signature_of(raw(settings.webhook_secret), now_ms, body),
-        }
+        batch = Reports(f"others-{now_ms}", runs)
+        body = msgspec.json.encode(batch)
+        signed = signed_headers(signing_secrets(settings.webhook_secret), batch.id, now_ms, body)
         async with session.post(settings.webhook_url, data=body, headers=signed) as answer:
             await answer.read()
         await asyncio.sleep(1)

@@ -251,7 +251,7 @@ async def test_it_counts_its_answers_and_says_that_it_is_ready(cluster: Cluster)
 async def test_outside_development_it_refuses_keys_that_anybody_can_compute(cluster: Cluster) -> None:
     """It does not start beside those of ``deploy/dev``, and says which."""
     secret = os.urandom(32).hex()
-    own = {"pepper": secret, "ref_secret": secret, "webhook_secret": secret, "seal_keys": "{}"}
+    own = {"pepper": secret, "ref_secret": secret, "webhook_secret": f"whsec_{secret}", "seal_keys": "{}"}
     own["address_keys"] = f'{{"7": "{secret}"}}'
     with pytest.raises(AssertionError, match="anybody can compute these registered API keys: dev_airline_ua"):
         async with running(cluster, dev=False, **own):

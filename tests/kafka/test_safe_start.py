@@ -29,7 +29,8 @@ SHARDS = 2
 SESSION_MS = 6_000
 HEX = "ab" * 32
 PRODUCTION = {
-    **dict.fromkeys(("pepper", "ref_secret", "webhook_secret"), HEX),
+    **dict.fromkeys(("pepper", "ref_secret"), HEX),
+    "webhook_secret": f"whsec_{HEX}",
     **dict.fromkeys(("webhook_port", "worker_metrics_port", "webhook_metrics_port", "ledger_metrics_port"), 0),
     **dict.fromkeys(("intake_port", "intake_metrics_port"), 0),
     "dev": False,

@@ -14,34 +14,29 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas import topics
 from schemas.facts import Inbound, Receipts, ReceiptStatus, Scope, Suppressions
-from schemas.gateway_api import (
-    REPLAY_WINDOW_MS,
-    SIGNATURE_HEADER,
-    TIMESTAMP_HEADER,
-    Reply,
-    ReportRun,
-    Reports,
-    ref_of,
-    signature_of,
-)
+from schemas.gateway_api import REPLAY_WINDOW_MS, Reply, ReportRun, Reports, ref_of
 from schemas.ids import Lane, shard_of, text_of
 from schemas.registry import CONFIRMATIONS, Business, Keywords, Parameter, Sender, Template
 from schemas.topics import SHARDS, catalogue
 from schemas.wire.columns import ranks_of
 from schemas.wire.header import unpack
 from schemas.wire.sealed import AddressBook
-from streams.gateway.client import Gateway
+from schemas.wire.webhook_signature import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
+from streams.gateway.frames import FrameGateway
 from streams.kafka.provision import provision
 from streams.registry.apply import write
 from streams.runtime import clock
 from streams.runtime.settings import load, raw
+from streams.runtime.signing_secrets import signing_secrets
+from streams.simulator.signature import signed_headers
 from tests.conftest import RealKafka
 from tests.support import simulated
 from tests.support.listeners import listening
 from tests.support.programs import PATIENCE_S, Program, until
 from tests.support.simulated import frame, person
 
-SECRET = raw(load().webhook_secret)
+SECRETS = signing_secrets(load().webhook_secret)
+OTHERS = ("whsec_" + "c" * 40,)
 REF_SECRET = raw(load().ref_secret)
 
 
@@ -58,12 +53,11 @@ class RunningWebhook:
 
     async def post(self, body: bytes, *, headers: dict[str, str] | None = None) -> int:
         """Post a batch, signed unless other headers are given; the status, 0 if the connection broke."""
-        now_ms = clock.now_ms()
-        signed = {TIMESTAMP_HEADER: str(now_ms), SIGNATURE_HEADER: signature_of(SECRET, now_ms, body)}
+        signed = signed_headers(SECRETS, "b", clock.now_ms(), body) if headers is None else headers
         try:
             async with (
                 aiohttp.ClientSession(self.program.url) as session,
-                session.post("/v1/reports", data=body, headers=signed if headers is None else headers) as answer,
+                session.post("/v1/reports", data=body, headers=signed) as answer,
             ):
                 return answer.status
         except aiohttp.ClientError:
@@ -153,18 +147,17 @@ async def test_a_stop_stands_in_kafka_before_the_answer(webhook: RunningWebhook)
 @pytest.mark.parametrize(
     ("why", "age_ms", "signed", "sent"),
     [
-        ("signed with another secret", 0, b"s" * 32, ""),
-        ("another body than was signed", 0, SECRET, " "),
-        ("replayed after the window", REPLAY_WINDOW_MS + 2_000, SECRET, ""),
-        ("from the future", -REPLAY_WINDOW_MS - 2_000, SECRET, ""),
+        ("signed with another secret", 0, OTHERS, ""),
+        ("another body than was signed", 0, SECRETS, " "),
+        ("replayed after the window", REPLAY_WINDOW_MS + 2_000, SECRETS, ""),
+        ("from the future", -REPLAY_WINDOW_MS - 2_000, SECRETS, ""),
     ],
 )
-async def test_unbelieved(webhook: RunningWebhook, why: str, age_ms: int, signed: bytes, sent: str) -> None:
+async def test_unbelieved(webhook: RunningWebhook, why: str, age_ms: int, signed: tuple[str, ...], sent: str) -> None:
     """What was not signed by the gateway just now is answered 401, and nothing of it is appended."""
     request = new_name()
     body = batch(run(request))
-    at_ms = clock.now_ms() - age_ms
-    headers = {TIMESTAMP_HEADER: str(at_ms), SIGNATURE_HEADER: signature_of(signed, at_ms, body)}
+    headers = signed_headers(signed, "b", clock.now_ms() - age_ms, body)
     assert await webhook.post(body + sent.encode(), headers=headers) == 401, why
     assert await webhook.receipts(Lane.UPDATE, request) == []
 
@@ -172,9 +165,14 @@ async def test_unbelieved(webhook: RunningWebhook, why: str, age_ms: int, signed
 async def test_unsigned_and_unreadable(webhook: RunningWebhook) -> None:
     """No signature, or one that is none: 401. Signed, but no batch: 400."""
     body = batch(run(new_name()))
-    for headers in ({}, {TIMESTAMP_HEADER: "now"}, {TIMESTAMP_HEADER: "1", SIGNATURE_HEADER: "sha256=\u00fc"}):
+    unsigned: list[dict[str, str]] = [
+        {},
+        {TIMESTAMP_HEADER: "now"},
+        {ID_HEADER: "b", TIMESTAMP_HEADER: "1", SIGNATURE_HEADER: "v1,\u00fc"},
+    ]
+    for headers in unsigned:
         assert await webhook.post(body, headers=headers) == 401
-    assert [await webhook.post(other) for other in (b"", b"[]", b"\xff")] == [400] * 3
+    assert [await webhook.post(other) for other in (b"", b"[]", b"\\")] == [400] * 3
 
 
 async def test_killed_after_the_append(webhook: RunningWebhook) -> None:
@@ -228,7 +226,7 @@ async def test_the_gateway_repeats_until_the_webhook_is_back(webhook: RunningWeb
             expires_ms=clock.now_ms() + 3_600_000,
             ref=ref_of(REF_SECRET, Lane.CAMPAIGN, 3, request),
         )
-        async with Gateway(gateway.url) as port:
+        async with FrameGateway(gateway.url) as port:
             sent = frame(people, not_after_ms=clock.now_ms() + 60_000)
             assert (await port.send(sent, timeout_ms=5_000)).sections == ((),)
         await gateway.kill()

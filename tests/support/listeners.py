@@ -8,18 +8,11 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
+import standardwebhooks
 from aiohttp import web
 
-from schemas.gateway_api import (
-    SIGNATURE_HEADER,
-    TIMESTAMP_HEADER,
-    GatewayEvent,
-    Reply,
-    ReportRun,
-    Reports,
-    signature_of,
-)
-from streams.runtime.settings import load, raw
+from schemas.gateway_api import GatewayEvent, Reply, ReportRun, Reports
+from streams.runtime.settings import load
 from streams.simulator.event_log import read
 from tests.support.programs import Program
 from tests.support.simulated import ENTRIES
@@ -31,18 +24,20 @@ class Hearing:
     def __init__(self) -> None:
         self.runs: list[ReportRun] = []
         self.replies: list[Reply] = []
+        self.taken: list[tuple[dict[str, str], bytes]] = []
+        """Headers and body of each batch."""
         self.posts = 0
         self.status = 200
         self.url = ""
-        self._secret = raw(load().webhook_secret)
+        self._verifier = standardwebhooks.Webhook(load().webhook_secret.get_secret_value())
 
     async def take(self, request: web.Request) -> web.Response:
         """One batch."""
         body = await request.read()
-        expected = signature_of(self._secret, int(request.headers[TIMESTAMP_HEADER]), body)
-        assert request.headers[SIGNATURE_HEADER] == expected
+        self._verifier.verify(body, dict(request.headers), json_parse=False)
         self.posts += 1
         if self.status == 200:
+            self.taken.append((dict(request.headers), body))
             reports = msgspec.json.decode(body, type=Reports)
             self.runs += reports.runs
             self.replies += reports.replies

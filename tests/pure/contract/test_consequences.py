@@ -3,8 +3,8 @@
 import pytest
 
 from broker.consequences import CONSEQUENCES, consequence_of
+from broker.deliver.codes import CODES
 from broker.deliver.engine import Append
-from broker.deliver.gateway_answer import PERMANENT
 from broker.plan.step import Answer, PlanStep
 from schemas.delivery_journal import Decided, Outcome
 from schemas.ids import Lane
@@ -32,7 +32,7 @@ def test_no_row_is_left_of_a_reason_that_is_gone() -> None:
 
 def test_whom_a_reason_suppresses_the_gateway_has_answered_so() -> None:
     """Only an answer of the gateway can tell of a person's wish; what deliver decides follows from one that is known."""
-    answered = set(PERMANENT.values())
+    answered = set(CODES.values())
     assert {reason for reason, row in CONSEQUENCES.items() if row.suppress is not None} <= answered
 
 

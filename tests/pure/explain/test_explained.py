@@ -7,7 +7,7 @@ import pytest
 
 from broker.audit.sources import Logged
 from broker.consequences import consequence_of
-from broker.deliver.gateway_answer import PERMANENT
+from broker.deliver.codes import CODES
 from broker.explain.entry import Focus
 from broker.explain.timeline import Telling
 from schemas import topics
@@ -120,7 +120,9 @@ def test_the_end_of_a_message_is_explained(reason: Reason, telling: Telling) -> 
 
 
 @pytest.mark.parametrize(
-    "reason", sorted({*PERMANENT.values(), Reason.GATEWAY_REFUSED}), ids=lambda reason: reason.word
+    "reason",
+    sorted({Reason.GATEWAY_REFUSED, *(end for end in CODES.values() if isinstance(end, Reason))}),
+    ids=lambda reason: reason.word,
 )
 def test_what_the_gateway_refuses_is_explained(reason: Reason, telling: Telling) -> None:
     """With its code."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -22,6 +23,8 @@ from streams.runtime.settings import (
 
 Environment = pytest.MonkeyPatch
 HEX = "ab" * 32
+WHSEC = f"whsec_{HEX}"
+"""Hexadecimal digits are digits of base64, too: 48 bytes."""
 SECRETS = ("pepper", "address_keys", "ref_secret", "webhook_secret", "seal_keys")
 
 
@@ -37,8 +40,9 @@ def environment() -> Iterator[Environment]:
 def production(variables: Environment) -> None:
     """Set what a deployment must set."""
     variables.setenv("FANFARE_DEV", "false")
-    for name in ("PEPPER", "REF_SECRET", "WEBHOOK_SECRET"):
+    for name in ("PEPPER", "REF_SECRET"):
         variables.setenv(PREFIX + name, HEX)
+    variables.setenv("FANFARE_WEBHOOK_SECRET", WHSEC)
     variables.setenv("FANFARE_ADDRESS_KEYS", f'{{"7": "{HEX}"}}')
     variables.setenv("FANFARE_SEAL_KEYS", "{}")
 
@@ -90,11 +94,32 @@ def test_production_refuses_each_development_secret(environment: Environment, le
         load()
 
 
+def test_a_secret_that_is_being_changed_is_named_dev_until_the_old_one_is_gone(
+    environment: Environment, tmp_path: Path
+) -> None:
+    """Of several secrets of the webhook, one a line in a file, each is looked at."""
+    production(environment)
+    development = Settings.model_fields["webhook_secret"].default.get_secret_value()
+    held = tmp_path / "webhook"
+    held.write_text(f"{WHSEC}\n{development}\n")
+    environment.delenv("FANFARE_WEBHOOK_SECRET")
+    environment.setenv("FANFARE_WEBHOOK_SECRET_FILE", str(held))
+    with pytest.raises(SettingsError, match=r"FANFARE_DEV is off .*FANFARE_WEBHOOK_SECRET"):
+        load()
+    held.write_text(f"{WHSEC}\n{WHSEC[:-8]}\n")
+    assert load().dev_secrets == ()
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
         pytest.param("FANFARE_PEPER", HEX, "no setting FANFARE_PEPER; do you mean FANFARE_PEPPER", id="misspelt"),
         pytest.param("FANFARE_PEPPER", "s3cret", "FANFARE_PEPPER: must be hexadecimal", id="no hex"),
+        pytest.param("FANFARE_WEBHOOK_SECRET", HEX, "FANFARE_WEBHOOK_SECRET: must be whsec_ and base64", id="no whsec"),
+        pytest.param(
+            "FANFARE_WEBHOOK_SECRET", f"{WHSEC} whsec_s3cret", "FANFARE_WEBHOOK_SECRET: must be whsec_", id="one"
+        ),
+        pytest.param("FANFARE_WEBHOOK_SECRET", " ".join([WHSEC] * 5), "must be one to 4 secrets", id="five secrets"),
         pytest.param("FANFARE_PEPPER", "abcd", "FANFARE_PEPPER: must be 32 bytes", id="too short"),
         pytest.param("FANFARE_ADDRESS_KEYS", f'{{"256": "{HEX}"}}', "between 0 and 255", id="key number"),
         pytest.param("FANFARE_ADDRESS_KEYS", "{}", "FANFARE_ADDRESS_KEYS", id="no address key"),

@@ -1,28 +1,36 @@
-"""The gateway as deliver sees it: frames out, one of a closed set of outcomes back.
+"""Speaks the contract of ``schemas/gateway_api.py``, which is the simulated gateway's and that of any bridge to a platform.
 
 Owns the HTTP client: one keep-alive connection a shard, so that frames of a shard never overtake each other. Every way in
-which a call can end is translated here, once and totally: an answer, :class:`Fenced`, :class:`Throttled` or
-:class:`Unknown`. Rules: PROTOCOL.md section 1.4 and rules 8, 10; wire contract: ``schemas/gateway_api.py``.
-
-    GatewayError
-     +-- Fenced        a higher epoch owns the shard; nothing of this frame was taken
-     +-- Throttled     nothing was taken; come again later
-     +-- Unknown       no answer that can be read: the frame may have been taken or not
+which a call can end is translated here, once and totally: an answer, ``Fenced``, ``Throttled`` or ``Unknown``
+(``port.py``). Rules: PROTOCOL.md section 1.4 and rules 8, 10.
 """
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
+from functools import partial
 from typing import Final, Self
 
 import aiohttp
 import msgspec
 
-from schemas.gateway_api import Epoch, Frame, FrameAnswer, Hello
+from broker.deliver.codes import CODES
+from schemas.gateway_api import REPLAY_WINDOW_MS, Epoch, Frame, FrameAnswer, Hello, Reports
 from schemas.ids import Lane
+from schemas.wire.webhook_signature import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SignedHead, SigningKeys
+from streams.gateway.port import (
+    BodyCheck,
+    Fenced,
+    Kind,
+    Throttled,
+    UnbelievedError,
+    Unknown,
+    UnknownKind,
+    UnreadableError,
+)
 from streams.runtime import clock
 from streams.runtime.crash_points import armed, point
+from streams.runtime.signing_secrets import signing_keys
 
 _KEEP_ALIVE_S: Final = 15
 """Less than the gateway's 120 s: the side that closes an idle connection must be the one that writes next."""
@@ -37,62 +45,19 @@ _RETRY_AFTER_DEFAULT_MS: Final = 1_000
 _RETRY_AFTER_MAX_MS: Final = 10 * 60_000
 
 
-class GatewayError(Exception):
-    """A call to the gateway that did not end in an answer."""
-
-
-class Fenced(GatewayError):  # noqa: N818 -- the word of the protocol, an outcome more than an error
-    """A higher epoch owns the shard. Nothing of the frame was taken, and nothing of this owner will ever be again."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__(f"the gateway has seen epoch {epoch}")
-        self.epoch = epoch
-
-
-class Throttled(GatewayError):  # noqa: N818 -- the word of the protocol, an outcome more than an error
-    """The gateway takes nothing at present. Nothing of the frame was taken."""
-
-    def __init__(self, retry_after_ms: int) -> None:
-        super().__init__(f"the gateway asks for {retry_after_ms} ms of patience")
-        self.retry_after_ms = retry_after_ms
-
-
-class UnknownKind(StrEnum):
-    """Why nothing is known about a call; labels of metrics, too."""
-
-    REFUSED = "refused"
-    """No connection: surely nothing was taken."""
-    RESET = "reset"
-    TIME_OUT = "time_out"
-    SERVER_ERROR = "server_error"
-    UNREADABLE = "unreadable"
-    """An answer that breaks the contract: not JSON, wrong shape, positions outside the frame."""
-    UNEXPECTED_STATUS = "unexpected_status"
-    """A status that the contract does not know, 4xx mostly: a defect on one of the two sides."""
-
-
-class Unknown(GatewayError):  # noqa: N818 -- the word of the protocol, an outcome more than an error
-    """No answer that can be read. Send the same names again (the gateway dedupes), or leave them in doubt."""
-
-    def __init__(self, kind: UnknownKind) -> None:
-        super().__init__(kind.value)
-        self.kind = kind
-
-    @property
-    def surely_not_taken(self) -> bool:
-        """Returns whether no byte of the frame can have reached the gateway."""
-        return self.kind is UnknownKind.REFUSED
-
-
 _encoder = msgspec.json.Encoder()
 _answers = msgspec.json.Decoder(FrameAnswer)
 _epochs = msgspec.json.Decoder(Epoch)
+_reports = msgspec.json.Decoder(Reports)
 
 
-class Gateway:
-    """The gateway's listener for one lane, at ``url``. Use within the event loop that owns the shards; close when done."""
+class FrameGateway:
+    """The gateway's listener for one lane, at ``url``. Whether it dedupes is a setting, for nothing in the contract tells."""
 
-    def __init__(self, url: str) -> None:
+    codes = CODES
+
+    def __init__(self, url: str, *, dedupes: bool = True) -> None:
+        self.dedupes = dedupes
         self._url = url.rstrip("/")
         self._connections: dict[int, aiohttp.ClientSession] = {}
 
@@ -225,3 +190,39 @@ def _retry_after_ms(header: str) -> int:
         except (ValueError, OverflowError):
             return _RETRY_AFTER_DEFAULT_MS
     return min(max(wait_ms, 0), _RETRY_AFTER_MAX_MS)
+
+
+class FrameReports:
+    """Takes batches of ``Reports``, signed by Standard Webhooks within the last minutes."""
+
+    path = "/v1/reports"
+    signing = (
+        f"Sign by Standard Webhooks: {ID_HEADER}, {TIMESTAMP_HEADER} in seconds, {SIGNATURE_HEADER} as v1,<base64>."
+    )
+
+    def __init__(self, keys: SigningKeys) -> None:
+        self._keys = keys
+
+    def check_of(self, headers: Mapping[str, str], now_ms: int) -> BodyCheck:
+        """Return the check of the signatures that a head holds; raises ``UnbelievedError``."""
+        told = (headers.get(name, "") for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER))
+        try:
+            head = SignedHead(*told)
+        except ValueError:
+            raise UnbelievedError("bad_signature") from None
+        if abs(now_ms - head.at_ms) > REPLAY_WINDOW_MS:
+            raise UnbelievedError("too_old")
+        return partial(self._keys.signed, head)
+
+    def reports(self, body: bytes) -> Reports:
+        """Return the batch; raises ``UnreadableError``."""
+        try:
+            return _reports.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise UnreadableError(str(error)) from error
+
+
+KIND: Final = Kind(
+    client=lambda settings, lane: FrameGateway(settings.gateway_url(lane), dedupes=settings.gateway_dedupes),
+    mapping=lambda settings: FrameReports(signing_keys(settings.webhook_secret)),
+)
