@@ -3,11 +3,12 @@
 import pytest
 
 from schemas.delivery_journal import Outcome
+from schemas.gateway_api import Code
 from schemas.ids import Lane
 from schemas.reasons import State
 from schemas.wire.columns import of_u32s
 from schemas.wire.header import Kind, body_of, head_of
-from tests.support.shard_bench import HOUR_MS, Bench, change, explicit, listed
+from tests.support.shard_bench import HOUR_MS, Bench, change, explicit, listed, name, refusing
 
 PEOPLE = range(1, 6)
 CASES = [(lane, dedupes) for lane in Lane for dedupes in (True, False)]
@@ -71,6 +72,23 @@ def test_a_frame_without_an_answer(lane: Lane, *, dedupes: bool) -> None:
     again = goes_again(lane, dedupes=dedupes)
     assert len(shard.sent) - first == (len(PEOPLE) if again else 0)
     assert doubted(shard) == ([] if again else list(range(len(PEOPLE))))
+
+
+@pytest.mark.parametrize(("lane", "dedupes"), CASES)
+def test_messages_without_an_answer_of_their_own(lane: Lane, *, dedupes: bool) -> None:
+    """They alone go again, or are in doubt; the answers of their neighbours stand, and hold nobody up meanwhile."""
+    shard = bench(lane, dedupes=dedupes)
+    batch = shard.send()
+    assert batch is not None
+    first = len(shard.sent)
+    shard.engine.answered(batch, refusing((1, Code.NO_ANSWER, 0), (3, Code.NO_ANSWER, 0))(batch), shard.now)
+    shard.append()
+    again = goes_again(lane, dedupes=dedupes)
+    if again:
+        assert shard.state.items[name(1)].with_status(State.SENDING) == [1, 3]
+    finish(shard)
+    assert shard.sent[first:] == ([(1, 1), (1, 3)] if again else [])
+    assert doubted(shard) == ([] if again else [1, 3])
 
 
 @pytest.mark.parametrize(("lane", "dedupes"), CASES)

@@ -1,7 +1,7 @@
 """A gateway of its own for the scheduler: dedupes names, fences epochs, refuses stale frames, throttles, loses answers.
 
-Its clock may be wrong: it judges and answers by it. Shares no code with the broker but the frame's shape; its throughput is the
-simulated gateway's.
+It loses them to whole frames and to single messages. Its clock may be wrong: it judges and answers by it. Shares no code with the
+broker but the frame's shape; its throughput is the simulated gateway's.
 """
 
 import random
@@ -108,7 +108,10 @@ class Gateway:
         if self.rng.random() < self.trouble / 2:
             code = self.rng.choice((Code.TRANSIENT, Code.PAIR_THROTTLED, Code.PAIR_THROTTLED, Code.UNDELIVERABLE))
             return code, self.rng.choice((0, 50, 400, 2_500)) if code == Code.PAIR_THROTTLED else 0
+        silent = self.rng.random() < self.trouble / 10
+        if silent and self.rng.random() < 0.5:
+            return Code.NO_ANSWER, 0
         one = Accepted(now_ms, request, rank, recipient, section.collapse, section.version, section.expires_ms)
         self.names[key] = one
         self.log.append(one)
-        return Code.ACCEPTED, 0
+        return Code.NO_ANSWER if silent else Code.ACCEPTED, 0

@@ -5,9 +5,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from broker.deliver.codes import CODES, Handling
 from broker.deliver.engine import Engine
 from broker.deliver.frame import Batch, batches_again
 from broker.deliver.handoffs import HandOffs
+from schemas.gateway_api import Code
 from tests.pure.schedules.deliver.owner import Owner
 
 
@@ -29,7 +31,27 @@ class RecoversAll(Owner):
         return engine
 
 
+class TakesSilenceForIllness(Owner):
+    """Rule 10: an offer that was left without an answer is taken for one that was not shown."""
+
+    def engaged(self) -> Engine:
+        engine = super().engaged()
+        engine.policy = replace(engine.policy, codes={**CODES, Code.NO_ANSWER: Handling.ILL})
+        return engine
+
+
+class TakesSilenceForConsent(Owner):
+    """Rule 10: an offer that was left without an answer is taken for one that was shown."""
+
+    def engaged(self) -> Engine:
+        engine = super().engaged()
+        engine.policy = replace(engine.policy, codes={**CODES, Code.NO_ANSWER: Handling.ACCEPTED})
+        return engine
+
+
 NAMELESS_MUTANTS: Final[Mapping[str, type[Owner]]] = {
     "rule 10: an offer without an answer goes again": AsksAgain,
     "rule 10: a new owner hands off offers again": RecoversAll,
+    "rule 10: a message without an answer counts as not shown": TakesSilenceForIllness,
+    "rule 10: a message without an answer counts as shown": TakesSilenceForConsent,
 }
