@@ -34,7 +34,7 @@ _CODE: Final = re.compile(r"`((?:[^`\n]|\n(?!\n))+)`")
 _LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 _PATH: Final = re.compile(r"(?<![\w./-])(?:schemas|broker|streams|deploy|tests)/[\w./*-]*")
 _SETTING: Final = re.compile(r"FANFARE_[A-Z0-9_]*")
-_METRIC: Final = re.compile(r"\bfanfare_[a-z0-9_]*")
+_METRIC: Final = re.compile(r"\bfanfare_[a-z0-9_]*\b(?!-)")
 _MODULE: Final = re.compile(r"python -m (tests\.[\w.]+|schemas\.[\w.]+|deploy\.[\w.]+)([^`\n;|]*)")
 _ENDS_A_COMMAND: Final = ("|", ";", "&&", ">", "<", "...", "#")
 
