@@ -59,7 +59,7 @@ def lane_of(asked: Sequence[str]) -> Lane | Problem:
     if len(asked) == 1:
         detail = f"There is no lane {echo(asked[0])}{suggestion(asked[0], words)}"
     else:
-        detail = f"Name one lane: POST /v1/events?lane={LANE_WORDS}."
+        detail = f"Name one lane, {LANE_WORDS}: POST /v1/events?lane=LANE."
     return refusal(Outcome.INVALID, "query lane", "invalid_lane" if asked else "missing_lane", detail)
 
 

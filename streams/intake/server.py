@@ -209,7 +209,7 @@ def _of_library(error: web.HTTPException, request: web.Request) -> Problem:
     """Translates a refusal of the server's library."""
     match error:
         case web.HTTPNotFound():
-            sentence = f"There is nothing here: events go to POST {PATH}?lane={LANE_WORDS}."
+            sentence = f"There is nothing here: events go to POST {PATH}?lane=LANE, which is {LANE_WORDS}."
             return refusal(Outcome.NOT_FOUND, "path", "not_found", sentence)
         case web.HTTPMethodNotAllowed():
             return refusal(Outcome.WRONG_METHOD, "method", "wrong_method", f"Events are sent with POST {PATH}.")

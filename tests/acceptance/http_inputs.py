@@ -221,7 +221,7 @@ HTTP_ROWS: Final = tuple(
         ("the digest of a key", 401, _KEY, "unknown_key", "not known", _digest_for_key),
         ("another business's source", 403, "/source", "wrong_tenant", "own", _put("source", "//airline-ua/ops")),
         ("another's in a batch", 403, "/1/source", "wrong_tenant", "own", _foreign_in_a_batch),
-        ("no lane", 400, "query lane", "missing_lane", "lane=update", _set(query="")),
+        ("no lane", 400, "query lane", "missing_lane", "otp, update or campaign", _set(query="")),
         ("a lane that is none", 400, "query lane", "invalid_lane", "`update`", _set(query="lane=updates")),
         ("two lanes", 400, "query lane", "invalid_lane", "one lane", _set(query="lane=otp&lane=update")),
         ("another path", 404, "path", "not_found", "POST /v1/events", _set(path="/v1/event")),
