@@ -14,7 +14,7 @@ from streams.runtime.child import FANFARE, Child
 from streams.runtime.settings import child_environment
 
 PATIENCE_S: Final = 20
-_DEBIAN: Final = Path(__file__).parents[1] / ".cache" / "prometheus" / "usr" / "bin"
+_DEBIAN: Final = Path(__file__).parents[2] / ".cache" / "prometheus" / "usr" / "bin"
 
 
 def debian_program(name: str) -> str | None:
