@@ -23,7 +23,7 @@ def main() -> int:
         return alerts.main([word for word in sys.argv[1:] if word != "--alerts"])
     parser = argparse.ArgumentParser(prog="python -m tests.faults.run", description=__doc__)
     parser.add_argument("--faults", type=int, default=110, help="how many faults (110)")
-    parser.add_argument("--per-second", type=int, default=600, help="messages a second over three lanes (600)")
+    parser.add_argument("--per-second", type=int, default=300, help="messages a second over three lanes (300)")
     parser.add_argument("--every", type=float, default=2.5, help="seconds between two faults (2.5)")
     parser.add_argument("--seed", type=int, default=1, help="decides which fault hits which process")
     parser.add_argument("--nodes", type=int, default=1, choices=(1, 3), help="Kafka nodes")
