@@ -12,8 +12,6 @@ from schemas.lanes import Lane, lane_for
 
 __all__ = ["Category"]
 
-CATEGORY_LANE: Final = {category: lane_for(category) for category in Category}
-"""Where templates of a category travel: the most urgent lane that takes it."""
 DEFAULT_SHARES: Final = {lane.word: lane.rules.share_percent for lane in Lane if lane.rules.share_percent}
 """Lane -> percent of a number's throughput, where its entry does not say otherwise: together they never exceed it."""
 DEFAULT_RATE_PER_S: Final = 80

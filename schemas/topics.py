@@ -19,9 +19,6 @@ FOR_EVER: Final = -1
 SHARDS: Final = 8
 """S for development. Fixed at birth and recorded in the registry's ``deployment``; changing it is an offline copy."""
 
-WINDOWS: Final = {lane: lane.rules.windows for lane in Lane}
-"""Each lane's spans."""
-
 
 class Topic(msgspec.Struct, frozen=True):
     """Describes one topic of the catalogue. ``partitions`` of ``None`` means S, the number of shards."""

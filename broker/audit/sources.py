@@ -7,7 +7,7 @@ import msgspec
 from schemas.gateway_api import GatewayEvent
 from schemas.ids import Lane
 from schemas.registry import DEFAULT_SHARES
-from schemas.topics import WINDOWS, Windows
+from schemas.topics import Windows
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -110,7 +110,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     shards: int
     pepper: bytes | None = None
     """Recomputes recipient ids; None: cannot."""
-    windows: Mapping[Lane, Windows] = msgspec.field(default_factory=lambda: WINDOWS)
+    windows: Mapping[Lane, Windows] = msgspec.field(default_factory=lambda: {lane: lane.rules.windows for lane in Lane})
     lag_ms: int = 10 * 60_000
     """Milliseconds that an input may wait for its verdict, work for being opened, a delivery for its charge."""
     finish_ms: int = 60_000

@@ -7,7 +7,6 @@ import typer
 
 from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.ids import Lane
-from schemas.topics import WINDOWS
 from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import BootstrapOption, OutputOption, configured, refuse, run, show
 from streams.commands.lanes import no_lane
@@ -103,7 +102,7 @@ def _switch(action: ControlAction, given: Given, bootstrap: str | None, output: 
         f"control {action.word}",
         _say(configured(f"control {action.word}", bootstrap).kafka, lanes, (scope, target), action),
     )
-    bound_s = (_FRESH_MS + max(WINDOWS[lane].frame_ms for lane in lanes)) / 1000
+    bound_s = (_FRESH_MS + max(lane.rules.windows.frame_ms for lane in lanes)) / 1000
     effect = f"nothing is handed off later than {bound_s:g} s after" if action is ControlAction.PAUSE else "from"
     words = [lane.word for lane in lanes]
     row = {"action": action.word, "scope": scope.word, "target": target, "lanes": words, "since": instant(said_ms)}

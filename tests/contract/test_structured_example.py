@@ -10,7 +10,8 @@ import pytest
 
 from broker.registry.fold import Registry
 from schemas.ids import Lane, business_of
-from schemas.registry import CATEGORY_LANE, Category
+from schemas.lanes import lane_for
+from schemas.registry import Category
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.wire import timestamps
 from streams.client import Client, SealKey
@@ -49,7 +50,7 @@ def test_an_example_would_be_accepted(file: Path, registry: Registry) -> None:
         return
     template = registry.template_for("*", event["data"]["template"])
     assert template is not None
-    lane = CATEGORY_LANE[Category[template.category.upper()]]
+    lane = lane_for(Category[template.category.upper()])
     sealed = {parameter.name for parameter in template.parameters if parameter.sealed}
     given = set(event["data"]["params"]) | sealed
     assert given == {parameter.name for parameter in template.parameters}

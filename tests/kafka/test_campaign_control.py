@@ -15,7 +15,6 @@ from schemas.gateway_api import GatewayEvent
 from schemas.ids import Lane
 from schemas.request import Control, Evidence, Member, Notification, Optin, Sealed
 from schemas.status import Status
-from schemas.topics import WINDOWS
 from streams.client import Client, Head, Published, control, notification, optin, to_list, to_people
 from streams.dev.sources.people import person
 from streams.dev.stack.stack import Stack, StackPlan, running
@@ -33,7 +32,7 @@ SOURCE: Final = f"//{BUSINESS}/crm"
 PEOPLE: Final = 15_000
 """Fifteen seconds at the sender's 1,000 a second."""
 PER_EVENT: Final = 3_000
-BOUND_MS: Final = 100 + WINDOWS[Lane.CAMPAIGN].frame_ms
+BOUND_MS: Final = 100 + Lane.CAMPAIGN.rules.windows.frame_ms
 DEADLINE_S: Final = 120
 
 

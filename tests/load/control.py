@@ -21,7 +21,6 @@ from schemas import topics
 from schemas.controls import ControlWord
 from schemas.ids import Lane
 from schemas.request import Control, EventName, Notification, To
-from schemas.topics import WINDOWS
 from schemas.wire.header import unpack
 from streams.client import Client, Head, Published, control, notification
 from streams.client.numbers import Numbers, numbers_of
@@ -36,7 +35,7 @@ from tests.load.scenarios import BUSINESS
 from tests.load.senders import registry_with, sender
 from tests.load.through import Through
 
-BOUND_MS: Final = 100 + WINDOWS[Lane.CAMPAIGN].frame_ms
+BOUND_MS: Final = 100 + Lane.CAMPAIGN.rules.windows.frame_ms
 _SOURCE: Final = f"//{BUSINESS}/control"
 _LIST: Final = "everybody"
 _HOUR_MS: Final = 3_600_000

@@ -19,7 +19,6 @@ from schemas.ids import Lane, text_of
 from schemas.plan_journal import PlannedBatch, Work
 from schemas.reasons import Reason, State
 from schemas.registry import CONFIRMATIONS, Parameter, Template
-from schemas.topics import WINDOWS
 from schemas.wire.header import Kind, head_of, pack
 from tests.pure.audit.log import MINUTE_MS, PEPPER, SHARDS, people_in
 from tests.pure.audit.plants import bills, control, effects, messages, optouts, pace, requests
@@ -36,7 +35,7 @@ _TABLES = (
     bills,
 )
 PLANTS = [row for table in _TABLES for row in table.PLANTS]
-_WINDOWS = {lane: msgspec.structs.replace(windows, settle_ms=MINUTE_MS) for lane, windows in WINDOWS.items()}
+_WINDOWS = {lane: msgspec.structs.replace(lane.rules.windows, settle_ms=MINUTE_MS) for lane in Lane}
 _JOINS = (topics.CHARGES, topics.DEAD_LETTERS, topics.SUPPRESSIONS, topics.AUDIENCE)
 _EMPTY = {Kind.PLANNED: PlannedBatch(()), Kind.WORK: Work(()), Kind.OUTCOME: Outcome(), Kind.RECEIPT: Receipts(())}
 

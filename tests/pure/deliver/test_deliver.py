@@ -10,7 +10,6 @@ from schemas.gateway_api import Code
 from schemas.ids import Lane
 from schemas.lane_rules import PairLimit
 from schemas.reasons import Reason, State
-from schemas.topics import WINDOWS
 from schemas.wire.columns import of_u32s, values_of
 from schemas.wire.header import Kind, body_of, head_of
 from tests.support.shard_bench import (
@@ -236,7 +235,7 @@ def test_the_frame_is_valid_until_the_last_stop_check_and_the_lanes_span() -> No
     batch = bench.send()
     assert batch is not None
     assert batch.frame is not None
-    assert batch.frame.not_after_ms == bench.now + WINDOWS[Lane.UPDATE].frame_ms
+    assert batch.frame.not_after_ms == bench.now + Lane.UPDATE.rules.windows.frame_ms
 
 
 def test_an_older_version_never_follows_a_newer_one() -> None:
@@ -388,7 +387,7 @@ def test_what_is_open_is_restated_and_a_fold_may_begin_there() -> None:
     bench.answering = all_accepted
     bench.take(explicit(2, [5], version=3, entity="e", facet="f"))
     bench.run()
-    bench.now += WINDOWS[Lane.UPDATE].fold_ms // 4 + 1
+    bench.now += Lane.UPDATE.rules.windows.fold_ms // 4 + 1
     before = len(bench.log)
     bench.run()
     assert len(bench.log) > before
@@ -403,7 +402,7 @@ def test_what_is_open_is_restated_and_a_fold_may_begin_there() -> None:
 
 def test_a_pair_limit_outlives_a_fold_that_begins_behind_the_opening() -> None:
     """A decision does not say who it is about, so the limits in force are restated, and no new owner forgets a spent one."""
-    bench, quarter_ms = Bench(pair_limit=PairLimit(per_minute=1, burst=1)), WINDOWS[Lane.UPDATE].fold_ms // 4
+    bench, quarter_ms = Bench(pair_limit=PairLimit(per_minute=1, burst=1)), Lane.UPDATE.rules.windows.fold_ms // 4
     late = NOW_MS + 47 * HOUR_MS
     first = explicit(1, [5], expires_ms=late)
     bench.take(msgspec.structs.replace(first, start_ms=NOW_MS + quarter_ms - 1_000))

@@ -15,7 +15,6 @@ from schemas.ids import Lane
 from schemas.lane_rules import PairLimit
 from schemas.plan_journal import Terms
 from schemas.reasons import Reason
-from schemas.topics import WINDOWS
 from schemas.wire.columns import cells
 from tests.support.shard_bench import NOW_MS, Bench, explicit, name, refusing, terms
 
@@ -120,7 +119,7 @@ def test_limits_count_only_what_they_ask_for() -> None:
 
 def test_a_new_owner_is_told_of_each_limit() -> None:
     """Both are restated in one record, each for itself; the next owner restores them and says them again a round later."""
-    quarter_ms = WINDOWS[Lane.UPDATE].fold_ms // 4
+    quarter_ms = Lane.UPDATE.rules.windows.fold_ms // 4
     limits: list[Limit] = [PairLimiter(PairLimit(per_minute=1, burst=1)), Most(5)]
     for limit, group in zip(limits, ("airline/main", "airline"), strict=True):
         limit.spend(group, name(7) + name(8), NOW_MS)

@@ -2,11 +2,10 @@
 
 from schemas.delivery_journal import Members, Opened, Outcome
 from schemas.ids import Lane
-from schemas.topics import WINDOWS
 from schemas.wire.header import Kind, body_of, head_of
 from tests.support.shard_bench import HOUR_MS, NOW_MS, Bench, change, explicit, listed
 
-QUARTER_MS = WINDOWS[Lane.UPDATE].fold_ms // 4
+QUARTER_MS = Lane.UPDATE.rules.windows.fold_ms // 4
 
 
 def _outcomes(bench: Bench) -> list[Outcome]:

@@ -12,8 +12,8 @@ import yaml
 from broker.webhook.keyword_table import KEYWORDS
 from broker.webhook.keywords import normal
 from schemas.ids import business_of
+from schemas.lanes import lane_for
 from schemas.registry import (
-    CATEGORY_LANE,
     CONFIRMATIONS,
     Business,
     Category,
@@ -136,7 +136,7 @@ def test_sources_publish_what_is_registered() -> None:
         given = {*data.get("params", {}), *recipients[0].get("params", {}), *timed.codes}
         assert given == {parameter.name for parameter in template.parameters}
         assert set(timed.codes) == {parameter.name for parameter in template.parameters if parameter.sealed}
-        assert timed.lane is CATEGORY_LANE[Category[template.category.upper()]]
+        assert timed.lane is lane_for(Category[template.category.upper()])
 
 
 @pytest.mark.parametrize("template", CONFIRMATIONS)

@@ -26,7 +26,6 @@ from schemas.registry import (
     Template,
 )
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE
-from schemas.topics import WINDOWS
 from schemas.wire.sealed import AddressBook
 from schemas.wire.timestamps import text_of as instant
 from tests.pure.plan.spoils import BYTES, HEADERS, NOISE, SPOILS, Headers, paths, put
@@ -169,7 +168,7 @@ class Producers:
         rng = self._rng
         self._serial += 1
         time_ms = now_ms - rng.choice((0, 0, 500, 60_000, 600_000))
-        lifetime_ms = rng.choice((20_000, 300_000, WINDOWS[lane].lifetime_max_ms))
+        lifetime_ms = rng.choice((20_000, 300_000, lane.rules.windows.lifetime_max_ms))
         business = rng.choice(_SPEAKERS)
         whole: dict[str, Any] = {
             "specversion": "1.0",

@@ -17,11 +17,10 @@ from broker.validation.all_errors import form_of_record
 from schemas.ids import Lane, partition_of
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason
-from schemas.topics import WINDOWS
 from schemas.wire.timestamps import text_of
 from tests.support.plan_bench import BUSINESS, NOW_MS, SHARDS, Bench, event, facts, fold, given, told
 
-U = WINDOWS[Lane.UPDATE]
+U = Lane.UPDATE.rules.windows
 
 
 def verdicts(bench: Bench) -> list[tuple[str, str]]:

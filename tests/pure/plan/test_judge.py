@@ -14,12 +14,12 @@ from schemas.plan_journal import Terms
 from schemas.reasons import Reason
 from schemas.registry import Business, PriceCard, Template
 from schemas.status import DeadLetter
-from schemas.topics import CLOCK_SLACK_MS, HOUR_MS, WINDOWS
+from schemas.topics import CLOCK_SLACK_MS, HOUR_MS
 from schemas.wire.columns import cells, of_u16s
 from schemas.wire.timestamps import text_of
 from tests.support.plan_bench import BOOK, NOW_MS, PEPPER, SHARDS, Bench, address, event, given
 
-U = WINDOWS[Lane.UPDATE]
+U = Lane.UPDATE.rules.windows
 
 
 def data(**fields: Any) -> dict[str, Any]:
@@ -277,7 +277,7 @@ def test_a_campaign_without_expirytime_lives_as_long_as_its_lane_allows() -> Non
     bench = Bench(Lane.CAMPAIGN)
     (entry,) = bench.decide(given(event(Lane.CAMPAIGN, expirytime=None))).journal
     assert entry.terms is not None
-    assert entry.terms.expires_ms == NOW_MS + WINDOWS[Lane.CAMPAIGN].lifetime_max_ms
+    assert entry.terms.expires_ms == NOW_MS + Lane.CAMPAIGN.rules.windows.lifetime_max_ms
 
 
 def test_the_business_is_told_how_many_shards_will_report() -> None:

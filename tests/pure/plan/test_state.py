@@ -11,12 +11,12 @@ from broker.plan.step import restatement
 from schemas.ids import Lane
 from schemas.plan_journal import PlannedBatch
 from schemas.reasons import Reason
-from schemas.topics import HOUR_MS, MINUTE_MS, WINDOWS
+from schemas.topics import HOUR_MS, MINUTE_MS
 from schemas.wire.header import Kind, body_of, head_of
 from schemas.wire.timestamps import text_of
 from tests.support.plan_bench import NOW_MS, Bench, event, facts, fold, given, told
 
-U = WINDOWS[Lane.UPDATE]
+U = Lane.UPDATE.rules.windows
 AFTER_MS = U.idempotency_ms // 2
 """Two quarters of plan's fold: as old as anything that still matters may grow."""
 

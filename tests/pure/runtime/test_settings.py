@@ -8,7 +8,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from schemas.ids import Lane
-from schemas.topics import WINDOWS
 from schemas.wire.sealed import AddressBook
 from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE, PREFIX
 from streams.runtime.settings import (
@@ -167,10 +166,10 @@ def test_settings_do_not_change(environment: Environment) -> None:
 
 def test_windows_are_the_tables_but_for_the_overrides(environment: Environment) -> None:
     """Tests shorten fold and settle window; everything else stays the lane's."""
-    assert load().windows(Lane.UPDATE) == WINDOWS[Lane.UPDATE]
+    assert load().windows(Lane.UPDATE) == Lane.UPDATE.rules.windows
     short = load(fold_ms=2_000, settle_ms=500).windows(Lane.UPDATE)
     assert (short.fold_ms, short.settle_ms) == (2_000, 500)
-    assert short.lifetime_max_ms == WINDOWS[Lane.UPDATE].lifetime_max_ms
+    assert short.lifetime_max_ms == Lane.UPDATE.rules.windows.lifetime_max_ms
 
 
 def test_a_child_process_reads_the_same_but_for_what_it_is_given(environment: Environment) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from schemas.ids import Lane, business_of
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, Notification, Optin
-from schemas.topics import HOUR_MS, MINUTE_MS, WINDOWS
+from schemas.topics import HOUR_MS, MINUTE_MS
 from streams.dev.sources.announcements import EVERYTHING
 from streams.dev.sources.flights import Selection, flights
 from streams.dev.sources.passengers import Sizes
@@ -194,7 +194,7 @@ def test_contract(told: list[Timed]) -> None:
         event, data = timed.event, msgspec.convert(timed.event["data"], Notification)
         lived = datetime.fromisoformat(event["expirytime"]) - datetime.fromisoformat(event["time"])
         assert timed.lane is Lane.UPDATE
-        assert 0 < lived.total_seconds() * 1000 <= WINDOWS[Lane.UPDATE].lifetime_max_ms
+        assert 0 < lived.total_seconds() * 1000 <= Lane.UPDATE.rules.windows.lifetime_max_ms
         assert data.sender == f"{business_of(event['source'])}/main"
         assert all(isinstance(value, str) for value in data.params.values())
         assert str(data.params["event_time"]).startswith(("2013-02-08 ", "2013-02-09 "))

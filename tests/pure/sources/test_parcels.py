@@ -11,7 +11,6 @@ import pytest
 
 from schemas.ids import Lane
 from schemas.request import Notification
-from schemas.topics import WINDOWS
 from streams.dev.sources.parcels import ANNOUNCED, DELIVERED, MISSED, MOVED, OUT, PARCELS_A_DAY, parcels
 from streams.dev.sources.timed import Run, Timed
 
@@ -119,7 +118,7 @@ def test_contract(day: list[Timed]) -> None:
         (recipient,) = data.to.recipients
         lived = datetime.fromisoformat(timed.event["expirytime"]) - datetime.fromisoformat(timed.event["time"])
         assert phonenumbers.is_valid_number(phonenumbers.parse(recipient.address.removeprefix("tel:")))
-        assert 0 < lived.total_seconds() * 1000 <= WINDOWS[Lane.UPDATE].lifetime_max_ms
+        assert 0 < lived.total_seconds() * 1000 <= Lane.UPDATE.rules.windows.lifetime_max_ms
         assert timed.lane is Lane.UPDATE
         people[timed.event["subject"]].add(recipient.address)
     assert {len(addresses) for addresses in people.values()} == {1}

@@ -72,7 +72,7 @@ def _records(values: list[bytes]) -> list[LogRecord]:
 
 
 async def _first_output(
-    committed: dict[tuple[str, int], int], windows: topics.Windows = topics.WINDOWS[LANE], receipts: int = 2
+    committed: dict[tuple[str, int], int], windows: topics.Windows = LANE.rules.windows, receipts: int = 2
 ) -> str:
     logs, outputs, done = Logs(receipts), Outputs(), list[Delivered]()
     parts = SimpleNamespace(
@@ -113,5 +113,5 @@ async def test_what_a_rebuild_counts_is_not_shown_again() -> None:
 
 async def test_a_window_that_ended_in_an_outage_gets_its_last_word() -> None:
     """Everything was settled before the outage, but that no receipt came is news: the request is folded, however old."""
-    short = msgspec.structs.replace(topics.WINDOWS[LANE], settle_ms=100)
+    short = msgspec.structs.replace(LANE.rules.windows, settle_ms=100)
     assert await _first_output({OUTCOMES: 3, RECEIPTS: 1}, short, receipts=1) == topics.status("shop")

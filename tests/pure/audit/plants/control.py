@@ -8,7 +8,6 @@ from schemas.controls import ControlAction, ControlScope
 from schemas.delivery_journal import Held
 from schemas.ids import Lane, text_of
 from schemas.reasons import Reason, State
-from schemas.topics import WINDOWS
 from tests.pure.audit.dump import Asked
 from tests.pure.audit.log import SHARDS
 from tests.pure.audit.plants.table import Plants
@@ -17,7 +16,7 @@ from tests.pure.audit.story import Story
 PLANTS = Plants()
 SHARD = 1
 PAUSE, RESUME, CANCEL = ControlAction.PAUSE, ControlAction.RESUME, ControlAction.CANCEL
-_BOUND_MS = 100 + WINDOWS[Lane.CAMPAIGN].frame_ms
+_BOUND_MS = 100 + Lane.CAMPAIGN.rules.windows.frame_ms
 
 
 def offer(story: Story, event_id: str) -> Asked:

@@ -12,7 +12,6 @@ from schemas.facts import Scope, Suppression, Suppressions
 from schemas.ids import Lane, text_of
 from schemas.lane_rules import PairLimit
 from schemas.plan_journal import Work, WorkItem
-from schemas.topics import WINDOWS
 from schemas.wire.header import Header, Kind, pack
 from tests.pure.schedules.deliver.gateway import Gateway
 from tests.pure.schedules.journal import trim
@@ -75,7 +74,7 @@ class DeliverWorld(World):
         self.sends: list[Sent] = []
         self.images: dict[int, tuple[int, bytes]] = {}
         """What an owner folds from an offset on: up to where, and its memory then."""
-        windows = msgspec.structs.replace(WINDOWS[Lane.UPDATE], fold_ms=FOLD_MS, frame_ms=300)
+        windows = msgspec.structs.replace(Lane.UPDATE.rules.windows, fold_ms=FOLD_MS, frame_ms=300)
         # The lanes differ in what a plain stop forbids; everything else of these schedules is the same in both.
         base = DeliverPolicy.of(self.rng.choice((Lane.UPDATE, Lane.CAMPAIGN)), 0, b"ref")
         self.policy = msgspec.structs.replace(

@@ -12,7 +12,7 @@ from schemas.ids import Lane, partition_of
 from schemas.plan_journal import Origin
 from schemas.registry import Parameter, PriceCard, Sender, Template
 from schemas.request import OPTIN_TYPE
-from schemas.topics import WINDOWS, Windows
+from schemas.topics import Windows
 from schemas.wire.timestamps import text_of
 from tests.pure.schedules.journal import trim
 from tests.pure.schedules.log import Log
@@ -72,7 +72,7 @@ class PlanWorld(World):
         self.statuses, self.letters, self.rerouted = Log(), Log(), Log()
         self.committed = 0
         self.registry = registry()
-        windows = ShortWindows(*msgspec.structs.astuple(WINDOWS[Lane.UPDATE]))
+        windows = ShortWindows(*msgspec.structs.astuple(Lane.UPDATE.rules.windows))
         windows = msgspec.structs.replace(windows, idempotency_ms=STALE_MS + SLACK_MS)
         self.policy = msgspec.structs.replace(policy(), shard=PARTITION, shards=SHARDS, windows=windows)
         self._versions = 3
