@@ -46,8 +46,7 @@ def set_apart(batch: Batch, state: ShardState, rules: Rules, now_ms: int) -> Ite
     for part in batch.parts:
         item = state.items[part.request]
         if whole_refusal(item, rules, now_ms) is None and paused(item, rules.facts.controls):
-            apart = Batch([part], maybe_sent=True, tries=batch.tries, decided_ms=batch.decided_ms)
-            yield apart, item.terms.expires_ms
+            yield batch.apart([part]), item.terms.expires_ms
         else:
             kept.append(part)
     batch.parts = kept

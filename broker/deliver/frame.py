@@ -58,6 +58,10 @@ class Batch:
         """Returns how many messages."""
         return sum(len(part.ranks) for part in self.parts)
 
+    def apart(self, parts: list[Part]) -> "Batch":
+        """Returns a batch of its own for some of its parts: with the same past, and nothing that it waits for."""
+        return Batch(parts, maybe_sent=self.maybe_sent, tries=self.tries, decided_ms=self.decided_ms)
+
 
 def batch_of(decided: Iterable[Decided], decided_ms: int = 0) -> Batch | None:
     """The batch that a journaled append leads to, None if it sends nothing."""

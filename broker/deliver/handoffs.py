@@ -60,7 +60,9 @@ class HandOffs:
         self.in_flight = None
         if not but:
             return []
-        apart = Batch(but, maybe_sent=True, tries=batch.tries + 1, decided_ms=batch.decided_ms)
+        apart = batch.apart(but)
+        apart.maybe_sent = True
+        apart.tries += 1
         if not policy.resends_unknown:
             return in_doubt(apart)
         wait_ms = backoff_ms(but[0].request, but[0].ranks[0], apart.tries, policy.retry_ceiling_ms)
@@ -133,10 +135,7 @@ def split_by_business(batch: Batch, state: ShardState) -> list[Batch]:
     parts: dict[str, list[Part]] = {}
     for part in batch.parts:
         parts.setdefault(state.items[part.request].terms.business, []).append(part)
-    return [
-        Batch(own, maybe_sent=batch.maybe_sent, tries=batch.tries, decided_ms=batch.decided_ms)
-        for own in parts.values()
-    ]
+    return [batch.apart(own) for own in parts.values()]
 
 
 def without_slot(batch: Batch, state: ShardState, gate: StepGate, now_ms: int) -> dict[str, tuple[Batch, int]]:
@@ -163,13 +162,7 @@ def without_slot(batch: Batch, state: ShardState, gate: StepGate, now_ms: int) -
             gate.slots.spend(sender, slot_ms, len(granted))
             kept.append(Part(part.request, granted, part.attempt, part.suppressed_upto))
         if rest:
-            waiting, _ = later.setdefault(
-                sender,
-                (
-                    Batch([], maybe_sent=batch.maybe_sent, tries=batch.tries, decided_ms=batch.decided_ms),
-                    pace.next_ms(slot_ms),
-                ),
-            )
+            waiting, _ = later.setdefault(sender, (batch.apart([]), pace.next_ms(slot_ms)))
             waiting.parts.append(Part(part.request, rest, part.attempt, part.suppressed_upto))
     batch.parts = kept
     return later
