@@ -8,6 +8,7 @@ from typing import Final, TypeAlias, assert_never
 
 import msgspec
 
+from broker.audience.sizes import ListSizes
 from broker.heartbeat import is_heartbeat
 from broker.languages import languages_of
 from broker.plan.addresses import rows_of
@@ -87,14 +88,17 @@ class Outlook(msgspec.Struct, frozen=True):
     """0: at once, or not known."""
 
 
-def outlook(people: int, rate: Rate, *, listed: bool, start_ms: int, through_ms: int) -> Outlook:
-    """Returns how ``people`` go out from ``start_ms`` on, after what the sender's slots owe until ``through_ms``.
+def outlook(granted: Authority, sizes: ListSizes, *, start_ms: int, through_ms: int) -> Outlook:
+    """Returns how a request goes out from ``start_ms`` on, after what the sender's slots owe until ``through_ms``.
 
     An estimate: what else the number sends meanwhile takes its part of the slots.
     """
-    if not listed and people <= rate.burst:
+    request, rate = granted.request, Rate.of(granted.parties.per_s)
+    listed = request.body.to.list
+    people = len(request.people) if listed is None else sizes.people(request.named.business, listed)
+    if listed is None and people <= rate.burst:
         return Outlook(0, people, 0)
-    begins_ms = max(start_ms, through_ms) if listed else start_ms
+    begins_ms = start_ms if listed is None else max(start_ms, through_ms)
     ends_ms = begins_ms + -(-rate.cost_us(people) // 1000) if people else 0
     return Outlook(rate.per_s, people, ends_ms)
 
@@ -245,18 +249,10 @@ def _backlog_full(reservation: Reservation) -> Refusal:
 def _outlook(
     granted: Authority, reservation: Reservation, known: Registered, draft: Draft, policy: PlanPolicy
 ) -> Outlook:
-    request = granted.request
-    if not policy.limits or is_heartbeat(request.named.business):
+    if not policy.limits or is_heartbeat(granted.request.named.business):
         return Outlook()
-    listed = request.body.to.list
-    people = len(request.people) if listed is None else known.sizes.people(request.named.business, listed)
-    return outlook(
-        people,
-        Rate.of(granted.parties.per_s),
-        listed=listed is not None,
-        start_ms=reservation.start_ms,
-        through_ms=draft.through_ms(granted.parties.sender.id),
-    )
+    through_ms = draft.through_ms(granted.parties.sender.id)
+    return outlook(granted, known.sizes, start_ms=reservation.start_ms, through_ms=through_ms)
 
 
 def _terms(granted: Authority, windows: Windows) -> Terms:

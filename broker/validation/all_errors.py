@@ -6,7 +6,7 @@ event has a fault here if and only if plan refuses it, and each sentence is plan
 parameters of a recipient who is none) is not said.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
@@ -89,6 +89,16 @@ def form_of_record(record: PlanInput, policy: PlanPolicy) -> Form:
     return event if isinstance(event, Malformed | Misrouted) else validate.validate(event, policy)
 
 
+def record_of(lane: Lane, event: Mapping[str, Any]) -> tuple[PlanInput, PlanPolicy]:
+    """Return an event in structured mode as its business publishes it to its partition of ``lane``."""
+    source = event.get("source")
+    try:
+        business = business_of(source) if isinstance(source, str) else ""
+    except ValueError:
+        business = ""
+    return _record(lane, business, _encoder.encode(event), _HEADERS)
+
+
 def _unreadable(lane: Lane, value: bytes) -> Refusal | None:
     """Return why these bytes have no places that could be pointed to."""
     found = form_of(lane, "", value)
@@ -107,12 +117,7 @@ def _record(lane: Lane, business: str, value: bytes, headers: Headers) -> tuple[
 
 def _read(draft: Draft) -> Iterator[Refusal | Content]:
     """Yield everything that is wrong with the form of a draft, then its content if all of it can be read."""
-    source = draft.event.get("source")
-    try:
-        business = business_of(source) if isinstance(source, str) else ""
-    except ValueError:
-        business = ""
-    record, policy = _record(draft.lane, business, _encoder.encode(draft.event), _HEADERS)
+    record, policy = record_of(draft.lane, draft.event)
     for event in decode.read(record, policy):
         if isinstance(event, Malformed):
             yield event.refusal
