@@ -64,11 +64,11 @@ def authorize(content: Content, known: Registered, draft: Draft, policy: PlanPol
     """Return what a content may use, or why it may not."""
     business = known.businesses.get(content.named.business)
     if business is None:
-        return Refused(unknown_business(), content.named)
+        return Refused(_unknown_business(), content.named)
     if isinstance(content, Request):
         found = next(read(content, known, policy.windows, draft.now_ms))
         return Rejected(content, found) if isinstance(found, Refusal) else found
-    refusal = None if business.active else suspended()
+    refusal = barred(business)
     if refusal is None and isinstance(content, Command):
         refusal = untimely(content.cloud, policy.windows, draft.now_ms) or _foreign(content, draft, policy.lane)
     return content if refusal is None else Refused(refusal, content.named)
@@ -77,10 +77,8 @@ def authorize(content: Content, known: Registered, draft: Draft, policy: PlanPol
 def read(request: Request, known: Registered, windows: Windows, now_ms: int) -> Iterator[Refusal | Authority]:
     """Yield everything that forbids a request, then what it may use. The windows are those of the lane it was sent to."""
     business, body = known.businesses.get(request.named.business), request.body
-    if business is None:
-        yield unknown_business()
-    elif not business.active:
-        yield suspended()
+    if (refusal := barred(business)) is not None:
+        yield refusal
     parties, faults = known.parties(request.named.business, body.sender, body.template)
     yield from faults
     common: dict[str, str] = {}
@@ -101,17 +99,21 @@ def read(request: Request, known: Registered, windows: Windows, now_ms: int) -> 
             yield Authority(request, parties, common, own, expires_ms)
 
 
-def unknown_business() -> Refusal:
+def barred(business: Business | None) -> Refusal | None:
+    """Return why a business may not speak: nobody has registered it, or it is switched off."""
+    if business is None:
+        return _unknown_business()
+    if not business.active:
+        return Refusal(Reason.BUSINESS_SUSPENDED, "The business is suspended: ask the operator.", place="/source")
+    return None
+
+
+def _unknown_business() -> Refusal:
     """Return the refusal of a business that nobody has registered."""
     sentence = (
         "The business in source is not registered: correct source, or have it registered (`fanfare registry apply`)."
     )
     return Refusal(Reason.UNKNOWN_BUSINESS, sentence, place="/source")
-
-
-def suspended() -> Refusal:
-    """Return the refusal of a business that is registered and switched off."""
-    return Refusal(Reason.BUSINESS_SUSPENDED, "The business is suspended: ask the operator.", place="/source")
 
 
 def _foreign(command: Command, draft: Draft, lane: Lane) -> Refusal | None:

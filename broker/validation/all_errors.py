@@ -23,7 +23,6 @@ from broker.validation.repair import Draft, path_of
 from schemas.ids import Lane, business_of, partition_of
 from schemas.plan_journal import Origin
 from schemas.reasons import Fault, Reason, Refusal
-from schemas.registry import Business
 from schemas.topics import SHARDS
 from schemas.wire.sealed import AddressBook
 
@@ -144,17 +143,10 @@ def _objections(draft: Draft, content: Content, registry: Registry | None, at_ms
         found = times if known is None else authorize.read(content, known, windows, at_ms)
         yield from (one for one in found if isinstance(one, Refusal))
         return
-    if known is not None:
-        yield from _barred(known.businesses.get(content.named.business))
+    if known is not None and (barred := authorize.barred(known.businesses.get(content.named.business))) is not None:
+        yield barred
     if isinstance(content, Command) and (late := authorize.untimely(content.cloud, windows, at_ms)) is not None:
         yield late
-
-
-def _barred(business: Business | None) -> Iterator[Refusal]:
-    if business is None:
-        yield authorize.unknown_business()
-    elif not business.active:
-        yield authorize.suspended()
 
 
 def _stood_in(draft: Draft, content: Content) -> bool:
