@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from broker.heartbeat import is_heartbeat
+from broker.plan.addresses import RECIPIENTS
 from broker.plan.control import Command, unknown_request
 from broker.plan.decode import Named
 from broker.plan.opt_in import Membership
@@ -27,7 +28,6 @@ from schemas.wire.timestamps import text_of as instant
 
 _EXPIRY: Final = "/expirytime"
 _PARAMS: Final = DATA.field("params")
-_RECIPIENTS: Final = DATA.field("to").field("recipients")
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -133,7 +133,7 @@ def _unasked(request: Request, category: Category) -> Refusal | None:
         "data.to.recipients: an offer goes to people who opted in; publish a fanfare.optin.v1 event about them and name its "
         "list in data.to.list."
     )
-    return Refusal(Reason.INVALID_FIELD, sentence, place=_RECIPIENTS.pointer)
+    return Refusal(Reason.INVALID_FIELD, sentence, place=RECIPIENTS.pointer)
 
 
 def _rehearsed(request: Request, business: Business | None) -> Refusal | None:
@@ -154,7 +154,7 @@ def _rehearsed(request: Request, business: Business | None) -> Refusal | None:
     if stranger is None:
         return None
     sentence = (
-        f"{_RECIPIENTS.item(stranger.position)} is no test number of the business: leave data.test out, or have the number "
+        f"{RECIPIENTS.item(stranger.position)} is no test number of the business: leave data.test out, or have the number "
         "registered in its test_numbers."
     )
     return Refusal(Reason.INVALID_RECIPIENT, sentence, place="/data/to")
@@ -180,7 +180,7 @@ def _filled(
     for person in people:
         texts: dict[str, str] = {}
         if person.params:
-            texts = _texts(_RECIPIENTS.item(person.position).field("params"), person.params, slots, keys, faults)
+            texts = _texts(RECIPIENTS.item(person.position).field("params"), person.params, slots, keys, faults)
         if not missing and not params.keys() | person.params.keys() >= slots.keys():
             faults.append(_incomplete(parties, params.keys() | person.params.keys()))
             missing = True

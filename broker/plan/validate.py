@@ -12,7 +12,7 @@ import msgspec
 
 from broker.confirmation import is_genuine
 from broker.heartbeat import TEMPLATES, addresses, is_heartbeat
-from broker.plan.addresses import Person, bad_list_name, read_people
+from broker.plan.addresses import RECIPIENTS, Person, bad_list_name, read_people
 from broker.plan.control import HEARTBEATS_ONLY, Command, read_control
 from broker.plan.decode import LABEL_CHARS, Event, Malformed, Named, labelled, sound_labels
 from broker.plan.opt_in import Membership, read_opt_in
@@ -45,7 +45,7 @@ _NAME_CHARS: Final = 128
 _SEALED_CHARS: Final = 2_048
 _TO, _PARAMS, _FACET, _VERSION, _LABELS = map(DATA.field, ("to", "params", "facet", "version", "labels"))
 _TEMPLATE, _SENDER = DATA.field("template"), DATA.field("sender")
-_LIST, _RECIPIENTS = _TO.field("list"), _TO.field("recipients")
+_LIST = _TO.field("list")
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -153,7 +153,7 @@ def _faults(cloud: CloudEvent, body: Notification, lane: Lane) -> Iterator[Refus
     yield from _bad_params(_PARAMS, body.params)
     for position, recipient in enumerate(body.to.recipients):
         if recipient.params:
-            yield from _bad_params(_RECIPIENTS.item(position).field("params"), recipient.params)
+            yield from _bad_params(RECIPIENTS.item(position).field("params"), recipient.params)
     if cloud.expires_ms is None and lane.rules.needs_expiry:
         sentence = f"expirytime is missing: in lane {lane.word} say until when the message is worth sending."
         yield Refusal(Reason.MISSING_FIELD, sentence, place="/expirytime")
