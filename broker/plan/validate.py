@@ -176,7 +176,7 @@ def _bad_fact(cloud: CloudEvent, body: Notification, lane: Lane) -> Iterator[Ref
         sentence = "data.facet and data.version belong to the update lane: leave them out."
         yield Refusal(Reason.INVALID_FIELD, sentence, place=place.pointer)
         return
-    parts = ((Place("/subject", "subject"), cloud.subject), (_FACET, body.facet), (_VERSION, body.version))
+    parts = ((Place().field("subject"), cloud.subject), (_FACET, body.facet), (_VERSION, body.version))
     for place, held in parts:
         if held is None:
             sentence = f"{place} is missing: subject, data.facet and data.version together name a fact."
@@ -203,14 +203,13 @@ def _bad_params(place: Place, params: Params) -> Iterator[Refusal]:
     if len(params) > MAX_PARAMS:
         yield _invalid(place, f" has {len(params)} parameters; at most {MAX_PARAMS} are taken.")
     for name, value in params.items():
-        pointer = place.named(name).pointer
         if isinstance(value, Sealed):
             if len(value.sealed) > _SEALED_CHARS or not looks_sealed(value.sealed):
                 sentence = f"{place}: a sealed value looks like <key id>.<base64url>; seal it with the client."
-                yield Refusal(Reason.NOT_SEALED, sentence, place=pointer)
+                yield Refusal(Reason.NOT_SEALED, sentence, place=place.named(name).pointer)
         elif len(value) > MAX_PARAM_CHARS or unsafe(value):
             sentence = f"{place}: a value has at most {MAX_PARAM_CHARS} characters, no controls and no bidi overrides."
-            yield Refusal(Reason.INVALID_FIELD, sentence, place=pointer)
+            yield Refusal(Reason.INVALID_FIELD, sentence, place=place.named(name).pointer)
 
 
 def _invalid(place: Place, what: str) -> Refusal:

@@ -29,28 +29,48 @@ _WORDS: Final = (
 
 
 class Place(NamedTuple):
-    """Where something stands in an event: as a JSON pointer (RFC 6901), and as sentences write it (``data.to.list``)."""
+    """Where something stands in an event. It is put into words where something is wrong: every recipient has a place."""
 
-    pointer: str = ""
-    dotted: str = ""
+    holder: "Place | None" = None
+    """None: this is the whole event."""
+    step: str | int = ""
+    """The field of an object, or the position in an array."""
+    is_own: bool = False
+    """The field is a producer's own name, which a sentence does not repeat."""
 
     def field(self, name: str) -> "Place":
         """Return the place of a field of the object here."""
-        return Place(f"{self.pointer}/{_escaped(name)}", f"{self.dotted}.{name}".removeprefix("."))
+        return Place(self, name)
 
     def item(self, position: int) -> "Place":
         """Return the place of an element of the array here."""
-        return Place(f"{self.pointer}/{position}", f"{self.dotted}[{position}]")
+        return Place(self, position)
 
     def named(self, name: str) -> "Place":
-        """Return the place of a value under a producer's own name, which a sentence does not repeat."""
-        return Place(f"{self.pointer}/{_escaped(name)}", f"{self.dotted}[...]")
+        """Return the place of a value under a producer's own name."""
+        return Place(self, name, is_own=True)
+
+    @property
+    def pointer(self) -> str:
+        """Return the place as a JSON pointer (RFC 6901)."""
+        return "" if self.holder is None else f"{self.holder.pointer}/{_escaped(str(self.step))}"
+
+    @property
+    def dotted(self) -> str:
+        """Return the place as sentences write it (``data.to.list``)."""
+        if self.holder is None:
+            return ""
+        if self.is_own:
+            return f"{self.holder.dotted}[...]"
+        if isinstance(self.step, int):
+            return f"{self.holder.dotted}[{self.step}]"
+        return f"{self.holder.dotted}.{self.step}".removeprefix(".")
 
     def __str__(self) -> str:
         return self.dotted or "the event"
 
 
-DATA: Final = Place("/data", "data")
+DATA: Final = Place().field("data")
 
 
 class Shape(Generic[_T]):
