@@ -17,7 +17,6 @@ from broker.plan.policy import PlanPolicy
 from broker.plan.state import Draft
 from broker.plan.validate import Content, Request
 from schemas.ids import Lane
-from schemas.lanes import lane_for
 from schemas.reasons import Reason, Refusal
 from schemas.registry import Business, Category
 from schemas.request import CloudEvent, Params, Sealed
@@ -90,8 +89,8 @@ def read(request: Request, known: Registered, windows: Windows, now_ms: int) -> 
         # Before time is looked at: whoever sent a code in clear must hear that it is burnt, however long it was to live.
         common, own, unfit = _filled(request, parties, known.seal_keys)
         yield from unfit
-        if parties.category is not known.lane.rules.category:
-            windows = lane_for(parties.category).rules.windows
+        if parties.home is not known.lane:
+            windows = parties.home.rules.windows
     for expires_ms in read_times(request.cloud, windows, now_ms):
         if isinstance(expires_ms, Refusal):
             yield expires_ms

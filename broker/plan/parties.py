@@ -30,11 +30,13 @@ class Parties(msgspec.Struct, frozen=True):
     sender: Sender
     template: Template
     category: Category
+    home: Lane
+    """Where the template travels: in the lane that was asked for, if that takes its category."""
     card: int
     slots: Mapping[str, bool]
     """Slot to whether it takes sealed values only."""
     per_s: int
-    """Messages a second of the sender in this lane."""
+    """Messages a second of the sender in that lane."""
 
 
 _Asked: TypeAlias = tuple[str, str | None, str]
@@ -79,22 +81,21 @@ def _looked_up(asked: _Asked, registry: Registry, lane: Lane) -> tuple[Parties |
         return None, (*faults, template)
     category = Category[template.category.upper()]
     card = registry.newest_card()
-    faults += _unsold(template, category, lane, card)
+    home = lane if lane.rules.category is category else lane_for(category)
+    if home is not lane:
+        sentence = f"Template {echo(template.id)} is {category.word}: publish it to {topics.requests(home)}."
+        faults.append(Refusal(Reason.WRONG_LANE, sentence, place=_TEMPLATE))
+    faults += _unpriced(category, card)
     # After the lane: who published to the wrong one should hear that, and not of a share that is not needed.
-    home = lane_for(category)
     per_s = share_of(sender, home)
     if sender is not _NOBODY and not per_s:
         faults.append(_no_share(sender, home, _sender_place(named_sender)))
     slots = {slot.name: slot.sealed for slot in template.parameters}
-    return Parties(sender, template, category, card.id if card else 0, slots, per_s), tuple(faults)
+    return Parties(sender, template, category, home, card.id if card else 0, slots, per_s), tuple(faults)
 
 
-def _unsold(template: Template, category: Category, lane: Lane, card: PriceCard | None) -> Iterator[Refusal]:
-    """Yield why a template cannot be sent in a lane: it belongs to another, or has no price."""
-    if category is not lane.rules.category:
-        right = topics.requests(lane_for(category))
-        sentence = f"Template {echo(template.id)} is {category.word}: publish it to {right}."
-        yield Refusal(Reason.WRONG_LANE, sentence, place=_TEMPLATE)
+def _unpriced(category: Category, card: PriceCard | None) -> Iterator[Refusal]:
+    """Yield why a template has no price, if it has none."""
     if card is None or category.word not in card.prices_micro:
         sentence = f"No price is registered for {category.word} messages: the operator must apply a price card."
         yield Refusal(Reason.NOT_SUPPORTED, sentence, place=_TEMPLATE)
