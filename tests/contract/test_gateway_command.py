@@ -15,8 +15,7 @@ import pytest
 from schemas.lanes import Lane
 from streams.runtime.ports import free_ports
 from streams.runtime.settings import child_environment
-from tests.kafka.processes import processes_naming
-from tests.support.programs import PATIENCE_S, until
+from tests.support.programs import PATIENCE_S, processes_naming, until
 from tests.support.simulated import ENTRIES
 
 LANES = [lane.word for lane in Lane]

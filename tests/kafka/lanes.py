@@ -10,8 +10,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams.kafka.faust_app.hooks import WorkerSpec
-from tests.kafka.processes import until
 from tests.kafka.programs.lane_worker import Event, Orders
+from tests.support.programs import until
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,8 @@ from streams.kafka.admin import admin, describe, leaderless
 from streams.runtime.ports import free_ports
 from tests.conftest import RealKafka
 from tests.kafka.conftest import MakeTopic
-from tests.kafka.processes import processes_naming
 from tests.kafka.records import new_topic, read, write
+from tests.support.programs import processes_naming
 
 
 async def test_one_node_takes_and_gives_records(kafka: RealKafka, make_topic: MakeTopic) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from streams.dev.kafka.run_record import read_record
-from tests.kafka.processes import processes_naming, until
+from tests.support.programs import processes_naming, until
 
 HOLD_A_TEMPORARY_CLUSTER = """
 import asyncio

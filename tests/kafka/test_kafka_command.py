@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.runtime.ports import free_ports
-from tests.kafka.processes import processes_naming
+from tests.support.programs import processes_naming
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from streams.runtime.exits import Exit
 from tests.conftest import RealKafka
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.lanes import LaneUnderTest, LaneWorker
-from tests.kafka.processes import until
+from tests.support.programs import until
 
 MakeLane = Callable[[int, int], Awaitable[LaneUnderTest]]
 

@@ -22,9 +22,9 @@ from streams.kafka.scan import Record, scan
 from streams.registry.read import read_registry
 from streams.runtime import clock
 from streams.runtime.settings import child_environment, load
-from tests.kafka.processes import until
 from tests.kafka.registered import SHARDS
 from tests.kafka.test_sources import bootstrap as bootstrap  # noqa: PLC0414 - the fixture, with a Kafka of this module's own
+from tests.support.programs import until
 
 RECORDED = 200
 LANES = (Lane.OTP, Lane.UPDATE)

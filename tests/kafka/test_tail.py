@@ -20,8 +20,8 @@ from streams.kafka.tail import NEVER_MS, Tail
 from streams.runtime import clock
 from streams.runtime.exits import Exit
 from tests.conftest import RealKafka
-from tests.kafka.processes import until
 from tests.kafka.records import new_topic, write
+from tests.support.programs import until
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from streams.runtime.child import FANFARE, Child
 from streams.runtime.settings import child_environment
 
@@ -22,9 +24,15 @@ def debian_program(name: str) -> str | None:
     return shutil.which(name) or shutil.which(str(_DEBIAN / name))
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait for an effect; ``TimeoutError`` if it does not come."""
-    async with asyncio.timeout(PATIENCE_S):
+def processes_naming(folder: Path | str) -> list[int]:
+    """Processes, zombies apart, whose command line names ``folder``."""
+    beings = psutil.process_iter(["cmdline"])
+    return [being.pid for being in beings if str(folder) in " ".join(being.info["cmdline"] or ())]
+
+
+async def until(holds: Callable[[], bool], *, deadline_s: float = PATIENCE_S) -> None:
+    """Wait for an effect; ``TimeoutError`` if it does not come in time."""
+    async with asyncio.timeout(deadline_s):
         while not holds():
             await asyncio.sleep(0.01)
 
