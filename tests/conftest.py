@@ -1,6 +1,7 @@
 """Fixtures that more than one folder of the suite uses."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from streams.dev.kafka.cluster import some_kafka
+from streams.runtime.kafka_settings import PREFIX
 from streams.runtime.settings import kafka_bootstrap
 
 
@@ -28,6 +30,15 @@ class RealKafka:
     """A Kafka that the tests of a session share: its topics are made by tests, under names of their own."""
 
     bootstrap: str
+
+
+@pytest.fixture
+def environment() -> Iterator[pytest.MonkeyPatch]:
+    """An environment without a variable of ours; what a test sets in it goes away again."""
+    with pytest.MonkeyPatch.context() as variables:
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            variables.delenv(name)
+        yield variables
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,5 @@
 """The way into Kafka: what fits together, where secrets may stand, what names become, and that nothing shows a secret."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,15 +19,6 @@ SCRAM = {
     "KAFKA_USER": "worker",
     "KAFKA_PASSWORD": SECRET,
 }
-
-
-@pytest.fixture
-def environment() -> Iterator[Environment]:
-    """An environment without a variable of ours."""
-    with pytest.MonkeyPatch.context() as variables:
-        for name in [name for name in os.environ if name.startswith(PREFIX)]:
-            variables.delenv(name)
-        yield variables
 
 
 def put(variables: Environment, given: dict[str, str]) -> None:

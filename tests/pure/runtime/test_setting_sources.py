@@ -1,13 +1,10 @@
 """Settings from files and from `-X`: profiles over what holds for all, the environment over both, mistakes with their place."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from streams.runtime.kafka_options import parsed
-from streams.runtime.kafka_settings import PREFIX
 from streams.runtime.settings import SettingsError, kafka_bootstrap, load
 
 Environment = pytest.MonkeyPatch
@@ -28,15 +25,12 @@ log_level = "debug"
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Iterator[Environment]:
+def environment(environment: Environment, tmp_path: Path) -> Environment:
     """A working folder with a file of settings, and an environment without a variable of ours."""
     (tmp_path / "fanfare.toml").write_text(FILE, "utf-8")
     (tmp_path / "secret").write_text("hunter2\n", "utf-8")
-    with pytest.MonkeyPatch.context() as variables:
-        for name in [name for name in os.environ if name.startswith(PREFIX)]:
-            variables.delenv(name)
-        variables.chdir(tmp_path)
-        yield variables
+    environment.chdir(tmp_path)
+    return environment
 
 
 def test_what_stands_at_the_top_holds_for_every_profile(environment: Environment) -> None:

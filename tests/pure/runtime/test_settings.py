@@ -1,7 +1,5 @@
 """Settings: defaults that run, refusals that name the variable, secrets that no surface shows."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,15 +23,6 @@ HEX = "ab" * 32
 WHSEC = f"whsec_{HEX}"
 """Hexadecimal digits are digits of base64, too: 48 bytes."""
 SECRETS = ("pepper", "address_keys", "ref_secret", "webhook_secret", "seal_keys")
-
-
-@pytest.fixture
-def environment() -> Iterator[Environment]:
-    """An environment without a variable of ours; what a test sets in it goes away again."""
-    with pytest.MonkeyPatch.context() as variables:
-        for name in [name for name in os.environ if name.startswith(PREFIX)]:
-            variables.delenv(name)
-        yield variables
 
 
 def production(variables: Environment) -> None:
