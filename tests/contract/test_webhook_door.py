@@ -6,8 +6,6 @@ import contextlib
 import gzip
 import hashlib
 import hmac
-import io
-import json
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
@@ -25,9 +23,10 @@ from schemas.wire.webhook_signature import ID_HEADER, SIGNATURE_HEADER, TIMESTAM
 from streams.gateway.frames import FrameReports
 from streams.gateway.webhook import MAX_BODY_BYTES, MAX_UNVERIFIED, Secrets, Webhook, Written
 from streams.kafka.producer import ConfirmedProducer, Outgoing
-from streams.runtime import clock, log, metrics
+from streams.runtime import clock, metrics
 from streams.runtime.http_server import HttpServer
 from streams.simulator.signature import signed_headers
+from tests.support.log_lines import logged
 
 NOW_MS = 1_900_000_000_000
 OLD, NEW, OTHER = b"o" * 32, b"n" * 32, b"x" * 32
@@ -252,17 +251,15 @@ async def test_bodies_have_a_bound_of_number(webhook: Running) -> None:
 
 async def test_refused_posts_do_not_fill_the_log(webhook: Running) -> None:
     """A hundred posts of a stranger are all counted, and are a line or two, without anything that they sent."""
-    lines = io.BytesIO()
-    log.configure(to=lines)
     before = metrics.POSTS.of("bad_signature").value
-    for _ in range(100):
-        assert await webhook.post(**{SIGNATURE_HEADER: b"canary"}) == 401
+    with logged() as lines:
+        for _ in range(100):
+            assert await webhook.post(**{SIGNATURE_HEADER: b"canary"}) == 401
     assert metrics.POSTS.of("bad_signature").value == before + 100
-    said = [json.loads(line) for line in lines.getvalue().splitlines()]
-    refused = [line for line in said if line["event"] == "post_refused"]
+    refused = [line for line in lines() if line["event"] == "post_refused"]
     assert 1 <= len(refused) <= 10
     assert {line["why"] for line in refused} == {"bad_signature"}
-    assert b"canary" not in lines.getvalue()
+    assert "canary" not in str(lines())
 
 
 @given(body=st.text(max_size=200), secrets=st.lists(st.binary(min_size=24, max_size=64), min_size=1, max_size=4))

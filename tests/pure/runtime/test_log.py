@@ -1,37 +1,28 @@
 """Log lines: JSON, names from a closed list, and nothing in them that a person wrote or a phone would show."""
 
 import ast
-import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
-import structlog
 
 from streams.runtime import log
 from streams.runtime.exits import Exit
+from tests.support.log_lines import Lines, logged
 
 STREAMS = Path(log.__file__).parents[1]
 SEALED = "dev1." + "Ab9_-" * 15
 CANARIES = ("4915112345678", "112345678", SEALED[-20:], "meet me at noon", "493817")
 
-Lines = Callable[[], list[dict[str, Any]]]
-
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    """Logging as a program configures it; gives the lines written so far. The process's own logging comes back after."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    written = io.BytesIO()
-    log.configure(to=written, program="test", lane="otp")
-    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    """Logging as a program configures it; gives the lines written so far."""
+    with logged(program="test", lane="otp") as written:
+        yield written
 
 
 def fail() -> NoReturn:

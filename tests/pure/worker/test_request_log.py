@@ -1,13 +1,9 @@
 """Log lines about requests: traced ones are followed through the stages, others when they are refused; never too many."""
 
-import io
-import json
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -16,8 +12,8 @@ from schemas.gateway_api import FrameAnswer, Refused
 from schemas.ids import Lane, text_of
 from schemas.reasons import Reason
 from schemas.status import Status
-from streams.runtime import log
 from streams.worker.request_log import MOST_A_SECOND, RequestLog, is_traced
+from tests.support.log_lines import Lines, logged
 from tests.support.plan_bench import Bench, event, given
 from tests.support.shard_bench import NOW_MS, explicit, name
 from tests.support.shard_bench import Bench as ShardBench
@@ -25,20 +21,12 @@ from tests.support.shard_bench import Bench as ShardBench
 TRACED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 UNTRACED = TRACED[:-2] + "00"
 
-Lines = Callable[[], list[dict[str, Any]]]
-
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    """The lines that were written, at every level; the process's own logging comes back after."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    written = io.BytesIO()
-    log.configure(to=written, program="test")
-    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    """The lines that were written, at every level."""
+    with logged(program="test") as written:
+        yield written
 
 
 @drawn(flags=st.integers(0, 255))
