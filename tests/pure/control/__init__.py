@@ -1,0 +1,1 @@
+"""Tests the pure parts of control: no Kafka, no sleeps."""

@@ -1,0 +1,1 @@
+"""Tests the pure parts of journal: no Kafka, no sleeps."""
