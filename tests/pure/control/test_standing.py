@@ -11,30 +11,16 @@ from broker.heartbeat import businesses
 from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.ids import text_of
 from schemas.plan_journal import Terms
+from tests.support import shard_bench
 
 NAME: Final = bytes(range(16))
 PAUSE, RESUME, CANCEL = ControlAction.PAUSE, ControlAction.RESUME, ControlAction.CANCEL
 TIME_MS: Final = 1_000
 
 
-def terms(**changed: Any) -> Terms:
+def terms(**changed: object) -> Terms:
     """The terms of a request of the airline about a flight, published at second one."""
-    fields: dict[str, Any] = {
-        "business": "airline",
-        "sender": "airline/main",
-        "template": "delay",
-        "template_version": 1,
-        "category": 2,
-        "card": 1,
-        "params": {},
-        "time_ms": TIME_MS,
-        "expires_ms": 9_000,
-        "keep_ms": 9_000,
-        "source": "//airline/ops",
-        "id": "1",
-        "entity": "flight/UA1",
-    }
-    return Terms(**fields | changed)
+    return shard_bench.terms(**{"time_ms": TIME_MS, "entity": "flight/UA1"} | changed)
 
 
 def word(action: ControlAction, at_ms: int, scope: ControlScope = ControlScope.REQUEST, **changed: str) -> ControlWord:
