@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -18,24 +17,13 @@ from streams.gateway.frames import FrameGateway, kind_of, trace_of
 from streams.gateway.port import Fenced, GatewayError, Throttled, Unknown, UnknownKind
 from streams.runtime import clock
 from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC
-from tests.support import simulated
 from tests.support.listeners import Hearing, Listening, hearing, listening
 from tests.support.programs import until
-from tests.support.simulated import address, frame, name, person
+from tests.support.simulated import address, frame, fresh, locales, name, person
+from tests.support.simulated import living as section
 
 TIMEOUT_MS = 5_000
-HOUR_MS = 3_600_000
 ONLINE = ("--profile", "online", "--no-limits")
-
-
-def section(people: range | list[int], *, request: str = "r", **fields: Any) -> Section:
-    """A section that has an hour to live from now."""
-    return simulated.section(people, request=name(request), **{"expires_ms": clock.now_ms() + HOUR_MS, **fields})
-
-
-def fresh(*sections: Section, epoch: int = 1) -> Frame:
-    """A frame that may arrive within the next minute."""
-    return frame(*sections, epoch=epoch, not_after_ms=clock.now_ms() + 60_000)
 
 
 async def outcome(port: FrameGateway, sent: Frame, timeout_ms: int = TIMEOUT_MS) -> str:
@@ -74,7 +62,7 @@ async def port(listener: Listening) -> AsyncIterator[FrameGateway]:
 
 async def test_accepts_shows_and_reports(listener: Listening, port: FrameGateway, webhook: Hearing) -> None:
     """A frame of two sections is accepted whole, shown as a phone shows it, logged, and reported as delivered."""
-    sent = fresh(section(range(3), locales=simulated.locales("en", "es", "en")), section(range(5, 9), request="q"))
+    sent = fresh(section(range(3), locales=locales("en", "es", "en")), section(range(5, 9), request="q"))
     answer = await port.send(sent, timeout_ms=TIMEOUT_MS)
     assert answer.sections == ((), ())
     assert abs(answer.at_ms - clock.now_ms()) < TIMEOUT_MS

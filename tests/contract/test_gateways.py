@@ -3,35 +3,23 @@
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from broker.deliver.codes import CODES, Handling
-from schemas.gateway_api import Code, Frame, FrameAnswer, Refused, Section
+from schemas.gateway_api import Code, Frame, FrameAnswer, Refused
 from schemas.ids import Lane
 from schemas.reasons import MESSAGE_REASONS, Reason
 from streams.gateway import kinds
 from streams.gateway.port import Throttled, UnbelievedError, Unknown, UnreadableError
 from streams.runtime import clock
 from streams.runtime.settings import SettingsError, load
-from tests.support import simulated
 from tests.support.gateways import TRIALS, Trial
-from tests.support.simulated import frame, name
+from tests.support.simulated import frame, fresh
+from tests.support.simulated import living as section
 
 TIMEOUT_MS = 5_000
-HOUR_MS = 3_600_000
 SHARD = 3
-
-
-def section(people: range, request: str = "r", **fields: Any) -> Section:
-    """A section that has an hour to live from now."""
-    return simulated.section(people, request=name(request), **{"expires_ms": clock.now_ms() + HOUR_MS, **fields})
-
-
-def fresh(*sections: Section, epoch: int = 1) -> Frame:
-    """A frame that may arrive within the next minute."""
-    return frame(*sections, epoch=epoch, not_after_ms=clock.now_ms() + 60_000)
 
 
 async def send(trial: Trial, sent: Frame) -> FrameAnswer:

@@ -33,7 +33,7 @@ from tests.conftest import RealKafka
 from tests.support import simulated
 from tests.support.listeners import listening
 from tests.support.programs import PATIENCE_S, Program, until
-from tests.support.simulated import frame, person
+from tests.support.simulated import fresh, person
 
 SECRETS = signing_secrets(load().webhook_secret)
 OTHERS = ("whsec_" + "c" * 40,)
@@ -227,8 +227,7 @@ async def test_the_gateway_repeats_until_the_webhook_is_back(webhook: RunningWeb
             ref=ref_of(REF_SECRET, Lane.CAMPAIGN, 3, request),
         )
         async with FrameGateway(gateway.url) as port:
-            sent = frame(people, not_after_ms=clock.now_ms() + 60_000)
-            assert (await port.send(sent, timeout_ms=5_000)).sections == ((),)
+            assert (await port.send(fresh(people), timeout_ms=5_000)).sections == ((),)
         await gateway.kill()
         await gateway.start()
         assert gateway.log("report") == []

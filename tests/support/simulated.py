@@ -12,6 +12,7 @@ from schemas.registry import Business, Entry, Parameter, Sender, Template
 from schemas.wire.columns import pairs
 from schemas.wire.ranks import intervals_of
 from schemas.wire.sealed import AddressBook
+from streams.runtime import clock
 from streams.runtime.settings import load
 
 NOW_MS = 1_800_000_000_000
@@ -73,9 +74,19 @@ def section(
     return replace(plain, **fields)
 
 
+def living(people: Sequence[int], request: str = "r", **fields: Any) -> Section:
+    """A section that has an hour to live from now."""
+    return section(people, request=name(request), **{"expires_ms": clock.now_ms() + HOUR_MS, **fields})
+
+
 def frame(*sections: Section, epoch: int = 1, not_after_ms: int = NOW_MS + HOUR_MS, lane: str = "campaign") -> Frame:
     """A frame of shard 3."""
     return Frame(lane, 3, epoch, not_after_ms, sections)
+
+
+def fresh(*sections: Section, epoch: int = 1) -> Frame:
+    """A frame that may arrive within the next minute."""
+    return frame(*sections, epoch=epoch, not_after_ms=clock.now_ms() + 60_000)
 
 
 def locales(*languages: str) -> bytes:
