@@ -13,7 +13,6 @@ import msgspec
 import pytest
 
 from schemas import topics
-from schemas.billing import BilledCharge
 from schemas.contract.json_schema import documents
 from schemas.ids import Lane, partition_of, text_of
 from schemas.topics import SHARDS, business_topics
@@ -24,6 +23,7 @@ from streams.kafka.scan import Record, scan
 from streams.operate.scrape import samples_of
 from tests.kafka.ledgers import UNIT_MICRO, Charges, RunningLedger
 from tests.kafka.records import write
+from tests.support.bills import billed
 from tests.support.programs import until
 
 
@@ -193,27 +193,7 @@ async def test_a_record_that_is_no_event_is_passed_over(
 
 async def test_an_event_that_is_not_what_was_posted_stops_the_topic(charges: Charges, ledger: RunningLedger) -> None:
     """Nothing is written behind it, for somebody has to look; the book goes on."""
-    charge = BilledCharge(
-        business=charges.business,
-        serial=1,
-        partition=0,
-        offset=0,
-        request="",
-        sender="",
-        lane="otp",
-        shard=0,
-        category="marketing",
-        market=49,
-        count=1,
-        card=1,
-        unit_micro=1,
-        amount_micro=1,
-        currency="USD",
-        first_ms=1,
-        last_ms=1,
-        at_ms=1,
-    )
-    assert await serials_after(encode_charge(charge), charges, ledger) == [1, 1]
+    assert await serials_after(encode_charge(billed(charges.business, 1)), charges, ledger) == [1, 1]
 
 
 async def serials_after(foreign: bytes, charges: Charges, ledger: RunningLedger) -> list[int]:

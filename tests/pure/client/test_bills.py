@@ -4,39 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.billing import BilledCharge
 from schemas.wire.cloudevents import encode_charge
 from streams.client.bills import BillPosition, BillReading
 from streams.kafka.scan import Record
-
-
-def charge(serial: int) -> BilledCharge:
-    """A posting."""
-    return BilledCharge(
-        business="shop",
-        serial=serial,
-        partition=0,
-        offset=serial,
-        request="",
-        sender="shop/main",
-        lane="otp",
-        shard=0,
-        category="authentication",
-        market=49,
-        count=1,
-        card=1,
-        unit_micro=5,
-        amount_micro=5,
-        currency="USD",
-        first_ms=1,
-        last_ms=1,
-        at_ms=1,
-    )
+from tests.support.bills import billed
 
 
 def record(offset: int, serial: int) -> Record:
     """A record of a billing topic; serial 0 stands for one that is no event."""
-    value = encode_charge(charge(serial)) if serial else b"noise"
+    value = encode_charge(billed("shop", serial)) if serial else b"noise"
     return Record("billing.shop", 0, offset, 0, None, value, ())
 
 
