@@ -20,7 +20,7 @@ from tests.kafka.registered import REGISTRY_FILES, own_kafka, silent
 NO_PORTS = (
     dict.fromkeys(("webhook_port", "worker_metrics_port", "webhook_metrics_port", "intake_port"), 0)
     | dict.fromkeys(("ledger_metrics_port", "gateway_metrics_port", "intake_metrics_port"), 0)
-    | {f"gateway_{lane}": "http://gateway.example:80" for lane in (each.word for each in Lane)}
+    | {f"gateway_{lane.word}": "http://gateway.example:80" for lane in Lane}
 )
 """What else runs on this machine is not the matter of these tests."""
 
