@@ -14,7 +14,8 @@ from broker.audit.rates import WINDOWS_S, nearest
 from broker.audit.report import OPEN_STATES, Audit
 from schemas.ids import Lane
 from streams.commands.columns import columns
-from streams.commands.console import BootstrapOption, OutputOption, refuse, run, show
+from streams.commands.console import BootstrapOption, run
+from streams.commands.terminal import OutputOption, application, refuse, show
 from streams.ledger.database import BooksError
 from streams.ledger.money import money
 from streams.operate.audit import audit_system
@@ -26,7 +27,7 @@ _RATES: Final = 5
 _LOGS: Final = "logs"
 """Folder of the processes' logs in the data folder."""
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

@@ -15,8 +15,9 @@ from schemas.wire.timestamps import text_of as instant
 from streams.client import Client, Event, Head, control
 from streams.client.numbers import Numbers, numbers_of
 from streams.client.progress import CLOSED, REFUSED
-from streams.commands.console import BootstrapOption, OutputOption, configured, refuse, run, say, show
+from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.lanes import lane_named
+from streams.commands.terminal import OutputOption, application, refuse, say, show
 from streams.kafka.admin import describe
 from streams.operate.control_requests import STABLE_S, Accepted, accepted, statuses_of, watched
 from streams.runtime import clock
@@ -29,11 +30,8 @@ _NAME_CHARS: Final = 26
 _DONE: Final = {"pause": "paused", "resume": "resumed", "cancel": "cancelled"}
 _NOT_QUIET: Final = 3
 
-app = typer.Typer(
-    add_completion=False,
+app = application(
     no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     help="List, show, pause, resume or cancel what a business has published, with exact numbers.",
 )
 

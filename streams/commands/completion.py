@@ -9,13 +9,14 @@ import typer
 from schemas.ids import Lane
 from streams.cli import COMMANDS
 from streams.commands.group import command_of
+from streams.commands.terminal import FORMS, application
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 _VALUES: Final[Mapping[str, tuple[str, ...]]] = {
     "--lane": tuple(lane.word for lane in Lane),
-    "--output": ("text", "json"),
-    "-o": ("text", "json"),
+    "--output": FORMS,
+    "-o": FORMS,
 }
 """Values that may stand behind an option, where they are a closed list."""
 

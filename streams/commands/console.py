@@ -1,24 +1,23 @@
-"""Writes for all commands: lines for people on standard error, and a single sentence when something is wrong."""
+"""Runs what a command does with Kafka and settings: what the surroundings are to blame for ends in one sentence."""
 
 import asyncio
 import logging
 import re
-import sys
 from collections.abc import Coroutine
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
 from schemas.wire.timestamps import ms_of
 from streams.client import ClientError
+from streams.commands.terminal import INTERRUPTED, refuse
 from streams.dev.kafka.errors import ClusterError
 from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import PublishError
 from streams.kafka.scan import ScanError
 from streams.registry.apply import RegistrationError
 from streams.runtime.settings import Settings, SettingsError, load
-from streams.runtime.untyped_json import json_bytes
 
 FAULTS: Final = (
     ClientError,
@@ -32,44 +31,11 @@ FAULTS: Final = (
 )
 """Exceptions that come of the surroundings or the input; any other is a defect and shows its traceback."""
 
-INTERRUPTED: Final = 130
-"""Exit status that shells expect of a program that Ctrl-C ended."""
-
 _T = TypeVar("_T")
 
 BootstrapOption = Annotated[
     str | None, typer.Option("--bootstrap", metavar="HOST:PORT", help="Kafka to use.", show_default=False)
 ]
-
-FORMS: Final = ("text", "json")
-
-
-def _form(context: typer.Context, word: str) -> str:
-    if word not in FORMS:
-        say(f"{context.command_path}: there is no form {word!r}; there are: {', '.join(FORMS)}")
-        raise typer.Exit(1)
-    return word
-
-
-OutputOption = Annotated[
-    str,
-    typer.Option(
-        "--output", "-o", metavar="FORM", callback=_form, help="text, or json: one object a line.", show_default=False
-    ),
-]
-
-
-def show(value: Any, output: str, text: str) -> None:
-    """Prints a result on standard output in the form that was asked for: ``value`` as JSON, or ``text`` if there is any."""
-    if output == "json":
-        print(json_bytes(value).decode(), flush=True)
-    elif text:
-        print(text, flush=True)
-
-
-def say(line: str) -> None:
-    """A line for the person at the terminal; results go to standard output instead."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def run(command: str, doing: Coroutine[Any, Any, _T]) -> _T:
@@ -94,12 +60,6 @@ def configured(command: str, bootstrap: str | None = None) -> Settings:
         return load(bootstrap=bootstrap)
     except SettingsError as error:
         refuse(command, str(error))
-
-
-def refuse(command: str, sentence: str) -> NoReturn:
-    """End with status 1, after ``sentence``; each further line stands on its own."""
-    say(f"fanfare {command}: {sentence}")
-    raise typer.Exit(1)
 
 
 # The instant that ``--since`` means: so long ago, or an RFC 3339 instant.

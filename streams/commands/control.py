@@ -8,8 +8,9 @@ import typer
 from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.ids import Lane
 from schemas.wire.timestamps import text_of as instant
-from streams.commands.console import BootstrapOption, OutputOption, configured, refuse, run, show
+from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.lanes import no_lane
+from streams.commands.terminal import OutputOption, application, refuse, show
 from streams.kafka.admin import describe
 from streams.operate.control_words import Target, later_than, newest
 from streams.operate.control_words import say as write
@@ -20,11 +21,8 @@ from streams.runtime.kafka_access import Address
 _ANSWER_S: Final = 10
 _FRESH_MS: Final = 100
 
-app = typer.Typer(
-    add_completion=False,
+app = application(
     no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     help="The kill switch: hold all hand-offs of a business, a sender, a template or a lane, and let them go on.",
 )
 

@@ -19,8 +19,9 @@ from schemas.ids import Lane
 from schemas.reasons import Reason
 from schemas.wire.timestamps import text_of as instant
 from streams.commands.columns import columns
-from streams.commands.console import BootstrapOption, OutputOption, refuse, run, say, show
+from streams.commands.console import BootstrapOption, run
 from streams.commands.console import since_ms as instant_of
+from streams.commands.terminal import OutputOption, application, refuse, say, show
 from streams.kafka.admin import describe
 from streams.kafka.scan import Record
 from streams.operate.redrive import Outcome, Redriver, Told, is_original, read_letters, read_originals
@@ -32,11 +33,8 @@ _ANSWER_S: Final = 10
 _TOPICS_OF_CODES: Final = frozenset(topics.requests(lane) for lane in Lane if lane.rules.carries_codes)
 _HEADS: Final = ("LETTER", "AT", "TOPIC", "PLACE", "BUSINESS", "REASON", "SENTENCE")
 
-app = typer.Typer(
+app = application(
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     help="Look at records that were refused and whose producer could not be told, and send them again.",
 )
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
@@ -15,8 +14,8 @@ from rich.console import Console
 from broker.audit.report import Audit
 from schemas.lanes import Lane
 from streams.client import Client
-from streams.commands.console import INTERRUPTED, OutputOption, refuse, say, show
 from streams.commands.stacks import STACK_FAULTS, FreePortsOption, RunningKafkaOption
+from streams.commands.terminal import INTERRUPTED, OutputOption, application, refuse, say, show
 from streams.dev.demo import summary
 from streams.dev.demo.offers import FEWEST, PEOPLE, Offers, Told, lines
 from streams.dev.demo.story import FLIGHTS, Story
@@ -37,7 +36,7 @@ _LOOK_S = 1.0
 
 VIEW_TITLE: Final = "fanfare demo"
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()
@@ -196,7 +195,7 @@ class Demo:
         if self._screen is not None:
             self._screen.note = told
         else:
-            print(told, file=sys.stderr, flush=True)
+            say(told)
 
 
 def _people(limit: int | None) -> int:

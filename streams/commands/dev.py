@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from streams import __version__
-from streams.commands.console import OutputOption, refuse, say, show
 from streams.commands.stacks import (
     NOT_FOR_PRODUCTION,
     REGISTRY_DEFAULT,
@@ -24,6 +23,7 @@ from streams.commands.stacks import (
     shown,
     write_exports,
 )
+from streams.commands.terminal import OutputOption, application, refuse, say, show
 from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.runtime import clock
 from streams.runtime.settings import kafka_bootstrap, load
@@ -31,7 +31,7 @@ from streams.runtime.signals import until_signalled
 from streams.simulator.people import PROFILES, REAL_PROFILE
 from streams.simulator.program import OptionError, profile_of
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

@@ -5,7 +5,8 @@ from typing import Annotated, Final
 
 import typer
 
-from streams.commands.console import BootstrapOption, OutputOption, refuse, run, show
+from streams.commands.console import BootstrapOption, run
+from streams.commands.terminal import OutputOption, application, refuse, show
 from streams.operate.checkup import Finding, Grade
 from streams.operate.doctor import examine
 from streams.runtime.settings import Settings, SettingsError, load
@@ -13,7 +14,7 @@ from streams.runtime.settings import Settings, SettingsError, load
 _GRADE_WIDTH: Final = max(len(grade) for grade in Grade)
 _WHAT_WIDTH: Final = len("packages")
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

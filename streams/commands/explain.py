@@ -10,10 +10,11 @@ from broker.explain.timeline import Story
 from schemas.ids import Lane, business_of, name_of, recipient_id, text_of
 from schemas.lanes import LANE_WORDS
 from schemas.topics import DAY_MS
-from streams.commands.console import BootstrapOption, OutputOption, refuse, run, say, show
+from streams.commands.console import BootstrapOption, run
 from streams.commands.console import since_ms as since_ms_of
 from streams.commands.lanes import no_lane
 from streams.commands.story_page import missed_page, page, person_page, person_row, story_row, time_text
+from streams.commands.terminal import OutputOption, application, refuse, say, show
 from streams.kafka.admin import describe
 from streams.operate.explain import Event, Explainer
 from streams.runtime import clock
@@ -27,7 +28,7 @@ _SOURCE_HELP: Final = (
 )
 _ONE_HELP: Final = "Only this person: tel:+..., or the 26 letters of a status."
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

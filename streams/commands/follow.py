@@ -13,8 +13,9 @@ from schemas.status import Status
 from schemas.wire.timestamps import text_of as instant
 from streams.client import Client
 from streams.client.progress import CLOSED, REFUSED
-from streams.commands.console import BootstrapOption, OutputOption, configured, refuse, run, say, show, since_ms
+from streams.commands.console import BootstrapOption, configured, run, since_ms
 from streams.commands.statuses import lines_of, status_row
+from streams.commands.terminal import OutputOption, application, refuse, say, show
 from streams.kafka.admin import describe
 from streams.ledger.money import money
 from streams.runtime import clock
@@ -24,7 +25,7 @@ from streams.runtime.signals import first_error
 _T = TypeVar("_T")
 _ANSWER_S: Final = 10
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 class Kind(StrEnum):

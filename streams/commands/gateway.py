@@ -1,16 +1,16 @@
 """`fanfare gateway`: the simulated gateway with its phones, three listener processes or one."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 import typer
 import uvloop
 
 from schemas.ids import Lane
+from streams.commands.terminal import application, refuse
 from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.properties import HOST
 from streams.kafka.admin import demand_listener
@@ -26,7 +26,7 @@ from streams.simulator.supervisor import REFUSALS, keep_alive
 
 _Made = TypeVar("_Made")
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = application()
 
 
 @app.command()
@@ -82,7 +82,7 @@ def gateway(
     try:
         uvloop.run(serve(plans[0], told, settings, lane=chosen[0], port=places[chosen[0]]))
     except OSError as error:
-        _refuse(error.strerror or str(error))
+        refuse("gateway", error.strerror or str(error))
 
 
 def _or_refuse(make: Callable[[], _Made]) -> _Made:
@@ -90,9 +90,9 @@ def _or_refuse(make: Callable[[], _Made]) -> _Made:
     try:
         return make()
     except KeyError as error:
-        _refuse(f"there is no lane {error}; there are: {', '.join(each.word for each in Lane)}")
+        refuse("gateway", f"there is no lane {error}; there are: {', '.join(each.word for each in Lane)}")
     except (SettingsError, registered.RegistryError, OptionError, ClusterError) as error:
-        _refuse(str(error))
+        refuse("gateway", str(error))
 
 
 def _told(settings: Settings, files: list[Path] | None) -> registered.Registered | None:
@@ -144,10 +144,5 @@ def _port(settings: Settings, lane: Lane, asked: int | None) -> int:
         return asked
     url = urlsplit(settings.gateway_url(lane))
     if url.port is None:
-        _refuse(f"FANFARE_GATEWAY_{lane.name} names no port; say which with --port")
+        refuse("gateway", f"FANFARE_GATEWAY_{lane.name} names no port; say which with --port")
     return url.port
-
-
-def _refuse(sentence: str) -> NoReturn:
-    print(f"fanfare gateway: {sentence}", file=sys.stderr)
-    raise typer.Exit(1)

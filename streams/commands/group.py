@@ -3,7 +3,6 @@
 import difflib
 import gc
 import importlib
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -11,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from streams.cli import COMMANDS
+from streams.commands.terminal import application, refuse, say
 from streams.runtime.kafka_options import parsed
 from streams.runtime.settings import SettingsError, load, put
 from streams.runtime.untyped_json import json_bytes
@@ -31,16 +31,13 @@ class LazyGroup(TyperGroup):
     def get_command(self, _ctx: Any, cmd_name: str) -> Any:
         """Returns the command of that name; ends the program with status 2 and the known ones if there is none."""
         if cmd_name not in _MODULES:
-            print(f"fanfare: there is no command {cmd_name!r}; {_known(cmd_name)}.", file=sys.stderr)
+            say(f"fanfare: there is no command {cmd_name!r}; {_known(cmd_name)}.")
             raise typer.Exit(2)
         return command_of(cmd_name)
 
 
-app = typer.Typer(
+app = application(
     cls=LazyGroup,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -62,7 +59,7 @@ def _options(context: typer.Context, pairs: list[str] | None) -> list[str] | Non
         if tuning:
             fields["kafka_options"] = json_bytes(load().kafka_options | tuning).decode()
     except (ValueError, SettingsError) as error:
-        print(f"{context.command_path}: {error}", file=sys.stderr)
+        say(f"{context.command_path}: {error}")
         raise typer.Exit(1) from None
     put(**fields)
     return pairs
@@ -128,12 +125,10 @@ def _demand_extra(name: str, error: ModuleNotFoundError) -> None:
     if missing in {"broker", "schemas", "streams"}:
         return
     extra = "local" if name in _LOCAL else "server"
-    print(
-        f"fanfare {name}: this installation has not all that it needs ({missing} is missing): "
-        f"pip install 'fanfare-broker[{extra}]'",
-        file=sys.stderr,
+    refuse(
+        name,
+        f"this installation has not all that it needs ({missing} is missing): pip install 'fanfare-broker[{extra}]'",
     )
-    raise typer.Exit(1) from None
 
 
 def _share(command: Any) -> None:

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from streams.commands.console import OutputOption, refuse, say, show
+from streams.commands.terminal import OutputOption, application, refuse, say, show
 from streams.registry.new import LIST, TEMPLATE, written
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

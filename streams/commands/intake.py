@@ -7,7 +7,7 @@ import typer
 import uvloop
 
 from schemas import topics
-from streams.commands.console import refuse
+from streams.commands.terminal import application, refuse
 from streams.dev.kafka.errors import ClusterError
 from streams.intake.api_keys import DevKeysError, Directory
 from streams.intake.load_shedding import Room
@@ -28,7 +28,7 @@ from streams.runtime.signals import stop_asked
 _CATCH_UP_S: Final = 30.0
 _STALE_MS: Final = 30_000
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

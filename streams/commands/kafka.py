@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from schemas.registry import Business
-from streams.commands.console import OutputOption, show
+from streams.commands.terminal import OutputOption, application, show
 from streams.dev.kafka.detached import REFUSAL_PREFIX, start_detached, stop_detached
 from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.foreground import run_until_ended
@@ -25,10 +25,8 @@ from streams.runtime.settings import SettingsError, kafka_bootstrap, load
 _STATUS_DEADLINE_S: Final = 5
 _LABEL_WIDTH: Final = len("bootstrap")
 
-app = typer.Typer(
+app = application(
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
     help="Run a real Apache Kafka on this machine, on loopback only. It needs no Java, no Docker and no configuration: "
     "the jars and, where no Java 17 is found, a runtime come from package registries, and every jar is "
     "checked against its SHA-256 at every start.",

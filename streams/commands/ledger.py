@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 import uvloop
 
-from streams.commands.console import refuse
 from streams.commands.ledger_book import export, print_balances, show_balances
 from streams.commands.ledger_items import items
+from streams.commands.terminal import application, refuse
 from streams.dev.kafka.errors import ClusterError
 from streams.kafka.admin import demand_listener
 from streams.kafka.provision import ProvisionError
@@ -20,12 +20,7 @@ from streams.runtime.priority import give_way
 from streams.runtime.settings import Settings, SettingsError, load
 from streams.runtime.signals import stop_asked
 
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    subcommand_metavar="[COMMAND] [ARGS]...",
-)
+app = application(subcommand_metavar="[COMMAND] [ARGS]...")
 app.command("show")(show_balances)
 app.command("items")(items)
 app.command("export")(export)

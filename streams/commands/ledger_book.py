@@ -14,7 +14,8 @@ from rich.table import Table
 
 from schemas.billing import BilledCharge
 from schemas.wire.timestamps import text_of as instant
-from streams.commands.console import OutputOption, configured, refuse, say, show
+from streams.commands.console import configured
+from streams.commands.terminal import OutputOption, refuse, say, show
 from streams.ledger.database import Balance, BooksError, balances, oddities
 from streams.ledger.itemised import Wanted, month_of, postings
 from streams.ledger.money import money

@@ -8,7 +8,8 @@ import typer
 
 from schemas.ids import Lane, business_of, name_of, request_name
 from schemas.wire.timestamps import text_of as instant
-from streams.commands.console import OutputOption, configured, refuse, say, show
+from streams.commands.console import configured
+from streams.commands.terminal import OutputOption, refuse, say, show
 from streams.ledger.database import BooksError
 from streams.ledger.itemised import Message, Wanted, itemised, month_of
 from streams.ledger.money import money

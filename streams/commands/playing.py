@@ -9,11 +9,12 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final
 
 import typer
 
 from streams.client import Client, ClientError
+from streams.commands.terminal import INTERRUPTED, refuse, say
 from streams.dev.sources.feed import Feed, Tally
 from streams.dev.sources.pace import replay
 from streams.dev.sources.records import TimetableError
@@ -34,8 +35,6 @@ _PATIENCE_S: Final = 300.0
 _SILENT_S: Final = 5
 """So long without an acknowledgement is worth a word."""
 _PROGRESS_SECONDS: Final = 2.0
-_INTERRUPTED: Final = 130
-"""Exit status that shells expect of a program that Ctrl-C ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +67,12 @@ def play(source: Callable[[Run], Iterator[Timed]], *, seed: int, way: Way) -> No
     playing = _print(source(run), factor) if way.printed else _publish(source(run), factor, bootstrap=way.bootstrap)
     try:
         stopped = asyncio.run(playing)
+    except BrokenPipeError:
+        raise  # `| head` had enough: typer ends such a program quietly
     except _FAULTS as error:
-        _refuse(error)
+        refuse("source", str(error))
     if stopped:
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
 
 
 async def _print(stream: Iterator[Timed], factor: float | None) -> bool:
@@ -138,16 +139,3 @@ class Silence:
 def _summary(tally: Tally) -> str:
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(tally.published.items()))
     return f"{tally.published.total():,} events" + (f" ({kinds})" if kinds else "")
-
-
-def say(line: str) -> None:
-    """Say a line beside what is printed."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def _refuse(error: Exception) -> NoReturn:
-    """End with a sentence."""
-    if isinstance(error, BrokenPipeError):
-        raise error  # `| head` had enough: typer ends such a program quietly
-    say(f"fanfare source: {error}")
-    raise typer.Exit(1)

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from schemas.topics import catalogue
-from streams.commands.console import BootstrapOption, OutputOption, configured, run, say, show
+from streams.commands.console import BootstrapOption, configured, run
+from streams.commands.terminal import OutputOption, application, say, show
 from streams.kafka.admin import describe
 from streams.kafka.grants import commands, grants
 from streams.kafka.provision import provision
@@ -16,7 +17,7 @@ from streams.runtime.settings import load
 
 _ANSWER_S = 10
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

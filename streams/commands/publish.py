@@ -11,10 +11,11 @@ from broker.validation.pace import pace_of
 from schemas.ids import Lane
 from schemas.reasons import Fault, Reason
 from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published
-from streams.commands.console import BootstrapOption, OutputOption, configured, refuse, run, say, show
+from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.event_file import SealOption, codes_of, drawn_apart, freshened, read_events
 from streams.commands.lanes import LaneOption, lane_named, lane_of_event
 from streams.commands.statuses import ACCEPTED, REFUSED_STATUS, Follower
+from streams.commands.terminal import OutputOption, application, refuse, say, show
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address
 
@@ -25,7 +26,7 @@ _PATIENCE_S: Final = 30.0
 """Seconds that Kafka may be away in the middle."""
 _PROGRESS_MS: Final = 2_000
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 class Choice(NamedTuple):

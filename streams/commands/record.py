@@ -9,7 +9,8 @@ import typer
 
 from schemas.lanes import listed
 from schemas.wire import timestamps
-from streams.commands.console import BootstrapOption, configured, refuse, run, say, since_ms
+from streams.commands.console import BootstrapOption, configured, run, since_ms
+from streams.commands.terminal import application, refuse, say
 from streams.dev.recordings.entry import LANES
 from streams.dev.recordings.files import STANDARD, Writer
 from streams.dev.recordings.pseudonyms import Pseudonyms
@@ -35,7 +36,7 @@ class _Writing(NamedTuple):
     """Of the pseudonyms; None for the numbers as they are."""
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

@@ -9,7 +9,8 @@ from broker.registry.fold import Registry
 from broker.registry.remarks import remarks
 from schemas.registry import Business, Deployment, Entry, key_of
 from schemas.topics import business_topics
-from streams.commands.console import BootstrapOption, OutputOption, refuse, run, say, show
+from streams.commands.console import BootstrapOption, run
+from streams.commands.terminal import OutputOption, application, refuse, say, show
 from streams.kafka.admin import describe
 from streams.kafka.provision import provision
 from streams.registry.apply import Located, RegistrationError, changes, read_files, write
@@ -18,11 +19,8 @@ from streams.runtime.settings import Settings, load
 
 _ANSWER_S = 10
 
-app = typer.Typer(
-    add_completion=False,
+app = application(
     no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     help="Register businesses, senders, templates, prices and keys, or show what is registered.",
 )
 

@@ -10,7 +10,8 @@ import typer
 from schemas.ids import Lane
 from streams.client import Client, Event, SealingError, SealKey
 from streams.client.sealing import seal_key_of
-from streams.commands.console import INTERRUPTED, BootstrapOption, OutputOption, refuse, run, say
+from streams.commands.console import BootstrapOption, run
+from streams.commands.terminal import INTERRUPTED, OutputOption, application, refuse, say
 from streams.dev.recordings.entry import Entry
 from streams.dev.recordings.files import read_entries
 from streams.dev.recordings.replay import Clock, Replay
@@ -27,7 +28,7 @@ _PROGRESS_S: Final = 2.0
 _SENTENCES: Final = 3
 _FAILED: Final = 1
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from streams.commands.console import INTERRUPTED, OutputOption, refuse, show
+from streams.commands.terminal import INTERRUPTED, OutputOption, application, refuse, show
 from streams.dev.stack.rolling_restart import chosen, roll
 from streams.dev.stack.running_file import read_register
 from streams.runtime.settings import SettingsError, load
 from streams.runtime.supervisor import ProcessError
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

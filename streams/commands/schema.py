@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from schemas.contract.compatibility import differences
 from schemas.contract.compatibility_rules import READER, WRITER, Change
 from schemas.contract.json_schema import WRITTEN_BY_FANFARE
-from streams.commands.console import OutputOption, refuse, say, show
+from streams.commands.terminal import OutputOption, application, refuse, say, show
 
 FOLDER: Final = Path(__file__).parents[2] / "schemas" / "generated"
 _PAGE: Final = FOLDER / "asyncapi.html"
@@ -40,7 +40,7 @@ class Side(StrEnum):
     FANFARE = "fanfare"
 
 
-app = typer.Typer(cls=_Group, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application(cls=_Group)
 
 
 @app.callback(invoke_without_command=True)

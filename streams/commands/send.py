@@ -12,10 +12,11 @@ from schemas.ids import Lane
 from schemas.request import Notification, Params, To
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.client import Client, Event, Head, notification, to_list, to_people
-from streams.commands.console import BootstrapOption, OutputOption, configured, refuse, run, show
+from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.event_file import SealOption, codes_of
 from streams.commands.lanes import lane_of_template
 from streams.commands.statuses import ACCEPTED, REFUSED_STATUS, Follower
+from streams.commands.terminal import OutputOption, application, refuse, show
 from streams.runtime.kafka_access import Address
 
 _SYSTEM: Final = "fanfare-send"
@@ -43,7 +44,7 @@ LifetimeOption = Annotated[
     ),
 ]
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 class Wanted(NamedTuple):

@@ -10,7 +10,8 @@ from typing import Annotated, Final
 
 import typer
 
-from streams.commands.playing import Way, play, say
+from streams.commands.playing import Way, play
+from streams.commands.terminal import application, say
 from streams.dev.sources.flights import Selection, flights
 from streams.dev.sources.logins import Traffic, logins
 from streams.dev.sources.parcels import PARCELS_A_DAY, parcels
@@ -20,10 +21,8 @@ from streams.dev.sources.singles import singles
 from streams.dev.sources.timed import DAY_BEGINS
 from streams.dev.sources.timetable import STORM_DAY
 
-app = typer.Typer(
+app = application(
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
     help="Publish a day of flights, parcels or sign-ins, or single updates at a rate: the flights are real, the people invented.",
 )
 

@@ -7,13 +7,14 @@ import typer
 
 from schemas.ids import Lane
 from streams.commands.columns import columns
-from streams.commands.console import OutputOption, configured, run, show
+from streams.commands.console import configured, run
+from streams.commands.terminal import OutputOption, application, show
 from streams.operate.scrape import Scrape, merged, processes, quantile, scrape_all
 from streams.operate.top.verdict import HEALTHY, verdict
 
 _STAGES: Final = ("plan", "deliver", "settle")
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

@@ -11,7 +11,7 @@ from schemas.status import Status
 from streams.client import Published, StillOpenError
 from streams.client.progress import REFUSED
 from streams.client.waiting import wait_for
-from streams.commands.console import say, show
+from streams.commands.terminal import say, show
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address
 

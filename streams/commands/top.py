@@ -9,7 +9,8 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from streams.commands.console import INTERRUPTED, BootstrapOption, refuse, run, say
+from streams.commands.console import BootstrapOption, run
+from streams.commands.terminal import INTERRUPTED, application, refuse, say
 from streams.operate.top.layout import frame
 from streams.operate.top.model import Picture
 from streams.operate.top.screen import Screen, drawable, write_svg
@@ -21,7 +22,7 @@ _TITLE: Final = "fanfare top"
 _SIZE: Final = (118, 48)
 """Columns and lines of a frame that goes to no terminal, unless COLUMNS and LINES say otherwise."""
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

@@ -16,15 +16,15 @@ from schemas.wire.text import unsafe
 from streams.client import SealingError
 from streams.client.sealing import SealKey, seal_codes, seal_key_of
 from streams.client.validation import faults
-from streams.commands.console import OutputOption, refuse, show
 from streams.commands.event_file import SealOption, codes_of, freshened
 from streams.commands.lanes import LaneOption, lane_named, lane_of_event
+from streams.commands.terminal import OutputOption, application, refuse, show
 from streams.registry.apply import RegistrationError, changes, read_files
 from streams.runtime import clock
 
 _FAULTY: Final = 1
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()

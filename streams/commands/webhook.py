@@ -1,14 +1,14 @@
 """`fanfare webhook`: takes what the gateway reports."""
 
 import asyncio
-import sys
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
 import typer
 import uvloop
 
 from broker.registry.fold import Registry
 from schemas.wire.sealed import AddressBook
+from streams.commands.terminal import application, refuse
 from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.properties import HOST
 from streams.gateway.kinds import mappings_of
@@ -32,7 +32,7 @@ _STOP_S: Final = 2
 _CATCH_UP_S: Final = 30.0
 """For so long reading the registry may take; then the process ends and tries again."""
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()
@@ -52,14 +52,14 @@ def webhook(
         demand_listener(settings.kafka)
         demand_own("the webhook", (HOST, settings.webhook_port), (settings.metrics_host, settings.webhook_metrics_port))
     except (ClusterError, SettingsError) as error:
-        _refuse(str(error))
+        refuse("webhook", str(error))
     log.configure(level=settings.log_level, program="webhook")
     try:
         uvloop.run(_serve(settings, mappings))
     except ProvisionError as error:
-        _refuse(str(error))
+        refuse("webhook", str(error))
     except OSError as error:
-        _refuse(error.strerror or str(error))
+        refuse("webhook", error.strerror or str(error))
 
 
 async def _serve(settings: Settings, mappings: list[ReportMapping]) -> None:
@@ -99,8 +99,3 @@ async def _serve(settings: Settings, mappings: list[ReportMapping]) -> None:
         await words.stop()
         await producer.stop()
     log.log(Event.STOPPED, component="webhook")
-
-
-def _refuse(sentence: str) -> NoReturn:
-    print(f"fanfare webhook: {sentence}", file=sys.stderr)
-    raise typer.Exit(1)

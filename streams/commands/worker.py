@@ -1,12 +1,12 @@
 """`fanfare worker`: plan, deliver and settle for one lane."""
 
-import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from schemas.ids import Lane
 from schemas.lanes import LANE_WORDS
+from streams.commands.terminal import application, refuse
 from streams.dev.kafka.errors import ClusterError
 from streams.kafka.admin import demand_listener
 from streams.kafka.faust_app.app import run_worker
@@ -17,7 +17,7 @@ from streams.runtime.priority import give_way
 from streams.runtime.settings import SettingsError, load
 from streams.worker import pipeline
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()
@@ -46,18 +46,13 @@ def worker(
         demand_listener(settings.kafka)
         demand_own("this slot's worker", (settings.metrics_host, settings.worker_metrics(wanted)))
     except KeyError:
-        _refuse(f"there is no lane {lane!r}; there are {LANE_WORDS}")
+        refuse("worker", f"there is no lane {lane!r}; there are {LANE_WORDS}")
     except (ClusterError, SettingsError, KernelMismatchError) as error:
-        _refuse(str(error))
+        refuse("worker", str(error))
     log.configure(level=settings.log_level, program="worker", lane=wanted.word, slot=settings.slot)
     give_way(settings.nice_of(wanted))
     try:
         kernel = pipeline.worker(settings, wanted)
     except SettingsError as error:
-        _refuse(str(error))
+        refuse("worker", str(error))
     run_worker(kernel)
-
-
-def _refuse(sentence: str) -> NoReturn:
-    print(f"fanfare worker: {sentence}", file=sys.stderr)
-    raise typer.Exit(1)

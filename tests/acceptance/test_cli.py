@@ -11,8 +11,8 @@ import pytest
 from streams import __version__
 from streams.cli import COMMANDS
 from streams.commands.completion import candidates
-from streams.commands.console import INTERRUPTED
 from streams.commands.group import command_of
+from streams.commands.terminal import INTERRUPTED
 
 HEAVY = ("aiokafka", "faust", "aiohttp", "numpy", "typer")
 

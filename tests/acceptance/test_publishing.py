@@ -18,7 +18,7 @@ import streams.client
 from schemas.ids import Lane
 from schemas.request import Notification
 from streams.client import Client, Event, Head, Position, notification, to_people
-from streams.commands.console import INTERRUPTED
+from streams.commands.terminal import INTERRUPTED
 from streams.dev.stack.stack import running
 from tests.acceptance.bad_inputs import plan_of
 from tests.acceptance.terminal import FANFARE, Terminal, done, terminal
