@@ -10,7 +10,7 @@ import typer
 from schemas.ids import Lane
 from streams.client import Client, Event, SealingError, SealKey
 from streams.client.sealing import seal_key_of
-from streams.commands.console import BootstrapOption, run
+from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.terminal import INTERRUPTED, OutputOption, application, refuse, say
 from streams.dev.recordings.entry import Entry
 from streams.dev.recordings.files import read_entries
@@ -21,7 +21,6 @@ from streams.dev.recordings.selection import Wanted, chosen, wanted_of
 from streams.registry.read import read_registry
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address
-from streams.runtime.settings import load
 from streams.runtime.signals import stop_on_interrupt
 
 _PROGRESS_S: Final = 2.0
@@ -89,7 +88,7 @@ def main(
     if speed is not None and rate is not None:
         refuse("replay", "--speed and --rate exclude each other")
     how = _How(_Pace(speed or 1.0, rate, loop), test, hlog)
-    result = run("replay", _replay(file, wanted, how, load(bootstrap=bootstrap).kafka))
+    result = run("replay", _replay(file, wanted, how, configured("replay", bootstrap).kafka))
     if output == "text":
         print(sentence_of(result))
     print(json_of(result), flush=True)

@@ -10,10 +10,12 @@ from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from schemas.ids import Lane
 from schemas.topics import DAY_MS
 from streams.client import Event, NotPublishedError
+from streams.commands.replay import app
 from streams.dev.recordings.entry import Entry
 from streams.dev.recordings.latencies import Latencies
 from streams.dev.recordings.replay import Clock, Replay
@@ -181,3 +183,10 @@ def test_pace_is_positive(value: float) -> None:
         next(spaced([1], speed=value))
     with pytest.raises(ValueError, match="above 0"):
         next(steady(1, rate=value))
+
+
+def test_a_setting_that_cannot_be_is_refused() -> None:
+    """With a sentence, as every command does, and not with a traceback."""
+    done = CliRunner(env={"FANFARE_SHARDS": "many"}).invoke(app, ["recording.jsonl"])
+    assert done.exit_code == 1
+    assert done.output.startswith("fanfare replay: FANFARE_SHARDS: ")
