@@ -62,15 +62,19 @@ def configured(command: str, bootstrap: str | None = None) -> Settings:
         refuse(command, str(error))
 
 
-# The instant that ``--since`` means: so long ago, or an RFC 3339 instant.
+# The span that ``--lifetime`` means, and the instant that ``--since`` does: so long ago, or an RFC 3339 instant.
 
-_AGO: Final = re.compile(r"([0-9]{1,6})([smhd])")
+_SPAN: Final = re.compile(r"([0-9]{1,6})([smhd])")
 _UNITS_MS: Final = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
+
+
+def span_ms(text: str, *, units: str = "smhd") -> int | None:
+    """Returns the milliseconds of ``30m``; None for what is no number with one of the units behind it."""
+    span = _SPAN.fullmatch(text)
+    return int(span[1]) * _UNITS_MS[span[2]] if span is not None and span[2] in units else None
 
 
 def since_ms(text: str, now_ms: int, *, units: str = "smhd") -> int:
     """Milliseconds since the epoch; ``30m`` is so long before ``now_ms``. ``ValueError`` for what is neither."""
-    ago = _AGO.fullmatch(text)
-    if ago is not None and ago[2] in units:
-        return now_ms - int(ago[1]) * _UNITS_MS[ago[2]]
-    return ms_of(text)
+    ago_ms = span_ms(text, units=units)
+    return ms_of(text) if ago_ms is None else now_ms - ago_ms

@@ -1,6 +1,5 @@
 """`fanfare send`: one notification from the command line, without a file; then what becomes of it."""
 
-import re
 import uuid
 from collections.abc import Mapping
 from typing import Annotated, Final, NamedTuple
@@ -10,9 +9,8 @@ import typer
 from broker.registry.fold import Registry
 from schemas.ids import Lane
 from schemas.request import Notification, Params, To
-from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.client import Client, Event, Head, notification, to_list, to_people
-from streams.commands.console import BootstrapOption, configured, run
+from streams.commands.console import BootstrapOption, configured, run, span_ms
 from streams.commands.event_file import SealOption, codes_of
 from streams.commands.lanes import lane_of_template
 from streams.commands.statuses import ACCEPTED, REFUSED_STATUS, Follower
@@ -21,8 +19,6 @@ from streams.runtime.kafka_access import Address
 
 _SYSTEM: Final = "fanfare-send"
 """The system in the ``source`` of the events."""
-_SPAN: Final = re.compile(r"([0-9]{1,6})([smhd])")
-_UNITS_MS: Final = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
 ListOption = Annotated[
     str | None, typer.Option("--list", metavar="NAME", help="Instead: everybody on this list.", show_default=False)
@@ -99,8 +95,8 @@ def main(
     """
     try:
         content = Notification(template, _target(to or [], audience), sender=sender, params=_params(params), test=test)
-        span = None if lifetime is None else _span_ms(lifetime)
-        wanted = Wanted(content, business, event_id or str(uuid.uuid4()), subject, span, codes_of(seal))
+        lifetime_ms = None if lifetime is None else _lifetime_ms(lifetime)
+        wanted = Wanted(content, business, event_id or str(uuid.uuid4()), subject, lifetime_ms, codes_of(seal))
     except ValueError as error:
         refuse("send", str(error))
     raise typer.Exit(run("send", _send(configured("send", bootstrap).kafka, wanted, wait_s=wait, output=output)))
@@ -119,11 +115,11 @@ def _params(pairs: list[str] | None) -> Params:
     return {name: text for name, _, text in found}
 
 
-def _span_ms(text: str) -> int:
-    found = _SPAN.fullmatch(text)
-    if found is None:
+def _lifetime_ms(text: str) -> int:
+    found_ms = span_ms(text)
+    if found_ms is None:
         raise ValueError(f"--lifetime {text}: give 90s, 30m, 6h or 7d")
-    return int(found[1]) * _UNITS_MS[found[2]]
+    return found_ms
 
 
 async def _send(address: Address, wanted: Wanted, *, wait_s: float, output: str) -> int:
