@@ -14,13 +14,13 @@ from broker.audit.rates import WINDOWS_S, nearest
 from broker.audit.report import OPEN_STATES, Audit
 from schemas.ids import Lane
 from streams.commands.columns import columns
-from streams.commands.console import BootstrapOption, run
+from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.terminal import OutputOption, application, refuse, show
 from streams.ledger.database import BooksError
 from streams.ledger.money import money
 from streams.operate.audit import audit_system
 from streams.runtime import clock
-from streams.runtime.settings import Settings, SettingsError, load
+from streams.runtime.settings import Settings
 
 _RATES: Final = 5
 """So many lanes of senders are named with their busiest second."""
@@ -61,10 +61,7 @@ def main(
     audited: what is open within its window is counted, and no violation. The last line is JSON; the exit status is 1 if there
     are violations.
     """
-    try:
-        settings = load(bootstrap=bootstrap, data_dir=data)
-    except SettingsError as error:
-        refuse("audit", str(error))
+    settings = configured("audit", bootstrap, data_dir=data)
     started_ms = clock.monotonic_ms()
     try:
         found = run("audit", audit_system(settings, quiet=quiet, canary=canary, searched=_searched(settings, also)))

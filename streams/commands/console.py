@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -54,10 +55,10 @@ def run(command: str, doing: Coroutine[Any, Any, _T]) -> _T:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def configured(command: str, bootstrap: str | None = None) -> Settings:
+def configured(command: str, bootstrap: str | None = None, *, data_dir: Path | None = None) -> Settings:
     """Returns the settings; ends the program with a sentence for what cannot be."""
     try:
-        return load(bootstrap=bootstrap)
+        return load(bootstrap=bootstrap, data_dir=data_dir)
     except SettingsError as error:
         refuse(command, str(error))
 

@@ -5,11 +5,11 @@ from typing import Annotated, Final
 
 import typer
 
-from streams.commands.console import BootstrapOption, run
-from streams.commands.terminal import OutputOption, application, refuse, show
+from streams.commands.console import BootstrapOption, configured, run
+from streams.commands.terminal import OutputOption, application, show
 from streams.operate.checkup import Finding, Grade
 from streams.operate.doctor import examine
-from streams.runtime.settings import Settings, SettingsError, load
+from streams.runtime.settings import Settings
 
 _GRADE_WIDTH: Final = max(len(grade) for grade in Grade)
 _WHAT_WIDTH: Final = len("packages")
@@ -35,11 +35,7 @@ def main(
     what to do. Exit status 1 if something is missing. Works without Kafka too; then what Kafka would be asked is left out.
     Changes nothing, but for one topic, fanfare-doctor-..., that it makes and removes to read Kafka's clock.
     """
-    try:
-        settings = load(bootstrap=bootstrap)
-    except SettingsError as error:
-        refuse("doctor", str(error))
-    counts = run("doctor", _told(settings, role, output))
+    counts = run("doctor", _told(configured("doctor", bootstrap), role, output))
     text = f"{counts[Grade.OK]} ok, {counts[Grade.WARNING]} warnings, {counts[Grade.MISSING]} missing"
     show({grade.value: counts[grade] for grade in Grade}, output, text)
     if counts[Grade.MISSING]:

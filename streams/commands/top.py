@@ -9,13 +9,12 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from streams.commands.console import BootstrapOption, run
+from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.terminal import INTERRUPTED, application, refuse, say
 from streams.operate.top.layout import frame
 from streams.operate.top.model import Picture
 from streams.operate.top.screen import Screen, drawable, write_svg
 from streams.operate.top.watcher import Watcher
-from streams.runtime.settings import SettingsError, load
 from streams.runtime.signals import until_signalled
 
 _TITLE: Final = "fanfare top"
@@ -54,10 +53,7 @@ def main(
     A terminal of 112 by 36 or more shows every stage of every lane.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    try:
-        settings = load(bootstrap=bootstrap)
-    except SettingsError as error:
-        refuse("top", str(error))
+    settings = configured("top", bootstrap)
     console = Console()
     if not once and svg is None and drawable(console):
         if asyncio.run(until_signalled(_live(Watcher(settings, heartbeats=heartbeats), console, interval))):
