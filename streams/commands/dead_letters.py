@@ -11,16 +11,15 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from broker.consequences import consequence_of
 from broker.dead_letters import FIELDS, Letter, Wanted, wanted
 from broker.plan.attempts import attempt_of
 from schemas import topics
 from schemas.ids import Lane
-from schemas.reasons import Reason
 from schemas.wire.timestamps import text_of as instant
 from streams.commands.columns import columns
 from streams.commands.console import BootstrapOption, run
 from streams.commands.console import since_ms as instant_of
+from streams.commands.statuses import next_step
 from streams.commands.terminal import OutputOption, application, refuse, say, show
 from streams.kafka.admin import describe
 from streams.kafka.scan import Record
@@ -209,13 +208,16 @@ def summary(counts: Counter[Outcome], letters: int) -> str:
 
 def letter_row(letter: Letter) -> dict[str, Any]:
     """Returns a letter as a row of JSON, with what to do about it; a payload of the otp lane is never in it."""
-    row = {"letter": letter.place, **msgspec.to_builtins(letter.body)}
+    row = {"letter": letter.place, **_shown(letter)}
+    step = next_step(letter.body.reason)
+    return row | {"next_step": step} if step else row
+
+
+def _shown(letter: Letter) -> dict[str, Any]:
+    body: dict[str, Any] = msgspec.to_builtins(letter.body)
     if _hidden(letter):
-        row.pop("payload", None)
-    reasons = {reason.word: reason for reason in Reason}
-    if letter.body.reason in reasons:
-        row["next_step"] = consequence_of(reasons[letter.body.reason]).next_step
-    return row
+        body.pop("payload", None)
+    return body
 
 
 def _hidden(letter: Letter) -> bool:
@@ -224,15 +226,11 @@ def _hidden(letter: Letter) -> bool:
 
 def whole(letter: Letter, record: Record | None) -> str:
     """Returns a letter as JSON, what to do about it, and its record; a payload of the otp lane is never in it."""
-    hidden = _hidden(letter)
-    body = letter_row(letter)
-    del body["letter"]
-    next_step = body.pop("next_step", None)
-    told = msgspec.json.format(msgspec.json.encode(body), indent=2).decode()
-    parts = [f"dead letter {letter.place} of {instant(letter.body.at_ms)}", told]
-    if next_step:
-        parts.append(f"next step: {next_step}")
-    return "\n".join([*parts, *_record_lines(letter, record, hidden=hidden)])
+    head = f"dead letter {letter.place} of {instant(letter.body.at_ms)}"
+    told = msgspec.json.format(msgspec.json.encode(_shown(letter)), indent=2).decode()
+    step = next_step(letter.body.reason)
+    steps = [f"next step: {step}"] if step else []
+    return "\n".join([head, told, *steps, *_record_lines(letter, record, hidden=_hidden(letter))])
 
 
 def _record_lines(letter: Letter, record: Record | None, *, hidden: bool) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from broker.consequences import consequence_of
-from schemas.reasons import Reason
+from broker.explain.entry import reason_of
 from schemas.status import Status
 from streams.client import Published, StillOpenError
 from streams.client.progress import REFUSED
@@ -54,7 +54,14 @@ class Follower:
 def status_row(status: Status) -> dict[str, Any]:
     """Returns a status as a row of JSON, with what to do next if it is a refusal."""
     row = {"kind": "status", **msgspec.to_builtins(status)}
-    return row | {"next_step": consequence_of(Reason[status.reason.upper()]).next_step} if status.reason else row
+    step = next_step(status.reason)
+    return row | {"next_step": step} if step else row
+
+
+def next_step(reason: str) -> str:
+    """Returns what can be done about a reason by its word; empty for none, and for one of another release."""
+    known = reason_of(reason)
+    return "" if known is None else consequence_of(known).next_step
 
 
 def lines_of(status: Status, when: str) -> Iterator[str]:
@@ -71,6 +78,7 @@ def lines_of(status: Status, when: str) -> Iterator[str]:
 def _explained(status: Status) -> Iterator[str]:
     if status.reason:
         yield status.detail
-        yield consequence_of(Reason[status.reason.upper()]).next_step
+        if step := next_step(status.reason):
+            yield step
     elif status.detail and status.state == ACCEPTED_STATE:
         yield status.detail

@@ -4,7 +4,7 @@ from broker.registry.remarks import remarks
 from schemas.lanes import Lane
 from schemas.registry import Business, Parameter, Sender, Template
 from schemas.status import Status
-from streams.commands.statuses import lines_of
+from streams.commands.statuses import lines_of, status_row
 
 BUSINESS = Business("bakery", "The Bakery")
 SENDER = Sender("bakery/main", "bakery", "+15550100", rate_per_s=10)
@@ -38,3 +38,13 @@ def test_acceptance_of_a_list_says_when_it_will_be_through() -> None:
     assert list(lines_of(status, "+0.500 s")) == ["accepted   +0.500 s  list1", f"           {detail}"]
     running = Status("r", "//bakery/shop", "list1", "running", 2, 1, detail=detail, counts={"pending": 120})
     assert list(lines_of(running, "+0.500 s")) == ["running    +0.500 s  list1  120 pending"]
+
+
+def test_a_reason_of_another_release_is_told_as_it_came() -> None:
+    """What can be done about it is known to that release alone."""
+    status = Status("r", "//bakery/shop", "e1", "refused", 1, 1, reason="of_tomorrow", detail="It is of tomorrow.")
+    assert list(lines_of(status, "+0.500 s")) == [
+        "refused    +0.500 s  e1  of_tomorrow",
+        "           It is of tomorrow.",
+    ]
+    assert "next_step" not in status_row(status)
