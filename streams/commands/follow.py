@@ -14,7 +14,7 @@ from schemas.wire.timestamps import text_of as instant
 from streams.client import Client
 from streams.client.progress import CLOSED, REFUSED
 from streams.commands.console import BootstrapOption, configured, run, since_ms
-from streams.commands.statuses import lines_of, status_row
+from streams.commands.statuses import Printer
 from streams.commands.terminal import OutputOption, application, refuse, say, show
 from streams.kafka.admin import describe
 from streams.ledger.money import money
@@ -63,16 +63,12 @@ def main(
 
 async def _follow(address: Address, business: str, begin_ms: int | None, kinds: list[Kind], output: str) -> None:
     await describe(address, deadline_s=_ANSWER_S)
-    said: dict[str, object] = {}
+    printer = Printer(output)
 
     def status(each: Status) -> None:
-        news = (each.state, each.reason, each.counts, each.recipients)
-        if said.get(each.request) == news:
-            return  # shards report one by one, and most of them add nothing
-        said[each.request] = news
+        printer.tell(each, instant(each.at_ms))
         if each.state in (CLOSED, REFUSED):
-            del said[each.request]
-        show(status_row(each), output, "\n".join(lines_of(each, instant(each.at_ms))))
+            printer.forget(each.request)
 
     def charge(each: BilledCharge) -> None:
         show({"kind": "charge", **msgspec.to_builtins(each)}, output, charge_line(each))

@@ -27,10 +27,9 @@ class Follower:
     def __init__(self, bootstrap: Address, sent: Sequence[Published], *, output: str) -> None:
         self._bootstrap = bootstrap
         self._sent = sent
-        self._output = output
+        self._printer = Printer(output)
         self._begun_ms = clock.monotonic_ms()
         self._refused = False
-        self._said: dict[str, object] = {}
 
     async def run(self, wait_s: float | None) -> int:
         """The exit status, once all are finished or ``wait_s`` is over."""
@@ -43,12 +42,29 @@ class Follower:
         return REFUSED_STATUS if self._refused else ACCEPTED
 
     def _show(self, status: Status) -> None:
-        said = (status.state, status.reason, status.counts, [(one.state, one.reason) for one in status.recipients])
+        after_s = (clock.monotonic_ms() - self._begun_ms) / 1000
+        self._printer.tell(status, f"+{after_s:.3f} s")
+        self._refused |= status.state == REFUSED
+
+
+class Printer:
+    """Prints statuses, but for those that say nothing new: shards report one by one, and most of them add nothing."""
+
+    def __init__(self, output: str) -> None:
+        self._output = output
+        self._said: dict[str, object] = {}
+
+    def tell(self, status: Status, when: str) -> None:
+        """Prints a status, if it is news of its request."""
+        people = [(one.state, one.reason, one.code) for one in status.recipients]
+        said = (status.state, status.reason, status.counts, people)
         if self._said.get(status.request) != said:
             self._said[status.request] = said
-            after_s = (clock.monotonic_ms() - self._begun_ms) / 1000
-            show(status_row(status), self._output, "\n".join(lines_of(status, f"+{after_s:.3f} s")))
-        self._refused |= status.state == REFUSED
+            show(status_row(status), self._output, "\n".join(lines_of(status, when)))
+
+    def forget(self, request: str) -> None:
+        """Drops what was said of a request that is at its end."""
+        self._said.pop(request, None)
 
 
 def status_row(status: Status) -> dict[str, Any]:
