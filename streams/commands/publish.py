@@ -9,12 +9,12 @@ import typer
 from broker.registry.fold import Registry
 from broker.validation.pace import pace_of
 from schemas.ids import Lane
-from schemas.reasons import Fault, Reason
+from schemas.reasons import Reason
 from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published
 from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.event_file import SealOption, codes_of, drawn_apart, freshened, read_events
 from streams.commands.lanes import LaneOption, lane_named, lane_of_event
-from streams.commands.statuses import ACCEPTED, REFUSED_STATUS, Follower
+from streams.commands.statuses import ACCEPTED, REFUSED_STATUS, Follower, fault_row, fault_text, published_text
 from streams.commands.terminal import OutputOption, application, refuse, say, show
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address
@@ -126,9 +126,11 @@ async def _check(address: Address, events: _Events) -> int:
         for lane, event, codes in ((each.lane, each.event, each.codes) for each in events):
             try:
                 sealed = await client.seal(lane, event, codes) if codes else event
-                found = [_told(fault) for fault in client.check(lane, sealed, registry=registry)]
+                found = [
+                    (fault_row(fault), fault_text(fault)) for fault in client.check(lane, sealed, registry=registry)
+                ]
             except ClientError as error:
-                found = [{"detail": str(error)}]
+                found = [({"detail": str(error)}, str(error))]
             faulty += bool(found)
             pace = "" if found else pace_of(lane, event, registry=registry, now_ms=clock.now_ms(), sizes=sizes)
             _show_checked(event, found, pace, events.choice.output)
@@ -136,21 +138,12 @@ async def _check(address: Address, events: _Events) -> int:
     return _faulted(events) or (REFUSED_STATUS if faulty else ACCEPTED)
 
 
-def _told(fault: Fault) -> dict[str, str]:
-    return {"place": fault.place, "reason": fault.reason.word, "detail": fault.detail}
-
-
-def _show_checked(event: Event, found: Sequence[Mapping[str, str]], pace: str, output: str) -> None:
+def _show_checked(event: Event, found: Sequence[tuple[dict[str, str], str]], pace: str, output: str) -> None:
     """Prints the line about a sound event (of a list, also when it would be through), or all that is wrong with one."""
     kind = "faulty" if found else "sound"
-    lines = [f"{kind:<10} {event.get('id')}  {pace}".rstrip()]
-    lines += [
-        f"           {each['place'] or '/'}  {each['reason']}: {each['detail']}"
-        if "place" in each
-        else f"           {each['detail']}"
-        for each in found
-    ]
-    show({"kind": kind, "id": event.get("id"), "faults": found, "pace": pace}, output, "\n".join(lines))
+    lines = [f"{kind:<10} {event.get('id')}  {pace}".rstrip(), *(f"           {text}" for _, text in found)]
+    faults = [row for row, _ in found]
+    show({"kind": kind, "id": event.get("id"), "faults": faults, "pace": pace}, output, "\n".join(lines))
 
 
 async def _publish(address: Address, events: _Events) -> int:
@@ -179,7 +172,7 @@ def _telling_faults(events: _Events, client: Client, registry: Registry) -> Iter
     for place, each in enumerate(events):
         found = client.check(each.lane, each.event, registry=registry) if place < _FEW and not each.codes else ()
         for fault in found:
-            say(f"faulty     {each.event.get('id')}  {fault.place or '/'}  {fault.reason.word}: {fault.detail}")
+            say(f"faulty     {each.event.get('id')}  {fault_text(fault)}")
         yield each
 
 
@@ -248,8 +241,7 @@ def _faulted(events: _Events) -> int:
 def _line(outcome: Outcome) -> str:
     if isinstance(outcome, Failed):
         return f"failed     {outcome.event.get('id')}  {outcome.error}"
-    place = f"{outcome.topic}[{outcome.partition}]@{outcome.offset}"
-    return f"published  {place}  {outcome.id}  request {outcome.request}"
+    return published_text(outcome)
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from streams.client import Client, Event, Head, notification, to_list, to_people
 from streams.commands.console import BootstrapOption, configured, run, span_ms
 from streams.commands.event_file import SealOption, codes_of
 from streams.commands.lanes import lane_of_template
-from streams.commands.statuses import ACCEPTED, REFUSED_STATUS, Follower
+from streams.commands.statuses import ACCEPTED, REFUSED_STATUS, Follower, fault_row, fault_text, published_text
 from streams.commands.terminal import OutputOption, application, refuse, show
 from streams.runtime.kafka_access import Address
 
@@ -132,14 +132,12 @@ async def _send(address: Address, wanted: Wanted, *, wait_s: float, output: str)
         sealed = await client.seal(lane, event, wanted.codes) if wanted.codes else event
         found = client.check(lane, sealed, registry=registry)
         for fault in found:
-            row = {"kind": "faulty", "place": fault.place, "reason": fault.reason.word, "detail": fault.detail}
-            show(row, output, f"faulty     {fault.place or '/'}  {fault.reason.word}: {fault.detail}")
+            show({"kind": "faulty", **fault_row(fault)}, output, f"faulty     {fault_text(fault)}")
         if found:
             return REFUSED_STATUS
         sent = await client.publish(lane, sealed)
-        place = f"{sent.topic}[{sent.partition}]@{sent.offset}"
         row = {"kind": "published", "id": sent.id, "request": sent.request, "lane": lane.word, "source": sent.source}
-        show(row, output, f"published  {place}  {sent.id}  request {sent.request}")
+        show(row, output, published_text(sent))
         return await Follower(address, [sent], output=output).run(wait_s) if wait_s else ACCEPTED
 
 

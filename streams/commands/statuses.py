@@ -1,4 +1,4 @@
-"""Prints what becomes of published events: each step of each request as lines or as JSON, until all are at their end."""
+"""Prints what is told of events: what is wrong with one, its place once it is published, each step of what becomes of it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -7,6 +7,7 @@ import msgspec
 
 from broker.consequences import consequence_of
 from broker.explain.entry import reason_of
+from schemas.reasons import Fault
 from schemas.status import Status
 from streams.client import Published, StillOpenError
 from streams.client.progress import REFUSED
@@ -65,6 +66,21 @@ class Printer:
     def forget(self, request: str) -> None:
         """Drops what was said of a request that is at its end."""
         self._said.pop(request, None)
+
+
+def fault_row(fault: Fault) -> dict[str, str]:
+    """Returns what is wrong with an event as JSON."""
+    return {"place": fault.place, "reason": fault.reason.word, "detail": fault.detail}
+
+
+def fault_text(fault: Fault) -> str:
+    """Returns the same for a line: the place as a JSON pointer, the reason and its sentence."""
+    return f"{fault.place or '/'}  {fault.reason.word}: {fault.detail}"
+
+
+def published_text(sent: Published) -> str:
+    """Returns the line about a published event: its place in Kafka, and the name of its request."""
+    return f"published  {sent.topic}[{sent.partition}]@{sent.offset}  {sent.id}  request {sent.request}"
 
 
 def status_row(status: Status) -> dict[str, Any]:

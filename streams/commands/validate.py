@@ -18,6 +18,7 @@ from streams.client.sealing import SealKey, seal_codes, seal_key_of
 from streams.client.validation import faults
 from streams.commands.event_file import SealOption, codes_of, freshened
 from streams.commands.lanes import LaneOption, lane_named, lane_of_event
+from streams.commands.statuses import fault_row
 from streams.commands.terminal import OutputOption, application, refuse, show
 from streams.registry.apply import RegistrationError, changes, read_files
 from streams.runtime import clock
@@ -163,5 +164,4 @@ def _say_json(number: int, _: bytes, found: tuple[Fault, ...], pace: str) -> Non
     if pace:
         show({"event": number, "pace": pace}, "json", "")
     for fault in found:
-        said = {"event": number, "place": fault.place, "reason": fault.reason.word, "detail": fault.detail}
-        show(said, "json", "")
+        show({"event": number, **fault_row(fault)}, "json", "")
