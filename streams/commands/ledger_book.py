@@ -43,6 +43,10 @@ _HEADS: Final = (
 )
 
 BusinessOption = Annotated[str | None, typer.Option(metavar="BUSINESS", help="Only this business.", show_default=False)]
+MonthOption = Annotated[
+    str | None,
+    typer.Option(metavar="YYYY-MM", help="Only what was charged in this month, in UTC.", show_default=False),
+]
 
 
 def show_balances(*, business: BusinessOption = None, output: OutputOption = "text") -> None:
@@ -84,10 +88,7 @@ def export(
         bool, typer.Option("--csv", help="Comma-separated values under a line of heads: the default.")
     ] = True,
     business: BusinessOption = None,
-    month: Annotated[
-        str | None,
-        typer.Option(metavar="YYYY-MM", help="Only what was charged in this month, in UTC.", show_default=False),
-    ] = None,
+    month: MonthOption = None,
     output: OutputOption = "text",
 ) -> None:
     """Export the bill: a row for each posting, its messages of one request at one price, in the order of posting.

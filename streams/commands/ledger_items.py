@@ -9,12 +9,12 @@ import typer
 from schemas.ids import Lane, business_of, name_of, request_name
 from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import configured
+from streams.commands.ledger_book import BusinessOption, MonthOption
 from streams.commands.terminal import OutputOption, refuse, say, show
 from streams.ledger.database import BooksError
 from streams.ledger.itemised import Message, Wanted, itemised, month_of
 from streams.ledger.money import money
 from streams.ledger.service import path_of
-from streams.runtime.settings import SettingsError
 
 _NAME_CHARS: Final = 26
 
@@ -30,13 +30,8 @@ def items(
         ),
     ] = None,
     event_id: Annotated[str | None, typer.Argument(metavar="ID", help="The event's id.", show_default=False)] = None,
-    business: Annotated[
-        str | None, typer.Option(metavar="BUSINESS", help="Only this business.", show_default=False)
-    ] = None,
-    month: Annotated[
-        str | None,
-        typer.Option(metavar="YYYY-MM", help="Only what was charged in this month, in UTC.", show_default=False),
-    ] = None,
+    business: BusinessOption = None,
+    month: MonthOption = None,
     output: OutputOption = "text",
 ) -> None:
     """Itemise the bill: a line for each charged message, in the order of posting, and what they come to.
@@ -47,7 +42,7 @@ def items(
     try:
         wanted = _wanted(request, event_id, business, month)
         _print(path_of(configured("ledger items")), wanted, output)
-    except (BooksError, SettingsError, ValueError) as error:
+    except (BooksError, ValueError) as error:
         refuse("ledger items", str(error))
 
 
