@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from schemas.registry import Business
+from streams.commands.columns import columns
 from streams.commands.terminal import OutputOption, application, show
 from streams.dev.kafka.detached import REFUSAL_PREFIX, start_detached, stop_detached
 from streams.dev.kafka.errors import ClusterError
@@ -23,7 +24,6 @@ from streams.runtime.kafka_access import Kafka
 from streams.runtime.settings import SettingsError, kafka_bootstrap, load
 
 _STATUS_DEADLINE_S: Final = 5
-_LABEL_WIDTH: Final = len("bootstrap")
 
 app = application(
     no_args_is_help=True,
@@ -185,9 +185,8 @@ def _ways_in(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _print_rows(rows: list[tuple[str, str]]) -> None:
-    width = max(_LABEL_WIDTH, *(len(left) for left, _ in rows))
-    for left, right in rows:
-        _say(f"  {left:<{width}}  {right}")
+    for line in columns(rows):
+        _say(f"  {line}")
 
 
 def _say(line: str) -> None:
