@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Final
@@ -13,6 +12,7 @@ from streams.dev.kafka.errors import ClusterError, NodeFailedError
 from streams.dev.kafka.node import STOP_GRACE_S
 from streams.dev.kafka.run_record import RunRecord, holding, home_of, is_held, read_record
 from streams.dev.kafka.security import Secured
+from streams.runtime.child import FANFARE
 
 _POLL_S: Final = 0.1
 REFUSAL_PREFIX: Final = "fanfare: "
@@ -77,7 +77,7 @@ def _options(nodes: int, data: Path | None, ports: Sequence[int] | None, secured
 def _spawn(options: Sequence[str], log_path: Path) -> subprocess.Popen[bytes]:
     with log_path.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "streams.cli", "kafka", "up", *options],
+            [*FANFARE, "kafka", "up", *options],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
