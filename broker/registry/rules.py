@@ -31,7 +31,7 @@ from schemas.registry import (
     key_of,
 )
 
-_ID: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+BUSINESS_ID: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """Ids of businesses stand in topic names, sources and consumer ACLs: the letters of a DNS label."""
 _NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -90,7 +90,7 @@ def held(entry: Entry, registry: Registry) -> Entry | None:
 
 
 def _business(entry: Business) -> Iterator[str]:
-    if not _ID.fullmatch(entry.id):
+    if not BUSINESS_ID.fullmatch(entry.id):
         yield "id must be 1 to 63 of a-z, 0-9 and inner hyphens: it names a topic"
     if entry.id == HEARTBEAT_BUSINESS or is_heartbeat(entry.id):
         yield f"{HEARTBEAT_BUSINESS} and {HEARTBEAT_BUSINESS}-... are Fanfare's own"

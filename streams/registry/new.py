@@ -5,13 +5,13 @@ the business (prices, words that stop, the seal key) is taken from the registry 
 """
 
 import hashlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from broker.registry.rules import BUSINESS_ID
 from schemas.request import Evidence, Member, Optin
 from streams.client.events import Head, optin
 from streams.registry.development import DEVELOPMENT
@@ -23,7 +23,6 @@ PERSON: Final = "tel:+12125550123"
 """A number kept free for such uses."""
 
 _COPIED: Final = ("confirmations.yaml", "deployment.yaml", "keywords.yaml", "prices.yaml")
-_ID: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 _BUSINESS: Final = """\
 # Who sends. The id stands in the `source` of its events (//{business}/...) and in its topics: status.{business} and
@@ -73,7 +72,7 @@ def written(folder: Path, business: str) -> Iterator[Path]:
 
     Raises ``ValueError`` for an id that no business can have or a folder that holds something already, ``OSError`` from the disk.
     """
-    if not _ID.fullmatch(business):
+    if not BUSINESS_ID.fullmatch(business):
         raise ValueError(
             f"{business!r} cannot be the id of a business: small letters, digits and dashes; give --business"
         )
