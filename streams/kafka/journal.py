@@ -30,7 +30,7 @@ from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.producer import ConfirmedProducer, Outgoing
-from streams.kafka.reader import TURN_MS, LogReader, LogRecord, TrimmedError
+from streams.kafka.reader import LogReader, LogRecord, TrimmedError, in_turns
 from streams.runtime import clock, log
 from streams.runtime.exits import Exit, fatal
 
@@ -183,16 +183,9 @@ class Journal:
     async def _read_to(self, end: int) -> None:
         assert self._next is not None
         voids = self.fold.voids
-        async with contextlib.aclosing(self._reader.read(self.at.place, self._next, end)) as bites:
-            async for bite in bites:
-                until_ms = clock.monotonic_ms() + TURN_MS
-                for record in bite:
-                    self._take_in(record)
-                    if clock.monotonic_ms() >= until_ms:
-                        # A long fold leaves room for the other shards, and for the watchdog's look at this loop.
-                        await asyncio.sleep(0)
-                        until_ms = clock.monotonic_ms() + TURN_MS
-                await asyncio.sleep(0)
+        async with contextlib.aclosing(in_turns(self._reader.read(self.at.place, self._next, end))) as records:
+            async for record in records:
+                self._take_in(record)
         self._note_voids(voids, end)
 
     async def _claim(self, terms: JournalTerms) -> bool:

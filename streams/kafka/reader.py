@@ -16,13 +16,14 @@ from aiokafka import TopicPartition
 
 from streams.kafka import clients
 from streams.kafka.faust_app.commits import Place
+from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Address
 
 _FETCH_MAX_WAIT_MS = 50
 _FETCH_BYTES = 4 * 1024 * 1024
 """Folds are fetched in large pieces; records are below 1 MB."""
-TURN_MS = 10
+_TURN_MS = 10
 """Milliseconds that folding what was read may take in one turn of the loop, for each shard that folds."""
 _BITE = 1_000
 """Records that are parsed in one turn."""
@@ -140,3 +141,20 @@ class LogReader:
                 yield
         except TimeoutError:
             fatal(Exit.DEADLINE, step=step, topic=place[0], partition=place[1], reader=self._name)
+
+
+async def in_turns(bites: AsyncGenerator[list[LogRecord], None], *, rest: int = 0) -> AsyncGenerator[LogRecord, None]:
+    """Yields the records of a read to a caller who folds each; a long fold leaves room for others, and for the watchdog's look.
+
+    After each piece of ``_TURN_MS``, and each bite, others have their turn, and on top of that a pause ``rest`` times as long as
+    the piece took.
+    """
+    async with contextlib.aclosing(bites):
+        async for bite in bites:
+            begun_ms = clock.monotonic_ms()
+            for record in bite:
+                yield record
+                if (took_ms := clock.monotonic_ms() - begun_ms) >= _TURN_MS:
+                    await asyncio.sleep(rest * took_ms / 1000)
+                    begun_ms = clock.monotonic_ms()
+            await asyncio.sleep(rest * (clock.monotonic_ms() - begun_ms) / 1000)

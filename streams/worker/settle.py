@@ -4,7 +4,7 @@ Nothing is decided here. What lies before the committed offsets is folded with e
 charges and statuses that follow from it are acknowledged, so a crash repeats effects and never loses one.
 """
 
-import asyncio
+import contextlib
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
@@ -19,7 +19,7 @@ from schemas.facts import Receipts
 from schemas.wire.header import body_of, head_of
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
-from streams.kafka.reader import TURN_MS
+from streams.kafka.reader import in_turns
 from streams.runtime import clock, crash_points
 from streams.worker import record_metrics
 from streams.worker.outputs import charge_record, status_record
@@ -129,15 +129,11 @@ class SettleShard:
         if until is None or found is None or found[0] >= until:
             return 0
         last_ms = 0
-        async for bite in self._parts.settle_reader.read(place, found[0], until):
-            begun_ms = clock.monotonic_ms()
-            for record in bite:
+        bites = self._parts.settle_reader.read(place, found[0], until)
+        async with contextlib.aclosing(in_turns(bites, rest=1)) as records:
+            async for record in records:
                 self._fold_in(place[0], record.value)
                 last_ms = record.timestamp_ms
-                if (took_ms := clock.monotonic_ms() - begun_ms) >= TURN_MS:
-                    await asyncio.sleep(took_ms / 1000)
-                    begun_ms = clock.monotonic_ms()
-            await asyncio.sleep((clock.monotonic_ms() - begun_ms) / 1000)
         return last_ms
 
     def _join_some(self) -> list[Delivered]:
