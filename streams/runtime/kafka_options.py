@@ -1,8 +1,9 @@
 """Converts `-X key=value`, as Kafka and its tools name the options of a client, to settings."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Final
+
+from streams.runtime.setting_sources import near_to
 
 SETTING_OF: Final[Mapping[str, str]] = {
     "bootstrap.servers": "bootstrap",
@@ -54,6 +55,5 @@ def milliseconds(key: str, value: str) -> int:
 def unknown(key: str) -> str:
     """Returns the sentence about an option that there is not."""
     known = [*SETTING_OF, *TUNING]
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"; do you mean {near[0]}?" if near else f"; there are: {', '.join(known)}"
+    hint = near_to(key, known) or f"; there are: {', '.join(known)}"
     return f"there is no option {key} of a Kafka client that may be set{hint}"

@@ -108,7 +108,7 @@ def _tables(path: Path, chosen: str | None) -> dict[str, _Table]:
         raise SourceError(f"{path}: a profile is a table, [profile.NAME]")
     if chosen and chosen not in profiles:
         there = ", ".join(profiles) or "none"
-        raise SourceError(f"{path}: there is no profile {chosen!r}{_near(chosen, profiles)}; there are: {there}")
+        raise SourceError(f"{path}: there is no profile {chosen!r}{near_to(chosen, profiles)}; there are: {there}")
     return {"": _Table("", top, text)} | {
         name: _Table(f"{_PROFILES}.{name}", profiles[name], text) for name in profiles
     }
@@ -128,7 +128,7 @@ def _rows(path: Path, table: _Table, keys: Collection[str]) -> Iterator[tuple[st
     for key, value in table.values.items():
         place = f"{path}:{_line(table, key)}"
         if key not in keys:
-            raise SourceError(f"{place}: there is no setting {key}{_near(key, keys)}")
+            raise SourceError(f"{place}: there is no setting {key}{near_to(key, keys)}")
         at_home = isinstance(value, str) and value and key.endswith(_FOLDERS)
         yield key, Written(str(path.parent / value) if at_home else value, place)
 
@@ -167,6 +167,7 @@ def sentences(error: ValidationError, named: Mapping[str, str], called: Callable
         yield f"{named.get(variable, variable)}: {sentence}" if where else sentence
 
 
-def _near(word: str, known: Collection[str]) -> str:
+def near_to(word: str, known: Collection[str]) -> str:
+    """Returns how a sentence about an unknown name ends: with the known one that was meant, if one is like it."""
     near = difflib.get_close_matches(word, known, n=1)
     return f"; do you mean {near[0]}?" if near else ""

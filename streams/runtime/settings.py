@@ -8,7 +8,6 @@ in use (``dev_secrets``), and with ``dev`` off the program refuses to start on t
 Places that the operating system decides (cache folder, Java) are functions, asked when they are needed.
 """
 
-import difflib
 import hashlib
 import os
 from collections.abc import Collection
@@ -30,6 +29,7 @@ from streams.runtime.setting_sources import (
     SourceError,
     Written,
     key_of,
+    near_to,
     profile,
     secret_in_file,
     sentences,
@@ -237,9 +237,7 @@ def _demand_known() -> None:
     known |= {CONFIG_VARIABLE, PROFILE_VARIABLE}
     for variable in sorted(os.environ):
         if variable.startswith(PREFIX) and variable not in known:
-            near = difflib.get_close_matches(variable, known, n=1)
-            hint = f"; do you mean {near[0]}?" if near else ""
-            raise SettingsError(f"there is no setting {variable}{hint}")
+            raise SettingsError(f"there is no setting {variable}{near_to(variable, known)}")
 
 
 def _profiled() -> dict[str, Written]:
