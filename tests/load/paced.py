@@ -18,7 +18,7 @@ from tests.load.crowd import write_list
 from tests.load.scenarios import BUSINESS, Scenario
 
 _CALM_S: Final = 3
-_LOOK_S: Final = 0.5
+_LOOK_S: Final = 2.0
 _SLACK: Final = 4.0
 """After so many times the ideal, and a minute, a scenario is given up: what is left then is lost."""
 _HOUR_MS: Final = 3_600_000

@@ -4,15 +4,15 @@ Shards share a number's rate R without a word to each other. Time is cut into *s
 the wall clock; slot m belongs to shard m mod S, which may decide at most q messages in it. A slot may be used for a while after
 it began (:data:`LATE_MS`), together with those before it; what is not used by then is lost, never saved.
 
-    R = 1,000/s, S = 8, q = 20:   slot  0    1    2    3    4    5    6    7    8    9   ...   each 20 ms
-                                  shard 0    1    2    3    4    5    6    7    0    1   ...   20 messages each
+    R = 1,000/s, S = 8, q = 50:   slot  0    1    2    3    4    5    6    7    8    9   ...   each 50 ms
+                                  shard 0    1    2    3    4    5    6    7    0    1   ...   50 messages each
 
 *Bound.* Whatever dies or restarts, at most R x T + 2q + 2eR messages are handed off in any T seconds. 2e is what clocks and a
 frame's way may differ by, and how late a slot may be used (:data:`LATE_MS`) and its frame may leave (:data:`FRAME_LATE_MS`); a
 message that waits longer takes another slot. Between owners the bound holds because a new one uses no slot that began before it
 did: whatever the one before has used is older.
 
-The unit q is a fiftieth of a second's worth and depends on the rate alone, not on the list: all shards and all lists of a number
+The unit q is a twentieth of a second's worth and depends on the rate alone, not on the list: all shards and all lists of a number
 then keep the same slots, whatever is open where.
 """
 
@@ -20,8 +20,8 @@ from typing import Final
 
 import msgspec
 
-SLOTS_PER_S: Final = 50
-"""Slots a second over all shards, for numbers of at least this rate: few enough appends, eight shards wait 160 ms at most."""
+SLOTS_PER_S: Final = 20
+"""Slots a second over all shards, for numbers of at least this rate: few enough appends, eight shards wait 400 ms at most."""
 MAX_QUANTUM: Final = 4_096
 """A chunk: what one append decides about."""
 LATE_MS: Final = 240

@@ -70,7 +70,7 @@ def test_the_slots_of_all_shards_together_hold_no_more_than_the_rate(per_s: int,
 
 def test_a_slot_is_used_once_whoever_owns_the_shard() -> None:
     """An owner counts what it used, and leaves what began before it did to the one before."""
-    pace, slots = Pace(500, 0, 16), Slots(NOW_MS)
+    pace, slots = Pace(200, 0, 16), Slots(NOW_MS)
     begins_ms = pace.next_ms(NOW_MS)
     slots.spend(SENDER, begins_ms, 7)
     slots.spend(SENDER, begins_ms, 2)

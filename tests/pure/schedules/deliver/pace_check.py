@@ -16,7 +16,7 @@ from schemas.wire.header import Kind
 from tests.pure.schedules.deliver.owner import outcome_in
 from tests.pure.schedules.deliver.world import PER_S, SHARDS, DeliverWorld
 
-QUANTUM = PER_S // 50
+QUANTUM = PER_S // 20
 CALM_MS = 8_000
 """Who has so long after the trouble is told."""
 _ALLOWED = frozenset(

@@ -27,9 +27,9 @@ PAIRS = PairLimit(per_minute=600, burst=2)
 """One in 100 ms: a quarter of F remembers it, as it does in earnest."""
 LONG_LIFE_MS = 16_000
 """Outlives all trouble by far: who has so long is told, whatever happened."""
-PER_S = 100
-SHARDS = 8
-"""A slot of 2 messages every 160 ms for this shard, now and then two at once: seldom enough to be missed."""
+PER_S = 40
+SHARDS = 4
+"""A slot of 2 messages every 200 ms for this shard, now and then two at once: seldom enough to be missed."""
 SKEWS_MS = (0, 0, 0, 0, 900, -900)
 LISTS = ("A", "B")
 SUBJECTS = ("flight/1", "flight/2")
