@@ -10,7 +10,8 @@ import typer
 import uvloop
 
 from schemas.ids import Lane
-from streams.commands.terminal import application, refuse
+from streams.commands.start import refuse_start
+from streams.commands.terminal import application
 from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.properties import HOST
 from streams.kafka.admin import demand_listener
@@ -82,17 +83,17 @@ def gateway(
     try:
         uvloop.run(serve(plans[0], told, settings, lane=chosen[0], port=places[chosen[0]]))
     except OSError as error:
-        refuse("gateway", error.strerror or str(error))
+        refuse_start("gateway", error)
 
 
 def _or_refuse(make: Callable[[], _Made]) -> _Made:
-    """Returns the result of ``make``, or prints a sentence and exits with status 1 if the options are wrong."""
+    """Returns the result of ``make``, or refuses to start with a sentence."""
     try:
         return make()
     except KeyError as error:
-        refuse("gateway", f"there is no lane {error}; there are: {', '.join(each.word for each in Lane)}")
+        refuse_start("gateway", f"there is no lane {error}; there are: {', '.join(each.word for each in Lane)}")
     except (SettingsError, registered.RegistryError, OptionError, ClusterError) as error:
-        refuse("gateway", str(error))
+        refuse_start("gateway", error)
 
 
 def _told(settings: Settings, files: list[Path] | None) -> registered.Registered | None:
@@ -144,5 +145,5 @@ def _port(settings: Settings, lane: Lane, asked: int | None) -> int:
         return asked
     url = urlsplit(settings.gateway_url(lane))
     if url.port is None:
-        refuse("gateway", f"FANFARE_GATEWAY_{lane.name} names no port; say which with --port")
+        refuse_start("gateway", f"FANFARE_GATEWAY_{lane.name} names no port; say which with --port")
     return url.port

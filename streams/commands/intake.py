@@ -7,7 +7,8 @@ import typer
 import uvloop
 
 from schemas import topics
-from streams.commands.terminal import application, refuse
+from streams.commands.start import refuse_start
+from streams.commands.terminal import application
 from streams.dev.kafka.errors import ClusterError
 from streams.intake.api_keys import DevKeysError, Directory
 from streams.intake.load_shedding import Room
@@ -60,18 +61,17 @@ def intake(
             (settings.metrics_host, settings.intake_metrics_port),
         )
     except (ClusterError, SettingsError) as error:
-        refuse("intake", str(error))
+        refuse_start("intake", error)
     log.configure(level=settings.log_level, program="intake")
     try:
         uvloop.run(_run(settings))
-    except (DevKeysError, ProvisionError, PublishError) as error:
-        refuse("intake", str(error))
-    except OSError as error:
-        refuse("intake", error.strerror or str(error))
+    except (DevKeysError, OSError, ProvisionError, PublishError) as error:
+        refuse_start("intake", error)
 
 
 async def _run(settings: Settings) -> None:
     stop = stop_asked()
+    await demand_safe(settings, "intake")
     directory = Directory(dev=settings.dev)
     registry = Tail(settings.kafka, topics.REGISTRY, directory.apply, wait_ms=REGISTRY_WAIT_MS)
     publisher = Publisher(settings.kafka, "intake")
@@ -80,7 +80,6 @@ async def _run(settings: Settings) -> None:
         await registry.start()
         await registry.caught_up(_CATCH_UP_S)
         directory.demand_own_keys()
-        await demand_safe(settings)
         await _serve(
             settings,
             Intake(publisher, directory, shards=settings.shards, now_ms=clock.now_ms, room=Room()),

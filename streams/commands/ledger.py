@@ -7,7 +7,8 @@ import uvloop
 
 from streams.commands.ledger_book import export, print_balances, show_balances
 from streams.commands.ledger_items import items
-from streams.commands.terminal import application, refuse
+from streams.commands.start import refuse_start
+from streams.commands.terminal import application
 from streams.dev.kafka.errors import ClusterError
 from streams.kafka.admin import demand_listener
 from streams.kafka.provision import ProvisionError
@@ -57,13 +58,11 @@ def ledger(
         log.configure(level=settings.log_level, program="ledger")
         give_way(settings.ledger_nice)
         uvloop.run(_keep(settings))
-    except (BooksError, ClusterError, ProvisionError, SettingsError) as error:
-        refuse("ledger", str(error))
-    except OSError as error:
-        refuse("ledger", error.strerror or str(error))
+    except (BooksError, ClusterError, OSError, ProvisionError, SettingsError) as error:
+        refuse_start("ledger", error)
 
 
 async def _keep(settings: Settings) -> None:
     stop = stop_asked()
-    cluster = await demand_safe(settings)
+    cluster = await demand_safe(settings, "ledger")
     await keep_books(settings, cluster, stop)

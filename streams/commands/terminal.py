@@ -50,7 +50,7 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def refuse(command: str, sentence: str) -> NoReturn:
-    """End with status 1, after ``sentence``; each further line stands on its own."""
+def refuse(command: str, sentence: str, status: int = 1) -> NoReturn:
+    """End with ``status``, after ``sentence``; each further line stands on its own."""
     say(f"fanfare {command}: {sentence}")
-    raise typer.Exit(1)
+    raise typer.Exit(status)

@@ -8,7 +8,8 @@ import uvloop
 
 from broker.registry.fold import Registry
 from schemas.wire.sealed import AddressBook
-from streams.commands.terminal import application, refuse
+from streams.commands.start import refuse_start
+from streams.commands.terminal import application
 from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.properties import HOST
 from streams.gateway.kinds import mappings_of
@@ -52,18 +53,16 @@ def webhook(
         demand_listener(settings.kafka)
         demand_own("the webhook", (HOST, settings.webhook_port), (settings.metrics_host, settings.webhook_metrics_port))
     except (ClusterError, SettingsError) as error:
-        refuse("webhook", str(error))
+        refuse_start("webhook", error)
     log.configure(level=settings.log_level, program="webhook")
     try:
         uvloop.run(_serve(settings, mappings))
-    except ProvisionError as error:
-        refuse("webhook", str(error))
-    except OSError as error:
-        refuse("webhook", error.strerror or str(error))
+    except (OSError, ProvisionError) as error:
+        refuse_start("webhook", error)
 
 
 async def _serve(settings: Settings, mappings: list[ReportMapping]) -> None:
-    await demand_safe(settings)
+    await demand_safe(settings, "webhook")
     zeroes.webhook()
     stop = stop_asked()
     producer = ConfirmedProducer(settings.kafka, "webhook")

@@ -6,7 +6,8 @@ import typer
 
 from schemas.ids import Lane
 from schemas.lanes import LANE_WORDS
-from streams.commands.terminal import application, refuse
+from streams.commands.start import refuse_start
+from streams.commands.terminal import application
 from streams.dev.kafka.errors import ClusterError
 from streams.kafka.admin import demand_listener
 from streams.kafka.faust_app.app import run_worker
@@ -46,13 +47,13 @@ def worker(
         demand_listener(settings.kafka)
         demand_own("this slot's worker", (settings.metrics_host, settings.worker_metrics(wanted)))
     except KeyError:
-        refuse("worker", f"there is no lane {lane!r}; there are {LANE_WORDS}")
+        refuse_start("worker", f"there is no lane {lane!r}; there are {LANE_WORDS}")
     except (ClusterError, SettingsError, KernelMismatchError) as error:
-        refuse("worker", str(error))
+        refuse_start("worker", error)
     log.configure(level=settings.log_level, program="worker", lane=wanted.word, slot=settings.slot)
     give_way(settings.nice_of(wanted))
     try:
         kernel = pipeline.worker(settings, wanted)
     except SettingsError as error:
-        refuse("worker", str(error))
+        refuse_start("worker", error)
     run_worker(kernel)

@@ -5,10 +5,11 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from streams.runtime.exits import Exit
 from streams.runtime.signals import stop_asked
 from streams.runtime.supervisor import Process, ProcessPlan
 
-REFUSALS: Final = frozenset({0, 1, 2})
+REFUSALS: Final = frozenset({0, 1, 2, Exit.REFUSED_START})
 """Exit statuses of a listener that cannot be what it is asked to be, or was told to stop."""
 _STOP_S: Final = 5
 

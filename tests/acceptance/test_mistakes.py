@@ -49,6 +49,11 @@ MISTAKES: dict[str, tuple[tuple[str, ...], int, str]] = {
         "the records have 2013-02-04",
     ),
     "worker without Kafka": (("worker", "--lane", "otp", *NOWHERE), 1, NO_KAFKA),
+    "a lane that has no worker": (("worker", "--lane", "fast"), 80, "there is no lane 'fast'"),
+    **{
+        f"an address without a port, for {process[0]}": ((*process, "--bootstrap", "kafka"), 80, "must be host:port")
+        for process in (("worker", "--lane", "otp"), ("webhook",), ("intake",), ("ledger",), ("gateway",))
+    },
     "webhook without Kafka": (("webhook", *NOWHERE), 1, NO_KAFKA),
     "intake without Kafka": (("intake", *NOWHERE), 1, NO_KAFKA),
     "ledger without Kafka": (("ledger", *NOWHERE), 1, NO_KAFKA),

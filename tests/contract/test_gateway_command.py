@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from schemas.lanes import Lane
+from streams.runtime.exits import Exit
 from streams.runtime.ports import free_ports
 from streams.runtime.settings import child_environment
 from tests.support.programs import PATIENCE_S, processes_naming, until
@@ -102,7 +103,7 @@ async def test_no_orphans(supervised: Supervised) -> None:
     ],
 )
 def test_bad_options(tmp_path: Path, options: tuple[str, ...], sentence: str) -> None:
-    """An option that cannot be used is refused with status 1 and one sentence."""
+    """An option that cannot be used is refused with status 80 and one sentence."""
     told = tmp_path / "registry.json"
     told.write_bytes(msgspec.json.encode(ENTRIES))
     registry = () if "--registry" in options else ("--registry", str(told))
@@ -113,4 +114,4 @@ def test_bad_options(tmp_path: Path, options: tuple[str, ...], sentence: str) ->
         timeout=PATIENCE_S,
         check=False,
     )
-    assert (done.returncode, done.stderr.strip()) == (1, f"fanfare gateway: {sentence}")
+    assert (done.returncode, done.stderr.strip()) == (Exit.REFUSED_START, f"fanfare gateway: {sentence}")
