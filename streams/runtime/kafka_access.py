@@ -5,6 +5,7 @@ without security and without a prefix.
 """
 
 import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -87,9 +88,13 @@ def misfits(kafka: Kafka, *, named: dict[str, str]) -> Iterator[str]:
     if kafka.security_protocol.startswith("SASL"):
         yield from _sasl(kafka, named)
     else:
-        for field in ("sasl_mechanism", "user", "password", "token_file"):
-            if getattr(kafka, field):
-                yield f"{named[field]} is for SASL: set {named['security_protocol']} to SASL_SSL, or leave it out"
+        given = [field for field in ("sasl_mechanism", "user", "password", "token_file") if getattr(kafka, field)]
+        if given:
+            verb, them = ("are", "them") if len(given) > 1 else ("is", "it")
+            yield (
+                f"{', '.join(named[field] for field in given)} {verb} for SASL: set {named['security_protocol']} to SASL_SSL, or "
+                f"unset {them}"
+            )
     yield from _tls(kafka, named)
     yield from _files(kafka, named)
     if kafka.prefix and (not _PREFIX.fullmatch(kafka.prefix) or kafka.prefix.startswith(_TAKEN)):
@@ -134,3 +139,16 @@ def _files(kafka: Kafka, named: dict[str, str]) -> Iterator[str]:
         path = getattr(kafka, field)
         if path is not None and not path.is_file():
             yield f"{named[field]}: there is no file {path}"
+        elif path is not None and field == "ca_file" and (fault := _no_certificates(path)):
+            yield f"{named[field]}: {path} {fault}"
+
+
+def _no_certificates(path: Path) -> str:
+    """Returns what is wrong with a file of authorities; empty for nothing."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        return "holds no certificate in PEM"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return ""

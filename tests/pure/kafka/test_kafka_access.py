@@ -42,7 +42,11 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     (SCRAM | {"KAFKA_SASL_MECHANISM": ""}, "SASL_SSL needs FANFARE_KAFKA_SASL_MECHANISM: set it to SCRAM-SHA-512"),
     (SCRAM | {"KAFKA_SASL_MECHANISM": "OAUTHBEARER"}, "OAUTHBEARER needs FANFARE_KAFKA_TOKEN_FILE: set it to the file"),
     (SCRAM | {"KAFKA_SASL_MECHANISM": "GSSAPI"}, "FANFARE_KAFKA_SASL_MECHANISM: Input should be"),
-    (SCRAM | {"KAFKA_SECURITY_PROTOCOL": ""}, "FANFARE_KAFKA_PASSWORD is for SASL: set FANFARE_KAFKA_SECURITY_PROTOCOL to"),
+    (
+        SCRAM | {"KAFKA_SECURITY_PROTOCOL": "SSL"},
+        "KAFKA_USER, FANFARE_KAFKA_PASSWORD are for SASL: set FANFARE_KAFKA_SECURITY_PROTOCOL to SASL_SSL, or unset them",
+    ),
+    ({"KAFKA_USER": "me"}, "FANFARE_KAFKA_USER is for SASL: set FANFARE_KAFKA_SECURITY_PROTOCOL to SASL_SSL, or unset it"),
     (SCRAM | {"KAFKA_TOKEN_FILE": "token"}, "FANFARE_KAFKA_TOKEN_FILE is for OAUTHBEARER"),
     ({"KAFKA_CA_FILE": "ca.pem"}, "FANFARE_KAFKA_CA_FILE is for TLS: set FANFARE_KAFKA_SECURITY_PROTOCOL to SSL"),
     ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_CA_FILE": "/no/ca.pem"}, "FANFARE_KAFKA_CA_FILE: there is no file /no/ca.pem"),
@@ -74,6 +78,16 @@ def test_what_does_not_fit_is_refused_with_what_to_do(
         load()
     assert sentence in str(refused.value)
     assert SECRET not in str(refused.value)
+
+
+def test_a_file_without_a_certificate_is_refused(environment: Environment, tmp_path: Path) -> None:
+    """By the setting and in words, before a library says it in its own."""
+    held = tmp_path / "ca.pem"
+    put(environment, {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_CA_FILE": str(held)})
+    for content in ("", "secret", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+        held.write_text(content)
+        with pytest.raises(SettingsError, match=f"^FANFARE_KAFKA_CA_FILE: {held} holds no certificate in PEM$"):
+            load()
 
 
 def test_a_token_comes_from_its_file(environment: Environment, tmp_path: Path) -> None:
