@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from typing import Final
 
 from aiokafka.errors import (
@@ -15,12 +16,21 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.kafka import clients
-from streams.runtime.kafka_access import Address, Kafka, kafka_at
+from streams.kafka.certificates import expired
+from streams.runtime.kafka_access import Address, Kafka, Protocol, kafka_at
 
 _TIMEOUT_MS: Final = 3_000
 _ENDED: Final = (KafkaConnectionError, ConnectionResetError, asyncio.IncompleteReadError)
+_SAFER: Final[Mapping[Protocol, str]] = {
+    "PLAINTEXT": ", or SSL, or SASL_SSL",
+    "SSL": ", or SASL_SSL",
+    "SASL_PLAINTEXT": ", or SASL_SSL",
+    "SASL_SSL": "",
+}
+"""What else a listener that ends connections may expect."""
 _EXPIRED: Final = 10
 _NOT_YET: Final = 9
 """Numbers of OpenSSL (X509_V_ERR_CERT_...)."""
@@ -31,11 +41,22 @@ NOT_GRANTED: Final = (TopicAuthorizationFailedError, GroupAuthorizationFailedErr
 
 
 def may_not(address: Address, doing: str) -> str:
-    """Returns the sentence for a grant that is missing; ``doing`` is what was refused (``read charges``)."""
-    return (
-        f"{kafka_at(address).user or 'this program'} may not {doing} in this Kafka: `fanfare provision --print-acls` prints the "
-        "grants that each process and each business needs"
-    )
+    """Returns the sentence for a grant that is missing; ``doing`` is what was refused (``read team-a.charges``)."""
+    kafka = kafka_at(address)
+    who = kafka.user or "this program"
+    return f"{who} may not {doing}{under(kafka)}: `fanfare provision --print-acls` prints what it needs"
+
+
+def may_not_write(address: Address, topic: str, error: KafkaError) -> str:
+    """Returns the sentence for an append that was refused: of the topic that the error names, else of ``topic``, one of ours."""
+    named = error.args[0] if isinstance(error, TopicAuthorizationFailedError) and error.args else None
+    return may_not(address, f"write {named if isinstance(named, str) else kafka_at(address).name(topic)}")
+
+
+def under(address: Address) -> str:
+    """Returns what stands behind the name of a topic that is refused or absent: the prefix, which may be the mistake."""
+    prefix = kafka_at(address).prefix
+    return f" (FANFARE_KAFKA_PREFIX is {prefix})" if prefix else ""
 
 
 async def refusal(address: Address, *, sure: bool = False) -> str | None:
@@ -46,15 +67,28 @@ async def refusal(address: Address, *, sure: bool = False) -> str | None:
     kafka = kafka_at(address)
     for host, port in kafka.addresses:
         try:
-            connection = await clients.connection(kafka, host, int(port), timeout_ms=_TIMEOUT_MS)
+            await _let_in(kafka, host, int(port))
         except (OSError, KafkaError, TimeoutError, asyncio.IncompleteReadError) as error:
+            if isinstance(error, ssl.SSLCertVerificationError) and error.verify_code == _EXPIRED:
+                return await expired(kafka, host, int(port))
             said = sentence(kafka, f"{host}:{port}", error)
             if said is not None and not (sure and isinstance(error, _ENDED)):
                 return said
         else:
-            connection.close()
             return None
     return None
+
+
+async def _let_in(kafka: Kafka, host: str, port: int) -> None:
+    """Asks for what only those are told who have logged in; raises what stands in the way.
+
+    Before a login a broker says which requests it knows, and ends the connection at the next one.
+    """
+    connection = await clients.connection(kafka, host, port, timeout_ms=_TIMEOUT_MS)
+    try:
+        await connection.send(MetadataRequest([]))
+    finally:
+        connection.close()
 
 
 def sentence(kafka: Kafka, place: str, error: BaseException) -> str | None:
@@ -85,15 +119,13 @@ def sentence(kafka: Kafka, place: str, error: BaseException) -> str | None:
 
 
 def _certificate(kafka: Kafka, place: str, error: ssl.SSLCertVerificationError) -> str:
-    if error.verify_code == _EXPIRED:
-        return f"the certificate of {place} has expired: whoever runs that Kafka renews it"
     if error.verify_code == _NOT_YET:
         return f"the certificate of {place} is not valid yet: compare the clocks of this machine and of that Kafka"
     if "mismatch" in error.verify_message.lower():
         return f"the certificate of {place} is for another name: reach it by a name that stands in it ({error.verify_message})"
-    known = "the system's authorities" if kafka.ca_file is None else str(kafka.ca_file)
+    known = "the system's authorities name" if kafka.ca_file is None else f"{kafka.ca_file} names"
     return (
-        f"the certificate of {place} is signed by nobody whom {known} names ({error.verify_message}): "
+        f"the certificate of {place} is signed by nobody whom {known} ({error.verify_message}): "
         "set FANFARE_KAFKA_CA_FILE to the authority's certificate"
     )
 
@@ -109,6 +141,6 @@ def _login(kafka: Kafka, place: str) -> str:
 
 def _closed(kafka: Kafka, place: str) -> str:
     return (
-        f"{place} takes connections and ends them at once: FANFARE_KAFKA_SECURITY_PROTOCOL is {kafka.security_protocol}; is that "
-        "what this listener expects?"
+        f"{place} takes connections and ends them: FANFARE_KAFKA_SECURITY_PROTOCOL is {kafka.security_protocol}; is that what "
+        f"this listener expects{_SAFER[kafka.security_protocol]}?"
     )
