@@ -28,8 +28,9 @@ from streams.intake.problems import (
     text_of,
     together,
 )
-from streams.kafka.publisher import Publisher, PublishError
+from streams.kafka.publisher import NotGrantedError, Publisher, PublishError
 from streams.runtime import clock, metrics
+from streams.runtime.exits import Exit, fatal
 from streams.runtime.http_server import MAX_HEADERS, MAX_LINE_BYTES
 from streams.runtime.log import Event, Seldom, log
 from streams.runtime.untyped_json import json_bytes
@@ -161,6 +162,8 @@ class Intake:
             for each in ended:
                 if isinstance(each, BaseException):
                     raise each
+        except NotGrantedError as error:
+            fatal(Exit.REFUSED_START, component="intake", detail=str(error))
         except (PublishError, TimeoutError) as error:
             self._heard(away=True)
             sentence = "Kafka did not acknowledge the request: send the same again, which is safe even if it was taken."

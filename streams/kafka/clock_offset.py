@@ -47,7 +47,7 @@ async def measure(bootstrap: Address) -> Offset:
             finally:
                 await client.delete_topics([name])
     except NOT_GRANTED as error:
-        raise PublishError(may_not(bootstrap, f"make {topic}"), unknown=False) from error
+        raise PublishError(may_not(bootstrap, f"make {kafka_at(bootstrap).name(topic)}"), unknown=False) from error
     except KafkaError as error:
         raise PublishError(
             f"a topic for asking the time cannot be made: {type(error).__name__}", unknown=False

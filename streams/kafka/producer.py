@@ -1,5 +1,8 @@
 """Confirmed producers: an append has happened, or the process ends.
 
+A broker that knows us and does not let us write has not taken the record, and would not take it from the next process either:
+that ends with the status after which nobody starts it again as it is.
+
 Idempotent, acks=all. An append that is not acknowledged within its deadline, fails, or is acknowledged without an
 offset is *unknown*: it may stand in the log or appear in it later. aiokafka's idempotent mode retries for ever, so a
 caller that gave up and went on could be overtaken by its own record; hence exit, and the next claim reads what really
@@ -16,6 +19,7 @@ import aiokafka.errors
 import msgspec
 
 from streams.kafka import clients
+from streams.kafka.way_in import NOT_GRANTED, may_not_write
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Address, kafka_at
 
@@ -111,6 +115,8 @@ class ConfirmedProducer:
             return [self._checked(records, await future) for future in waiting]
         except aiokafka.errors.MessageSizeTooLargeError:
             fatal(Exit.OVERSIZE, producer=self._name, topic=records[0].topic)
+        except NOT_GRANTED as error:
+            fatal(Exit.REFUSED_START, producer=self._name, detail=may_not_write(self._kafka, records[0].topic, error))
         except aiokafka.errors.KafkaError as error:
             self._unknown(records, type(error).__name__)
 

@@ -15,6 +15,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from schemas.topics import Topic, status_topic, topic_of_business
 from streams.kafka import clients
 from streams.kafka.admin import admin, own_topics, wait_leaders
+from streams.kafka.grants import Operation
 from streams.kafka.topic_rules import (
     SAFE_COPIES,
     SAFE_IN_SYNC,
@@ -25,7 +26,7 @@ from streams.kafka.topic_rules import (
     objections,
     weaknesses,
 )
-from streams.kafka.way_in import NOT_GRANTED, may_not
+from streams.kafka.way_in import NOT_GRANTED, may_not, under
 from streams.runtime.kafka_access import Address, kafka_at
 
 _LEADERS_DEADLINE_S: Final = 30
@@ -82,7 +83,7 @@ async def _granted(bootstrap: Address) -> AsyncIterator[None]:
     try:
         yield
     except NOT_GRANTED as error:
-        raise ProvisionError(may_not(bootstrap, f"look at what is needed ({error.args[0]})")) from error
+        raise ProvisionError(may_not(bootstrap, f"{error.args[0]}")) from error
 
 
 def _of_businesses(known: Collection[str], topics: Sequence[Topic]) -> list[Topic]:
@@ -121,7 +122,7 @@ async def _plans(
 
 
 def _missing_topics(bootstrap: Address, missing: Sequence[str]) -> str:
-    said = f"Topics are missing: {', '.join(missing)}. `fanfare provision` makes them."
+    said = f"Topics are missing: {', '.join(missing)}{under(bootstrap)}. `fanfare provision` makes them."
     if kafka_at(bootstrap).security_protocol == "PLAINTEXT":
         return said
     return f"{said} If they are there, {may_not(bootstrap, 'describe them')}."
@@ -149,12 +150,15 @@ async def _create(client: AIOKafkaAdminClient, bootstrap: Address, plans: Sequen
     response = await client.create_topics(wanted, timeout_ms=_CREATE_TIMEOUT_MS)
     errors = [(name, for_code(code), message) for name, code, message in response.topic_errors if code]
     # Another process may provision at the same time; its topics are checked like any others.
+    forbidden = [name for name, error, _ in errors if issubclass(error, NOT_GRANTED)]
     refused = [
         f"{name} cannot be made: {message or error.__name__}"
-        + (f" {may_not(bootstrap, f'make {name}')}." if issubclass(error, NOT_GRANTED) else "")
         for name, error, message in errors
-        if error is not TopicAlreadyExistsError
+        if error is not TopicAlreadyExistsError and name not in forbidden
     ]
+    if forbidden:
+        first, *others = forbidden
+        refused.append(may_not(bootstrap, f"make {first}{f' and {len(others)} more' if others else ''}"))
     if refused:
         raise ProvisionError("\n".join(refused))
     failed = {name for name, _, _ in errors}
@@ -194,10 +198,13 @@ async def topic_facts(client: AIOKafkaAdminClient, names: Sequence[str]) -> Mapp
 async def _configs(
     client: AIOKafkaAdminClient, kind: ConfigResourceType, names: Sequence[str]
 ) -> dict[str, dict[str, str]]:
-    """Effective configuration of topics or brokers, by name."""
+    """Effective configuration of topics or brokers, by name. The error of a grant that is missing says what may not be done."""
     configs: dict[str, dict[str, str]] = {}
     for response in await client.describe_configs([ConfigResource(kind, name) for name in names]):
         for code, message, _, name, entries in response.resources:
+            if code and issubclass(for_code(code), NOT_GRANTED):
+                thing = "the cluster" if kind is ConfigResourceType.BROKER else name
+                raise for_code(code)(f"{Operation.DESCRIBE_CONFIGS.word} {thing}")
             if code:
                 raise for_code(code)(f"{name}: {message}")
             configs[name] = {entry[0]: entry[1] for entry in entries}

@@ -20,7 +20,7 @@ import aiokafka.errors
 
 from streams.kafka import clients
 from streams.kafka.producer import Outgoing
-from streams.kafka.way_in import NOT_GRANTED, may_not, refusal
+from streams.kafka.way_in import NOT_GRANTED, may_not_write, refusal, under
 from streams.runtime.kafka_access import Address, kafka_at
 
 DEADLINE_S: Final = 15.0
@@ -56,6 +56,13 @@ class PublishError(Exception):
         super().__init__(sentence)
         self.unknown = unknown
         self.again = again
+
+
+class NotGrantedError(PublishError):
+    """Kafka knows us and does not let us write there; the next attempt would end the same way."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, unknown=False)
 
 
 class NoKafkaError(PublishError):
@@ -147,10 +154,11 @@ class Publisher:
         try:
             return len(await self._running().partitions_for(self._kafka.name(topic)))
         except NOT_GRANTED as error:
-            raise PublishError(may_not(self._kafka, f"write {topic}"), unknown=False) from error
+            raise NotGrantedError(may_not_write(self._kafka, topic, error)) from error
         except aiokafka.errors.KafkaError as error:
             raise PublishError(
-                f"there is no topic {topic} (`fanfare provision` makes it), or it may not be written", unknown=False
+                f"there is no topic {self._kafka.name(topic)}{under(self._kafka)}: `fanfare provision` makes it",
+                unknown=False,
             ) from error
 
     @property
@@ -172,14 +180,12 @@ class Publisher:
                 headers=list(record.headers),
             )
         except NOT_GRANTED as error:
-            raise PublishError(may_not(self._kafka, f"write {record.topic}"), unknown=False) from error
+            raise NotGrantedError(may_not_write(self._kafka, record.topic, error)) from error
         except aiokafka.errors.KafkaError as error:
             again = not isinstance(error, _REFUSED)
             if again and not isinstance(error, aiokafka.errors.KafkaTimeoutError):
                 self._broken = producer
-            raise PublishError(
-                f"{record.topic} does not take the record: {_name(error)}", unknown=False, again=again
-            ) from error
+            raise PublishError(self._refused(record, error), unknown=False, again=again) from error
         return self._placed(record, future, producer)
 
     async def _replace(self) -> None:
@@ -205,17 +211,23 @@ class Publisher:
             async with asyncio.timeout(self._deadline_s):
                 done = await asyncio.shield(future)
         except TimeoutError as error:
-            raise PublishError(_silent(record, "Timeout"), unknown=True) from error
+            raise PublishError(self._silent(record, "Timeout"), unknown=True) from error
         except aiokafka.errors.KafkaError as error:
             self._broken = producer
             if isinstance(error, NOT_GRANTED):
-                raise PublishError(may_not(self._kafka, f"write {record.topic}"), unknown=False) from error
+                raise NotGrantedError(may_not_write(self._kafka, record.topic, error)) from error
             if isinstance(error, _REFUSED):
-                raise PublishError(f"{record.topic} does not take the record: {_name(error)}", unknown=False) from error
-            raise PublishError(_silent(record, _name(error)), unknown=True, again=True) from error
+                raise PublishError(self._refused(record, error), unknown=False) from error
+            raise PublishError(self._silent(record, _name(error)), unknown=True, again=True) from error
         if done is None:
             return Place(record.topic, -1 if record.partition is None else record.partition, -1, 0)
         return Place(record.topic, done.partition, done.offset, done.timestamp or 0)
+
+    def _refused(self, record: Outgoing, error: BaseException) -> str:
+        return f"{self._kafka.name(record.topic)} does not take the record: {_name(error)}"
+
+    def _silent(self, record: Outgoing, why: str) -> str:
+        return f"{self._kafka.name(record.topic)} did not acknowledge the record ({why}); publish the same event again"
 
     def _running(self) -> aiokafka.AIOKafkaProducer:
         if self._producer is None:
@@ -225,10 +237,6 @@ class Publisher:
 
 async def _close(producer: aiokafka.AIOKafkaProducer) -> None:
     await asyncio.wait([asyncio.ensure_future(producer.stop())], timeout=_STOP_S)
-
-
-def _silent(record: Outgoing, why: str) -> str:
-    return f"{record.topic} did not acknowledge the record ({why}); publish the same event again"
 
 
 def _name(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from aiokafka import TopicPartition
 from schemas.topics import topic_of_business
 from streams.kafka import clients
 from streams.kafka.faust_app.commits import Place
-from streams.kafka.way_in import NOT_GRANTED, may_not, refusal
+from streams.kafka.way_in import NOT_GRANTED, may_not, refusal, under
 from streams.runtime.kafka_access import Address, kafka_at
 
 _FETCH_MAX_WAIT_MS: Final = 50
@@ -60,7 +60,7 @@ async def scan(
                 fetched = await consumer.getmany(*behind, timeout_ms=_POLL_MS)
             idle = 0 if fetched else idle + 1
             if idle > _PATIENCE:
-                raise ScanError(f"{topic} goes on, but Kafka gives nothing more of it")
+                raise ScanError(f"{kafka_at(bootstrap).name(topic)} goes on, but Kafka gives nothing more of it")
             yield [
                 _record(topic, record)
                 for place, records in fetched.items()
@@ -166,12 +166,15 @@ async def _positioned(
 
 
 def _absent(address: Address, topic: str) -> str:
+    name = kafka_at(address).name(topic)
     if kafka_at(address).security_protocol != "PLAINTEXT":
-        return f"there is no topic {topic}, or {may_not(address, f'read {topic}')}"
+        return f"there is no topic {name}, or {may_not(address, f'read {name}')}"
     if topic_of_business(topic) is not None:
         business = topic.partition(".")[2]
-        return f"there is no topic {topic}: {business} is not registered (`fanfare registry apply` does it)"
-    return f"there is no topic {topic}; `fanfare provision` makes what Fanfare needs"
+        return (
+            f"there is no topic {name}{under(address)}: {business} is not registered (`fanfare registry apply` does it)"
+        )
+    return f"there is no topic {name}{under(address)}; `fanfare provision` makes what Fanfare needs"
 
 
 @contextlib.contextmanager
@@ -179,9 +182,11 @@ def _translated(address: Address, topic: str) -> Iterator[None]:
     try:
         yield
     except NOT_GRANTED as error:
-        raise ScanError(may_not(address, f"read {topic}")) from error
+        raise ScanError(may_not(address, f"read {kafka_at(address).name(topic)}")) from error
     except aiokafka.errors.KafkaError as error:
-        raise ScanError(f"{topic} cannot be read: {type(error).__name__.removesuffix('Error')}") from error
+        raise ScanError(
+            f"{kafka_at(address).name(topic)} cannot be read: {type(error).__name__.removesuffix('Error')}"
+        ) from error
 
 
 def _record(topic: str, record: aiokafka.ConsumerRecord) -> Record:

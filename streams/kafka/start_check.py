@@ -1,24 +1,34 @@
 """Before a process writes: would this Kafka lose what it acknowledges? A Kafka that would is refused, with the mending commands.
 
 Outside development everything of ``topic_check`` is a reason to refuse. In development what only may lose records is said in
-one line of log, and what can never work is refused there too. Who looks must not make a recovery longer than it is: a broker
+one line of log, and what can never work is refused there too. In a secured Kafka a process is refused, too, that lacks a
+grant of its role, before it opens anything. Who looks must not make a recovery longer than it is: a broker
 that is down is no objection, and nothing is waited for but the answers.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from aiokafka.errors import KafkaError
 
 from schemas.topics import catalogue
+from streams.kafka.authorized import missing
+from streams.kafka.grants import Grant, Operation, grants
 from streams.kafka.provision import ProvisionError, verify
-from streams.kafka.way_in import refusal
+from streams.kafka.way_in import may_not, refusal
 from streams.runtime.exits import Exit, fatal
+from streams.runtime.kafka_access import Kafka
 from streams.runtime.log import Event, log
 from streams.runtime.settings import Settings
 
 _AGAIN_S: Final = 0.25
+_GRANTS_S: Final = 2.0
+"""An answer about grants comes in milliseconds, or not from this broker."""
+_NOBODY: Final = "nobody"
+"""Asked for where a grant is on the topics of all businesses: of a topic that is not there, a broker tells only whether it
+may be described, and whoever may write it may."""
+_DOING: Final = {Operation.READ: "read", Operation.WRITE: "write"}
 _TOLD: Final = 6
 """So many objections fit on a screen; a Kafka of one broker has two for each topic."""
 
@@ -38,8 +48,11 @@ async def safe(settings: Settings, *, say: Callable[[str], None]) -> str:
     )
 
 
-async def demand_safe(settings: Settings) -> str:
-    """The id of a Kafka that was found safe; raises ProvisionError, shortened. Asks until Kafka answers."""
+async def demand_safe(settings: Settings, role: str) -> str:
+    """The id of a Kafka that was found safe, and grants what ``role`` (one of ``grants.users``) needs.
+
+    Raises ProvisionError, shortened. Asks until Kafka answers.
+    """
     weak: list[str] = []
     while True:
         try:
@@ -54,7 +67,33 @@ async def demand_safe(settings: Settings) -> str:
         break
     if weak:
         log(Event.UNSAFE_TOPIC, objections=len(weak), first=weak[0])
+    await _demand_grants(settings.kafka, role)
     return cluster
+
+
+async def _demand_grants(kafka: Kafka, role: str) -> None:
+    """Raises ProvisionError with a sentence for each operation that is not granted. No answer in time is no objection."""
+    if kafka.security_protocol == "PLAINTEXT":
+        return
+    wanted = [one for one in grants(kafka, ()) if one.user == role]
+    try:
+        async with asyncio.timeout(_GRANTS_S):
+            lacking = await missing(kafka, wanted, businesses=(_NOBODY,))
+    except (OSError, KafkaError, TimeoutError, asyncio.IncompleteReadError):
+        return
+    if lacking:
+        raise ProvisionError(_short("\n".join(not_granted(kafka, lacking))))
+
+
+def not_granted(kafka: Kafka, lacking: Sequence[Grant]) -> Iterator[str]:
+    """Yields a sentence for each operation: on which topics and groups this user may not do it."""
+    names: dict[Operation, list[str]] = {}
+    for one in lacking:
+        names.setdefault(one.operation, []).append(one.name.removesuffix(_NOBODY))
+    for operation, found in names.items():
+        first, *others = found
+        more = f" and {len(others)} more" if len(others) > _TOLD else "".join(f", {name}" for name in others)
+        yield may_not(kafka, f"{_DOING.get(operation, operation.word)} {first}{more}")
 
 
 def _short(sentences: str) -> str:
@@ -64,9 +103,9 @@ def _short(sentences: str) -> str:
     return "\n".join([*lines[:_TOLD], *more])
 
 
-async def safe_or_exit(settings: Settings) -> None:
+async def safe_or_exit(settings: Settings, role: str) -> None:
     """:func:`demand_safe` for a process that ends itself by :class:`Exit`."""
     try:
-        await demand_safe(settings)
+        await demand_safe(settings, role)
     except ProvisionError as refused:
         fatal(Exit.REFUSED_START, detail=str(refused))

@@ -138,7 +138,7 @@ class Tail:
                 tps = [self._place(p) for p in sorted(self._partitions or known)]
                 starts = await consumer.beginning_offsets(tps)
         except NOT_GRANTED:
-            fatal(Exit.REFUSED_START, detail=may_not(self._kafka, f"read {self.topic}"))
+            fatal(Exit.REFUSED_START, detail=may_not(self._kafka, f"read {self._kafka.name(self.topic)}"))
         except (TimeoutError, aiokafka.errors.KafkaError):
             fatal(Exit.DEADLINE, step="tail_start", topic=self.topic)
         consumer.assign(tps)

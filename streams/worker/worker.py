@@ -16,6 +16,7 @@ from streams.kafka.admin import committed_offsets
 from streams.kafka.faust_app.app import FanfareApp
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
+from streams.kafka.grants import worker_user
 from streams.kafka.journal import HELLO_DEADLINE_S, JournalTerms
 from streams.kafka.start_check import safe_or_exit
 from streams.runtime import clock
@@ -74,7 +75,7 @@ class LaneWorker:
 
     async def on_start(self) -> None:
         """Connect everything that a shard needs, and look whether this Kafka may be written to."""
-        looking = asyncio.ensure_future(safe_or_exit(self._parts.settings))
+        looking = asyncio.ensure_future(safe_or_exit(self._parts.settings, worker_user(self._lane)))
         try:
             await asyncio.gather(self._parts.start(), self._facts.start())
         except Exception:

@@ -20,11 +20,14 @@ from streams.dev.kafka.errors import NodeFailedError
 from streams.dev.kafka.security import Secured, Security, certificates
 from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.admin import describe
+from streams.kafka.grants import users
 from streams.kafka.provision import ProvisionError, provision
 from streams.kafka.scan import ScanError, scan
+from streams.kafka.start_check import demand_safe
 from streams.operate.audit import audit_system
 from streams.runtime import clock
 from streams.runtime.kafka_access import Kafka
+from streams.runtime.settings import load
 from tests.kafka.parcels import parcel
 from tests.kafka.registered import silent
 
@@ -155,11 +158,26 @@ async def test_a_missing_grant_is_named(cluster: Cluster) -> None:
     await provision(way_in(cluster, "operator"), wanted, shards=SHARDS, dev=True, say=silent)
     shop = way_in(cluster, f"business-{BUSINESS}")
     with pytest.raises(
-        ScanError, match=f"business-{BUSINESS} may not read status.{OTHER} in this Kafka: `fanfare provision"
+        ScanError,
+        match=f"business-{BUSINESS} may not read team-a.status.{OTHER} .FANFARE_KAFKA_PREFIX is team-a..: `fanfare",
     ):
         _ = [record async for record in scan(shop, topics.status(OTHER))]
     elsewhere = msgspec.structs.replace(shop, prefix="team-b.")
-    with pytest.raises(ScanError, match="there is no topic registry, or"):
+    with pytest.raises(
+        ScanError, match=r"there is no topic team-b.registry, or .* \(FANFARE_KAFKA_PREFIX is team-b\.\)"
+    ):
         _ = [record async for record in scan(elsewhere, topics.REGISTRY)]
     with pytest.raises(ProvisionError, match=f"business-{BUSINESS} may not"):
         await provision(shop, wanted, shards=SHARDS, dev=True, say=silent)
+    with pytest.raises(ProvisionError, match=r"^business-.* may not make team-b\.\S+ and [0-9]+ more [^\n]*$"):
+        await provision(elsewhere, wanted, shards=SHARDS, dev=True, say=silent)
+
+
+async def test_a_process_is_refused_for_a_grant_that_is_missing(cluster: Cluster) -> None:
+    """Each with its own grants is let in; the webhook's user may look at all topics, and write few of a worker's."""
+    await provision(way_in(cluster, "operator"), catalogue(), shards=SHARDS, dev=True, say=silent)
+    for role in users([]):
+        if role not in ("gateway", "operator"):
+            await demand_safe(load(bootstrap=cluster.bootstrap, **fields_of(cluster, role)), role)
+    with pytest.raises(ProvisionError, match=r"webhook may not write team-a\.plans\.update"):
+        await demand_safe(load(bootstrap=cluster.bootstrap, **fields_of(cluster, "webhook")), "worker-update")
