@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from streams.runtime.kafka_settings import KAFKA_SECRETS
-from streams.runtime.settings import Settings, table
+from streams.runtime.own_secrets import NEEDED_BY
+from streams.runtime.settings import Settings, table, variable_of
 
 _HEAD: Final = """\
 # Settings
@@ -25,7 +26,10 @@ name.
 
 _FOOT: Final = """\
 
-A default of `dev` is a secret that anybody can compute: with `FANFARE_DEV` off, Fanfare refuses to start on it, and says which.
+A default of `dev` is a secret that anybody can compute: with `FANFARE_DEV` off, a program that needs it refuses to start on it,
+and says which. `explain` needs one only to find a person by an address; whatever does not stand here needs none.
+
+NEEDED
 
 Two variables of the system are asked as well: `XDG_CACHE_HOME` (downloads are kept in its folder `fanfare`, else in
 `~/.cache/fanfare`) and `JAVA_HOME` (the Java to run a development Kafka with, before any other).
@@ -46,7 +50,12 @@ def settings_page() -> Iterator[str]:
         shown = f"`{_written(default)}`" if default else "unset"
         kind = _SECRETS.get(name) or _type(shape)
         yield f"| `{variable}` | {kind} | {shown} | {_unit(name, default)} | {meaning} |"
-    yield _FOOT.removesuffix("\n")
+    users = {user: None for found in NEEDED_BY.values() for user in found}
+    rows = (
+        f"- `{user}`: {', '.join(f'`{variable_of(each)}`' for each in NEEDED_BY if user in NEEDED_BY[each])}"
+        for user in users
+    )
+    yield _FOOT.removesuffix("\n").replace("NEEDED", "\n".join(rows))
 
 
 def _written(default: str) -> str:

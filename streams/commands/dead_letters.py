@@ -26,6 +26,7 @@ from streams.kafka.scan import Record
 from streams.operate.redrive import Outcome, Redriver, Told, is_original, read_letters, read_originals
 from streams.runtime import clock, log
 from streams.runtime.kafka_access import Address
+from streams.runtime.own_secrets import with_own_secrets
 from streams.runtime.settings import Settings, SettingsError, load
 
 _ANSWER_S: Final = 10
@@ -124,7 +125,7 @@ def redrive_command(
     before, what has left its log, and what was tried five times. Whether a name was accepted before is known to plan alone; its
     answer then is duplicate, and nothing is done twice. Each record sent leaves a line of log, `redriven`, on standard error.
     """
-    settings, choice = _asked("redrive", where or [], since, bootstrap)
+    settings, choice = _asked("redrive", where or [], since, bootstrap, secrets=True)
     log.configure(program="dead-letters")  # at its own level: the record of what was done is not to be switched off
     run(
         "dead-letters redrive",
@@ -132,11 +133,17 @@ def redrive_command(
     )
 
 
-def _asked(command: str, conditions: list[str], since: str | None, bootstrap: str | None) -> tuple[Settings, Wanted]:
+def _asked(
+    command: str, conditions: list[str], since: str | None, bootstrap: str | None, *, secrets: bool = False
+) -> tuple[Settings, Wanted]:
+    name = f"dead-letters {command}"
     try:
-        return load(bootstrap=bootstrap), wanted(conditions, since_ms=since_ms(since, clock.now_ms()))
+        settings = load(bootstrap=bootstrap)
+        if secrets:
+            with_own_secrets(name, settings)
+        return settings, wanted(conditions, since_ms=since_ms(since, clock.now_ms()))
     except (SettingsError, ValueError) as error:
-        refuse(f"dead-letters {command}", str(error))
+        refuse(name, str(error))
 
 
 def since_ms(text: str | None, now_ms: int) -> int:

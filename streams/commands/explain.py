@@ -18,6 +18,7 @@ from streams.commands.terminal import OutputOption, application, refuse, say, sh
 from streams.kafka.admin import describe
 from streams.operate.explain import Event, Explainer
 from streams.runtime import clock
+from streams.runtime.own_secrets import with_own_secrets
 from streams.runtime.settings import Settings, SettingsError, load, raw
 
 _ANSWER_S: Final = 10
@@ -152,6 +153,7 @@ async def _met(explainer: Explainer, lanes: list[Lane], person: bytes) -> tuple[
 def _person(text: str, settings: Settings) -> bytes:
     """The recipient id of an address or of its text; ``ValueError`` for neither."""
     if text.startswith("tel:"):
+        settings = with_own_secrets("explain", settings)
         return recipient_id(raw(settings.pepper), text)
     if len(text) != _NAME_CHARS:
         raise ValueError("RECIPIENT is an address like tel:+491701234567, or the 26 letters of a recipient id")

@@ -16,6 +16,7 @@ from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.properties import HOST
 from streams.kafka.admin import demand_listener
 from streams.runtime import log
+from streams.runtime.own_secrets import with_own_secrets
 from streams.runtime.ports import demand_own
 from streams.runtime.priority import give_way
 from streams.runtime.settings import Settings, SettingsError, child_environment, load
@@ -64,7 +65,10 @@ def gateway(
     (one JSON line an event) is written before each answer: it survives kill -9, not a power cut.
     """
     settings = _or_refuse(
-        lambda: load(bootstrap=bootstrap, data_dir=data, webhook_url=webhook, limits=False if no_limits else None)
+        lambda: with_own_secrets(
+            "gateway",
+            load(bootstrap=bootstrap, data_dir=data, webhook_url=webhook, limits=False if no_limits else None),
+        )
     )
     told = _or_refuse(lambda: _told(settings, registry))
     chosen = _or_refuse(lambda: [Lane.of(word) for word in (lane or lanes).split(",")])

@@ -24,6 +24,7 @@ from streams.runtime import clock, log, zeroes
 from streams.runtime.health import Health
 from streams.runtime.http_server import HttpServer
 from streams.runtime.log import Event
+from streams.runtime.own_secrets import with_own_secrets
 from streams.runtime.ports import demand_own
 from streams.runtime.settings import Settings, SettingsError, load, raw
 from streams.runtime.signals import stop_asked
@@ -48,7 +49,7 @@ def webhook(
     Verifies signature and time, sorts receipts into lanes and shards, and appends a STOP before it answers.
     """
     try:
-        settings = load(bootstrap=bootstrap, webhook_port=port)
+        settings = with_own_secrets("webhook", load(bootstrap=bootstrap, webhook_port=port))
         mappings = mappings_of(settings)
         demand_listener(settings.kafka)
         demand_own("the webhook", (HOST, settings.webhook_port), (settings.metrics_host, settings.webhook_metrics_port))

@@ -13,6 +13,7 @@ from streams.kafka.admin import demand_listener
 from streams.kafka.faust_app.app import run_worker
 from streams.kafka.faust_app.selftest import KernelMismatchError, verify
 from streams.runtime import log
+from streams.runtime.own_secrets import with_own_secrets
 from streams.runtime.ports import demand_own
 from streams.runtime.priority import give_way
 from streams.runtime.settings import SettingsError, load
@@ -41,7 +42,7 @@ def worker(
     line of log; start it again in the same slot, and it goes on where the journal stands.
     """
     try:
-        settings = load(slot=slot, bootstrap=bootstrap)
+        settings = with_own_secrets("worker", load(slot=slot, bootstrap=bootstrap))
         wanted = Lane.of(lane)
         verify()
         demand_listener(settings.kafka)

@@ -5,7 +5,7 @@ development set-up, and, without making anything, by `fanfare doctor` and by eve
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -149,20 +149,26 @@ async def _create(client: AIOKafkaAdminClient, bootstrap: Address, plans: Sequen
     wanted = [clients.new_topic(plan.name, plan.partitions, plan.copies, plan.full_config()) for plan in plans]
     response = await client.create_topics(wanted, timeout_ms=_CREATE_TIMEOUT_MS)
     errors = [(name, for_code(code), message) for name, code, message in response.topic_errors if code]
-    # Another process may provision at the same time; its topics are checked like any others.
-    forbidden = [name for name, error, _ in errors if issubclass(error, NOT_GRANTED)]
-    refused = [
-        f"{name} cannot be made: {message or error.__name__}"
-        for name, error, message in errors
-        if error is not TopicAlreadyExistsError and name not in forbidden
-    ]
-    if forbidden:
-        first, *others = forbidden
-        refused.append(may_not(bootstrap, f"make {first}{f' and {len(others)} more' if others else ''}"))
-    if refused:
+    if refused := list(_not_made(bootstrap, errors)):
         raise ProvisionError("\n".join(refused))
     failed = {name for name, _, _ in errors}
     return tuple(plan.name for plan in plans if plan.name not in failed)
+
+
+def _not_made(bootstrap: Address, errors: Sequence[tuple[str, type[Exception], str | None]]) -> Iterator[str]:
+    """Yields a sentence for each topic that cannot be made, one for all that may not be.
+
+    Another process may provision at the same time; its topics are checked like any others.
+    """
+    forbidden = []
+    for name, error, message in errors:
+        if issubclass(error, NOT_GRANTED):
+            forbidden.append(name)
+        elif error is not TopicAlreadyExistsError:
+            yield f"{name} cannot be made: {message or error.__name__}"
+    if forbidden:
+        more = f" and {len(forbidden) - 1} more" if forbidden[1:] else ""
+        yield may_not(bootstrap, f"make {forbidden[0]}{more}")
 
 
 class _Found(NamedTuple):

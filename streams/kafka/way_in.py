@@ -30,7 +30,7 @@ _SAFER: Final[Mapping[Protocol, str]] = {
     "SASL_PLAINTEXT": ", or SASL_SSL",
     "SASL_SSL": "",
 }
-"""What else a listener that ends connections may expect."""
+"""Names what else a listener that ends connections may expect."""
 _EXPIRED: Final = 10
 _NOT_YET: Final = 9
 """Numbers of OpenSSL (X509_V_ERR_CERT_...)."""

@@ -24,6 +24,7 @@ from streams.ledger.database import whole_ledger
 from streams.ledger.service import path_of
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address
+from streams.runtime.own_secrets import with_own_secrets
 from streams.runtime.settings import Settings, raw
 from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.program import log_folder
@@ -39,8 +40,9 @@ async def audit_system(
     """Audit the deployment of ``settings``: its topics, its ledger and the gateway's logs in its data folder.
 
     ``quiet``: nothing more is to come, so whatever is unfinished is a violation. ``searched`` are files and folders that must
-    not hold ``canary`` either. Raises ``ScanError``, ``ClusterError``, ``BooksError``, ``OSError``.
+    not hold ``canary`` either. Raises ``ScanError``, ``ClusterError``, ``BooksError``, ``OSError``, ``SettingsError``.
     """
+    with_own_secrets("audit", settings)
     kafka = await describe(settings.kafka, deadline_s=_ANSWER_S)
     now_ms = clock.now_ms()
     committed: dict[Place, int] = {}

@@ -41,7 +41,8 @@ class Health:
         live: Mapping[str, Check] = NO_CHECKS,
         ready: Mapping[str, Check] = NO_CHECKS,
     ) -> None:
-        self._settings = settings
+        self._weak = settings.dev_secrets if settings.dev else ()
+        """Secrets to warn of. Outside development the program has made sure of those that it uses."""
         self._program = program
         self._live = live
         self._ready = ready
@@ -60,10 +61,10 @@ class Health:
         """Listen."""
         log(Event.STARTED, component="health", version=__version__, python=platform.python_version())
         metrics.UP.of(self._program).set(1)
-        for secret in self._settings.dev_secrets:
+        for secret in self._weak:
             metrics.DEV_SECRET.of(secret).set(1)
-        if self._settings.dev_secrets:
-            log(Event.DEV_SECRETS, component="health", secrets=self._settings.dev_secrets)
+        if self._weak:
+            log(Event.DEV_SECRETS, component="health", secrets=self._weak)
         await self._server.start()
 
     async def stop(self) -> None:
@@ -81,7 +82,7 @@ class Health:
         return _answer(request, self._live, notes=())
 
     async def _answer_ready(self, request: web.Request) -> web.Response:
-        notes = [f"[!]{secret} dev" for secret in self._settings.dev_secrets]
+        notes = [f"[!]{secret} dev" for secret in self._weak]
         return _answer(request, self._ready, notes=notes)
 
 

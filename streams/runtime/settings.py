@@ -4,7 +4,7 @@
 default that runs the development set-up on loopback, and a sentence on what it is for (``table()`` lists them).
 Variables are called ``FANFARE_`` and the field's name in capitals; empty ones count as unset. Files that hold settings are read
 in ``setting_sources.py``. Secrets have *development* values that anybody can compute. Whoever shows settings names those still
-in use (``dev_secrets``), and with ``dev`` off the program refuses to start on them.
+in use (``dev_secrets``), and with ``dev`` off a program refuses to start on one that it needs (``own_secrets.py``).
 Places that the operating system decides (cache folder, Java) are functions, asked when they are needed.
 """
 
@@ -148,10 +148,7 @@ class Settings(GatewaySettings):
     gateway_metrics_port: Port = Field(9840, description=f"Metrics of the gateway: {_PLACES}.")
 
     @model_validator(mode="after")
-    def _no_dev_secrets_in_production(self) -> Self:
-        if not self.dev and self.dev_secrets:
-            names = ", ".join(variable_of(name) for name in self.dev_secrets)
-            raise ValueError(f"{PREFIX}DEV is off but these still have development values: {names}")
+    def _keys_have_numbers(self) -> Self:
         if any(not 0 <= kid <= 255 for kid in self.address_keys):
             raise ValueError("the numbers of FANFARE_ADDRESS_KEYS lie between 0 and 255")
         return self

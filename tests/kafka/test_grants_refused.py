@@ -1,0 +1,46 @@
+"""A grant that is missing: the process ends as one that must not be started again as it is, and says whose grant on what."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streams.kafka.grants import Grant, Operation, Resource
+from streams.kafka.start_check import not_granted
+from streams.runtime.exits import Exit
+from streams.runtime.kafka_access import Kafka
+
+ROOT = Path(__file__).parents[2]
+ADVICE = " (FANFARE_KAFKA_PREFIX is acme.): `fanfare provision --print-acls` prints what it needs"
+
+
+@pytest.mark.parametrize(
+    ("error", "when", "status", "sentence"),
+    [
+        ("forbidden", "now", Exit.REFUSED_START, f"acme-worker-update may not write acme.charges{ADVICE}"),
+        ("forbidden", "later", Exit.REFUSED_START, f"acme-worker-update may not write acme.charges{ADVICE}"),
+        ("few copies", "later", Exit.UNKNOWN_APPEND, "NotEnoughReplicasError"),
+    ],
+)
+def test_an_append_that_may_not_be_is_no_unknown_one(error: str, when: str, status: Exit, sentence: str) -> None:
+    """The next process would be refused the same way. The topic is the one that the broker names: a batch may hold others."""
+    command = [sys.executable, "-m", "tests.kafka.programs.refused_append", error, when]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == status, ended.stderr
+    assert sentence in ended.stderr
+
+
+def test_what_is_not_granted_is_told_by_operation() -> None:
+    """Under Kafka's names; few of them by name, many by their number."""
+    kafka = Kafka(bootstrap="kafka:1", user="acme-worker-update", prefix="acme.")
+
+    def lacking(operation: Operation, *topics: str) -> list[Grant]:
+        return [Grant("worker-update", operation, Resource.TOPIC, f"acme.{topic}") for topic in topics]
+
+    few = lacking(Operation.WRITE, "charges", "plans.update", "status.nobody")
+    many = lacking(Operation.DESCRIBE_CONFIGS, *(f"t{number}" for number in range(20)))
+    assert list(not_granted(kafka, [*few, *many])) == [
+        f"acme-worker-update may not write acme.charges, acme.plans.update, acme.status.{ADVICE}",
+        f"acme-worker-update may not DescribeConfigs acme.t0 and 19 more{ADVICE}",
+    ]
