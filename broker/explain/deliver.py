@@ -100,8 +100,17 @@ def _decided(focus: Focus, header: Header, decided: Decided, place: str) -> Iter
         if status == State.SENDING:
             text += f", attempt {attempt}; {_barrier(decided.suppressed_upto)}"
         if status == State.WAITING:
-            text += f" until {instant(min(due_at[position] for position in positions))}"
+            text += f" until {instant(min(due_at[position] for position in positions))}: {_pair_limit(focus, header)}"
         yield Line(header.at_ms, "deliver", text, place, status_reason(status))
+
+
+def _pair_limit(focus: Focus, header: Header) -> str:
+    """Returns what a decision to wait is for: no other limit delays a message (``broker/deliver/limits``)."""
+    limit = header.lane.rules.pair_limit
+    return (
+        f"pair limit, number {focus.sender or 'of the sender'} to this recipient {limit.per_minute} a minute "
+        f"after a burst of {limit.burst}"
+    )
 
 
 def _answered(focus: Focus, header: Header, answered: Answered, place: str) -> Iterator[Line]:

@@ -44,6 +44,8 @@ class Focus(msgspec.Struct, frozen=True):
     """The person's shard."""
     rank: int = -1
     """The person's rank in that shard, once it is known; -1 before, and for a story about all of them."""
+    sender: str = ""
+    """The number that it goes out from, once its terms are known."""
 
     def of(self, shard: int, ranks: Sequence[int]) -> list[int]:
         """Positions in ``ranks`` (of ``shard``) that the story is about."""

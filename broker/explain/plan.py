@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from broker.audit.sources import Logged
 from broker.explain.entry import Focus, Line, people_text, reason_text
 from schemas.plan_journal import Planned, PlannedBatch, Terms, Work
 from schemas.reasons import Reason
@@ -36,6 +37,22 @@ def _accepted(entry: Planned) -> Iterator[str]:
         yield f"the event is of {instant(entry.terms.time_ms)}, {late_s:,.3f} s before"
     if entry.start_ms > entry.decided_ms:
         yield f"not before {instant(entry.start_ms)}: the sender's throughput"
+
+
+def published_line(entry: Planned, published: Logged) -> Line:
+    """Returns when Kafka took the input of a verdict: how late it was published, and how long plan took to get to it.
+
+    ``published`` is its record; of an input that was moved to another partition the first one.
+    """
+    text = "published"
+    if entry.terms is not None:
+        text += f" {_after(published.timestamp_ms - entry.terms.time_ms)} its event time"
+    text += f"; plan decided {_after(entry.decided_ms - published.timestamp_ms)} that"
+    return Line(published.timestamp_ms, "input", text, published.where)
+
+
+def _after(span_ms: int) -> str:
+    return f"{abs(span_ms) / 1_000:,.3f} s {'before' if span_ms < 0 else 'after'}"
 
 
 def work_lines(focus: Focus, header: Header, body: Work, place: str) -> Iterator[Line]:

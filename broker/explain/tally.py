@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from broker.lifecycle import is_unfinished
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.facts import ReceiptRun, ReceiptStatus
 from schemas.reasons import Reason, State, word_of
@@ -178,6 +179,13 @@ class Tally:
     def frozen_ms(self, shard: int) -> int:
         """Returns when it was settled who the ranks of ``shard`` are; 0 if it is not."""
         return self._parts[shard].frozen_ms if shard in self._parts else 0
+
+    def owed(self, shard: int, rank: int = -1) -> bool:
+        """Returns whether deliver owes something to anybody in ``shard``, or to one ``rank`` there; True if that is not known."""
+        if not self.frozen_ms(shard):
+            return True
+        statuses = self._parts[shard].statuses
+        return any(map(is_unfinished, statuses if rank < 0 else statuses[rank : rank + 1]))
 
     @property
     def frozen(self) -> bool:

@@ -14,7 +14,8 @@ from broker.deliver.state import body_of_outcome
 from broker.explain.control import control_lines
 from broker.explain.deliver import outcome_lines, rank_said
 from broker.explain.entry import Focus, Line
-from broker.explain.plan import planned_lines, work_lines
+from broker.explain.number import NumberWatch
+from broker.explain.plan import planned_lines, published_line, work_lines
 from broker.explain.settle import (
     audience_lines,
     charge_lines,
@@ -34,7 +35,7 @@ from schemas.ids import Lane, text_of
 from schemas.plan_journal import Planned, PlannedBatch, Work
 from schemas.status import DeadLetter, Status
 from schemas.wire import cloudevents
-from schemas.wire.header import Kind, body_of, head_of, unpack
+from schemas.wire.header import Header, Kind, body_of, head_of, unpack
 
 _letters: Final = msgspec.json.Decoder(DeadLetter)
 
@@ -67,9 +68,17 @@ class Telling:
         self.planned: Planned | None = None
         self._plans = Fold()
         self._outcomes: dict[int, Fold] = {}
+        self._numbers: dict[int, NumberWatch] = {}
+        self._owners: list[Line] = []
+        """When plan's journal changed its owner, until the request is found in it."""
         self._settled: dict[int, tuple[Status, str]] = {}
         self._of_shard: dict[int, list[Line]] = {}
         """The lines that are about one shard alone."""
+
+    def published(self, record: Logged) -> None:
+        """The input record behind the verdict."""
+        if self.planned is not None:
+            self._tell([published_line(self.planned, record)])
 
     def work(self, record: Logged) -> None:
         """A record of ``work.<lane>`` that holds the request's name."""
@@ -133,6 +142,8 @@ class Telling:
             told, where = self._settled[shard]
             story.tally.told(told)
             self._tell(settled_lines(self.focus, told, where), shard)
+        for shard, number in self._numbers.items():
+            self._tell(number.still(shard), shard)
         self._tell(self._absent())
         if self.focus.recipient is not None:
             focus = self.focus
@@ -158,29 +169,62 @@ class Telling:
     def plan(self, record: Logged) -> None:
         """The next record of the journal, every one."""
         named = self.request in _value(record)
+        before = self._plans.epoch
         header = self._plans.admit(_value(record))
         if header is None:
             self.story.voids += named
             return
+        if self.planned is None:
+            self._owners += _owner_lines("plan", header, before, record.where)
         if not named:
             return
         if header.kind is Kind.PLANNED or (header.kind is Kind.PLAN_RESTATED and self.planned is None):
             batch = body_of(_value(record), PlannedBatch)
             self._tell(planned_lines(self.focus, batch, record.where))
-            self.planned = next((each for each in batch.entries if each.name == self.request), self.planned)
+            self._judged(next((each for each in batch.entries if each.name == self.request), None))
+
+    def _judged(self, entry: Planned | None) -> None:
+        """Keep the verdict; a change of plan's owner that came between the event and it is told."""
+        if entry is None:
+            return
+        self.planned = entry
+        if entry.terms is not None:
+            since_ms = entry.terms.time_ms
+            self._tell(line for line in self._owners if line.at_ms >= since_ms)
+            self.focus = msgspec.structs.replace(self.focus, sender=entry.terms.sender)
+        self._owners.clear()
 
     def outcome(self, record: Logged, ordinal: int = -1) -> None:
         """The next record of the shard's journal, every one. ``ordinal`` is the person's in the audience log."""
         named = self.request in _value(record)
-        header = self._outcomes.setdefault(record.partition, Fold()).admit(_value(record))
+        fold = self._outcomes.setdefault(record.partition, Fold())
+        before = fold.epoch
+        header = fold.admit(_value(record))
         if header is None:
             self.story.voids += named
             return
-        body = body_of_outcome(header, _value(record)) if named else None
+        shard, planned = header.shard, self.planned
+        if planned is not None and header.at_ms >= planned.decided_ms and self.story.tally.owed(shard, self.focus.rank):
+            self._tell(_owner_lines("deliver", header, before, record.where), shard)
+        number = self._number(shard)
+        if not named and (number is None or not number.concerns(_value(record))):
+            return
+        body = body_of_outcome(header, _value(record))
         if isinstance(body, Outcome | Restated):
-            self._find_rank(header.shard, body, ordinal)
-            self._tell(outcome_lines(self.focus, header, body, record.where), header.shard)
+            self._find_rank(shard, body, ordinal)
+            self._tell(outcome_lines(self.focus, header, body, record.where), shard)
             self.story.tally.outcome(self.request, header, body)
+            if number is not None:
+                self._tell(number.outcome(self.focus, header, body, record.where), shard)
+
+    def _number(self, shard: int) -> NumberWatch | None:
+        """Returns what follows the request's number in ``shard``; None if its terms are not known."""
+        terms = None if self.planned is None else self.planned.terms
+        if terms is None:
+            return None
+        if shard not in self._numbers:
+            self._numbers[shard] = NumberWatch(self.story.lane, self.request, terms)
+        return self._numbers[shard]
 
     def letter(self, record: Logged) -> None:
         """Any record of ``dead-letters``; told if it is about the request's input."""
@@ -201,6 +245,13 @@ class Telling:
         rank = rank_said(focus, body, ordinal)
         if rank >= 0:
             self.focus = msgspec.structs.replace(focus, rank=rank)
+
+
+def _owner_lines(stage: str, header: Header, before: int, place: str) -> Iterator[Line]:
+    """Yields that a journal has another owner from this record on; ``before`` is the epoch until then, 0 if it is not known."""
+    if 0 < before < header.epoch:
+        text = f"shard {header.shard} changed its owner (epoch {before} to {header.epoch})"
+        yield Line(header.at_ms, stage, text, place)
 
 
 def letter_of(record: Logged) -> DeadLetter | None:

@@ -11,6 +11,7 @@ import base64
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 from pyroaring import BitMap
 
 from broker.audit.sources import Logged
@@ -73,6 +74,7 @@ class Explainer:
         home = partition_of(telling.business.encode(), self._shards)
         await asyncio.gather(self._statuses(telling), self._plans(telling, home))
         if telling.planned is not None:
+            await self._published(telling, telling.planned)
             await self._later(telling, telling.planned, home)
         story = telling.end()
         if not story.lines:
@@ -82,6 +84,14 @@ class Explainer:
     async def _plans(self, telling: Telling, home: int) -> None:
         async for record in self._records(topics.plans(telling.story.lane), home, since_ms=self._since_ms):
             telling.plan(record)
+
+    async def _published(self, telling: Telling, planned: Planned) -> None:
+        """Reads the input record, unless retention has taken it: when Kafka took it tells a late producer from a late plan."""
+        origin = planned.first or planned.origin
+        place = origin.partition, origin.offset
+        found = (await read_at(self.bootstrap, topics.requests(telling.story.lane), [place])).get(place)
+        if found is not None:
+            telling.published(Logged(*found))
 
     async def _statuses(self, telling: Telling) -> None:
         topic, word = topics.status(telling.business), text_of(telling.request).encode()
@@ -135,7 +145,7 @@ class Explainer:
     async def _later(self, telling: Telling, planned: Planned, home: int) -> None:
         lane, request = telling.story.lane, telling.request
         since_ms = planned.decided_ms - _SLACK_MS
-        telling.focus = focus = self._focus(planned)
+        telling.focus = focus = self._focus(telling.focus)
         shards = await self._work(telling, since_ms)
         ordinal = -1
         if planned.list and focus.recipient is not None:
@@ -175,10 +185,11 @@ class Explainer:
             asked.add(record.partition)
         return sorted(asked)
 
-    def _focus(self, planned: Planned) -> Focus:
+    def _focus(self, about: Focus) -> Focus:
         if self._recipient is None:
-            return Focus(planned.name)
-        return Focus(planned.name, self._recipient, shard_of(self._recipient, self._shards))
+            return about
+        shard = shard_of(self._recipient, self._shards)
+        return msgspec.structs.replace(about, recipient=self._recipient, shard=shard)
 
     async def _ordinal(self, recipient: bytes, tell: Callable[[Logged], None]) -> int:
         """The person's ordinal, -1 for a stranger; ``tell`` hears every record of their shard's audience that names them."""

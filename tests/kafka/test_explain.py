@@ -47,6 +47,11 @@ def requested(event: Event) -> bytes:
     return msgspec.json.encode(body)
 
 
+def came(event: Event) -> Outgoing:
+    """The input record of an event of the business."""
+    return Outgoing(topics.requests(LANE), requested(event), partition=HOME)
+
+
 def parcel(now_ms: int) -> Iterator[Outgoing]:
     """One request to one person who stopped, decided; and a later word of an owner that is none any more."""
     name = request_name(LANE, *PARCEL)
@@ -88,7 +93,7 @@ async def happen(bootstrap: str) -> int:
     publisher = Publisher(bootstrap, "test-explain")
     await publisher.start()
     try:
-        for record in (*parcel(now_ms), answered(REFUSED, now_ms)):
+        for record in (came(PARCEL), *parcel(now_ms), answered(REFUSED, now_ms)):
             await publisher.publish(record)
         place = await publisher.publish(Outgoing(topics.requests(Lane.OTP), requested(NAMELESS_CODE), partition=0))
         await publisher.publish(letter(Lane.OTP, place.offset, None, now_ms))
@@ -119,6 +124,14 @@ async def test_a_request_is_found_by_its_event_and_by_its_name(explainer: Explai
     assert story.lane is LANE
     assert story.voids == 1
     assert sum("rank 0" in line.text and line.reason is Reason.STOPPED for line in story.lines) == 1
+
+
+async def test_a_story_says_when_its_event_was_published(explainer: Explainer) -> None:
+    """By Kafka's time of the input record, which is looked up by its place."""
+    (story,) = await explainer.stories([LANE], PARCEL)
+    (line,) = [line for line in story.lines if line.stage == "input"]
+    assert line.place == f"requests.update/{HOME}@0"
+    assert line.text.startswith("published 0.")
 
 
 async def test_a_person_is_found_at_their_rank(bootstrap: str, explainer: Explainer) -> None:
