@@ -155,7 +155,7 @@ def _demand_ok(status: int, body: bytes, retry_after: str) -> None:
     if status == 409:
         raise Fenced(_epoch_of(body))
     if status == 429 or (status == 503 and retry_after):
-        raise Throttled(_retry_after_ms(retry_after))
+        raise Throttled(_retry_after_ms(retry_after), unavailable=status == 503)
     raise Unknown(UnknownKind.SERVER_ERROR if status >= 500 else UnknownKind.UNEXPECTED_STATUS)
 
 

@@ -5,7 +5,7 @@ codes and the mapping of its reports (:class:`ReportMapping`), and passes the su
 
     GatewayError
      +-- Fenced        a higher epoch owns the shard; nothing of this frame was taken
-     +-- Throttled     nothing was taken; come again later
+     +-- Throttled     nothing was taken; come again later: it sets the pace, or it is away
      +-- Unknown       no answer that can be read: the frame may have been taken or not
 
     ReportError
@@ -36,11 +36,20 @@ class Fenced(GatewayError):  # noqa: N818 -- the word of the protocol, an outcom
 
 
 class Throttled(GatewayError):  # noqa: N818 -- the word of the protocol, an outcome more than an error
-    """The gateway takes nothing at present. Nothing of the frame was taken."""
+    """The gateway takes nothing at present. Nothing of the frame was taken.
 
-    def __init__(self, retry_after_ms: int) -> None:
+    ``unavailable``: it is away, and says until when. That is a failure of its own and no matter of rates.
+    """
+
+    def __init__(self, retry_after_ms: int, *, unavailable: bool = False) -> None:
         super().__init__(f"the gateway asks for {retry_after_ms} ms of patience")
         self.retry_after_ms = retry_after_ms
+        self.unavailable = unavailable
+
+    @property
+    def how(self) -> str:
+        """Returns the word of the metric."""
+        return "unavailable" if self.unavailable else "throttled"
 
 
 class UnknownKind(StrEnum):

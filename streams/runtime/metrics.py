@@ -43,10 +43,8 @@ ILLEGAL_MOVE: Final = "illegal_move"
 ALERT: Final = Label("reason", [*(reason.word for reason, row in CONSEQUENCES.items() if row.alert), ILLEGAL_MOVE])
 INPUT: Final = Label("topic", ("requests", "work", "outcomes", "receipts", "charges"))
 TAIL: Final = Label("topic", ("suppressions", "audience.changes", "registry", "controls"))
-ANSWER: Final = Label(
-    "answer",
-    ("taken", "throttled", "refused", "reset", "time_out", "server_error", "unreadable", "unexpected_status"),
-)
+_FAILED: Final = ("unavailable", "refused", "reset", "time_out", "server_error", "unreadable", "unexpected_status")
+ANSWER: Final = Label("answer", ("taken", "throttled", *_FAILED))
 HEARTBEAT: Final = Label("heartbeat", ("no", "yes"))
 """Apart from what businesses publish, so that operators may look at either."""
 WAITED: Final = Label("waited", ("nothing", "pace", "retry"))
@@ -150,8 +148,8 @@ HANDOFF_AGE: Final = Histogram(
     REGISTRY,
     "fanfare_handoff_age_seconds",
     "From the event's time until the gateway accepted the message, by what it had to wait for beside its turn: for nothing, "
-    "for its sender's throughput (pace: a list, more than a burst, or a later start), or after an answer of the gateway that "
-    "was no acceptance (retry).",
+    "for its own sender (pace: a list, more than a burst, a later start, slots beside a list, the pair limit, a pause), or "
+    "after an answer of the gateway that was no acceptance (retry).",
     LANE,
     WAITED,
     bounds=AGE_S,

@@ -239,7 +239,7 @@ class DeliverShard:
             fatal(Exit.FENCED, step="frame", shard=self.policy.shard, epoch=engine.epoch)
         except Throttled as throttled:
             engine.throttled(batch, throttled.retry_after_ms, clock.now_ms())
-            self._unanswered("throttled")
+            self._unanswered(throttled.how)
         except Unknown as unknown:
             engine.unknown(batch, clock.now_ms(), maybe_sent=not unknown.surely_not_taken)
             self._unanswered(unknown.kind.value)

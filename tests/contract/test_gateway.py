@@ -33,7 +33,7 @@ async def outcome(port: FrameGateway, sent: Frame, timeout_ms: int = TIMEOUT_MS)
     except Fenced as fenced:
         return f"fenced {fenced.epoch}"
     except Throttled as throttled:
-        return f"throttled {throttled.retry_after_ms}"
+        return f"{throttled.how} {throttled.retry_after_ms}"
     except Unknown as unknown:
         return f"unknown {unknown.kind}"
     return f"refused {sum(map(len, answer.sections))}"
@@ -187,7 +187,7 @@ async def _faults(listener: Listening) -> list[dict[str, int]]:
         ({"kind": "latency", "ms": 50}, "refused 0", True),
         ({"kind": "latency", "ms": 3_000}, "unknown time_out", False),
         ({"kind": "throttle", "ms": 2_500}, "throttled 2500", False),
-        ({"kind": "unavailable", "ms": 1_000}, "throttled 1000", False),
+        ({"kind": "unavailable", "ms": 1_000}, "unavailable 1000", False),
         ({"kind": "error"}, "unknown server_error", False),
         ({"kind": "reset"}, "unknown reset", False),
         ({"kind": "refuse", "ms": 300}, "unknown reset", False),
