@@ -73,6 +73,7 @@ class Item:
         "ordinals",
         "pending",
         "request",
+        "slowed",
         "stated_ms",
         "statuses",
         "terms",
@@ -92,6 +93,8 @@ class Item:
         """True once this owner has seen it cancelled: everything that waits is due. Not folded, for a cancel is final."""
         self.known_ms: int | None = None
         """Since when this process has it for certain, on its monotonic clock; None before its first turn. Not folded."""
+        self.slowed = False
+        """True once a limit of its sender made it wait: slots of its number, or the pair limit. Counted, and decides nothing."""
         self.dues: dict[int, int] = {}
         self.cursor = 0
         self._size(len(opened.item.rows) if opened.item.rows is not None else 0)
@@ -220,6 +223,7 @@ class Item:
         for rank, status in zip(ranks, statuses, strict=True):
             if status == State.WAITING:
                 self.dues[rank] = next(coming)
+                self.slowed = True
             else:
                 self.dues.pop(rank, None)
 
@@ -255,6 +259,7 @@ class Item:
         item.pending = item.statuses.count(State.PENDING)
         item.left = sum(map(is_unfinished, item.statuses))
         item.dues = dict(zip(item.with_status(State.WAITING), of_i64s(entry.dues), strict=True))
+        item.slowed = bool(item.dues)
         return item
 
 

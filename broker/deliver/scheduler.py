@@ -84,6 +84,7 @@ class Scheduler:
         if queue is None:
             queue = self._numbers[sender] = NumberQueue(by_deadline=self._by_deadline)
             heapq.heappush(self._slots, (now_ms, sender))
+        item.slowed = True
         queue.add(item)
 
     def waits_for_slots(self, item: Item) -> bool:

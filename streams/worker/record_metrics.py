@@ -172,10 +172,14 @@ def handed_off(lane: Lane, state: ShardState, batch: Batch, answer: FrameAnswer,
 
 
 def _waited(item: Item, attempt: int) -> str:
-    """Returns what a message had to wait for, so that a slow sender is not taken for a slow deployment."""
+    """Returns what a message had to wait for, so that a slow sender is not taken for a slow deployment.
+
+    ``pace``: its own sender's limits (throughput, slots beside a list, the pair limit), or a pause.
+    """
     if attempt > 1:
         return "retry"
-    return "pace" if item.paced or item.opened.item.start_ms > item.opened.taken_ms else "nothing"
+    late_start = item.opened.item.start_ms > item.opened.taken_ms
+    return "pace" if item.paced or item.slowed or item.held is not None or late_start else "nothing"
 
 
 def stopped(lane: Lane, said_ms: int, word: str = "control") -> None:

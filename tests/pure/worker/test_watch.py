@@ -5,6 +5,7 @@ import pytest
 
 from broker.deliver.frame import Batch, Part
 from broker.deliver.item import Item
+from schemas.controls import ControlAction
 from schemas.delivery_journal import Opened
 from schemas.gateway_api import Code, FrameAnswer, Refused
 from schemas.ids import Lane
@@ -49,6 +50,69 @@ def handed_off(work: WorkItem, *, attempt: int = 1, refused: tuple[Refused, ...]
 def test_an_age_says_what_the_message_waited_for(why: str, work: WorkItem, attempt: int, waited: str) -> None:
     """So that an alert on late messages is not one on a slow sender or a busy gateway."""
     assert handed_off(work, attempt=attempt) == {waited: MESSAGES}, why
+
+
+def waited_for(bench: Bench, request: int) -> set[str]:
+    """Let the bench run for a minute; what messages of ``request`` had waited for when they were handed off."""
+    found: set[str] = set()
+    for _ in range(600):
+        while bench.append():
+            pass
+        while (batch := bench.send()) is not None:
+            before = ages()
+            answer = FrameAnswer(bench.now, tuple(() for _ in batch.parts))
+            record_metrics.handed_off(Lane.UPDATE, bench.state, batch, answer, 0.01)
+            if name(request) in {part.request for part in batch.parts}:
+                found |= {word for word, count in ages().items() if count != before[word]}
+            bench.engine.answered(batch, answer, bench.now)
+        bench.now += 100
+    return found
+
+
+def test_who_waits_for_the_pair_limit_waited_for_the_sender() -> None:
+    """The 26th message of one sender to one person waits ten seconds, and that raises no alert; the first 25 did not wait."""
+    bench = Bench()
+    bench.take(*(explicit(request, [9]) for request in range(1, 26)))
+    assert waited_for(bench, 25) == {"nothing"}
+    bench = Bench()
+    bench.take(*(explicit(request, [9]) for request in range(1, 26)))
+    bench.append()
+    bench.take(explicit(26, [9]))
+    assert waited_for(bench, 26) == {"pace"}
+
+
+def test_a_small_message_beside_a_list_waited_for_the_sender() -> None:
+    """It waits for slots of its number as long as the list is open; without the list it waits for nothing."""
+    for listed_too, word in ((False, "nothing"), (True, "pace")):
+        bench = Bench()
+        if listed_too:
+            people = explicit(1, range(100, 130))
+            bench.take(msgspec.structs.replace(people, per_s=10))
+            bench.append()
+        bench.take(explicit(2, [9]))
+        assert waited_for(bench, 2) == {word}
+
+
+def test_a_new_owner_still_knows_who_waits_for_the_pair_limit() -> None:
+    """From the journal; so a restart makes no late message of it."""
+    bench = Bench()
+    bench.take(*(explicit(request, [9]) for request in range(1, 27)))
+    while bench.append():
+        pass
+    bench.restart()
+    assert waited_for(bench, 26) == {"pace"}
+
+
+def test_what_was_paused_waited_for_the_word() -> None:
+    """A pause of an hour is no sign of a slow deployment, either."""
+    bench = Bench()
+    bench.say(ControlAction.PAUSE, 1)
+    bench.take(explicit(1, [9]))
+    while bench.append():
+        pass
+    bench.now += 60_000
+    bench.say(ControlAction.RESUME, 1)
+    assert waited_for(bench, 1) == {"pace"}
 
 
 def test_what_the_gateway_refused_has_no_age() -> None:
