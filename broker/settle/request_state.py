@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from sys import intern
+from typing import Final
 
 import msgspec
 
@@ -20,6 +21,9 @@ from schemas.wire.columns import of_u32s, ranks_of
 
 _text_of = lru_cache(maxsize=8_192)(text_of)
 """Each message is told some four times within seconds, and base32 is most of what telling costs."""
+
+_REACHED: Final = frozenset({"delivered", "read"})
+"""States of a message that its person has."""
 
 
 class Account(msgspec.Struct, array_like=True, gc=False):
@@ -213,5 +217,5 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         if self.times is None:
             return RecipientStatus("", rank, state, 0, reason)
         recipient = self.recipients[NAME_BYTES * rank : NAME_BYTES * (rank + 1)]
-        code = self.codes.get(rank, 0)
+        code = 0 if state in _REACHED else self.codes.get(rank, 0)  # it is no trouble any more: the message is there
         return RecipientStatus(_text_of(recipient), rank, state, self.times[rank], reason, code)

@@ -85,7 +85,7 @@ _ANSWERS: Final[Mapping[str, Sentences]] = {
         "state": "Where the message stands.",
         "at_ms": "Since when, ms since 1970.",
         "reason": "Why it ended, if it was not delivered.",
-        "code": "The gateway's own code, 0 for none.",
+        "code": "The gateway's own code, 0 for none; none once the message is delivered.",
     },
     "DeadLetter": {
         "topic": "Where the record stands.",

@@ -246,6 +246,15 @@ def test_a_failure_keeps_the_gateways_code() -> None:
     assert [one.code for one in only(settle.due(T0)).recipients] == [131000, 131026, 0]
 
 
+def test_a_message_that_is_there_has_no_code_any_more() -> None:
+    """What the gateway said on the way (131016, come again) is history once it is delivered; it is told until then."""
+    settle = settle_of()
+    feed(settle, opened(people(1)), sent([0]), accepted([0], {0: State.WAITING}, code=131016))
+    assert [one.code for one in only(settle.due(T0)).recipients] == [131016]
+    feed(settle, sent([0]), accepted([0]), receipt(DELIVERED, [0]))
+    assert [(one.state, one.code) for one in only(settle.due(T0 + 1_000)).recipients] == [("delivered", 0)]
+
+
 def test_a_contradiction_is_counted_once() -> None:
     """Failed and delivered: billed as delivered, and counted."""
     settle = settle_of()
