@@ -31,11 +31,11 @@ class Numbers(msgspec.Struct, frozen=True):
         return not self.under_way
 
 
-def numbers_of(counts: Mapping[str, int]) -> Numbers:
-    """Returns the numbers behind the counts of a status."""
-    people = sum(counts.values())
+def numbers_of(counts: Mapping[str, int], known: int = 0) -> Numbers:
+    """Returns the numbers behind the counts of a status; of ``known`` people the rest, of whom nothing was said, is under way."""
+    people = max(known, sum(counts.values()))
     handed_off = sum(count for word, count in counts.items() if word in _HANDED_OFF)
-    under_way = sum(count for word, count in counts.items() if word in _UNDER_WAY)
+    under_way = people - sum(count for word, count in counts.items() if word not in _UNDER_WAY)
     held, cancelled, in_doubt = (counts.get(word, 0) for word in ("held", "cancelled", "in_doubt"))
     return Numbers(
         people=people,

@@ -1,7 +1,7 @@
 """`fanfare campaign ls|show|pause|resume|cancel`: what a business does about requests that it has published."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -84,7 +84,7 @@ class Row(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, known: Accepted, status: Status | None) -> "Row":
         """Returns the row of an accepted request; ``status`` is None if nothing was said about it."""
-        numbers = numbers_of({} if status is None else status.counts)
+        numbers = numbers_of({} if status is None else status.counts, known.people)
         return cls(
             request=known.request,
             lane=known.lane.word,
@@ -111,12 +111,11 @@ def ls_command(
     output: OutputOption = "text",
     bootstrap: BootstrapOption = None,
 ) -> None:
-    """List the requests of a lane that are not closed, oldest first: how many messages are handed off, held, cancelled."""
+    """List the requests that are not closed, of all lanes or one, oldest first: messages handed off, held, cancelled."""
     chosen = _lane("ls", lane)
     address = configured("campaign ls", bootstrap).kafka
-    for row in run(
-        "campaign ls", _listed(address, Lane.CAMPAIGN if chosen is None else chosen, business, _since_ms(days))
-    ):
+    lanes = list(Lane) if chosen is None else [chosen]
+    for row in run("campaign ls", _listed(address, lanes, business, _since_ms(days))):
         if every or row.state != CLOSED:
             _print(row, output)
 
@@ -166,7 +165,8 @@ def _acting(action: str, sentence: str) -> None:
 
 _acting(
     "pause",
-    "Pause: hand off nothing more, 1.1 s after Fanfare has answered at the latest; what is held waits until it expires.\n\n"
+    "Pause: hand off nothing more, 1.1 s (otp: 5.1 s) after Fanfare has answered at the latest; what is held waits until it "
+    "expires.\n\n"
     "Exit status: 0 done, 1 refused, 3 the numbers still moved after --wait.",
 )
 _acting(
@@ -175,14 +175,15 @@ _acting(
 )
 _acting(
     "cancel",
-    "Cancel: end for good what is not handed off, 1.1 s after Fanfare has answered at the latest.\n\n"
+    "Cancel: end for good what is not handed off, 1.1 s (otp: 5.1 s) after Fanfare has answered at the latest.\n\n"
     "Exit status: 0 done, 1 refused, 3 the numbers still moved after --wait.",
 )
 
 
-async def _listed(address: Address, lane: Lane, business: str | None, since_ms: int) -> list[Row]:
+async def _listed(address: Address, lanes: Sequence[Lane], business: str | None, since_ms: int) -> list[Row]:
     await describe(address, deadline_s=_ANSWER_S)
-    known = [each for each in (await accepted(address, lane, since_ms=since_ms)).values() if _visible(each, business)]
+    found = [each for lane in lanes for each in (await accepted(address, lane, since_ms=since_ms)).values()]
+    known = sorted((each for each in found if _visible(each, business)), key=lambda each: each.decided_ms)
     statuses: dict[str, Status] = {}
     for owner in sorted({each.business for each in known}):
         statuses |= await statuses_of(address, owner, since_ms=since_ms)

@@ -38,6 +38,8 @@ class Accepted(NamedTuple):
     """When plan accepted it, milliseconds since the epoch."""
     expires_ms: int
     """When it expires, milliseconds since the epoch."""
+    people: int = 0
+    """Recipients that it names; 0 for a list."""
 
 
 async def accepted(bootstrap: Address, lane: Lane, *, since_ms: int = 0) -> dict[str, Accepted]:
@@ -56,7 +58,9 @@ def _accepted_in(record: bytes, lane: Lane) -> Iterator[Accepted]:
         terms = entry.terms
         if terms is not None and not entry.verdict and (entry.rows is not None or entry.list):
             event = (terms.business, terms.source, terms.id, terms.entity)
-            yield Accepted(text_of(entry.name), lane, *event, entry.list, entry.decided_ms, terms.expires_ms)
+            yield Accepted(
+                text_of(entry.name), lane, *event, entry.list, entry.decided_ms, terms.expires_ms, len(entry.rows or ())
+            )
 
 
 async def statuses_of(bootstrap: Address, business: str, *, since_ms: int = 0) -> dict[str, Status]:

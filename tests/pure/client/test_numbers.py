@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.reasons import MESSAGE_REASONS, State
-from streams.client.numbers import numbers_of
+from streams.client.numbers import Numbers, numbers_of
 
 WORDS = [state.name.lower() for state in State] + [reason.word for reason in MESSAGE_REASONS]
 COUNTS = st.dictionaries(st.sampled_from([*WORDS, "sent", "delivered", "read", "held"]), st.integers(0, 1_000))
@@ -16,6 +16,13 @@ def test_every_message_is_counted_once(counts: dict[str, int]) -> None:
     """Whatever words a status has, also those of a later release."""
     people, *parts = msgspec.structs.astuple(numbers_of(counts))
     assert sum(parts) == people == sum(counts.values())
+
+
+def test_people_of_whom_nothing_was_said_are_under_way() -> None:
+    """Plan has accepted them, and no shard has spoken yet."""
+    assert numbers_of({}, 1) == Numbers(people=1, under_way=1)
+    assert numbers_of({"delivered": 2, "waiting": 1}, 5) == Numbers(people=5, handed_off=2, under_way=3)
+    assert numbers_of({"delivered": 2}, 1) == Numbers(people=2, handed_off=2)
 
 
 def test_what_the_gateway_took_is_handed_off() -> None:
