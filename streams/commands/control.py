@@ -1,6 +1,7 @@
 """`fanfare control ls|pause|resume`: the operators' switch for a business, a sender, a template or a lane."""
 
 import getpass
+from collections.abc import Sequence
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -10,7 +11,7 @@ from schemas.ids import Lane
 from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.lanes import no_lane
-from streams.commands.terminal import OutputOption, application, refuse, show
+from streams.commands.terminal import OutputOption, application, refuse, say, show
 from streams.kafka.admin import describe
 from streams.operate.control_words import Target, later_than, newest
 from streams.operate.control_words import say as write
@@ -42,19 +43,22 @@ LaneOption = Annotated[
 @app.command("ls")
 def ls_command(*, output: OutputOption = "text", bootstrap: BootstrapOption = None) -> None:
     """List what is paused, by operators and by businesses: lane, scope, target, since when, and which event said so."""
-    for (lane, scope, business, target), word in sorted(run("control ls", _newest(bootstrap)).items()):
-        if word.action == ControlAction.PAUSE:
-            whose = f" of {business}" if business else ""
-            kind, since = ControlScope(scope).word, instant(word.evidence_ms)
-            row = {
-                "lane": lane.word,
-                "scope": kind,
-                "target": target,
-                "business": business,
-                "since": since,
-                "by": word.by,
-            }
-            show(row, output, f"{lane.word:<8} {kind:<8} {target}{whose}  since {since}  by {word.by}")
+    standing = sorted(run("control ls", _newest(bootstrap)).items())
+    paused = [(target, word) for target, word in standing if word.action == ControlAction.PAUSE]
+    if not paused and output == "text":
+        say("nothing is paused")
+    for (lane, scope, business, target), word in paused:
+        whose = f" of {business}" if business else ""
+        kind, since = ControlScope(scope).word, instant(word.evidence_ms)
+        row = {
+            "lane": lane.word,
+            "scope": kind,
+            "target": target,
+            "business": business,
+            "since": since,
+            "by": word.by,
+        }
+        show(row, output, f"{lane.word:<8} {kind:<8} {target}{whose}  since {since}  by {word.by}")
 
 
 @app.command("pause")
@@ -100,12 +104,23 @@ def _switch(action: ControlAction, given: Given, bootstrap: str | None, output: 
         f"control {action.word}",
         _say(configured(f"control {action.word}", bootstrap).kafka, lanes, (scope, target), action),
     )
-    bound_s = (_FRESH_MS + max(lane.rules.windows.frame_ms for lane in lanes)) / 1000
-    effect = f"nothing is handed off later than {bound_s:g} s after" if action is ControlAction.PAUSE else "from"
+    bound_s, bounds = bound(lanes)
+    effect = f"nothing is handed off later than {bounds} after" if action is ControlAction.PAUSE else "from"
     words = [lane.word for lane in lanes]
     row = {"action": action.word, "scope": scope.word, "target": target, "lanes": words, "since": instant(said_ms)}
     text = f"{action.word} {scope.word} {target or word} in {', '.join(words)}: {effect} {instant(said_ms)}"
     show(row | ({"bound_s": bound_s} if action is ControlAction.PAUSE else {}), output, text)
+
+
+def bound(lanes: Sequence[Lane]) -> tuple[float, str]:
+    """Returns within how many seconds a word holds in all of ``lanes``, and a text that names lanes that take longer.
+
+    A frame lives as long as its lane lets it, and may be stamped by a view of the words that is a tenth of a second old.
+    """
+    seconds = {lane: (_FRESH_MS + lane.rules.windows.frame_ms) / 1000 for lane in lanes}
+    least = min(seconds.values())
+    longer = ", ".join(f"{lane.word}: {each_s:g} s" for lane, each_s in seconds.items() if each_s > least)
+    return max(seconds.values()), f"{least:g} s ({longer})" if longer else f"{least:g} s"
 
 
 def _target(action: ControlAction, given: Given) -> tuple[ControlScope, str]:
