@@ -15,6 +15,7 @@ from schemas.delivery_journal import Opened, Outcome, Restated
 from schemas.facts import Receipts
 from schemas.ids import Lane
 from schemas.plan_journal import Terms
+from schemas.wire.columns import of_u32s, ranks_of
 from schemas.wire.header import Header, body_of, head_of
 
 
@@ -29,16 +30,19 @@ class Encounter(msgspec.Struct, frozen=True):
     """Empty for an explicit recipient."""
     state: str
     """The state of the person's message: ``delivered``, ``stopped``, ``waiting``."""
+    handed_ms: int = 0
+    """When the gateway took it, milliseconds since the epoch; 0: it has not, or the log does not say any more."""
 
 
 class _Open:
     """A request of the shard; whether it is about the person is known once its members are."""
 
-    __slots__ = ("focus", "opened", "tally")
+    __slots__ = ("focus", "handed_ms", "opened", "tally")
 
     def __init__(self, opened: Opened, focus: Focus) -> None:
         self.opened = opened
         self.focus = focus
+        self.handed_ms = 0
         self.tally = Tally()
 
 
@@ -94,13 +98,24 @@ class Trail:
             rank = rank_said(known.focus, body, self._ordinal)
             known.focus = msgspec.structs.replace(known.focus, rank=rank)
         known.tally.outcome(request, header, body)
+        if known.focus.rank >= 0 and isinstance(body, Outcome):
+            known.handed_ms = known.handed_ms or _handed_ms(known.focus, header, body)
         if known.focus.rank < 0 and known.tally.frozen_ms(self._shard):
             del self._open[request]
 
     def _encounter(self, known: _Open) -> Encounter:
         item = known.opened.item
         state = next(word for _, rank, word in known.tally.ranks() if rank == known.focus.rank)
-        return Encounter(known.opened.taken_ms, self._lane, item.terms, item.list, state)
+        return Encounter(known.opened.taken_ms, self._lane, item.terms, item.list, state, known.handed_ms)
+
+
+def _handed_ms(focus: Focus, header: Header, body: Outcome) -> int:
+    """Returns when the gateway accepted the person's message, if the record says so; else 0."""
+    for answered in body.answered:
+        about = answered.request == focus.request and focus.rank in ranks_of(answered.ranks)
+        if about and focus.rank not in of_u32s(answered.except_ranks):
+            return answered.gateway_ms or header.at_ms
+    return 0
 
 
 def _named(body: Outcome | Restated) -> Iterator[bytes]:

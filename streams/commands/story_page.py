@@ -49,8 +49,9 @@ def person_page(person: bytes, found: Sequence[Encounter], said: Sequence[Line],
     for one in found:
         whom = f"list {one.list}" if one.list else "named"
         what = f"{one.terms.source} {one.terms.id}  {one.terms.template} ({whom})"
-        rows.append(f"{time_text(one.at_ms)}  {one.lane.word:<8}  {what}: {why(one.state)}")
+        rows.append(f"{time_text(one.at_ms)}  {one.lane.word:<8}  {_age_text(one):>10}  {what}: {why(one.state)}")
     if found:
+        rows.append("the third column is how old the event was when the gateway took the message")
         rows.append("everything about one: fanfare explain SOURCE ID RECIPIENT")
     return [head, *rows]
 
@@ -82,10 +83,15 @@ def person_row(person: bytes, found: Sequence[Encounter], said: Sequence[Line]) 
             "template": one.terms.template,
             "list": one.list,
             "state": one.state,
+            "handed_off_ms": one.handed_ms,
         }
         for one in found
     ]
     return {"recipient": text_of(person), "said": [_line_row(line) for line in said], "requests": requests}
+
+
+def _age_text(one: Encounter) -> str:
+    return f"{(one.handed_ms - one.terms.time_ms) / 1_000:,.1f} s" if one.handed_ms else "-"
 
 
 def _line_row(line: Line) -> dict[str, Any]:

@@ -146,6 +146,16 @@ def test_the_page_of_a_person_says_what_they_said_and_what_they_were_told(run: S
     assert lines[1].endswith(f"//shop/system sale  offer (list offers): {reason_text(Reason.STOPPED)}")
 
 
+def test_the_page_of_a_person_says_how_old_each_event_was_when_it_was_handed_off(run: Story) -> None:
+    """A column in seconds, so that the late ones are seen at one look; a dash for what was not handed off."""
+    found = met(run, Lane.UPDATE, run.stopper)
+    rows = person_page(person(run.stopper), found, [], "since yesterday")[1:-2]
+    for one, row in zip(found, rows, strict=True):
+        age = f"{(one.handed_ms - one.terms.time_ms) / 1_000:,.1f} s" if one.state == "delivered" else "-"
+        assert f"  update    {age:>10}  //" in row
+    assert [one.state for one in found if one.handed_ms] == ["delivered", "delivered"]
+
+
 Move = tuple[str, list[int], int]
 RANKS = 6
 MOVES = st.lists(
