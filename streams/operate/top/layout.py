@@ -27,17 +27,21 @@ _MOST: Final = 12
 def frame(picture: Picture, width: int, height: int, *, title: str = "fanfare top", note: str = "") -> RenderableType:
     """The frame. ``note`` is a line of the program's own at its foot."""
     wide = width >= WIDE[0] and height >= WIDE[1]
-    return _wide(picture, width, height, (title, note)) if wide else _narrow(picture, height, (title, note))
+    return _wide(picture, width, height, (title, note)) if wide else _narrow(picture, width, height, (title, note))
 
 
-def _head(picture: Picture, title: str) -> Table:
+def _head(picture: Picture, title: str, width: int) -> Table:
     over = f"{picture.span_s:.0f} s"
     ages = f"over {over}" if picture.recent else "since start"
     grid = Table.grid(expand=True, padding=(0, 1))
     grid.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
     grid.add_column(justify="right", no_wrap=True)
     left = Text.assemble((f"{title}  ", "bold"), panels.health(picture.health, picture.verdict))
-    grid.add_row(left, Text(f"rates over {over}, ages {ages}  {formatting.instant(picture.at_ms)} UTC", panels.DIM))
+    at = f"{formatting.instant(picture.at_ms)} UTC"
+    spans = f"rates over {over}, ages {ages}  "
+    # What is wrong is read to its end, which is how long it has been so; over how long rates are taken can wait.
+    fits = left.cell_len + len(spans) + len(at) + 2 <= width
+    grid.add_row(left, Text(f"{spans if fits else ''}{at}", panels.DIM))
     return grid
 
 
@@ -71,7 +75,7 @@ def _wide(picture: Picture, width: int, height: int, words: tuple[str, str]) -> 
     middle.add_column(ratio=1)
     middle.add_row(_boxed("stages", panels.stages(picture.stages, by_lane=True)), counts)
     return Group(
-        _head(picture, words[0]),
+        _head(picture, words[0], width),
         _boxed("lanes", panels.lanes(picture.lanes, curve=max(8, min(40, width - 90)))),
         middle,
         _boxed("charges posted", panels.money(picture)),
@@ -90,14 +94,14 @@ def _boxed(title: str, body: RenderableType, *, height: int | None = None) -> Pa
     return Panel(body, title=title, title_align="left", box=ROUNDED, border_style=panels.DIM, height=height)
 
 
-def _narrow(picture: Picture, height: int, words: tuple[str, str]) -> Group:
+def _narrow(picture: Picture, width: int, height: int, words: tuple[str, str]) -> Group:
     aside = picture.aside
     free = min(2 * _MOST, max(2, height - _NARROW_LINES))
     told = free // 2
+    health = panels.health(picture.health, picture.verdict)
+    title = f"{words[0]}  " if len(words[0]) + 2 + health.cell_len <= width else ""
     return Group(
-        Text.assemble(
-            (f"{words[0]}  ", "bold"), panels.health(picture.health, picture.verdict), no_wrap=True, overflow="ellipsis"
-        ),
+        Text.assemble((title, "bold"), health, no_wrap=True, overflow="ellipsis"),
         panels.lanes(picture.lanes, curve=0),
         panels.stages(picture.stages, by_lane=False),
         panels.line("refused", picture.refused),

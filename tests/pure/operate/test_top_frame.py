@@ -119,6 +119,16 @@ def test_a_frame_fits_its_terminal(size: tuple[int, int]) -> None:
     assert all(len(line) <= size[0] for line in lines)
 
 
+@pytest.mark.parametrize("size", [NARROW, (112, 36), WIDE, (200, 60)])
+def test_a_verdict_is_read_to_its_end(size: tuple[int, int]) -> None:
+    """Which says for how long; over how long rates are taken is left out if there is no room for both."""
+    late = "an input of deliver in lane update has been unfinished for 420 s"
+    health = tuple(msgspec.structs.replace(one, ready="ok") for one in seen().health)
+    text = "\n".join(drawn(msgspec.structs.replace(seen(), verdict=late, health=health), size))
+    assert late in text
+    assert ("rates over" in text) is (size[0] == 200)
+
+
 def test_what_is_away_is_said() -> None:
     """Notes stand where phones and words would."""
     for size in (NARROW, WIDE):
