@@ -202,16 +202,21 @@ class _Lossy:
             self._to.flush()
 
 
+_PLAIN: Final = frozenset({"mode.timers"})
+"""Loggers whose lines are about nothing but this process's own timers: names in its code, and seconds."""
+
+
 class _LibraryHandler(logging.Handler):
     """Passes on what a library says, without what it says it about."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[0] if record.exc_info else None
+        template = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
         structlog.get_logger().log(
             record.levelno,
             Event.LIBRARY.value,
             component=record.name,
-            template=record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
+            template=record.getMessage() if record.name in _PLAIN else template,
             error=error.__name__ if error else None,
         )
 

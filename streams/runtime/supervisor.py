@@ -18,6 +18,7 @@ import aiohttp
 
 from streams.runtime import clock
 from streams.runtime.child import FANFARE, STOP_GRACE_S, Child
+from streams.runtime.exits import Exit, meaning
 from streams.runtime.file_lock import private_folder
 from streams.runtime.progress import Progress, doing
 
@@ -218,7 +219,7 @@ class Process:
         """Say how it ended; wait if it does that too often, unless it is to stop."""
         if not self._too_often():
             self.braked = False
-            self._say(f"{self.name} ended ({_how(status)}); started again")
+            self._say(f"{self.name} ended ({how_it_ended(status)}); started again")
             return
         if not self.braked:
             self.braked = True
@@ -275,5 +276,8 @@ class Process:
         return lines[-1] if lines else "(none)"
 
 
-def _how(status: int) -> str:
-    return f"status {status}" if status >= 0 else signal.Signals(-status).name
+def how_it_ended(status: int) -> str:
+    """Returns an exit status in words: of a process that ended itself with its sentence, of one that was killed the signal."""
+    if status < 0:
+        return signal.Signals(-status).name
+    return f"status {status}: {meaning(Exit(status))}" if status in frozenset(Exit) else f"status {status}"

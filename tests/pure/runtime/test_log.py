@@ -91,6 +91,13 @@ def test_a_library_says_its_template_and_class_alone(lines: Lines) -> None:
     assert not [canary for canary in CANARIES if canary in json.dumps(line)]
 
 
+def test_a_timer_that_is_late_is_named(lines: Lines) -> None:
+    """Its line is about this process alone, and says nothing without its arguments."""
+    logging.getLogger("mode.timers").warning("Timer %s is overlapping (interval=%r runtime=%r)", "Livelock", 1.0, 2.5)
+    (line,) = lines()
+    assert line["template"] == "Timer Livelock is overlapping (interval=1.0 runtime=2.5)"
+
+
 def test_an_exception_is_told_by_class_and_place(lines: Lines) -> None:
     """``exc_info`` gives frames, never the text."""
     try:
