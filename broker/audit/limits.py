@@ -73,9 +73,11 @@ class _Told:
         """Yields the times of each person with more than ``most`` messages, ascending."""
         pairs = np.frombuffer(self._pairs, dtype=np.uint64)
         times = np.frombuffer(self._at_ms, dtype=np.int64)
-        seen, counts = np.unique(pairs, return_counts=True)
-        for pair in seen[counts > most]:
-            yield np.sort(times[pairs == pair]).tolist()
+        order = np.lexsort((times, pairs))
+        times = times[order]
+        _, firsts, counts = np.unique(pairs[order], return_index=True, return_counts=True)
+        for at in (counts > most).nonzero()[0]:
+            yield times[firsts[at] : firsts[at] + counts[at]].tolist()
 
 
 class LimitsKept:

@@ -1,5 +1,6 @@
 """The auditor's second folds against the first ones: it shares no code with the workers, so the two must be held together."""
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from broker.audience.members import Audience
 from broker.audit.consent import ShardStops, Spoken, forbids, upto_offset
 from broker.audit.invariants import Findings
 from broker.audit.legal_moves import DECIDED, EXCEPTED, OPEN, SENT
+from broker.audit.limits import _Told
 from broker.audit.ownership import Epochs
 from broker.audit.people import ShardPeople, shards_of
 from broker.audit.ranks import ColumnsError, Mark, Ranks, segments, spans
@@ -191,6 +193,20 @@ def test_one_message_is_treated_as_many_are(deeds: list[tuple[tuple[str, Any], i
             assert whole.marked(lo, hi, what) == sum(apart.marked(at, at + 1, what) for at in range(lo, hi)) == hi - lo
     for column in ("status", "attempt", "marks", "progress", "reported", "market", "epoch", "sent_ms", "due_ms"):
         assert getattr(whole, column) == getattr(apart, column)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["shop", "bank"]), st.lists(_PEOPLE, max_size=4), _TIMES), max_size=20),
+    st.integers(0, 4),
+)
+def test_who_was_handed_more_than_so_many_is_found(said: list[tuple[str, list[int], int]], most: int) -> None:
+    """The times of each person of each group, ascending, in any order of people; nobody's is another's."""
+    told, times = _Told(), defaultdict[tuple[str, int], list[int]](list)
+    for group, people, at_ms in said:
+        told.add(group, b"".join(one(person)[::-1] for person in people), at_ms)
+        for person in people:
+            times[group, person].append(at_ms)
+    assert sorted(told.more_than(most)) == sorted(sorted(each) for each in times.values() if len(each) > most)
 
 
 @given(st.integers(1, 4), st.integers(0, 300), st.integers(1, 4), st.integers(1, 4))
