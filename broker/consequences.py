@@ -25,6 +25,8 @@ class Consequence(msgspec.Struct, frozen=True):
     """True if an operator should know: such reasons are counted once more, in a metric that one alert can watch."""
     suppress: Scope | None = None
     """The scope of the suppression that follows for the person, if the gateway's answer gave this reason; None for none."""
+    meant: bool = False
+    """True if somebody meant it: the person forbade it, or the business took it back. The audit counts others as untold."""
 
 
 _NOTHING = "Nothing: this is as it should be."
@@ -32,18 +34,21 @@ _LOOK_UP = "Look its code up in the platform's list of errors."
 _FIX = "Correct the event and publish it under a new id."
 
 CONSEQUENCES: Mapping[Reason, Consequence] = {
-    Reason.NOT_OPTED_IN: Consequence("The person left the list before the message went out.", _NOTHING),
+    Reason.NOT_OPTED_IN: Consequence("The person left the list before the message went out.", _NOTHING, meant=True),
     Reason.STOPPED: Consequence(
         "The person told this business, or this list, to stop.",
         "Nothing, until they opt in again by an act of their own.",
+        meant=True,
     ),
-    Reason.STOPPED_ALL: Consequence("The person stopped everything of this business but codes.", "Leave them alone."),
-    Reason.BLOCKED: Consequence("The person blocked the sender.", "Leave them alone."),
-    Reason.SUPERSEDED: Consequence("A newer version of the same fact came first.", _NOTHING),
+    Reason.STOPPED_ALL: Consequence(
+        "The person stopped everything of this business but codes.", "Leave them alone.", meant=True
+    ),
+    Reason.BLOCKED: Consequence("The person blocked the sender.", "Leave them alone.", meant=True),
+    Reason.SUPERSEDED: Consequence("A newer version of the same fact came first.", _NOTHING, meant=True),
     Reason.EXPIRED: Consequence(
         "It could not be handed off before it expired.", "Publish earlier or with a longer expirytime."
     ),
-    Reason.CANCELLED: Consequence("The request was cancelled.", _NOTHING),
+    Reason.CANCELLED: Consequence("The request was cancelled.", _NOTHING, meant=True),
     Reason.UNREACHABLE: Consequence("The number is not on the network.", "Check the number with the person."),
     Reason.TEMPLATE_REFUSED: Consequence(
         "The gateway does not accept the template.", "Check the template's approval.", alert=True
@@ -56,7 +61,10 @@ CONSEQUENCES: Mapping[Reason, Consequence] = {
         "The gateway restricted the sender.", "Ask the platform's support.", alert=True
     ),
     Reason.RECIPIENT_OPTED_OUT: Consequence(
-        "The person stopped marketing in the platform's settings.", "Do not send them offers.", suppress=Scope.OFFERS
+        "The person stopped marketing in the platform's settings.",
+        "Do not send them offers.",
+        suppress=Scope.OFFERS,
+        meant=True,
     ),
     Reason.GATEWAY_REFUSED: Consequence("The gateway refused the message for good.", _LOOK_UP),
     Reason.CRASHED_WORKER: Consequence("Working on the message crashed a worker twice.", "Report it.", alert=True),

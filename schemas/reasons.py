@@ -1,8 +1,9 @@
 """The closed lists of what can become of a message and of a request.
 
 A status byte on the wire is either a :class:`State` (below 16: still on its way, or handed off) or a :class:`Reason` of a
-message (16 to 63). Reasons of a request start at 100. What follows from each (retry? bill? alert? what to tell the
-business) stands in one table, ``broker/consequences.py``. Numbers are never reused.
+message (16 to 63). Its number says who gives it: deliver below 32, the gateway's answer below 48, from there on a receipt or
+the lack of one. Reasons of a request start at 100. What follows from each (retry? bill? alert? what to tell the business)
+stands in one table, ``broker/consequences.py``. Numbers are never reused.
 """
 
 from enum import IntEnum

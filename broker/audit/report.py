@@ -7,24 +7,14 @@ import msgspec
 
 from broker.audit.invariants import Breach, Violation
 from broker.audit.rates import Busiest
-from schemas.reasons import MESSAGE_REASONS, Reason
+from broker.consequences import consequence_of
+from schemas.reasons import MESSAGE_REASONS
 
 OPEN_STATES: Final = ("pending", "sending", "waiting", "accepted", "in_doubt")
 """On the way, in the order of the way; every other state is terminal."""
 
-MEANT: Final = tuple(
-    reason.word
-    for reason in (
-        Reason.NOT_OPTED_IN,
-        Reason.STOPPED,
-        Reason.STOPPED_ALL,
-        Reason.BLOCKED,
-        Reason.RECIPIENT_OPTED_OUT,
-        Reason.SUPERSEDED,
-        Reason.CANCELLED,
-    )
-)
-"""Ends that somebody meant: the person forbade it, or the business took it back."""
+MEANT: Final = tuple(reason.word for reason in sorted(MESSAGE_REASONS) if consequence_of(reason).meant)
+"""Ends that somebody meant, by the table of consequences."""
 
 CONTRADICTIONS: Final = (
     Breach.ACCEPTED_UNSEEN,

@@ -10,7 +10,7 @@ from broker.deliver.limits.slots import FRAME_LATE_MS, LATE_MS
 from broker.journal import Fold
 from schemas.delivery_journal import Answered, Decided, Outcome
 from schemas.gateway_api import Code
-from schemas.reasons import Reason, State
+from schemas.reasons import MESSAGE_REASONS, Reason, State
 from schemas.wire.columns import of_i64s, of_u32s, ranks_of, values_of
 from schemas.wire.header import Kind
 from tests.pure.schedules.deliver.owner import outcome_in
@@ -19,12 +19,11 @@ from tests.pure.schedules.deliver.world import PER_S, SHARDS, DeliverWorld
 QUANTUM = PER_S // 20
 CALM_MS = 8_000
 """Who has so long after the trouble is told."""
-_ALLOWED = frozenset(
-    {
-        State.SENDING, State.WAITING, State.ACCEPTED, State.IN_DOUBT, Reason.NOT_OPTED_IN, Reason.STOPPED, Reason.STOPPED_ALL,
-        Reason.BLOCKED, Reason.SUPERSEDED, Reason.EXPIRED, Reason.CRASHED_WORKER, Reason.CANCELLED,
-    }
-)  # fmt: skip
+_ALLOWED = (
+    frozenset(State) - {State.PENDING}
+    | {reason for reason in MESSAGE_REASONS if reason < Reason.UNREACHABLE}
+    | {Reason.CRASHED_WORKER}
+)
 """What deliver may say by itself; everything else the gateway must have said."""
 _CODES = {Reason.UNREACHABLE: Code.UNDELIVERABLE, Reason.EXPIRED: Code.EXPIRED}
 _THROTTLES = frozenset({Code.SENDER_THROTTLED, Code.PAIR_THROTTLED})
