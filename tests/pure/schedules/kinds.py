@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, Protocol
 
+from tests.pure.schedules.deliver.limit_mutants import LIMIT_MUTANTS
 from tests.pure.schedules.deliver.mutants import MUTANTS as DELIVER_MUTANTS
 from tests.pure.schedules.deliver.nameless_mutants import NAMELESS_MUTANTS
 from tests.pure.schedules.deliver.pace_mutants import PACE_MUTANTS
@@ -39,6 +40,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 MUTANTS: Final[Mapping[str, Kind]] = {
     **{f"plan: {name}": partial(plan, owner=owner) for name, owner in PLAN_MUTANTS.items()},
     **{f"deliver: {name}": partial(deliver, owner=owner) for name, owner in DELIVER_MUTANTS.items()},
+    **{f"deliver: {name}": partial(deliver, owner=owner) for name, owner in LIMIT_MUTANTS.items()},
     **{f"deliver: {name}": partial(deliver, owner=owner) for name, owner in PACE_MUTANTS.items()},
     **{f"nameless: {name}": partial(deliver, owner=owner, dedupes=False) for name, owner in NAMELESS_MUTANTS.items()},
     **{f"settle: {name}": partial(settle, owner=owner) for name, owner in OWNERS.items()},

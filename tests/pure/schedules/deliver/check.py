@@ -10,11 +10,13 @@ from broker.audience.members import Audience
 from broker.audit.control import cancelled, forbidden_between
 from broker.journal import Fold
 from schemas.delivery_journal import Decided, Held, Members, Outcome
+from schemas.lane_rules import Category
 from schemas.plan_journal import Work, WorkItem
 from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import cells, of_u32s, ranks_of, values_of
 from schemas.wire.header import Kind, body_of
 from tests.pure.schedules.deliver.gateway import Accepted
+from tests.pure.schedules.deliver.offer_cap import MOST, SPAN_MS
 from tests.pure.schedules.deliver.owner import change_in, outcome_in
 from tests.pure.schedules.deliver.pace_check import pace_violations
 from tests.pure.schedules.deliver.people import Lists
@@ -44,6 +46,8 @@ class Book:
         """Who the ranks of a request are."""
         self.sent: dict[tuple[str, bytes], list[int]] = defaultdict(list)
         """When hand-offs to one person were decided, by sender."""
+        self.offers: dict[bytes, list[int]] = defaultdict(list)
+        """When offers to one person were first decided to be sent."""
         self.expired: list[tuple[bytes, int]] = []
         """Requests of which a rank was given up as expired, and when that was appended."""
         self.held: dict[bytes, Held] = {}
@@ -94,15 +98,19 @@ class Book:
                 self.held[held.request] = held
 
     def _decided(self, decided: Decided, said_ms: int, at_ms: int) -> None:
-        sender = self.items[decided.request].terms.sender
+        terms = self.items[decided.request].terms
         for rank, status in zip(ranks_of(decided.ranks), values_of(decided.statuses), strict=True):
-            self.history[decided.request, rank].append(status)
+            history, person = self.history[decided.request, rank], self.people[decided.request][rank]
+            first = State.SENDING not in history
+            history.append(status)
             if status == State.SENDING:
                 held = self.held.get(decided.request)
                 self.sent_while_held += held is not None and held.held
-                self.sent[sender, self.people[decided.request][rank]].append(said_ms)
+                self.sent[terms.sender, person].append(said_ms)
+                if first and terms.category == Category.MARKETING:
+                    self.offers[person].append(said_ms)
             if status == State.SENDING or status in _UNASKED:
-                self._judge(decided, self.people[decided.request][rank], status)
+                self._judge(decided, person, status)
             elif status == Reason.EXPIRED:
                 self.expired.append((decided.request, at_ms))
 
@@ -204,7 +212,7 @@ def _agreement(world: DeliverWorld, book: Book) -> list[str]:
 
 
 def _limits(book: Book) -> list[str]:
-    """The pair limit over all decisions; nothing given up before its time; decisions that never go back in time."""
+    """Both limits over all decisions; nothing given up before its time; decisions that never go back in time."""
     found = [f"{book.backwards} records are older than the one before"] if book.backwards else []
     every_ms = 60_000 // PAIRS.per_minute
     for times in book.sent.values():
@@ -214,6 +222,9 @@ def _limits(book: Book) -> list[str]:
             if paid_ms - at_ms > every_ms * PAIRS.burst:
                 found.append(f"{len(times)} messages to one person, faster than the pair limit")
                 break
+    for times in book.offers.values():
+        spans_ms = [later_ms - at_ms for at_ms, later_ms in zip(times, times[MOST:], strict=False)]
+        found += [f"{MOST + 1} offers to one person within {span_ms} ms" for span_ms in spans_ms if span_ms < SPAN_MS]
     for request, at_ms in book.expired:
         early_ms = book.items[request].terms.expires_ms - at_ms
         if early_ms > SKEW_MS:

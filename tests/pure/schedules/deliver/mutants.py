@@ -19,7 +19,6 @@ from broker.deliver.frame import Batch, batch_of, frame_of
 from broker.deliver.gate import StepGate
 from broker.deliver.gateway_answer import members_of
 from broker.deliver.item import Item
-from broker.deliver.limits.fold import Limits
 from broker.deliver.scheduler import Turn
 from broker.deliver.state import ShardState
 from schemas.controls import ControlAction, ControlWord
@@ -81,14 +80,6 @@ class ForgetsAnswers(Owner):
         engine = super().engaged()
         engine._handoffs._queue.clear()
         return engine
-
-
-class ForgetsLimits(Owner):
-    """Row 8: limits live in memory alone, and a new owner begins with none spent."""
-
-    def engaged(self) -> Engine:
-        self.state.limits = Limits.of(self.world.policy)
-        return super().engaged()
 
 
 class CommitsEarly(Owner):
@@ -369,7 +360,6 @@ MUTANTS: Final[Mapping[str, type[Owner]]] = {
     "row 6: ranks follow the list as it is now": FollowsTheList,
     "row 7: acts before the append": ActsFirst,
     "row 7: decided and unanswered is taken for done": ForgetsAnswers,
-    "row 8: a new owner knows of no limit spent": ForgetsLimits,
     "row 9: no adjacency check": NoAdjacency,
     "row 11: claims a floor without restating": NeverRestates,
     "row 16: consent by the order of the log": LogOrderConsent,

@@ -17,6 +17,7 @@ from schemas.gateway_api import FrameAnswer
 from schemas.plan_journal import Origin, Work
 from schemas.wire.header import Header, body_of, head_of, pack
 from tests.pure.schedules.deliver.gateway import FencedError, LostError, ThrottledError
+from tests.pure.schedules.deliver.offer_cap import OfferCap
 from tests.pure.schedules.deliver.world import PER_S, DeliverWorld, Sent
 from tests.pure.schedules.journal import JournalOwner
 from tests.pure.schedules.runner import DiedError, Runner, Steps
@@ -47,6 +48,7 @@ class Owner(JournalOwner):
 
     engine_type = Engine
     audience_type = Audience
+    cap_type = OfferCap
 
     def __init__(self, world: DeliverWorld, runner: Runner, number: int) -> None:
         super().__init__(world, runner, number, world.journal)
@@ -56,6 +58,7 @@ class Owner(JournalOwner):
         self.controls, self.controls_read = Controls(), 0
         self.fresh_ms = 0
         self.state = ShardState(world.policy, self.audience)
+        self.state.limits = world.limits(self.cap_type)
         self.inputs: dict[Origin, int] = {}
         self.done: set[int] = set()
         self.read_to = self.stored = 0

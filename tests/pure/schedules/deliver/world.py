@@ -1,4 +1,4 @@
-"""One shard's world: logs, people, a gateway, and what is asked of the shard."""
+"""One shard's world: logs, people, a gateway, limits, and what is asked of the shard."""
 
 import random
 from typing import NamedTuple
@@ -6,14 +6,16 @@ from typing import NamedTuple
 import msgspec
 
 from broker.audit.control import ControlLog
+from broker.deliver.limits.fold import LIMITS, Limits
 from broker.deliver.policy import DeliverPolicy
 from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.facts import Scope, Suppression, Suppressions
 from schemas.ids import Lane, text_of
-from schemas.lane_rules import PairLimit
+from schemas.lane_rules import Category, PairLimit
 from schemas.plan_journal import Work, WorkItem
 from schemas.wire.header import Header, Kind, pack
 from tests.pure.schedules.deliver.gateway import Gateway
+from tests.pure.schedules.deliver.offer_cap import OfferCap
 from tests.pure.schedules.journal import trim
 from tests.pure.schedules.log import Log
 from tests.pure.schedules.stage import World
@@ -80,8 +82,15 @@ class DeliverWorld(World):
         self.policy = msgspec.structs.replace(
             base, windows=windows, chunk=4, pair_limit=PAIRS, shards=SHARDS, gateway_dedupes=dedupes
         )
+        self.cap_first = self.rng.random() < 0.5
+        """Whether the cap on offers is asked before the limits that deliver has."""
         for list_id in LISTS:
             self.churn(list_id, join=True)
+
+    def limits(self, cap: type[OfferCap]) -> Limits:
+        """Returns deliver's limits and the cap on offers, with nothing spent."""
+        made = [make(self.policy) for make in LIMITS]
+        return Limits([cap(), *made] if self.cap_first else [*made, cap()])
 
     # -- what happens to anybody
 
@@ -173,10 +182,10 @@ class DeliverWorld(World):
         roll = self.rng.random()
         if roll < 0.03:
             self.publish()
-        elif roll < 0.034:  # more at once for one person than the pair limit lets through
-            person = self.rng.choice(PEOPLE)
+        elif roll < 0.036:  # more at once for one person than the limits let through
+            person, terms = self.rng.choice(PEOPLE), self._terms()
             for _ in range(4):
-                self.publish_item(explicit(len(self.items) + 1, [person], **self._times()))
+                self.publish_item(explicit(len(self.items) + 1, [person], **terms))
 
     def publish(self) -> None:
         """Work for a list or some people, sometimes repeated, sometimes about a fact with a version."""
@@ -195,12 +204,18 @@ class DeliverWorld(World):
     def _write(self, item: WorkItem) -> None:
         self.work.append(self.now, pack(Header(Kind.WORK, Lane.UPDATE, 0, 0, self.now), Work((item,))))
 
-    def _times(self) -> dict[str, object]:
+    def _terms(self) -> dict[str, object]:
         expires_ms = self.now + self.rng.choice((LIFE_MS, LIFE_MS, 600, LONG_LIFE_MS))
-        return {"time_ms": self.now, "expires_ms": expires_ms, "keep_ms": self.now + 4 * WINDOW_MS}
+        category = self.rng.choice((Category.MARKETING, Category.UTILITY))
+        return {
+            "category": category,
+            "time_ms": self.now,
+            "expires_ms": expires_ms,
+            "keep_ms": self.now + 4 * WINDOW_MS,
+        }
 
     def _item(self, number: int) -> WorkItem:
-        terms = self._times()
+        terms = self._terms()
         if self.rng.random() < 0.5:
             terms |= {
                 "entity": self.rng.choice(SUBJECTS),
