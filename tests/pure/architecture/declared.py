@@ -65,9 +65,15 @@ def every_label_value_is_given(sources: Sources) -> Iterator[str]:
     """Each value that a label lists word for word is written where a metric with that label is counted, or next to there."""
     users = _counted(sources)
     labelled = _metrics(sources)
+    arrows = {name: sources.arrows(module) for name, module in sources.modules.items()}
+    words = {
+        module.name: frozenset(_words_of(module))
+        for module in sources.under(*PRODUCT)
+        if module.path not in {METRICS, ZEROES}
+    }
     for label, (line, values) in _labels(sources).items():
         modules = {place for name, (_, labels) in labelled.items() if label in labels for place in users.get(name, ())}
-        given = _words_near(sources, modules)
+        given = frozenset().union(*(words.get(name, ()) for name in _near(arrows, modules)))
         for value in values:
             if label not in _FOREIGN and value not in given:
                 yield f"{METRICS}:{line} {label} has the value {value}, which nothing gives"
@@ -263,13 +269,10 @@ def _names_taken(module: Module, source: str) -> set[str]:
     return attributes | imported
 
 
-def _words_near(sources: Sources, names: set[str]) -> set[str]:
-    """Returns the words in some modules, in those that import them, and in what either imports; the catalogue left out."""
-    importers = {module.name for module in sources.modules.values() if names & sources.arrows(module)}
-    near = names | importers
-    near |= {arrow for name in near for arrow in sources.arrows(sources.modules[name])}
-    modules = [sources.modules[name] for name in near if sources.modules[name].path not in {METRICS, ZEROES}]
-    return {word for module in modules if module.path.startswith(PRODUCT) for word in _words_of(module)}
+def _near(arrows: Mapping[str, set[str]], names: set[str]) -> set[str]:
+    """Returns some modules, those that import them, and what either imports."""
+    near = names | {name for name, imported in arrows.items() if names & imported}
+    return near.union(*(arrows[name] for name in near))
 
 
 def _words_of(module: Module) -> Iterator[str]:
