@@ -41,7 +41,10 @@ class PersonLimit(NamedTuple):
     most: Callable[[Limits], int]
     """Returns how many messages to one person are legal whenever they came: nobody with fewer is looked at."""
     over: Callable[[Sequence[int], Limits], Sequence[int]]
-    """Returns which of the times (ms, ascending) of one person's messages were too soon."""
+    """Returns which of the times (ms, ascending) of one person's messages were too soon.
+
+    They are the gateway's acceptances. A limit that counts at the first decision forgives what may lie between the two.
+    """
 
 
 PERSON_LIMITS: Final = (

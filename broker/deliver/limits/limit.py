@@ -74,7 +74,10 @@ class Limit(Protocol):
         """Counts a message to each of ``people``, decided to be sent at ``at_ms``. The fold alone calls it."""
 
     def restate(self, now_ms: int) -> Iterator[tuple[str, bytes, int]]:
-        """Yields what still holds somebody back: a group, a person, each once, and a number that :meth:`restore` understands."""
+        """Yields what still counts: a group, a person, and a number that :meth:`restore` understands.
+
+        Each person once in a group: a second number is lost. What needs several, packs them into 63 bits.
+        """
 
     def restore(self, group: str, people: bytes, numbers: Sequence[int], at_ms: int) -> None:
         """Folds what was restated at ``at_ms``. A join: what is known already, or more than that, stays as it is."""
