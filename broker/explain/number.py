@@ -149,7 +149,7 @@ class NumberWatch:
 
     def _named(self, item: Item) -> str:
         work = item.opened.item
-        whom = f"list {work.list}" if work.list else people_text(len(work.rows or ()))
+        whom = f"list {work.list}" if work.list else f"{people_text(len(work.rows or ()))} here"
         said = f"{item.terms.id} of {item.terms.source} ({whom}"
         if not self._paced:
             said += f", {work.per_s:,} a second at its acceptance"

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from broker.lifecycle import is_unfinished
+from broker.lifecycle import unfinished
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.facts import ReceiptRun, ReceiptStatus
 from schemas.reasons import Reason, State, word_of
@@ -185,7 +185,7 @@ class Tally:
         if not self.frozen_ms(shard):
             return True
         statuses = self._parts[shard].statuses
-        return any(map(is_unfinished, statuses if rank < 0 else statuses[rank : rank + 1]))
+        return unfinished(statuses if rank < 0 else statuses[rank : rank + 1]) > 0
 
     @property
     def frozen(self) -> bool:

@@ -203,11 +203,12 @@ class Telling:
         if header is None:
             self.story.voids += named
             return
-        shard, planned = header.shard, self.planned
-        if planned is not None and header.at_ms >= planned.decided_ms and self.story.tally.owed(shard, self.focus.rank):
-            self._tell(_owner_lines("deliver", header, before, record.where), shard)
+        shard = header.shard
+        self._tell(
+            (line for line in _owner_lines("deliver", header, before, record.where) if self._awaited(header)), shard
+        )
         number = self._number(shard)
-        if not named and (number is None or not number.concerns(_value(record))):
+        if not named and not (number is not None and number.concerns(_value(record)) and self._owed(shard)):
             return
         body = body_of_outcome(header, _value(record))
         if isinstance(body, Outcome | Restated):
@@ -216,6 +217,15 @@ class Telling:
             self.story.tally.outcome(self.request, header, body)
             if number is not None:
                 self._tell(number.outcome(self.focus, header, body, record.where), shard)
+
+    def _owed(self, shard: int) -> bool:
+        """Returns whether deliver owes something in ``shard`` that the story is about, as far as the journal is read."""
+        return self.story.tally.owed(shard, self.focus.rank)
+
+    def _awaited(self, header: Header) -> bool:
+        """Returns whether the request was accepted when a record was written, and is not through in its shard."""
+        accepted = self.planned is not None and header.at_ms >= self.planned.decided_ms
+        return accepted and self._owed(header.shard)
 
     def _number(self, shard: int) -> NumberWatch | None:
         """Returns what follows the request's number in ``shard``; None if its terms are not known."""

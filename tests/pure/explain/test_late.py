@@ -80,7 +80,7 @@ def test_a_message_that_waits_for_a_slot_says_so_between_taken_over_and_sending(
     start, _, beside = waited.partition("; ")
     assert start.startswith("in shard 0 it waited 0.")
     assert start.endswith(" s for slots of its number airline/main")
-    assert beside == "open on it, too: bread of //bakery/crm (30 recipients, 10 a second at its acceptance)"
+    assert beside == "open on it, too: bread of //bakery/crm (30 recipients here, 10 a second at its acceptance)"
 
 
 def test_who_expires_sooner_is_said_to_go_first() -> None:
@@ -89,7 +89,7 @@ def test_who_expires_sooner_is_said_to_go_first() -> None:
     taken, waits = told(SMALL, bench)
     assert taken.startswith("taken over")
     assert waits.startswith("in shard 0 it waits for slots of its number airline/main; open on it, too: bread of ")
-    assert waits.endswith(" (30 recipients, 10 a second at its acceptance, expires sooner and goes first)")
+    assert waits.endswith(" (30 recipients here, 10 a second at its acceptance, expires sooner and goes first)")
 
 
 def test_who_is_through_before_is_not_named() -> None:
