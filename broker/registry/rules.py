@@ -31,7 +31,7 @@ from schemas.registry import (
     key_of,
 )
 
-BUSINESS_ID: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_BUSINESS_ID: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """Ids of businesses stand in topic names, sources and consumer ACLs: the letters of a DNS label."""
 _NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -89,11 +89,16 @@ def held(entry: Entry, registry: Registry) -> Entry | None:
             return registry.deployment
 
 
-def _business(entry: Business) -> Iterator[str]:
-    if not BUSINESS_ID.fullmatch(entry.id):
+def business_id_objections(business: str) -> Iterator[str]:
+    """Yields why nobody may be registered under the id ``business``, one sentence each; nothing if it may be taken."""
+    if not _BUSINESS_ID.fullmatch(business):
         yield "id must be 1 to 63 of a-z, 0-9 and inner hyphens: it names a topic"
-    if entry.id == HEARTBEAT_BUSINESS or is_heartbeat(entry.id):
+    if business == HEARTBEAT_BUSINESS or is_heartbeat(business):
         yield f"{HEARTBEAT_BUSINESS} and {HEARTBEAT_BUSINESS}-... are Fanfare's own"
+
+
+def _business(entry: Business) -> Iterator[str]:
+    yield from business_id_objections(entry.id)
     if not entry.name.strip():
         yield "name must not be empty: people see it"
     if entry.plan not in PLANS:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from broker.registry.rules import BUSINESS_ID
+from broker.registry.rules import business_id_objections
 from schemas.request import Evidence, Member, Optin
 from streams.client.events import Head, optin
 from streams.registry.development import DEVELOPMENT
@@ -72,10 +72,8 @@ def written(folder: Path, business: str) -> Iterator[Path]:
 
     Raises ``ValueError`` for an id that no business can have or a folder that holds something already, ``OSError`` from the disk.
     """
-    if not BUSINESS_ID.fullmatch(business):
-        raise ValueError(
-            f"{business!r} cannot be the id of a business: small letters, digits and dashes; give --business"
-        )
+    if (wrong := next(business_id_objections(business), None)) is not None:
+        raise ValueError(f"business {business!r}: {wrong}; give another with --business")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is not empty; name a new folder, nothing is overwritten")
     (folder / "examples").mkdir(parents=True)
