@@ -1,15 +1,18 @@
 """`fanfare top` where nothing runs: on a terminal, in a pipe and into a file it says what is away, and it ends."""
 
+import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from schemas.lanes import Lane
 from streams.dev.stack.ports import free_places
 from streams.runtime.ports import free_ports
 from streams.runtime.settings import variable_of
 from tests.acceptance.screens import ENTERS, LEAVES, on_screen
-from tests.acceptance.terminal import FANFARE, terminal
+from tests.acceptance.terminal import FANFARE, last_json, terminal
 
 
 @pytest.fixture
@@ -49,6 +52,26 @@ async def test_a_terminal_without_a_cursor_gets_one_frame(nothing: dict[str, str
         assert await top.ended(deadline_s=20) == 1
     assert "away: worker otp" in top.drawn
     assert "\x1b" not in top.drawn
+
+
+@pytest.mark.parametrize("shown_on", [terminal, on_screen])
+async def test_a_program_gets_one_frame_as_json(nothing: dict[str, str], shown_on: Any) -> None:
+    """On a terminal, too: one object, whose verdict, processes and secrets are those of `fanfare status -o json`."""
+    size = {"columns": 118, "lines": 48} if shown_on is on_screen else {}
+    async with shown_on(*FANFARE, "top", "-o", "json", "--interval", "0.2", **size, **nothing) as top:
+        assert await top.ended(deadline_s=20) == 1
+    (line,) = [each for each in (top.drawn if size else "\n".join(top.results)).splitlines() if each]
+    facts = json.loads(line)
+    async with terminal(*FANFARE, "status", "-o", "json", **nothing) as status:
+        assert await status.ended(deadline_s=20) == 1
+    same = last_json(status)
+    for name in ("verdict", "processes", "dev_secrets"):
+        assert facts[name] == same[name]
+    for name in ("lanes", "stages"):
+        assert {row["lane"] for row in facts[name]} == {row["lane"] for row in same[name]}
+    assert facts["phones"] == {lane.word: [] for lane in Lane}
+    assert facts["phones_note"] == "no phones: no simulated gateway answers"
+    assert facts["span_s"] >= 0.2
 
 
 async def test_a_frame_becomes_a_picture(nothing: dict[str, str], tmp_path: Path) -> None:
