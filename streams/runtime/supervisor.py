@@ -139,7 +139,7 @@ class Process:
         if self._keeping is not None:
             return
         self._stopping.clear()
-        self.braked = False
+        self.braked = self.refused = False
         await self._spawn(once)
         self._keeping = asyncio.create_task(self._keep(), name=f"keep {self.name}")
 
@@ -178,7 +178,7 @@ class Process:
         try:
             async with asyncio.timeout(deadline_s), aiohttp.ClientSession() as session:
                 while complaint := await self._complaint(session, url):
-                    if self.braked or (self._keeping is None and not self._restarting):
+                    if self.refused or self.braked or (self._keeping is None and not self._restarting):
                         raise self.failure("is not running")
                     self._replace_if_still(progress)
                     await asyncio.sleep(_ASK_EVERY_S)
@@ -206,8 +206,12 @@ class Process:
         while True:
             status = await self._child.wait()
             self.ended.append(Ended(clock.monotonic_ms(), status))
-            if status in self.plan.final:
+            if status in self.plan.final and not self._stopping.is_set():
                 self.refused = True
+                if self.plan.log_path != INHERITED:  # else its own last line stands just above
+                    self._say(
+                        f"{self.name} ended ({how_it_ended(status)}) and stays down; {self.plan.log_path} says why"
+                    )
             self._changed()
             if not self._stopping.is_set() and not self.refused:
                 await self._brake(status)

@@ -17,10 +17,14 @@ from tests.support.programs import until
 REGISTRY = Path(__file__).parents[2] / "deploy" / "dev"
 
 
-def broken(folder: Path, *, brake_s: float) -> tuple[Process, list[str]]:
+NO_SUCH_COMMAND = 2
+"""Exit status."""
+
+
+def broken(folder: Path, *, brake_s: float, final: frozenset[int] = frozenset()) -> tuple[Process, list[str]]:
     """A process that cannot run, as there is no such command; and what is said of it."""
     said: list[str] = []
-    plan = ProcessPlan("worker", ("no-such-command",), {}, "127.0.0.1", 1, folder / "log", 1, brake_s)
+    plan = ProcessPlan("worker", ("no-such-command",), {}, "127.0.0.1", 1, folder / "log", 1, brake_s, final=final)
     return Process(plan, say=said.append), said
 
 
@@ -49,6 +53,17 @@ async def test_what_ends_at_once_is_tried_again_after_a_pause(tmp_path: Path) ->
     assert len(said) == 2
     assert said[0] == "worker ended (status 2); started again"
     assert said[1].startswith("worker ended 2 times within a minute and is tried every 0 s; the last line of ")
+
+
+async def test_what_would_end_the_same_way_stays_down(tmp_path: Path) -> None:
+    """It is started once; whoever waits for it is told at once, with the last line of its log."""
+    process, said = broken(tmp_path, brake_s=0.1, final=frozenset({NO_SUCH_COMMAND}))
+    await process.start()
+    with pytest.raises(ProcessError, match=r"no command .no-such-command"):
+        await process.ready(deadline_s=30)
+    assert (process.starts, process.running) == (1, False)
+    assert said == [f"worker ended (status 2) and stays down; {tmp_path / 'log'} says why"]
+    await process.stop()
 
 
 async def test_who_waits_through_a_restart_gets_the_new_one(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from streams.registry.development import DEVELOPMENT
 from streams.registry.read import read_registry
 from streams.runtime import settings as environment
 from streams.runtime.data_format import STACK, open_kept
+from streams.runtime.exits import Exit
 from streams.runtime.kafka_access import Kafka
 from streams.runtime.ports import all_free, free_ports
 from streams.runtime.settings import SECRETS, Settings, variable_of
@@ -210,6 +211,7 @@ class Stack:
             port=port,
             log_path=self.settings.data_dir / "logs" / f"{name}.log",
             restarts_a_minute=self.plan.restarts_a_minute,
+            final=frozenset({Exit.TRIMMED}),
         )
         return Process(plan, say=self._say, changed=self._changed)
 
