@@ -14,7 +14,8 @@ Theory (PROTOCOL.md section 1.2):
   further back than F/2 of serving time, and an owner that dies before its first round hands on the floor that it found. (A
   start reckoned from times loses what is open when an owner claims after a long outage and dies at once: the scheduler of
   ``tests/pure/schedules`` found it.)
-- A log trimmed above the floor is refused, never folded.
+- A log trimmed above the floor is refused, never folded. So is one that has lost claims which the gateway saw: who greets it
+  with epoch n has read the claim of n-1, so it never knows more than one epoch above the end of a whole journal.
 
 Everything here is pure; ``streams/kafka/journal.py`` does the reading and appending, the scheduler of ``tests/pure`` drives
 the same code through kills, pauses and several living owners.
@@ -27,7 +28,7 @@ from schemas.wire.header import Header, Kind, body_of, head_of
 
 
 class TrimmedJournalError(Exception):
-    """The log begins after the point where the fold must begin: open decisions may be missing. Refuse to start."""
+    """The log has lost what the fold needs, at its beginning or at its end: decisions may be missing. Refuse to start."""
 
 
 class Fold:
@@ -144,3 +145,21 @@ def fold_start(floor: int | None, *, log_start: int, log_end: int, accept_trimme
         f"the journal begins at offset {log_start} of {log_end}, but what is open may reach back to {start}: decisions may be "
         "lost. Restore it, or start once with FANFARE_ACCEPT_TRIMMED=true if everything in it has expired."
     )
+
+
+def demand_claims(fold: Fold, *, known: int, accept_trimmed: bool = False) -> None:
+    """Compares a journal that was just read to its end with the highest epoch that the gateway has seen of it.
+
+    Raises :class:`TrimmedJournalError` if claims are missing. With ``accept_trimmed``, the operator's word that whatever the
+    journal held has expired, the fold goes on from the gateway's epoch: a claim below it would be fenced at its first frame.
+    """
+    if known <= fold.epoch + 1:
+        return
+    if not accept_trimmed:
+        raise TrimmedJournalError(
+            f"the gateway knows epoch {known} of this journal, which ends at epoch {fold.epoch}: it has lost records, or the "
+            "gateway serves another deployment, too. Restore it. If its Kafka was emptied on purpose, move the gateway's log "
+            "away as well (of the simulated one: gateway/ in the data folder). Or start once with FANFARE_ACCEPT_TRIMMED=true "
+            "if everything in it has expired."
+        )
+    fold.epoch, fold.holder = known, ""

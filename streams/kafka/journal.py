@@ -22,6 +22,7 @@ from broker.journal import (
     Ownership,
     TrimmedJournalError,
     claim_won,
+    demand_claims,
     fold_start,
     last_floor,
 )
@@ -71,8 +72,11 @@ class JournalTerms(msgspec.Struct, frozen=True):
 
     generation: int
     still_assigned: Callable[[], bool]
-    hello: Callable[[int], Awaitable[None]] | None = None
-    """Greets the gateway with the epoch that will be claimed next; it refuses lower ones from then on."""
+    hello: Callable[[int], Awaitable[int]] | None = None
+    """Greets the gateway with the epoch that will be claimed next; it refuses lower ones from then on.
+
+    Returns the highest epoch that the gateway knows: a higher one if it has refused this one, else the same.
+    """
 
 
 class NotAssignedError(Exception):
@@ -110,7 +114,8 @@ class Journal:
     async def open(self, terms: JournalTerms) -> None:
         """Become the owner. The first time all that the fold needs is read, later only what is new.
 
-        Raises :class:`NotAssignedError`. A log that has lost what the fold needs ends the process.
+        Raises :class:`NotAssignedError`. A log that has lost what the fold needs, or claims that the gateway saw, ends the
+        process.
         """
         self._ownership = None
         try:
@@ -190,8 +195,8 @@ class Journal:
 
     async def _claim(self, terms: JournalTerms) -> bool:
         epoch = self.fold.epoch + 1
-        if terms.hello is not None:
-            await self._greet(terms.hello, epoch)
+        if terms.hello is not None and not await self._greeted(terms.hello, epoch):
+            return False
         if not terms.still_assigned():
             raise NotAssignedError(f"{self.at.topic}-{self.at.shard}")
         header = Header(Kind.CLAIM, self.at.lane, self.at.shard, epoch, clock.now_ms())
@@ -205,11 +210,19 @@ class Journal:
         self._ownership = Ownership(epoch, self.instance, appended.offset + 1)
         return True
 
-    async def _greet(self, hello: Callable[[int], Awaitable[None]], epoch: int) -> None:
+    async def _greeted(self, hello: Callable[[int], Awaitable[int]], epoch: int) -> bool:
+        """Returns False if the gateway knows a higher epoch: then somebody claims, too, or the journal has lost claims."""
         try:
-            await asyncio.wait_for(hello(epoch), HELLO_DEADLINE_S)
+            known = await asyncio.wait_for(hello(epoch), HELLO_DEADLINE_S)
         except TimeoutError:
             _log.warning("hello_unanswered", topic=self.at.topic, shard=self.at.shard, epoch=epoch)
+            return True
+        if known <= epoch:
+            return True
+        assert self._next is not None
+        await self._catch_up(self._next)
+        demand_claims(self.fold, known=known, accept_trimmed=self.at.accept_trimmed)
+        return False
 
     # Appending.
 

@@ -11,7 +11,7 @@ import msgspec
 
 from broker.registry.rates import RegisteredRates
 from schemas import topics
-from streams.gateway.port import GatewayError
+from streams.gateway.port import Fenced, GatewayError
 from streams.kafka.admin import committed_offsets
 from streams.kafka.faust_app.app import FanfareApp
 from streams.kafka.faust_app.commits import Place
@@ -149,22 +149,23 @@ class LaneWorker:
         if self._still(generation):
             shard.settle.start(committed)
 
-    def _terms(
-        self, generation: int, hello: Callable[[int], Coroutine[None, None, None]] | None = None
-    ) -> JournalTerms:
+    def _terms(self, generation: int, hello: Callable[[int], Coroutine[None, None, int]] | None = None) -> JournalTerms:
         return JournalTerms(generation, lambda: self._still(generation), hello)
 
     def _still(self, generation: int) -> bool:
         return self.app is not None and self.app.tracker.generation == generation
 
-    def _hello(self, shard: int) -> Callable[[int], Coroutine[None, None, None]]:
-        async def hello(epoch: int) -> None:
+    def _hello(self, shard: int) -> Callable[[int], Coroutine[None, None, int]]:
+        async def hello(epoch: int) -> int:
             try:
                 patience_ms = int(HELLO_DEADLINE_S * 1000)
                 await self._parts.gateway.hello(self._lane, shard, epoch, timeout_ms=patience_ms)
+            except Fenced as fenced:
+                return fenced.epoch
             except GatewayError:
                 # A gateway that is down must not keep a shard without an owner; it learns the epoch from the first frame.
                 self._parts.log.warning("hello_unanswered", shard=shard, epoch=epoch)
+            return epoch
 
         return hello
 

@@ -60,8 +60,9 @@ class Owner:
         epoch = self.journal.fold.epoch
         return {"texts": self.texts, "epoch": epoch, "voids": self.journal.fold.voids, "greeted": self.greeted}
 
-    async def _hello(self, epoch: int) -> None:
+    async def _hello(self, epoch: int) -> int:
         self.greeted.append(epoch)
+        return epoch
 
     def _apply(self, record: LogRecord, header: Header) -> None:
         if header.kind is Kind.OUTCOME:

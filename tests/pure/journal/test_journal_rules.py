@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.journal import Fold, Ownership, TrimmedJournalError, claim_won, fold_start, last_floor
+from broker.journal import Fold, Ownership, TrimmedJournalError, claim_won, demand_claims, fold_start, last_floor
 from schemas.delivery_journal import Outcome
 from schemas.ids import Lane
 from schemas.plan_journal import Claim
@@ -98,3 +98,24 @@ def test_a_log_trimmed_above_the_floor_is_refused() -> None:
     with pytest.raises(TrimmedJournalError):
         fold_start(None, log_start=1, log_end=1)
     assert fold_start(40, log_start=41, log_end=90, accept_trimmed=True) == 41
+
+
+@pytest.mark.parametrize("known", [0, 2, 3])
+def test_a_gateway_that_has_seen_the_next_claim_announced_shows_no_loss(known: int) -> None:
+    """Who greets it with epoch 3 has read the claim of 2, and may have died before its own."""
+    fold = Fold()
+    for record in (A1, B2):
+        fold.admit(record)
+    demand_claims(fold, known=known)
+    assert fold.epoch == 2
+
+
+def test_a_gateway_that_has_seen_more_shows_that_claims_are_lost() -> None:
+    """Nobody starts on such a journal; by the operator's word the next claim is one that the gateway takes."""
+    fold = Fold()
+    fold.admit(A1)
+    with pytest.raises(TrimmedJournalError, match=r"knows epoch 3 .* ends at epoch 1: .*FANFARE_ACCEPT_TRIMMED=true"):
+        demand_claims(fold, known=3)
+    demand_claims(fold, known=3, accept_trimmed=True)
+    assert fold.admit(claim(4, "c")) is not None
+    assert claim_won(fold, 4, "c")

@@ -1,0 +1,64 @@
+"""Opening a journal beside a gateway that knows a higher epoch: somebody else claims, or the journal has lost what it held."""
+
+from collections.abc import Awaitable, Callable
+
+from schemas.lanes import Lane
+from schemas.plan_journal import Claim
+from schemas.wire.header import Header, Kind, pack
+from streams.kafka.journal import Journal, JournalPlace, JournalTerms
+from streams.kafka.producer import Outgoing
+from tests.support.memory_kafka import MemoryLogs, MemoryProducer, MemoryReader
+
+TOPIC = "outcomes.otp"
+Hello = Callable[[int], Awaitable[int]]
+
+
+class Opening:
+    """A journal in memory, and the epochs that its owner greets the gateway with."""
+
+    def __init__(self, *epochs: int) -> None:
+        self.logs = MemoryLogs()
+        self.greeted: list[int] = []
+        for epoch in epochs:
+            self.foreign_claim(epoch)
+
+    def foreign_claim(self, epoch: int) -> None:
+        """Somebody else claims."""
+        record = pack(Header(Kind.CLAIM, Lane.OTP, 0, epoch, 0), Claim("another"))
+        self.logs.append(Outgoing(TOPIC, record, partition=0))
+
+    async def epoch(self, hello: Hello, *, accept_trimmed: bool = False) -> int:
+        """Open it; the epoch under which it is owned then."""
+
+        async def greet(epoch: int) -> int:
+            self.greeted.append(epoch)
+            return await hello(epoch)
+
+        at = JournalPlace(TOPIC, Lane.OTP, 0, accept_trimmed)
+        opened = Journal(at, lambda *_: None, reader=MemoryReader(self.logs), producer=MemoryProducer(self.logs))
+        await opened.open(JournalTerms(1, lambda: True, greet))
+        return opened.epoch
+
+
+async def test_who_was_overtaken_reads_on_and_claims_above() -> None:
+    """The gateway's epoch is explained by what was claimed since the journal was read."""
+    opening = Opening(1)
+
+    async def overtaken(epoch: int) -> int:
+        if epoch == 2:
+            opening.foreign_claim(2)
+        return max(epoch, 3)
+
+    assert await opening.epoch(overtaken) == 3
+    assert opening.greeted == [2, 3]
+
+
+async def test_the_operators_word_lets_it_go_on_above_the_gateway() -> None:
+    """So that the first frame is not fenced."""
+    opening = Opening()
+
+    async def remembering(epoch: int) -> int:
+        return max(epoch, 9)
+
+    assert await opening.epoch(remembering, accept_trimmed=True) == 10
+    assert opening.greeted == [1, 10]
