@@ -14,7 +14,7 @@ import msgspec
 
 from schemas.gateway_api import Code, GatewayEvent, Reply, ReportRun
 from schemas.ids import name_of, text_of
-from streams.simulator.frame_rows import Intervals, intervals
+from streams.simulator.frame_rows import Intervals, intervals, listed
 from streams.simulator.id_set import ID_BYTES
 from streams.simulator.people import MOODS, Crowd, Profile, Trait, mixed
 
@@ -100,12 +100,11 @@ def stopping(crowd: Crowd, recipients: bytes, request: bytes) -> list[int]:
 
 
 def _by_class(classes: bytes, ranks: Intervals) -> Iterator[tuple[int, list[int]]]:
-    listed = [rank for first, count in ranks for rank in range(first, first + count)]
     if classes.count(classes[:1]) == len(classes):
-        yield classes[0], listed
+        yield classes[0], listed(ranks)
         return
     found: dict[int, list[int]] = {}
-    for of_class, rank in zip(classes, listed, strict=True):
+    for of_class, rank in zip(classes, listed(ranks), strict=True):
         found.setdefault(of_class, []).append(rank)
     yield from found.items()
 
@@ -148,14 +147,14 @@ def _reports(profile: Profile, accepted: GatewayEvent, moment: _Moment, ranks: I
 
 
 def _replies(profile: Profile, accepted: GatewayEvent, recipients: bytes, classes: bytes) -> Iterator[Due]:
-    listed = [rank for first, count in accepted.ranks for rank in range(first, first + count)]
+    ranks = listed(accepted.ranks)
     contacts = {rank: (address, locale) for rank, address, locale in accepted.contacts}
     for position in [at for at, of_class in enumerate(classes) if of_class in _ANSWERS]:
         trait, mood = Trait(classes[position] // MOODS), classes[position] % MOODS
         recipient = recipients[position * ID_BYTES : (position + 1) * ID_BYTES]
         at_ms = accepted.at_ms + profile.delivered_ms[mood] + profile.read_ms[mood] + _REPLY_AFTER_MS
         if at_ms <= accepted.expires_ms:
-            rank = listed[position]
+            rank = ranks[position]
             contact = contacts.get(rank, ("", ""))
             reply = _reply(accepted, trait, recipient=recipient, rank=rank, contact=contact, at_ms=at_ms)
             yield Due(at_ms, accepted.lane, accepted.shard, accepted.request, reply=reply)

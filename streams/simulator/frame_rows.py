@@ -47,7 +47,7 @@ class Rows:
     @cached_property
     def ranks(self) -> list[int]:
         """The rank of each position."""
-        return [rank for first, count in self.section.ranks for rank in range(first, first + count)]
+        return listed(self.section.ranks)
 
     def address(self, position: int) -> bytes:
         """The sealed address at ``position``."""
@@ -86,8 +86,13 @@ def is_heartbeat(business: str) -> bool:
     return business == HEARTBEAT_BUSINESS or business.startswith(HEARTBEAT_BUSINESS + "-")
 
 
+def listed(ranks: Intervals) -> list[int]:
+    """Returns each rank of (first, count) pairs, in their order."""
+    return [rank for first, count in ranks for rank in range(first, first + count)]
+
+
 def intervals(ranks: list[int]) -> Intervals:
-    """Ascending ranks as (first, count) pairs."""
+    """Returns the inverse of :func:`listed`: ascending ranks as (first, count) pairs, as few as can be."""
     if ranks and ranks[-1] - ranks[0] == len(ranks) - 1:
         return ((ranks[0], len(ranks)),)
     found: list[tuple[int, int]] = []

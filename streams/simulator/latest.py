@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from schemas.gateway_api import GatewayEvent, Reply
 from schemas.ids import text_of
+from streams.simulator.frame_rows import listed
 from streams.simulator.id_set import ID_BYTES
 
 
@@ -35,8 +36,7 @@ class Latest:
         if not accepted.contacts:
             return
         column = base64.b64decode(accepted.recipients)
-        listed = [rank for first, count in accepted.ranks for rank in range(first, first + count)]
-        places = {rank: place for place, rank in enumerate(listed)}
+        places = {rank: place for place, rank in enumerate(listed(accepted.ranks))}
         for rank, address, locale in accepted.contacts:
             place = places[rank]
             person = text_of(column[place * ID_BYTES : (place + 1) * ID_BYTES])

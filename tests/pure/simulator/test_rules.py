@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from schemas.gateway_api import Code, Frame, Section
 from schemas.wire.sealed import seal_code
-from streams.simulator.frame_rows import FormError, Rows, intervals
+from streams.simulator.frame_rows import FormError, Rows, intervals, listed
 from streams.simulator.people import ONLINE, Crowd, Profile
 from streams.simulator.registry import Registered
 from streams.simulator.rules import Asked, Rules
@@ -200,9 +200,7 @@ def test_places(good: list[bool]) -> None:
     assert sorted(answer.refused) == [place for place, fits in enumerate(good) if not fits]
     assert all(refused.position == place for place, refused in answer.refused.items())
     intervals, column = Rows(asked).part(answer.open)
-    assert [rank for first, count in intervals for rank in range(first, first + count)] == [
-        rank for rank, fits in zip(ranks, good, strict=True) if fits
-    ]
+    assert listed(intervals) == [rank for rank, fits in zip(ranks, good, strict=True) if fits]
     assert len(column) == 16 * len(answer.open)
 
 
@@ -211,7 +209,7 @@ def test_intervals(chosen: set[int]) -> None:
     """Ascending ranks come back from their intervals, of which there are as few as can be."""
     ranks = sorted(chosen)
     found = intervals(ranks)
-    assert [rank for first, count in found for rank in range(first, first + count)] == ranks
+    assert listed(found) == ranks
     assert all(first + count < following for (first, count), (following, _) in pairwise(found))
 
 
