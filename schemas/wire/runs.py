@@ -1,6 +1,6 @@
-"""Makes runs of repeated values: the only part of a column's format that is worth numpy.
+"""Makes runs of repeated values, long ones by numpy, as ``ranks.py`` makes intervals; ``columns.py`` reads both without it.
 
-Small inputs take a plain Python path because numpy costs microseconds a call. ``columns.py`` reads runs, without numpy.
+Small inputs take a plain Python path because numpy costs microseconds a call.
 """
 
 import struct
