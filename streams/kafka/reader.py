@@ -63,7 +63,11 @@ class LogReader:
             fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
             max_partition_fetch_bytes=_FETCH_BYTES,
         )
-        await consumer.start()
+        try:
+            await consumer.start()
+        except BaseException:
+            await _closed(consumer)
+            raise
         # No await between these: a fetch before the pause would ask for a position that nobody has chosen.
         consumer.assign(list(self._busy))
         for tp in self._busy:
@@ -72,10 +76,10 @@ class LogReader:
         self._consumer = consumer
 
     async def stop(self) -> None:
-        """Close. aiokafka's stop has been seen not to come back, so it gets a second."""
+        """Close."""
         if self._consumer is not None:
             consumer, self._consumer = self._consumer, None
-            await asyncio.wait([asyncio.ensure_future(consumer.stop())], timeout=1.0)
+            await _closed(consumer)
 
     async def bounds(self, place: Place) -> tuple[int, int]:
         """The log start offset, and the offset that the next append will get."""
@@ -158,3 +162,8 @@ async def in_turns(bites: AsyncGenerator[list[LogRecord], None], *, rest: int = 
                     await asyncio.sleep(rest * took_ms / 1000)
                     begun_ms = clock.monotonic_ms()
             await asyncio.sleep(rest * (clock.monotonic_ms() - begun_ms) / 1000)
+
+
+async def _closed(consumer: aiokafka.AIOKafkaConsumer) -> None:
+    """Closes a consumer. aiokafka's stop has been seen not to come back, so it gets a second."""
+    await asyncio.wait([asyncio.ensure_future(consumer.stop())], timeout=1.0)

@@ -7,6 +7,8 @@ that is down is no objection, and nothing is waited for but the answers.
 """
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -51,8 +53,25 @@ async def safe(settings: Settings, *, say: Callable[[str], None]) -> str:
 async def demand_safe(settings: Settings, role: str) -> str:
     """The id of a Kafka that was found safe, and grants what ``role`` (one of ``grants.users``) needs.
 
-    Raises ProvisionError, shortened. Asks until Kafka answers.
+    Raises ProvisionError, shortened. Asks until Kafka answers. What the Kafka library logs meanwhile is dropped: what stands in
+    the way is told in a sentence.
     """
+    with _library_silent():
+        return await _demanded(settings, role)
+
+
+@contextlib.contextmanager
+def _library_silent() -> Iterator[None]:
+    library = logging.getLogger("aiokafka")
+    level = library.level
+    library.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        library.setLevel(level)
+
+
+async def _demanded(settings: Settings, role: str) -> str:
     weak: list[str] = []
     while True:
         try:

@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 import re
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,8 +21,10 @@ from cryptography.x509.oid import NameOID
 from streams.dev.kafka.security import certificates
 from streams.kafka.way_in import refusal
 from streams.runtime import clock
+from streams.runtime.exits import Exit
 from streams.runtime.kafka_access import Kafka
 from streams.runtime.ports import free_ports
+from streams.runtime.settings import child_environment
 
 Writer = asyncio.StreamWriter
 
@@ -115,6 +118,30 @@ async def test_a_listener_that_wants_a_login_is_told_from_one_that_is_not_there(
         f"{address} takes connections and ends them: FANFARE_KAFKA_SECURITY_PROTOCOL is SSL; is that what this listener "
         "expects, or SASL_SSL?"
     )
+
+
+@pytest.mark.parametrize("process", [("worker", "--lane", "otp"), ("webhook",), ("ledger",), ("intake",)], ids=" ".join)
+async def test_a_refused_start_is_told_in_one_line(process: tuple[str, ...], tmp_path: Path) -> None:
+    """What the library says about the same connection, over and over, is dropped."""
+    context, ca = tls(tmp_path, began_days_ago=10, days=5)
+    async with listening(context) as address:
+        fields: dict[str, str | int | Path] = {
+            "bootstrap": address,
+            "kafka_security_protocol": "SSL",
+            "kafka_ca_file": str(ca),
+            "data_dir": tmp_path,
+        }
+        ports = ("worker_metrics_port", "webhook_port", "webhook_metrics_port", "ledger_metrics_port")
+        free = dict.fromkeys((*ports, "intake_port", "intake_metrics_port"), 0)
+        started = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "streams.cli", *process),
+            env=child_environment(**fields, **free),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, told = await started.communicate()
+    (line,) = told.decode().splitlines()
+    assert f"the certificate of {address} has expired" in line
+    assert started.returncode == Exit.REFUSED_START
 
 
 async def test_a_certificate_for_another_name_is_named(tmp_path: Path) -> None:
