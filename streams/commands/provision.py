@@ -41,7 +41,8 @@ def main(
     businesses (status.<business>, billing.<business>) are made when the business is registered. May be run again at any time.
 
     With --print-acls nothing is made: it prints the least that each process (User:worker-otp, User:webhook, ...), an operator and
-    each business (User:business-...) need; put your own names of users in their place.
+    each business (User:business-...) need; put your own names of users in their place. With --business it asks no Kafka: it needs
+    neither a login nor a grant. Without, the registry says which businesses there are.
     """
     if print_acls:
         kafka = configured("provision", bootstrap).kafka
@@ -54,11 +55,15 @@ def main(
 
 
 async def _registered(kafka: Kafka) -> list[str]:
+    """Returns the registered businesses; says so if there is none to print grants for."""
     try:
-        return sorted((await read_registry(kafka)).businesses)
+        found = sorted((await read_registry(kafka)).businesses)
+        why = "none is registered"
     except ScanError as error:
-        say(f"without businesses, for {error}; name them with --business")
-        return []
+        found, why = [], str(error)
+    if not found:
+        say(f"note: without grants of businesses, for {why}; name them with --business")
+    return found
 
 
 async def _provision(bootstrap: str | None) -> tuple[str, ...]:

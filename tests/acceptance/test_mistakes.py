@@ -83,3 +83,15 @@ def test_a_mistake_is_told_in_a_sentence(tmp_path: Path, command: tuple[str, ...
     assert done.returncode == status
     assert "Traceback" not in said
     assert len(said.splitlines()) < 40, said
+
+
+@pytest.mark.parametrize(("named", "note"), [((), "name them with --business"), (("--business", "shop"), "")])
+def test_grants_are_printed_without_a_kafka(named: tuple[str, ...], note: str) -> None:
+    """Of businesses that are named; that there are none otherwise is said beside what is printed."""
+    command = [*FANFARE, "provision", "--print-acls", *named, *NOWHERE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert done.returncode == 0
+    assert ("User:business-shop" in done.stdout) == bool(named)
+    assert all(line.startswith("kafka-acls.sh ") for line in done.stdout.splitlines())
+    assert note in done.stderr
+    assert bool(done.stderr) == bool(note)
