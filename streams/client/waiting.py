@@ -90,7 +90,7 @@ class Waiting:
         count = "1 request is" if len(self.open) == 1 else f"{len(self.open)} requests are"
         return (
             f"{count} not finished after {after_s:g} s{self._waits_for()}; "
-            f"`fanfare explain {first.source} {first.id}` says what happened so far"
+            f"`fanfare follow {first.business} --since 1h` goes on telling"
         )
 
     def _waits_for(self) -> str:

@@ -52,7 +52,10 @@ def person_page(person: bytes, found: Sequence[Encounter], said: Sequence[Line],
         rows.append(f"{time_text(one.at_ms)}  {one.lane.word:<8}  {_age_text(one):>10}  {what}: {why(one.state)}")
     if found:
         rows.append("the third column is how old the event was when the gateway took the message")
-        rows.append("everything about one: fanfare explain SOURCE ID RECIPIENT")
+        last = found[-1]
+        rows.append(
+            f"everything about one: fanfare explain {last.terms.source} {last.terms.id} {text_of(person)} --lane {last.lane.word}"
+        )
     return [head, *rows]
 
 

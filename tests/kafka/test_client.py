@@ -128,7 +128,7 @@ async def test_thousands_are_published_in_order_and_all_are_answered(bootstrap: 
         in_order_once(await records(bootstrap, Lane.UPDATE, "many"), count)
         answers = await client.wait_all(receipts, until="answered", timeout_s=DEADLINE_S)
         assert Counter(status.state in ("accepted", "running") for status in answers.values()) == {True: count}
-        sentence = r"1 request is not finished after 0\.5 s; `fanfare explain //shop-"
+        sentence = r"1 request is not finished after 0\.5 s; `fanfare follow shop-"
         with pytest.raises(StillOpenError, match=sentence) as still:
             await client.wait(receipts[0], timeout_s=0.5)
         assert still.value.newest[receipts[0].request].state in ("accepted", "running")

@@ -147,14 +147,16 @@ def test_what_ends_the_waiting(until: Until, kind: str, state: str, *, ends: boo
 
 
 def test_what_is_open_is_told_with_what_to_do() -> None:
-    """Silence asks for the worker; an answered request names the command that explains it."""
+    """Silence asks for the worker; an answered request names the command that goes on telling."""
     waiting = Waiting([receipt(1), receipt(2)], "closed")
     assert "no answer to 2 of 2 open requests after 5 s: is that lane's worker running?" in waiting.sentence(5)
     for number in (1, 2):
         hear(waiting, said(receipt(number), "accepted", number))
-    assert waiting.sentence(5).startswith("2 requests are not finished after 5 s; `fanfare explain //shop/x 1`")
+    assert waiting.sentence(5).startswith(
+        "2 requests are not finished after 5 s; `fanfare follow shop --since 1h` goes on telling"
+    )
     hear(waiting, said(receipt(1), "closed", 9, shard=0))
-    assert waiting.sentence(5).startswith("1 request is not finished after 5 s; `fanfare explain //shop/x 2`")
+    assert waiting.sentence(5).startswith("1 request is not finished after 5 s; `fanfare follow shop --since 1h`")
 
 
 @pytest.mark.parametrize(
@@ -162,8 +164,8 @@ def test_what_is_open_is_told_with_what_to_do() -> None:
     [
         ({"delivered": 3, "sent": 1}, "after 5 s: the gateway has 1 message whose phone has not answered yet, as if"),
         ({"accepted": 2, "sent": 1_000}, "after 5 s: the gateway has 1,002 messages whose phone"),
-        ({"sent": 1, "waiting": 2}, "after 5 s; `fanfare explain"),
-        ({}, "after 5 s; `fanfare explain"),
+        ({"sent": 1, "waiting": 2}, "after 5 s; `fanfare follow shop"),
+        ({}, "after 5 s; `fanfare follow shop"),
     ],
 )
 def test_what_is_open_because_phones_are_off_is_said_to_be(counts: dict[str, int], told: str) -> None:
