@@ -14,7 +14,7 @@ from schemas.topics import CLOCK_SLACK_MS
 from streams.kafka.grants import Grant
 from streams.kafka.topic_rules import SAFE_COPIES
 from streams.runtime.kafka_access import Address
-from streams.runtime.settings import Settings, variable_of
+from streams.runtime.settings import variable_of
 
 GIB: Final = 1 << 30
 LEAST_BYTES: Final = GIB
@@ -67,11 +67,11 @@ def kept(folder: str, refusal: str | None) -> Finding:
     return Finding(Grade.OK, "data", f"{folder} can be opened by this release")
 
 
-def secrets(settings: Settings) -> Finding:
-    """Returns whether anybody can compute our secrets."""
-    if not settings.dev_secrets:
-        return Finding(Grade.OK, "secrets", "none has its development value")
-    names = ", ".join(variable_of(name) for name in settings.dev_secrets)
+def secrets(weak: Sequence[str]) -> Finding:
+    """Returns whether there are secrets that anybody can compute; ``weak``: fields of the settings."""
+    if not weak:
+        return Finding(Grade.OK, "secrets", "none that is needed has its development value")
+    names = ", ".join(map(variable_of, weak))
     return Finding(
         Grade.WARNING, "secrets", f"anybody can compute these; set them before real people are written to: {names}"
     )
@@ -127,6 +127,20 @@ def clocks(ahead_ms: int, within_ms: int) -> Finding:
     if apart_ms >= CLOCK_WARNING_MS:
         return Finding(Grade.WARNING, "clock", f"{sentence}: ages will be wrong; set both by NTP")
     return Finding(Grade.OK, "clock", sentence)
+
+
+def not_asked(what: str, why: str) -> Finding:
+    """Returns that something was left out, because the role of this user neither needs nor may see it."""
+    return Finding(Grade.OK, what, f"not asked: {why}")
+
+
+def own_topics(role: str, wanted: int, missing: Sequence[str]) -> Finding:
+    """Returns whether the topics are there that a role reads or writes; names are Kafka's."""
+    if not missing:
+        return Finding(Grade.OK, "topics", f"{wanted} that {role} reads or writes are there")
+    return Finding(
+        Grade.MISSING, "topics", f"missing, or not granted: {', '.join(missing)}; `fanfare provision` makes topics"
+    )
 
 
 def without_topics(topics: Collection[str]) -> Finding:

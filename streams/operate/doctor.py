@@ -2,13 +2,13 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from schemas.ids import Lane
-from schemas.topics import business_topics, catalogue
+from schemas.topics import REGISTRY, business_topics, catalogue
 from streams.dev.kafka.errors import ClusterError, PortTakenError
 from streams.dev.kafka.java import find_java, java_version
 from streams.kafka.admin import describe
@@ -16,7 +16,18 @@ from streams.kafka.authorized import missing
 from streams.kafka.clock_offset import measure
 from streams.kafka.faust_app.selftest import VERSIONS, KernelMismatchError
 from streams.kafka.faust_app.selftest import verify as verify_kernel
-from streams.kafka.grants import DOCTOR_TOPICS, OPERATOR, business_user, grants, users
+from streams.kafka.grants import (
+    DOCTOR_TOPICS,
+    OPERATOR,
+    Grant,
+    Operation,
+    Pattern,
+    Resource,
+    business_user,
+    grants,
+    users,
+    worker_user,
+)
 from streams.kafka.newest import existing
 from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import PublishError
@@ -28,18 +39,21 @@ from streams.operate.scrape import processes, scrape_all
 from streams.registry.read import read_registry
 from streams.runtime.data_format import GATEWAY_LOG, STACK, KeptError, look_at
 from streams.runtime.kafka_access import Address, Kafka
+from streams.runtime.own_secrets import NEEDED_BY
 from streams.runtime.ports import demand_free
 from streams.runtime.settings import Settings, java_home, variable_of
 from streams.simulator.program import log_folder
 
 _ANSWER_S: Final = 5
+_BY_OPERATORS: Final = {"audit", "dead-letters redrive", "explain"}
+"""Programs of the operator that use a secret."""
 _LOOPBACK: Final = ("127.0.0.1", "localhost")
 
 
 async def examine(settings: Settings, role: str | None = None) -> AsyncIterator[Finding]:
     """Every finding, as soon as it is there. Nothing is changed but for one topic that is made and removed."""
     yield versions()
-    yield checkup.secrets(settings)
+    yield checkup.secrets(_weak(settings, role))
     yield _disk(settings.data_dir)
     yield _kept(settings.data_dir)
     for finding in await _ports(settings):
@@ -58,12 +72,39 @@ async def examine(settings: Settings, role: str | None = None) -> AsyncIterator[
     yield checkup.kafka(settings.kafka, state.brokers, state.topics)
     if settings.kafka.security_protocol != "PLAINTEXT":
         yield await _grants(settings.kafka, role)
-    # Others than the operator may neither make the topic that clocks are measured by, nor see the topics of every business.
-    operator = _role_of(settings.kafka, role)[0] == OPERATOR
-    if operator:
-        yield await _clocks(settings.kafka)
-    async for finding in _topics(settings, operator=operator):
+    async for finding in _needed(settings, role):
         yield finding
+
+
+async def _needed(settings: Settings, role: str | None) -> AsyncIterator[Finding]:
+    """Yields what is found of what the role needs, and says what was not asked because it needs no more."""
+    chosen, businesses = _role_of(settings.kafka, role)
+    wanted = [one for one in grants(settings.kafka, businesses) if one.user == chosen]
+    if chosen == OPERATOR:
+        yield await _clocks(settings.kafka)
+    else:
+        yield checkup.not_asked("clock", "the operator compares it with Kafka's")
+    if any(one.operation is Operation.DESCRIBE_CONFIGS for one in wanted):
+        async for finding in _all_topics(settings):
+            yield finding
+    else:
+        yield await _own_topics(settings.kafka, chosen, wanted)
+        yield checkup.not_asked("topics", "the operator looks at the others, and at how all are configured")
+    if any(one.name == settings.kafka.name(REGISTRY) for one in wanted if one.operation is Operation.READ):
+        async for finding in _registry(settings, operator=chosen == OPERATOR):
+            yield finding
+    else:
+        yield checkup.not_asked("registry", f"{chosen} does not read it")
+
+
+def _weak(settings: Settings, role: str | None) -> tuple[str, ...]:
+    """Returns the secrets that anybody can compute: outside development, of those that the role's programs use."""
+    if settings.dev:
+        return settings.dev_secrets
+    chosen, _ = _role_of(settings.kafka, role)
+    program = "worker" if chosen in map(worker_user, Lane) else chosen
+    programs = _BY_OPERATORS if program == OPERATOR else {program}
+    return tuple(name for name in settings.dev_secrets if programs & set(NEEDED_BY[name]))
 
 
 def versions() -> Finding:
@@ -171,7 +212,14 @@ async def _clocks(bootstrap: Address) -> Finding:
         return Finding(Grade.WARNING, "clock", f"not compared with Kafka's: {error}")
 
 
-async def _topics(settings: Settings, *, operator: bool) -> AsyncIterator[Finding]:
+async def _own_topics(kafka: Kafka, role: str, wanted: Sequence[Grant]) -> Finding:
+    """Returns whether the topics are there that a role reads or writes by name."""
+    names = {one.name for one in wanted if one.resource is Resource.TOPIC and one.pattern is Pattern.LITERAL}
+    there = await existing(kafka, {topic for name in names if (topic := kafka.plain(name)) is not None})
+    return checkup.own_topics(role, len(names), sorted(names - set(map(kafka.name, there))))
+
+
+async def _all_topics(settings: Settings) -> AsyncIterator[Finding]:
     weak: list[str] = []
     wanted = catalogue()
     try:
@@ -183,6 +231,10 @@ async def _topics(settings: Settings, *, operator: bool) -> AsyncIterator[Findin
         yield Finding(Grade.OK, "topics", f"{len(wanted)} are there with {settings.shards} shards")
     for sentence in weak:
         yield Finding(Grade.WARNING, "topics", sentence)
+
+
+async def _registry(settings: Settings, *, operator: bool) -> AsyncIterator[Finding]:
+    """Looks at what is registered; for the operator, also whether the topics of all businesses are there."""
     try:
         registry = await read_registry(settings.kafka)
         yield checkup.registered(registry, settings.shards)

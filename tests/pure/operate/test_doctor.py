@@ -43,7 +43,11 @@ def of(*entries: Entry) -> Registry:
         pytest.param(checkup.registered(of(Deployment("d", 4)), 8), Grade.MISSING, "4 shards", id="other shards"),
         pytest.param(checkup.registered(of(Deployment("d", 8)), 8), Grade.WARNING, "no business", id="nobody"),
         pytest.param(checkup.registered(of(Deployment("d", 8), ACME), 8), Grade.OK, "1 businesses", id="registered"),
-        pytest.param(checkup.secrets(load()), Grade.WARNING, "FANFARE_PEPPER", id="development secrets"),
+        pytest.param(checkup.own_topics("gateway", 1, ()), Grade.OK, "1 that gateway reads", id="own topics"),
+        pytest.param(checkup.own_topics("gateway", 1, ["a.registry"]), Grade.MISSING, "a.registry;", id="own missing"),
+        pytest.param(checkup.not_asked("clock", "why"), Grade.OK, "not asked: why", id="not asked"),
+        pytest.param(checkup.secrets(()), Grade.OK, "none that is needed", id="own secrets"),
+        pytest.param(checkup.secrets(load().dev_secrets), Grade.WARNING, "FANFARE_PEPPER", id="development secrets"),
     ],
 )
 def test_each_finding_has_its_grade_and_says_what_to_do(finding: Finding, grade: Grade, words: str) -> None:
