@@ -212,7 +212,7 @@ class _Worker(faust.Worker):
         try:
             await super().start()
         except KafkaConnectionError:
-            fatal(Exit.REFUSED_START, detail=f"No Kafka answers at {self.app.spec.bootstrap}.")
+            fatal(Exit.DEADLINE, step="start", detail=f"No Kafka answers at {self.app.spec.bootstrap}.")
         except Exception:  # noqa: BLE001 - the process's entry: mode would print the text and exit with 1
             fatal(Exit.CRASHED, step="worker")
 
