@@ -211,7 +211,7 @@ class Stack:
             port=port,
             log_path=self.settings.data_dir / "logs" / f"{name}.log",
             restarts_a_minute=self.plan.restarts_a_minute,
-            final=frozenset({Exit.TRIMMED}),
+            final=frozenset({Exit.REFUSED_START, Exit.TRIMMED}),
         )
         return Process(plan, say=self._say, changed=self._changed)
 
