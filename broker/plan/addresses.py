@@ -14,9 +14,6 @@ import msgspec
 import phonenumbers
 from phonenumbers import PhoneMetadata, PhoneNumberDesc
 
-from broker.plan.policy import PlanPolicy
-from schemas.ids import RecipientId, recipient_id
-from schemas.plan_journal import LOCALE_WIDTH, Rows
 from schemas.reasons import Reason, Refusal
 from schemas.request import (
     MAX_RECIPIENTS,
@@ -24,7 +21,6 @@ from schemas.request import (
     Params,
     Recipient,
 )
-from schemas.wire.columns import u16s
 from schemas.wire.shape import DATA, Place
 
 EXAMPLE: Final = "tel:+447700900123"
@@ -121,26 +117,6 @@ def read_people(recipients: Sequence[Recipient]) -> Iterator[Person | Refusal]:
                     f"{place} is the same person as [{other.position}] with other content: send one, or two requests."
                 )
                 yield Refusal(Reason.INVALID_RECIPIENT, sentence, place=place.pointer)
-
-
-def rows_of(people: Sequence[Person], own: Sequence[dict[str, str]], *, languages: str, policy: PlanPolicy) -> Rows:
-    """People as columns, addresses sealed. ``own`` are the parameters of each on top of the common ones.
-
-    ``languages`` are those of the template; who names another, or none, is told in the first (:mod:`broker.languages`).
-    """
-    known = [languages[at : at + LOCALE_WIDTH] for at in range(0, len(languages), LOCALE_WIDTH)]
-    return Rows(
-        b"".join([identify(person, policy) for person in people]),
-        b"".join([policy.address_book.seal(person.address) for person in people]),
-        "".join([person.language if person.language in known else known[0] for person in people]).encode(),
-        u16s([person.market for person in people]),
-        tuple(own) if any(own) else (),
-    )
-
-
-def identify(person: Person, policy: PlanPolicy) -> RecipientId:
-    """The recipient id of a person."""
-    return recipient_id(policy.pepper, person.address)
 
 
 def _number(code: int, national: str) -> phonenumbers.PhoneNumber:

@@ -15,11 +15,10 @@ from typing import Final, TypeAlias
 import msgspec
 
 from broker.plan.policy import PlanPolicy
-from schemas.ids import Lane, business_of, partition_of, request_name, text_of
+from schemas.ids import Lane, business_of, partition_of, request_name
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_LABELS, CloudEvent
-from schemas.status import Status
 from schemas.wire import cloudevents
 from schemas.wire.text import short
 
@@ -59,19 +58,6 @@ class Named(msgspec.Struct, frozen=True):
     traceparent: str = ""
     labels: dict[str, str] = {}
     """Those of the request, as far as its data could be read."""
-
-    def status(self, state: str, *, seq: int, at_ms: int) -> Status:
-        """Return the beginning of an answer about the event; what else is to be said is put in by the caller."""
-        return Status(
-            request=text_of(self.name),
-            source=self.source,
-            id=self.id,
-            state=state,
-            seq=seq,
-            at_ms=at_ms,
-            labels=self.labels,
-            traceparent=self.traceparent,
-        )
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
-from broker.plan.addresses import Person, bad_list_name, identify, read_person
+from broker.plan.addresses import Person, bad_list_name, read_person
 from broker.plan.decode import Event, Named
 from broker.plan.policy import PlanPolicy
 from schemas.facts import AudienceChange
-from schemas.ids import Lane, RecipientId, shard_of
+from schemas.ids import Lane, RecipientId, recipient_id, shard_of
 from schemas.reasons import Reason, Refusal
 from schemas.request import ACTS, METHODS, OLD_METHODS, PURPOSES, Evidence, Member, Optin
 from schemas.wire.columns import i64s, u16s
@@ -92,7 +92,7 @@ def method_of(given: str) -> str | None:
 
 def audience_records(change: Membership, policy: PlanPolicy, received_ms: int) -> list[AudienceRecord]:
     """The changes of each shard that has any of these people: a pure function of the event and when it was received."""
-    recipients = [identify(person, policy) for person in change.people]
+    recipients = [recipient_id(policy.pepper, person.address) for person in change.people]
     places: dict[int, list[int]] = {}
     for position, recipient in enumerate(recipients):
         places.setdefault(shard_of(recipient, policy.shards), []).append(position)

@@ -18,7 +18,7 @@ from broker.plan.control import ControlRecord
 from broker.plan.decode import Named, PlanInput
 from broker.plan.opt_in import AudienceRecord
 from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
-from broker.plan.verdict import Outlook, unreached
+from broker.plan.verdict import Outlook
 from schemas import topics
 from schemas.ids import shard_of, text_of
 from schemas.plan_journal import ADDRESS_WIDTH, LOCALE_WIDTH, Planned, Rows, Terms, WorkItem
@@ -64,7 +64,6 @@ Direct: TypeAlias = Answer | AudienceRecord | ControlRecord | DeadLetter | Rerou
 def verdict_answer(entry: Planned, terms: Terms, shards: int) -> Answer:
     """The answer that an appended verdict makes: a pure function of the entry."""
     accepted = entry.verdict == 0
-    view = Outlook(entry.per_s, entry.people, entry.through_ms)
     status = Status(
         request=text_of(entry.name),
         source=terms.source,
@@ -74,19 +73,19 @@ def verdict_answer(entry: Planned, terms: Terms, shards: int) -> Answer:
         at_ms=entry.decided_ms,
         shards=shards,
         reason="" if accepted else Reason(entry.verdict).word,
-        detail=pace_sentence(view, terms.expires_ms, entry.decided_ms) if accepted else entry.detail,
+        detail=pace_sentence(entry, terms.expires_ms, entry.decided_ms) if accepted else entry.detail,
         retry_at_ms=0 if accepted else entry.start_ms,
         labels=terms.labels,
         traceparent=terms.trace,
         people=entry.people,
         rate_per_s=entry.per_s,
         eta_ms=entry.through_ms,
-        unreached=unreached(view, terms.expires_ms) if accepted else 0,
+        unreached=_unreached(entry, terms.expires_ms) if accepted else 0,
     )
     return Answer(terms.business, status)
 
 
-def pace_sentence(view: Outlook, expires_ms: int, now_ms: int) -> str:
+def pace_sentence(view: Outlook | Planned, expires_ms: int, now_ms: int) -> str:
     """Says when a request that takes a while will be through, and how many it cannot reach before it expires."""
     if not view.per_s:
         return ""
@@ -94,15 +93,21 @@ def pace_sentence(view: Outlook, expires_ms: int, now_ms: int) -> str:
         most = max(0, expires_ms - now_ms) * view.per_s // 1_000
         return f"It goes out at {view.per_s:,} a second: {most:,} people can be told before it expires."
     through = f"{view.people:,} people at {view.per_s:,} a second: through at about {instant(view.through_ms)}."
-    missed = unreached(view, expires_ms)
+    missed = _unreached(view, expires_ms)
     late = f" {missed:,} of them cannot be told before it expires: give it more time, or ask for a higher rate."
     return through + (late if missed else "")
+
+
+def _unreached(view: Outlook | Planned, expires_ms: int) -> int:
+    """Return how many people a request cannot reach before it expires, at its rate."""
+    late_ms = view.through_ms - expires_ms
+    return min(view.people, -(-late_ms * view.per_s // 1000)) if late_ms > 0 else 0
 
 
 def refused_answer(named: Named, refusal: Refusal, offset: int, now_ms: int) -> Answer:
     """The answer about an event that is refused by its form alone: nothing is appended for it."""
     status = replace(
-        named.status("refused", seq=offset, at_ms=now_ms),
+        _status(named, "refused", offset, now_ms),
         reason=refusal.reason.word,
         detail=refusal.detail,
         retry_at_ms=refusal.retry_at_ms,
@@ -113,7 +118,7 @@ def refused_answer(named: Named, refusal: Refusal, offset: int, now_ms: int) -> 
 def repeated_answer(named: Named, offset: int, *, now_ms: int, accepted_ms: int) -> Answer:
     """The answer about an event that was accepted before with the same content. The request stays accepted."""
     status = replace(
-        named.status("accepted", seq=offset, at_ms=now_ms),
+        _status(named, "accepted", offset, now_ms),
         reason=Reason.DUPLICATE.word,
         detail=f"The same event was accepted at {instant(accepted_ms)}; nothing is done twice.",
     )
@@ -122,8 +127,22 @@ def repeated_answer(named: Named, offset: int, *, now_ms: int, accepted_ms: int)
 
 def taken_answer(named: Named, offset: int, *, now_ms: int, counts: dict[str, int]) -> Answer:
     """The answer about an opt-in or a control event that was taken over. It has counts, and is the last about that event."""
-    status = replace(named.status("accepted", seq=offset, at_ms=now_ms), counts=counts)
+    status = replace(_status(named, "accepted", offset, now_ms), counts=counts)
     return Answer(named.business, status)
+
+
+def _status(named: Named, state: str, offset: int, now_ms: int) -> Status:
+    """Return the beginning of an answer about an event; what else is to be said is put in by the caller."""
+    return Status(
+        request=text_of(named.name),
+        source=named.source,
+        id=named.id,
+        state=state,
+        seq=offset,
+        at_ms=now_ms,
+        labels=named.labels,
+        traceparent=named.traceparent,
+    )
 
 
 def dead_letter(

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from broker.plan.decode import Named
+from broker.plan.decode import Malformed, Named
 from broker.plan.state import Draft, Known
 from broker.plan.validate import Content, Request
 from schemas.plan_journal import Origin, Planned
@@ -82,8 +82,9 @@ def _is_here(known: Known, first: Origin | None, origin: Origin) -> bool:
     return known.offset == origin.offset or (first is not None and known.first == first)
 
 
-def conflicting(named: Named | None, origin: Origin, draft: Draft) -> Conflicting | None:
+def conflicting(malformed: Malformed, origin: Origin, draft: Draft) -> Conflicting | None:
     """Return the conflict of an event of unsound form with one of the same name that was accepted from another record."""
+    named = malformed.named
     known = None if named is None else draft.known(named.name)
     if named is None or known is None or known.verdict != 0 or known.offset == origin.offset:
         return None

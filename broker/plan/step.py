@@ -102,11 +102,11 @@ def decide(
 def _verdict(record: PlanInput, known: Registered, draft: Draft, policy: PlanPolicy) -> Verdict:
     """Return what becomes of one record: the order of the files of this folder, and where each sends it out of the way."""
     event = decode(record, policy)
-    if isinstance(event, Malformed | Misrouted):
+    if isinstance(event, Misrouted):
         return event
-    content = validate(event, policy)
+    content = event if isinstance(event, Malformed) else validate(event, policy)
     if isinstance(content, Malformed):
-        return content
+        return conflicting(content, record.origin, draft) or content
     before = seen(content, record.origin, draft)
     if isinstance(before, Redelivered | Repeated | Conflicting):
         return before
@@ -181,10 +181,7 @@ class _Batch:
             case Repeated(named=named, accepted_ms=accepted_ms):
                 if self._is_told(named.business):
                     self._direct.append(repeated_answer(named, offset, now_ms=now_ms, accepted_ms=accepted_ms))
-            case Malformed(named=named):
-                conflict = conflicting(named, record.origin, self._draft)
-                self._refuse(record, verdict.refusal if conflict is None else conflict.refusal, named)
-            case Conflicting() | Refused():
+            case Conflicting() | Malformed() | Refused():
                 self._refuse(record, verdict.refusal, verdict.named)
             case _:
                 assert_never(verdict)

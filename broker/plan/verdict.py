@@ -11,7 +11,6 @@ import msgspec
 from broker.audience.sizes import ListSizes
 from broker.heartbeat import is_heartbeat
 from broker.languages import languages_of
-from broker.plan.addresses import rows_of
 from broker.plan.authorize import Authority, Authorized, Rejected
 from broker.plan.control import Command, ControlRecord, control_record
 from broker.plan.decode import Named, PlanInput
@@ -20,9 +19,11 @@ from broker.plan.parties import Registered
 from broker.plan.policy import PlanPolicy
 from broker.plan.state import Draft
 from broker.plan.validate import Request
-from schemas.plan_journal import Origin, Planned, Terms
+from schemas.ids import recipient_id
+from schemas.plan_journal import LOCALE_WIDTH, Origin, Planned, Rows, Terms
 from schemas.reasons import Reason, Refusal
 from schemas.topics import CLOCK_SLACK_MS, Windows
+from schemas.wire.columns import u16s
 from schemas.wire.timestamps import text_of as instant
 
 # Sender throughput: one GCRA per sender, reserved at acceptance for explicit recipients; and when a list will be through.
@@ -101,12 +102,6 @@ def outlook(granted: Authority, sizes: ListSizes, *, start_ms: int, through_ms: 
     begins_ms = start_ms if listed is None else max(start_ms, through_ms)
     ends_ms = begins_ms + -(-rate.cost_us(people) // 1000) if people else 0
     return Outlook(rate.per_s, people, ends_ms)
-
-
-def unreached(view: Outlook, expires_ms: int) -> int:
-    """Returns how many people a request cannot reach before it expires, at its rate."""
-    late_ms = view.through_ms - expires_ms
-    return min(view.people, -(-late_ms * view.per_s // 1000)) if late_ms > 0 else 0
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -208,9 +203,6 @@ def _accept(granted: Authority, origin: Origin, known: Registered, draft: Draft,
         return refuse(Rejected(request, _backlog_full(reservation)), origin, draft, policy)
     terms = _terms(granted, policy.windows)
     view = _outlook(granted, reservation, known, draft, policy)
-    rows = None
-    if request.people:
-        rows = rows_of(request.people, granted.own, languages=terms.languages, policy=policy)
     return Planned(
         name=request.named.name,
         origin=origin,
@@ -219,7 +211,7 @@ def _accept(granted: Authority, origin: Origin, known: Registered, draft: Draft,
         decided_ms=now_ms,
         keep_ms=_keep_ms(request, policy.windows, now_ms),
         terms=terms,
-        rows=rows,
+        rows=_rows(granted, terms.languages, policy) if request.people else None,
         list=request.body.to.list or "",
         start_ms=reservation.start_ms,
         first=request.first,
@@ -281,4 +273,20 @@ def _terms(granted: Authority, windows: Windows) -> Terms:
         labels=body.labels,
         test=body.test,
         languages=languages_of(parties.template),
+    )
+
+
+def _rows(granted: Authority, languages: str, policy: PlanPolicy) -> Rows:
+    """Return the people as columns, addresses sealed, parameters of their own on top of the common ones.
+
+    ``languages`` are those of the template; who names another, or none, is told in the first (:mod:`broker.languages`).
+    """
+    people = granted.request.people
+    known = [languages[at : at + LOCALE_WIDTH] for at in range(0, len(languages), LOCALE_WIDTH)]
+    return Rows(
+        b"".join([recipient_id(policy.pepper, person.address) for person in people]),
+        b"".join([policy.address_book.seal(person.address) for person in people]),
+        "".join([person.language if person.language in known else known[0] for person in people]).encode(),
+        u16s([person.market for person in people]),
+        granted.own if any(granted.own) else (),
     )
