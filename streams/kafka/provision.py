@@ -46,7 +46,7 @@ async def provision(
     lose records is said instead of refused; a wrong partition count is refused in any case. Raises ProvisionError, and
     a KafkaError when Kafka does not answer.
     """
-    async with _granted(bootstrap), admin(bootstrap) as client:
+    async with granted(bootstrap), admin(bootstrap) as client:
         plans = await _plans(client, bootstrap, topics, shards=shards, dev=dev)
         made = await _create(client, bootstrap, await _missing(client, plans))
         await wait_leaders(client, [plan.name for plan in plans], deadline_s=_LEADERS_DEADLINE_S)
@@ -63,7 +63,7 @@ async def verify(
 
     The topics of businesses that are there are checked as well. Brokers that are down meanwhile are no reason to refuse.
     """
-    async with _granted(bootstrap), admin(bootstrap) as client:
+    async with granted(bootstrap), admin(bootstrap) as client:
         known = await own_topics(client, bootstrap)
         wanted = (*topics, *_of_businesses(known, topics))
         cluster = await client.describe_cluster()
@@ -79,7 +79,8 @@ async def verify(
 
 
 @contextlib.asynccontextmanager
-async def _granted(bootstrap: Address) -> AsyncIterator[None]:
+async def granted(bootstrap: Address) -> AsyncIterator[None]:
+    """Raises ProvisionError for a grant that turns out to be missing."""
     try:
         yield
     except NOT_GRANTED as error:
@@ -96,7 +97,7 @@ async def _brokers(
     client: AIOKafkaAdminClient, bootstrap: Address, names: Sequence[str], *, session_ms: int
 ) -> tuple[list[str], list[str]]:
     """Returns the objections to the brokers that are up: what stands in the way at all, and what may lose something."""
-    configs = await _configs(client, ConfigResourceType.BROKER, names)
+    configs = await effective_configs(client, ConfigResourceType.BROKER, names)
     record_bytes = int(status_topic("").config()["max.message.bytes"])
     refused = [said for name in names for said in barriers(name, configs[name], session_ms=session_ms)]
     unsafe = [
@@ -194,14 +195,14 @@ async def _check(
 async def topic_facts(client: AIOKafkaAdminClient, names: Sequence[str]) -> Mapping[str, TopicFacts]:
     """Describe existing topics: partitions, copies and effective configuration, by name."""
     described = {topic["topic"]: topic["partitions"] for topic in await client.describe_topics(list(names))}
-    configs = await _configs(client, ConfigResourceType.TOPIC, names)
+    configs = await effective_configs(client, ConfigResourceType.TOPIC, names)
     return {
         name: TopicFacts(len(parts), min((len(part["replicas"]) for part in parts), default=0), configs[name])
         for name, parts in described.items()
     }
 
 
-async def _configs(
+async def effective_configs(
     client: AIOKafkaAdminClient, kind: ConfigResourceType, names: Sequence[str]
 ) -> dict[str, dict[str, str]]:
     """Effective configuration of topics or brokers, by name. The error of a grant that is missing says what may not be done."""

@@ -144,7 +144,7 @@ def own_topics(role: str, wanted: int, missing: Sequence[str]) -> Finding:
 
 
 def without_topics(topics: Collection[str]) -> Finding:
-    """Returns the warning that these topics of registered businesses are missing."""
+    """Returns the warning that these topics of registered businesses, by Kafka's names, are missing."""
     named = ", ".join(sorted(topics))
     return Finding(
         Grade.WARNING, "topics", f"missing: {named}; `fanfare registry apply FILE...` with the business makes them"

@@ -241,6 +241,6 @@ async def _registry(settings: Settings, *, operator: bool) -> AsyncIterator[Find
         businesses = registry.businesses if operator else ()
         wanted_by = {topic.name for business in businesses for topic in business_topics(business)}
         if missing := wanted_by - await existing(settings.kafka, wanted_by):
-            yield checkup.without_topics(missing)
+            yield checkup.without_topics(list(map(settings.kafka.name, missing)))
     except ScanError as error:
         yield Finding(Grade.MISSING, "registry", str(error))

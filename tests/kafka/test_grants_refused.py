@@ -2,11 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.kafka.grants import Grant, Operation, Resource
+from streams.kafka.provision import ProvisionError, effective_configs, granted
 from streams.kafka.start_check import not_granted
 from streams.runtime.exits import Exit
 from streams.runtime.kafka_access import Kafka
@@ -29,6 +34,41 @@ def test_an_append_that_may_not_be_is_no_unknown_one(error: str, when: str, stat
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == status, ended.stderr
     assert sentence in ended.stderr
+
+
+class Forbidding:
+    """Stands for an admin client that may describe nothing."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    async def describe_configs(self, resources: Sequence[ConfigResource]) -> list[Any]:
+        """Refuses each."""
+        return [Forbidden([(self._code, "Authorization failed.", 0, each.name, []) for each in resources])]
+
+
+class Forbidden(NamedTuple):
+    """Stands for the answer."""
+
+    resources: list[tuple[Any, ...]]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "name", "thing"),
+    [
+        (31, ConfigResourceType.BROKER, "1", "the cluster"),
+        (29, ConfigResourceType.TOPIC, "acme.charges", "acme.charges"),
+    ],
+)
+async def test_a_look_that_is_forbidden_is_told_as_a_grant(
+    code: int, kind: ConfigResourceType, name: str, thing: str
+) -> None:
+    """By the word that Kafka's own tool has for it."""
+    kafka = Kafka(bootstrap="kafka:1", user="acme-worker-campaign", prefix="acme.")
+    with pytest.raises(ProvisionError) as refused:
+        async with granted(kafka):
+            await effective_configs(cast("AIOKafkaAdminClient", Forbidding(code)), kind, [name])
+    assert str(refused.value) == f"acme-worker-campaign may not DescribeConfigs {thing}{ADVICE}"
 
 
 def test_what_is_not_granted_is_told_by_operation() -> None:

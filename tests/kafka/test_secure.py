@@ -110,15 +110,25 @@ async def test_a_whole_way_with_the_printed_grants_and_no_others(cluster: Cluste
     assert "operator may not, as worker-update must: Write team-a.plans.update, team-a.work.update" in lacking
     assert "team-a.status.shop-parcelo" in lacking
     assert "Read team-a.fanfare-update" in lacking or ", team-a.fanfare-update" in lacking
+    for role in users([BUSINESS]):
+        if role != "operator":
+            own = await output(stack, "doctor", "--role", role, user=role)
+            assert "missing   " not in own, own
+            assert "not asked: " in own, own
     explained = await output(stack, "explain", "//shop-parcelo/parcels", "px-0", "--lane", "update")
     assert "delivered" in explained
 
 
-async def output(stack: Stack, *arguments: str) -> str:
-    """Returns what a command of the operator says on this stack."""
+async def output(stack: Stack, *arguments: str, user: str = "operator") -> str:
+    """Returns what a command of a user says on this stack."""
+    assert stack.settings.kafka_ca_file is not None
+    password = (stack.settings.kafka_ca_file.parent / f"{user}.password").read_text().strip()
     command = (sys.executable, "-m", "streams.cli", *arguments)
     running = await asyncio.create_subprocess_exec(
-        *command, env=stack.environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command,
+        env=stack.environment(kafka_user=user, kafka_password=password),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     said, _ = await running.communicate()
     return said.decode()
