@@ -153,7 +153,7 @@ async def _publish(address: Address, events: _Events) -> int:
         output = events.choice.output
         told = _telling_faults(events, client, registry)
         async for outcome in client.publish_many(drawn_apart(told) if events.choice.piped else told):
-            show(_row(outcome), output, _line(outcome))
+            show(_row(outcome), output, _line(outcome, address))
             counted.take(outcome)
             kept.take(outcome)
         counted.say_end()
@@ -238,10 +238,10 @@ def _faulted(events: _Events) -> int:
     return REFUSED_STATUS
 
 
-def _line(outcome: Outcome) -> str:
+def _line(outcome: Outcome, address: Address) -> str:
     if isinstance(outcome, Failed):
         return f"failed     {outcome.event.get('id')}  {outcome.error}"
-    return published_text(outcome)
+    return published_text(outcome, address)
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:

@@ -137,7 +137,7 @@ async def _send(address: Address, wanted: Wanted, *, wait_s: float, output: str)
             return REFUSED_STATUS
         sent = await client.publish(lane, sealed)
         row = {"kind": "published", "id": sent.id, "request": sent.request, "lane": lane.word, "source": sent.source}
-        show(row, output, published_text(sent))
+        show(row, output, published_text(sent, address))
         return await Follower(address, [sent], output=output).run(wait_s) if wait_s else ACCEPTED
 
 

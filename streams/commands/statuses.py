@@ -14,7 +14,7 @@ from streams.client.progress import REFUSED
 from streams.client.waiting import wait_for
 from streams.commands.terminal import say, show
 from streams.runtime import clock
-from streams.runtime.kafka_access import Address
+from streams.runtime.kafka_access import Address, kafka_at
 
 ACCEPTED: Final = 0
 ACCEPTED_STATE: Final = "accepted"
@@ -78,9 +78,9 @@ def fault_text(fault: Fault) -> str:
     return f"{fault.place or '/'}  {fault.reason.word}: {fault.detail}"
 
 
-def published_text(sent: Published) -> str:
-    """Returns the line about a published event: its place in Kafka, and the name of its request."""
-    return f"published  {sent.topic}[{sent.partition}]@{sent.offset}  {sent.id}  request {sent.request}"
+def published_text(sent: Published, address: Address) -> str:
+    """Returns the line about a published event: its place, under Kafka's name for the topic, and the name of its request."""
+    return f"published  {kafka_at(address).name(sent.topic)}[{sent.partition}]@{sent.offset}  {sent.id}  request {sent.request}"
 
 
 def status_row(status: Status) -> dict[str, Any]:

@@ -2,8 +2,12 @@
 
 import pytest
 
+from schemas.ids import RequestName
+from schemas.request import NOTIFICATION_TYPE
 from schemas.status import RecipientStatus, Status
-from streams.commands.statuses import Printer
+from streams.client import Published
+from streams.commands.statuses import Printer, published_text
+from streams.runtime.kafka_access import Kafka
 
 
 def running(at_ms: int, **people: int) -> Status:
@@ -22,3 +26,12 @@ def test_what_says_nothing_new_is_not_printed(capsys: pytest.CaptureFixture[str]
     printer.tell(running(4, a=131_026), "+4 s")
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("running")]
     assert printed == [f"running    +{second} s  e1" for second in (1, 3, 4)]
+
+
+def test_a_published_event_stands_where_kafka_has_it() -> None:
+    """The prefix is a part of the name by which Kafka's own tools find the topic."""
+    sent = Published("requests.otp", 3, 7, RequestName(bytes(16)), 1, "//shop/crm", "e1", NOTIFICATION_TYPE)
+    assert published_text(sent, "kafka:1").startswith("published  requests.otp[3]@7  e1  request ")
+    assert published_text(sent, Kafka(bootstrap="kafka:1", prefix="team-a.")).startswith(
+        "published  team-a.requests.otp[3]@7"
+    )
