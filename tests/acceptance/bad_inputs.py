@@ -9,9 +9,10 @@ unharmed is part of the answer.
 import asyncio
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -28,12 +29,15 @@ from schemas.wire.cloudevents import decode_status
 from streams.client import Client, InvalidEventError
 from streams.client.progress import PLAN
 from streams.commands.columns import columns
-from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.dev.stack.stack import Stack, StackPlan
+from streams.kafka import clients
 from streams.kafka.scan import scan
 from streams.operate.audit import audit_system
 from streams.runtime import clock
+from streams.runtime.kafka_access import Kafka
 from tests.acceptance.http_inputs import HTTP_ROWS, Answer, call_of, send
 from tests.acceptance.inputs import BROKER, CLIENT, DEAD_LETTER, ROWS, STATUS, Draft, Row, draft_of, sound
+from tests.support.secured import running
 
 _PATIENCE_S: Final = 30
 _ASK_EVERY_S: Final = 0.3
@@ -84,9 +88,9 @@ async def outcome_of(stack: Stack) -> Outcome:
     """Publish every row, collect the answers, and see a sound event through."""
     heard: dict[str, Heard] = {}
     sent: dict[str, _Sent] = {}
-    async with Client(stack.bootstrap) as client, _producer(stack.bootstrap) as producer:
+    async with Client(stack.kafka) as client, _producer(stack.kafka) as producer:
         for number, row in enumerate(ROWS):
-            place = await _publish(row, number, client=client, producer=producer)
+            place = await _publish(row, number, client=client, append=partial(_append, stack.kafka, producer))
             if isinstance(place, Heard):
                 heard[row.name] = place
             else:
@@ -131,19 +135,21 @@ async def _by_http(stack: Stack) -> dict[str, Answer]:
     return answers
 
 
-def _producer(bootstrap: str) -> aiokafka.AIOKafkaProducer:
-    return aiokafka.AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=_NO_LIMIT)
+def _producer(kafka: Kafka) -> aiokafka.AIOKafkaProducer:
+    return clients.producer(kafka, "test", max_request_size=_NO_LIMIT)
 
 
-async def _publish(row: Row, number: int, *, client: Client, producer: aiokafka.AIOKafkaProducer) -> _Sent | Heard:
+async def _publish(
+    row: Row, number: int, *, client: Client, append: Callable[[Draft], Awaitable[_Sent]]
+) -> _Sent | Heard:
     now_ms = clock.now_ms()
     draft = draft_of(row, number, now_ms)
     if row.again:
-        await _append(producer, sound(row.lane, draft.event["id"], now_ms))
+        await append(sound(row.lane, draft.event["id"], now_ms))
     if row.through == CLIENT:
         return await _by_client(client, draft)
     try:
-        return await _append(producer, draft)
+        return await append(draft)
     except aiokafka.errors.KafkaError as error:
         return Heard(BROKER, "", type(error).__name__.removesuffix("Error"), str(error))
 
@@ -156,10 +162,10 @@ async def _by_client(client: Client, draft: Draft) -> Heard:
     return NOTHING
 
 
-async def _append(producer: aiokafka.AIOKafkaProducer, draft: Draft) -> _Sent:
+async def _append(kafka: Kafka, producer: aiokafka.AIOKafkaProducer, draft: Draft) -> _Sent:
     topic = topics.requests(draft.lane)
     place = await producer.send_and_wait(
-        topic, draft.value, key=draft.key, partition=draft.place, headers=draft.headers
+        kafka.name(topic), draft.value, key=draft.key, partition=draft.place, headers=draft.headers
     )
     name = request_name(draft.lane, str(draft.event.get("source")), str(draft.event.get("id")))
     return _Sent(topic, place.partition, place.offset, text_of(name), draft.key is None)
@@ -179,7 +185,7 @@ async def _answers(stack: Stack, sent: dict[str, _Sent]) -> dict[str, Heard]:
 async def _statuses(stack: Stack, sent: dict[str, _Sent]) -> dict[str, Heard]:
     found: dict[str, Heard] = {}
     for business in stack.businesses:
-        async for records in scan(stack.bootstrap, topics.status(business)):
+        async for records in scan(stack.kafka, topics.status(business)):
             for told in (decode_status(record.value or b"") for record in records):
                 if told is None or told.shard != PLAN:
                     continue
@@ -192,7 +198,7 @@ async def _statuses(stack: Stack, sent: dict[str, _Sent]) -> dict[str, Heard]:
 async def _dead_letters(stack: Stack, sent: dict[str, _Sent]) -> dict[str, Heard]:
     rows = {(place.topic, place.partition, place.offset): row for row, place in sent.items()}
     found: dict[str, Heard] = {}
-    async for records in scan(stack.bootstrap, topics.DEAD_LETTERS):
+    async for records in scan(stack.kafka, topics.DEAD_LETTERS):
         for letter in (_letters.decode(record.value or b"") for record in records):
             row = rows.get((letter.topic, letter.partition, letter.offset))
             if row is not None:

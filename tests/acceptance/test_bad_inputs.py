@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from streams.dev.stack.stack import running
 from streams.runtime.settings import dev_intake_key
 from tests.acceptance.bad_inputs import Outcome, outcome_of, plan_of, table
 from tests.acceptance.http_inputs import HTTP_ROWS, SHOP, HttpRow
 from tests.acceptance.inputs import BROKER, CANARY, ROWS, STATUS, Row
+from tests.support.secured import running
 
 ACCEPTED = ("", "duplicate")
 

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.screens import ENTERS, LEAVES, on_screen
 from tests.acceptance.terminal import FANFARE, gone, last_json, terminal
 
@@ -10,6 +12,8 @@ KEYS = {
     *("seconds_to_first_message", "seconds", "messages", "held", "cancelled"),
     *("otp_p50_ms", "otp_p99_ms", "violations"),
 }
+
+pytestmark = pytest.mark.plain_kafka("the command starts a plain Kafka of its own")
 
 
 async def test_the_demonstration_ends_with_its_figures(tmp_path: Path) -> None:

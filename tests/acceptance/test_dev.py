@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.acceptance.terminal import FANFARE, Terminal, done, gone, terminal
 
@@ -17,6 +18,8 @@ EXAMPLES = {
     "offer": "campaign",
 }
 """What lies in deploy/dev/examples, and how it is published."""
+
+pytestmark = pytest.mark.plain_kafka("the command starts a plain Kafka of its own")
 
 
 async def test_everything_that_it_prints_is_true(tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ import re
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.terminal import FANFARE, done, gone, terminal
 
 OTHERS = ("webhook", "ledger", "gateway-otp", "intake")
 """One of each kind: all of them end in order, with status 0."""
 
 
+@pytest.mark.plain_kafka("the command starts a plain Kafka of its own")
 async def test_a_slot_is_restarted_worker_by_worker(tmp_path: Path) -> None:
     """Each comes back as another process, having ended in order, and so does one that was stopped; others stay as they are."""
     async with terminal(*FANFARE, "dev", "--free-ports", "--data", str(tmp_path)) as dev:

@@ -9,6 +9,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from schemas import topics
 from schemas.wire.cloudevents import decode_status
 from streams.dev.kafka.distribution import obtain_distribution
@@ -72,6 +74,7 @@ async def accepted(bootstrap: str, wanted: int, business: str = "shop-parcelo") 
     return found
 
 
+@pytest.mark.plain_kafka("the lines of the page name a plain Kafka")
 async def test_a_shell_is_enough(tmp_path: Path) -> None:
     """Every line publishes events that are accepted: into Kafka, whatever hashes the key, and over HTTP in each mode."""
     await install_console_producer(tmp_path)

@@ -7,6 +7,7 @@ import pytest
 from tests.faults.campaign import Campaign
 from tests.faults.deck import Card
 
+PLAIN = pytest.mark.plain_kafka("the faults write into journals and end brokers as nobody with grants may")
 SHORT = (
     Card("claim", "worker"),
     Card("void", "worker"),
@@ -37,6 +38,7 @@ async def audited(campaign: Campaign) -> dict[str, object]:
     return campaign.summary()
 
 
+@PLAIN
 @pytest.mark.slow
 async def test_kills_pauses_and_doubles_lose_and_double_nothing(tmp_path: Path) -> None:
     """Every kind of process is hit under load in three lanes; two owners live at once; disks are full; people answer STOP."""
@@ -52,6 +54,7 @@ async def test_kills_pauses_and_doubles_lose_and_double_nothing(tmp_path: Path) 
     assert "gateway.stored" in summary["points"]  # type: ignore[operator]
 
 
+@PLAIN
 @pytest.mark.slow
 async def test_a_broker_of_three_is_done_without(tmp_path: Path) -> None:
     """Killed under load and brought back, it costs no message, and every shard of every lane goes on without it."""

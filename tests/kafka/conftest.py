@@ -11,6 +11,7 @@ from streams.kafka.provision import provision
 from tests.conftest import RealKafka
 from tests.kafka.ledgers import Charges, RunningLedger
 from tests.kafka.records import new_topic
+from tests.support.secured import as_operator
 
 MakeTopic = Callable[[int], Awaitable[str]]
 
@@ -28,7 +29,7 @@ def make_topic(kafka: RealKafka) -> MakeTopic:
 @pytest.fixture
 async def charges(kafka: RealKafka) -> AsyncIterator[Charges]:
     """The charges of a business that no other test speaks of."""
-    await provision(kafka.bootstrap, catalogue(), shards=SHARDS, dev=True, say=print)
+    await provision(as_operator(kafka.bootstrap), catalogue(), shards=SHARDS, dev=True, say=print)
     producer = ConfirmedProducer(kafka.bootstrap, "test")
     await producer.start()
     yield Charges(producer)

@@ -7,11 +7,14 @@ import uuid
 from pathlib import Path
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from streams.kafka import clients
+from streams.kafka.admin import committed_offsets
 from streams.kafka.faust_app.hooks import WorkerSpec
+from streams.runtime.kafka_access import Address, kafka_at
 from tests.kafka.programs.lane_worker import Event, Orders
 from tests.support.programs import until
+from tests.support.secured import environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,13 +22,14 @@ ROOT = Path(__file__).parents[2]
 class LaneWorker:
     """One running `lane_worker` program, and what it wrote down."""
 
-    def __init__(self, orders: Orders) -> None:
+    def __init__(self, orders: Orders, bootstrap: Address) -> None:
         self.orders = orders
         self.slot = orders.spec.slot
         self.log = Path(orders.witness).with_suffix(".log")
         command = [sys.executable, "-m", "tests.kafka.programs.lane_worker", msgspec.json.encode(orders).decode()]
         with self.log.open("ab") as out:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out)
+            own = environment(bootstrap=bootstrap)
+            self.process = subprocess.Popen(command, cwd=ROOT, env=own, stdout=out, stderr=out)
 
     def events(self, what: str) -> list[Event]:
         """What it wrote down of one kind, oldest first."""
@@ -72,7 +76,7 @@ _decode = msgspec.json.Decoder(Event).decode
 class LaneUnderTest:
     """Topics `first` and `second` of `partitions` each, read by a group of workers."""
 
-    def __init__(self, bootstrap: str, folder: Path, first: str, second: str) -> None:
+    def __init__(self, bootstrap: Address, folder: Path, first: str, second: str) -> None:
         self.bootstrap = bootstrap
         self.folder = folder
         self.first = first
@@ -83,9 +87,9 @@ class LaneUnderTest:
     def worker(self, slot: str, **orders: float) -> LaneWorker:
         """Start a worker in `slot`; `orders` as in :class:`Orders`."""
         stages = {"plan": (self.first,), "deliver": (self.second,)}
-        spec = WorkerSpec(group=self.group, slot=slot, bootstrap=self.bootstrap, stages=stages)
+        spec = WorkerSpec(group=self.group, slot=slot, bootstrap=str(self.bootstrap), stages=stages)
         witness = self.folder / f"{slot}-{len(self.workers)}.jsonl"
-        started = LaneWorker(msgspec.convert({"spec": spec, "witness": str(witness), **orders}, Orders))
+        started = LaneWorker(msgspec.convert({"spec": spec, "witness": str(witness), **orders}, Orders), self.bootstrap)
         self.workers.append(started)
         return started
 
@@ -101,14 +105,13 @@ class LaneUnderTest:
     async def write(self, topic: str, count: int, *, partitions: int, transactions: bool = False) -> None:
         """Write `count` records round robin, all acknowledged; in transactions of ten if wanted."""
         name = self.group if transactions else None
-        async with AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap, enable_idempotence=True, transactional_id=name
-        ) as producer:
+        in_kafka = kafka_at(self.bootstrap).name(topic)
+        async with clients.producer(self.bootstrap, "test", transactional_id=name) as producer:
             for start in range(0, count, 10 if transactions else count):
                 numbers = range(start, min(count, start + (10 if transactions else count)))
                 if transactions:
                     await producer.begin_transaction()
-                sent = [await producer.send(topic, b"%d" % n, partition=n % partitions) for n in numbers]
+                sent = [await producer.send(in_kafka, b"%d" % n, partition=n % partitions) for n in numbers]
                 for future in sent:
                     await future
                 if transactions:
@@ -116,9 +119,7 @@ class LaneUnderTest:
 
     async def committed(self, topic: str, partition: int = 0) -> int | None:
         """The group's committed offset."""
-        async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=self.group) as consumer:
-            offset: int | None = await consumer.committed(TopicPartition(topic, partition))
-            return offset
+        return (await committed_offsets(self.bootstrap, self.group)).get((topic, partition))
 
     def close(self) -> None:
         """End every worker."""

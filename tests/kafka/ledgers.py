@@ -20,8 +20,9 @@ from schemas.topics import SHARDS
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.ledger.database import FILE, balances
-from streams.runtime.settings import child_environment
+from streams.runtime.kafka_access import Address
 from tests.support.programs import PATIENCE_S, Program
+from tests.support.secured import as_user, environment
 
 UNIT_MICRO = 3_400
 
@@ -69,14 +70,16 @@ class Charges:
 class RunningLedger:
     """`fanfare ledger` on the session's Kafka, with its books in a folder."""
 
-    def __init__(self, bootstrap: str, folder: Path) -> None:
+    def __init__(self, bootstrap: Address, folder: Path) -> None:
         self.bootstrap = bootstrap
         self.folder = folder
         self.program = Program("health")
 
     async def start(self, **settings: object) -> None:
         """Start it, or start it again."""
-        await self.program.start("ledger", bootstrap=self.bootstrap, data_dir=self.folder, **settings)
+        await self.program.start(
+            "ledger", bootstrap=as_user(self.bootstrap, "ledger"), data_dir=self.folder, **settings
+        )
 
     async def complete(self) -> None:
         """Wait until it says that all charges are posted."""
@@ -86,9 +89,9 @@ class RunningLedger:
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run the command once to its end."""
-        environment = child_environment(bootstrap=self.bootstrap, data_dir=self.folder, ledger_metrics_port=0)
+        own = environment(bootstrap=as_user(self.bootstrap, "ledger"), data_dir=self.folder, ledger_metrics_port=0)
         command = [sys.executable, "-m", "streams.cli", "ledger", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, env=own, capture_output=True, text=True, timeout=30, check=False)
 
     def contents(self) -> dict[str, list[tuple[object, ...]]]:
         """Every row of every table but that of the producer, which each book has for itself."""

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from broker.registry.fold import Registry
 from schemas.topics import catalogue
-from streams.dev.kafka.cluster import some_kafka
 from streams.kafka.provision import provision
 from streams.registry.apply import changes, read_files, write
+from streams.runtime.kafka_access import Address
+from tests.support.secured import as_operator, some_kafka
 
 SHARDS = 4
 REGISTRY_FILES = sorted((Path(__file__).parents[2] / "deploy" / "dev").glob("*.yaml"))
@@ -20,10 +21,10 @@ def silent(sentence: str) -> None:
 
 
 @contextlib.contextmanager
-def own_kafka() -> Iterator[tuple[str, asyncio.Runner]]:
-    """Lend the address of a Kafka, and the runner of its loop."""
+def own_kafka(*, nodes: int = 1) -> Iterator[tuple[Address, asyncio.Runner]]:
+    """Lend the address of a Kafka, of a secured one its administrator's way in, and the runner of its loop."""
     with asyncio.Runner() as runner:
-        lent = some_kafka(None, say=silent)
+        lent = some_kafka(None, nodes=nodes, say=silent)
         address = runner.run(lent.__aenter__())
         try:
             yield address, runner
@@ -32,9 +33,10 @@ def own_kafka() -> Iterator[tuple[str, asyncio.Runner]]:
 
 
 @contextlib.contextmanager
-def registered_kafka(businesses: Sequence[str] = ()) -> Iterator[str]:
-    """The same with the catalogue's topics, those of ``businesses`` too, and the development registry."""
-    with own_kafka() as (address, runner):
+def registered_kafka(businesses: Sequence[str] = ()) -> Iterator[Address]:
+    """The operator's way in; the catalogue's topics, those of ``businesses`` too, and the development registry are there."""
+    with own_kafka() as (made, runner):
+        address = as_operator(made)
         runner.run(provision(address, catalogue(tuple(businesses)), shards=SHARDS, dev=True, say=silent))
         runner.run(write(address, changes(read_files(REGISTRY_FILES), Registry())))
         yield address

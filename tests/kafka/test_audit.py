@@ -6,22 +6,24 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import aiokafka
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas import topics
 from schemas.ids import Lane
 from schemas.topics import CHARGES, catalogue
+from streams.kafka import clients
+from streams.kafka.admin import admin
 from streams.kafka.reader import LogRecord
 from streams.ledger.database import FILE, Books
 from streams.operate.audit import audit_system
-from streams.runtime.settings import Settings, child_environment, load
+from streams.runtime.kafka_access import Address, kafka_at
+from streams.runtime.settings import Settings, load
 from streams.simulator.event_log import EventLog
 from streams.simulator.program import log_folder
 from tests.kafka.registered import own_kafka
 from tests.pure.audit.log import PEPPER, SHARDS
 from tests.pure.audit.story import Story
+from tests.support.secured import as_operator, environment, fields_of
 
 _FOR_EVER = str(2**62)
 _CONFIG = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": _FOR_EVER}
@@ -29,27 +31,26 @@ _CONFIG = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.
 
 
 @pytest.fixture(scope="module")
-def written() -> Iterator[str]:
+def written() -> Iterator[Address]:
     """A Kafka of its own with the story in it: the catalogue's names are taken on the one that tests share."""
     with own_kafka() as (bootstrap, runner):
         runner.run(_write(bootstrap, Story()))
-        yield bootstrap
+        yield as_operator(bootstrap)
 
 
-async def _write(bootstrap: str, story: Story) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
+async def _write(bootstrap: Address, story: Story) -> None:
+    name = kafka_at(bootstrap).name
     wanted = catalogue(("shop", "airline", "bank"))
-    made = [NewTopic(topic.name, topic.partitions or SHARDS, 1, topic_configs=_CONFIG) for topic in wanted]
-    await admin.create_topics([*made, NewTopic("somebody.else", 1, 1)])
-    await admin.close()
-    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    made = [clients.new_topic(name(topic.name), topic.partitions or SHARDS, 1, _CONFIG) for topic in wanted]
+    async with admin(bootstrap) as client:
+        await client.create_topics([*made, clients.new_topic(name("somebody.else"), 1, 1, {})])
+    producer = clients.producer(bootstrap, "test")
     await producer.start()
     for topic, log in story.logs.items():
         for record in log:
             place = {"partition": record.partition, "timestamp_ms": record.timestamp_ms}
-            await producer.send(topic, record.value, record.key, headers=list(record.headers), **place)
-    await producer.send_and_wait("somebody.else", b"not ours")
+            await producer.send(name(topic), record.value, record.key, headers=list(record.headers), **place)
+    await producer.send_and_wait(name("somebody.else"), b"not ours")
     await producer.stop()
 
 
@@ -63,7 +64,7 @@ def settings(written: str, tmp_path: Path) -> Settings:
             records = [LogRecord(r.offset, r.timestamp_ms, r.key, r.value or b"") for r in charges]
             if records:
                 books.post(partition, records)
-    deployment = load(bootstrap=written, data_dir=tmp_path, shards=SHARDS, pepper=PEPPER.hex())
+    deployment = load(**fields_of(written), data_dir=tmp_path, shards=SHARDS, pepper=PEPPER.hex())
     for lane in Lane:
         _note(deployment, story, lane, len(story.gateway[lane]))
     return deployment
@@ -78,8 +79,8 @@ def _note(settings: Settings, story: Story, lane: Lane, count: int) -> None:
 def _command(settings: Settings, *options: str) -> subprocess.CompletedProcess[str]:
     own: dict[str, str | int | bool | Path] = {"data_dir": settings.data_dir, "shards": SHARDS, "pepper": PEPPER.hex()}
     return subprocess.run(
-        [sys.executable, "-m", "streams.cli", "audit", "--bootstrap", settings.bootstrap, *options],
-        env=child_environment(**own),
+        [sys.executable, "-m", "streams.cli", "audit", *options],
+        env=environment(bootstrap=settings.kafka, **own),
         capture_output=True,
         text=True,
         check=False,

@@ -17,15 +17,15 @@ from schemas.request import Control, Evidence, Member, Notification, Optin, Seal
 from schemas.status import Status
 from streams.client import Client, Head, Published, control, notification, optin, to_list, to_people
 from streams.dev.sources.people import person
-from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.dev.stack.stack import Stack, StackPlan
 from streams.operate.audit import audit_system
 from streams.operate.scrape import processes, scrape_all
 from streams.runtime import clock
-from streams.runtime.settings import child_environment
 from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.people import Profile
 from streams.simulator.program import log_folder
 from tests.kafka.registered import silent
+from tests.support.secured import as_business, running
 
 BUSINESS: Final = "shop-parcelo"
 SOURCE: Final = f"//{BUSINESS}/crm"
@@ -50,8 +50,8 @@ async def fanfare(stack: Stack, *arguments: str) -> str:
     """What a command prints."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "streams.cli", *arguments, "--bootstrap", stack.bootstrap),
-        env=child_environment(),
+        *("-m", "streams.cli", *arguments),
+        env=stack.environment(),
         stdout=PIPE,
         stderr=PIPE,
     )
@@ -96,7 +96,7 @@ async def offer(client: Client, number: int) -> Published:
 
 async def test_a_campaign_is_held_goes_on_and_ends(stack: Stack) -> None:
     """Paused while it runs, held through a kill -9, resumed, cancelled; the gateway's log says what the numbers say."""
-    async with Client(stack.bootstrap) as client, asyncio.timeout(DEADLINE_S):
+    async with Client(as_business(stack.kafka, BUSINESS)) as client, asyncio.timeout(DEADLINE_S):
         proof = Evidence(method="web form", wording="Send me offers", source="test")
         for first in range(0, PEOPLE, PER_EVENT):
             people = (person(7, number) for number in range(first, first + PER_EVENT))
@@ -115,7 +115,7 @@ async def test_a_campaign_is_held_goes_on_and_ends(stack: Stack) -> None:
         assert numbers["people"] == PEOPLE
 
         assert stack.processes["worker-campaign-0"].kill()
-        await everybody_else_is_told(client)
+        await everybody_else_is_told(stack)
         assert count(stack, sent) == numbers["handed_off"]
         assert max(at_ms for at_ms, _ in taken(stack, sent)) <= told_ms
 
@@ -151,7 +151,7 @@ def is_held(status: Status) -> bool:
 
 async def test_operators_stop_a_sender_and_a_business_a_subject(stack: Stack) -> None:
     """What comes later is held, too; each lets go what it holds itself; explain tells of both."""
-    async with Client(stack.bootstrap) as client, asyncio.timeout(DEADLINE_S):
+    async with Client(as_business(stack.kafka, BUSINESS)) as client, asyncio.timeout(DEADLINE_S):
         await fanfare(stack, "control", "pause", "--sender", f"{BUSINESS}/main", "--lane", "update")
         assert f"update   sender   {BUSINESS}/main" in await fanfare(stack, "control", "ls")
         sent = await parcel(client, 1)
@@ -174,7 +174,8 @@ async def test_operators_stop_a_sender_and_a_business_a_subject(stack: Stack) ->
 async def test_it_is_measured_how_soon_a_stop_is_obeyed(stack: Stack) -> None:
     """From Kafka's acknowledgement of a STOP until no frame of before it is in the air, in each lane that it is about."""
     said = {"phone": person(7, 3).address, "business": BUSINESS, "text": "STOP"}
-    async with Client(stack.bootstrap) as client, aiohttp.ClientSession() as session, asyncio.timeout(DEADLINE_S):
+    way = as_business(stack.kafka, BUSINESS)
+    async with Client(way) as client, aiohttp.ClientSession() as session, asyncio.timeout(DEADLINE_S):
         await client.wait(await parcel(client, 3), until="closed")
         await session.post(f"{stack.settings.gateway_url(Lane.UPDATE)}/v1/replies", json=said, raise_for_status=True)
         for lane in (Lane.UPDATE, Lane.CAMPAIGN):
@@ -183,18 +184,18 @@ async def test_it_is_measured_how_soon_a_stop_is_obeyed(stack: Stack) -> None:
             assert seconds <= 2 * BOUND_MS / 1000
 
 
-async def everybody_else_is_told(client: Client) -> None:
+async def everybody_else_is_told(stack: Stack) -> None:
     """Another business's offer goes out meanwhile, in every shard."""
     proof = Evidence(method="web form", wording="Send me offers", source="test")
     members = tuple(Member(person(9, number).address) for number in range(64))
-    head = Head(source="//airline-ua/crm", id="join", lifetime_ms=3_600_000)
-    await client.wait(
-        await client.publish(Lane.CAMPAIGN, optin(head, Optin("offers", "join", members, proof))), until="answered"
-    )
-    content = Notification("offer", to_list("offers"), params={"offer": "seats", "until": "Sunday"})
-    head = Head(source="//airline-ua/crm", id="offer", lifetime_ms=3_600_000)
-    sent = await client.publish(Lane.CAMPAIGN, notification(head, content))
-    await client.wait(sent, until="closed")
+    async with Client(as_business(stack.kafka, "airline-ua")) as client:
+        head = Head(source="//airline-ua/crm", id="join", lifetime_ms=3_600_000)
+        joining = optin(head, Optin("offers", "join", members, proof))
+        await client.wait(await client.publish(Lane.CAMPAIGN, joining), until="answered")
+        content = Notification("offer", to_list("offers"), params={"offer": "seats", "until": "Sunday"})
+        head = Head(source="//airline-ua/crm", id="offer", lifetime_ms=3_600_000)
+        sent = await client.publish(Lane.CAMPAIGN, notification(head, content))
+        await client.wait(sent, until="closed")
 
 
 async def slowest_s(stack: Stack, lane: Lane, word: str) -> float | None:

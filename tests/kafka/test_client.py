@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Awaitable, Iterator
 from contextlib import aclosing
 
-import aiokafka
 import msgspec
 import pytest
 from aiokafka.errors import OutOfOrderSequenceNumber
@@ -36,13 +35,17 @@ from streams.client import (
     to_people,
 )
 from streams.dev.kafka.cluster import Cluster, start_cluster
+from streams.kafka import clients
+from streams.kafka.grants import worker_user
 from streams.kafka.producer import Outgoing
 from streams.kafka.provision import provision
 from streams.kafka.publisher import Place, Publisher, PublishError
 from streams.kafka.scan import Record, scan
 from streams.registry.apply import changes, read_files, write
-from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC, child_environment
+from streams.runtime.kafka_access import Address
+from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC
 from tests.kafka.registered import REGISTRY_FILES, SHARDS, silent
+from tests.support.secured import as_asked, as_operator, as_user, environment
 
 SHOPS = ("shop-parcelo", "airline-ua")
 QUIET = "bank-meridian"
@@ -55,9 +58,9 @@ KEY = SealKey(DEV_SEAL_KID, bytes.fromhex(DEV_SEAL_PUBLIC))
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A Kafka of this module's own, with the topics of three businesses and the development registry."""
     with asyncio.Runner() as runner:
-        started = runner.run(start_cluster(data=tmp_path_factory.mktemp("kafka"), say=silent))
+        started = runner.run(start_cluster(data=tmp_path_factory.mktemp("kafka"), say=silent, secured=as_asked()))
         try:
-            address = started.bootstrap
+            address = as_operator(started.kafka)
             runner.run(provision(address, catalogue((*SHOPS, QUIET)), shards=SHARDS, dev=True, say=silent))
             runner.run(write(address, changes(read_files(REGISTRY_FILES), Registry())))
             yield started
@@ -66,11 +69,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def bootstrap(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its address; beside it works a worker of the update lane whose gateway nobody runs: it answers."""
+def bootstrap(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """The way in of the operator, who may read of every shop; beside works a worker of the update lane: it answers."""
     folder = tmp_path_factory.mktemp("worker")
-    environment = child_environment(
-        bootstrap=cluster.bootstrap,
+    own = environment(
+        bootstrap=as_user(cluster.kafka, worker_user(Lane.UPDATE)),
         shards=SHARDS,
         worker_metrics_port=0,
         gateway_update="http://127.0.0.1:1",
@@ -79,9 +82,9 @@ def bootstrap(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
     command = [sys.executable, "-m", "streams.cli", "worker", "--lane", "update"]
     with (
         (folder / "log").open("wb") as out,
-        subprocess.Popen(command, env=environment, stdout=out, stderr=out) as worker,
+        subprocess.Popen(command, env=own, stdout=out, stderr=out) as worker,
     ):
-        yield cluster.bootstrap
+        yield as_operator(cluster.kafka)
         worker.kill()
 
 
@@ -99,7 +102,7 @@ def parcels(run: str, count: int) -> Iterator[Publication]:
     return (Publication(Lane.UPDATE, parcel(run, number)) for number in range(count))
 
 
-async def records(bootstrap: str, lane: Lane, run: str) -> list[Record]:
+async def records(bootstrap: Address, lane: Lane, run: str) -> list[Record]:
     """What stands in a lane's topic of that run, in the order of each partition."""
     return [
         record
@@ -118,7 +121,7 @@ def in_order_once(found: list[Record], count: int) -> None:
     assert list(order.values()) == [list(range(start, count, len(SHOPS))) for start in range(len(SHOPS))]
 
 
-async def test_thousands_are_published_in_order_and_all_are_answered(bootstrap: str) -> None:
+async def test_thousands_are_published_in_order_and_all_are_answered(bootstrap: Address) -> None:
     """Receipts come in the order given; each event stands in Kafka once; plan answers each; nothing closes without a gateway."""
     count = 3_000
     async with Client(bootstrap) as client:
@@ -134,7 +137,7 @@ async def test_thousands_are_published_in_order_and_all_are_answered(bootstrap: 
         assert still.value.newest[receipts[0].request].state in ("accepted", "running")
 
 
-async def test_statuses_go_on_from_a_position(bootstrap: str) -> None:
+async def test_statuses_go_on_from_a_position(bootstrap: Address) -> None:
     """Followers that take turns, each from where the last one stood, tell what one alone tells: no more, no less."""
     run = "resumed"
     async with Client(bootstrap) as client:
@@ -160,7 +163,7 @@ async def heard(following: Following, count: int) -> list[Status]:
 class Doubting(Publisher):
     """Loses its faith in the producer once: the record is there, and is reported as if that were not known."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Address) -> None:
         super().__init__(bootstrap)
         self.doubts = 1
 
@@ -178,7 +181,7 @@ class Doubting(Publisher):
         raise PublishError("the producer is broken", unknown=True, again=True)
 
 
-async def test_a_code_that_is_sent_again_is_not_sealed_again(bootstrap: str) -> None:
+async def test_a_code_that_is_sent_again_is_not_sealed_again(bootstrap: Address) -> None:
     """The client's own repeat, by a new producer, and the caller's carry the bytes of the first attempt."""
     content = Notification("login_code", to_people("tel:+491701234567"), params={"minutes": "5"})
     event = notification(Head(source=f"//{QUIET}/doubted", id="1", lifetime_ms=300_000), content)
@@ -193,7 +196,7 @@ async def test_a_code_that_is_sent_again_is_not_sealed_again(bootstrap: str) -> 
     assert b"271828" not in (found[0].value or b"")
 
 
-async def test_a_producer_that_breaks_is_replaced_in_the_middle(bootstrap: str) -> None:
+async def test_a_producer_that_breaks_is_replaced_in_the_middle(bootstrap: Address) -> None:
     """What its queue held is sent again in order by the next one, which the caller does not notice."""
     count = 2_000
     async with Client(bootstrap) as client:
@@ -211,14 +214,14 @@ async def test_a_producer_that_breaks_is_replaced_in_the_middle(bootstrap: str) 
     in_order_once(sorted(first.values(), key=lambda record: (record.partition, record.offset)), count)
 
 
-async def test_the_expiry_of_batches_is_where_it_is_switched_off(bootstrap: str) -> None:
+async def test_the_expiry_of_batches_is_where_it_is_switched_off(bootstrap: Address) -> None:
     """The publisher sets a name of the library's own; a release that renames it would drop what waits for a leader."""
-    producer = aiokafka.AIOKafkaProducer(bootstrap_servers=bootstrap, request_timeout_ms=15_000)
+    producer = clients.producer(bootstrap, "test", request_timeout_ms=15_000)
     assert producer._message_accumulator._batch_ttl == 15
     await producer.stop()
 
 
-def test_several_threads_share_a_client(bootstrap: str) -> None:
+def test_several_threads_share_a_client(bootstrap: Address) -> None:
     """Each publishes its own and gets its own receipts; a generator is drawn in the thread that gave it."""
     with SyncClient(bootstrap, seal_key=KEY) as client:
         drawn_in: set[int] = set()
@@ -286,8 +289,8 @@ async def test_a_restart_of_the_broker_loses_and_doubles_nothing(cluster: Cluste
             if len(outcomes) == count // 2:
                 halfway.set()
 
-    await _say(cluster.bootstrap, "before")
-    async with Client(cluster.bootstrap, patience_s=DEADLINE_S) as client:
+    await _say(cluster.kafka, "before")
+    async with Client(as_operator(cluster.kafka), patience_s=DEADLINE_S) as client:
         following = client.follow(QUIET, since=0)
         assert [status.id for status in await heard(following, 1)] == ["before"]
         publishing = asyncio.create_task(publish(client))
@@ -295,14 +298,14 @@ async def test_a_restart_of_the_broker_loses_and_doubles_nothing(cluster: Cluste
         await cluster.kill_node(1)
         await cluster.start_node(1)
         await publishing
-        await _say(cluster.bootstrap, "after")
+        await _say(cluster.kafka, "after")
         assert [status.id for status in await heard(following, 1)] == ["after"]
         await following.aclose()
     assert [outcome.id for outcome in outcomes if isinstance(outcome, Published)] == [str(n) for n in range(count)]
-    in_order_once(await records(cluster.bootstrap, Lane.UPDATE, run), count)
+    in_order_once(await records(cluster.kafka, Lane.UPDATE, run), count)
 
 
-async def _say(bootstrap: str, event_id: str) -> None:
+async def _say(bootstrap: Address, event_id: str) -> None:
     """Answer the business that nobody answers."""
     publisher = Publisher(bootstrap)
     await publisher.start()

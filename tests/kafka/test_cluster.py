@@ -12,6 +12,7 @@ from tests.conftest import RealKafka
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.records import new_topic, read, write
 from tests.support.programs import processes_naming
+from tests.support.secured import as_asked
 
 
 async def test_one_node_takes_and_gives_records(kafka: RealKafka, make_topic: MakeTopic) -> None:
@@ -32,24 +33,24 @@ async def test_topics_are_not_made_by_accident(kafka: RealKafka) -> None:
 async def test_a_data_folder_keeps_everything_over_kills_and_restarts(tmp_path: Path) -> None:
     """A cluster started again in its folder, after a kill and after a clean stop, has its records and its address."""
     said: list[str] = []
-    cluster = await start_cluster(data=tmp_path, say=said.append, broker_session_ms=1_500)
+    cluster = await start_cluster(data=tmp_path, say=said.append, broker_session_ms=1_500, secured=as_asked())
     try:
-        address = cluster.bootstrap
-        topic = await new_topic(address)
-        await write(address, topic, b"kept")
+        way = cluster.kafka
+        topic = await new_topic(way)
+        await write(way, topic, b"kept")
         await cluster.kill_node(1)
         assert cluster.java_pids == ()
         await cluster.start_node(1)
-        assert await read(address, topic, 1) == [b"kept"]
+        assert await read(way, topic, 1) == [b"kept"]
         with pytest.raises(WrongFolderError, match="is running in"):
             await start_cluster(data=tmp_path, say=said.append)
     finally:
         await cluster.stop()
     assert processes_naming(tmp_path) == []
-    again = await start_cluster(data=tmp_path, say=said.append)
+    again = await start_cluster(data=tmp_path, say=said.append, secured=as_asked())
     try:
-        assert again.bootstrap == address
-        assert await read(address, topic, 1) == [b"kept"]
+        assert again.kafka == way
+        assert await read(way, topic, 1) == [b"kept"]
     finally:
         await again.stop()
 
@@ -57,7 +58,7 @@ async def test_a_data_folder_keeps_everything_over_kills_and_restarts(tmp_path: 
 async def test_a_temporary_cluster_leaves_nothing(tmp_path: Path) -> None:
     """Asked-for ports are used; after a stop, which may come twice, neither processes nor the folder are left."""
     ports = free_ports(1)
-    cluster = await start_cluster(ports=ports, say=lambda _: None)
+    cluster = await start_cluster(ports=ports, say=lambda _: None, secured=as_asked())
     try:
         assert cluster.bootstrap == f"127.0.0.1:{ports[0]}"
         with pytest.raises(PortTakenError, match=f"Port {ports[0]} on 127.0.0.1 is taken"):

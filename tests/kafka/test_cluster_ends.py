@@ -25,6 +25,8 @@ async def main():
 asyncio.run(main())
 """
 
+pytestmark = pytest.mark.plain_kafka("the command starts a plain Kafka of its own")
+
 
 @contextlib.contextmanager
 def fanfare_kafka_up(data: Path) -> Iterator[subprocess.Popen[str]]:

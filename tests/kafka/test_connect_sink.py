@@ -16,6 +16,7 @@ from streams.dev.kafka.distribution import Distribution
 from streams.dev.kafka.jars import obtain_jars, read_lock
 from streams.dev.kafka.java import find_java
 from streams.kafka.provision import provision
+from streams.runtime.kafka_access import Address
 from streams.runtime.settings import cache_folder, java_home
 from tests.kafka.ledgers import Charges, RunningLedger
 from tests.support.programs import until
@@ -39,7 +40,7 @@ file={file}
 
 
 @asynccontextmanager
-async def sinking(bootstrap: str, topic: str, folder: Path) -> AsyncIterator[Path]:
+async def sinking(bootstrap: Address, topic: str, folder: Path) -> AsyncIterator[Path]:
     """Runs a standalone worker of Kafka Connect that appends every value of ``topic`` to a file, as a line."""
     jars = await obtain_jars(read_lock(LOCK), cache=cache_folder() / "kafka-connect", say=print)
     connect = Distribution("4.3.0", find_java(java_home=java_home()), jars)
@@ -65,6 +66,7 @@ def lines_of(file: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.plain_kafka("the sink reads in a group of its own, which no printed grant names")
 async def test_a_file_sink_has_the_whole_bill(charges: Charges, ledger: RunningLedger, tmp_path: Path) -> None:
     """Events that were written before it came, and those that a ledger which is killed and started again writes meanwhile."""
     await provision(ledger.bootstrap, business_topics(charges.business), shards=SHARDS, dev=True, say=print)

@@ -10,12 +10,13 @@ import pytest
 from broker.registry.fold import Registry
 from schemas.lanes import Lane
 from schemas.topics import SHARDS, business_topics, catalogue
-from streams.kafka.admin import admin
+from streams.kafka.admin import admin, own_topics
 from streams.kafka.provision import provision
 from streams.registry.apply import changes, read_files, write
 from streams.registry.read import read_registry
-from streams.runtime.settings import child_environment
+from streams.runtime.kafka_access import Address
 from tests.kafka.registered import REGISTRY_FILES, own_kafka, silent
+from tests.support.secured import as_operator, environment
 
 NO_PORTS = (
     dict.fromkeys(("webhook_port", "worker_metrics_port", "webhook_metrics_port", "intake_port"), 0)
@@ -26,17 +27,17 @@ NO_PORTS = (
 
 
 @pytest.fixture(scope="module")
-def bootstrap() -> Iterator[str]:
+def bootstrap() -> Iterator[Address]:
     """A Kafka of this module's own, without topics."""
     with own_kafka() as (address, _):
-        yield address
+        yield as_operator(address)
 
 
-def doctor(bootstrap: str, **settings: int) -> tuple[int, dict[str, list[str]]]:
+def doctor(bootstrap: Address, **settings: int) -> tuple[int, dict[str, list[str]]]:
     """Its exit status, and what it said: subject -> grades."""
-    environment = child_environment(**(NO_PORTS | {"bootstrap": bootstrap} | settings))
+    own = environment(bootstrap=bootstrap, **(NO_PORTS | settings))
     command = [sys.executable, "-m", "streams.cli", "doctor"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=60, check=False)
     found: dict[str, list[str]] = {}
     for line in done.stdout.splitlines()[:-1]:
         grade, what, _ = line.split(maxsplit=2)
@@ -44,13 +45,13 @@ def doctor(bootstrap: str, **settings: int) -> tuple[int, dict[str, list[str]]]:
     return done.returncode, found
 
 
-async def topics_of(bootstrap: str) -> list[str]:
+async def topics_of(bootstrap: Address) -> list[str]:
     """Every topic that is there."""
     async with admin(bootstrap) as client:
-        return list(await client.list_topics())
+        return list(await own_topics(client, bootstrap))
 
 
-async def test_it_says_what_is_missing_until_nothing_is(bootstrap: str) -> None:
+async def test_it_says_what_is_missing_until_nothing_is(bootstrap: Address) -> None:
     """An empty Kafka lacks topics and registry, then those of businesses; other shards fit neither. No topic is left behind."""
     status, found = await asyncio.to_thread(doctor, bootstrap)
     assert status == 1

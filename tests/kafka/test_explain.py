@@ -21,7 +21,9 @@ from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
 from streams.operate.explain import Event, Explainer
 from streams.runtime import clock
+from streams.runtime.kafka_access import Address
 from tests.kafka.registered import SHARDS, registered_kafka
+from tests.support.secured import as_admin
 
 BUSINESS = "shop-parcelo"
 LANE = Lane.UPDATE
@@ -35,7 +37,7 @@ NAMELESS_CODE = Event("//nobody/logins", "stray-2")
 
 
 @pytest.fixture(scope="module")
-def bootstrap() -> Iterator[str]:
+def bootstrap() -> Iterator[Address]:
     """A Kafka with every topic."""
     with registered_kafka([BUSINESS]) as address:
         yield address
@@ -87,10 +89,10 @@ def letter(lane: Lane, offset: int, payload: bytes | None, now_ms: int) -> Outgo
     return Outgoing(topics.DEAD_LETTERS, msgspec.json.encode(body), partition=0)
 
 
-async def happen(bootstrap: str) -> int:
+async def happen(bootstrap: Address) -> int:
     """All of that; returns when it began."""
     now_ms = clock.now_ms()
-    publisher = Publisher(bootstrap, "test-explain")
+    publisher = Publisher(as_admin(bootstrap), "test-explain")
     await publisher.start()
     try:
         for record in (came(PARCEL), *parcel(now_ms), answered(REFUSED, now_ms)):
@@ -104,7 +106,7 @@ async def happen(bootstrap: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def explainer(bootstrap: str) -> Explainer:
+def explainer(bootstrap: Address) -> Explainer:
     """Of a deployment in which it happened."""
     since_ms = asyncio.run(happen(bootstrap)) - 60_000
     return Explainer(bootstrap, shards=SHARDS, since_ms=since_ms)
@@ -134,7 +136,7 @@ async def test_a_story_says_when_its_event_was_published(explainer: Explainer) -
     assert line.text.startswith("published 0.")
 
 
-async def test_a_person_is_found_at_their_rank(bootstrap: str, explainer: Explainer) -> None:
+async def test_a_person_is_found_at_their_rank(bootstrap: Address, explainer: Explainer) -> None:
     """Another person of the same shard is not."""
     other = next(one for number in range(99) if shard_of(one := bytes((number,)) * 16, SHARDS) == SHARD)
     for person, said in ((PERSON, True), (other, False)):
@@ -164,7 +166,7 @@ async def test_a_name_that_no_log_holds_is_nobodys(explainer: Explainer) -> None
     assert await explainer.stories(list(Lane), Event("//nobody/parcels", "never")) == []
 
 
-async def test_a_person_is_found_without_the_request(bootstrap: str, explainer: Explainer) -> None:
+async def test_a_person_is_found_without_the_request(bootstrap: Address, explainer: Explainer) -> None:
     """By their id alone: what was about them, and how it stands; nobody else's."""
     found, said = await explainer.encounters(list(Lane), PERSON)
     assert [(one.lane, one.terms.id, one.state) for one in found] == [(LANE, PARCEL.id, "stopped")]

@@ -13,8 +13,9 @@ from schemas.request import Notification
 from streams.client.client import Client
 from streams.client.events import Head, notification, to_people
 from streams.dev.sources.people import person
-from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.dev.stack.stack import Stack, StackPlan
 from tests.kafka.registered import silent
+from tests.support.secured import as_business, running
 
 BAKERY = Path(__file__).parents[2] / "deploy" / "dev" / "examples" / "bakery.yaml"
 PEOPLE = 20
@@ -38,7 +39,7 @@ async def register(stack: Stack) -> None:
 async def test_a_business_of_ones_own_is_delivered_at_once(stack: Stack) -> None:
     """Twenty messages of a business that was registered a moment ago reach their phones; the gateways were not restarted."""
     await register(stack)
-    async with Client(stack.bootstrap) as client, asyncio.timeout(60):
+    async with Client(as_business(stack.kafka, "bakery")) as client, asyncio.timeout(60):
         sent = [
             await client.publish(
                 Lane.UPDATE,

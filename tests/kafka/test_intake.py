@@ -30,6 +30,7 @@ from tests.acceptance.http_inputs import SHOP, Answer, Call, call_of, send
 from tests.acceptance.inputs import CANARY
 from tests.kafka.registered import REGISTRY_FILES, SHARDS, silent
 from tests.support.programs import PATIENCE_S, Program
+from tests.support.secured import as_asked, as_operator, as_user
 
 _ids = count()
 
@@ -38,10 +39,10 @@ _ids = count()
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A Kafka of this module's own, which may be paused, with the catalogue's topics and the development registry."""
     with asyncio.Runner() as runner:
-        started = runner.run(start_cluster(data=tmp_path_factory.mktemp("kafka"), say=silent))
+        started = runner.run(start_cluster(data=tmp_path_factory.mktemp("kafka"), say=silent, secured=as_asked()))
         try:
-            runner.run(provision(started.bootstrap, catalogue((SHOP,)), shards=SHARDS, dev=True, say=silent))
-            runner.run(write(started.bootstrap, changes(read_files(REGISTRY_FILES), Registry())))
+            runner.run(provision(as_operator(started.kafka), catalogue((SHOP,)), shards=SHARDS, dev=True, say=silent))
+            runner.run(write(as_operator(started.kafka), changes(read_files(REGISTRY_FILES), Registry())))
             yield started
         finally:
             runner.run(started.stop())
@@ -61,7 +62,7 @@ class Running:
 
     async def records(self, lane: Lane, event_id: str) -> list[Record]:
         """The records of an event, as they stand in its lane."""
-        found = [record async for bite in scan(self.cluster.bootstrap, topics.requests(lane)) for record in bite]
+        found = [record async for bite in scan(self.cluster.kafka, topics.requests(lane)) for record in bite]
         return [record for record in found if msgspec.json.decode(record.value or b"{}").get("id") == event_id]
 
 
@@ -70,7 +71,7 @@ async def running(cluster: Cluster, **settings: object) -> AsyncIterator[Running
     """An intake that listens."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         intake = Running(cluster, session)
-        fields = {"bootstrap": cluster.bootstrap, "shards": SHARDS, "intake_metrics_port": 0, **settings}
+        fields = {"bootstrap": as_user(cluster.kafka, "intake"), "shards": SHARDS, "intake_metrics_port": 0, **settings}
         try:
             await intake.program.start("intake", **fields)
             yield intake
@@ -141,7 +142,7 @@ async def test_a_key_works_from_its_registration_until_it_is_switched_off(intake
     call.head("Authorization", "Bearer a key of the shop")
     assert (await intake.send(call)).status == 401
     for active, wanted in ((True, 202), (False, 401)):
-        await write(intake.cluster.bootstrap, [msgspec.structs.replace(entry, active=active)])
+        await write(as_operator(intake.cluster.kafka), [msgspec.structs.replace(entry, active=active)])
         async with asyncio.timeout(PATIENCE_S):
             while (await intake.send(call)).status != wanted:
                 await asyncio.sleep(0.05)
@@ -222,7 +223,9 @@ async def test_a_kill_costs_an_answer_and_no_event(intake: Running) -> None:
     await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
     await intake.program.kill()
     ended = await asyncio.gather(*sent, return_exceptions=True)
-    await intake.program.start("intake", bootstrap=intake.cluster.bootstrap, shards=SHARDS, intake_metrics_port=0)
+    await intake.program.start(
+        "intake", bootstrap=as_user(intake.cluster.kafka, "intake"), shards=SHARDS, intake_metrics_port=0
+    )
     for call, answer in zip(calls, ended, strict=True):
         if isinstance(answer, Answer):
             assert answer.status == 202

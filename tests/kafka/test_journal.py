@@ -13,20 +13,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import RecordsToDelete
 
 from broker.journal import Fold
 from schemas.ids import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, body_of, pack
-from streams.kafka.admin import admin
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.reader import LogReader
 from streams.runtime.exits import Exit
+from streams.runtime.kafka_access import Address
 from tests.conftest import RealKafka
 from tests.kafka.programs.journal_owner import entry
-from tests.kafka.records import new_topic
+from tests.kafka.records import new_topic, trim
+from tests.support.secured import environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,11 +37,14 @@ class OwnerProcess:
         self.process = process
 
     @classmethod
-    async def start(cls, bootstrap: str, topic: str) -> "OwnerProcess":
+    async def start(cls, bootstrap: Address, topic: str) -> "OwnerProcess":
         """Start it; it is connected when it has answered its first command."""
-        command = [sys.executable, "-m", "tests.kafka.programs.journal_owner", bootstrap, topic]
+        command = [sys.executable, "-m", "tests.kafka.programs.journal_owner", topic]
         pipe, limit = asyncio.subprocess.PIPE, 2**24
-        return cls(await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe, limit=limit))
+        own = environment(bootstrap=bootstrap)
+        return cls(
+            await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=own, stdin=pipe, stdout=pipe, limit=limit)
+        )
 
     def tell(self, command: str) -> None:
         """Give a command without waiting for the answer."""
@@ -68,7 +70,7 @@ class OwnerProcess:
 class JournalUnderTest:
     """A journal's topic, a producer that is nobody's owner, and the owners of the test."""
 
-    def __init__(self, bootstrap: str, topic: str, stranger: ConfirmedProducer) -> None:
+    def __init__(self, bootstrap: Address, topic: str, stranger: ConfirmedProducer) -> None:
         self.bootstrap = bootstrap
         self.topic = topic
         self._stranger = stranger
@@ -193,8 +195,7 @@ async def test_a_trimmed_journal_is_refused(journal: JournalUnderTest) -> None:
     await first.ask("append decided")
     await first.ask("append sent")
     first.process.kill()
-    async with admin(journal.bootstrap) as client:
-        await client.delete_records({TopicPartition(journal.topic, 0): RecordsToDelete(before_offset=2)})
+    await trim(journal.bootstrap, journal.topic, 2)
     second = await journal.owner()
     second.tell("open")
     assert await second.exit_code() == Exit.TRIMMED
@@ -213,8 +214,7 @@ async def test_the_next_owner_folds_from_the_claim_before_the_last(journal: Jour
     assert (await second.ask("open"))["texts"] == ["open", "new"]
     second.process.kill()
     await second.process.wait()
-    async with admin(journal.bootstrap) as client:
-        await client.delete_records({TopicPartition(journal.topic, 0): RecordsToDelete(before_offset=2)})
+    await trim(journal.bootstrap, journal.topic, 2)
     assert (await (await journal.owner()).ask("open"))["texts"] == ["open", "new"]
 
 
@@ -225,8 +225,7 @@ async def test_a_log_trimmed_above_the_floor_is_refused(journal: JournalUnderTes
     for command in ("append old", "repeat", "append open", "repeat"):
         await first.ask(command)
     first.process.kill()
-    async with admin(journal.bootstrap) as client:
-        await client.delete_records({TopicPartition(journal.topic, 0): RecordsToDelete(before_offset=3)})
+    await trim(journal.bootstrap, journal.topic, 3)
     second = await journal.owner()
     second.tell("open")
     assert await second.exit_code() == Exit.TRIMMED
@@ -254,8 +253,9 @@ async def test_no_owner_acts_on_a_void_record(journal: JournalUnderTest, tmp_pat
     chance, witness = random.Random(20261125), tmp_path / "acted"
 
     def rival() -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "tests.kafka.programs.journal_rival", journal.bootstrap, journal.topic]
-        return subprocess.Popen([*command, str(witness)], cwd=ROOT, stderr=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "tests.kafka.programs.journal_rival", journal.topic, str(witness)]
+        own = environment(bootstrap=journal.bootstrap)
+        return subprocess.Popen(command, cwd=ROOT, env=own, stderr=subprocess.DEVNULL)
 
     rivals = [rival() for _ in range(3)]
     try:

@@ -11,6 +11,8 @@ import pytest
 from streams.runtime.ports import free_ports
 from tests.support.programs import processes_naming
 
+pytestmark = pytest.mark.plain_kafka("the command starts a plain Kafka of its own")
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[Path]:

@@ -17,7 +17,7 @@ from schemas.wire.header import body_of
 from streams.client.client import Client
 from streams.client.events import Head, notification, optin, to_list
 from streams.dev.sources.people import person
-from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.dev.stack.stack import Stack, StackPlan
 from streams.kafka.scan import scan
 from streams.operate.audit import audit_system
 from streams.runtime.settings import raw
@@ -25,6 +25,7 @@ from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.people import Profile
 from streams.simulator.program import log_folder
 from tests.kafka.registered import silent
+from tests.support.secured import as_business, running
 
 BUSINESS = "shop-parcelo"
 PEOPLE = [person(5, number) for number in range(12)]
@@ -60,7 +61,7 @@ async def offered(client: Client, number: int) -> str:
 
 async def suppressed(stack: Stack) -> list[Suppression]:
     """Everything that stands in the suppressions."""
-    records = [record async for bite in scan(stack.bootstrap, topics.SUPPRESSIONS) for record in bite]
+    records = [record async for bite in scan(stack.kafka, topics.SUPPRESSIONS) for record in bite]
     return [entry for record in records for entry in body_of(record.value or b"", Suppressions).entries]
 
 
@@ -74,7 +75,7 @@ async def test_an_answered_opt_out_is_suppressed_whatever_dies(stack: Stack) -> 
     """The worker is killed between the answer and its telling; all are told, and the second offer goes to nobody."""
     members = tuple(Member(one.address, one.locale) for one in PEOPLE)
     proof = Evidence(method="web_form", wording="Send me offers", source="test")
-    async with Client(stack.bootstrap) as client, asyncio.timeout(2 * DEADLINE_S):
+    async with Client(as_business(stack.kafka, BUSINESS)) as client, asyncio.timeout(2 * DEADLINE_S):
         joining = optin(Head(source=f"//{BUSINESS}/x", id="join"), Optin("offers", "join", members, proof))
         await client.publish(Lane.CAMPAIGN, joining)
         worker = stack.processes["worker-campaign-0"]

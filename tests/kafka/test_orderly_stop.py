@@ -15,11 +15,12 @@ from schemas.ids import Lane
 from schemas.request import Notification
 from schemas.wire.header import head_of
 from streams.client import Client, Head, notification, to_people
-from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.dev.stack.stack import Stack, StackPlan
 from streams.kafka.scan import scan
 from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.program import log_folder
 from tests.kafka.registered import silent
+from tests.support.secured import as_business, running
 
 LANE = Lane.UPDATE
 SLOW_MS = 500
@@ -44,7 +45,7 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 async def epochs(stack: Stack, what: str) -> list[int]:
     """Under which epochs deliver's journal holds sections of a kind: ``decided``, ``answered``."""
     found = []
-    async for bite in scan(stack.bootstrap, topics.outcomes(LANE)):
+    async for bite in scan(stack.kafka, topics.outcomes(LANE)):
         for record in bite:
             header = head_of(record.value or b"")
             body = body_of_outcome(header, record.value or b"")
@@ -67,7 +68,7 @@ async def test_what_is_in_the_air_is_answered_before_the_end(stack: Stack) -> No
         to=to_people("tel:+12125550123"),
     )
     event = notification(Head(source="//shop-parcelo/parcels", id="delivered-1", lifetime_ms=3_600_000), content)
-    async with Client(stack.bootstrap) as client, asyncio.timeout(60):
+    async with Client(as_business(stack.kafka, "shop-parcelo")) as client, asyncio.timeout(60):
         await client.publish(LANE, event)
         while not (decided := await epochs(stack, "decided")):
             await asyncio.sleep(0.01)

@@ -14,13 +14,14 @@ from schemas.status import Status
 from streams.client.client import Client
 from streams.client.events import Head, notification, optin, to_list
 from streams.dev.sources.people import person
-from streams.dev.stack.stack import Stack, StackPlan, running
+from streams.dev.stack.stack import Stack, StackPlan
 from streams.kafka.scan import scan
 from streams.operate.audit import audit_system
 from streams.registry.read import read_sizes
 from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.program import log_folder
 from tests.kafka.registered import silent
+from tests.support.secured import as_business, running
 
 BUSINESS = "shop-parcelo"
 PEOPLE = [person(5, number) for number in range(1_000)]
@@ -44,7 +45,7 @@ async def joined(client: Client, stack: Stack) -> None:
     await client.publish(
         Lane.CAMPAIGN, optin(Head(source=f"//{BUSINESS}/x", id="join"), Optin("offers", "join", members, proof))
     )
-    while (await read_sizes(stack.bootstrap)).people(BUSINESS, "offers") != len(PEOPLE):
+    while (await read_sizes(stack.kafka)).people(BUSINESS, "offers") != len(PEOPLE):
         await asyncio.sleep(0.2)
 
 
@@ -62,7 +63,7 @@ def handed_off_ms(stack: Stack) -> list[int]:
 
 async def test_everybody_is_told_at_the_announced_pace_whatever_is_killed(stack: Stack) -> None:
     """Accepted with people, rate and time; the worker dies on the way; nobody is lost and no second holds more than the bound."""
-    async with Client(stack.bootstrap) as client, asyncio.timeout(DEADLINE_S):
+    async with Client(as_business(stack.kafka, BUSINESS)) as client, asyncio.timeout(DEADLINE_S):
         await joined(client, stack)
         content = Notification("offer", to_list("offers"), params={"offer": "miles", "until": "Sunday"})
         sent = await client.publish(
@@ -95,10 +96,10 @@ async def test_everybody_is_told_at_the_announced_pace_whatever_is_killed(stack:
 
 async def test_sizes_stand_in_one_compacted_topic(stack: Stack) -> None:
     """An entry a shard, under its own key, told once however many lanes follow the audience."""
-    async with Client(stack.bootstrap) as client, asyncio.timeout(DEADLINE_S):
+    async with Client(as_business(stack.kafka, BUSINESS)) as client, asyncio.timeout(DEADLINE_S):
         await joined(client, stack)
         await asyncio.sleep(3)
-    keys = [record.key async for bite in scan(stack.bootstrap, topics.SIZES) for record in bite]
+    keys = [record.key async for bite in scan(stack.kafka, topics.SIZES) for record in bite]
     wanted = {f"{BUSINESS}/offers/{shard}".encode() for shard in range(stack.settings.shards)}
     assert set(keys) == wanted
     assert len(keys) <= 2 * len(wanted)

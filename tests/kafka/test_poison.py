@@ -18,11 +18,14 @@ from schemas.topics import HOUR_MS
 from streams.client.client import Client
 from streams.client.events import Event, Head, notification
 from streams.kafka.admin import committed_offsets
+from streams.kafka.grants import worker_user
 from streams.kafka.scan import scan
 from streams.runtime.child import Child
+from streams.runtime.kafka_access import Address
 from streams.worker.resources import group_of
 from tests.kafka.registered import SHARDS, registered_kafka
 from tests.support.programs import running
+from tests.support.secured import as_business, as_user
 
 LANE = Lane.UPDATE
 GOOD = "shop-parcelo"
@@ -31,7 +34,7 @@ DEADLINE_S = 60
 
 
 @pytest.fixture(scope="module")
-def bootstrap() -> Iterator[str]:
+def bootstrap() -> Iterator[Address]:
     """A Kafka of this module's own, with the catalogue's topics and the development registry."""
     with registered_kafka((GOOD,)) as address:
         yield address
@@ -50,23 +53,24 @@ def parcel(business: str, number: int) -> Event:
     return notification(Head(source=f"//{business}/poison", id=f"{number}", lifetime_ms=HOUR_MS), body)
 
 
-def unlucky(bootstrap: str, trapped: str, folder: Path) -> AbstractAsyncContextManager[Child]:
+def unlucky(bootstrap: Address, trapped: str, folder: Path) -> AbstractAsyncContextManager[Child]:
     """A worker that cannot judge ``trapped``."""
-    settings = {"bootstrap": bootstrap, "gateway_update": "http://127.0.0.1:1", "data_dir": folder}
+    way = as_user(bootstrap, worker_user(LANE))
+    settings = {"bootstrap": way, "gateway_update": "http://127.0.0.1:1", "data_dir": folder}
     command = (sys.executable, "-m", "tests.kafka.programs.unlucky_worker", LANE.word, trapped)
     return running(command, folder / "worker.log", shards=SHARDS, worker_metrics_port=0, **settings)
 
 
-async def letters(bootstrap: str) -> list[DeadLetter]:
+async def letters(bootstrap: Address) -> list[DeadLetter]:
     """All dead letters."""
     found = [record async for bite in scan(bootstrap, topics.DEAD_LETTERS) for record in bite]
     return [msgspec.json.decode(record.value or b"", type=DeadLetter) for record in found]
 
 
-async def test_a_record_that_plan_cannot_judge_does_not_stop_its_partition(bootstrap: str, tmp_path: Path) -> None:
+async def test_a_record_that_plan_cannot_judge_does_not_stop_its_partition(bootstrap: Address, tmp_path: Path) -> None:
     """It becomes one dead letter with place and sentence; what came after it is accepted; nothing ends or starts anew."""
     trapped = neighbour(GOOD)
-    async with Client(bootstrap) as client, unlucky(bootstrap, trapped, tmp_path) as process:
+    async with Client(as_business(bootstrap, GOOD)) as client, unlucky(bootstrap, trapped, tmp_path) as process:
         first = await client.publish(LANE, parcel(GOOD, 1))
         bad = await client.publish(LANE, parcel(trapped, 2))
         last = await client.publish(LANE, parcel(GOOD, 3))

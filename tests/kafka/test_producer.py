@@ -13,6 +13,7 @@ from streams.runtime import clock
 from streams.runtime.exits import Exit
 from tests.conftest import RealKafka
 from tests.kafka.records import new_topic, read
+from tests.support.secured import environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,8 +69,9 @@ async def test_a_cancelled_caller_does_not_cancel_the_append(kafka: RealKafka, p
 async def test_an_append_happens_or_the_process_ends(kafka: RealKafka, fault: str, code: int) -> None:
     """No acknowledgement within the deadline, or a record that Kafka does not take: there is no going on."""
     topic = await new_topic(kafka.bootstrap)
-    command = [sys.executable, "-m", "tests.kafka.programs.producer_fault", kafka.bootstrap, topic, fault]
+    command = [sys.executable, "-m", "tests.kafka.programs.producer_fault", topic, fault]
+    own = environment(bootstrap=kafka.bootstrap)
     async with asyncio.timeout(10):
-        ended = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, check=False)
+        ended = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=own, capture_output=True, check=False)
     assert ended.returncode == code, ended.stderr.decode()
     assert (b"exit_" in ended.stderr) == (code != 0)

@@ -5,8 +5,9 @@ import uuid
 import pytest
 
 from schemas.topics import FOR_EVER, Topic, catalogue
-from streams.kafka.admin import admin, leaderless
+from streams.kafka.admin import admin, leaderless, own_topics
 from streams.kafka.provision import ProvisionError, provision, topic_facts, verify
+from streams.runtime.kafka_access import kafka_at
 from tests.conftest import RealKafka
 from tests.kafka.records import new_topic
 
@@ -27,10 +28,11 @@ async def test_the_whole_catalogue_can_be_made_and_found_again(kafka: RealKafka)
     topics = catalogue(("united", "parcelshop"))
     await provision(kafka.bootstrap, topics, shards=8, dev=True, say=silent)
     async with admin(kafka.bootstrap) as client:
-        assert await leaderless(client, [topic.name for topic in topics]) == []
-        facts = await topic_facts(client, [topic.name for topic in topics])
-    for topic in topics:
-        found = facts[topic.name]
+        names = [kafka_at(kafka.bootstrap).name(topic.name) for topic in topics]
+        assert await leaderless(client, names) == []
+        facts = await topic_facts(client, names)
+    for topic, name in zip(topics, names, strict=True):
+        found = facts[name]
         assert found.partitions == (topic.partitions or 8), topic.name
         assert topic.config().items() <= found.config.items(), topic.name
     assert await provision(kafka.bootstrap, topics, shards=8, dev=True, say=silent) == ()
@@ -40,15 +42,17 @@ async def test_the_whole_catalogue_can_be_made_and_found_again(kafka: RealKafka)
 async def test_what_is_missing_is_named_when_nothing_may_be_made(kafka: RealKafka) -> None:
     """A process that only checks refuses to start, and says which command helps."""
     topic = fresh()
-    with pytest.raises(ProvisionError, match=f"Topics are missing: {topic.name}. `fanfare provision` makes them."):
+    name = kafka_at(kafka.bootstrap).name(topic.name)
+    with pytest.raises(ProvisionError, match=f"Topics are missing: {name}. `fanfare provision` makes them."):
         await verify(kafka.bootstrap, [topic], shards=2, dev=True, session_ms=6_000, say=silent)
 
 
 async def test_only_the_missing_are_made(kafka: RealKafka) -> None:
     """The answer names the topics that were made by this call."""
     first, second = fresh(), fresh(1, retention_ms=FOR_EVER, compacted=True)
-    assert await provision(kafka.bootstrap, [first], shards=2, dev=True, say=silent) == (first.name,)
-    assert await provision(kafka.bootstrap, [first, second], shards=2, dev=True, say=silent) == (second.name,)
+    name = kafka_at(kafka.bootstrap).name
+    assert await provision(kafka.bootstrap, [first], shards=2, dev=True, say=silent) == (name(first.name),)
+    assert await provision(kafka.bootstrap, [first, second], shards=2, dev=True, say=silent) == (name(second.name),)
 
 
 async def test_a_wrong_partition_count_is_refused_in_development_too(kafka: RealKafka) -> None:
@@ -77,4 +81,4 @@ async def test_one_broker_is_refused_in_production(kafka: RealKafka) -> None:
     with pytest.raises(ProvisionError, match="Kafka has 1 broker; 3 are needed"):
         await provision(kafka.bootstrap, [topic], shards=2, dev=False, say=silent)
     async with admin(kafka.bootstrap) as client:
-        assert topic.name not in await client.list_topics()
+        assert topic.name not in await own_topics(client, kafka.bootstrap)

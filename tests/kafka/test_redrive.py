@@ -16,13 +16,15 @@ from schemas.status import DeadLetter, Status
 from schemas.topics import HOUR_MS
 from streams.client.client import Client
 from streams.client.events import Event, Head, notification
+from streams.kafka.grants import worker_user
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
 from streams.kafka.scan import scan
 from streams.runtime.child import FANFARE, Child
-from streams.runtime.settings import child_environment
+from streams.runtime.kafka_access import Address
 from tests.kafka.registered import SHARDS, registered_kafka
 from tests.support.programs import running
+from tests.support.secured import as_admin, as_business, as_user, environment
 
 LANE = Lane.UPDATE
 LATE = "acme"
@@ -36,7 +38,7 @@ REGISTRATION = """\
 
 
 @pytest.fixture(scope="module")
-def bootstrap() -> Iterator[str]:
+def bootstrap() -> Iterator[Address]:
     """A Kafka of this module's own, with the catalogue's topics and the development registry."""
     with registered_kafka() as address:
         yield address
@@ -49,14 +51,15 @@ def parcel(number: int) -> Event:
     return notification(Head(source=f"//{LATE}/depot", id=f"{number}", lifetime_ms=HOUR_MS), body)
 
 
-def working(bootstrap: str, folder: Path) -> AbstractAsyncContextManager[Child]:
+def working(bootstrap: Address, folder: Path) -> AbstractAsyncContextManager[Child]:
     """A worker of the lane, without a gateway."""
-    settings = {"bootstrap": bootstrap, "gateway_update": "http://127.0.0.1:1", "data_dir": folder}
+    way = as_user(bootstrap, worker_user(LANE))
+    settings = {"bootstrap": way, "gateway_update": "http://127.0.0.1:1", "data_dir": folder}
     command = (*FANFARE, "worker", "--lane", LANE.word)
     return running(command, folder / "worker.log", shards=SHARDS, worker_metrics_port=0, **settings)
 
 
-async def letters(bootstrap: str, count: int) -> list[DeadLetter]:
+async def letters(bootstrap: Address, count: int) -> list[DeadLetter]:
     """All dead letters, once there are so many."""
     async with asyncio.timeout(DEADLINE_S):
         while True:
@@ -66,7 +69,7 @@ async def letters(bootstrap: str, count: int) -> list[DeadLetter]:
             await asyncio.sleep(0.2)
 
 
-async def verdicts(bootstrap: str, ids: set[str]) -> dict[str, str]:
+async def verdicts(bootstrap: Address, ids: set[str]) -> dict[str, str]:
     """Id -> what the late business was told about each of ``ids`` by plan."""
     told: dict[str, str] = {}
     async with asyncio.timeout(DEADLINE_S):
@@ -79,12 +82,12 @@ async def verdicts(bootstrap: str, ids: set[str]) -> dict[str, str]:
     return told
 
 
-async def fanfare(bootstrap: str, *arguments: str) -> tuple[list[str], str]:
+async def fanfare(bootstrap: Address, *arguments: str) -> tuple[list[str], str]:
     """A command run to its end: lines of its output, and its standard error."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "streams.cli", *arguments),
-        env=child_environment(bootstrap=bootstrap, shards=SHARDS),
+        env=environment(bootstrap=bootstrap, shards=SHARDS),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -99,17 +102,17 @@ def outcomes(lines: list[str]) -> list[str]:
 
 
 async def test_what_nobody_could_be_told_of_is_accepted_once_its_business_is_known(
-    bootstrap: str, tmp_path: Path
+    bootstrap: Address, tmp_path: Path
 ) -> None:
     """Refused again while nothing has changed; then sent once, accepted, and not sent a second time. Junk stays.
 
     One letter stands there twice, as after a worker's death: its record is sent once.
     """
     async with working(bootstrap, tmp_path):
-        async with Client(bootstrap) as client:
+        async with Client(as_business(bootstrap, LATE)) as client:
             for number in range(3):
                 await client.publish(LANE, parcel(number))
-        publisher = Publisher(bootstrap)
+        publisher = Publisher(as_admin(bootstrap))
         await publisher.start()
         home = partition_of(LATE.encode(), SHARDS)
         await publisher.publish(Outgoing(topics.requests(LANE), b"{", key=LATE.encode(), partition=home))

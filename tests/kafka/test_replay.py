@@ -21,27 +21,29 @@ from streams.dev.recordings.result import Result
 from streams.kafka.scan import Record, scan
 from streams.registry.read import read_registry
 from streams.runtime import clock
-from streams.runtime.settings import child_environment, load
+from streams.runtime.kafka_access import Address
+from streams.runtime.settings import load
 from tests.kafka.registered import SHARDS
 from tests.kafka.test_sources import bootstrap as bootstrap  # noqa: PLC0414 - the fixture, with a Kafka of this module's own
 from tests.support.programs import until
+from tests.support.secured import environment
 
 RECORDED = 200
 LANES = (Lane.OTP, Lane.UPDATE)
 
 
-async def fanfare(bootstrap: str, *arguments: str) -> asyncio.subprocess.Process:
+async def fanfare(bootstrap: Address, *arguments: str) -> asyncio.subprocess.Process:
     """Start the command with this Kafka."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "streams.cli", *arguments),
-        env=child_environment(bootstrap=bootstrap),
+        env=environment(bootstrap=bootstrap),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
 
 
-async def finished(bootstrap: str, *arguments: str) -> str:
+async def finished(bootstrap: Address, *arguments: str) -> str:
     """Run the command to its end; its standard output."""
     process = await fanfare(bootstrap, *arguments)
     async with asyncio.timeout(60):
@@ -50,7 +52,7 @@ async def finished(bootstrap: str, *arguments: str) -> str:
     return out.decode()
 
 
-async def standing(bootstrap: str, since_ms: int) -> dict[Lane, list[Record]]:
+async def standing(bootstrap: Address, since_ms: int) -> dict[Lane, list[Record]]:
     """The records of request topics from then on."""
     return {
         lane: [record async for bite in scan(bootstrap, requests(lane), since_ms=since_ms) for record in bite]
@@ -58,7 +60,7 @@ async def standing(bootstrap: str, since_ms: int) -> dict[Lane, list[Record]]:
     }
 
 
-async def verdicts(bootstrap: str, lane: Lane, records: Sequence[Record]) -> list[int]:
+async def verdicts(bootstrap: Address, lane: Lane, records: Sequence[Record]) -> list[int]:
     """What plan's own code says of these records, each partition in its order: 0 is accepted; a duplicate gets none."""
     registry, found = await read_registry(bootstrap), []
     for partition in range(SHARDS):
@@ -76,7 +78,7 @@ async def verdicts(bootstrap: str, lane: Lane, records: Sequence[Record]) -> lis
     return found
 
 
-async def recorded(bootstrap: str, path: Path) -> None:
+async def recorded(bootstrap: Address, path: Path) -> None:
     """Record what the sources publish, live, until Ctrl-C."""
     recording = await fanfare(bootstrap, "record", "otp", "update", "--out", str(path), "--pseudonymise")
     assert recording.stderr is not None
@@ -91,7 +93,7 @@ async def recorded(bootstrap: str, path: Path) -> None:
     assert b"is complete" in err
 
 
-async def test_what_was_recorded_is_replayed_as_new(bootstrap: str, tmp_path: Path) -> None:
+async def test_what_was_recorded_is_replayed_as_new(bootstrap: Address, tmp_path: Path) -> None:
     """Two hundred events come again at ten times the speed: all acknowledged, all accepted, none a duplicate of another."""
     path = tmp_path / "day.jsonl"
     await recorded(bootstrap, path)
@@ -119,7 +121,7 @@ async def test_what_was_recorded_is_replayed_as_new(bootstrap: str, tmp_path: Pa
         assert open_code(person["params"]["code"]["sealed"], keys, **place).isdecimal()
 
 
-async def test_ctrl_c_ends_a_replay_in_order(bootstrap: str, tmp_path: Path) -> None:
+async def test_ctrl_c_ends_a_replay_in_order(bootstrap: Address, tmp_path: Path) -> None:
     """It prints the figures of what was sent, all of it acknowledged, and exits with 130."""
     path = tmp_path / "day.jsonl.zst"
     await finished(bootstrap, "source", "parcels", "--limit", "10", "--speed", "max")

@@ -11,13 +11,15 @@ from streams.kafka.newest import existing, newest
 from streams.kafka.producer import APPEND_DEADLINE_MS, Outgoing
 from streams.kafka.resumed_producer import ProducerIdentity, ResumedProducer
 from streams.runtime.exits import Exit
+from streams.runtime.kafka_access import Address
 from tests.conftest import RealKafka
 from tests.kafka.records import new_topic, read, write
+from tests.support.secured import environment
 
 ROOT = Path(__file__).parents[2]
 
 
-async def first_appends(bootstrap: str, topic: str, *values: bytes) -> ProducerIdentity:
+async def first_appends(bootstrap: Address, topic: str, *values: bytes) -> ProducerIdentity:
     """Appends as the first process of a producer; the identity that it hands on."""
     producer = ResumedProducer(bootstrap, "test", None, deadline_ms=APPEND_DEADLINE_MS)
     await producer.start()
@@ -44,11 +46,17 @@ async def test_a_broker_takes_each_number_once(
     """Whatever the next process believes to have been written, the log has neither doubles nor holes."""
     topic = await new_topic(kafka.bootstrap)
     identity = await first_appends(kafka.bootstrap, topic, b"a", b"b", b"c")
-    command = [sys.executable, "-m", "tests.kafka.programs.resumed_appends", kafka.bootstrap, topic]
+    command = [sys.executable, "-m", "tests.kafka.programs.resumed_appends", topic]
     arguments = [str(identity.id), str(identity.epoch), str(written), *values]
     async with asyncio.timeout(20):
         ended = await asyncio.to_thread(
-            subprocess.run, [*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+            subprocess.run,
+            [*command, *arguments],
+            cwd=ROOT,
+            env=environment(bootstrap=kafka.bootstrap),
+            capture_output=True,
+            text=True,
+            check=False,
         )
     assert (ended.returncode, ended.stdout.strip()) == (code, says), ended.stderr
     assert await read(kafka.bootstrap, topic, len(stands)) == stands

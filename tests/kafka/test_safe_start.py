@@ -12,18 +12,19 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from schemas.topics import CHARGES, REGISTRY, SUPPRESSIONS, Topic, catalogue
-from streams.dev.kafka.cluster import some_kafka
-from streams.kafka.admin import admin, wait_leaders
+from streams.kafka.admin import admin
 from streams.kafka.provision import ProvisionError, provision, verify
 from streams.kafka.topic_rules import SAFE_COPIES, SAFE_IN_SYNC, TopicPlan
 from streams.runtime.exits import Exit
-from streams.runtime.settings import child_environment
-from tests.kafka.registered import silent
+from streams.runtime.kafka_access import Address, kafka_at
+from tests.kafka.records import make
+from tests.kafka.registered import own_kafka, silent
+from tests.support.secured import as_operator, as_user, environment, user_of
 
 SHARDS = 2
 SESSION_MS = 6_000
@@ -44,28 +45,23 @@ PROCESSES = ("worker --lane otp", "webhook", "intake", "ledger")
 
 
 @pytest.fixture(scope="module")
-def bootstrap() -> Iterator[str]:
+def bootstrap() -> Iterator[Address]:
     """Three nodes with every topic, as production wants them."""
-    with asyncio.Runner() as runner:
-        lent = some_kafka(None, nodes=3, say=silent)
-        address = runner.run(lent.__aenter__())
-        try:
-            runner.run(provision(address, catalogue(), shards=SHARDS, dev=False, say=silent))
-            yield address
-        finally:
-            runner.run(lent.__aexit__(None, None, None))
+    with own_kafka(nodes=3) as (address, runner):
+        runner.run(provision(as_operator(address), catalogue(), shards=SHARDS, dev=False, say=silent))
+        yield address
 
 
-async def objections(bootstrap: str, *, dev: bool = False, session_ms: int = SESSION_MS) -> list[str]:
+async def objections(bootstrap: Address, *, dev: bool = False, session_ms: int = SESSION_MS) -> list[str]:
     """Why it is refused, a sentence each."""
     try:
-        await verify(bootstrap, catalogue(), shards=SHARDS, dev=dev, session_ms=session_ms, say=silent)
+        await verify(as_operator(bootstrap), catalogue(), shards=SHARDS, dev=dev, session_ms=session_ms, say=silent)
     except ProvisionError as error:
         return str(error).splitlines()
     return []
 
 
-async def told(bootstrap: str, wanted: str, *, dev: bool = False) -> list[str]:
+async def told(bootstrap: Address, wanted: str, *, dev: bool = False) -> list[str]:
     """The objections once one of them holds ``wanted``, or once there are none for ``""``: brokers learn in their own time."""
     said = [""]
     async with asyncio.timeout(20):
@@ -77,26 +73,26 @@ async def told(bootstrap: str, wanted: str, *, dev: bool = False) -> list[str]:
             await asyncio.sleep(0.1)
 
 
-async def configure(client: AIOKafkaAdminClient, topic: str, **changed: str) -> None:
+async def configure(client: AIOKafkaAdminClient, bootstrap: Address, topic: str, **changed: str) -> None:
     """Give a topic its configuration, but for what is changed (dots of Kafka's settings as underscores)."""
+    name = kafka_at(bootstrap).name(topic)
     planned = TopicPlan(topic, SHARDS, SAFE_COPIES, SAFE_IN_SYNC, TOPICS[topic].config()).full_config()
     config = planned | {name.replace("_", "."): value for name, value in changed.items()}
-    answers = await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=config)])
+    answers = await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=config)])
     assert not any(code for answer in answers for code, *_ in answer.resources)
 
 
 @asynccontextmanager
-async def made(bootstrap: str, topic: str, *, partitions: int, copies: int) -> AsyncIterator[None]:
+async def made(bootstrap: Address, topic: str, *, partitions: int, copies: int) -> AsyncIterator[None]:
     """A topic of a business that somebody made by hand."""
+    config = TopicPlan(topic, 1, copies, 1, TOPICS[CHARGES].config()).full_config()
+    await make(bootstrap, topic, partitions=partitions, copies=copies, config=config)
+    yield
     async with admin(bootstrap) as client:
-        config = TopicPlan(topic, 1, copies, 1, TOPICS[CHARGES].config()).full_config()
-        await client.create_topics([NewTopic(topic, partitions, copies, topic_configs=config)])
-        await wait_leaders(client, [topic], deadline_s=20)
-        yield
-        await client.delete_topics([topic])
+        await client.delete_topics([kafka_at(bootstrap).name(topic)])
 
 
-async def test_what_provision_makes_is_safe(bootstrap: str) -> None:
+async def test_what_provision_makes_is_safe(bootstrap: Address) -> None:
     """Production starts on it, and so does development."""
     assert await objections(bootstrap) == []
     assert await objections(bootstrap, dev=True) == []
@@ -117,42 +113,47 @@ async def test_what_provision_makes_is_safe(bootstrap: str) -> None:
     ],
 )
 async def test_a_topic_that_would_lose_records_is_refused(
-    bootstrap: str, topic: str, setting: str, value: str, sentence: str
+    bootstrap: Address, topic: str, setting: str, value: str, sentence: str
 ) -> None:
     """By name; development goes on; the command of the sentence mends it."""
+    name = kafka_at(bootstrap).name(topic)
     async with admin(bootstrap) as client:
         try:
-            await configure(client, topic, **{setting.replace(".", "_"): value})
+            await configure(client, bootstrap, topic, **{setting.replace(".", "_"): value})
             said = next(line for line in await told(bootstrap, setting) if setting in line)
             assert await objections(bootstrap, dev=True) == []
-            assert said.startswith(f"{topic} has {setting} = {value}, {sentence}")
+            assert said.startswith(f"{name} has {setting} = {value}, {sentence}")
             command = re.search(r"`kafka-configs.sh .* --topic (\S+) --add-config (\S+)=(\S+)`", said)
             assert command is not None
-            assert command[1] == topic
+            assert command[1] == name
             await configure(
-                client, topic, **{setting.replace(".", "_"): value} | {command[2].replace(".", "_"): command[3]}
+                client,
+                bootstrap,
+                topic,
+                **{setting.replace(".", "_"): value} | {command[2].replace(".", "_"): command[3]},
             )
             await told(bootstrap, "")
         finally:
-            await configure(client, topic)
+            await configure(client, bootstrap, topic)
             await told(bootstrap, "")
 
 
-async def test_a_topic_of_a_business_is_looked_at_too(bootstrap: str) -> None:
+async def test_a_topic_of_a_business_is_looked_at_too(bootstrap: Address) -> None:
     """One copy may be lost with its broker; two partitions have two orders, which development cannot live with either."""
+    name = kafka_at(bootstrap).name
     async with made(bootstrap, "status.thin", partitions=1, copies=1):
         first, *_ = await told(bootstrap, "status.thin")
         assert first.startswith(
-            "status.thin has 1 copy, needs 3: the loss of a broker could lose records. Mend it: `kafka-"
+            f"{name('status.thin')} has 1 copy, needs 3: the loss of a broker could lose records. Mend it: `kafka-"
         )
         assert await objections(bootstrap, dev=True) == []
     async with made(bootstrap, "status.wide", partitions=2, copies=3):
         (refused,) = await told(bootstrap, "status.wide", dev=True)
-        assert refused.startswith("status.wide has 2 partitions, not 1: shards would not match.")
+        assert refused.startswith(f"{name('status.wide')} has 2 partitions, not 1: shards would not match.")
     await told(bootstrap, "")
 
 
-async def test_a_broker_that_takes_too_little_is_refused(bootstrap: str) -> None:
+async def test_a_broker_that_takes_too_little_is_refused(bootstrap: Address) -> None:
     """Its own limits count too: the size of a record, and how long a worker may be silent."""
     async with admin(bootstrap) as client:
         small = ConfigResource(ConfigResourceType.BROKER, "2", configs={"message.max.bytes": "1000"})
@@ -168,25 +169,26 @@ async def test_a_broker_that_takes_too_little_is_refused(bootstrap: str) -> None
     assert all("takes session time-outs from 1000 to 1800000 ms, not 500" in line for line in three)
 
 
-def refusing(bootstrap: str, folder: Path, command: str) -> tuple[int, str]:
+def refusing(bootstrap: Address, folder: Path, command: str) -> tuple[int, str]:
     """Exit status and last words of a process of ours that starts outside development."""
-    environment = child_environment(**PRODUCTION | {"bootstrap": bootstrap, "data_dir": folder})  # type: ignore[arg-type]
+    way = as_user(bootstrap, user_of(command.replace(" --lane ", "-")))
+    own = environment(bootstrap=way, data_dir=folder, **PRODUCTION)
     started = [sys.executable, "-m", "streams.cli", *command.split()]
-    ended = subprocess.run(started, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(started, env=own, capture_output=True, text=True, timeout=60, check=False)
     return ended.returncode, ended.stderr
 
 
-async def test_every_process_that_writes_refuses(bootstrap: str, tmp_path: Path) -> None:
+async def test_every_process_that_writes_refuses(bootstrap: Address, tmp_path: Path) -> None:
     """Before it takes anything: with the sentence, and a status that says so."""
     async with admin(bootstrap) as client:
-        await configure(client, CHARGES, retention_ms="3600000")
+        await configure(client, bootstrap, CHARGES, retention_ms="3600000")
         await told(bootstrap, "charges has retention.ms")
         try:
             ends = await asyncio.gather(
                 *(asyncio.to_thread(refusing, bootstrap, tmp_path, command) for command in PROCESSES)
             )
         finally:
-            await configure(client, CHARGES)
+            await configure(client, bootstrap, CHARGES)
     for (status, said), command in zip(ends, PROCESSES, strict=True):
         assert status == Exit.REFUSED_START, f"{command}: {said}"
         assert "charges has retention.ms = 3600000, must be -1 (for ever)" in said, command

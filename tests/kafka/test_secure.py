@@ -30,6 +30,7 @@ from streams.runtime.kafka_access import Kafka
 from streams.runtime.settings import load
 from tests.kafka.parcels import parcel
 from tests.kafka.registered import silent
+from tests.support.secured import fields_of, on
 
 PREFIX = "team-a."
 BUSINESS = "shop-parcelo"
@@ -50,19 +51,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Any:
             runner.run(lent.stop())
 
 
-def fields_of(cluster: Cluster, user: str) -> dict[str, Any]:
-    """Returns the settings by which a user comes in."""
-    security = security_of(cluster)
-    return {
-        "kafka_security_protocol": "SASL_SSL",
-        "kafka_sasl_mechanism": "SCRAM-SHA-512",
-        "kafka_ca_file": str(security.ca_pem),
-        "kafka_user": user,
-        "kafka_password": security.password(user),
-        "kafka_prefix": PREFIX,
-    }
-
-
 def security_of(cluster: Cluster) -> Security:
     """Returns its files."""
     assert cluster.security is not None
@@ -74,23 +62,11 @@ def way_in(cluster: Cluster, user: str) -> Kafka:
     return security_of(cluster).kafka(cluster.bootstrap, user)
 
 
-def user_of(process: str) -> str:
-    """Returns the user of a process of the stack: ``worker-otp-0`` is ``worker-otp``, every gateway is ``gateway``."""
-    return "gateway" if process.startswith("gateway") else process.removesuffix("-0")
-
-
 @pytest.fixture
 async def stack(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Stack]:
     """A deployment in which each process is its own user."""
-    plan = StackPlan(
-        data=tmp_path / "data",
-        bootstrap=cluster.bootstrap,
-        free_ports=True,
-        gateway_options=("--profile", "online"),
-        fields=fields_of(cluster, "operator"),
-        fields_of=lambda process: fields_of(cluster, user_of(process)),
-    )
-    async with running(plan, say=silent) as stack:
+    plan = StackPlan(data=tmp_path / "data", free_ports=True, gateway_options=("--profile", "online"))
+    async with running(on(cluster.kafka, plan), say=silent) as stack:
         yield stack
 
 
@@ -188,6 +164,6 @@ async def test_a_process_is_refused_for_a_grant_that_is_missing(cluster: Cluster
     await provision(way_in(cluster, "operator"), catalogue(), shards=SHARDS, dev=True, say=silent)
     for role in users([]):
         if role not in ("gateway", "operator"):
-            await demand_safe(load(bootstrap=cluster.bootstrap, **fields_of(cluster, role)), role)
+            await demand_safe(load(**fields_of(way_in(cluster, role))), role)
     with pytest.raises(ProvisionError, match=r"webhook may not write team-a\.plans\.update"):
-        await demand_safe(load(bootstrap=cluster.bootstrap, **fields_of(cluster, "webhook")), "worker-update")
+        await demand_safe(load(**fields_of(way_in(cluster, "webhook"))), "worker-update")

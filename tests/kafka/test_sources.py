@@ -15,20 +15,22 @@ from schemas.wire.cloudevents import RefusedEvent, decode
 from schemas.wire.sealed import open_code
 from streams.commands.source import app
 from streams.kafka.scan import Record, scan
+from streams.runtime.kafka_access import Address
 from streams.runtime.settings import load
 from tests.kafka.registered import SHARDS, registered_kafka
+from tests.support.secured import variables_of
 
 
 @pytest.fixture(scope="module")
-def bootstrap() -> Iterator[str]:
+def bootstrap() -> Iterator[Address]:
     """A Kafka of this module's own, with the catalogue's topics and the development registry."""
     with registered_kafka() as address:
         yield address
 
 
-def published(bootstrap: str, lane: Lane, *arguments: str) -> list[tuple[Record, dict[str, Any]]]:
+def published(bootstrap: Address, lane: Lane, *arguments: str) -> list[tuple[Record, dict[str, Any]]]:
     """Run the command to its end; the records of its run, with their events, in the order of each partition."""
-    result = CliRunner().invoke(app, [*arguments, "--speed", "max", "--bootstrap", bootstrap])
+    result = CliRunner().invoke(app, [*arguments, "--speed", "max"], env=variables_of(bootstrap))
     assert result.exit_code == 0, result.output
 
     async def all_records() -> list[Record]:
@@ -41,7 +43,7 @@ def published(bootstrap: str, lane: Lane, *arguments: str) -> list[tuple[Record,
     return found
 
 
-def test_flights_and_parcels(bootstrap: str) -> None:
+def test_flights_and_parcels(bootstrap: Address) -> None:
     """Each event is one that ingress reads, in its business's partition; opt-ins precede news, and versions rise."""
     flights = published(bootstrap, Lane.UPDATE, "flights", "--limit", "15", "--largest", "25")
     parcels = published(bootstrap, Lane.UPDATE, "parcels", "--limit", "30")
@@ -56,7 +58,7 @@ def test_flights_and_parcels(bootstrap: str) -> None:
     assert all(found[0] == 0 for subject, found in versions.items() if subject.startswith("flight/"))
 
 
-def test_logins_are_sealed(bootstrap: str) -> None:
+def test_logins_are_sealed(bootstrap: Address) -> None:
     """Each code can be opened with the gateway's key, for its own request and person, and stands nowhere in clear."""
     keys = load().private_seal_keys
     for record, event in published(bootstrap, Lane.OTP, "logins", "--limit", "60"):

@@ -7,30 +7,27 @@ from contextlib import aclosing
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import NewTopic
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from schemas.status import Status
 from schemas.topics import status
-from streams.kafka.admin import admin, wait_leaders
+from streams.kafka import clients
 from streams.kafka.follow_statuses import follow_statuses
 from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.scan import ScanError
 from streams.runtime.ports import free_ports
 from streams.worker.outputs import status_record
 from tests.conftest import RealKafka
-from tests.kafka.records import write
+from tests.kafka.records import make, write
+from tests.support.secured import as_operator
 
 
 async def new_business(kafka: RealKafka) -> str:
     """The status topic of a business that nobody knew."""
     name = status(f"shop-{uuid.uuid4().hex[:12]}")
-    async with admin(kafka.bootstrap) as client:
-        await client.create_topics([NewTopic(name, 1, 1)])
-        await wait_leaders(client, [name], deadline_s=30)
+    await make(kafka.bootstrap, name)
     return name
 
 
@@ -50,7 +47,7 @@ async def test_the_newest_words_come_first_and_then_the_new_ones(kafka: RealKafk
     topic = await new_business(kafka)
     old = [f"old {place}".encode() for place in range(30)]
     await write(kafka.bootstrap, topic, *old)
-    async with aclosing(follow_statuses(kafka.bootstrap)) as bites:
+    async with aclosing(follow_statuses(as_operator(kafka.bootstrap))) as bites:
         assert await heard(bites, topic, old[-1]) == old[-20:]
         await write(kafka.bootstrap, topic, b"new 1", b"new 2")
         assert await heard(bites, topic, b"new 2") == [b"new 1", b"new 2"]
@@ -60,7 +57,7 @@ async def test_a_business_that_is_registered_meanwhile_is_heard_too(kafka: RealK
     """From its first word; those that were known before go on where they stood."""
     known = await new_business(kafka)
     await write(kafka.bootstrap, known, b"one")
-    async with aclosing(follow_statuses(kafka.bootstrap, look_s=0.1)) as bites:
+    async with aclosing(follow_statuses(as_operator(kafka.bootstrap), look_s=0.1)) as bites:
         assert await heard(bites, known, b"one") == [b"one"]
         added = await new_business(kafka)
         await write(kafka.bootstrap, added, b"first", b"second")
@@ -85,8 +82,8 @@ async def test_a_status_is_an_event_for_a_receiver_that_keeps_to_the_binding(kaf
     await producer.start()
     await producer.confirm([status_record(topic.removeprefix("status."), told)])
     await producer.stop()
-    place = TopicPartition(topic, 0)
-    async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap) as consumer, asyncio.timeout(20):
+    place = clients.place(kafka.bootstrap, topic, 0)
+    async with clients.consumer(kafka.bootstrap, "test") as consumer, asyncio.timeout(20):
         consumer.assign([place])
         await consumer.seek_to_beginning(place)
         record = await consumer.getone()

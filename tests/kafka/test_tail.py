@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import RecordsToDelete
 
-from streams.kafka.admin import admin
+from streams.kafka import clients
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.reader import LogRecord
 from streams.kafka.tail import NEVER_MS, Tail
 from streams.runtime import clock
 from streams.runtime.exits import Exit
+from streams.runtime.kafka_access import kafka_at
 from tests.conftest import RealKafka
-from tests.kafka.records import new_topic, write
+from tests.kafka.records import new_topic, trim, write
 from tests.support.programs import until
+from tests.support.secured import environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,9 +95,9 @@ async def test_a_tail_can_begin_anywhere_with_some_partitions(
 async def test_offsets_without_records_do_not_hold_a_tail_up(kafka: RealKafka, follow: Follow) -> None:
     """Compaction and transaction markers leave offsets that nobody can read, also as the last ones of a log."""
     topic = await new_topic(kafka.bootstrap)
-    writer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=topic)
+    writer = clients.producer(kafka.bootstrap, "test", transactional_id=topic)
     async with writer, writer.transaction():
-        await writer.send_and_wait(topic, b"x", partition=0)
+        await writer.send_and_wait(kafka_at(kafka.bootstrap).name(topic), b"x", partition=0)
     applied = Applied()
     tail = await follow(topic, applied)
     await tail.caught_up(10)
@@ -145,8 +145,8 @@ async def test_a_tail_does_not_skip_what_was_trimmed(kafka: RealKafka, start: in
     """From an offset that the log no longer holds there is no following on: the records between are unknown."""
     topic = await new_topic(kafka.bootstrap)
     await write(kafka.bootstrap, topic, b"a", b"b", b"c")
-    async with admin(kafka.bootstrap) as client:
-        await client.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=2)})
-    command = [sys.executable, "-m", "tests.kafka.programs.tail_fault", kafka.bootstrap, topic, str(start)]
-    ended = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, check=False)
+    await trim(kafka.bootstrap, topic, 2)
+    command = [sys.executable, "-m", "tests.kafka.programs.tail_fault", topic, str(start)]
+    own = environment(bootstrap=kafka.bootstrap)
+    ended = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=own, capture_output=True, check=False)
     assert ended.returncode == code, ended.stderr.decode()

@@ -9,6 +9,7 @@ import pytest
 from streams.dev.kafka.properties import HOST
 from tests.acceptance.terminal import FANFARE, ROOT, environment
 from tests.conftest import RealKafka
+from tests.support.secured import as_user, user_of, variables_of
 
 PROGRAMS = {
     "this slot's worker": ("worker --lane otp", "FANFARE_WORKER_METRICS_PORT"),
@@ -25,6 +26,7 @@ def test_a_second_one_is_refused_with_its_port(
     kafka: RealKafka, tmp_path: Path, who: str, command: str, variable: str
 ) -> None:
     """Status 1, the port and the host, and the command that shows what runs."""
+    way = as_user(kafka.bootstrap, user_of(command.replace(" --lane ", "-")))
     with socket.create_server((HOST, 0)) as first:
         port = first.getsockname()[1]
         places = {
@@ -40,7 +42,7 @@ def test_a_second_one_is_refused_with_its_port(
             timeout=60,
             check=False,
             cwd=ROOT,
-            env=environment({"FANFARE_KAFKA_BOOTSTRAP": kafka.bootstrap, "FANFARE_DATA_DIR": str(tmp_path), **places}),
+            env=environment({**variables_of(way), "FANFARE_DATA_DIR": str(tmp_path), **places}),
         )
     assert done.stderr.splitlines()[-1].endswith(
         f"port {port} on {HOST} is in use: is {who} running already? `fanfare status` shows it"

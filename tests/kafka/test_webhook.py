@@ -10,7 +10,6 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas import topics
 from schemas.facts import Inbound, Receipts, ReceiptStatus, Scope, Suppressions
@@ -23,9 +22,11 @@ from schemas.wire.header import unpack
 from schemas.wire.sealed import AddressBook
 from schemas.wire.webhook_signature import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from streams.gateway.frames import FrameGateway
+from streams.kafka import clients
 from streams.kafka.provision import provision
 from streams.registry.apply import write
 from streams.runtime import clock
+from streams.runtime.kafka_access import Address
 from streams.runtime.settings import load, raw
 from streams.runtime.signing_secrets import signing_secrets
 from streams.simulator.signature import signed_headers
@@ -33,6 +34,7 @@ from tests.conftest import RealKafka
 from tests.support import simulated
 from tests.support.listeners import listening
 from tests.support.programs import PATIENCE_S, Program, until
+from tests.support.secured import as_operator, as_user
 from tests.support.simulated import fresh, person
 
 SECRETS = signing_secrets(load().webhook_secret)
@@ -43,13 +45,15 @@ REF_SECRET = raw(load().ref_secret)
 class RunningWebhook:
     """`fanfare webhook` on the session's Kafka."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: Address) -> None:
         self.bootstrap = bootstrap
         self.program = Program("webhook")
 
     async def start(self, **settings: object) -> None:
         """Start it; on the port that it had."""
-        await self.program.start("webhook", bootstrap=self.bootstrap, webhook_metrics_port=0, **settings)
+        await self.program.start(
+            "webhook", bootstrap=as_user(self.bootstrap, "webhook"), webhook_metrics_port=0, **settings
+        )
 
     async def post(self, body: bytes, *, headers: dict[str, str] | None = None) -> int:
         """Post a batch, signed unless other headers are given; the status, 0 if the connection broke."""
@@ -65,8 +69,8 @@ class RunningWebhook:
 
     async def records(self, topic: str) -> list[tuple[int, bytes]]:
         """(partition, value) of everything that stands in a topic now."""
-        places = [TopicPartition(topic, partition) for partition in range(SHARDS)]
-        async with AIOKafkaConsumer(bootstrap_servers=self.bootstrap) as consumer, asyncio.timeout(PATIENCE_S):
+        places = [clients.place(self.bootstrap, topic, partition) for partition in range(SHARDS)]
+        async with clients.consumer(self.bootstrap, "test") as consumer, asyncio.timeout(PATIENCE_S):
             consumer.assign(places)
             ends = await consumer.end_offsets(places)
             for place in places:
@@ -90,7 +94,7 @@ class RunningWebhook:
 @pytest.fixture
 async def webhook(kafka: RealKafka) -> AsyncIterator[RunningWebhook]:
     """A running webhook."""
-    await provision(kafka.bootstrap, catalogue(), shards=SHARDS, dev=True, say=print)
+    await provision(as_operator(kafka.bootstrap), catalogue(), shards=SHARDS, dev=True, say=print)
     running = RunningWebhook(kafka.bootstrap)
     await running.start()
     yield running

@@ -15,6 +15,7 @@ import uvloop
 from schemas.ids import Lane
 from streams.dev.recordings.latencies import Latencies
 from streams.runtime import clock
+from streams.runtime.kafka_access import Address
 from tests.acceptance.http_inputs import Call, call_of, send
 from tests.kafka.registered import SHARDS, registered_kafka
 from tests.load.gauges import at_pace, cpu_us_of, end
@@ -35,7 +36,7 @@ def main() -> None:
         end(uvloop.run(_measure(bootstrap, asked)))
 
 
-async def _measure(bootstrap: str, asked: argparse.Namespace) -> dict[str, object]:
+async def _measure(bootstrap: Address, asked: argparse.Namespace) -> dict[str, object]:
     program = Program("intake")
     await program.start("intake", bootstrap=bootstrap, intake_metrics_port=0, shards=SHARDS)
     try:

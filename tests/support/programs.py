@@ -8,12 +8,12 @@ import signal
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
 from streams.runtime.child import FANFARE, Child
-from streams.runtime.settings import child_environment
+from tests.support.secured import environment
 
 PATIENCE_S: Final = 20
 _DEBIAN: Final = Path(__file__).parents[2] / ".cache" / "prometheus" / "usr" / "bin"
@@ -63,11 +63,10 @@ class Program:
         """Whether its process lives."""
         return self._process is not None and self._process.status is None
 
-    async def start(self, *command: str, **settings: object) -> None:
+    async def start(self, *command: str, **settings: Any) -> None:
         """Start it and wait until it listens."""
-        environment = child_environment(**settings)  # type: ignore[arg-type]
         whole = (*FANFARE, *command, "--port", str(self.port))
-        self._process = await Child.start(whole, environment=environment, stderr=PIPE)
+        self._process = await Child.start(whole, environment=environment(**settings), stderr=PIPE)
         async with asyncio.timeout(PATIENCE_S):
             self.port = await self._listens()
         self._reading = asyncio.create_task(self._drain())
@@ -112,11 +111,10 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def running(command: Sequence[str], log: Path, **settings: object) -> AsyncIterator[Child]:
+async def running(command: Sequence[str], log: Path, **settings: Any) -> AsyncIterator[Child]:
     """A process with these settings whose output goes to ``log``; it is killed afterwards."""
     with log.open("wb") as out:
-        environment = child_environment(**settings)  # type: ignore[arg-type]
-        child = await Child.start(command, environment=environment, stdout=out, stderr=out)
+        child = await Child.start(command, environment=environment(**settings), stdout=out, stderr=out)
     try:
         yield child
     finally:

@@ -1,6 +1,6 @@
 """An owner of one journal that does what it is told, line by line, on standard input.
 
-Run as `python -m tests.kafka.programs.journal_owner BOOTSTRAP TOPIC`. Commands: `open`, `append TEXT`, `repeat` (the claim),
+Run as `python -m tests.kafka.programs.journal_owner TOPIC`. Commands: `open`, `append TEXT`, `repeat` (the claim),
 `lose` (the shard, before it is opened), `quiesce`. Each is answered by one line of JSON on standard output. A fault ends the
 process with its exit code, as it would end a worker.
 """
@@ -16,6 +16,7 @@ from streams.kafka.journal import Journal, JournalPlace, JournalTerms, NotAssign
 from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.reader import LogReader, LogRecord
 from streams.runtime import clock, log
+from streams.runtime.settings import load
 
 
 def entry(epoch: int, text: str) -> bytes:
@@ -26,12 +27,12 @@ def entry(epoch: int, text: str) -> bytes:
 class Owner:
     """The journal of partition 0, and the texts folded from it."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, topic: str) -> None:
         self.texts: list[str] = []
         self.greeted: list[int] = []
         self.assigned = True
-        self._producer = ConfirmedProducer(bootstrap, "owner")
-        self._reader = LogReader(bootstrap, "owner", [(topic, 0)])
+        self._producer = ConfirmedProducer(load().kafka, "owner")
+        self._reader = LogReader(load().kafka, "owner", [(topic, 0)])
         at = JournalPlace(topic, Lane.OTP, 0)
         self.journal = Journal(at, self._apply, reader=self._reader, producer=self._producer)
 

@@ -1,6 +1,6 @@
 """One of several owners of one journal: claims it again and again, and writes down each append that it may act on.
 
-Run as `python -m tests.kafka.programs.journal_rival BOOTSTRAP TOPIC WITNESS`. It ends by being killed or fenced.
+Run as `python -m tests.kafka.programs.journal_rival TOPIC WITNESS`. It ends by being killed or fenced.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ _APPENDS = 200
 
 async def main() -> None:
     """Own, append, act, give up, for ever."""
-    bootstrap, topic, witness = sys.argv[1:]
+    topic, witness = sys.argv[1:]
     log.configure(program="journal_rival")
-    owner = Owner(bootstrap, topic)
+    owner = Owner(topic)
     await owner.start()
     file = os.open(witness, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     appended = 0

@@ -1,7 +1,8 @@
 """A member of a lane's group whose engine only writes down what happens to it.
 
 Run as `python -m tests.kafka.programs.lane_worker '<json>'`; the JSON is :class:`Orders`. What happens is appended to
-`witness`, one JSON line per event and one write per line, so that a kill loses nothing that was said before it.
+`witness`, one JSON line per event and one write per line, so that a kill loses nothing that was said before it. The way
+into Kafka is that of the settings.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import msgspec
 from streams.kafka.faust_app.app import FanfareApp, build_app, run_worker
 from streams.kafka.faust_app.hooks import Delivered, WorkerSpec
 from streams.runtime import clock, log
+from streams.runtime.settings import load
 
 
 class Orders(msgspec.Struct, kw_only=True):
@@ -133,7 +135,7 @@ def main() -> None:
     orders = msgspec.json.decode(sys.argv[1], type=Orders)
     log.configure(program="lane_worker", slot=orders.spec.slot)
     hooks = WitnessHooks(orders)
-    hooks.app = build_app(orders.spec, hooks)
+    hooks.app = build_app(msgspec.structs.replace(orders.spec, bootstrap=load().kafka), hooks)
     run_worker(hooks.app)
 
 

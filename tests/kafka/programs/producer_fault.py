@@ -1,17 +1,18 @@
-"""A producer that is brought to one fault; run as `python -m tests.kafka.programs.producer_fault BOOTSTRAP TOPIC FAULT`."""
+"""A producer that is brought to one fault; run as `python -m tests.kafka.programs.producer_fault TOPIC FAULT`."""
 
 import asyncio
 import sys
 
 from streams.kafka.producer import ConfirmedProducer
 from streams.runtime import log
+from streams.runtime.settings import load
 
 
 async def main() -> None:
     """Commit the fault; reaching the end is status 0."""
-    bootstrap, topic, fault = sys.argv[1:]
+    topic, fault = sys.argv[1:]
     log.configure(program="producer_fault")
-    producer = ConfirmedProducer(bootstrap, "fault", deadline_ms=600)
+    producer = ConfirmedProducer(load().kafka, "fault", deadline_ms=600)
     await producer.start()
     match fault:
         case "unconfirmed":
