@@ -2,7 +2,8 @@
 
 While a list, or more explicit recipients than a burst, is open on a number in a shard, everything of that number waits for
 slots there. What is open is folded from the shard's journal, so only what the journal proves is said: the requests named
-here had messages left to decide while this one waited.
+here had messages left to decide while this one waited. Time in a pause is left out. Time in which the gateway turned the
+whole business away is not, for that leaves no record.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ import msgspec
 
 from broker.deliver.item import Item
 from broker.explain.entry import Focus, Line, people_text
-from schemas.delivery_journal import Answered, Decided, Outcome, Restated
+from schemas.delivery_journal import Answered, Decided, Held, Outcome, Restated
 from schemas.ids import Lane
 from schemas.plan_journal import Terms, WorkItem
 from schemas.reasons import State
@@ -50,7 +51,9 @@ class NumberWatch:
         """Those that had something to decide while the request waited."""
         self._own: WorkItem | None = None
         self._ready_ms = 0
-        """Since when the request can be decided about; 0: it is not taken over, or decided."""
+        """Since when the request can be decided about; 0: it is not taken over, or decided, or paused."""
+        self._paused_ms = 0
+        """The same, while the request is paused."""
 
     def concerns(self, value: bytes) -> bool:
         """Returns whether a record may speak of the number: its bytes name it, or a request that is open on it."""
@@ -71,7 +74,7 @@ class NumberWatch:
         for answer in body.answered:
             if answer.request == self._request:
                 self._answered(focus, header, answer)
-        self._went_on(body)
+        self._went_on(header, body)
 
     def still(self, shard: int) -> Iterator[Line]:
         """Yields, at the end of the log, that the request waits and beside whom."""
@@ -90,6 +93,14 @@ class NumberWatch:
         self._ready_ms = ready_ms
         self._beside.clear()
 
+    def _hold(self, held: Held, at_ms: int) -> None:
+        if held.held:
+            self._paused_ms = self._paused_ms or self._ready_ms
+            self._ready_ms = 0
+        elif self._paused_ms:
+            self._wait(max(self._paused_ms, at_ms))
+            self._paused_ms = 0
+
     def _begun(self, header: Header, body: Outcome, place: str) -> None:
         """Apply what a record opens and freezes: from then on it can be decided about."""
         for opened in body.opened:
@@ -104,8 +115,8 @@ class NumberWatch:
             elif members.request in self._open and not self._open[members.request].item.frozen:
                 self._open[members.request].item.freeze(members)
 
-    def _went_on(self, body: Outcome) -> None:
-        """Apply what a record decides and answers about the others; who is finished uses no slots any more."""
+    def _went_on(self, header: Header, body: Outcome) -> None:
+        """Apply pauses, and what a record decides and answers about the others; who is finished uses no slots any more."""
         for decided in body.decided:
             if decided.request in self._open:
                 self._open[decided.request].item.decided(decided)
@@ -113,7 +124,9 @@ class NumberWatch:
             if answered.request in self._open:
                 self._open[answered.request].item.answered(answered)
         for held in body.held:
-            if held.request in self._open:
+            if held.request == self._request:
+                self._hold(held, header.at_ms)
+            elif held.request in self._open:
                 self._open[held.request].item.hold(held)
         self._open = {name: other for name, other in self._open.items() if not other.item.finished}
 

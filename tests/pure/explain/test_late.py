@@ -5,6 +5,7 @@ import pytest
 from broker.audit.sources import Logged
 from broker.deliver.decide import Facts
 from broker.explain.timeline import Telling
+from schemas.controls import ControlAction
 from schemas.delivery_journal import Outcome
 from schemas.gateway_api import FrameAnswer
 from schemas.ids import Lane
@@ -109,6 +110,25 @@ def test_a_request_that_is_paced_by_itself_says_at_which_rate() -> None:
     go_on(bench, 1_000)
     (waited,) = [text for text in told(bread(), bench) if "slots" in text]
     assert waited.endswith(" s for slots of its number airline/main, 10 a second at its acceptance")
+
+
+def test_time_in_a_pause_is_not_told_as_waiting_for_slots() -> None:
+    """A second of pause and a little waiting after it: only the waiting is the number's."""
+    bench = Bakery()
+    bench.take(bread())
+    go_on(bench, 1_000)
+    bench.take(SMALL)
+    bench.append()
+    bench.say(ControlAction.PAUSE, 2)
+    go_on(bench, 1_000)
+    bench.say(ControlAction.RESUME, 2)
+    go_on(bench, 1_000)
+    found = told(SMALL, bench)
+    assert any("is held in shard" in text for text in found)
+    (waited,) = [text for text in found if "slots" in text]
+    assert waited.startswith(
+        "in shard 0 it waited 0.4 s for slots of its number airline/main; open on it, too: bread of "
+    )
 
 
 def test_the_pair_limit_is_named_where_it_makes_a_message_wait() -> None:
