@@ -1,15 +1,145 @@
-"""The lanes, a row each: everything that distinguishes one from another stands here, and other code reads it from the row.
+"""Defines the lanes, a row each: whatever distinguishes one from another stands here, and other code reads it from the row.
 
-To add a lane, give it the next number in :class:`Lane` (its place among the others is its urgency) and a row in ``LANES``.
-The rows' arithmetic is held by ``tests/pure/contract/test_topics.py`` and ``test_lanes.py`` beside it, and their spans are
-those of PROTOCOL.md, section 1.8.
+To add a lane, give it the next number in :class:`Lane` (its place among the others is its urgency) and a row in ``LANES``;
+:class:`LaneRules` says of each field its meaning, its unit, and what speaks for its value. The rows' arithmetic is held by
+``tests/pure/contract/test_topics.py`` and ``test_lanes.py`` beside it, and their spans are those of PROTOCOL.md, section 1.8.
 """
 
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Final
 
-from schemas.lane_rules import DAY_MS, HOUR_MS, MINUTE_MS, Category, LaneRules, PairLimit, Retention, Windows
+import msgspec
+
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
+
+CLOCK_SLACK_MS: Final = 5 * MINUTE_MS
+"""Milliseconds by which a producer's clock may be ahead: a ``time`` still later is refused ``from_the_future``."""
+_OUTAGE_MS: Final = 3 * DAY_MS
+"""The longest outage, in milliseconds, after which the gateway must still know what it was sent before."""
+
+
+class Category(IntEnum):
+    """Names the purpose of a template; prices and consent follow from it."""
+
+    AUTHENTICATION = 1
+    UTILITY = 2
+    MARKETING = 3
+
+    @property
+    def word(self) -> str:
+        """As it stands in YAML and labels."""
+        return self.name.lower()
+
+
+class Windows(msgspec.Struct, frozen=True):
+    """The spans of one lane, milliseconds."""
+
+    lifetime_max_ms: int
+    """``expirytime`` may lie at most this far after ``time``."""
+    idempotency_ms: int
+    """A repeated (source, id) is recognised this long; plan's fold; older requests are refused as stale."""
+    fold_ms: int
+    """Deliver's F: each quarter what was said before the last claim is restated, so a fold reaches back half of it."""
+    settle_ms: int
+    """Receipts count this long after expiry; then a message without one is ``unknown``."""
+    frame_ms: int
+    """The longest a frame may lie between the STOP check and the gateway."""
+    gateway_timeout_ms: int
+    """Milliseconds that a frame waits for its answer."""
+
+    @property
+    def settle_fold_ms(self) -> int:
+        """Returns how far back settle reads at its start: a message's whole life and its settle window."""
+        return self.lifetime_max_ms + self.settle_ms
+
+    @property
+    def stale_ms(self) -> int:
+        """A request whose ``time`` is older is refused: the window less the clock slack, so that it is exact for ever."""
+        return self.idempotency_ms - CLOCK_SLACK_MS
+
+    @property
+    def gateway_names_ms(self) -> int:
+        """Milliseconds that the gateway remembers a name: a message's life and the longest outage before it is sent again."""
+        return self.lifetime_max_ms + _OUTAGE_MS
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """Milliseconds that the records of a lane's topics are kept."""
+
+    requests_ms: int
+    """``requests`` and ``work``: inputs, so at most as long as the journals; the longest time that a lane may stand still."""
+    plans_ms: int
+    """``plans``: at least the idempotency window, which is its fold, and that stand-still."""
+    outcomes_ms: int
+    """``outcomes`` and ``receipts``: at least three of deliver's folds, or one and that stand-still."""
+
+
+class PairLimit(msgspec.Struct, frozen=True):
+    """A lane's share of the gateway's limit per (sender, recipient): 10 a minute with a burst of 45 over all lanes."""
+
+    per_minute: int
+    """Messages a minute in the long run."""
+    burst: int
+    """Messages at once after a rest."""
+
+
+class LaneRules(msgspec.Struct, frozen=True, kw_only=True):
+    """Holds everything that distinguishes a lane. Whoever would ask which lane it is asks one of these instead."""
+
+    about: str
+    """A sentence for businesses on what it carries; stands in the AsyncAPI document."""
+    category: Category
+    """Templates of this category travel here and on no other lane; of lanes that share one, the first is recommended."""
+    asked_for: bool
+    """The person waits for it: a stop of everything does not end it, only a block does. Off for what comes unasked."""
+    carries_codes: bool
+    """It carries one-time codes: dead letters keep no payload, recordings nothing that is not of the contract's form, and
+    views hide the text. Off for all others, whose payload is worth keeping for a redrive."""
+    takes_lists: bool
+    """Requests may name a list, and opt-ins may be published here. Off where a record of 4,096 people would delay the next."""
+    supersedes: bool
+    """Requests may name a fact and its version, and an older version is never told after a newer one. On one lane only, for
+    versions are compared in one journal."""
+    usual_life_ms: int
+    """Milliseconds that a message of ``fanfare send`` lives if nobody says for how long."""
+    needs_expiry: bool
+    """``expirytime`` is required. Off where all of ``windows.lifetime_max_ms`` is a sensible default."""
+    by_deadline: bool
+    """Scarce slots of a number go to the request that expires first. Off: to the one that had the fewest, since all live long."""
+    windows: Windows
+    retention: Retention
+    pair_limit: PairLimit
+    share_percent: int
+    """Percent of a number's throughput, where the sender's entry does not say otherwise; 100 over all lanes at most."""
+    retry_ceiling_ms: int
+    """The longest back-off, in milliseconds, from a gateway that is ill: a fraction of how long a message lives. No count of
+    attempts ends a message, only its expiry does."""
+    resends_unknown: bool
+    """Asked where the gateway takes a name as often as it comes: what may have been handed off goes again when no answer
+    came, because twice is better than not at all. Off: it ends as in doubt, because twice is worse."""
+    linger_ms: int
+    """Milliseconds that an append waits for others of the process, to share a request with them; 0 where somebody waits."""
+    batch_interval_ms: int
+    """Milliseconds of plan's and deliver's beat: what comes within one is worked on together; 0 where somebody waits."""
+    nice: int
+    """So far its processes give way to others on their machine (nice, 0 to 19). Three is half of another's weight: at five,
+    a third, a worker stood still for three seconds at a time in a run queue of twelve, which its watchdog takes for a pause."""
+    late_after_s: float | None
+    """Seconds of age at hand-off above which an operator is woken; None where nobody waits."""
+    gateway_place: int
+    """Place of its listener among the simulated gateway's ports: 8810 and 9840 and so many more."""
+    gateway_for: str
+    """The use of that listener, as the setting of its address says it."""
+    colour: str
+    """Colour of its rows in ``fanfare top``, as rich calls it."""
+
+    @property
+    def marketing(self) -> bool:
+        """Returns True for offers: only to who opted in, ended by a stop of marketing, and what an opt-in here is for."""
+        return self.category is Category.MARKETING
 
 
 class Lane(IntEnum):

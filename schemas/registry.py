@@ -7,8 +7,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.lane_rules import Category
-from schemas.lanes import Lane, lane_for
+from schemas.lanes import Category, Lane, lane_for
 
 __all__ = ["Category"]
 

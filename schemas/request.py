@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from schemas.controls import ControlAction
+from schemas.facts import ControlAction
 from schemas.lanes import Lane, listed
 
 _VERSIONED: Final = listed(lane.word for lane in Lane if lane.rules.supersedes)

@@ -9,8 +9,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.lane_rules import CLOCK_SLACK_MS, DAY_MS, HOUR_MS, MINUTE_MS, Windows
-from schemas.lanes import Lane
+from schemas.lanes import CLOCK_SLACK_MS, DAY_MS, HOUR_MS, MINUTE_MS, Lane, Windows
 
 __all__ = ["CLOCK_SLACK_MS", "DAY_MS", "HOUR_MS", "MINUTE_MS", "Windows"]
 

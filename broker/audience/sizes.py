@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.list_sizes import ListSize
+from schemas.facts import ListSize
 
 _decoder: Final = msgspec.json.Decoder(ListSize)
 

@@ -11,8 +11,8 @@ from pyroaring import BitMap
 from broker.audit.invariants import Breach
 from broker.audit.sources import Ledger, LedgerPosting, Logged
 from broker.audit.state import Book
-from schemas.billing import BilledCharge
 from schemas.ids import NAME_BYTES, name_of, text_of
+from schemas.status import BilledCharge
 from schemas.topics import BILLING_PREFIX, billing
 
 Account = tuple[str, str]

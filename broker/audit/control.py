@@ -8,7 +8,7 @@ section 3.1).
 from collections import defaultdict
 from typing import Final, NamedTuple
 
-from schemas.controls import ControlAction, ControlScope, ControlWord
+from schemas.facts import ControlAction, ControlScope, ControlWord
 from schemas.ids import Lane, text_of
 from schemas.plan_journal import Terms
 

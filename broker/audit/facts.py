@@ -11,8 +11,7 @@ from broker.audit.invariants import Breach
 from broker.audit.people import shards_of
 from broker.audit.sources import Logged
 from broker.audit.state import Book
-from schemas.controls import ControlWord
-from schemas.facts import AudienceChange, Suppressions
+from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.gateway_api import GatewayEvent
 from schemas.ids import Lane, recipient_id
 from schemas.registry import Entry, PriceCard, Sender, Template

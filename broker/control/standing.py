@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Final, NamedTuple, TypeAlias
 
 from broker.heartbeat import is_heartbeat
-from schemas.controls import ControlAction, ControlScope, ControlWord
+from schemas.facts import ControlAction, ControlScope, ControlWord
 from schemas.ids import name_of
 from schemas.plan_journal import Terms
 

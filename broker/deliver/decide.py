@@ -22,9 +22,8 @@ from broker.registry.rates import RateOf, accepted_rate
 from schemas.delivery_journal import Decided
 from schemas.reasons import Reason, State
 from schemas.registry import CONFIRMATIONS
+from schemas.wire.arrays import intervals_of, runs_of
 from schemas.wire.columns import i64s, u16s
-from schemas.wire.ranks import intervals_of
-from schemas.wire.runs import runs_of
 
 MOST_ATTEMPTS: Final = 255
 """An attempt is a byte in the journal. Later ones keep this number: nothing ends by being tried often."""

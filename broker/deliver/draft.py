@@ -12,7 +12,7 @@ from broker.deliver.state import ShardState, sends_in
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, Outcome
 from schemas.plan_journal import Origin, WorkItem
 from schemas.reasons import Reason
-from schemas.wire.formats import RECORD_LIMIT_BYTES
+from schemas.wire.head import RECORD_LIMIT_BYTES
 
 _TAKE_BYTES = RECORD_LIMIT_BYTES // 2
 _LOOK_AHEAD = 8

@@ -18,8 +18,8 @@ from schemas.gateway_api import Frame, Section, ref_of
 from schemas.ids import fact_key, text_of
 from schemas.reasons import Reason, State
 from schemas.registry import Category
+from schemas.wire.arrays import intervals_of
 from schemas.wire.columns import i64s, of_u32s, pairs, ranks_of, u32s, values_of
-from schemas.wire.ranks import intervals_of
 
 
 @dataclass(slots=True)

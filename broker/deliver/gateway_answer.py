@@ -13,8 +13,8 @@ from broker.deliver.item import Item
 from schemas.delivery_journal import Answered, Members
 from schemas.gateway_api import FrameAnswer, Refused
 from schemas.reasons import Reason, State
+from schemas.wire.arrays import intervals_of
 from schemas.wire.columns import i64s, u32s
-from schemas.wire.ranks import intervals_of
 
 _BASE_MS: Final = 500
 _CAP_MS: Final = 5 * 60_000

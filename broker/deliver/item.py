@@ -14,8 +14,8 @@ from broker.lifecycle import is_unfinished, unfinished
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem
 from schemas.plan_journal import ADDRESS_WIDTH, LOCALE_WIDTH, Rows, Terms
 from schemas.reasons import State
+from schemas.wire.arrays import runs_of
 from schemas.wire.columns import cells, i64s, of_i64s, of_u16s, of_u32s, pairs, ranks_of, u16s, values_of
-from schemas.wire.runs import runs_of
 
 _PENDING = bytes((State.PENDING,))
 

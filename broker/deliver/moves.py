@@ -18,9 +18,8 @@ from broker.lifecycle import MOVES, may_be_decided
 from schemas.delivery_journal import Answered, Decided, Outcome
 from schemas.ids import text_of
 from schemas.reasons import State
+from schemas.wire.arrays import intervals_of, runs_of
 from schemas.wire.columns import i64s, of_i64s, of_u16s, of_u32s, pairs, ranks_of, u16s, u32s, values_of
-from schemas.wire.ranks import intervals_of
-from schemas.wire.runs import runs_of
 
 _SENT: Final = bytes((State.SENDING,))
 _ANSWERS: Final = bytes(MOVES[State.SENDING])

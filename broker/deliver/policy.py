@@ -5,10 +5,9 @@ from typing import Final
 import msgspec
 
 from broker.deliver.codes import CODES, CodeTable
-from schemas.lane_rules import PairLimit, Windows
-from schemas.lanes import Lane
+from schemas.lanes import Lane, PairLimit, Windows
 from schemas.topics import SHARDS
-from schemas.wire.formats import FORMAT
+from schemas.wire.head import FORMAT
 
 FRESH_MS: Final = 100
 """A message may be decided only if the suppressions were read to their end at most this long ago (PROTOCOL.md section 1.7)."""

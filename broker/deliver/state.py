@@ -27,7 +27,7 @@ from schemas.delivery_journal import (
 )
 from schemas.reasons import State
 from schemas.wire.columns import ranks_of, values_of
-from schemas.wire.formats import RECORD_LIMIT_BYTES
+from schemas.wire.head import RECORD_LIMIT_BYTES
 from schemas.wire.header import Header, Kind, body_of
 
 Body = Outcome | Restated | LimitsRestated | Trying

@@ -5,7 +5,7 @@ from typing import Final
 
 from broker.control.standing import place_of, places
 from broker.explain.entry import Line
-from schemas.controls import ControlAction, ControlScope, ControlWord
+from schemas.facts import ControlAction, ControlScope, ControlWord
 from schemas.ids import Lane
 from schemas.plan_journal import Terms
 from schemas.wire.header import Header

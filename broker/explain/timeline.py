@@ -28,9 +28,8 @@ from broker.explain.settle import (
 from broker.explain.tally import Tally
 from broker.journal import Fold
 from schemas import topics
-from schemas.controls import ControlWord
 from schemas.delivery_journal import Outcome, Restated
-from schemas.facts import AudienceChange, Charge, Receipts, Suppressions
+from schemas.facts import AudienceChange, Charge, ControlWord, Receipts, Suppressions
 from schemas.ids import Lane, text_of
 from schemas.plan_journal import Planned, PlannedBatch, Work
 from schemas.status import DeadLetter, Status

@@ -21,7 +21,7 @@ from schemas.request import (
     Params,
     Recipient,
 )
-from schemas.wire.shape import DATA, Place
+from schemas.wire.strict_json import DATA, Place
 
 EXAMPLE: Final = "tel:+447700900123"
 """Kept free by Ofcom for such uses: nobody's, so no auditor takes a sentence with it for a person's address in clear."""

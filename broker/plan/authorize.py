@@ -21,7 +21,7 @@ from schemas.reasons import Reason, Refusal
 from schemas.registry import Business, Category
 from schemas.request import CloudEvent, Params, Sealed
 from schemas.topics import CLOCK_SLACK_MS, HOUR_MS, MINUTE_MS, Windows
-from schemas.wire.shape import DATA, Place
+from schemas.wire.strict_json import DATA, Place
 from schemas.wire.text import echo, suggestion
 from schemas.wire.timestamps import text_of as instant
 

@@ -11,7 +11,7 @@ import msgspec
 
 from broker.heartbeat import is_heartbeat
 from broker.plan.decode import Event, Named
-from schemas.controls import ControlAction, ControlScope, ControlWord
+from schemas.facts import ControlAction, ControlScope, ControlWord
 from schemas.ids import Lane, business_of, name_of, request_name, text_of
 from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_ATTRIBUTE_CHARS, CloudEvent, Control, EventName

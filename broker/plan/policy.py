@@ -4,10 +4,9 @@ from typing import Final
 
 import msgspec
 
-from schemas.lane_rules import Windows
-from schemas.lanes import Lane
+from schemas.lanes import Lane, Windows
 from schemas.topics import SHARDS
-from schemas.wire.formats import RECORD_LIMIT_BYTES
+from schemas.wire.head import RECORD_LIMIT_BYTES
 from schemas.wire.sealed import AddressBook
 
 HEADROOM_BYTES: Final = 1_024

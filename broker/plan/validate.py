@@ -35,7 +35,7 @@ from schemas.request import (
 )
 from schemas.wire.plain_events import SHAPES, bodies, canonical
 from schemas.wire.sealed import looks_sealed
-from schemas.wire.shape import DATA, Place
+from schemas.wire.strict_json import DATA, Place
 from schemas.wire.text import echo, short, suggestion, unsafe
 
 FACET_NAME: Final = re.compile(r"\*|[a-z0-9][a-z0-9._-]{0,63}")

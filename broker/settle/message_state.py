@@ -29,9 +29,8 @@ from pyroaring import BitMap
 
 from schemas.facts import ReceiptStatus
 from schemas.reasons import MESSAGE_REASONS, State
+from schemas.wire.arrays import Bytes8, array_of
 from schemas.wire.columns import pairs, ranks_of, values_of
-from schemas.wire.ranks import array_of
-from schemas.wire.runs import Bytes8
 
 HANDED: Final = 0x80
 STATUS: Final = 0x3F

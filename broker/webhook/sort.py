@@ -21,7 +21,7 @@ from schemas.facts import Inbound, ReceiptRun, Receipts, ReceiptStatus, Scope, S
 from schemas.gateway_api import Referred, Reply, ReportRun, Reports, place_of
 from schemas.ids import Lane, name_of, shard_of
 from schemas.wire.columns import interval
-from schemas.wire.formats import FORMAT
+from schemas.wire.head import FORMAT
 from schemas.wire.header import Header, Kind, pack
 
 _RANK_END: Final = 1 << 32

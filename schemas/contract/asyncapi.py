@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from schemas import topics
-from schemas.billing import BILLING_SOURCE, BILLING_TYPE
 from schemas.contract.asyncapi_examples import examples_of
 from schemas.contract.json_schema import DEAD_LETTER_TITLE, EVENT_NAMES
-from schemas.lane_rules import DAY_MS, HOUR_MS, MINUTE_MS, Windows
-from schemas.lanes import Lane
+from schemas.lanes import DAY_MS, HOUR_MS, MINUTE_MS, Lane, Windows
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE, STATUS_TYPE
+from schemas.status import BILLING_SOURCE, BILLING_TYPE
 from schemas.topics import Topic
 from schemas.wire.cloudevents import CONTENT_TYPE, STRUCTURED
 

@@ -9,10 +9,9 @@ from typing import Any, Final
 import msgspec
 
 from schemas import topics
-from schemas.billing import BilledCharge
 from schemas.ids import Lane, request_name, text_of
 from schemas.registry import Business, Parameter, Template
-from schemas.status import DeadLetter, Status
+from schemas.status import BilledCharge, DeadLetter, Status
 from schemas.topics import MINUTE_MS
 from schemas.wire import timestamps
 from schemas.wire.cloudevents import encode_charge, encode_status

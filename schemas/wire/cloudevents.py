@@ -13,10 +13,9 @@ from typing import Final
 
 import msgspec
 
-from schemas.billing import BILLING_SOURCE, BILLING_TYPE, BilledCharge
 from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_REQUEST_BYTES, STATUS_TYPE, CloudEvent
-from schemas.status import Status
+from schemas.status import BILLING_SOURCE, BILLING_TYPE, BilledCharge, Status
 from schemas.wire import strict_json, timestamps
 from schemas.wire.envelope import EXAMPLE, Envelope, event_of, not_an_event, sound
 from schemas.wire.plain_events import ENVELOPE, plain_event

@@ -1,8 +1,8 @@
 """Columns: many small values of one kind in few bytes.
 
 Ranks travel as *intervals* (packed u32 pairs: first, count), repeated values as *runs* (packed u8 value, u32 count),
-fixed-width names as one byte string. Runs are made in ``runs.py`` and intervals in
-``ranks.py``, with numpy, which producers need not install.
+fixed-width names as one byte string. Runs and intervals are made in ``arrays.py``,
+with numpy, which producers need not install; both are read here.
 """
 
 import struct

@@ -1,10 +1,20 @@
-"""Names what the head of an internal record holds, apart from its code: whoever has no records needs no numpy."""
+"""Names what the head of an internal record holds, and the formats there are, apart from the code that reads and writes them.
+
+Whoever has no records needs no numpy.
+"""
 
 from enum import IntEnum
 
 import msgspec
 
 from schemas.ids import Lane
+
+FORMAT = 2
+"""The newest format version that is written."""
+READABLE_FORMATS = frozenset({1, 2})
+
+RECORD_LIMIT_BYTES = 900_000
+"""Every Kafka record stays below this. Kafka refuses above 1,048,588; the rest is room for headers and batch."""
 
 
 class Kind(IntEnum):

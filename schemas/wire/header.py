@@ -4,7 +4,7 @@ Layout, big-endian: format u8, kind u8, lane u8, shard u16, epoch u32, at_ms i64
 The epoch stands at a fixed place so that the fold rule (PROTOCOL.md section 1.2) never needs the body. Readers take format
 n and n-1; deploy readers first. Golden bytes of each format: ``tests/contract/golden``.
 
-Format 2 is format 1 but for columns of ranks, which may be Roaring bitmaps (``ranks.py``). Only records that are shorter so
+Format 2 is format 1 but for columns of ranks, which may be Roaring bitmaps (``arrays.py``). Only records that are shorter so
 are of format 2.
 """
 
@@ -14,9 +14,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from schemas.ids import Lane
-from schemas.wire.formats import FORMAT, READABLE_FORMATS
-from schemas.wire.head import Header, Kind
-from schemas.wire.ranks import shortened, widened
+from schemas.wire.arrays import shortened, widened
+from schemas.wire.head import FORMAT, READABLE_FORMATS, Header, Kind
 
 __all__ = ("Header", "Kind", "UnreadableRecordError", "body_of", "head_of", "pack", "unpack")
 

@@ -23,7 +23,7 @@ from schemas.request import (
 )
 from schemas.wire import strict_json
 from schemas.wire.envelope import Envelope, event_of
-from schemas.wire.shape import DATA, Place, Shape
+from schemas.wire.strict_json import DATA, Place, Shape
 
 Body = Notification | Optin | Control
 SHAPES: Final[Mapping[str, Shape[Body]]] = {

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import NamedTuple, Self
 
 from schemas import topics
-from schemas.billing import BilledCharge
+from schemas.status import BilledCharge
 from schemas.wire.cloudevents import decode_charge
 from streams.client.errors import BillUnreadableError
 from streams.kafka.scan import Record, ScanError, follow

@@ -10,10 +10,9 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from broker.registry.fold import Registry
-from schemas.billing import BilledCharge
 from schemas.ids import Lane
 from schemas.reasons import Fault
-from schemas.status import Status
+from schemas.status import BilledCharge, Status
 from streams.client.bills import BillPosition
 from streams.client.client import IN_FLIGHT, WAIT_S, Client, ToPublish
 from streams.client.events import Event

@@ -8,8 +8,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 import typer
 
-from schemas.billing import BilledCharge
-from schemas.status import Status
+from schemas.status import BilledCharge, Status
 from schemas.wire.timestamps import text_of as instant
 from streams.client import Client
 from streams.client.progress import CLOSED, REFUSED

@@ -7,8 +7,7 @@ import typer
 
 from broker.registry.fold import Registry
 from schemas.ids import business_of
-from schemas.lane_rules import Category
-from schemas.lanes import LANE_WORDS, Lane, lane_for
+from schemas.lanes import LANE_WORDS, Category, Lane, lane_for
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.wire.text import nearest
 from streams.client import Event

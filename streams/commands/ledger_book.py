@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from schemas.billing import BilledCharge
+from schemas.status import BilledCharge
 from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import configured
 from streams.commands.terminal import OutputOption, refuse, say, show

@@ -18,7 +18,7 @@ from broker.registry.fold import Registry
 from broker.webhook.keywords import Vocabulary
 from broker.webhook.sort import Sorted, sort
 from schemas.gateway_api import REPLAY_WINDOW_MS, Reports
-from schemas.wire.formats import FORMAT
+from schemas.wire.head import FORMAT
 from schemas.wire.sealed import AddressBook
 from streams.gateway.confirmations import Confirmer
 from streams.gateway.port import ReportMapping, UnbelievedError, UnreadableError

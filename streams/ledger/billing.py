@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from schemas import topics
-from schemas.billing import BilledCharge
+from schemas.status import BilledCharge
 from schemas.wire.cloudevents import STRUCTURED_HEADERS, decode_charge, encode_charge
 from streams.kafka.newest import existing, newest
 from streams.kafka.producer import REPEATABLE_DEADLINE_MS, Outgoing

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from broker.audit.sources import Ledger, LedgerEntry, LedgerRow
-from schemas.billing import BilledCharge
+from schemas.status import BilledCharge
 from streams.kafka.reader import LogRecord
 from streams.kafka.resumed_producer import ProducerIdentity
 from streams.ledger.items import audited, charges_after, newest_serials

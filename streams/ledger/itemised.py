@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from pyroaring import BitMap
 
-from schemas.billing import BilledCharge
+from schemas.status import BilledCharge
 from streams.ledger.database import reading
 from streams.ledger.items import PostedRow, charge_of
 

@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from broker.audit.sources import LedgerPosting
-from schemas.billing import BilledCharge
 from schemas.ids import Lane, text_of
 from schemas.registry import Category
+from schemas.status import BilledCharge
 from streams.ledger.layout import place_of
 
 _labels: Final = msgspec.json.Decoder(dict[str, str])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from schemas import topics
-from schemas.controls import ControlWord
+from schemas.facts import ControlWord
 from schemas.ids import Lane
 from schemas.wire.header import unpack
 from streams.kafka.publisher import Publisher

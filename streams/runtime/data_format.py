@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.wire.formats import READABLE_FORMATS
+from schemas.wire.head import READABLE_FORMATS
 from streams import __version__
 from streams.runtime.file_lock import private_folder, write_whole
 

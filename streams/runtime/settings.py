@@ -17,8 +17,7 @@ from typing import Annotated, Final, Literal, Self
 import msgspec
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
-from schemas.lane_rules import Windows
-from schemas.lanes import BY_PLACE, Lane, listed
+from schemas.lanes import BY_PLACE, Lane, Windows, listed
 from schemas.topics import SHARDS
 from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE, KAFKA_SECRETS, PREFIX
 from streams.runtime.lane_settings import GatewaySettings

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from schemas import topics
-from schemas.list_sizes import ListSize
+from schemas.facts import ListSize
 from streams.kafka.producer import Outgoing
 from streams.worker.resources import LaneParts
 from streams.worker.tails import LaneFacts

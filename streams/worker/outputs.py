@@ -11,8 +11,7 @@ import msgspec
 from broker.plan.control import ControlRecord
 from broker.plan.step import Answer, AudienceRecord, Direct, Rerouted
 from schemas import topics
-from schemas.controls import ControlScope, ControlWord
-from schemas.facts import Charge, Suppression, Suppressions
+from schemas.facts import Charge, ControlScope, ControlWord, Suppression, Suppressions
 from schemas.ids import Lane, partition_of
 from schemas.status import DeadLetter, Status
 from schemas.wire.cloudevents import STRUCTURED_HEADERS, encode_status

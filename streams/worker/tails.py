@@ -17,8 +17,7 @@ from broker.deliver.decide import Facts
 from broker.registry.fold import Registry
 from broker.registry.rates import RateOf
 from schemas import topics
-from schemas.controls import ControlWord
-from schemas.facts import AudienceChange, Suppressions
+from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.ids import Lane
 from schemas.wire.header import body_of, unpack
 from streams.kafka.reader import LogRecord

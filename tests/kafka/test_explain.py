@@ -14,9 +14,9 @@ from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, Rows, Ter
 from schemas.reasons import Reason
 from schemas.status import DeadLetter, Status
 from schemas.wire import cloudevents
+from schemas.wire.arrays import runs_of
 from schemas.wire.columns import interval
 from schemas.wire.header import Header, Kind, pack
-from schemas.wire.runs import runs_of
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
 from streams.operate.explain import Event, Explainer

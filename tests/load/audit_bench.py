@@ -22,7 +22,6 @@ from broker.audit.people import shards_of
 from broker.audit.report import Audit
 from broker.audit.sources import Dump, Ledger, LedgerEntry, LedgerPosting, LedgerRow, Logged, Rules
 from schemas import topics
-from schemas.billing import BilledCharge
 from schemas.delivery_journal import Answered, Decided, Members, Opened, Outcome
 from schemas.facts import AudienceChange, Charge, ReceiptRun, Receipts, ReceiptStatus
 from schemas.gateway_api import GatewayEvent
@@ -30,10 +29,11 @@ from schemas.ids import Lane, partition_of, request_name, text_of
 from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
 from schemas.reasons import State
 from schemas.registry import PriceCard, Sender, Template
+from schemas.status import BilledCharge
+from schemas.wire.arrays import runs_of
 from schemas.wire.cloudevents import encode_charge
 from schemas.wire.columns import interval
 from schemas.wire.header import Header, Kind, pack
-from schemas.wire.runs import runs_of
 
 SHARDS = 8
 CHUNK = 4_096

@@ -21,7 +21,7 @@ import msgspec
 import uvloop
 
 from schemas import topics
-from schemas.billing import BilledCharge
+from schemas.status import BilledCharge
 from schemas.topics import SHARDS, business_topics, catalogue
 from schemas.wire.cloudevents import decode_charge
 from streams.dev.kafka.cluster import some_kafka

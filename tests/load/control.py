@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas import topics
-from schemas.controls import ControlWord
+from schemas.facts import ControlWord
 from schemas.ids import Lane
 from schemas.request import Control, EventName, Notification, To
 from schemas.wire.header import unpack

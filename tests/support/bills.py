@@ -1,6 +1,6 @@
 """Billing events as tests need them."""
 
-from schemas.billing import BilledCharge
+from schemas.status import BilledCharge
 
 
 def billed(business: str, serial: int) -> BilledCharge:

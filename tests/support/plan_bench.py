@@ -9,7 +9,7 @@ from broker.audience.sizes import ListSizes
 from broker.plan.step import Answer, Direct, PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs
 from broker.registry.fold import Registry
 from schemas.ids import Lane, partition_of
-from schemas.lane_rules import Category
+from schemas.lanes import Category
 from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.registry import Business, Deployment, Entry, Key, Parameter, PriceCard, Sender, Template
 from schemas.request import NOTIFICATION_TYPE

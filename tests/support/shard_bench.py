@@ -11,8 +11,7 @@ from broker.deliver.frame import Batch
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState, body_of_outcome
 from broker.journal import Fold
-from schemas.controls import ControlAction, ControlScope, ControlWord
-from schemas.facts import AudienceChange
+from schemas.facts import AudienceChange, ControlAction, ControlScope, ControlWord
 from schemas.gateway_api import FrameAnswer, Refused
 from schemas.ids import Lane, text_of
 from schemas.plan_journal import Origin, Rows, Terms, WorkItem

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from schemas.gateway_api import Frame, Section, ref_of
 from schemas.ids import Lane, recipient_id, text_of
 from schemas.registry import Business, Entry, Parameter, Sender, Template
+from schemas.wire.arrays import intervals_of
 from schemas.wire.columns import pairs
-from schemas.wire.ranks import intervals_of
 from schemas.wire.sealed import AddressBook
 from streams.runtime import clock
 from streams.runtime.settings import load

@@ -22,7 +22,7 @@ import numpy as np
 from broker.deliver.limits.limit import Unfolded
 from broker.deliver.limits.person_times import FEW, MANY, FewTimes, ManyTimes, distinct
 from schemas.ids import NAME_BYTES
-from schemas.lane_rules import PairLimit
+from schemas.lanes import PairLimit
 from schemas.plan_journal import Terms
 from schemas.reasons import Reason
 from schemas.wire.columns import cells

@@ -8,7 +8,6 @@ never for an old one: the files of an old format are what is on somebody's disk.
 from pathlib import Path
 from typing import Final
 
-from schemas.controls import ControlWord
 from schemas.delivery_journal import (
     Answered,
     ClosedName,
@@ -24,13 +23,13 @@ from schemas.delivery_journal import (
     Spent,
     Trying,
 )
-from schemas.facts import AudienceChange, Charge, Inbound, ReceiptRun, Receipts, Suppression, Suppressions
+from schemas.facts import AudienceChange, Charge, ControlWord, Inbound, ReceiptRun, Receipts, Suppression, Suppressions
 from schemas.ids import Lane
 from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
 from schemas.reasons import Reason
-from schemas.wire.formats import FORMAT
+from schemas.wire.arrays import intervals_of
+from schemas.wire.head import FORMAT
 from schemas.wire.header import Header, Kind, pack
-from schemas.wire.ranks import intervals_of
 
 FOLDER: Final = Path(__file__).parent
 

@@ -20,10 +20,9 @@ from schemas.gateway_api import Code, GatewayEvent
 from schemas.ids import Lane, partition_of, request_name, shard_of, text_of
 from schemas.plan_journal import Origin, Planned, PlannedBatch, Terms, Work, WorkItem
 from schemas.reasons import Reason, State
+from schemas.wire.arrays import intervals_of, runs_of
 from schemas.wire.columns import i64s, pairs, u16s, u32s
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
-from schemas.wire.ranks import intervals_of
-from schemas.wire.runs import runs_of
 from tests.pure.audit.log import MINUTE_MS, SHARDS, Log, address, market, person, rows_of
 
 CODES: Final[dict[int, int]] = {Reason.UNREACHABLE: Code.UNDELIVERABLE}

@@ -10,17 +10,24 @@ import msgspec
 
 from broker.audit.sources import Dump, Ledger, LedgerEntry, LedgerPosting, LedgerRow, Logged
 from schemas import topics
-from schemas.billing import BilledCharge
-from schemas.controls import ControlAction, ControlScope, ControlWord
 from schemas.delivery_journal import Outcome, Restated
-from schemas.facts import AudienceChange, Charge, Receipts, Suppression, Suppressions
+from schemas.facts import (
+    AudienceChange,
+    Charge,
+    ControlAction,
+    ControlScope,
+    ControlWord,
+    Receipts,
+    Suppression,
+    Suppressions,
+)
 from schemas.gateway_api import GatewayEvent
 from schemas.ids import Lane, partition_of, recipient_id, request_name, shard_of, text_of
 from schemas.plan_journal import Claim, PlannedBatch, Rows, Work
 from schemas.reasons import Reason
 from schemas.registry import Entry, key_of
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE
-from schemas.status import DeadLetter, Status
+from schemas.status import BilledCharge, DeadLetter, Status
 from schemas.wire.cloudevents import encode_charge
 from schemas.wire.columns import i64s, u16s
 from schemas.wire.header import Header, Kind, body_of, head_of, pack

@@ -13,8 +13,8 @@ from schemas.ids import Lane, partition_of, text_of
 from schemas.reasons import Reason, State
 from schemas.registry import Business, Deployment, Parameter, PriceCard, Sender, Template
 from schemas.status import RecipientStatus
+from schemas.wire.arrays import runs_of
 from schemas.wire.columns import u16s
-from schemas.wire.runs import runs_of
 from schemas.wire.sealed import seal_code
 from tests.pure.audit.dump import Asked, Writer, price
 from tests.pure.audit.log import MINUTE_MS, SHARDS, address, market, people_in, person

@@ -24,10 +24,9 @@ from schemas.facts import AudienceChange, ReceiptStatus, Scope, Suppression
 from schemas.ids import Lane, shard_of
 from schemas.plan_journal import Claim
 from schemas.reasons import MESSAGE_REASONS, State
+from schemas.wire.arrays import intervals_of, runs_of
 from schemas.wire.columns import i64s, interval, ranks_of, values_of
 from schemas.wire.header import Header, Kind, head_of, pack
-from schemas.wire.ranks import intervals_of
-from schemas.wire.runs import runs_of
 
 _TIMES = st.integers(1, 6)
 _PEOPLE = st.integers(0, 5)

@@ -10,9 +10,8 @@ from schemas.delivery_journal import Decided, Outcome
 from schemas.ids import Lane
 from schemas.reasons import MESSAGE_REASONS, Reason
 from schemas.status import DeadLetter, Status
+from schemas.wire.arrays import intervals_of, runs_of
 from schemas.wire.header import Kind
-from schemas.wire.ranks import intervals_of
-from schemas.wire.runs import runs_of
 from streams.runtime import metrics
 from streams.worker import record_metrics
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.lane_rules import Category
-from schemas.lanes import LANES, Lane, lane_for, listed
+from schemas.lanes import LANES, Category, Lane, lane_for, listed
 
 EACH = pytest.mark.parametrize("lane", Lane, ids=lambda lane: lane.word)
 PROTOCOL = (Path(__file__).parents[3] / "broker" / "PROTOCOL.md").read_text("utf-8")

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas import topics
-from schemas.lane_rules import CLOCK_SLACK_MS, DAY_MS, HOUR_MS, MINUTE_MS
-from schemas.lanes import Lane
+from schemas.lanes import CLOCK_SLACK_MS, DAY_MS, HOUR_MS, MINUTE_MS, Lane
 from schemas.topics import (
     FOR_EVER,
     Topic,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from broker.control.standing import Controls, Standing
 from broker.heartbeat import businesses
-from schemas.controls import ControlAction, ControlScope, ControlWord
+from schemas.facts import ControlAction, ControlScope, ControlWord
 from schemas.ids import text_of
 from schemas.plan_journal import Terms
 from tests.support import shard_bench

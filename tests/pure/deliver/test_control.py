@@ -4,8 +4,8 @@ import pytest
 
 from broker.deliver.engine import Append
 from broker.deliver.frame import Batch
-from schemas.controls import ControlAction
 from schemas.delivery_journal import Outcome
+from schemas.facts import ControlAction
 from schemas.gateway_api import Code
 from schemas.reasons import Reason, State
 from schemas.wire.columns import of_u32s, ranks_of, values_of

@@ -12,7 +12,7 @@ from broker.deliver.limits.limit import Limit, Unfolded
 from broker.deliver.limits.pair import PairLimiter
 from schemas.gateway_api import Code
 from schemas.ids import Lane
-from schemas.lane_rules import PairLimit
+from schemas.lanes import PairLimit
 from schemas.plan_journal import Terms
 from schemas.reasons import Reason
 from schemas.wire.columns import cells

@@ -17,10 +17,9 @@ from schemas.delivery_journal import Answered, Decided, Opened, OpenItem, Outcom
 from schemas.ids import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import MESSAGE_REASONS, Reason, State
+from schemas.wire.arrays import intervals_of, runs_of
 from schemas.wire.columns import i64s, ranks_of, u16s, u32s
 from schemas.wire.header import Header, Kind
-from schemas.wire.ranks import intervals_of
-from schemas.wire.runs import runs_of
 from tests.support.shard_bench import NOW_MS, explicit, name
 
 REQUEST = name(1)

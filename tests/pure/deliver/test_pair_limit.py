@@ -10,7 +10,7 @@ from broker.deliver.limits.fold import Limits
 from broker.deliver.limits.limit import Unfolded
 from broker.deliver.limits.pair import PairLimiter
 from broker.deliver.limits.person_times import FEW, MANY, FewTimes, ManyTimes, distinct
-from schemas.lane_rules import PairLimit
+from schemas.lanes import PairLimit
 from schemas.wire.columns import cells
 
 NOW_MS = 1_900_000_000_000

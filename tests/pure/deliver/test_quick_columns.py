@@ -12,9 +12,9 @@ from schemas.facts import ReceiptRun, Receipts
 from schemas.ids import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import State
+from schemas.wire.arrays import intervals_of
 from schemas.wire.columns import cells, count_of, interval, ranks_of
 from schemas.wire.header import Header, Kind, body_of, pack, unpack
-from schemas.wire.ranks import intervals_of
 from tests.support.shard_bench import NOW_MS, explicit
 
 NAME = bytes(range(16))

@@ -17,9 +17,9 @@ from schemas.plan_journal import Origin, Planned, PlannedBatch, Terms, WorkItem
 from schemas.reasons import MESSAGE_REASONS, REQUEST_REASONS, Reason, State
 from schemas.status import DeadLetter, RecipientStatus, Status
 from schemas.wire import cloudevents
+from schemas.wire.arrays import runs_of
 from schemas.wire.columns import i64s, interval, u32s
 from schemas.wire.header import Header, Kind, pack
-from schemas.wire.runs import runs_of
 from streams.commands.story_page import page
 
 SOURCE = "//shop/system"

@@ -16,10 +16,9 @@ from schemas.facts import ReceiptRun, ReceiptStatus
 from schemas.ids import Lane, shard_of
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason, State
+from schemas.wire.arrays import intervals_of, runs_of
 from schemas.wire.columns import i64s, interval, u32s
 from schemas.wire.header import Header, Kind
-from schemas.wire.ranks import intervals_of
-from schemas.wire.runs import runs_of
 from streams.commands.story_page import page, person_page
 from tests.pure.audit.log import SHARDS, Log, person
 from tests.pure.audit.story import GUESTS, Story

@@ -11,9 +11,8 @@ import msgspec
 from broker import confirmation, heartbeat
 from broker.audience.sizes import ListSizes
 from broker.registry.fold import Registry
-from schemas.facts import Scope
+from schemas.facts import ListSize, Scope
 from schemas.ids import Lane, partition_of, request_name, text_of
-from schemas.list_sizes import ListSize
 from schemas.registry import (
     CONFIRMATIONS,
     Business,

@@ -8,7 +8,7 @@ import pytest
 from broker.plan.control import ControlRecord
 from broker.plan.outputs import Answer
 from broker.plan.step import PlanStep, restatement
-from schemas.controls import ControlAction, ControlScope
+from schemas.facts import ControlAction, ControlScope
 from schemas.ids import Lane, request_name, text_of
 from schemas.reasons import Reason
 from schemas.request import CONTROL_TYPE

@@ -13,7 +13,7 @@ from schemas.plan_journal import Planned, PlannedBatch, Work
 from schemas.reasons import Reason
 from schemas.request import MAX_REQUEST_BYTES
 from schemas.wire.columns import cells
-from schemas.wire.formats import RECORD_LIMIT_BYTES
+from schemas.wire.head import RECORD_LIMIT_BYTES
 from schemas.wire.header import Header, Kind, pack
 from tests.support.plan_bench import NOW_MS, SHARDS, Bench, address, event, given
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from broker.plan.step import outputs
 from broker.plan.verdict import Rate, reserve
 from broker.registry.rates import share_of
+from schemas.facts import ListSize
 from schemas.ids import Lane
-from schemas.list_sizes import ListSize
 from schemas.reasons import Reason
 from schemas.registry import Business, Sender
 from schemas.status import Status

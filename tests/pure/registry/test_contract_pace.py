@@ -2,8 +2,8 @@
 
 from broker.plan.step import Answer
 from broker.validation.pace import pace_of
+from schemas.facts import ListSize
 from schemas.ids import Lane
-from schemas.list_sizes import ListSize
 from schemas.topics import HOUR_MS
 from schemas.wire.timestamps import text_of
 from tests.support.plan_bench import NOW_MS, Bench, event, given

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.wire.formats import FORMAT, READABLE_FORMATS
+from schemas.wire.head import FORMAT, READABLE_FORMATS
 from streams.dev.kafka.data_folder import settle_identity
 from streams.dev.kafka.errors import WrongFolderError
 from streams.dev.kafka.run_record import holding, home_of, read_record

@@ -21,10 +21,9 @@ from schemas.plan_journal import Origin, Rows, Terms, WorkItem
 from schemas.reasons import Reason, State
 from schemas.registry import Category, PriceCard
 from schemas.status import Status
+from schemas.wire.arrays import intervals_of, runs_of
 from schemas.wire.columns import i64s, of_u32s, ranks_of, u16s, u32s, values_of
 from schemas.wire.header import Header, Kind
-from schemas.wire.ranks import intervals_of
-from schemas.wire.runs import runs_of
 
 T0 = 1_700_000_000_000
 EXPIRES_MS = T0 + 600_000

@@ -14,7 +14,7 @@ from schemas.facts import Inbound, Receipts, ReceiptStatus, Scope, Suppressions
 from schemas.gateway_api import Reply, ReportRun, Reports, ref_of
 from schemas.ids import Lane, shard_of, text_of
 from schemas.wire.columns import ranks_of
-from schemas.wire.formats import RECORD_LIMIT_BYTES
+from schemas.wire.head import RECORD_LIMIT_BYTES
 from schemas.wire.header import Kind, unpack
 from tests.support.simulated import NOW_MS, REF_SECRET, name, person
 

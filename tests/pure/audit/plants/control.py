@@ -4,8 +4,8 @@
 from broker.audit.invariants import Breach
 from broker.audit.sources import Logged
 from schemas import topics
-from schemas.controls import ControlAction, ControlScope
 from schemas.delivery_journal import Held
+from schemas.facts import ControlAction, ControlScope
 from schemas.ids import Lane, text_of
 from schemas.reasons import Reason, State
 from tests.pure.audit.dump import Asked

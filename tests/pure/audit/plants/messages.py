@@ -12,8 +12,8 @@ from schemas.facts import Scope
 from schemas.ids import Lane
 from schemas.plan_journal import Planned, PlannedBatch, Work
 from schemas.reasons import Reason, State
+from schemas.wire.arrays import runs_of
 from schemas.wire.header import Header, Kind, pack
-from schemas.wire.runs import runs_of
 from tests.pure.audit.dump import Asked
 from tests.pure.audit.log import MINUTE_MS, people_in
 from tests.pure.audit.plants.table import Plants, accepted, news, replace, verdict

@@ -8,9 +8,9 @@ from schemas.facts import Scope, Suppression, Suppressions
 from schemas.gateway_api import Code
 from schemas.ids import Lane
 from schemas.reasons import Reason, State
+from schemas.wire.arrays import intervals_of
 from schemas.wire.columns import i64s, u32s
 from schemas.wire.header import Header, Kind, pack
-from schemas.wire.ranks import intervals_of
 from tests.pure.audit.dump import Asked
 from tests.pure.audit.log import MINUTE_MS, SHARDS, person
 from tests.pure.audit.plants.table import Plants

@@ -10,8 +10,8 @@ from schemas.gateway_api import Code
 from schemas.ids import Lane
 from schemas.reasons import Reason, State
 from schemas.registry import Sender
+from schemas.wire.arrays import intervals_of
 from schemas.wire.columns import i64s, u32s
-from schemas.wire.ranks import intervals_of
 from tests.pure.audit.dump import Asked
 from tests.pure.audit.log import MINUTE_MS, people_in
 from tests.pure.audit.plants.table import Plants, news

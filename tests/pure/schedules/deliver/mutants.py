@@ -21,9 +21,8 @@ from broker.deliver.gateway_answer import members_of
 from broker.deliver.item import Item
 from broker.deliver.scheduler import Turn
 from broker.deliver.state import ShardState
-from schemas.controls import ControlAction, ControlWord
 from schemas.delivery_journal import Outcome, Restated
-from schemas.facts import AudienceChange, Suppression
+from schemas.facts import AudienceChange, ControlAction, ControlWord, Suppression
 from schemas.gateway_api import FrameAnswer
 from schemas.wire.header import Kind
 from tests.pure.schedules.deliver.gateway import FencedError, LostError, ThrottledError

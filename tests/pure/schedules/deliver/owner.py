@@ -11,8 +11,7 @@ from broker.deliver.decide import Facts
 from broker.deliver.engine import Append, Engine
 from broker.deliver.frame import Batch
 from broker.deliver.state import Body, ShardState, body_of_outcome
-from schemas.controls import ControlWord
-from schemas.facts import AudienceChange, Suppressions
+from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.gateway_api import FrameAnswer
 from schemas.plan_journal import Origin, Work
 from schemas.wire.header import Header, body_of, head_of, pack

@@ -8,10 +8,9 @@ import msgspec
 from broker.audit.control import ControlLog
 from broker.deliver.limits.fold import LIMITS, Limits
 from broker.deliver.policy import DeliverPolicy
-from schemas.controls import ControlAction, ControlScope, ControlWord
-from schemas.facts import Scope, Suppression, Suppressions
+from schemas.facts import ControlAction, ControlScope, ControlWord, Scope, Suppression, Suppressions
 from schemas.ids import Lane, text_of
-from schemas.lane_rules import Category, PairLimit
+from schemas.lanes import Category, PairLimit
 from schemas.plan_journal import Work, WorkItem
 from schemas.wire.header import Header, Kind, pack
 from tests.pure.schedules.deliver.gateway import Gateway

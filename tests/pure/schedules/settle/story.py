@@ -11,9 +11,9 @@ from schemas.gateway_api import Code, FrameAnswer, Refused
 from schemas.ids import Lane
 from schemas.plan_journal import WorkItem
 from schemas.reasons import State
+from schemas.wire.arrays import runs_of
 from schemas.wire.columns import interval, u16s
 from schemas.wire.header import Header, Kind, pack
-from schemas.wire.runs import runs_of
 from tests.pure.schedules.log import Stamped
 from tests.pure.schedules.stage import START_MS
 from tests.support.shard_bench import Bench, change, explicit, listed

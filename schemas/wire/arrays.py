@@ -1,8 +1,8 @@
-"""Makes columns of ranks: packed intervals, or Roaring's portable bytes where these are shorter (record format 2).
+"""Makes the columns that are worth numpy: ranks, and runs of repeated values. ``columns.py`` reads both without it.
 
-In memory ranks are packed intervals, whatever the record held: a column that Roaring makes shorter is written as
-MessagePack's extension type 1, and comes back as the very same intervals. Receipts of real people are scattered; so are second
-attempts. What is short already, or runs on, stays as it is, and so does its record: that is format 1.
+In memory ranks are packed intervals, whatever the record held: a column that Roaring's portable bytes make shorter is written as
+MessagePack's extension type 1 (record format 2), and comes back as the very same intervals. Receipts of real people are
+scattered; so are second attempts. What is short already, or runs on, stays as it is, and so does its record: that is format 1.
 """
 
 import struct
@@ -133,3 +133,35 @@ def _apart(intervals: bytes) -> bool:
     columns = np.frombuffer(intervals, dtype=">u4").astype(np.int64)
     firsts, counts = columns[0::2], columns[1::2]
     return bool(counts.all() and (firsts[1:] > (firsts + counts)[:-1]).all())
+
+
+_RUN: Final = struct.Struct(">BI")
+
+Bytes8 = npt.NDArray[np.uint8]
+
+
+def runs_of(values: bytes) -> bytes:
+    """A byte per item as packed runs."""
+    if not values:
+        return b""
+    if values.count(values[0]) == len(values):
+        return _RUN.pack(values[0], len(values))
+    if len(values) <= _SMALL:
+        return _small_runs(values)
+    column = np.frombuffer(values, dtype=np.uint8)
+    edges = np.flatnonzero(np.diff(column)) + 1
+    starts = np.concatenate(([0], edges))
+    lengths = np.diff(np.concatenate((starts, [len(column)])))
+    return b"".join(map(_RUN.pack, column[starts].tolist(), lengths.tolist()))
+
+
+def _small_runs(values: bytes) -> bytes:
+    out = bytearray()
+    value, length = values[0], 0
+    for item in values:
+        if item == value:
+            length += 1
+            continue
+        out += _RUN.pack(value, length)
+        value, length = item, 1
+    return bytes(out + _RUN.pack(value, length))
