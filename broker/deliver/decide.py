@@ -18,7 +18,7 @@ from broker.deliver.limits.fold import Counting, Limits, Messages, over_limits
 from broker.deliver.limits.limit import Unfolded
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
-from broker.registry.rates import RateOf, accepted_rate
+from broker.registry.fold import RateOf, accepted_rate
 from schemas.delivery_journal import Decided
 from schemas.reasons import Reason, State
 from schemas.registry import CONFIRMATIONS

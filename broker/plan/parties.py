@@ -11,8 +11,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from broker.audience.sizes import NO_SIZES, ListSizes
-from broker.registry.fold import SEAL, Registry
-from broker.registry.rates import share_of
+from broker.registry.fold import SEAL, Registry, share_of
 from schemas import topics
 from schemas.ids import Lane
 from schemas.lanes import lane_for

@@ -1,4 +1,6 @@
-"""Plan's running state: a fold of its journal, and nothing that the journal does not hold.
+"""Folds plan's journal into its running state, and says again what a fold must still know although it was said long ago.
+
+The state holds nothing that the journal does not hold:
 
 - ``names``: every name decided within its window, so that a repeated event is told from a new one. In the order of their
   last statement, oldest first.
@@ -13,11 +15,13 @@ forgetting is exact. What it cannot recognise is the same (source, id) with a *l
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import chain
 from sys import intern
 from typing import Self
 
 import msgspec
 
+from broker.plan.policy import BODY_LIMIT_BYTES
 from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.wire.head import Header, Kind
 
@@ -209,3 +213,51 @@ class Draft:
             self._free[entry.terms.sender] = entry.free_us
         if entry.terms is not None and entry.through_ms:
             self._through[entry.terms.sender] = entry.through_ms
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def restatement(
+    state: PlanState, shard: int, *, now_ms: int, after_ms: int, limit_bytes: int = BODY_LIMIT_BYTES
+) -> PlannedBatch | None:
+    """The next body of kind ``PLAN_RESTATED``: what was last stated ``after_ms`` ago or earlier and still matters.
+
+    None if nothing is due. Changes nothing: append it, apply it, and ask again until None comes. Names past their window are
+    not restated; :meth:`PlanState.forget` drops them.
+    """
+    entries: list[Planned] = []
+    size = 0
+    for entry in _due(state, shard, now_ms=now_ms, before_ms=now_ms - max(1, after_ms)):
+        size += len(_encoder.encode(entry))
+        if size > limit_bytes and entries:
+            break
+        entries.append(entry)
+    return PlannedBatch(tuple(entries)) if entries else None
+
+
+def _due(state: PlanState, shard: int, *, now_ms: int, before_ms: int) -> Iterator[Planned]:
+    unfinished = (held.entry for held in state.unfinished.values() if held.stated_ms <= before_ms)
+    debts = (held.entry for held in state.free.values() if held.stated_ms <= before_ms and held.free_us > now_ms * 1000)
+    return chain(unfinished, debts, _names(state, shard, now_ms=now_ms, before_ms=before_ms))
+
+
+def _names(state: PlanState, shard: int, *, now_ms: int, before_ms: int) -> Iterator[Planned]:
+    for name, known in state.oldest_first():
+        if known.stated_ms > before_ms:
+            break
+        if known.keep_ms > now_ms:
+            yield _bare(name, known, shard)
+
+
+def _bare(name: bytes, known: Known, shard: int) -> Planned:
+    return Planned(
+        name=name,
+        origin=Origin(shard, known.offset),
+        fingerprint=known.fingerprint,
+        verdict=known.verdict,
+        decided_ms=known.decided_ms,
+        keep_ms=known.keep_ms,
+        first=known.first,
+        business=known.business,
+    )

@@ -35,9 +35,8 @@ from broker.plan.outputs import (
 )
 from broker.plan.parties import Registered
 from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
-from broker.plan.restate import restatement
 from broker.plan.seen import Conflicting, Redelivered, Repeated, conflicting, seen
-from broker.plan.state import Draft, PlanState
+from broker.plan.state import Draft, PlanState, restatement
 from broker.plan.validate import validate
 from broker.plan.verdict import Taken, judge, refuse, refused
 from broker.registry.fold import Registry

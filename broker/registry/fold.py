@@ -1,14 +1,20 @@
-"""The registry as the pure core sees it: a fold of the compacted topic, newest word for each key.
+"""Folds the compacted topic ``registry``, newest word for each key, and divides each number's registered rate among the lanes.
 
 Entries are joins of one writer (the operator), read by everybody. What is fixed by it for a request (template version,
 price card, sender) is copied into ``terms`` at acceptance, so a later change never reaches a request that was accepted.
+
+A number has one throughput at the platform. The three lanes are processes that never talk to one another, so each gets a
+fixed percentage of it (``Sender.shares``, or the default of ``schemas/registry.py``) and keeps within it (PROTOCOL.md 5).
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 import msgspec
 
+from schemas.ids import Lane
 from schemas.registry import (
+    DEFAULT_SHARES,
     ApiKey,
     Business,
     Category,
@@ -150,3 +156,34 @@ def _read(key: str, value: bytes) -> Entry:
             f"{key} has no category of ours: {', '.join(category.word for category in Category)}"
         )
     return entry
+
+
+def share_of(sender: Sender, lane: Lane) -> int:
+    """Returns how many messages a second a lane may send from a number; 0 if the lane has no share of it."""
+    shares = sender.shares or DEFAULT_SHARES
+    return sender.rate_per_s * shares.get(lane.word, 0) // 100
+
+
+class RateOf(Protocol):
+    """Looks up the messages a second of one sender in the lane that asks; ``fallback`` if the sender is not registered."""
+
+    def __call__(self, sender: str, fallback: int) -> int:
+        """Return messages a second, at least 1."""
+
+
+class RegisteredRates:
+    """Looks senders up in the live registry, so that a changed rate binds what is already open."""
+
+    def __init__(self, senders: Mapping[str, Sender], lane: Lane) -> None:
+        self._senders = senders
+        self._lane = lane
+
+    def __call__(self, sender: str, fallback: int) -> int:
+        """Return the lane's share of the registered rate, at least 1: what is open is never stuck behind a division by 0."""
+        entry = self._senders.get(sender)
+        return fallback if entry is None else max(1, share_of(entry, self._lane))
+
+
+def accepted_rate(sender: str, fallback: int) -> int:  # noqa: ARG001 - a lookup that knows no sender
+    """Returns the rate that a request was accepted with: for who has no registry."""
+    return fallback

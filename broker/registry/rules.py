@@ -1,12 +1,12 @@
-"""Decides which entries may be registered: rules over one entry, and over an entry beside those that are registered. Pure.
+"""Decides which entries may be registered, by themselves and beside those that are, and remarks on defaults that surprise people.
 
-An entry that breaks one would be found out later, by a producer whose events are refused, by the gateway, or on a bill.
+An entry that breaks a rule would be found out later, by a producer whose events are refused, by the gateway, or on a bill.
 Sources of the rules: PROTOCOL.md section 5 (S is fixed at birth) and 6 (code slots); lengths and languages as WhatsApp's
 reference of message templates bounds them.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from string import Formatter
 from typing import Final
 
@@ -249,3 +249,17 @@ def _deployment(entry: Deployment, registry: Registry) -> Iterator[str]:
     faster = [sender.id for sender in registry.senders.values() if sender.rate_per_s > entry.max_rate_per_s]
     if faster:
         yield f"max_rate_per_s is less than what is registered of {', '.join(sorted(faster)[:3])}: lower those first"
+
+
+_EVERY: Final = "*"
+
+
+def remarks(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yields a sentence about each sender without shares, and one about all templates that are everybody's."""
+    for entry in entries:
+        if isinstance(entry, Sender) and not entry.shares:
+            parts = ", ".join(f"{lane} {entry.rate_per_s * part // 100:,}" for lane, part in DEFAULT_SHARES.items())
+            yield f"sender/{entry.id} has no shares: its {entry.rate_per_s:,} a second are divided by default ({parts})"
+    common = [entry.id for entry in entries if isinstance(entry, Template) and entry.business == _EVERY]
+    if common:
+        yield f"without a `business` every business may use a template: {', '.join(common)}"

@@ -13,8 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from broker.confirmation import Confirmation
-from broker.webhook.confirmed import Lifted
+from broker.confirmation import Confirmation, Lifted
 from broker.webhook.keywords import Change, Vocabulary
 from schemas import topics
 from schemas.facts import Inbound, ReceiptRun, Receipts, ReceiptStatus, Scope, Suppression, Suppressions

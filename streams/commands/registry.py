@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from broker.registry.fold import Registry
-from broker.registry.remarks import remarks
+from broker.registry.rules import remarks
 from schemas.registry import Business, Deployment, Entry, key_of
 from schemas.topics import business_topics
 from streams.commands.console import BootstrapOption, run

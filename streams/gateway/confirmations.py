@@ -5,10 +5,8 @@ from typing import Final
 
 import msgspec
 
-from broker.confirmation import Confirmation, event_of
-from broker.registry.fold import Registry
-from broker.registry.rates import share_of
-from broker.webhook.confirmed import Confirmed, Lifted
+from broker.confirmation import Confirmation, Confirmed, Lifted, event_of
+from broker.registry.fold import Registry, share_of
 from schemas import topics
 from schemas.ids import partition_of
 from schemas.registry import CONFIRMATION_LANE

@@ -10,8 +10,7 @@ from collections import Counter
 import msgspec
 from pyroaring import BitMap
 
-from broker.ledger.post import MisshapenChargeError, Posting, post
-from broker.ledger.price import Price
+from broker.ledger.post import MisshapenChargeError, Posting, Price, post
 from schemas.facts import Charge
 from schemas.wire.header import Header, Kind, UnreadableRecordError, unpack
 from streams.kafka.reader import LogRecord

@@ -14,8 +14,7 @@ from broker.audience.members import Audience
 from broker.audience.sizes import ListSizes
 from broker.control.standing import Controls
 from broker.deliver.decide import Facts
-from broker.registry.fold import Registry
-from broker.registry.rates import RateOf
+from broker.registry.fold import RateOf, Registry
 from schemas import topics
 from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.ids import Lane

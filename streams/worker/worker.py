@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 import msgspec
 
-from broker.registry.rates import RegisteredRates
+from broker.registry.fold import RegisteredRates
 from schemas import topics
 from streams.gateway.port import Fenced, GatewayError
 from streams.kafka.admin import committed_offsets

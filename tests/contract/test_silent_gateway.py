@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from broker.deliver.decide import Facts
-from broker.registry.rates import RegisteredRates
+from broker.registry.fold import RegisteredRates
 from schemas import topics
 from schemas.delivery_journal import Answered, Outcome
 from schemas.ids import Lane, name_of

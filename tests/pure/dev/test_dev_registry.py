@@ -9,8 +9,7 @@ import phonenumbers
 import pytest
 import yaml
 
-from broker.webhook.keyword_table import KEYWORDS
-from broker.webhook.keywords import normal
+from broker.webhook.keywords import KEYWORDS, normal
 from schemas.ids import business_of
 from schemas.lanes import lane_for
 from schemas.registry import (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from broker.plan.step import outputs
 from broker.plan.verdict import Rate, reserve
-from broker.registry.rates import share_of
+from broker.registry.fold import share_of
 from schemas.facts import ListSize
 from schemas.ids import Lane
 from schemas.reasons import Reason

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.confirmation import Confirmation
-from broker.webhook.confirmed import Confirmed, Lifted
+from broker.confirmation import Confirmation, Confirmed, Lifted
 from broker.webhook.keywords import Vocabulary
 from broker.webhook.sort import sort
 from schemas.facts import Scope

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.webhook.keyword_table import KEYWORDS
-from broker.webhook.keywords import Change, Vocabulary, normal
+from broker.webhook.keywords import KEYWORDS, Change, Vocabulary, normal
 from schemas.facts import Scope
 from schemas.registry import Keywords
 
