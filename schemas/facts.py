@@ -5,7 +5,7 @@ a tie (section 1.3, 16).
 
 *Words of control*: businesses speak about a request or a subject (``fanfare.control.v1``, checked by plan); operators about a
 business, a sender, a template or a lane. A word is never overwritten: its key holds all that it says, so compaction drops
-repetitions and nothing else, and the words fold to the same in any order (``broker/control/standing.py``).
+repetitions and nothing else, and the words fold to the same in any order (``broker/standing.py``).
 """
 
 from enum import IntEnum

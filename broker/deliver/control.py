@@ -8,11 +8,11 @@ is decided to be sent.
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from broker.control.standing import Controls, Ruling, Standing
 from broker.deliver.decide import Rules, whole_refusal
 from broker.deliver.frame import Batch, Part
 from broker.deliver.item import Item
 from broker.deliver.state import ShardState
+from broker.standing import Controls, Ruling, Standing
 from schemas.delivery_journal import Held
 
 HELD_BY_CONTROL: Final = "\0control/"

@@ -12,13 +12,13 @@ from pyroaring import BitMap
 
 from broker.audience.consent import NEVER, Consent, Returns
 from broker.audience.members import Audience
-from broker.control.standing import Controls, Standing
 from broker.deliver.item import Item, People, recipients_of
 from broker.deliver.limits.fold import Counting, Limits, Messages, over_limits
 from broker.deliver.limits.limit import Unfolded
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
 from broker.registry.fold import RateOf, accepted_rate
+from broker.standing import Controls, Standing
 from schemas.delivery_journal import Decided
 from schemas.reasons import Reason, State
 from schemas.registry import CONFIRMATIONS

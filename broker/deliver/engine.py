@@ -11,7 +11,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from broker.control.standing import Controls
 from broker.deliver.control import HELD_BY_CONTROL, ControlWatch, held_by, is_full, set_apart
 from broker.deliver.decide import Facts, Rules
 from broker.deliver.draft import Draft
@@ -27,6 +26,7 @@ from broker.deliver.moves import legal
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.scheduler import Scheduler
 from broker.deliver.state import Body, ShardState, restatement
+from broker.standing import Controls
 from schemas.delivery_journal import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
 from schemas.gateway_api import FrameAnswer
 from schemas.plan_journal import Origin, WorkItem

@@ -8,11 +8,11 @@ expiry, a newer version) the rows that are now forbidden are *withheld*: answere
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from broker.control.standing import Standing
 from broker.deliver.decide import Rules, forbidden, leavers, whole_refusal
 from broker.deliver.item import Item
 from broker.deliver.state import ShardState
 from broker.languages import spoken
+from broker.standing import Standing
 from schemas.delivery_journal import Answered, Decided
 from schemas.gateway_api import Frame, Section, ref_of
 from schemas.ids import fact_key, text_of

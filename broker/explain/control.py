@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from broker.control.standing import place_of, places
 from broker.explain.entry import Line
+from broker.standing import place_of, places
 from schemas.facts import ControlAction, ControlScope, ControlWord
 from schemas.ids import Lane
 from schemas.plan_journal import Terms

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from broker.ledger.post import price_of
+from broker.ledger import price_of
 from broker.settle.message_state import RankSet, roaring
 from broker.settle.request_state import Account
 from schemas.facts import Charge
@@ -10,7 +10,7 @@ from schemas.registry import PriceCard
 
 
 def charges_of(account: Account, delivered: RankSet, cards: Mapping[int, PriceCard]) -> Iterator[Charge]:
-    """Charges for ``delivered`` (not empty); raises :class:`broker.ledger.post.UnpricedError`."""
+    """Charges for ``delivered`` (not empty); raises :class:`broker.ledger.UnpricedError`."""
     assert account.ranks is not None
     for market, ranks in account.ranks.by_market(delivered).items():
         # The card was fixed at acceptance, so the same ranks cost the same whoever charges them and how often.

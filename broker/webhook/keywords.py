@@ -3,9 +3,9 @@
 A pure function of the words and of what they answer, so that the webhook can decide before it answers (PROTOCOL.md section 1.3,
 row 15). The whole message must be one of the words: "please don't stop" is none.
 
-The words of a language are those of its registry entry of kind ``keywords``, or else the ones here: nobody has to register any for
-a STOP to be understood. English words are those that carriers and the FCC name (47 CFR 64.1200(a)(10)); the other languages say
-the same. Case, accents, punctuation and emoji need no spelling of their own (:func:`normal`).
+The words of a language are those of its registry entry of kind ``keywords``, or else the ones here: nobody has to register any
+for a STOP to be understood. English words are those that carriers and the FCC name (47 CFR 64.1200(a)(10)); the other languages
+say the same. Case, accents, punctuation and emoji need no spelling of their own (:func:`normal`).
 
 *Words that may be order talk* (cancel, end, quit and their like) stand in ``after_offers``: they stop marketing only in answer
 to an offer. "Cancel" under a flight update, a code or nothing at all is about the flight.

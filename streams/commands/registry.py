@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from broker.registry.entry_rules import remarks
 from broker.registry.fold import Registry
-from broker.registry.rules import remarks
 from schemas.registry import Business, Deployment, Entry, key_of
 from schemas.topics import business_topics
 from streams.commands.console import BootstrapOption, run

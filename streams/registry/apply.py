@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple, get_args
 import msgspec
 import yaml
 
+from broker.registry.entry_rules import held, objections
 from broker.registry.fold import Registry
-from broker.registry.rules import held, objections
 from schemas import topics
 from schemas.registry import Business, Deployment, Entry, PriceCard, Sender, Template, key_of
 from schemas.wire.text import suggestion

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from broker.registry.rules import business_id_objections
+from broker.registry.entry_rules import business_id_objections
 from schemas.request import Evidence, Member, Optin
 from streams.client.events import Head, optin
 from streams.registry.development import DEVELOPMENT

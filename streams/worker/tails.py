@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
 from broker.audience.sizes import ListSizes
-from broker.control.standing import Controls
 from broker.deliver.decide import Facts
 from broker.registry.fold import RateOf, Registry
+from broker.standing import Controls
 from schemas import topics
 from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.ids import Lane

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.control.standing import Controls, Standing
 from broker.heartbeat import businesses
+from broker.standing import Controls, Standing
 from schemas.facts import ControlAction, ControlScope, ControlWord
 from schemas.ids import text_of
 from schemas.plan_journal import Terms

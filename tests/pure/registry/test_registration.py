@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from broker.registry.entry_rules import held, objections
 from broker.registry.fold import Registry
-from broker.registry.rules import held, objections
 from schemas.lanes import Lane
 from schemas.registry import ApiKey, Business, Deployment, Entry, Key, Keywords, Parameter, PriceCard, Sender, Template
 

@@ -1,6 +1,6 @@
 """What `fanfare registry apply` and `fanfare publish` say unasked: what was left to defaults, and how long a list takes."""
 
-from broker.registry.rules import remarks
+from broker.registry.entry_rules import remarks
 from schemas.lanes import Lane
 from schemas.registry import Business, Parameter, Sender, Template
 from schemas.status import Status

@@ -11,7 +11,6 @@ from pyroaring import BitMap
 
 from broker.audience.consent import Consent, Returns
 from broker.audience.members import Audience
-from broker.control.standing import Controls
 from broker.deliver.decide import Facts
 from broker.deliver.draft import Draft
 from broker.deliver.engine import Append, Engine
@@ -21,6 +20,7 @@ from broker.deliver.gateway_answer import members_of
 from broker.deliver.item import Item
 from broker.deliver.scheduler import Turn
 from broker.deliver.state import ShardState
+from broker.standing import Controls
 from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import AudienceChange, ControlAction, ControlWord, Suppression
 from schemas.gateway_api import FrameAnswer

@@ -6,11 +6,11 @@ from typing import Final
 
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
-from broker.control.standing import Controls
 from broker.deliver.decide import Facts
 from broker.deliver.engine import Append, Engine
 from broker.deliver.frame import Batch
 from broker.deliver.state import Body, ShardState, body_of_outcome
+from broker.standing import Controls
 from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.gateway_api import FrameAnswer
 from schemas.plan_journal import Origin, Work

@@ -1,1 +1,0 @@
-"""Computes what messages cost, and the postings of the book."""
