@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from broker.deliver.item import Item
-from broker.explain.entry import Focus, Line, people_text
+from broker.explain.line import Focus, Line, people_text
 from schemas.delivery_journal import Answered, Decided, Held, Outcome, Restated
 from schemas.ids import Lane
 from schemas.plan_journal import Terms, WorkItem

@@ -6,8 +6,8 @@ import msgspec
 
 from broker.audit.sources import Logged
 from broker.deliver.state import body_of_outcome
-from broker.explain.deliver import rank_said
-from broker.explain.entry import Focus
+from broker.explain.delivery_lines import rank_said
+from broker.explain.line import Focus
 from broker.explain.tally import Tally
 from broker.heartbeat import is_heartbeat
 from broker.journal import Fold

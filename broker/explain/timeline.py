@@ -1,4 +1,4 @@
-"""A story put together from records. The sentences are those of the other modules here.
+"""Puts the story of a request together from records; the sentences are those of the other modules here.
 
 Journals pass through the epoch rule (``broker/journal.py``): records of former owners are left out and counted. Only a
 record that holds the request's name in its bytes is taken apart.
@@ -11,19 +11,21 @@ import msgspec
 
 from broker.audit.sources import Logged
 from broker.deliver.state import body_of_outcome
-from broker.explain.control import control_lines
-from broker.explain.deliver import outcome_lines, rank_said
-from broker.explain.entry import Focus, Line
+from broker.explain.delivery_lines import outcome_lines, rank_said
+from broker.explain.line import Focus, Line
 from broker.explain.number import NumberWatch
-from broker.explain.plan import planned_lines, published_line, work_lines
-from broker.explain.settle import (
+from broker.explain.other_lines import (
     audience_lines,
     charge_lines,
+    control_lines,
     letter_lines,
+    planned_lines,
+    published_line,
     receipt_lines,
     settled_lines,
     status_lines,
     suppression_lines,
+    work_lines,
 )
 from broker.explain.tally import Tally
 from broker.journal import Fold

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from broker.heartbeat import is_heartbeat
-from broker.plan.attempts import attempt_of
+from broker.letters import attempt_of
 from broker.plan.control import ControlRecord
 from broker.plan.decode import Named, PlanInput
 from broker.plan.opt_in import AudienceRecord

@@ -11,8 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from broker.dead_letters import FIELDS, Letter, Wanted, wanted
-from broker.plan.attempts import attempt_of
+from broker.letters import FIELDS, Letter, Wanted, attempt_of, wanted
 from schemas import topics
 from schemas.ids import Lane
 from schemas.wire.timestamps import text_of as instant

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
-from broker.explain.entry import Line
+from broker.explain.line import Line
 from broker.explain.person import Encounter
 from broker.explain.timeline import Story
 from schemas.ids import Lane, business_of, name_of, recipient_id, text_of

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from broker.registry.fold import Registry
-from broker.validation.pace import pace_of
+from broker.validation.dry_run import pace_of
 from schemas.ids import Lane
 from schemas.reasons import Reason
 from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published

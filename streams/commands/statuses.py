@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from broker.consequences import consequence_of
-from broker.explain.entry import reason_of
+from broker.explain.line import reason_of
 from schemas.reasons import Fault
 from schemas.status import Status
 from streams.client import Published, StillOpenError

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from broker.explain.entry import Line, doubt_text, next_steps, people_text, reason_of, reason_steps, reason_text
+from broker.explain.line import Line, doubt_text, next_steps, people_text, reason_of, reason_steps, reason_text
 from broker.explain.person import Encounter
 from broker.explain.timeline import Story
 from schemas.ids import text_of

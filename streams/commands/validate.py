@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from broker.registry.fold import Registry
-from broker.validation.pace import pace_of
+from broker.validation.dry_run import pace_of
 from schemas.ids import Lane
 from schemas.reasons import Fault
 from schemas.wire.text import unsafe

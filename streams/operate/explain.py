@@ -15,9 +15,9 @@ import msgspec
 from pyroaring import BitMap
 
 from broker.audit.sources import Logged
-from broker.explain.entry import Focus, Line
+from broker.explain.line import Focus, Line
+from broker.explain.other_lines import audience_lines, suppression_lines
 from broker.explain.person import Encounter, Trail
-from broker.explain.settle import audience_lines, suppression_lines
 from broker.explain.timeline import Story, Telling, letter_of
 from schemas import topics
 from schemas.facts import AudienceChange, Suppressions

@@ -12,8 +12,7 @@ from typing import Final
 
 import msgspec
 
-from broker.dead_letters import Letter, Wanted, place_of
-from broker.plan.attempts import MAX_ATTEMPTS, Attempt, attempt_of, next_headers
+from broker.letters import MAX_ATTEMPTS, Attempt, Letter, Wanted, attempt_of, next_headers, place_of
 from broker.plan.decode import PlanInput
 from broker.plan.policy import PlanPolicy
 from broker.registry.fold import Registry

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from broker.dead_letters import conditions_of
+from broker.letters import conditions_of
 from streams.dev.recordings.entry import Entry
 
 KEYS: Final = ("lane", "type", "template")

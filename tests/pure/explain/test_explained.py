@@ -8,7 +8,7 @@ import pytest
 from broker.audit.sources import Logged
 from broker.consequences import consequence_of
 from broker.deliver.codes import CODES
-from broker.explain.entry import Focus
+from broker.explain.line import Focus
 from broker.explain.timeline import Telling
 from schemas import topics
 from schemas.delivery_journal import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from broker.explain.entry import Focus
+from broker.explain.line import Focus
 from broker.explain.timeline import Story as Told
 from broker.explain.timeline import Telling
 from schemas import topics

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.explain.entry import reason_text
+from broker.explain.line import reason_text
 from broker.explain.person import Encounter, Trail
 from broker.explain.tally import Tally
 from broker.explain.timeline import Story as Told

@@ -8,8 +8,7 @@ from collections import Counter
 import msgspec
 import pytest
 
-from broker.dead_letters import Letter, wanted
-from broker.plan.attempts import ATTEMPT_HEADER, FIRST_PLACE_HEADER, Attempt, attempt_of, next_headers
+from broker.letters import ATTEMPT_HEADER, FIRST_PLACE_HEADER, Attempt, Letter, attempt_of, next_headers, wanted
 from broker.plan.decode import origin_header
 from broker.plan.outputs import dead_letter
 from broker.plan.step import PlanInput

@@ -1,7 +1,7 @@
 """What is said of an event before it is published is what plan says when it accepts it."""
 
 from broker.plan.step import Answer
-from broker.validation.pace import pace_of
+from broker.validation.dry_run import pace_of
 from schemas.facts import ListSize
 from schemas.ids import Lane
 from schemas.topics import HOUR_MS

@@ -1,4 +1,7 @@
-"""Deliver's part of a story: taken over, frozen, decided, answered, restated. Grouped, so that a million fit on a page."""
+"""Tells what deliver's journal says of a request: taken over, frozen, decided, answered, restated.
+
+Grouped, so that a million fit on a page.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -6,7 +9,7 @@ from itertools import repeat
 
 from pyroaring import BitMap
 
-from broker.explain.entry import Focus, Line, count_text, doubt_text, people_text, status_reason, status_text
+from broker.explain.line import Focus, Line, count_text, doubt_text, people_text, status_reason, status_text
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.gateway_api import Code
 from schemas.ids import NAME_BYTES

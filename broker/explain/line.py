@@ -1,4 +1,4 @@
-"""A line of a story, and whose story it is."""
+"""Defines a line of a story, and whose story it is."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
