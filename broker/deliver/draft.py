@@ -4,8 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from broker.deliver.decide import Rules, all_alike, decide
-from broker.deliver.gateway_answer import members_of
+from broker.deliver.decide import Facts, Rules, all_alike, decide
 from broker.deliver.item import Item
 from broker.deliver.scheduler import Turn
 from broker.deliver.state import ShardState, sends_in
@@ -121,6 +120,12 @@ class Draft:
         ended = item.ended(self.now_ms)
         due = sorted(rank for rank, at in item.dues.items() if ended or at <= self.now_ms)[:most]
         return due + item.next_pending(most - len(due))
+
+
+def members_of(item: Item, facts: Facts) -> Members:
+    """The frozen members of a list item: everybody on the list in this shard now, in the order of their ordinals."""
+    ordinals = facts.audience.freeze(item.terms.business, item.opened.item.list)
+    return Members(item.request, len(ordinals), ordinals.serialize(), facts.audience.upto, facts.suppressed_upto)
 
 
 def _weight(item: WorkItem) -> int:

@@ -11,13 +11,11 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from broker.deliver.control import HELD_BY_CONTROL, ControlWatch, held_by, is_full, set_apart
 from broker.deliver.decide import Facts, Rules
 from broker.deliver.draft import Draft
 from broker.deliver.frame import Batch, batch_of, frame_of, withhold
-from broker.deliver.gate import StepGate
-from broker.deliver.gateway_answer import AnswerContext, answers_to
-from broker.deliver.gateway_clock import GatewayClock
+from broker.deliver.gate import HELD_BY_CONTROL, ControlWatch, StepGate, held_by, is_full, set_apart
+from broker.deliver.gateway_answer import AnswerContext, GatewayClock, answers_to
 from broker.deliver.handoffs import HandOffs, recovered, split_by_business, without_slot
 from broker.deliver.item import Item
 from broker.deliver.limits.limit import Unfolded

@@ -1,20 +1,36 @@
-"""From the gateway's answer to what is journaled of it: total, by the gateway's table of codes, with seeded back-off."""
+"""Reads a gateway's answer: what is journaled of it, whom a business must let alone from now on, and what time the gateway has.
+
+*Journaled* is a status for each message: total, by the gateway's table of codes, with seeded back-off.
+
+*Opt-outs* are a pure function of a journaled answer and what was open before it, by the table of consequences, so a recovering
+owner finds the same; suppressions are a join, and repeating one changes nothing. Rows that were withheld carry no code of the
+gateway and say nothing new.
+
+*Its clock.* An answer's time lies between the moments at which the frame left and the answer came, so each answer bounds the
+difference from both sides; the tightest bounds of the last minute count. If they allow that there is no difference, none is
+assumed.
+"""
 
 import hashlib
+from collections import deque
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from broker.deliver.codes import CodeTable, Handling
-from broker.deliver.decide import Facts
+from broker.audience.members import Audience
+from broker.consequences import CONSEQUENCES
 from broker.deliver.frame import Batch, Part
-from broker.deliver.item import Item
-from schemas.delivery_journal import Answered, Members
+from broker.deliver.item import Item, recipients_of
+from broker.deliver.policy import CodeTable, Handling
+from broker.deliver.state import Body, ShardState
+from schemas.delivery_journal import Answered, Outcome
+from schemas.facts import Scope, Suppression
 from schemas.gateway_api import FrameAnswer, Refused
 from schemas.reasons import Reason, State
 from schemas.wire.arrays import intervals_of
-from schemas.wire.columns import i64s, u32s
+from schemas.wire.columns import i64s, of_u32s, u32s
+from schemas.wire.header import Header
 
 _BASE_MS: Final = 500
 _CAP_MS: Final = 5 * 60_000
@@ -93,9 +109,6 @@ def _wait_ms(
             return max(refused.retry_after_ms, backoff_ms(part.request, rank, part.attempt, context.ceiling_ms))
 
 
-# What is journaled of other people's words: the gateway's answers, and who a list's members are at this moment.
-
-
 class MisshapenAnswerError(Exception):
     """The gateway's answer does not fit the frame: treat it as no answer at all."""
 
@@ -156,7 +169,89 @@ def _answered(request: bytes, ranks: list[int], gateway_ms: int, answers: Mappin
     )
 
 
-def members_of(item: Item, facts: Facts) -> Members:
-    """The frozen members of a list item: everybody on the list in this shard now, in the order of their ordinals."""
-    ordinals = facts.audience.freeze(item.terms.business, item.opened.item.list)
-    return Members(item.request, len(ordinals), ordinals.serialize(), facts.audience.upto, facts.suppressed_upto)
+_BUCKET_MS: Final = 1_000
+_BUCKETS: Final = 60
+"""Buckets of a second for which an answer counts. Not longer, for clocks drift, and are set."""
+
+
+class GatewayClock:
+    """Bounds of (gateway's clock - ours), milliseconds, over the last minute."""
+
+    __slots__ = ("_bounds",)
+
+    def __init__(self) -> None:
+        self._bounds: deque[tuple[int, int, int]] = deque(maxlen=_BUCKETS)
+        """(second, least difference, greatest difference): the tightest bounds of each second with an answer."""
+
+    def note(self, sent_ms: int, gateway_ms: int, received_ms: int) -> bool:
+        """Take an answer's time into account; return whether that changes the estimate.
+
+        If older answers contradict it, a clock was set: they are forgotten.
+        """
+        believed_ms = self.ahead_ms
+        bucket, low, high = received_ms // _BUCKET_MS, gateway_ms - received_ms, gateway_ms - sent_ms
+        while self._bounds and self._bounds[0][0] <= bucket - _BUCKETS:
+            self._bounds.popleft()
+        if self._bounds and (low > self._greatest() or high < self._least()):
+            self._bounds.clear()
+        if self._bounds and self._bounds[-1][0] == bucket:
+            _, least, greatest = self._bounds.pop()
+            low, high = max(low, least), min(high, greatest)
+        self._bounds.append((bucket, low, high))
+        return self.ahead_ms != believed_ms
+
+    @property
+    def ahead_ms(self) -> int:
+        """Returns how far the gateway is surely ahead, or surely not less behind: a frame's end moved by it is never too late."""
+        if not self._bounds:
+            return 0
+        least = self._least()
+        return 0 if least <= 0 <= self._greatest() else least
+
+    def _least(self) -> int:
+        return max(low for _, low, _ in self._bounds)
+
+    def _greatest(self) -> int:
+        return min(high for _, _, high in self._bounds)
+
+
+_SUPPRESSES: Final[Mapping[int, Scope]] = {
+    reason.value: row.suppress for reason, row in CONSEQUENCES.items() if row.suppress is not None
+}
+
+
+def opt_outs(state: ShardState, header: Header, body: Body, audience: Audience) -> list[Suppression]:
+    """The opt-outs that one valid record brings. Ask before it is applied to ``state``: an answer may close its request."""
+    if not isinstance(body, Outcome):
+        return []
+    found: list[Suppression] = []
+    for answered in body.answered:
+        item = state.items.get(answered.request)
+        if item is not None and answered.except_codes:
+            found += _of(item, answered, header.at_ms, audience)
+    return found
+
+
+def _of(item: Item, answered: Answered, at_ms: int, audience: Audience) -> list[Suppression]:
+    ranks, codes = of_u32s(answered.except_ranks), of_u32s(answered.except_codes)
+    said = [
+        (rank, code, scope)
+        for rank, code, status in zip(ranks, codes, answered.except_statuses, strict=True)
+        if code and (scope := _SUPPRESSES.get(status)) is not None
+    ]
+    if not said:
+        return []
+    people = recipients_of(item.people([rank for rank, _, _ in said], audience))
+    return [
+        Suppression(
+            recipient=recipient,
+            business=item.terms.business,
+            scope=scope,
+            revoke=True,
+            evidence_ms=min(answered.gateway_ms, at_ms),
+            received_ms=at_ms,
+            evidence=f"gateway code {code}",
+            request=answered.request,
+        )
+        for recipient, (_, code, scope) in zip(people, said, strict=True)
+    ]

@@ -17,12 +17,11 @@ from typing import Final
 import msgspec
 
 from broker.settle.archive import Shelf
-from broker.settle.charge import charges_of
+from broker.settle.counts import tally_of
 from broker.settle.deadlines import Ends, Horizon
 from broker.settle.message_state import clipped
 from broker.settle.policy import SettleCounts, SettleEffects, SettlePolicy
-from broker.settle.request_state import Account
-from broker.settle.status import tally_of
+from broker.settle.request_state import Account, charges_of
 from broker.settle.unmatched import Quarantine
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.facts import ReceiptRun, Receipts, ReceiptStatus

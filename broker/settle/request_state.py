@@ -1,5 +1,6 @@
 """Follows one request in one shard for settle: what its bill and its status need, and nothing of its content."""
 
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from sys import intern
 from typing import Final
@@ -7,15 +8,15 @@ from typing import Final
 import msgspec
 
 from broker.heartbeat import is_heartbeat
-from broker.settle.message_state import Ranks, bounds_of
-from broker.settle.outlook import Outlook, outlook_of
+from broker.ledger import price_of
+from broker.settle.counts import Outlook, Tally, first_open, outlook_of, tally_of, words_of
+from broker.settle.message_state import Ranks, RankSet, bounds_of, roaring
 from broker.settle.policy import SettlePolicy
-from broker.settle.status import Tally, first_open, tally_of, words_of
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem
-from schemas.facts import ReceiptRun, ReceiptStatus
+from schemas.facts import Charge, ReceiptRun, ReceiptStatus
 from schemas.ids import NAME_BYTES, text_of
 from schemas.reasons import State
-from schemas.registry import CONFIRMATIONS
+from schemas.registry import CONFIRMATIONS, PriceCard
 from schemas.status import RecipientStatus, Status
 from schemas.wire.columns import of_u32s, ranks_of
 
@@ -219,3 +220,27 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         recipient = self.recipients[NAME_BYTES * rank : NAME_BYTES * (rank + 1)]
         code = 0 if state in _REACHED else self.codes.get(rank, 0)  # it is no trouble any more: the message is there
         return RecipientStatus(_text_of(recipient), rank, state, self.times[rank], reason, code)
+
+
+def charges_of(account: Account, delivered: RankSet, cards: Mapping[int, PriceCard]) -> Iterator[Charge]:
+    """Charges for ``delivered`` (not empty); raises :class:`broker.ledger.UnpricedError`."""
+    assert account.ranks is not None
+    for market, ranks in account.ranks.by_market(delivered).items():
+        # The card was fixed at acceptance, so the same ranks cost the same whoever charges them and how often.
+        price = price_of(cards, account.card, account.category, market)
+        yield Charge(
+            business=account.business,
+            sender=account.sender,
+            request=account.request,
+            ranks=roaring(ranks),
+            unit_micro=price.unit_micro,
+            currency=price.currency,
+            card=account.card,
+            category=account.category,
+            market=market,
+            first_ms=account.first_ms,
+            last_ms=account.last_ms,
+            source=account.source,
+            id=account.id,
+            labels=account.labels,
+        )

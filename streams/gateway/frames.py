@@ -14,7 +14,7 @@ from typing import Final, Self
 import aiohttp
 import msgspec
 
-from broker.deliver.codes import CODES
+from broker.deliver.policy import CODES
 from schemas.gateway_api import REPLAY_WINDOW_MS, Epoch, Frame, FrameAnswer, Hello, Reports
 from schemas.ids import Lane
 from schemas.wire.webhook_signature import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SignedHead, SigningKeys

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from broker.deliver.codes import CodeTable
+from broker.deliver.policy import CodeTable
 from schemas.gateway_api import Frame, FrameAnswer, Reports
 from schemas.ids import Lane
 from streams.runtime.settings import Settings
@@ -89,7 +89,7 @@ class Gateway(Protocol):
 
     @property
     def codes(self) -> CodeTable:
-        """Returns the consequence of each code in its answers. Extend :data:`broker.deliver.codes.CODES`."""
+        """Returns the consequence of each code in its answers. Extend :data:`broker.deliver.policy.CODES`."""
         ...
 
     async def hello(self, lane: Lane, shard: int, epoch: int, *, timeout_ms: int) -> None:

@@ -9,8 +9,7 @@ import msgspec
 from broker.deliver.decide import Facts
 from broker.deliver.engine import Append, Engine
 from broker.deliver.frame import Batch
-from broker.deliver.gateway_answer import MisshapenAnswerError
-from broker.deliver.gateway_opt_outs import opt_outs
+from broker.deliver.gateway_answer import MisshapenAnswerError, opt_outs
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState, body_of_outcome
 from schemas import topics

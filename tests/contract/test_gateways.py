@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.deliver.codes import CODES, Handling
+from broker.deliver.policy import CODES, Handling
 from schemas.gateway_api import Code, Frame, FrameAnswer, Refused
 from schemas.ids import Lane
 from schemas.reasons import MESSAGE_REASONS, Reason

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from broker.deliver.codes import CODES, CodeTable, Handling
+from broker.deliver.policy import CODES, CodeTable, Handling
 from schemas.gateway_api import Code, Frame, FrameAnswer, Refused, ReportRun, Reports, Section
 from schemas.ids import NAME_BYTES, Lane
 from schemas.reasons import Reason

@@ -6,7 +6,7 @@ import pytest
 
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
-from broker.deliver.gateway_opt_outs import opt_outs
+from broker.deliver.gateway_answer import opt_outs
 from broker.deliver.state import ShardState, body_of_outcome
 from broker.journal import Fold
 from schemas.delivery_journal import Outcome

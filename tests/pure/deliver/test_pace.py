@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.deliver.gateway_clock import GatewayClock
+from broker.deliver.gateway_answer import GatewayClock
 from broker.deliver.limits.slots import FRAME_LATE_MS, LATE_MS, Pace, Slots
 from schemas.facts import Suppression
 from schemas.gateway_api import Code, FrameAnswer, Refused

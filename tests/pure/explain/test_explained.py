@@ -7,7 +7,7 @@ import pytest
 
 from broker.audit.sources import Logged
 from broker.consequences import consequence_of
-from broker.deliver.codes import CODES
+from broker.deliver.policy import CODES
 from broker.explain.line import Focus
 from broker.explain.timeline import Telling
 from schemas import topics

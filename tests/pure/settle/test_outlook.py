@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from broker.settle.outlook import Outlook, outlook_of
+from broker.settle.counts import Outlook, outlook_of
 
 NOW_MS = 1_900_000_000_000
 

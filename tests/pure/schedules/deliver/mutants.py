@@ -12,11 +12,10 @@ from pyroaring import BitMap
 from broker.audience.consent import Consent, Returns
 from broker.audience.members import Audience
 from broker.deliver.decide import Facts
-from broker.deliver.draft import Draft
+from broker.deliver.draft import Draft, members_of
 from broker.deliver.engine import Append, Engine
 from broker.deliver.frame import Batch, batch_of, frame_of
 from broker.deliver.gate import StepGate
-from broker.deliver.gateway_answer import members_of
 from broker.deliver.item import Item
 from broker.deliver.scheduler import Turn
 from broker.deliver.state import ShardState

@@ -5,10 +5,10 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from broker.deliver.codes import CODES, Handling
 from broker.deliver.engine import Engine
 from broker.deliver.frame import Batch, batches_again
 from broker.deliver.handoffs import HandOffs
+from broker.deliver.policy import CODES, Handling
 from schemas.gateway_api import Code
 from tests.pure.schedules.deliver.owner import Owner
 

@@ -10,7 +10,7 @@ from broker.deliver.decide import Facts, Rules
 from broker.deliver.engine import Append, Engine
 from broker.deliver.frame import Batch
 from broker.deliver.gate import StepGate
-from broker.deliver.gateway_clock import GatewayClock
+from broker.deliver.gateway_answer import GatewayClock
 from broker.deliver.item import Item
 from broker.deliver.limits.slots import Pace, Slots
 from schemas.gateway_api import Code, FrameAnswer, Refused

@@ -1,4 +1,4 @@
-"""Reads the two bytes of a rank: one word for each message, counts for a request, and a number that only rises.
+"""Counts what a business is told of a request: a word for each message, a number that only rises, and when a paced one is through.
 
 ``delivered`` wins over ``failed``, for billing and for display: reports come out of order and more than once, and who has a
 message has it. What the journal and the receipts leave open when the settle window ends is ``unknown``.
@@ -12,7 +12,7 @@ same for every process that knows the same, and a restart cannot lower it.
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -137,3 +137,42 @@ def words_of(said: int, heard: int, *, over: bool, held: bool = False) -> tuple[
     if byte in _REASONS and byte not in {Reason.FAILED, Reason.UNKNOWN}:
         return "refused", _WORD_OF[byte]
     return _WORD_OF[byte], ""
+
+
+_MEASURED_MS: Final = 2_000
+"""Milliseconds that a request goes on before its own progress is believed more than the rate."""
+
+
+class Outlook(NamedTuple):
+    """Holds the estimate for one request in one shard."""
+
+    eta_ms: int = 0
+    """When the last of its people here will have been told, about; 0: they have been, or it needs no time."""
+    unreached: int = 0
+    """People here who cannot be told before it expires."""
+
+
+class Paced(Protocol):
+    """Names the fields of a request that the estimate is made of."""
+
+    per_s: int
+    """Messages a second of its sender's share."""
+    begun_ms: int
+    """When it could begin, milliseconds since the epoch."""
+    expires_ms: int
+    """When it expires, milliseconds since the epoch."""
+
+
+def outlook_of(people: int, owed: int, request: Paced, shards: int, now_ms: int) -> Outlook:
+    """Returns the outlook of ``people`` of whom ``owed`` are not told, at the shard's part of the rate, or as slowly as it went.
+
+    Slower is what shares its number with others, or was held back. Faster than its rate it cannot be.
+    """
+    if not owed:
+        return Outlook()
+    left_ms = owed * shards * 1_000 // request.per_s
+    spent_ms, told = now_ms - request.begun_ms, people - owed
+    if told and spent_ms >= _MEASURED_MS:
+        left_ms = max(left_ms, owed * spent_ms // told)
+    live_ms = max(0, request.expires_ms - now_ms)
+    return Outlook(now_ms + left_ms, owed - owed * live_ms // left_ms if left_ms > live_ms else 0)
