@@ -1,4 +1,4 @@
-"""Counts what a business is told of a request: a word for each message, a number that only rises, and when a paced one is through.
+"""Counts what a business is told of a request: a word a message, a number that only rises, and when a paced one is through.
 
 ``delivered`` wins over ``failed``, for billing and for display: reports come out of order and more than once, and who has a
 message has it. What the journal and the receipts leave open when the settle window ends is ``unknown``.

@@ -55,7 +55,7 @@ def test_a_column_of_ranks_that_is_none_is_refused(broken: str) -> None:
 
 
 def test_every_field_of_every_shape_stands_somewhere() -> None:
-    """Over all golden records together, each field of each internal type has a value that is not its default."""
+    """Over all golden records together, each field of each packed type has a value that is not its default."""
     said: set[tuple[str, str]] = set()
     for body in RECORDS.values():
         _said(body, said)
@@ -64,7 +64,9 @@ def test_every_field_of_every_shape_stands_somewhere() -> None:
         shape
         for module in modules
         for _, shape in inspect.getmembers(module, inspect.isclass)
-        if issubclass(shape, msgspec.Struct) and shape.__module__ == module.__name__
+        if issubclass(shape, msgspec.Struct)
+        and shape.__module__ == module.__name__
+        and shape.__struct_config__.array_like
     ]
     missing = [
         f"{shape.__name__}.{name}"
