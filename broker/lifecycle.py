@@ -1,7 +1,7 @@
 """The life of a message as a table: which status may follow which. Deliver's fold executes it.
 
 Deliver refuses what the table does not have, before it appends and in its fold (``deliver/moves.py``); the auditor holds every
-journal against a copy of its own (``audit/legal_moves.py``). Settle sees no order, so no moves (``settle/message_state.py``).
+journal against a copy of its own (``audit/journal_rules.py``). Settle sees no order, so no moves (``settle/message_state.py``).
 """
 
 from collections.abc import Mapping

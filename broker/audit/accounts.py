@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from broker.audit.business_topics import DELIVERED, OPEN, READ
 from broker.audit.invariants import Breach
-from broker.audit.legal_moves import FIRST_TERMINAL
-from broker.audit.ranks import FAILED, PROGRESS, Mark
-from broker.audit.state import Book, Part
-from broker.audit.statuses import DELIVERED, OPEN, READ
+from broker.audit.journal_rules import FIRST_TERMINAL
+from broker.audit.knowledge import Book, Part
+from broker.audit.message_columns import FAILED, PROGRESS, Mark
 from schemas.facts import ReceiptStatus
 from schemas.ids import Lane
 from schemas.reasons import Reason, State, word_of
@@ -109,7 +109,7 @@ class Accounts:
         self._report(Breach.LEDGER_RANKS_DIFFER, (wanted & ~booked) | (booked & ~due))
 
     def ends(self) -> bytes:
-        """The code of what each message came to (:mod:`broker.audit.statuses`), whatever the time."""
+        """The code of what each message came to (:mod:`broker.audit.business_topics`), whatever the time."""
         codes = np.where(self._status >= FIRST_TERMINAL, self._status, np.uint8(OPEN))
         self._join_receipts(codes)
         return codes.tobytes()

@@ -5,15 +5,14 @@ An illegal answer is reported and left out, so that one fault is told once.
 
 from typing import Final
 
-from broker.audit.consent import NOTHING, forbids, knows_opt_out, upto_time
-from broker.audit.control import cancelled
 from broker.audit.early import Early
+from broker.audit.fact_versions import Versions
 from broker.audit.invariants import Breach
-from broker.audit.legal_moves import CONSENT, EXCEPTED, FIRST_TERMINAL, OPEN, SENT, Said
-from broker.audit.people import joined_at
-from broker.audit.ranks import ColumnsError, spans
-from broker.audit.state import Book, Part
-from broker.audit.versions import Versions
+from broker.audit.journal_rules import CONSENT, EXCEPTED, FIRST_TERMINAL, OPEN, SENT, Said
+from broker.audit.knowledge import Book, Part
+from broker.audit.message_columns import ColumnsError, spans
+from broker.audit.prohibitions import NOTHING, cancelled, forbids, knows_opt_out, upto_time
+from broker.audit.recipients import joined_at
 from schemas.delivery_journal import Answered
 from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import of_i64s, of_u32s, ranks_of

@@ -15,23 +15,22 @@ from typing import Final, Protocol
 
 import msgspec
 
-from broker.audit import facts, statuses
+from broker.audit import business_topics, first_logs
 from broker.audit.accounts import Accounts, close_parts, close_statuses
-from broker.audit.billing import Bills
+from broker.audit.business_topics import Bills, status
+from broker.audit.charges import Charges, ReceiptLog, close_ledger
 from broker.audit.delivery import Delivery
 from broker.audit.early import Early
-from broker.audit.facts import SCHEME, Secrets
+from broker.audit.fact_versions import Versions
+from broker.audit.first_logs import SCHEME, Secrets
 from broker.audit.invariants import Breach
-from broker.audit.money import Charges, ReceiptLog, close_ledger
+from broker.audit.knowledge import Book, LogOrder
+from broker.audit.limit_checks import Busiest
 from broker.audit.outcomes import Outcomes
-from broker.audit.rates import Busiest
 from broker.audit.report import Audit
 from broker.audit.requests import Inputs
 from broker.audit.sources import Dump, Ledger, Logged, Rules
-from broker.audit.state import Book, LogOrder
-from broker.audit.statuses import status
 from broker.audit.verdicts import Verdicts, WorkLog
-from broker.audit.versions import Versions
 from schemas.gateway_api import GatewayEvent
 from schemas.ids import Lane
 from schemas.topics import (
@@ -125,11 +124,11 @@ class Auditor:
     def _reader_of(self, topic: str) -> _Take | None:
         stage, _, word = topic.partition(".")
         plain: dict[str, Callable[[Book, Logged], None]] = {
-            REGISTRY: facts.registry,
-            DEAD_LETTERS: facts.dead_letter,
-            SUPPRESSIONS: facts.suppressions,
-            AUDIENCE: facts.audience,
-            CONTROLS: facts.control,
+            REGISTRY: first_logs.registry,
+            DEAD_LETTERS: first_logs.dead_letter,
+            SUPPRESSIONS: first_logs.suppressions,
+            AUDIENCE: first_logs.audience,
+            CONTROLS: first_logs.control,
         }
         if topic in plain:
             return partial(plain[topic], self._book)
@@ -180,7 +179,7 @@ class Auditor:
         busiest = self._delivery.limits.close(book.findings, book.registered.senders)
         accounts = Accounts(book)
         accounts.close()
-        statuses.close(book, accounts.ends())
+        business_topics.close(book, accounts.ends())
         return self._audit(accounts, busiest)
 
     def _dead_letters(self) -> None:

@@ -9,14 +9,13 @@ from typing import Final
 
 import msgspec
 
-from broker.audit.consent import forbids, upto_offset
-from broker.audit.control import cancelled
 from broker.audit.early import Early
+from broker.audit.fact_versions import Versions
 from broker.audit.invariants import Breach
-from broker.audit.legal_moves import CONSENT, DECIDED, FIRST_TERMINAL, OPEN, Said
-from broker.audit.ranks import ColumnsError, Mark, fill, paint, segments
-from broker.audit.state import Book, Part
-from broker.audit.versions import Versions
+from broker.audit.journal_rules import CONSENT, DECIDED, FIRST_TERMINAL, OPEN, Said
+from broker.audit.knowledge import Book, Part
+from broker.audit.message_columns import ColumnsError, Mark, fill, paint, segments
+from broker.audit.prohibitions import cancelled, forbids, upto_offset
 from schemas.delivery_journal import Decided
 from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import of_i64s, of_u16s

@@ -1,4 +1,9 @@
-"""The gateway's own logs against the journals: every acceptance was decided, in time, once, and to the right person."""
+"""Holds the gateway's own logs against the journals: each acceptance was decided, in time, once, for the right person, and allowed.
+
+Forbidden is a hand-off after a STOP in scope, a leaving of the list, a pause or a cancel, by more than the bound. The bound runs
+from the acknowledgement in Kafka to the hand-off by Kafka's clock (:mod:`broker.audit.clocks`). Who took it back in between may
+be told or not.
+"""
 
 import base64
 
@@ -6,13 +11,14 @@ import msgspec
 
 from broker.audit.clocks import Moment
 from broker.audit.early import Early, part_of
+from broker.audit.fact_versions import Versions
 from broker.audit.invariants import Breach
-from broker.audit.limits import LimitsKept
-from broker.audit.ranks import Mark, highest
+from broker.audit.knowledge import Book, Part
+from broker.audit.limit_checks import LimitsKept
+from broker.audit.message_columns import Mark, highest
+from broker.audit.prohibitions import forbidden_between, forbids, upto_time
+from broker.audit.recipients import joined_at
 from broker.audit.sources import Limits
-from broker.audit.state import Book, Part
-from broker.audit.versions import Versions
-from broker.audit.withdrawn import Withdrawn
 from schemas.facts import ReceiptStatus
 from schemas.gateway_api import GatewayEvent
 from schemas.ids import NAME_BYTES, Lane, name_of, shard_of
@@ -206,3 +212,49 @@ class Delivery:
 def _count(event: GatewayEvent) -> int:
     """Returns how many messages an event is about."""
     return event.ranks[0][1] if len(event.ranks) == 1 else sum(count for _, count in event.ranks)
+
+
+class Withdrawn:
+    """Judges each run of a hand-off."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+
+    def handed(self, part: Part, lo: int, hi: int, at_ms: int, where: str) -> None:
+        """The gateway took the places ``lo`` to ``hi`` of ``part``, at ``at_ms`` at the earliest."""
+        bound_ms = self._book.rules.stop_bound_ms(part.request.lane)
+        for rank in self._stopped(part, lo, hi, at_ms, bound_ms):
+            detail = f"{part}, rank {rank}, more than {bound_ms} ms before"
+            self._book.findings.report(Breach.LATE_AFTER_STOP, where, detail)
+        self._halted(part, (lo, hi), at_ms, bound_ms, where)
+        if part.listed:
+            for rank in self._left(part, lo, hi, at_ms, bound_ms):
+                detail = f"{part}, rank {rank}, more than {bound_ms} ms before"
+                self._book.findings.report(Breach.LATE_AFTER_LEAVING, where, detail)
+
+    def _stopped(self, part: Part, lo: int, hi: int, at_ms: int, bound_ms: int) -> list[int]:
+        """The ranks that had forbidden it a bound before, and forbade it still."""
+        lane, list_id = part.request.lane, part.request.list
+        return [
+            rank
+            for rank, stops in self._book.stops_of(part).items()
+            if lo <= part.base + rank < hi
+            and forbids(upto_time(stops, at_ms - bound_ms), lane, list_id) is not None
+            and forbids(upto_time(stops, at_ms), lane, list_id) is not None
+        ]
+
+    def _halted(self, part: Part, places: tuple[int, int], at_ms: int, bound_ms: int, where: str) -> None:
+        """Report a hand-off of what had been paused or cancelled a bound before, and was so still."""
+        request = part.request
+        if request.words and (known := forbidden_between(request.words, request.time_ms, at_ms - bound_ms, at_ms)):
+            lo, hi = places
+            detail = f"{part}, rank {lo - part.base}, {hi - lo} in all, {known} more than {bound_ms} ms before"
+            self._book.findings.report(Breach.LATE_AFTER_CONTROL, where, detail, messages=hi - lo)
+
+    def _left(self, part: Part, lo: int, hi: int, at_ms: int, bound_ms: int) -> list[int]:
+        """The ranks that had left the list a bound before, and were not on it yet again."""
+        return [
+            rank
+            for rank, words in self._book.leavers_of(part).items()
+            if lo <= part.base + rank < hi and not joined_at(words, at_ms - bound_ms) and not joined_at(words, at_ms)
+        ]

@@ -17,10 +17,10 @@ import msgspec
 import numpy as np
 
 from broker.audit.invariants import Breach
-from broker.audit.legal_moves import FIRST_TERMINAL, Said
-from broker.audit.rates import Handed, share_of
+from broker.audit.journal_rules import FIRST_TERMINAL, Said
+from broker.audit.knowledge import Book, Part
+from broker.audit.limit_checks import Handed, share_of
 from broker.audit.sources import Limits
-from broker.audit.state import Book, Part
 from schemas.gateway_api import Code, GatewayEvent
 from schemas.ids import Lane, name_of
 from schemas.reasons import Reason, State, word_of

@@ -9,14 +9,13 @@ from pyroaring import BitMap
 from broker.audit.answers import Answers
 from broker.audit.decisions import Decisions
 from broker.audit.early import Early
+from broker.audit.fact_versions import Versions
 from broker.audit.invariants import Breach
-from broker.audit.legal_moves import Said
-from broker.audit.ownership import Epochs
-from broker.audit.ranks import segments
+from broker.audit.journal_rules import Epochs, Said
+from broker.audit.knowledge import Book, Part
+from broker.audit.message_columns import segments
 from broker.audit.sources import Logged
-from broker.audit.state import Book, Part
 from broker.audit.verdicts import name_in, same_item, taken_from
-from broker.audit.versions import Versions
 from schemas.delivery_journal import Answered, ClosedName, Decided, Held, Members, Newest
 from schemas.ids import Lane, text_of
 from schemas.plan_journal import Origin

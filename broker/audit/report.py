@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from broker.audit.invariants import Breach, Violation
-from broker.audit.rates import Busiest
+from broker.audit.limit_checks import Busiest
 from broker.consequences import consequence_of
 from schemas.reasons import MESSAGE_REASONS
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from broker.audit.facts import died
+from broker.audit.first_logs import died
 from broker.audit.invariants import Breach
-from broker.audit.people import shards_of
+from broker.audit.knowledge import Book
+from broker.audit.recipients import shards_of
 from broker.audit.sources import Logged, Place
-from broker.audit.state import Book
 from schemas.ids import NAME_BYTES, Lane, business_of, recipient_id, request_name
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 

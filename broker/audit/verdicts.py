@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from broker.audit.facts import died
+from broker.audit.first_logs import died
 from broker.audit.invariants import Breach
-from broker.audit.ownership import Epochs
-from broker.audit.people import shards_of
+from broker.audit.journal_rules import Epochs
+from broker.audit.knowledge import Book, Fact, Part, Request
+from broker.audit.recipients import shards_of
 from broker.audit.requests import Input, Inputs, digest_of
 from broker.audit.sources import Logged
-from broker.audit.state import Book, Fact, Part, Request
 from schemas.ids import NAME_BYTES, Lane, business_of, fact_key, request_name, text_of
 from schemas.plan_journal import ADDRESS_WIDTH, LOCALE_WIDTH, Origin, Planned, PlannedBatch, Rows, Terms, WorkItem
 from schemas.registry import CONFIRMATIONS

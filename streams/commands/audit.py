@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from broker.audit.invariants import Breach
-from broker.audit.rates import WINDOWS_S, nearest
+from broker.audit.limit_checks import WINDOWS_S, nearest
 from broker.audit.report import OPEN_STATES, Audit
 from schemas.ids import Lane
 from streams.commands.columns import columns

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from broker.audit.rates import nearest
+from broker.audit.limit_checks import nearest
 from broker.audit.report import Audit
 from schemas.reasons import Reason
 from streams.dev.stack.stack import Stack, StackPlan, running

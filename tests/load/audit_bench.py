@@ -18,7 +18,7 @@ import numpy as np
 from pyroaring import BitMap
 
 from broker.audit.auditor import audit
-from broker.audit.people import shards_of
+from broker.audit.recipients import shards_of
 from broker.audit.report import Audit
 from broker.audit.sources import Dump, Ledger, LedgerEntry, LedgerPosting, LedgerRow, Logged, Rules
 from schemas import topics

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from broker.audit.clocks import AGREE, SLICE_MS, GatewayClock
 from broker.audit.early import OPEN_MS
 from broker.audit.invariants import Breach
-from broker.audit.rates import nearest
+from broker.audit.limit_checks import nearest
 from schemas import topics
 from schemas.delivery_journal import Outcome
 from schemas.facts import Scope

@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
-from broker.audit.consent import ShardStops, Spoken, forbids, upto_offset
 from broker.audit.invariants import Findings
-from broker.audit.legal_moves import DECIDED, EXCEPTED, OPEN, SENT
-from broker.audit.limits import _Told
-from broker.audit.ownership import Epochs
-from broker.audit.people import ShardPeople, shards_of
-from broker.audit.ranks import ColumnsError, Mark, Ranks, segments, spans
+from broker.audit.journal_rules import DECIDED, EXCEPTED, OPEN, SENT, Epochs
+from broker.audit.limit_checks import _Told
+from broker.audit.message_columns import ColumnsError, Mark, Ranks, segments, spans
+from broker.audit.prohibitions import ShardStops, Spoken, forbids, upto_offset
+from broker.audit.recipients import ShardPeople, shards_of
 from broker.audit.sources import Logged
 from broker.journal import Fold
 from broker.lifecycle import MOVES, may_follow

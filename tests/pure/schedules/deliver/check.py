@@ -7,7 +7,7 @@ from pyroaring import BitMap
 
 from broker.audience.consent import NEVER, Consent
 from broker.audience.members import Audience
-from broker.audit.control import cancelled, forbidden_between
+from broker.audit.prohibitions import cancelled, forbidden_between
 from broker.journal import Fold
 from schemas.delivery_journal import Decided, Held, Members, Outcome
 from schemas.lane_rules import Category

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from broker.audit.control import ControlLog
+from broker.audit.prohibitions import ControlLog
 from broker.deliver.limits.fold import LIMITS, Limits
 from broker.deliver.policy import DeliverPolicy
 from schemas.facts import ControlAction, ControlScope, ControlWord, Scope, Suppression, Suppressions

@@ -1,19 +1,25 @@
-"""Folds what people forbade a second time, at any offset and time: from ``suppressions`` and from people's own opt-ins.
+"""Folds a second time, for any offset and time of the logs, what people forbade and what words of control hold or end.
 
-A register for each (recipient, business, scope, list) holds the latest evidence, capped at the time it was received; revoking
-wins a tie (PROTOCOL.md section 1.3, 16). A stop of marketing or of a list is over once its person joined again later by an act of
-their own. Suppressions are few, so they are kept whole, with the joins of those people, and folded again for each question.
+*People*, from ``suppressions`` and their own opt-ins. A register for each (recipient, business, scope, list) holds the latest
+evidence, capped at the time it was received; revoking wins a tie (PROTOCOL.md section 1.3, 16). A stop of marketing or of a list
+is over once its person joined again later by an act of their own. Suppressions are few, so they are kept whole, with the joins
+of those people, and folded again for each question.
+
+*Control*, from ``controls``. Of two words about the same target the later stands, and whoever forbids wins the same moment; a
+cancelled request never comes back (section 3.1).
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from broker.audit.people import prefixes
-from schemas.facts import AudienceChange, Scope, Suppression
-from schemas.ids import NAME_BYTES, Lane
+from broker.audit.recipients import prefixes
+from schemas.facts import AudienceChange, ControlAction, ControlScope, ControlWord, Scope, Suppression
+from schemas.ids import NAME_BYTES, Lane, text_of
+from schemas.plan_journal import Terms
 from schemas.reasons import Reason
 
 _FEW: Final = 8
@@ -193,3 +199,80 @@ class ShardStops:
         at = np.minimum(np.searchsorted(self._sorted, asked), len(self._sorted) - 1)
         places: list[int] = np.flatnonzero(self._sorted[at] == asked).tolist()
         return places
+
+
+_OPERATORS: Final = ""
+
+
+class Word(NamedTuple):
+    """Holds one word that concerns a request."""
+
+    at_ms: int
+    """Log time: when it was acknowledged."""
+    target: tuple[int, str, str]
+    action: int
+    evidence_ms: int
+    """Time of the event that says it, milliseconds since the epoch; of two about one target the later stands."""
+
+
+Words = tuple[Word, ...]
+
+
+class ControlLog:
+    """Holds the words of all lanes."""
+
+    __slots__ = ("_said", "authors")
+
+    def __init__(self) -> None:
+        self._said: dict[Lane, dict[tuple[int, str, str], list[Word]]] = defaultdict(lambda: defaultdict(list))
+        self.authors: set[str] = set()
+        """Events (``source id``) and operators whose words stand in the log."""
+
+    def add(self, lane: Lane, at_ms: int, entry: ControlWord) -> None:
+        """Takes the next word of the log."""
+        target = (entry.scope, entry.business, entry.target)
+        self._said[lane][target].append(Word(at_ms, target, entry.action, entry.evidence_ms))
+        self.authors.add(entry.by)
+
+    def concerning(self, lane: Lane, name: bytes, terms: Terms) -> Words:
+        """Returns all words about a request and whatever it belongs to."""
+        said = self._said.get(lane)
+        if not said:
+            return ()
+        targets = (
+            (ControlScope.REQUEST, terms.business, text_of(name)),
+            (ControlScope.SUBJECT, terms.business, terms.entity),
+            (ControlScope.BUSINESS, _OPERATORS, terms.business),
+            (ControlScope.SENDER, _OPERATORS, terms.sender),
+            (ControlScope.TEMPLATE, _OPERATORS, terms.template),
+            (ControlScope.LANE, _OPERATORS, ""),
+        )
+        places = [(int(scope), business, target) for scope, business, target in targets]
+        return tuple(
+            word for place in places if place[0] != ControlScope.SUBJECT or place[2] for word in said.get(place, ())
+        )
+
+
+def forbidden_between(words: Words, time_ms: int, from_ms: int, until_ms: int) -> str:
+    """Returns what these words forbade a request from one moment to another without a break, as of the end; empty if nothing."""
+    moments = [from_ms, *(word.at_ms for word in words if from_ms < word.at_ms < until_ms), until_ms]
+    verdicts = [_halted(tuple(word for word in words if word.at_ms <= moment), time_ms) for moment in moments]
+    return verdicts[-1] if all(verdicts) else ""
+
+
+def cancelled(words: Words, time_ms: int) -> bool:
+    """Returns whether these words end a request of that event time."""
+    return any(
+        word.action == ControlAction.CANCEL and (word.target[0] == ControlScope.REQUEST or time_ms <= word.evidence_ms)
+        for word in words
+    )
+
+
+def _halted(words: Words, time_ms: int) -> str:
+    """Returns what these words together forbid a request of that event time: ``cancelled``, ``paused``; empty if nothing."""
+    if cancelled(words, time_ms):
+        return "cancelled"
+    newest: dict[tuple[int, str, str], tuple[int, int]] = {}
+    for word in words:
+        newest[word.target] = max(newest.get(word.target, (0, 0)), (word.evidence_ms, word.action))
+    return "paused" if any(action == ControlAction.PAUSE for _, action in newest.values()) else ""

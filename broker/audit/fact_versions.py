@@ -1,4 +1,4 @@
-"""Versions of facts, asked from three sides: what the verdicts made newest, what a shard had opened, what people were handed.
+"""Checks versions of facts from three sides: what the verdicts made newest, what a shard had opened, what people were handed.
 
 A fact is (business, entity, facet), versions are the producer's, facet ``*`` dominates every fact of its entity whose event
 time is not newer (PROTOCOL.md section 4). The order of hand-offs is the order of the gateway's own log.
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from broker.audit.invariants import Breach
-from broker.audit.state import Book, Fact, Part
+from broker.audit.knowledge import Book, Fact, Part
 from schemas.ids import NAME_BYTES, Lane
 
 _NOTHING = (-1, -1)

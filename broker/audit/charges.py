@@ -1,4 +1,4 @@
-"""Receipts, charges and the book: what was delivered in time was charged once, at its card's price, and posted.
+"""Checks receipts, charges and the book: what was delivered in time was charged once, at its card's price, and posted.
 
 Charges are a union of ranks, whatever records they came in (PROTOCOL.md section 1.6); money is integer micro-units.
 """
@@ -12,9 +12,9 @@ import numpy as np
 from pyroaring import BitMap
 
 from broker.audit.invariants import Breach
-from broker.audit.ranks import ColumnsError, Mark, spans
+from broker.audit.knowledge import Book, Part
+from broker.audit.message_columns import ColumnsError, Mark, spans
 from broker.audit.sources import Ledger, LedgerRow, Logged
-from broker.audit.state import Book, Part
 from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
 from schemas.ids import Lane, partition_of, text_of
 from schemas.registry import Category

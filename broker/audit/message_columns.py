@@ -1,4 +1,4 @@
-"""Every message of the audit as one place in a few byte columns.
+"""Keeps every message of the audit as one place in a few byte columns.
 
 A (request, shard) is given a run of places, so that a chunk of ranks is a slice: what a slice may hold is asked with
 ``bytes.translate`` and ``count``, which cost microseconds for four thousand messages. A single message, which most requests

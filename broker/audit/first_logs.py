@@ -1,4 +1,4 @@
-"""The logs that are read first: registry, dead letters, suppressions, audience, controls. All others are held against them."""
+"""Reads the logs that all others are held against: registry, dead letters, suppressions, audience, controls."""
 
 import base64
 import hashlib
@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 
 from broker.audit.invariants import Breach
-from broker.audit.people import shards_of
+from broker.audit.knowledge import Book
+from broker.audit.recipients import shards_of
 from broker.audit.sources import Logged
-from broker.audit.state import Book
 from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.gateway_api import GatewayEvent
 from schemas.ids import Lane, recipient_id

@@ -1,4 +1,4 @@
-"""People as columns: shards of many recipient ids at once, and who was on which list at which offset.
+"""Keeps people as columns: shards of many recipient ids at once, and who was on which list at which offset.
 
 Murmur2 is computed over whole columns of 16 bytes; ``tests/pure/audit/test_parts.py`` holds it against ``schemas.ids``.
 Membership is folded from ``audience.changes`` as PROTOCOL.md section 1.3 (16) has it: the latest evidence wins, leaving

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from broker.audit.clocks import GatewayClock
-from broker.audit.consent import ShardStops, Spoken, blocks
-from broker.audit.control import ControlLog, Words
 from broker.audit.invariants import Findings
-from broker.audit.people import ShardPeople, Word
-from broker.audit.ranks import Ranks
+from broker.audit.message_columns import Ranks
+from broker.audit.prohibitions import ControlLog, ShardStops, Spoken, Words, blocks
+from broker.audit.recipients import ShardPeople, Word
 from broker.audit.sources import Logged, Place, Rules
 from schemas.ids import HEARTBEAT_BUSINESS, NAME_BYTES, Lane, shard_of, text_of
 from schemas.registry import PriceCard, Sender, Template
@@ -109,7 +108,7 @@ class Part(msgspec.Struct, eq=False, gc=False):
     evidence_ms: int = 0
     """Log time of the latest receipt."""
     told: tuple[tuple[int, int], ...] | None = None
-    """The newest status of settle: how many came to what (:mod:`broker.audit.statuses`)."""
+    """The newest status of settle: how many came to what (:mod:`broker.audit.business_topics`)."""
     told_seq: int = -1
     told_at: int = -1
     held: bool = False
