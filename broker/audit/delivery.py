@@ -1,4 +1,4 @@
-"""Holds the gateway's own logs against the journals: each acceptance was decided, in time, once, for the right person, and allowed.
+"""Holds the gateway's own logs against the journals: each acceptance was decided, in time, once, for its person, and allowed.
 
 Forbidden is a hand-off after a STOP in scope, a leaving of the list, a pause or a cancel, by more than the bound. The bound runs
 from the acknowledgement in Kafka to the hand-off by Kafka's clock (:mod:`broker.audit.clocks`). Who took it back in between may

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from broker.audience.members import Audience
 from broker.deliver.item import Item
-from broker.deliver.limits.fold import Counting, Limits, spend
+from broker.deliver.limits.person_limits import Counting, Limits, spend
 from broker.deliver.moves import legal_answers, legal_decisions
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions

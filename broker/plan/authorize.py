@@ -9,7 +9,7 @@ import msgspec
 
 from broker.heartbeat import is_heartbeat
 from broker.plan.addresses import RECIPIENTS
-from broker.plan.control import Command, unknown_request
+from broker.plan.control_events import Command, unknown_request
 from broker.plan.decode import Named
 from broker.plan.opt_in import Membership
 from broker.plan.parties import Parties, Registered

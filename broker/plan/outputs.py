@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from broker.heartbeat import is_heartbeat
 from broker.letters import attempt_of
-from broker.plan.control import ControlRecord
+from broker.plan.control_events import ControlRecord
 from broker.plan.decode import Named, PlanInput
 from broker.plan.opt_in import AudienceRecord
 from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy

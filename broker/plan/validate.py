@@ -13,7 +13,7 @@ import msgspec
 from broker.confirmation import is_genuine
 from broker.heartbeat import TEMPLATES, addresses, is_heartbeat
 from broker.plan.addresses import RECIPIENTS, Person, bad_list_name, read_people
-from broker.plan.control import HEARTBEATS_ONLY, Command, read_control
+from broker.plan.control_events import HEARTBEATS_ONLY, Command, read_control
 from broker.plan.decode import LABEL_CHARS, Event, Malformed, Named, labelled, sound_labels
 from broker.plan.opt_in import Membership, read_opt_in
 from broker.plan.policy import PlanPolicy

@@ -12,7 +12,7 @@ from broker.audience.sizes import ListSizes
 from broker.heartbeat import is_heartbeat
 from broker.languages import languages_of
 from broker.plan.authorize import Authority, Authorized, Rejected
-from broker.plan.control import Command, ControlRecord, control_record
+from broker.plan.control_events import Command, ControlRecord, control_record
 from broker.plan.decode import Named, PlanInput
 from broker.plan.opt_in import AudienceRecord, Membership, audience_records
 from broker.plan.parties import Registered

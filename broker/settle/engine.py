@@ -167,7 +167,7 @@ class Settle:
     # -- what goes out
 
     def due(self, now_ms: int, *, effects: bool = True) -> SettleEffects:
-        """Returns the charges and statuses to be written by now; raises :class:`broker.ledger.UnpricedError`.
+        """Returns the charges and statuses to be written by now; raises :class:`broker.charging.UnpricedError`.
 
         Without ``effects`` (a rebuild: everything joined so far was acted on before) the same is marked as done. Statuses that
         may have been held back and endings that only time has brought are left for the next call with effects.

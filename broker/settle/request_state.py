@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
+from broker.charging import price_of
 from broker.heartbeat import is_heartbeat
-from broker.ledger import price_of
 from broker.settle.counts import Outlook, Tally, first_open, outlook_of, tally_of, words_of
 from broker.settle.message_state import Ranks, RankSet, bounds_of, roaring
 from broker.settle.policy import SettlePolicy
@@ -223,7 +223,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
 
 
 def charges_of(account: Account, delivered: RankSet, cards: Mapping[int, PriceCard]) -> Iterator[Charge]:
-    """Charges for ``delivered`` (not empty); raises :class:`broker.ledger.UnpricedError`."""
+    """Charges for ``delivered`` (not empty); raises :class:`broker.charging.UnpricedError`."""
     assert account.ranks is not None
     for market, ranks in account.ranks.by_market(delivered).items():
         # The card was fixed at acceptance, so the same ranks cost the same whoever charges them and how often.

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from broker.plan import authorize, decode, validate
-from broker.plan.control import Command
+from broker.plan.control_events import Command
 from broker.plan.decode import Malformed, Misrouted, PlanInput
 from broker.plan.parties import Registered
 from broker.plan.policy import PlanPolicy

@@ -1,6 +1,6 @@
 """Posts a batch of charge records, in a single transaction, into the tables of ``streams/ledger/database.py``.
 
-What is new in each charge is said by ``broker/ledger.py``; here it is looked up, remembered within the batch and
+What is new in each charge is said by ``broker/charging.py``; here it is looked up, remembered within the batch and
 written. A record that cannot be read is set aside with its place: it stays in Kafka, and a rebuild posts it once it can.
 """
 
@@ -10,7 +10,7 @@ from collections import Counter
 import msgspec
 from pyroaring import BitMap
 
-from broker.ledger import MisshapenChargeError, Posting, Price, post
+from broker.charging import MisshapenChargeError, Posting, Price, post
 from schemas.facts import Charge
 from schemas.wire.header import Header, Kind, UnreadableRecordError, unpack
 from streams.kafka.reader import LogRecord

@@ -14,7 +14,7 @@ import msgspec
 
 from broker.audience.sizes import NO_SIZES, ListSizes
 from broker.heartbeat import businesses, event
-from broker.plan.control import ControlRecord
+from broker.plan.control_events import ControlRecord
 from broker.plan.step import (
     AudienceRecord,
     PlanInput,

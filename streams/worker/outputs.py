@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from broker.plan.control import ControlRecord
+from broker.plan.control_events import ControlRecord
 from broker.plan.step import Answer, AudienceRecord, Direct, Rerouted
 from schemas import topics
 from schemas.facts import Charge, ControlScope, ControlWord, Suppression, Suppressions

@@ -9,8 +9,8 @@ import secrets
 import time
 
 from broker.audience.members import Audience
-from broker.deliver.limits.fold import LIMITS, Limits
 from broker.deliver.limits.limit import Limit, Unfolded
+from broker.deliver.limits.person_limits import LIMITS, Limits
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState, restatement
 from schemas.ids import NAME_BYTES, Lane

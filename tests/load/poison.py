@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from broker.ledger import RECEIVABLE
+from broker.charging import RECEIVABLE
 from schemas import topics
 from schemas.ids import Lane, partition_of, text_of
 from schemas.request import Notification, Recipient, To

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
-from broker.ledger import MisshapenChargeError, Posting, Price, UnpricedError, post, price_of
+from broker.charging import MisshapenChargeError, Posting, Price, UnpricedError, post, price_of
 from schemas.facts import Charge
 from schemas.registry import Category, PriceCard
 

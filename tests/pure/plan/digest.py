@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, assert_never
 
 import msgspec
 
-from broker.plan.control import ControlRecord
+from broker.plan.control_events import ControlRecord
 from broker.plan.step import (
     Answer,
     AudienceRecord,

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from broker.plan.control import ControlRecord
+from broker.plan.control_events import ControlRecord
 from broker.plan.outputs import Answer
 from broker.plan.step import PlanStep, restatement
 from schemas.facts import ControlAction, ControlScope

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
 
-from broker.ledger import UnpricedError
+from broker.charging import UnpricedError
 from broker.settle.deadlines import Ends, fold_from
 from broker.settle.engine import Settle
 from broker.settle.policy import SettleEffects, SettlePolicy

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from broker.audit.prohibitions import ControlLog
-from broker.deliver.limits.fold import LIMITS, Limits
+from broker.deliver.limits.person_limits import LIMITS, Limits
 from broker.deliver.policy import DeliverPolicy
 from schemas.facts import ControlAction, ControlScope, ControlWord, Scope, Suppression, Suppressions
 from schemas.ids import Lane, text_of

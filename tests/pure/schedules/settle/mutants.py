@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from pyroaring import BitMap
 
-from broker.ledger import Price
+from broker.charging import Price
 from broker.settle.policy import SettleEffects
 from schemas.facts import Charge, Receipts, ReceiptStatus
 from schemas.ids import text_of
