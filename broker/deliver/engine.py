@@ -9,7 +9,6 @@ Order of one message: taken -> *opened* and *decided* appended -> checked -> fra
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from broker.deliver.decide import Facts, Rules
 from broker.deliver.draft import Draft
@@ -23,7 +22,7 @@ from broker.deliver.limits.slots import Slots
 from broker.deliver.moves import legal
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.scheduler import Scheduler
-from broker.deliver.state import Body, ShardState, restatement
+from broker.deliver.state import Append, ShardState, restatement
 from broker.standing import Controls
 from schemas.delivery_journal import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
 from schemas.gateway_api import FrameAnswer
@@ -35,18 +34,6 @@ MAX_BATCHES = 2
 
 _POISON_CLAIMS = 3
 _POISON_TRIES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """Holds the record to append next."""
-
-    kind: Kind
-    at_ms: int
-    """When it was decided, milliseconds since the epoch; goes into the record's head, and is what every fold takes for now."""
-    body: Body
-    taken: tuple[Origin, ...] = ()
-    """Inputs that are finished once this is acknowledged."""
 
 
 class Engine:

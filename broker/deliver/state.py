@@ -6,6 +6,7 @@ recovering owner folds with; there is no second way to change this state (PROTOC
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from broker.audience.members import Audience
 from broker.deliver.item import Item
@@ -25,6 +26,7 @@ from schemas.delivery_journal import (
     Restated,
     Trying,
 )
+from schemas.plan_journal import Origin
 from schemas.reasons import State
 from schemas.wire.columns import ranks_of, values_of
 from schemas.wire.head import RECORD_LIMIT_BYTES
@@ -37,6 +39,18 @@ _SHAPES: Mapping[Kind, type[Body]] = {
     Kind.LIMITS_RESTATED: LimitsRestated,
     Kind.TRYING: Trying,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Holds the record to append next."""
+
+    kind: Kind
+    at_ms: int
+    """When it was decided, milliseconds since the epoch; goes into the record's head, and is what every fold takes for now."""
+    body: Body
+    taken: tuple[Origin, ...] = ()
+    """Inputs that are finished once this is acknowledged."""
 
 
 def body_of_outcome(header: Header, record: bytes) -> Body | None:

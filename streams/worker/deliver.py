@@ -7,11 +7,11 @@ from collections.abc import Callable
 import msgspec
 
 from broker.deliver.decide import Facts
-from broker.deliver.engine import Append, Engine
+from broker.deliver.engine import Engine
 from broker.deliver.frame import Batch
 from broker.deliver.gateway_answer import MisshapenAnswerError, opt_outs
 from broker.deliver.policy import DeliverPolicy
-from broker.deliver.state import ShardState, body_of_outcome
+from broker.deliver.state import Append, ShardState, body_of_outcome
 from schemas import topics
 from schemas.delivery_journal import Outcome
 from schemas.facts import Suppression

@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Container, Iterable
 
-from broker.deliver.engine import Append
 from broker.deliver.frame import Batch
 from broker.deliver.item import Item
-from broker.deliver.state import ShardState
+from broker.deliver.state import Append, ShardState
 from broker.heartbeat import is_heartbeat
 from broker.plan.step import Answer, PlanStep
 from broker.settle.engine import Settle

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
 from broker.deliver.decide import Facts
-from broker.deliver.engine import Append, Engine
+from broker.deliver.engine import Engine
 from broker.deliver.frame import Batch
 from broker.deliver.policy import DeliverPolicy
-from broker.deliver.state import ShardState, body_of_outcome
+from broker.deliver.state import Append, ShardState, body_of_outcome
 from broker.journal import Fold
 from broker.standing import Controls
 from schemas.facts import AudienceChange, ControlAction, ControlScope, ControlWord

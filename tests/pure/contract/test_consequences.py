@@ -3,8 +3,8 @@
 import pytest
 
 from broker.consequences import CONSEQUENCES, consequence_of
-from broker.deliver.engine import Append
 from broker.deliver.policy import CODES
+from broker.deliver.state import Append
 from broker.plan.step import Answer, PlanStep
 from schemas.delivery_journal import Decided, Outcome
 from schemas.ids import Lane

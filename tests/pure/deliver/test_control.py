@@ -2,8 +2,8 @@
 
 import pytest
 
-from broker.deliver.engine import Append
 from broker.deliver.frame import Batch
+from broker.deliver.state import Append
 from schemas.delivery_journal import Outcome
 from schemas.facts import ControlAction
 from schemas.gateway_api import Code

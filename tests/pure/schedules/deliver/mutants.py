@@ -13,12 +13,12 @@ from broker.audience.consent import Consent, Returns
 from broker.audience.members import Audience
 from broker.deliver.decide import Facts
 from broker.deliver.draft import Draft, members_of
-from broker.deliver.engine import Append, Engine
+from broker.deliver.engine import Engine
 from broker.deliver.frame import Batch, batch_of, frame_of
 from broker.deliver.gate import StepGate
 from broker.deliver.item import Item
 from broker.deliver.scheduler import Turn
-from broker.deliver.state import ShardState
+from broker.deliver.state import Append, ShardState
 from broker.standing import Controls
 from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import AudienceChange, ControlAction, ControlWord, Suppression

@@ -7,9 +7,9 @@ from typing import Final
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
 from broker.deliver.decide import Facts
-from broker.deliver.engine import Append, Engine
+from broker.deliver.engine import Engine
 from broker.deliver.frame import Batch
-from broker.deliver.state import Body, ShardState, body_of_outcome
+from broker.deliver.state import Append, Body, ShardState, body_of_outcome
 from broker.standing import Controls
 from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.gateway_api import FrameAnswer

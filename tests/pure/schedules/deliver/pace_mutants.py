@@ -7,12 +7,13 @@ from typing import Final
 import msgspec
 
 from broker.deliver.decide import Facts, Rules
-from broker.deliver.engine import Append, Engine
+from broker.deliver.engine import Engine
 from broker.deliver.frame import Batch
 from broker.deliver.gate import StepGate
 from broker.deliver.gateway_answer import GatewayClock
 from broker.deliver.item import Item
 from broker.deliver.limits.slots import Pace, Slots
+from broker.deliver.state import Append
 from schemas.gateway_api import Code, FrameAnswer, Refused
 from tests.pure.schedules.deliver.owner import Owner
 
