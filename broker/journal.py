@@ -56,6 +56,7 @@ class Fold:
         return header
 
     def _entry(self, header: Header) -> bool:
+        # Void: somebody else had claimed before this record got its place. What it says was never decided.
         if header.epoch < self.epoch:
             return False
         if header.epoch > self.epoch:
@@ -77,6 +78,7 @@ class Fold:
         # The holder repeats its claim after each round of restating: that is no new owner, and no sign of a crash.
         if header.epoch > self.epoch:
             self.claims_in_a_row += 1
+        # Of valid claims alone, for the next claim hands it on; where a fold may begin is another question (`last_floor`).
         self.epoch, self.holder, self.floor = header.epoch, instance, claim.floor
         return True
 
@@ -115,6 +117,7 @@ class Ownership:
 
 def claim_won(fold: Fold, epoch: int, instance: str) -> bool:
     """After reading up to and including one's own claim: whether it stands. If not, claim again above ``fold.epoch``."""
+    # The number alone does not say: of two claims with one number the log has made one the holder.
     return fold.epoch == epoch and fold.holder == instance
 
 

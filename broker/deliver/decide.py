@@ -112,6 +112,7 @@ def decide(item: Item, ranks: Sequence[int], rules: Rules, now_ms: int) -> Decid
     asked = Messages(people.recipients, attempts)
     dues = _keep_limits(counting, asked, statuses, rules, now_ms) if counting else []
     if statuses.count(State.SENDING) < len(statuses):
+        # An attempt is a hand-off: who is refused or waits keeps the number of those that were.
         sent = zip(statuses, attempts, before, strict=True)
         attempts = bytes(new if status == State.SENDING else old for status, new, old in sent)
     return _section(item, ranks, (bytes(statuses), attempts, people.markets, dues), rules.facts)

@@ -47,6 +47,7 @@ class Draft:
             if self.taken and weight > _TAKE_BYTES:
                 return
             inbox.popleft()
+            # Also of a copy of known work: it says nothing new, but its input is finished with this record.
             self.taken.append(opened.origin)
             if state.knows(opened.item.request) or opened.item.request in fresh:
                 continue
@@ -67,13 +68,16 @@ class Draft:
         """
         facts = self.rules.facts
         if item.known_ms is None:
+            # By this process's own clock: the opening's time may be another owner's, whose wall clock was ahead or behind.
             item.known_ms = facts.monotonic_ms
+        # Who joined before the request was taken must be a member, so the audience has to be read to a later moment than that.
         if facts.audience_read_ms < item.known_ms or self.frozen_bytes > _TAKE_BYTES:
             return False
         members = members_of(item, self.rules.facts)
         self.members.append(members)
         self.frozen_bytes += len(members.ordinals)
         if 0 < members.count <= self.ranks_left and not self.careful and not item.paced and not paused:
+            # A copy: the state changes only by the fold, when this record is acknowledged.
             frozen = Item(item.opened, self.now_ms)
             frozen.freeze(members)
             self._decide_all(frozen)

@@ -58,6 +58,7 @@ class Engine:
         """When the journal was last claimed: what was said before is restated in the next round."""
         self.claim_due = False
         """A round of restating is complete: the owner is to claim again and to call :meth:`claimed`."""
+        # Owners died over and over before they said anything, or one said what it would try and nothing after.
         self._careful = claims_in_a_row >= _POISON_CLAIMS or bool(state.tries)
         self._tried: set[bytes] = set()
         for item in state.items.values():
@@ -125,8 +126,10 @@ class Engine:
         trying = self._untried(gate)
         if trying is not None:
             return Append(Kind.TRYING, now, trying)
+        # Asked once a step. A view that is too old to decide on still lets answers be said and work be taken over.
         may_decide = now - facts.suppressed_fresh_ms <= self.policy.fresh_ms and self._handoffs.ahead < MAX_BATCHES
         draft = Draft(rules, now, self.policy.chunk, self._careful)
+        # Taken over in any case, also when nothing may be decided: from then on no input offset is held back.
         draft.open(self._inbox, self.state, self._at_once(gate, may_decide=may_decide))
         if may_decide:
             self._work(draft, gate)
@@ -138,6 +141,7 @@ class Engine:
         """The append is in the log, valid and folded into the state: let its decisions fly. Returns the finished inputs."""
         match append.body:
             case Outcome() as body:
+                # Made from the record and not from the draft: what flies is what the journal says.
                 batch = batch_of(body.decided, append.at_ms)
                 if batch is not None:
                     self._handoffs.add(batch)

@@ -94,6 +94,7 @@ class ControlWatch:
         if not news and not names:
             return None
         self._upto = controls.upto
+        # Without a new word only what was opened since the last look can stand differently.
         items = list(state.items.values()) if news else [item for name in names if (item := state.items.get(name))]
         waiting = set(self._due)
         cancelled = [item for item in items if self._look_at(item, controls, before)]
@@ -108,6 +109,7 @@ class ControlWatch:
             self._due[item.request] = None
         else:
             self._due.pop(item.request, None)
+        # Only words that came while this owner served: to a new owner all of them are old, and none says how fast it obeys.
         if before > _NEVER and ruling.upto > before and (cancelled or (unsaid is not None and unsaid.held)):
             self._binding[item.request] = ruling.upto
         return cancelled

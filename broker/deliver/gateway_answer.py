@@ -248,6 +248,7 @@ def _of(item: Item, answered: Answered, at_ms: int, audience: Audience) -> list[
             business=item.terms.business,
             scope=scope,
             revoke=True,
+            # Capped like all evidence: by a gateway's clock that is ahead it would outrank a START that came after it.
             evidence_ms=min(answered.gateway_ms, at_ms),
             received_ms=at_ms,
             evidence=f"gateway code {code}",

@@ -50,6 +50,7 @@ class HandOffs:
             self.in_flight = None
             return in_doubt(batch)
         batch.tries += 1
+        # A quarter of what one message would wait: everything in the order of the journal waits behind this chunk.
         wait_ms = backoff_ms(batch.parts[0].request, 0, batch.tries, policy.retry_ceiling_ms)
         batch.retry_ms = now_ms + wait_ms // 4
         self.again(batch)
@@ -61,6 +62,7 @@ class HandOffs:
         if not but:
             return []
         apart = batch.apart(but)
+        # The frame arrived, and its answer is silent about these: they may have been shown.
         apart.maybe_sent = True
         apart.tries += 1
         if not policy.resends_unknown:

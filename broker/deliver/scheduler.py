@@ -65,6 +65,7 @@ class Scheduler:
         if item.pending or not item.frozen:
             start_ms = 0 if item.cancelled else item.opened.item.start_ms
             if start_ms > now_ms:
+                # It may expire before it begins, and its end has to be said then.
                 heapq.heappush(self._due, (min(start_ms, expires_ms), item.request))
             else:
                 self._ready(item, now_ms)

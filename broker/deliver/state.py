@@ -100,6 +100,7 @@ class ShardState:
                 self.tries[body.request] += 1
 
     def _outcome(self, body: Outcome, at_ms: int) -> None:
+        # In this order, because one record may open, freeze and decide the same request.
         for opened in body.opened:
             self._open(opened, at_ms)
         for members in body.members:

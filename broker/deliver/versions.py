@@ -57,6 +57,7 @@ class Versions:
         if terms.facet == ALL_FACETS:
             return False
         whole = self._newest.get(fact_key(terms.business, terms.entity, ALL_FACETS), _NEVER)
+        # By event time and not by version: a cancellation is numbered among those of facet ``*``, not among this one's.
         return whole.time_ms >= terms.time_ms
 
     def stated_until(self, stamp_ms: int, now_ms: int) -> Iterator[Newest]:

@@ -59,7 +59,9 @@ _SHOWN: Final = {over: _table(over=over) for over in (False, True)}
 _FINAL: Final = bytes(shown in _REASONS or shown in {_DELIVERED, _READ} for shown in _SHOWN[False])
 _FINAL_CELLS: Final = np.frombuffer(_FINAL, dtype=np.uint8)
 _HEIGHTS: Final = tuple(
-    (cell >> 3 & STATUS) + (cell >> 10) + (cell & PROGRESS) + (cell >> 2 & 1) for cell in range(_CELLS)
+    # Status, handed, progress, failed: each part only grows, hence their sum does.
+    (cell >> 3 & STATUS) + (cell >> 10) + (cell & PROGRESS) + (cell >> 2 & 1)
+    for cell in range(_CELLS)
 )
 _ON_THE_WAY: Final = {State.PENDING.value, State.SENDING.value}
 _WAITS: Final = {State.PENDING.value, State.WAITING.value}

@@ -22,7 +22,7 @@ from broker.settle.deadlines import Ends, Horizon
 from broker.settle.message_state import clipped
 from broker.settle.policy import SettleCounts, SettleEffects, SettlePolicy
 from broker.settle.request_state import Account, charges_of
-from broker.settle.unmatched import Quarantine
+from broker.settle.unmatched import Quarantine, Section
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.facts import ReceiptRun, Receipts, ReceiptStatus
 from schemas.registry import PriceCard
@@ -32,9 +32,6 @@ from schemas.wire.header import Header
 
 _LOOK_AGAIN_MS: Final = 60_000
 """A request whose window is over while deliver owes it a word (it was down) is looked at again this much later."""
-
-Section = Members | Decided | Answered | Held | ReceiptRun
-"""Sections about a request: they wait in quarantine until their request is known."""
 
 
 class Settle:
@@ -118,6 +115,7 @@ class Settle:
 
     def _section(self, section: Section, at_ms: int) -> None:
         account = self._find(section.request)
+        # Ranks are numbers of a list's members: until these are known, a word about ranks is about nobody.
         if account is None or (account.ranks is None and not isinstance(section, Members)):
             self.quarantine.keep(section.request, at_ms, section)
             return
@@ -137,6 +135,7 @@ class Settle:
         self._touched(account)
 
     def _received(self, account: Account, run: ReceiptRun) -> None:
+        # By the time that the record bears, never by now: so every process and every replay judges alike.
         if run.received_ms > self._deadline_ms(account):
             self.counts.late += count_of(run.ranks)
             return
@@ -207,6 +206,7 @@ class Settle:
             self.counts.charged += len(delivered)
             if effects:
                 out.charges.extend(charges_of(account, delivered, self._cards))
+        # The span belongs to the charge just made; the next one begins a span of its own.
         account.first_ms = account.last_ms = 0
 
     def _plan_word(self, account: Account, now_ms: int, out: SettleEffects, *, effects: bool) -> None:
@@ -248,6 +248,7 @@ class Settle:
         self.quarantine.expire(horizon_ms - self.policy.quiet_ms)
         for account in self._ended(horizon_ms):
             tally = None if account.ranks is None else tally_of(account.ranks, over=True)
+            # Deliver was down and owes a word: what it will say is not unknown, only not said yet.
             if tally is None or tally.owed:
                 self._ends.add(horizon_ms + _LOOK_AGAIN_MS, account.request)
                 continue

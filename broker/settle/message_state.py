@@ -124,6 +124,7 @@ class Ranks(msgspec.Struct, array_like=True, gc=False):
         self._touch(intervals)
         each = values_of(statuses)
         self._say(intervals, each)
+        # One number for all ranks until somebody differs: a column would cost two bytes a rank.
         if not markets and (not market or (self.markets is None and self.market in {0, market})):
             self.market = self.market or market
             return
@@ -146,6 +147,7 @@ class Ranks(msgspec.Struct, array_like=True, gc=False):
         whole = np.array([(0, self.count)], dtype=">u4").tobytes()
         self._touch(whole)
         self._say(whole, values_of(statuses))
+        # A fold that begins behind the decision learns here alone that it was handed off, without which no receipt counts.
         handed = np.frombuffer(values_of(attempts), dtype=np.uint8) > 0
         cells_of(self.said)[handed] |= HANDED
         if markets:
@@ -221,6 +223,7 @@ class Ranks(msgspec.Struct, array_like=True, gc=False):
 
 
 def _billable(heard: int) -> bool:
+    # Bit 1 of progress is set for delivered and for read alike.
     return heard & (CHARGED | 2) == 2
 
 

@@ -90,6 +90,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
             id=terms.id,
             card=terms.card,
             category=terms.category,
+            # Never billed: the person's own STOP opened the conversation.
             test=terms.test or terms.template in CONFIRMATIONS,
             heartbeat=is_heartbeat(terms.business),
             time_ms=terms.time_ms,
@@ -165,6 +166,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
                 self.times[rank] = max(self.times[rank], at_ms)
 
     def _code(self, rank: int, code: int) -> None:
+        # The greatest and not the last, so that order and repetition change nothing.
         if code > self.codes.get(rank, 0):
             self.codes[rank] = code
 
@@ -174,6 +176,7 @@ class Account(msgspec.Struct, array_like=True, gc=False):
         """Counts the ranks, as they are now, by word."""
         assert self.ranks is not None
         tally = tally_of(self.ranks, over=self.over, held=self.held)
+        # A pause changes what is told without changing a rank, so it has to raise the number as well.
         return msgspec.structs.replace(tally, seq=tally.seq + self.held_upto + 1)
 
     def closed(self) -> bool:

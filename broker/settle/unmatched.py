@@ -6,6 +6,12 @@ request appears; what nobody ever decided expires, and is counted.
 
 from typing import Generic, TypeVar
 
+from schemas.delivery_journal import Answered, Decided, Held, Members
+from schemas.facts import ReceiptRun
+
+Section = Members | Decided | Answered | Held | ReceiptRun
+"""What may be said of a request before it is known."""
+
 Entry = TypeVar("Entry")
 
 

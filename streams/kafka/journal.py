@@ -119,8 +119,11 @@ class Journal:
         """
         self._ownership = None
         try:
+            # The epoch to be claimed is one above the highest in the log, so the log has to be read to its end before.
             await self._catch_up(await self._first_offset())
+            # Owners in between may have raised it, and what they restated stays said.
             self._floor = max(self._floor, self.fold.floor)
+            # A claim that lost is folded like any record, so the next attempt goes above the one that won.
             for _ in range(_CLAIM_ATTEMPTS):
                 if await self._claim(terms):
                     _log.info("journal_open", topic=self.at.topic, shard=self.at.shard, epoch=self.epoch)
@@ -140,10 +143,13 @@ class Journal:
             raise RuntimeError(f"{self.at.topic}-{self.at.shard}: an append is under way")
         self._in_flight = task = asyncio.ensure_future(self._append(value))
         task.add_done_callback(self._landed)
+        # A caller that is cancelled, at a rebalance say, must not take an append with it that may stand in the log already:
+        # memory would lack what every other reader folds.
         return await asyncio.shield(task)
 
     async def repeat_claim(self) -> None:
         """Say again that it is mine, after everything said before my last claim and still open has been restated."""
+        # The place of the claim before, and not of this one: only what was said until then has been restated since.
         self._floor = self._claimed_at
         header = Header(Kind.CLAIM, self.at.lane, self.at.shard, self.epoch, clock.now_ms())
         self._claimed_at = await self.append(pack(header, Claim(self.instance, floor=self._floor)))
@@ -152,6 +158,7 @@ class Journal:
     async def quiesce(self) -> None:
         """Own it no longer: wait for the append in flight (at most a second, or exit), refuse further ones."""
         if self._in_flight is not None:
+            # Memory and position are right only once its place is known, and the next opening goes on from both.
             done, _ = await asyncio.wait([self._in_flight], timeout=QUIESCE_DEADLINE_S)
             if not done:
                 fatal(Exit.DEADLINE, step="quiesce", topic=self.at.topic, shard=self.at.shard)
@@ -160,6 +167,7 @@ class Journal:
     # Opening.
 
     async def _first_offset(self) -> int:
+        # Open before: memory is the folded journal up to here still, so only what is new is read.
         if self._next is not None:
             return self._next
         log_start, log_end = await self._reader.bounds(self.at.place)
@@ -170,6 +178,8 @@ class Journal:
 
     async def _last_floor(self, log_start: int, log_end: int) -> int | None:
         """The floor of the last claim, looked for from the end of the log backwards."""
+        # A living owner claims again every quarter of a fold, so the last claim is near the end as a rule. But nothing bounds
+        # how many records lie behind it: hence ever longer stretches.
         stop, span = log_end, _CLAIM_SEARCH
         while stop > log_start:
             start = max(log_start, stop - span)
@@ -195,13 +205,16 @@ class Journal:
 
     async def _claim(self, terms: JournalTerms) -> bool:
         epoch = self.fold.epoch + 1
+        # Before the claim: once it has answered, no frame of a lower epoch is taken, so none is handed off after the claim.
         if terms.hello is not None and not await self._greeted(terms.hello, epoch):
             return False
+        # After the greeting, which may have taken seconds: a claim on what is another's by now would end that owner.
         if not terms.still_assigned():
             raise NotAssignedError(f"{self.at.topic}-{self.at.shard}")
         header = Header(Kind.CLAIM, self.at.lane, self.at.shard, epoch, clock.now_ms())
         claim = pack(header, Claim(self.instance, terms.generation, self._floor))
         (appended,) = await self._producer.confirm([self._outgoing(claim)])
+        # Another may have read the same end and claimed the same number, or decided something, before this claim got its place.
         await self._read_to(appended.offset)
         self._take_in(LogRecord(appended.offset, appended.timestamp_ms, None, claim))
         self._claimed_at = appended.offset
@@ -230,6 +243,7 @@ class Journal:
         ownership = self._owned()
         (appended,) = await self._producer.confirm([self._outgoing(value)])
         try:
+            # No gap proves that nobody else wrote in between, so the steady state asks the log nothing.
             gap = ownership.gap_before(appended.offset)
         except ValueError:
             fatal(Exit.UNKNOWN_APPEND, topic=self.at.topic, shard=self.at.shard, why="log_went_back")
@@ -250,6 +264,7 @@ class Journal:
         if ownership.fenced_by(record.value for record in foreign):
             fatal(Exit.FENCED, topic=self.at.topic, shard=self.at.shard, epoch=ownership.epoch, offset=gap.start)
         voids = self.fold.voids
+        # None of them is valid, or this owner had just been fenced. They are folded all the same, for every reader counts them.
         for record in foreign:
             self._take_in(record)
         self._note_voids(voids, gap.stop)
@@ -263,6 +278,7 @@ class Journal:
 
     def _take_in(self, record: LogRecord) -> None:
         """The one step in which state and position move together."""
+        # A void record moves the position alone: its writer was the owner no more, so nobody may act on what it says.
         header = self.fold.admit(record.value)
         if header is not None:
             self._apply(record, header)
@@ -270,6 +286,7 @@ class Journal:
 
     def _landed(self, task: "asyncio.Task[int]") -> None:
         self._in_flight = None
+        # Whoever asked for it may be gone (see append), and nobody knows whether the record stands: the next claim will see.
         if not task.cancelled() and (error := task.exception()) is not None:
             fatal(Exit.CRASHED, step="append", topic=self.at.topic, shard=self.at.shard, error=type(error).__name__)
 
