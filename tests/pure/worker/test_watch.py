@@ -5,8 +5,8 @@ import pytest
 
 from broker.deliver.frame import Batch, Part
 from broker.deliver.item import Item
-from schemas.controls import ControlAction
 from schemas.delivery_journal import Opened
+from schemas.facts import ControlAction
 from schemas.gateway_api import Code, FrameAnswer, Refused
 from schemas.ids import Lane
 from schemas.plan_journal import Origin, WorkItem

@@ -10,7 +10,7 @@ from broker.audience.members import Audience
 from broker.audit.prohibitions import cancelled, forbidden_between
 from broker.journal import Fold
 from schemas.delivery_journal import Decided, Held, Members, Outcome
-from schemas.lane_rules import Category
+from schemas.lanes import Category
 from schemas.plan_journal import Work, WorkItem
 from schemas.reasons import Reason, State, word_of
 from schemas.wire.columns import cells, of_u32s, ranks_of, values_of

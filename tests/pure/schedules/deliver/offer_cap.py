@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from broker.deliver.limits.limit import Unfolded
-from schemas.lane_rules import Category
+from schemas.lanes import Category
 from schemas.plan_journal import Terms
 from schemas.wire.columns import cells
 
