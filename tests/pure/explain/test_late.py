@@ -5,8 +5,8 @@ import pytest
 from broker.audit.sources import Logged
 from broker.deliver.decide import Facts
 from broker.explain.timeline import Telling
-from schemas.controls import ControlAction
 from schemas.delivery_journal import Outcome
+from schemas.facts import ControlAction
 from schemas.gateway_api import FrameAnswer
 from schemas.ids import Lane
 from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, WorkItem
