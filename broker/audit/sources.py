@@ -87,7 +87,7 @@ class Dump(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Holds the gateway's limits, recomputed over the union of its logs. Those of Fanfare's own are in ``audit/limit_checks.py``."""
+    """Holds the gateway's limits, recomputed over the union of its logs. Fanfare's own: ``audit/limit_checks.py``."""
 
     pair_every_ms: int = 6_000
     """Milliseconds in which one more message to the same person is allowed: ten a minute."""

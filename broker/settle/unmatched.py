@@ -10,7 +10,7 @@ from schemas.delivery_journal import Answered, Decided, Held, Members
 from schemas.facts import ReceiptRun
 
 Section = Members | Decided | Answered | Held | ReceiptRun
-"""What may be said of a request before it is known."""
+"""May be said of a request before it is known."""
 
 Entry = TypeVar("Entry")
 
