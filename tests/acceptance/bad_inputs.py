@@ -136,7 +136,8 @@ async def _by_http(stack: Stack) -> dict[str, Answer]:
 
 
 def _producer(kafka: Kafka) -> aiokafka.AIOKafkaProducer:
-    return clients.producer(kafka, "test", max_request_size=_NO_LIMIT)
+    # Not idempotent: one that is would be of no more use after a record that the broker refuses.
+    return aiokafka.AIOKafkaProducer(acks="all", max_request_size=_NO_LIMIT, **clients._access(kafka))
 
 
 async def _publish(
