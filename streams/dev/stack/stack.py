@@ -118,7 +118,7 @@ class Stack:
             for name, value in self._overrides.items()
             if name not in SECRETS
             and (now := getattr(self.settings, name)) != (then := getattr(usual, name))
-            and not (isinstance(now, Path) and now == then.absolute())
+            and not (isinstance(then, Path) and now == then.absolute())
         }
 
     # -- starting
