@@ -8,7 +8,7 @@ import uvloop
 from streams.commands.ledger_book import export, print_balances, show_balances
 from streams.commands.ledger_items import items
 from streams.commands.start import refuse_start
-from streams.commands.terminal import application
+from streams.commands.terminal import application, refuse
 from streams.dev.kafka.errors import ClusterError
 from streams.kafka.admin import demand_listener
 from streams.kafka.provision import ProvisionError
@@ -59,6 +59,8 @@ def ledger(
         give_way(settings.ledger_nice)
         uvloop.run(_keep(settings))
     except (BooksError, ClusterError, OSError, ProvisionError, SettingsError) as error:
+        if show:
+            refuse("ledger", str(error))
         refuse_start("ledger", error)
 
 

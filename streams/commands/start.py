@@ -5,10 +5,11 @@ from typing import Final, NoReturn
 from streams.commands.terminal import refuse
 from streams.dev.kafka.errors import ClusterError
 from streams.kafka.publisher import PublishError
+from streams.ledger.database import BooksTakenError
 from streams.runtime.exits import Exit
 
-_PASSING: Final = (ClusterError, OSError, PublishError)
-"""Reasons that may be gone in a moment (no Kafka, a taken port); any other stays until somebody changes something."""
+_PASSING: Final = (BooksTakenError, ClusterError, OSError, PublishError)
+"""Reasons that may be gone in a moment (no Kafka, a taken port, a predecessor); any other stays until a person acts."""
 
 
 def refuse_start(command: str, reason: Exception | str) -> NoReturn:

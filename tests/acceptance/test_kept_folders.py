@@ -10,6 +10,7 @@ import pytest
 
 from streams.ledger.layout import LAYOUT
 from streams.runtime.data_format import MARK
+from streams.runtime.exits import Exit
 from streams.runtime.settings import child_environment
 from tests.acceptance.terminal import FANFARE
 
@@ -56,12 +57,12 @@ def booked(folder: Path) -> None:
 def test_a_folder_of_a_later_release_is_refused(
     plant: Callable[[Path], None], command: tuple[str, ...], sentence: str, tmp_path: Path
 ) -> None:
-    """Exit status 1, and what to do instead."""
+    """What to do instead; a process is not to be started again as it is."""
     plant(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     filled = [part.format(tmp_path) for part in command]
     ended = subprocess.run([*FANFARE, *filled], capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 1, ended.stderr
+    assert ended.returncode == (Exit.REFUSED_START if command[0] == "gateway" else 1), ended.stderr
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stderr
     assert {path: path.read_bytes() for path in before} == before

@@ -9,6 +9,7 @@ import aiohttp
 from streams.kafka.admin import describe
 from streams.ledger.database import FILE, Books
 from streams.operate.scrape import samples_of
+from streams.runtime.exits import Exit
 from tests.kafka.ledgers import Charges, RunningLedger
 from tests.support.programs import until
 
@@ -107,7 +108,7 @@ async def test_books_of_another_kafka_are_not_carried_on(ledger: RunningLedger) 
     """It says of which Kafka they are, and ends; its own Kafka's id stands in the books that it begins."""
     Books(ledger.folder / FILE, cluster="another").close()
     refused = ledger.command()
-    assert refused.returncode == 1
+    assert refused.returncode == Exit.REFUSED_START
     assert "keeps the charges of another Kafka (cluster another, and this one is " in refused.stderr
     (ledger.folder / FILE).unlink()
     await ledger.start()
