@@ -11,8 +11,7 @@ from typing import Any, Final
 
 import typer
 
-from deploy.reference.dashboard import dashboard
-from deploy.reference.prometheus import alert_rules, scrape_config
+from deploy.reference.monitoring import alert_rules, dashboard, scrape_config
 from streams.cli import COMMANDS, GROUPS
 from streams.commands.group import command_of
 from streams.runtime import metrics
