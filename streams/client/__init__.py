@@ -88,7 +88,6 @@ When something is wrong, a :class:`ClientError` says what and what to do (``stre
 that expires at another moment, and other content under a known id is refused as a conflict.
 """
 
-from streams.client.bills import BillFollowing, BillPosition
 from streams.client.client import Client
 from streams.client.errors import (
     BillUnreadableError,
@@ -103,7 +102,7 @@ from streams.client.errors import (
     UnknownPublishError,
 )
 from streams.client.events import Event, Head, control, notification, optin, to_list, to_people
-from streams.client.following import Following, Position
+from streams.client.following import BillFollowing, BillPosition, Following, Position
 from streams.client.results import Failed, Outcome, Publication, Published
 from streams.client.sealing import SealKey
 from streams.client.sync import SyncClient, SyncFollowing

@@ -13,10 +13,9 @@ from broker.registry.fold import Registry
 from schemas.ids import Lane
 from schemas.reasons import Fault
 from schemas.status import BilledCharge, Status
-from streams.client.bills import BillPosition
 from streams.client.client import IN_FLIGHT, WAIT_S, Client, ToPublish
 from streams.client.events import Event
-from streams.client.following import Position
+from streams.client.following import BillPosition, Position
 from streams.client.results import Outcome, Published
 from streams.client.sealing import SealKey
 from streams.client.waiting import Until

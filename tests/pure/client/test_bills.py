@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.wire.cloudevents import encode_charge
-from streams.client.bills import BillPosition, BillReading
+from streams.client.following import BillPosition, BillReading
 from streams.kafka.scan import Record
 from tests.support.bills import billed
 
