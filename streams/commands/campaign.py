@@ -13,8 +13,7 @@ from schemas.status import Status
 from schemas.topics import DAY_MS
 from schemas.wire.timestamps import text_of as instant
 from streams.client import Client, Event, Head, control
-from streams.client.numbers import Numbers, numbers_of
-from streams.client.progress import CLOSED, REFUSED
+from streams.client.progress import CLOSED, REFUSED, Numbers, numbers_of
 from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.lanes import lane_named
 from streams.commands.terminal import OutputOption, application, refuse, say, show

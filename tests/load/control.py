@@ -23,7 +23,7 @@ from schemas.ids import Lane
 from schemas.request import Control, EventName, Notification, To
 from schemas.wire.header import unpack
 from streams.client import Client, Head, Published, control, notification
-from streams.client.numbers import Numbers, numbers_of
+from streams.client.progress import Numbers, numbers_of
 from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.scan import scan
 from streams.operate.audit import audit_system

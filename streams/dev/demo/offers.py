@@ -18,7 +18,7 @@ from schemas.reasons import Reason, State, word_of
 from schemas.request import Control, EventName, Evidence, Member, Notification, Optin, Sealed
 from schemas.status import Status
 from streams.client import Client, Event, Head, Published, control, notification, optin, to_list
-from streams.client.numbers import Numbers, numbers_of
+from streams.client.progress import Numbers, numbers_of
 from streams.dev.sources.people import Person, person
 from streams.operate.control_requests import STABLE_S, Accepted, watched
 from streams.operate.explain import Event as Named

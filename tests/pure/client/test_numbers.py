@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.reasons import MESSAGE_REASONS, State
-from streams.client.numbers import Numbers, numbers_of
+from streams.client.progress import Numbers, numbers_of
 
 WORDS = [state.name.lower() for state in State] + [reason.word for reason in MESSAGE_REASONS]
 COUNTS = st.dictionaries(st.sampled_from([*WORDS, "sent", "delivered", "read", "held"]), st.integers(0, 1_000))
