@@ -83,27 +83,30 @@ A request, or all requests about a subject, can be paused, resumed and cancelled
     with SyncClient("127.0.0.1:9092") as client:
         client.wait(client.publish(Lane.UPDATE, stop), until="answered", timeout_s=60)
 
-When something is wrong, a :class:`ClientError` says what and what to do (``streams/client/errors.py``). After
+When something is wrong, a :class:`ClientError` says what and what to do (``streams/client/results.py``). After
 :class:`UnknownPublishError` publish the same event again: its source and id make it count once. The same, not one made anew:
 that expires at another moment, and other content under a known id is refused as a conflict.
 """
 
 from streams.client.client import Client
-from streams.client.errors import (
+from streams.client.events import Event, Head, control, notification, optin, to_list, to_people
+from streams.client.following import BillFollowing, BillPosition, Following, Position
+from streams.client.results import (
     BillUnreadableError,
     ClientError,
+    Failed,
     InvalidEventError,
     NoBrokerError,
     NotPublishedError,
+    Outcome,
+    Publication,
+    Published,
     RegistryUnreadableError,
     SealingError,
     StatusUnreadableError,
     StillOpenError,
     UnknownPublishError,
 )
-from streams.client.events import Event, Head, control, notification, optin, to_list, to_people
-from streams.client.following import BillFollowing, BillPosition, Following, Position
-from streams.client.results import Failed, Outcome, Publication, Published
 from streams.client.sealing import SealKey
 from streams.client.sync import SyncClient, SyncFollowing
 from streams.runtime.kafka_access import Kafka

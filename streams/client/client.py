@@ -18,11 +18,18 @@ from schemas.reasons import Fault, Reason, Refusal
 from schemas.request import MAX_REQUEST_BYTES
 from schemas.status import Status
 from schemas.wire.strict_json import too_large
-from streams.client.errors import ClientError, InvalidEventError, RegistryUnreadableError
 from streams.client.events import Event
 from streams.client.following import BillFollowing, BillPosition, Following, Position
 from streams.client.in_flight import Sending, Window, not_published
-from streams.client.results import Failed, Outcome, Publication, Published
+from streams.client.results import (
+    ClientError,
+    Failed,
+    InvalidEventError,
+    Outcome,
+    Publication,
+    Published,
+    RegistryUnreadableError,
+)
 from streams.client.sealing import Sealer, SealKey
 from streams.client.validation import faults
 from streams.client.waiting import Until, wait_for

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple, Self
 from schemas import topics
 from schemas.status import BilledCharge, Status
 from schemas.wire.cloudevents import decode_charge, decode_status
-from streams.client.errors import BillUnreadableError, StatusUnreadableError
 from streams.client.progress import Progress
+from streams.client.results import BillUnreadableError, StatusUnreadableError
 from streams.kafka.scan import Record, ScanError, follow
 from streams.runtime.kafka_access import Address
 

@@ -11,9 +11,16 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from schemas.ids import Lane, RequestName
-from streams.client.errors import ClientError, NoBrokerError, NotPublishedError, UnknownPublishError
 from streams.client.events import Event
-from streams.client.results import Failed, Outcome, Published
+from streams.client.results import (
+    ClientError,
+    Failed,
+    NoBrokerError,
+    NotPublishedError,
+    Outcome,
+    Published,
+    UnknownPublishError,
+)
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import NoKafkaError, Place, Publisher, PublishError
 from streams.runtime import clock

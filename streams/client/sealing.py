@@ -17,8 +17,8 @@ import msgspec
 from broker.registry.fold import SEAL, Registry
 from schemas.ids import Lane, RequestName, request_name
 from schemas.wire.sealed import seal_code
-from streams.client.errors import SealingError
 from streams.client.events import Event
+from streams.client.results import SealingError
 from streams.kafka.scan import ScanError
 from streams.registry.read import read_registry
 from streams.runtime.kafka_access import Address

@@ -8,10 +8,9 @@ from typing import Literal, TypeAlias
 
 from schemas.reasons import Reason, State, word_of
 from schemas.status import Status
-from streams.client.errors import StillOpenError
 from streams.client.following import Reading, heard
 from streams.client.progress import CLOSED, PLAN, REFUSED
-from streams.client.results import Published
+from streams.client.results import Published, StillOpenError
 from streams.runtime.kafka_access import Address
 
 Until: TypeAlias = Literal["answered", "closed"] | Callable[[Status], bool]

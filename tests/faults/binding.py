@@ -15,8 +15,8 @@ from schemas.ids import Lane, text_of
 from schemas.registry import Sender
 from schemas.request import Notification, Params, To
 from streams.client.client import Client
-from streams.client.errors import NotPublishedError, UnknownPublishError
 from streams.client.events import Head, notification
+from streams.client.results import NotPublishedError, UnknownPublishError
 from streams.dev.stack.stack import Stack
 from streams.runtime import clock
 from tests.load.crowd import write_list

@@ -19,8 +19,8 @@ from schemas.request import Evidence, Member, Notification, Optin, Params, Recip
 from schemas.topics import AUDIENCE
 from schemas.wire.header import body_of
 from streams.client.client import Client
-from streams.client.errors import NotPublishedError, UnknownPublishError
 from streams.client.events import Event, Head, notification, optin
+from streams.client.results import NotPublishedError, UnknownPublishError
 from streams.dev.sources.people import Person, person
 from streams.dev.stack.stack import Stack
 from streams.kafka.scan import scan

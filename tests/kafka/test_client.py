@@ -272,7 +272,7 @@ with SyncClient("127.0.0.1:1", connect_s=0.3):
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )
     said = done.stderr.splitlines()
-    assert said[-1].startswith("streams.client.errors.NoBrokerError: no Kafka answers at 127.0.0.1:1")
+    assert said[-1].startswith("streams.client.results.NoBrokerError: no Kafka answers at 127.0.0.1:1")
     assert ("Unable connect" in done.stderr) == heard
     assert heard or said[0] == "Traceback (most recent call last):"
 
