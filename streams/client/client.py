@@ -18,7 +18,7 @@ from schemas.reasons import Fault, Reason, Refusal
 from schemas.request import MAX_REQUEST_BYTES
 from schemas.status import Status
 from schemas.wire.strict_json import too_large
-from streams.client.events import Event
+from streams.client.events import Event, faults
 from streams.client.following import BillFollowing, BillPosition, Following, Position
 from streams.client.in_flight import Sending, Window, not_published
 from streams.client.results import (
@@ -31,7 +31,6 @@ from streams.client.results import (
     RegistryUnreadableError,
 )
 from streams.client.sealing import Sealer, SealKey
-from streams.client.validation import faults
 from streams.client.waiting import Until, wait_for
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import CONNECT_S, DEADLINE_S, Publisher, PublishError

@@ -14,8 +14,8 @@ from schemas.ids import Lane
 from schemas.reasons import Fault
 from schemas.wire.text import unsafe
 from streams.client import SealingError
+from streams.client.events import faults
 from streams.client.sealing import SealKey, seal_codes, seal_key_of
-from streams.client.validation import faults
 from streams.commands.event_file import SealOption, codes_of, freshened
 from streams.commands.lanes import LaneOption, lane_named, lane_of_event
 from streams.commands.statuses import fault_row

@@ -20,7 +20,7 @@ from schemas.ids import Lane, business_of
 from schemas.registry import CONFIRMATIONS
 from schemas.wire.cloudevents import CONTENT_TYPE
 from streams.client import Event
-from streams.client.validation import form_refusal
+from streams.client.events import form_refusal
 from streams.dev.recordings.entry import LANES, Entry, each_holder
 from streams.kafka.scan import Record
 
