@@ -13,11 +13,9 @@ from broker.audit.invariants import Breach
 from broker.audit.limit_checks import WINDOWS_S, nearest
 from broker.audit.report import OPEN_STATES, Audit
 from schemas.ids import Lane
-from streams.commands.columns import columns
 from streams.commands.console import BootstrapOption, configured, run
-from streams.commands.terminal import OutputOption, application, refuse, show
+from streams.commands.terminal import OutputOption, application, columns, money, refuse, show
 from streams.ledger.database import BooksError
-from streams.ledger.money import money
 from streams.operate.audit import audit_system
 from streams.runtime import clock
 from streams.runtime.settings import Settings

@@ -15,11 +15,10 @@ from broker.letters import FIELDS, Letter, Wanted, attempt_of, wanted
 from schemas import topics
 from schemas.ids import Lane
 from schemas.wire.timestamps import text_of as instant
-from streams.commands.columns import columns
 from streams.commands.console import BootstrapOption, run
 from streams.commands.console import since_ms as instant_of
 from streams.commands.statuses import next_step
-from streams.commands.terminal import OutputOption, application, refuse, say, show
+from streams.commands.terminal import OutputOption, application, columns, refuse, say, show
 from streams.kafka.admin import describe
 from streams.kafka.scan import Record
 from streams.operate.redrive import Outcome, Redriver, Told, is_original, read_letters, read_originals

@@ -14,9 +14,8 @@ from streams.client import Client
 from streams.client.progress import CLOSED, REFUSED
 from streams.commands.console import BootstrapOption, configured, run, since_ms
 from streams.commands.statuses import Printer
-from streams.commands.terminal import OutputOption, application, refuse, say, show
+from streams.commands.terminal import OutputOption, application, money, refuse, say, show
 from streams.kafka.admin import describe
-from streams.ledger.money import money
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address
 from streams.runtime.signals import first_error

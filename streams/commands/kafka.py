@@ -9,8 +9,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from schemas.registry import Business
-from streams.commands.columns import columns
-from streams.commands.terminal import OutputOption, application, show
+from streams.commands.terminal import OutputOption, application, columns, show
 from streams.dev.kafka.detached import REFUSAL_PREFIX, start_detached, stop_detached
 from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.foreground import run_until_ended

@@ -15,10 +15,9 @@ from rich.table import Table
 from schemas.status import BilledCharge
 from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import configured
-from streams.commands.terminal import OutputOption, refuse, say, show
+from streams.commands.terminal import OutputOption, money, refuse, say, show
 from streams.ledger.database import Balance, BooksError, balances, oddities
 from streams.ledger.itemised import Wanted, month_of, postings
-from streams.ledger.money import money
 from streams.ledger.service import path_of
 from streams.runtime.untyped_json import json_bytes
 

@@ -10,10 +10,9 @@ from schemas.ids import Lane, business_of, name_of, request_name
 from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import configured
 from streams.commands.ledger_book import BusinessOption, MonthOption
-from streams.commands.terminal import OutputOption, refuse, say, show
+from streams.commands.terminal import OutputOption, money, refuse, say, show
 from streams.ledger.database import BooksError
 from streams.ledger.itemised import Message, Wanted, itemised, month_of
-from streams.ledger.money import money
 from streams.ledger.service import path_of
 
 _NAME_CHARS: Final = 26
@@ -66,16 +65,16 @@ def _names(request: str | None, event_id: str | None) -> list[bytes]:
 
 
 def _print(path: Path, wanted: Wanted, output: str) -> None:
-    postings: set[tuple[str, int]] = set()
+    charged: set[tuple[str, int]] = set()
     messages = 0
     amount_micro: Counter[str] = Counter()
     for message in itemised(path, wanted):
         show(message, output, _line(message))
-        postings.add((message.business, message.serial))
+        charged.add((message.business, message.serial))
         messages += 1
         amount_micro[message.currency] += message.unit_micro
     sums = ", ".join(f"{money(micro)} {currency}" for currency, micro in sorted(amount_micro.items()))
-    say(f"{_counted(messages, 'message')} in {_counted(len(postings), 'posting')}{f': {sums}' if sums else ''}")
+    say(f"{_counted(messages, 'message')} in {_counted(len(charged), 'posting')}{f': {sums}' if sums else ''}")
 
 
 def _counted(number: int, what: str) -> str:

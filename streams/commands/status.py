@@ -6,9 +6,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from schemas.ids import Lane
-from streams.commands.columns import columns
 from streams.commands.console import configured, run
-from streams.commands.terminal import OutputOption, application, show
+from streams.commands.terminal import OutputOption, application, columns, show
 from streams.operate.scrape import Scrape, merged, processes, quantile, scrape_all
 from streams.operate.top.verdict import HEALTHY, verdict
 

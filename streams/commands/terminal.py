@@ -1,9 +1,10 @@
-"""Makes what all commands have alike: the application, results in the form that was asked for, lines for people, refusals.
+"""Makes what all commands have alike: the application, results in the form that was asked for, tables, amounts, refusals.
 
 Imports no library of Kafka, so that what is called at each tab, and what works without a Kafka, begins at once.
 """
 
 import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
@@ -54,3 +55,21 @@ def refuse(command: str, sentence: str, status: int = 1) -> NoReturn:
     """End with ``status``, after ``sentence``; each further line stands on its own."""
     say(f"fanfare {command}: {sentence}")
     raise typer.Exit(status)
+
+
+def columns(table: Iterable[Sequence[str]], *, right: Collection[int] = ()) -> Iterator[str]:
+    """Yields a line a row, its cells two blanks apart; columns in ``right`` end in one line, the others begin in one."""
+    rows = list(table)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.rjust(widths[at]) if at in right else cell.ljust(widths[at]) for at, cell in enumerate(row))
+        yield "  ".join(cells).rstrip()
+
+
+_MICRO: Final = 1_000_000
+
+
+def money(amount_micro: int) -> str:
+    """Converts micro-units to exact text: ``-1,234.500000``."""
+    whole, micro = divmod(abs(amount_micro), _MICRO)
+    return f"{'-' if amount_micro < 0 else ''}{whole:,}.{micro:06}"

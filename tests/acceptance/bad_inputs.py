@@ -28,7 +28,7 @@ from schemas.status import DeadLetter
 from schemas.wire.cloudevents import decode_status
 from streams.client import Client, InvalidEventError
 from streams.client.progress import PLAN
-from streams.commands.columns import columns
+from streams.commands.terminal import columns
 from streams.dev.stack.stack import Stack, StackPlan
 from streams.kafka import clients
 from streams.kafka.scan import scan

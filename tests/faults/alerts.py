@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from streams.commands.columns import columns
+from streams.commands.terminal import columns
 from streams.runtime import log
 from tests.faults.alerting import Alerting, Shown
 from tests.faults.planted import FAULTS
