@@ -20,7 +20,7 @@ from schemas.wire import cloudevents
 from schemas.wire.arrays import runs_of
 from schemas.wire.columns import i64s, interval, u32s
 from schemas.wire.header import Header, Kind, pack
-from streams.commands.story_page import page
+from streams.commands.explain import page
 
 SOURCE = "//shop/system"
 NAME = request_name(Lane.UPDATE, SOURCE, "1")

@@ -19,7 +19,7 @@ from schemas.reasons import Reason, State
 from schemas.wire.arrays import intervals_of, runs_of
 from schemas.wire.columns import i64s, interval, u32s
 from schemas.wire.header import Header, Kind
-from streams.commands.story_page import page, person_page
+from streams.commands.explain import page, person_page
 from tests.pure.audit.log import SHARDS, Log, person
 from tests.pure.audit.story import GUESTS, Story
 from tests.pure.explain.test_story import telling_of
