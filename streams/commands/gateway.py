@@ -1,9 +1,10 @@
 """`fanfare gateway`: the simulated gateway with its phones, three listener processes or one."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 from urllib.parse import urlsplit
 
 import typer
@@ -16,15 +17,40 @@ from streams.dev.kafka.errors import ClusterError
 from streams.dev.kafka.properties import HOST
 from streams.kafka.admin import demand_listener
 from streams.runtime import log
+from streams.runtime.exits import Exit
 from streams.runtime.own_secrets import with_own_secrets
 from streams.runtime.ports import demand_own
 from streams.runtime.priority import give_way
 from streams.runtime.settings import Settings, SettingsError, child_environment, load
-from streams.runtime.supervisor import INHERITED, ProcessPlan
+from streams.runtime.signals import stop_asked
+from streams.runtime.supervisor import INHERITED, Process, ProcessPlan
 from streams.simulator import registry as registered
 from streams.simulator.people import REAL_PROFILE
 from streams.simulator.program import OptionError, log_folder, plan_of, serve
-from streams.simulator.supervisor import REFUSALS, keep_alive
+
+REFUSALS: Final = frozenset({0, 1, 2, Exit.REFUSED_START})
+"""Exit statuses of a listener that cannot be what it is asked to be, or was told to stop."""
+_STOP_S: Final = 5
+
+
+async def keep_alive(plans: Sequence[ProcessPlan]) -> int:
+    """Run all ``plans`` until SIGINT or SIGTERM, or until one of them refuses to start; returns the exit status."""
+    stop = stop_asked()
+
+    def changed() -> None:
+        if any(process.refused for process in kept):
+            stop.set()
+
+    kept = [Process(plan, say=_say, changed=changed) for plan in plans]
+    await asyncio.gather(*(process.start() for process in kept))
+    await stop.wait()
+    await asyncio.gather(*(process.stop(grace_s=_STOP_S) for process in kept))
+    return max(0, *(process.ended[-1].status for process in kept))
+
+
+def _say(sentence: str) -> None:
+    print(f"fanfare gateway: {sentence}", file=sys.stderr, flush=True)  # noqa: T201 - its terminal is the command's
+
 
 _Made = TypeVar("_Made")
 
