@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from broker.registry.fold import Registry
+from streams.commands.init import written
 from streams.registry.apply import RegistrationError, changes, read_files
-from streams.registry.new import written
 
 
 def test_what_is_written_may_be_registered(tmp_path: Path) -> None:
