@@ -15,8 +15,7 @@ import typer
 
 from streams.client import Client, ClientError
 from streams.commands.terminal import INTERRUPTED, refuse, say
-from streams.dev.sources.feed import Feed, Tally
-from streams.dev.sources.pace import replay
+from streams.dev.sources.feed import Feed, Tally, replay
 from streams.dev.sources.records import TimetableError
 from streams.dev.sources.timed import Run, Timed
 from streams.runtime import clock

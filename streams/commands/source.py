@@ -1,6 +1,6 @@
 """`fanfare source flights|parcels|logins|singles`: publishes a replayed or invented day, or prints it.
 
-Owns the options. What is published is decided in `streams/dev/sources`, how fast in its `pace`, how it reaches Kafka in
+Owns the options. What is published is decided in `streams/dev/sources`, how fast in its `feed`, how it reaches Kafka in
 `streams/client`, and what is said meanwhile in `playing`.
 """
 

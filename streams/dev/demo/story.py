@@ -9,10 +9,9 @@ from datetime import date, time
 from typing import Final
 
 from streams.client import Client
-from streams.dev.sources.feed import Feed
+from streams.dev.sources.feed import Feed, replay
 from streams.dev.sources.flights import Selection, flights
 from streams.dev.sources.logins import Traffic, logins
-from streams.dev.sources.pace import replay
 from streams.dev.sources.parcels import parcels
 from streams.dev.sources.timed import Run, Timed
 from streams.runtime import clock

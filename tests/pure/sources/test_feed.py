@@ -7,8 +7,7 @@ import pytest
 
 from schemas.ids import Lane
 from schemas.topics import HOUR_MS
-from streams.dev.sources.feed import Feed
-from streams.dev.sources.pace import replay
+from streams.dev.sources.feed import Feed, replay
 from streams.dev.sources.timed import Timed, timed
 from streams.runtime.clock import now_ms
 

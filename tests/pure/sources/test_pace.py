@@ -7,7 +7,7 @@ import pytest
 
 from schemas.ids import Lane
 from schemas.wire.timestamps import text_of
-from streams.dev.sources.pace import Clock, replay
+from streams.dev.sources.feed import Clock, replay
 from streams.dev.sources.timed import Timed, timed
 
 NOW_MS = 1_800_000_000_000
