@@ -1,10 +1,13 @@
-"""A shop's day of deliveries: the source `parcels`.
+"""Makes a shop's deliveries: a day of them, the source `parcels`, or single updates at a flat rate, the source `singles`.
 
-Owns the stream: each parcel is announced for a window of two hours, goes out in the morning, and is delivered or missed on
+Of a day, each parcel is announced for a window of two hours, goes out in the morning, and is delivered or missed on
 the van's round; some of what was missed gets a second try in the evening. A third of the vans are late: the window is moved,
 sometimes to a first guess that is corrected a minute later. One recipient each, named in the request; all of it is one fact
 of the parcel with rising versions, so that whatever still waits when a newer word comes is superseded, and nothing is told
 after "delivered" (PROTOCOL.md section 4).
+
+At a flat rate there is one message a request, a request every 1 / rate seconds, each to the next of so many people, so that a
+person is told again only when all others were. A shop sends them from the number that it has in the development registry.
 """
 
 from collections.abc import Iterator
@@ -149,3 +152,32 @@ def _event(number: int, version: int, *, run: Run, at_ms: int, template: str, pa
         "version": run.version(version),
     }
     return timed(at_ms, lane=Lane.UPDATE, lifetime_ms=_LIFETIME_MS[template], head=head, body=body)
+
+
+_SINGLE_LIFETIME_MS: Final = HOUR_MS
+
+
+def singles(run: Run, *, rate_per_s: float, people: int, seconds: float | None = None) -> Iterator[Timed]:
+    """Yields an update every 1 / `rate_per_s` seconds, to each of `people` people in turn, for `seconds`; None: for ever."""
+    count = 0
+    while seconds is None or count < seconds * rate_per_s:
+        yield _single(count, run=run, at_ms=run.start_ms + round(count * 1_000 / rate_per_s), people=people)
+        count += 1
+
+
+def _single(count: int, *, run: Run, at_ms: int, people: int) -> Timed:
+    who = person(run.seed, count % people)
+    parcel = f"SG{run.seed % 1000:03d}{count + 1:09d}"
+    params = {"parcel": parcel, "event_time": f"{datetime.fromtimestamp(at_ms / 1_000, NEW_YORK):%H:%M:%S %Z}"}
+    head = {
+        "type": NOTIFICATION_TYPE,
+        "source": run.source(BUSINESS, "singles"),
+        "id": parcel,
+        "subject": f"parcel/{parcel}",
+    }
+    body = {
+        "sender": f"{BUSINESS}/main",
+        "template": DELIVERED,
+        "to": {"recipients": [{"address": who.address, "locale": who.locale, "params": params}]},
+    }
+    return timed(at_ms, lane=Lane.UPDATE, lifetime_ms=_SINGLE_LIFETIME_MS, head=head, body=body)

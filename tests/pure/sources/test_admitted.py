@@ -18,8 +18,7 @@ from schemas.wire.sealed import AddressBook
 from streams.client.sealing import SealKey, seal_codes
 from streams.dev.sources.flights import flights
 from streams.dev.sources.logins import logins
-from streams.dev.sources.parcels import parcels
-from streams.dev.sources.singles import singles
+from streams.dev.sources.parcels import parcels, singles
 from streams.dev.sources.timed import Run, Timed
 from streams.registry.apply import changes, read_files
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemas.ids import Lane
 from schemas.request import Notification
 from streams.commands.playing import Silence
-from streams.dev.sources.singles import singles
+from streams.dev.sources.parcels import singles
 from streams.dev.sources.timed import Run, Timed
 
 RUN = Run("r1", 1_760_000_000_000, seed=1)
