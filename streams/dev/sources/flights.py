@@ -16,8 +16,17 @@ from zoneinfo import ZoneInfo
 
 from schemas.ids import Lane
 from schemas.request import NOTIFICATION_TYPE
-from streams.dev.sources.announcements import Announcement, announcements, closures
-from streams.dev.sources.passengers import OPTIN_SPAN_MS, Sizes, business_of, list_of, optins, subject_of
+from streams.dev.sources.announcements import (
+    OPTIN_SPAN_MS,
+    Announcement,
+    Sizes,
+    announcements,
+    business_of,
+    closures,
+    list_of,
+    optins,
+    subject_of,
+)
 from streams.dev.sources.records import TimetableError
 from streams.dev.sources.timed import DAY_BEGINS, Run, Timed, instant_ms, timed
 from streams.dev.sources.timetable import STORM_DAY, Flight, Timetable, timetable_of

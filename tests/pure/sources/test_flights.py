@@ -16,9 +16,8 @@ import pytest
 from schemas.ids import Lane, business_of
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, Notification, Optin
 from schemas.topics import HOUR_MS, MINUTE_MS
-from streams.dev.sources.announcements import EVERYTHING
+from streams.dev.sources.announcements import EVERYTHING, Sizes
 from streams.dev.sources.flights import Selection, flights
-from streams.dev.sources.passengers import Sizes
 from streams.dev.sources.records import TimetableError
 from streams.dev.sources.timed import Run, Timed
 from streams.dev.sources.timetable import STORM_DAY, flights_of

@@ -14,8 +14,8 @@ import pytest
 
 from schemas.request import OPTIN_TYPE
 from schemas.topics import DAY_MS, HOUR_MS
+from streams.dev.sources.announcements import Sizes
 from streams.dev.sources.flights import Selection, flights
-from streams.dev.sources.passengers import Sizes
 from streams.dev.sources.records import TimetableError, of_file, of_year, year_folder
 from streams.dev.sources.timed import Run, Timed
 from streams.dev.sources.timetable import Timetable, flights_of
