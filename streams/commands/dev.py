@@ -28,7 +28,7 @@ from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.runtime import clock
 from streams.runtime.settings import kafka_bootstrap, load
 from streams.runtime.signals import until_signalled
-from streams.simulator.people import PROFILES, REAL_PROFILE
+from streams.simulator.phone_users import PROFILES, REAL_PROFILE
 from streams.simulator.program import OptionError, profile_of
 
 app = application()

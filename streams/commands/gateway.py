@@ -25,7 +25,7 @@ from streams.runtime.settings import Settings, SettingsError, child_environment,
 from streams.runtime.signals import stop_asked
 from streams.runtime.supervisor import INHERITED, Process, ProcessPlan
 from streams.simulator import registry as registered
-from streams.simulator.people import REAL_PROFILE
+from streams.simulator.phone_users import REAL_PROFILE
 from streams.simulator.program import OptionError, log_folder, plan_of, serve
 
 REFUSALS: Final = frozenset({0, 1, 2, Exit.REFUSED_START})

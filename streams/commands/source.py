@@ -16,7 +16,7 @@ from streams.dev.sources.announcements import Sizes
 from streams.dev.sources.flights import Selection, flights
 from streams.dev.sources.logins import Traffic, logins
 from streams.dev.sources.parcels import PARCELS_A_DAY, parcels, singles
-from streams.dev.sources.people import CUSTOMERS, POPULATION
+from streams.dev.sources.seeded_people import CUSTOMERS, POPULATION
 from streams.dev.sources.timed import DAY_BEGINS
 from streams.dev.sources.timetable import STORM_DAY
 

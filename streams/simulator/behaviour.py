@@ -16,7 +16,7 @@ from schemas.gateway_api import Code, GatewayEvent, Reply, ReportRun
 from schemas.ids import name_of, text_of
 from streams.simulator.frame_rows import Intervals, intervals, listed
 from streams.simulator.id_set import ID_BYTES
-from streams.simulator.people import MOODS, Crowd, Profile, Trait, mixed
+from streams.simulator.phone_users import MOODS, Crowd, Profile, Trait, mixed
 
 OPT_OUT_BODIES: Final = {
     Trait.STOPS: ("STOP", "Baja", "रोकें", "STOPP!", "Arrêt", "sair", "Basta 🛑", "إيقاف", "Berhenti"),

@@ -24,7 +24,7 @@ from streams.simulator.event_log import EventLog
 from streams.simulator.faults import Faults
 from streams.simulator.frame_rows import FormError, Rows, is_heartbeat
 from streams.simulator.outbox import Outbox
-from streams.simulator.people import Crowd
+from streams.simulator.phone_users import Crowd
 from streams.simulator.phones import Phones
 from streams.simulator.rules import Asked, Rules
 

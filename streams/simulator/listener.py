@@ -19,7 +19,7 @@ from streams.simulator.event_log import EventLog, read
 from streams.simulator.faults import Fault, Faults
 from streams.simulator.gateway import Exchange
 from streams.simulator.outbox import Outbox
-from streams.simulator.people import Crowd, Profile
+from streams.simulator.phone_users import Crowd, Profile
 from streams.simulator.phones import Phones
 from streams.simulator.registry import Registered
 from streams.simulator.rules import Rules

@@ -23,7 +23,7 @@ from streams.runtime.signals import stop_asked
 from streams.runtime.signing_secrets import signing_secrets
 from streams.simulator.faults import Fault, parse
 from streams.simulator.listener import Plan, Station
-from streams.simulator.people import PROFILES, Profile
+from streams.simulator.phone_users import PROFILES, Profile
 from streams.simulator.registry import Registered
 from streams.simulator.server import Listener
 

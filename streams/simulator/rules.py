@@ -16,7 +16,7 @@ from schemas.wire.sealed import AddressBook, SealError, open_code
 from streams.simulator.frame_rows import Rows, is_heartbeat
 from streams.simulator.limits import SenderThroughput
 from streams.simulator.pairs import PairLimit
-from streams.simulator.people import Crowd
+from streams.simulator.phone_users import Crowd
 from streams.simulator.registry import Registered
 
 Refusals = Mapping[int, Refused]

@@ -11,7 +11,7 @@ from schemas.ids import Lane, recipient_id, shard_of
 from schemas.request import Notification, Recipient, To
 from streams.client.client import Client
 from streams.client.events import Head, notification
-from streams.dev.sources.people import Person, person
+from streams.dev.sources.seeded_people import Person, person
 from streams.dev.stack.stack import Stack
 from streams.runtime import clock
 from streams.runtime.settings import Settings, raw

@@ -19,7 +19,7 @@ from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.operate.audit import audit_system
 from streams.operate.scrape import processes, scrape_all
 from streams.runtime import clock
-from streams.simulator.people import Profile
+from streams.simulator.phone_users import Profile
 from tests.faults import binding
 from tests.faults.binding import Binding
 from tests.faults.deck import Card, cards

@@ -21,7 +21,7 @@ from schemas.wire.header import body_of
 from streams.client.client import Client
 from streams.client.events import Event, Head, notification, optin
 from streams.client.results import NotPublishedError, UnknownPublishError
-from streams.dev.sources.people import Person, person
+from streams.dev.sources.seeded_people import Person, person
 from streams.dev.stack.stack import Stack
 from streams.kafka.scan import scan
 from streams.runtime import clock

@@ -4,7 +4,7 @@ from typing import Any
 
 from schemas.request import Notification
 from streams.client import Head, notification, to_people
-from streams.dev.sources.people import person
+from streams.dev.sources.seeded_people import person
 
 
 def parcel(number: int) -> dict[str, Any]:

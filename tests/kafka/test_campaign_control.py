@@ -16,13 +16,13 @@ from schemas.ids import Lane
 from schemas.request import Control, Evidence, Member, Notification, Optin, Sealed
 from schemas.status import Status
 from streams.client import Client, Head, Published, control, notification, optin, to_list, to_people
-from streams.dev.sources.people import person
+from streams.dev.sources.seeded_people import person
 from streams.dev.stack.stack import Stack, StackPlan
 from streams.operate.audit import audit_system
 from streams.operate.scrape import processes, scrape_all
 from streams.runtime import clock
 from streams.simulator.event_log import FILE_NAME, read
-from streams.simulator.people import Profile
+from streams.simulator.phone_users import Profile
 from streams.simulator.program import log_folder
 from tests.kafka.registered import silent
 from tests.support.secured import as_business, running

@@ -12,7 +12,7 @@ from schemas.ids import Lane
 from schemas.request import Notification
 from streams.client.client import Client
 from streams.client.events import Head, notification, to_people
-from streams.dev.sources.people import person
+from streams.dev.sources.seeded_people import person
 from streams.dev.stack.stack import Stack, StackPlan
 from tests.kafka.registered import silent
 from tests.support.secured import as_business, running

@@ -16,13 +16,13 @@ from schemas.request import Evidence, Member, Notification, Optin
 from schemas.wire.header import body_of
 from streams.client.client import Client
 from streams.client.events import Head, notification, optin, to_list
-from streams.dev.sources.people import person
+from streams.dev.sources.seeded_people import person
 from streams.dev.stack.stack import Stack, StackPlan
 from streams.kafka.scan import scan
 from streams.operate.audit import audit_system
 from streams.runtime.settings import raw
 from streams.simulator.event_log import FILE_NAME, read
-from streams.simulator.people import Profile
+from streams.simulator.phone_users import Profile
 from streams.simulator.program import log_folder
 from tests.kafka.registered import silent
 from tests.support.secured import as_business, running

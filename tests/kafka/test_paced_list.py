@@ -13,7 +13,7 @@ from schemas.request import Evidence, Member, Notification, Optin
 from schemas.status import Status
 from streams.client.client import Client
 from streams.client.events import Head, notification, optin, to_list
-from streams.dev.sources.people import person
+from streams.dev.sources.seeded_people import person
 from streams.dev.stack.stack import Stack, StackPlan
 from streams.kafka.scan import scan
 from streams.operate.audit import audit_system

@@ -16,7 +16,7 @@ from streams.client import Client
 from streams.client.events import Head, notification
 from streams.dev.demo.summary import code_ages_ms
 from streams.dev.recordings.latencies import Latencies
-from streams.dev.sources.people import person
+from streams.dev.sources.seeded_people import person
 from streams.dev.stack.stack import Stack
 from streams.runtime import clock
 from tests.load.senders import sender

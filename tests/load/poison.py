@@ -27,7 +27,7 @@ from streams.client.client import Client
 from streams.client.events import Head, notification
 from streams.client.progress import REFUSED
 from streams.dev.recordings.latencies import Latencies
-from streams.dev.sources.people import person
+from streams.dev.sources.seeded_people import person
 from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Place, Publisher

@@ -19,7 +19,7 @@ from schemas.request import Control, EventName, Evidence, Member, Notification, 
 from schemas.status import Status
 from streams.client import Client, Event, Head, Published, control, notification, optin, to_list
 from streams.client.progress import Numbers, numbers_of
-from streams.dev.sources.people import Person, person
+from streams.dev.sources.seeded_people import Person, person
 from streams.operate.control_requests import STABLE_S, Accepted, watched
 from streams.operate.explain import Event as Named
 from streams.operate.explain import Explainer

@@ -14,7 +14,7 @@ import phonenumbers
 
 from streams.client import Event
 from streams.dev.recordings.entry import Entry
-from streams.dev.sources.people import MARKETS
+from streams.dev.sources.seeded_people import MARKETS
 
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}(?![0-9])")
 _ADDRESS: Final = re.compile(r"tel:\+[1-9][0-9]{6,14}")

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from schemas.ids import Lane
 from schemas.request import NOTIFICATION_TYPE
 from schemas.topics import HOUR_MS, MINUTE_MS
-from streams.dev.sources.people import CUSTOMERS, person
+from streams.dev.sources.seeded_people import CUSTOMERS, person
 from streams.dev.sources.timed import DAY_BEGINS, NEW_YORK, Run, Timed, instant_ms, timed
 from streams.dev.sources.timetable import STORM_DAY
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from streams.commands.dev import app, gateway_options
-from streams.simulator.people import ONLINE, PROFILES
+from streams.simulator.phone_users import ONLINE, PROFILES
 from streams.simulator.program import profile_of
 
 

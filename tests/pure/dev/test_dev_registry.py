@@ -28,7 +28,7 @@ from schemas.topics import SHARDS
 from streams.dev.sources.flights import flights
 from streams.dev.sources.logins import logins
 from streams.dev.sources.parcels import parcels
-from streams.dev.sources.people import MARKETS
+from streams.dev.sources.seeded_people import MARKETS
 from streams.dev.sources.timed import Run, Timed
 from streams.dev.sources.timetable import airlines
 from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC

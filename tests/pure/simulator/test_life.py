@@ -15,7 +15,7 @@ from schemas.gateway_api import GatewayEvent, Reply
 from schemas.ids import text_of
 from streams.simulator.behaviour import OPT_OUT_BODIES, Due, life, mark_of, stopping
 from streams.simulator.latest import Latest
-from streams.simulator.people import MOODS, ONLINE, REAL, Crowd, Trait
+from streams.simulator.phone_users import MOODS, ONLINE, REAL, Crowd, Trait
 from tests.support.simulated import HOUR_MS, NOW_MS, name, person
 
 TRAITS = {

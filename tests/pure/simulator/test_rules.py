@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from schemas.gateway_api import Code, Frame, Section
 from schemas.wire.sealed import seal_code
 from streams.simulator.frame_rows import FormError, Rows, intervals, listed
-from streams.simulator.people import ONLINE, Crowd, Profile
+from streams.simulator.phone_users import ONLINE, Crowd, Profile
 from streams.simulator.registry import Registered
 from streams.simulator.rules import Asked, Rules
 from tests.support.simulated import BOOK, ENTRIES, HOUR_MS, NOW_MS, address, frame, locales, name, section

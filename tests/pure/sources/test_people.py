@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.dev.sources.people import MARKETS, POPULATION, Person, person
+from streams.dev.sources.seeded_people import MARKETS, POPULATION, Person, person
 
 
 @given(seed=st.integers(0, 10**6), index=st.integers(0, POPULATION - 1))

@@ -1,7 +1,7 @@
 """Draws how people and their phones behave: a function of seed, person and message, so that a run can be repeated.
 
 A person has a *trait* for good (a wrong number stays wrong), a message a *mood* of 0 to 3 (how long it takes this time).
-Both fit in one byte, the message's *class*; ``life.py`` says what each class leads to. Recipient ids are uniform
+Both fit in one byte, the message's *class*; ``behaviour.py`` says what each class leads to. Recipient ids are uniform
 already (HMAC), so mixing them with the seed (splitmix64, Steele et al. 2014) draws a trait; the same arithmetic runs on one
 person in Python and on a column in numpy.
 """
