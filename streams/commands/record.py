@@ -11,8 +11,7 @@ from schemas.lanes import listed
 from schemas.wire import timestamps
 from streams.commands.console import BootstrapOption, configured, run, since_ms
 from streams.commands.terminal import application, refuse, say
-from streams.dev.recordings.entry import LANES
-from streams.dev.recordings.files import STANDARD, Writer
+from streams.dev.recordings.files import LANES, STANDARD, Writer
 from streams.dev.recordings.pseudonyms import Pseudonyms
 from streams.dev.recordings.recorder import Recorder
 from streams.registry.read import read_registry

@@ -12,8 +12,7 @@ from streams.client import Client, Event, SealingError, SealKey
 from streams.client.sealing import seal_key_of
 from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.terminal import INTERRUPTED, OutputOption, application, refuse, say
-from streams.dev.recordings.entry import Entry
-from streams.dev.recordings.files import read_entries
+from streams.dev.recordings.files import Entry, read_entries
 from streams.dev.recordings.replay import Clock, Replay
 from streams.dev.recordings.result import Result, json_of, sentence_of
 from streams.dev.recordings.schedule import spaced, steady

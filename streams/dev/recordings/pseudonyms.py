@@ -13,7 +13,7 @@ import msgspec
 import phonenumbers
 
 from streams.client import Event
-from streams.dev.recordings.entry import Entry
+from streams.dev.recordings.files import Entry
 from streams.dev.sources.seeded_people import MARKETS
 
 _NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}(?![0-9])")

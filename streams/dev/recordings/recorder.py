@@ -10,8 +10,7 @@ from typing import Final
 
 from broker.registry.fold import Registry
 from streams.dev.recordings.capture import captured
-from streams.dev.recordings.entry import line_of
-from streams.dev.recordings.files import Writer
+from streams.dev.recordings.files import Writer, line_of
 from streams.dev.recordings.pseudonyms import Pseudonyms
 from streams.kafka.scan import Record, follow, scan
 from streams.runtime.kafka_access import Address

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from schemas.ids import Lane
 from streams.client import ClientError, Event
-from streams.dev.recordings.entry import Entry
+from streams.dev.recordings.files import Entry
 from streams.dev.recordings.latencies import Latencies
 from streams.dev.recordings.result import Result, result_of
 from streams.dev.recordings.rewrite import Shifts, rewritten

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from broker.letters import conditions_of
-from streams.dev.recordings.entry import Entry
+from streams.dev.recordings.files import Entry
 
 KEYS: Final = ("lane", "type", "template")
 

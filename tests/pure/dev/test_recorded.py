@@ -17,8 +17,7 @@ from schemas.topics import requests
 from schemas.wire.timestamps import ms_of, text_of
 from streams.client import Event
 from streams.dev.recordings.capture import captured
-from streams.dev.recordings.entry import Entry, entry_of, line_of
-from streams.dev.recordings.files import RecordingError, Writer, read_entries
+from streams.dev.recordings.files import Entry, RecordingError, Writer, entry_of, line_of, read_entries
 from streams.dev.recordings.pseudonyms import WITHHELD, Pseudonyms
 from streams.dev.recordings.rewrite import Shifts, rewritten
 from streams.dev.recordings.selection import chosen, wanted_of

@@ -16,7 +16,7 @@ from schemas.ids import Lane
 from schemas.topics import DAY_MS
 from streams.client import Event, NotPublishedError
 from streams.commands.replay import app
-from streams.dev.recordings.entry import Entry
+from streams.dev.recordings.files import Entry
 from streams.dev.recordings.latencies import Latencies
 from streams.dev.recordings.replay import Clock, Replay
 from streams.dev.recordings.result import QUANTILES, json_of, result_of, sentence_of
