@@ -21,10 +21,9 @@ from schemas.registry import CONFIRMATIONS
 from schemas.wire.cloudevents import CONTENT_TYPE
 from streams.client import Event
 from streams.client.events import form_refusal
-from streams.dev.recordings.files import LANES, Entry, each_holder
+from streams.dev.recordings.files import LANES, SEALED, Entry, each_holder
 from streams.kafka.scan import Record
 
-SEALED: Final = "sealed"
 _PREFIX: Final = "ce_"
 _EMPTY: Final = {SEALED: ""}
 

@@ -31,6 +31,9 @@ class Entry(msgspec.Struct, frozen=True):
         return LANES[self.topic]
 
 
+SEALED: Final = "sealed"
+"""The key of a parameter that holds a sealed code; in a recording it holds nothing."""
+
 LANES: Final = {requests(lane): lane for lane in Lane}
 """Request topics, the only ones that are recorded, and their lanes."""
 

@@ -1,8 +1,8 @@
 """Invented numbers in place of people's: seeded, of the same country, and never the same for two people of one recording.
 
-Every text of an event is looked through, because numbers also stand in subjects and parameters. Where ``dev/sources/people.py``
-has numbers that hardly anybody owns they are taken; elsewhere a number is made from the country's own example, and
-somebody may own it: a recording is replayed against the simulated gateway, not against people.
+Every text of an event is looked through, because numbers also stand in subjects and parameters. Where
+``dev/sources/seeded_people.py`` has numbers that hardly anybody owns they are taken; elsewhere a number is made from the
+country's own example, and somebody may own it: a recording is replayed against the simulated gateway, not against people.
 """
 
 import hashlib

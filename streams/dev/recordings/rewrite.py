@@ -13,8 +13,7 @@ from typing import Any, Final, NamedTuple
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.wire import timestamps
 from streams.client import Event
-from streams.dev.recordings.capture import SEALED
-from streams.dev.recordings.files import Entry, each_holder
+from streams.dev.recordings.files import SEALED, Entry, each_holder
 
 _MARKS: Final = ("time", "expirytime")
 _CODE_DIGITS: Final = 6
