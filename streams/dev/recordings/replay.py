@@ -13,8 +13,8 @@ from schemas.ids import Lane
 from streams.client import ClientError, Event
 from streams.dev.recordings.files import Entry
 from streams.dev.recordings.latencies import Latencies
+from streams.dev.recordings.preparation import Shifts, rewritten
 from streams.dev.recordings.result import Result, result_of
-from streams.dev.recordings.rewrite import Shifts, rewritten
 
 IN_FLIGHT: Final = 20_000
 """So many events may wait for their acknowledgement: seconds of a fast replay, and tens of megabytes."""

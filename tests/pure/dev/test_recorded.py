@@ -17,10 +17,9 @@ from schemas.topics import requests
 from schemas.wire.timestamps import ms_of, text_of
 from streams.client import Event
 from streams.dev.recordings.files import Entry, RecordingError, Writer, entry_of, line_of, read_entries
+from streams.dev.recordings.preparation import Shifts, chosen, rewritten, wanted_of
 from streams.dev.recordings.pseudonyms import WITHHELD, Pseudonyms
 from streams.dev.recordings.recorder import captured
-from streams.dev.recordings.rewrite import Shifts, rewritten
-from streams.dev.recordings.selection import chosen, wanted_of
 from streams.kafka.scan import Record
 from streams.registry.apply import changes, read_files
 

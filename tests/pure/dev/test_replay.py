@@ -18,9 +18,9 @@ from streams.client import Event, NotPublishedError
 from streams.commands.replay import app
 from streams.dev.recordings.files import Entry
 from streams.dev.recordings.latencies import Latencies
+from streams.dev.recordings.preparation import spaced, steady
 from streams.dev.recordings.replay import Clock, Replay
 from streams.dev.recordings.result import QUANTILES, json_of, result_of, sentence_of
-from streams.dev.recordings.schedule import spaced, steady
 from streams.runtime import clock
 
 instants = st.lists(st.integers(0, 10**6), min_size=1, max_size=30).map(sorted)

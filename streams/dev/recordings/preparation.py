@@ -1,19 +1,69 @@
-"""A recorded event as one of now: another source, times moved, test if wished, a code of its own.
+"""Prepares a recording for its replay: which events, each as one of now (source, times, codes), and when each is due. Pure.
 
 Everything is a pure function of the entry and the shift. Without a run in ``source`` a replay would be taken for duplicates,
 without moved times for stale events (PROTOCOL.md section 8), and without a run in the subject of a fact for old news of what
 was told before; nor shall a replay make old news of what is told meanwhile.
+
+What is due does not move when Kafka is slow, so that latency from the intended time is what a producer would have felt; a
+closed loop would hide every pause but the first event's (coordinated omission).
 """
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from broker.letters import conditions_of
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.wire import timestamps
 from streams.client import Event
 from streams.dev.recordings.files import SEALED, Entry, each_holder
+
+
+def spaced(at_ms: Sequence[int], *, speed: float, loops: int = 1) -> Iterator[tuple[int, int, int]]:
+    """(loop, index, due) with the spacing of ``at_ms``, which ascends, divided by ``speed``.
+
+    A loop begins one average gap after the end of the one before it.
+    """
+    if speed <= 0:
+        raise ValueError("a speed is above 0")
+    span = at_ms[-1] - at_ms[0] if at_ms else 0
+    period = span + span / max(len(at_ms) - 1, 1)
+    for loop in range(loops):
+        for index, at in enumerate(at_ms):
+            yield loop, index, round((loop * period + at - at_ms[0]) / speed)
+
+
+def steady(count: int, *, rate: float, loops: int = 1) -> Iterator[tuple[int, int, int]]:
+    """(loop, index, due) at ``rate`` events a second, whatever their own spacing was."""
+    if rate <= 0:
+        raise ValueError("a rate is above 0")
+    for position in range(count * loops):
+        loop, index = divmod(position, count)
+        yield loop, index, round(position * 1000 / rate)
+
+
+KEYS: Final = ("lane", "type", "template")
+
+Wanted = Mapping[str, frozenset[str]]
+"""The values wanted of each key; a key that is not named wants them all."""
+
+
+def wanted_of(texts: Iterable[str]) -> Wanted:
+    """Several values of one key are alternatives, several keys are conditions; ``ValueError`` for what is no filter."""
+    return conditions_of(texts, KEYS)
+
+
+def chosen(entry: Entry, wanted: Wanted) -> bool:
+    """Returns whether the entry meets every condition."""
+    body = entry.value.get("data")
+    held = {
+        "lane": entry.lane.word,
+        "type": entry.value.get("type"),
+        "template": body.get("template") if isinstance(body, dict) else None,
+    }
+    return all(held[key] in values for key, values in wanted.items())
+
 
 _MARKS: Final = ("time", "expirytime")
 _CODE_DIGITS: Final = 6
