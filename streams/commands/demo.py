@@ -19,7 +19,7 @@ from streams.commands.terminal import INTERRUPTED, OutputOption, application, re
 from streams.dev.demo import summary
 from streams.dev.demo.offers import FEWEST, PEOPLE, Offers, Told, lines
 from streams.dev.demo.story import FLIGHTS, Story
-from streams.dev.recordings.latencies import Latencies
+from streams.dev.recordings.playback import Latencies
 from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.operate.audit import audit_system
 from streams.operate.scrape import processes, scrape_all

@@ -13,9 +13,8 @@ from streams.client.sealing import seal_key_of
 from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.terminal import INTERRUPTED, OutputOption, application, refuse, say
 from streams.dev.recordings.files import Entry, read_entries
+from streams.dev.recordings.playback import Clock, Replay, Result, json_of, sentence_of
 from streams.dev.recordings.preparation import Wanted, chosen, spaced, steady, wanted_of
-from streams.dev.recordings.replay import Clock, Replay
-from streams.dev.recordings.result import Result, json_of, sentence_of
 from streams.registry.read import read_registry
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address

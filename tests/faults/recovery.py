@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from schemas.ids import Lane
 from streams.dev.kafka.cluster import BROKER_SESSION_MS
-from streams.dev.recordings.latencies import Latencies
+from streams.dev.recordings.playback import Latencies
 from tests.faults.brokers import FREEZE_S, STALL_S
 from tests.faults.disks import FULL_S
 from tests.faults.gateways import ILL_S

@@ -17,7 +17,7 @@ from schemas.plan_journal import Origin
 from schemas.topics import requests
 from schemas.wire.sealed import AddressBook, open_code
 from streams.dev.recordings.files import read_entries
-from streams.dev.recordings.result import Result
+from streams.dev.recordings.playback import Result
 from streams.kafka.scan import Record, scan
 from streams.registry.read import read_registry
 from streams.runtime import clock

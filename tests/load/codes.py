@@ -15,7 +15,7 @@ from schemas.request import Notification, Recipient, To
 from streams.client import Client
 from streams.client.events import Head, notification
 from streams.dev.demo.summary import code_ages_ms
-from streams.dev.recordings.latencies import Latencies
+from streams.dev.recordings.playback import Latencies
 from streams.dev.sources.seeded_people import person
 from streams.dev.stack.stack import Stack
 from streams.runtime import clock

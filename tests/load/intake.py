@@ -13,7 +13,7 @@ import aiohttp
 import uvloop
 
 from schemas.ids import Lane
-from streams.dev.recordings.latencies import Latencies
+from streams.dev.recordings.playback import Latencies
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address
 from tests.acceptance.http_inputs import Call, call_of, send

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from streams.dev.recordings.latencies import Latencies
+from streams.dev.recordings.playback import Latencies
 from streams.dev.stack.stack import StackPlan, running
 from streams.runtime import log
 from tests.load.codes import SENDER, ages_of, send_codes

@@ -26,7 +26,7 @@ from schemas.wire.cloudevents import decode_status
 from streams.client.client import Client
 from streams.client.events import Head, notification
 from streams.client.progress import REFUSED
-from streams.dev.recordings.latencies import Latencies
+from streams.dev.recordings.playback import Latencies
 from streams.dev.sources.seeded_people import person
 from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.producer import Outgoing

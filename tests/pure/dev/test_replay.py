@@ -17,10 +17,8 @@ from schemas.topics import DAY_MS
 from streams.client import Event, NotPublishedError
 from streams.commands.replay import app
 from streams.dev.recordings.files import Entry
-from streams.dev.recordings.latencies import Latencies
+from streams.dev.recordings.playback import QUANTILES, Clock, Latencies, Replay, json_of, result_of, sentence_of
 from streams.dev.recordings.preparation import spaced, steady
-from streams.dev.recordings.replay import Clock, Replay
-from streams.dev.recordings.result import QUANTILES, json_of, result_of, sentence_of
 from streams.runtime import clock
 
 instants = st.lists(st.integers(0, 10**6), min_size=1, max_size=30).map(sorted)

@@ -1,20 +1,107 @@
-"""Lets a schedule out: each event when it is due or as soon after as can be, its latency counted from when it was due.
+"""Plays prepared events: each when it is due or as soon after as can be, its latency counted from then; and sums it up.
 
 Owns the bound on memory. Kafka's pauses make events late, and late events count as such: nothing is skipped or slowed.
+
+Latency runs from when an event was due to Kafka's acknowledgement, in milliseconds.
 """
 
 import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogWriter
+
 from schemas.ids import Lane
+from schemas.topics import DAY_MS
 from streams.client import ClientError, Event
 from streams.dev.recordings.files import Entry
-from streams.dev.recordings.latencies import Latencies
 from streams.dev.recordings.preparation import Shifts, rewritten
-from streams.dev.recordings.result import Result, result_of
+
+_DIGITS: Final = 3
+
+
+class Latencies:
+    """Whole milliseconds from 0 to a day; what lies outside counts as the nearer end."""
+
+    def __init__(self, values_ms: Iterable[int] = ()) -> None:
+        self._histogram = HdrHistogram(1, DAY_MS, _DIGITS)
+        for value_ms in values_ms:
+            self.add(value_ms)
+
+    def __len__(self) -> int:
+        return int(self._histogram.get_total_count())
+
+    def add(self, value_ms: int) -> None:
+        """Count one."""
+        self._histogram.record_value(min(max(value_ms, 0), DAY_MS))
+
+    def quantile(self, share: float) -> int | None:
+        """Returns the value that ``share`` of the values do not exceed (nearest rank); None of none."""
+        return int(self._histogram.get_value_at_percentile(share * 100)) if len(self) else None
+
+    def write(self, path: Path, *, began_ms: int, ended_ms: int) -> None:
+        """Write a log that every viewer of HDR histograms reads, with one interval; values in it are milliseconds."""
+        with path.open("w", encoding="ascii") as file:
+            log = HistogramLogWriter(file)
+            log.output_log_format_version()
+            # The library's own output_start_time fails on every call (0.10.8).
+            file.write(f"#[StartTime: {began_ms / 1000:.3f} (seconds since epoch)]\n")
+            log.output_legend()
+            log.output_interval_histogram(self._histogram, began_ms / 1000, ended_ms / 1000, 1.0)
+
+
+QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The figures of a replay; rates are events a second, latencies milliseconds (none without an acknowledgement)."""
+
+    sent: int
+    acknowledged: int
+    offered_per_s: float
+    """Events a second until the last was due."""
+    achieved_per_s: float
+    """Events a second until the last acknowledgement."""
+    latency_ms: dict[str, int]
+    """Milliseconds from when an event was due to its acknowledgement, by :data:`QUANTILES`."""
+    errors: int
+    interrupted: bool
+
+
+def result_of(latencies: Latencies, *, sent: int, due_ms: int, done_ms: int, interrupted: bool) -> Result:
+    """Figures of ``sent`` events: the last was due after ``due_ms``, the last acknowledgement came after ``done_ms``."""
+    return Result(
+        sent=sent,
+        acknowledged=len(latencies),
+        offered_per_s=round(sent * 1000 / max(due_ms, 1), 1),
+        achieved_per_s=round(len(latencies) * 1000 / max(done_ms, 1), 1),
+        latency_ms={
+            name: found for name, share in QUANTILES.items() if (found := latencies.quantile(share)) is not None
+        },
+        errors=sent - len(latencies),
+        interrupted=interrupted,
+    )
+
+
+def sentence_of(result: Result) -> str:
+    """The last line, in the manner of Kafka's own performance tool."""
+    latency = " / ".join(str(result.latency_ms.get(name, "-")) for name in QUANTILES)
+    return (
+        f"{result.sent} records sent, {result.offered_per_s:.1f} records/sec offered, "
+        f"{result.achieved_per_s:.1f} records/sec achieved, "
+        f"{latency} ms {' / '.join(QUANTILES)}, {result.errors} errors"
+    )
+
+
+def json_of(result: Result) -> str:
+    """The same as one line of JSON."""
+    return msgspec.json.encode(result).decode()
+
 
 IN_FLIGHT: Final = 20_000
 """So many events may wait for their acknowledgement: seconds of a fast replay, and tens of megabytes."""
