@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.dev.kafka.run_record import read_record
+from streams.dev.kafka.data_folder import read_record
 from tests.support.programs import processes_naming, until
 
 HOLD_A_TEMPORARY_CLUSTER = """

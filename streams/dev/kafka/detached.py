@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from streams.dev.kafka.data_folder import RunRecord, holding, home_of, is_held, read_record
 from streams.dev.kafka.errors import ClusterError, NodeFailedError
 from streams.dev.kafka.node import STOP_GRACE_S
-from streams.dev.kafka.run_record import RunRecord, holding, home_of, is_held, read_record
 from streams.dev.kafka.security import Secured
 from streams.runtime.child import FANFARE
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from streams.dev.kafka.cluster import Cluster, start_cluster
+from streams.dev.kafka.data_folder import RunRecord, holding, home_of, write_record
 from streams.dev.kafka.errors import NodeFailedError
-from streams.dev.kafka.run_record import RunRecord, holding, home_of, write_record
 from streams.dev.kafka.security import Secured
 
 _WATCH_S: Final = 0.5

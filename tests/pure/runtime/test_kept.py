@@ -9,9 +9,8 @@ import msgspec
 import pytest
 
 from schemas.wire.head import FORMAT, READABLE_FORMATS
-from streams.dev.kafka.data_folder import settle_identity
+from streams.dev.kafka.data_folder import holding, home_of, read_record, settle_identity
 from streams.dev.kafka.errors import WrongFolderError
-from streams.dev.kafka.run_record import holding, home_of, read_record
 from streams.kafka.reader import LogRecord
 from streams.ledger.database import FILE, Books, BooksForeignError
 from streams.ledger.layout import LAYOUT
