@@ -11,9 +11,8 @@ import typer
 from schemas.registry import Business
 from streams.commands.terminal import OutputOption, application, columns, show
 from streams.dev.kafka.data_folder import RunRecord, home_of, is_held, read_record
-from streams.dev.kafka.detached import REFUSAL_PREFIX, start_detached, stop_detached
 from streams.dev.kafka.errors import ClusterError
-from streams.dev.kafka.foreground import run_until_ended
+from streams.dev.kafka.running import REFUSAL_PREFIX, run_until_ended, start_detached, stop_detached
 from streams.dev.kafka.security import Secured, administrator
 from streams.kafka.admin import ClusterState, describe
 from streams.registry.apply import read_files
