@@ -11,7 +11,7 @@ import pytest
 
 from schemas.ids import Lane, request_name, text_of
 from schemas.wire.sealed import open_code
-from streams.dev.kafka.jars import obtain_jars, read_lock
+from streams.dev.kafka.distribution import obtain_jars, read_lock
 from streams.dev.kafka.java import find_java
 from streams.runtime.settings import DEV_SEAL_KID, DEV_SEAL_PUBLIC, cache_folder, java_home, load
 

@@ -13,8 +13,7 @@ import pytest
 
 from schemas import topics
 from schemas.wire.cloudevents import decode_status
-from streams.dev.kafka.distribution import obtain_distribution
-from streams.dev.kafka.jars import obtain_jars, read_lock
+from streams.dev.kafka.distribution import obtain_distribution, obtain_jars, read_lock
 from streams.dev.stack.stack import StackPlan, running
 from streams.kafka.scan import follow
 from streams.runtime.settings import cache_folder

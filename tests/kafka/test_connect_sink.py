@@ -12,8 +12,7 @@ import pytest
 
 from schemas import topics
 from schemas.topics import SHARDS, business_topics
-from streams.dev.kafka.distribution import Distribution
-from streams.dev.kafka.jars import obtain_jars, read_lock
+from streams.dev.kafka.distribution import Distribution, obtain_jars, read_lock
 from streams.dev.kafka.java import find_java
 from streams.kafka.provision import provision
 from streams.runtime.kafka_access import Address

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from streams.dev.kafka.distribution import obtain_jars, read_lock
 from streams.dev.kafka.errors import JarsUnavailableError, NoJavaError, WrongChecksumError
-from streams.dev.kafka.jars import obtain_jars, read_lock
 from streams.dev.kafka.java import OLDEST_JAVA, PACKAGED_JAVA, find_java, java_version
 
 SMALL = next(jar for jar in read_lock() if jar.artifact == "kafka-tools-api")

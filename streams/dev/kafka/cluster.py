@@ -1,6 +1,6 @@
 """A real Apache Kafka on this machine, in KRaft mode: one node or three, for development, demo and tests.
 
-It needs nothing but Python: the jars come from a lock file (`jars`), Java from the machine or from a
+It needs nothing but Python: the jars come from a lock file (`distribution`), Java from the machine or from a
 package (`java`). It listens on loopback only, without encryption and authorisation unless they are
 asked for (`security`), and is no production set-up: there, Fanfare uses any Kafka from 3.7 on, named by its bootstrap address.
 """
