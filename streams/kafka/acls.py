@@ -1,13 +1,18 @@
-"""Writes grants into a Kafka, as an administrator: what ``kafka-acls.sh`` does, for a development Kafka and for tests."""
+"""Writes grants into a Kafka, as ``kafka-acls.sh`` does, and asks what this user may do to topics and groups.
 
-from collections.abc import Sequence
+A broker says it in its metadata, if asked, by one bit an operation (KIP-430; version 8, which aiokafka does not speak).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from aiokafka.errors import for_code
-from aiokafka.protocol.admin import CreateAclsRequest
+from aiokafka.protocol.admin import CreateAclsRequest, DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from streams.kafka import clients
-from streams.kafka.grants import Grant
+from streams.kafka.grants import Grant, Pattern, Resource
 from streams.runtime.kafka_access import Kafka
 
 _TIMEOUT_MS: Final = 10_000
@@ -23,3 +28,124 @@ async def allow(kafka: Kafka, grants: Sequence[Grant]) -> None:
             for code, message in (await connection.send(request)).creation_responses:
                 if code:
                     raise for_code(code)(message)
+
+
+_ANSWER_MS: Final = 5_000
+_NO_SUCH_TOPIC: Final = 3
+_GROUP_FORBIDDEN: Final = 30
+_TEXT: Final = String("utf-8")
+_METADATA: Final = 3
+_VERSION: Final = 8
+_FLAGS: Final = (False, False, True)
+"""Make no topic; say nothing of the cluster; say what may be done to each topic."""
+
+
+class _Answer(Response):
+    API_KEY = _METADATA
+    API_VERSION = _VERSION
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("brokers", Array(("node_id", Int32), ("host", _TEXT), ("port", Int32), ("rack", _TEXT))),
+        ("cluster_id", _TEXT),
+        ("controller_id", Int32),
+        (
+            "topics",
+            Array(
+                ("error_code", Int16),
+                ("topic", _TEXT),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    Array(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", Array(Int32)),
+                        ("isr", Array(Int32)),
+                        ("offline_replicas", Array(Int32)),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+            ),
+        ),
+        ("cluster_authorized_operations", Int32),
+    )
+
+
+class _Question(RequestStruct):
+    API_KEY = _METADATA
+    API_VERSION = _VERSION
+    RESPONSE_TYPE = _Answer
+    SCHEMA = Schema(
+        ("topics", Array(_TEXT)),
+        ("allow_auto_topic_creation", Boolean),
+        ("include_cluster_authorized_operations", Boolean),
+        ("include_topic_authorized_operations", Boolean),
+    )
+
+
+class _Asking(Request[_Question]):
+    API_KEY = _METADATA
+
+    def __init__(self, topics: Sequence[str]) -> None:
+        self._topics = list(topics)
+
+    def build(self, request_struct_class: type[_Question]) -> _Question:
+        return request_struct_class(self._topics, *_FLAGS)
+
+
+class _GroupAnswer(Response):
+    API_KEY = DescribeGroupsResponse_v3.API_KEY
+    API_VERSION = DescribeGroupsResponse_v3.API_VERSION
+    SCHEMA = DescribeGroupsResponse_v3.SCHEMA
+
+
+class _GroupQuestion(RequestStruct):
+    API_KEY = DescribeGroupsRequest_v3.API_KEY
+    API_VERSION = DescribeGroupsRequest_v3.API_VERSION
+    RESPONSE_TYPE = _GroupAnswer  # aiokafka names the answer of the version before
+    SCHEMA = DescribeGroupsRequest_v3.SCHEMA
+
+
+class _AskingGroups(Request[_GroupQuestion]):
+    API_KEY = DescribeGroupsRequest_v3.API_KEY
+
+    def __init__(self, groups: Sequence[str]) -> None:
+        self._groups = list(groups)
+
+    def build(self, request_struct_class: type[_GroupQuestion]) -> _GroupQuestion:
+        return request_struct_class(self._groups, True)  # noqa: FBT003 - the field says it: what is authorized
+
+
+async def missing(kafka: Kafka, wanted: Sequence[Grant], *, businesses: Sequence[str] = ()) -> list[Grant]:
+    """Returns those of ``wanted`` on topics and groups that this user has not got; what is about absent topics is left out.
+
+    Grants on the topics of all businesses are looked at for ``businesses``. What is about the cluster is not asked: a broker
+    tells it only to those who may describe the cluster, which nobody here needs. Of groups whose coordinator is another broker
+    than the one that is asked it is known only whether they may be described. Raises what
+    :func:`~streams.kafka.clients.connection` raises.
+    """
+    topics, groups = list(_topics(wanted, businesses)), [each for each in wanted if each.resource is Resource.GROUP]
+    async with clients.first_broker(kafka, timeout_ms=_ANSWER_MS) as connection:
+        answer = await connection.send(_Asking(sorted({one.name for one in topics})))
+        described = await connection.send(_AskingGroups(sorted({one.name for one in groups})))
+    # Of a topic that may not even be described the broker says only that, and no bits.
+    bits = {name: 0 if code else allowed for code, name, _, _, allowed in answer.topics if code != _NO_SUCH_TOPIC}
+    told = (group for group in described.groups if group[0] in (0, _GROUP_FORBIDDEN))
+    bits_of_group = {name: 0 if code else allowed for code, name, *_, allowed in told}
+    return [*_lacking(topics, bits), *_lacking(groups, bits_of_group)]
+
+
+def _lacking(wanted: Sequence[Grant], bits: Mapping[str, int]) -> Iterator[Grant]:
+    """Yields the grants that are not among the bits of their thing; of a thing that nothing is known of, none."""
+    return (one for one in wanted if one.name in bits and not bits[one.name] & 1 << one.operation)
+
+
+def _topics(wanted: Sequence[Grant], businesses: Sequence[str]) -> Iterator[Grant]:
+    """Yields what grants on topics mean by names; one on all names that begin alike is about the topics of businesses."""
+    for grant in wanted:
+        if grant.resource is not Resource.TOPIC:
+            continue
+        ends = businesses if grant.pattern is Pattern.PREFIXED else [""]
+        yield from (grant._replace(name=f"{grant.name}{end}", pattern=Pattern.LITERAL) for end in ends)

@@ -15,7 +15,7 @@ from typing import Final
 from aiokafka.errors import KafkaError
 
 from schemas.topics import catalogue
-from streams.kafka.authorized import missing
+from streams.kafka.acls import missing
 from streams.kafka.grants import Grant, Operation, grants
 from streams.kafka.provision import ProvisionError, verify
 from streams.kafka.way_in import may_not, refusal

@@ -11,8 +11,8 @@ from schemas.ids import Lane
 from schemas.topics import REGISTRY, business_topics, catalogue
 from streams.dev.kafka.errors import ClusterError, PortTakenError
 from streams.dev.kafka.java import find_java, java_version
+from streams.kafka.acls import missing
 from streams.kafka.admin import describe
-from streams.kafka.authorized import missing
 from streams.kafka.clock_offset import measure
 from streams.kafka.faust_app.selftest import VERSIONS, KernelMismatchError
 from streams.kafka.faust_app.selftest import verify as verify_kernel
