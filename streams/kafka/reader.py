@@ -1,4 +1,4 @@
-"""Reading ranges of logs: what a journal needs before it can decide, and when its owner finds a gap.
+"""Reads ranges of logs: what a journal needs before it can decide, what a gap held, and the newest record that says something.
 
 One consumer without a group for all journals of a process, all partitions assigned and paused from the start. A read
 seeks, resumes, takes what it asked for, pauses again; an idle reader sends nothing. Reads of different partitions may
@@ -7,14 +7,17 @@ run side by side. Nothing here is retried for long: a read that makes no progres
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import NamedTuple, TypeVar
 
 import aiokafka
 import aiokafka.errors
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from streams.kafka import clients
+from streams.kafka.admin import admin, own_topics
 from streams.kafka.faust_app.commits import Place
 from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
@@ -167,3 +170,51 @@ async def in_turns(bites: AsyncGenerator[list[LogRecord], None], *, rest: int = 
 async def _closed(consumer: aiokafka.AIOKafkaConsumer) -> None:
     """Closes a consumer. aiokafka's stop has been seen not to come back, so it gets a second."""
     await asyncio.wait([asyncio.ensure_future(consumer.stop())], timeout=1.0)
+
+
+_T = TypeVar("_T")
+
+
+async def existing(bootstrap: Address, topics: Collection[str]) -> set[str]:
+    """Returns those of ``topics`` that exist; none while Kafka does not answer."""
+    try:
+        async with admin(bootstrap) as client:
+            return set(topics) & await own_topics(client, bootstrap)
+    except KafkaError:
+        return set()
+
+
+async def newest(
+    bootstrap: Address, topics: Collection[str], read: Callable[[bytes], _T | None]
+) -> dict[str, _T | None]:
+    """Returns what ``read`` makes of the newest record of each topic that it can make something of; None if there is none.
+
+    The topics exist and have one partition. Ends the process when Kafka gives nothing (:class:`LogReader`).
+    """
+    async with _reader_of(bootstrap, topics) as reader:
+        return {topic: await _newest(reader, topic, read) for topic in topics}
+
+
+async def _newest(reader: LogReader, topic: str, read: Callable[[bytes], _T | None]) -> _T | None:
+    """Looks back from the end in steps that double, past records that somebody else put there."""
+    start, stop = await reader.bounds((topic, 0))
+    step = 1
+    while stop > start:
+        begin = max(start, stop - step)
+        records = [record async for bite in reader.read((topic, 0), begin, stop) for record in bite]
+        for record in reversed(records):
+            found = read(record.value)
+            if found is not None:
+                return found
+        stop, step = begin, step * 2
+    return None
+
+
+@asynccontextmanager
+async def _reader_of(bootstrap: Address, topics: Collection[str]) -> AsyncIterator[LogReader]:
+    reader = LogReader(bootstrap, "newest", [(topic, 0) for topic in topics])
+    await reader.start()
+    try:
+        yield reader
+    finally:
+        await reader.stop()

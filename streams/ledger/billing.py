@@ -14,8 +14,8 @@ from typing import Final
 from schemas import topics
 from schemas.status import BilledCharge
 from schemas.wire.cloudevents import STRUCTURED_HEADERS, decode_charge, encode_charge
-from streams.kafka.newest import existing, newest
 from streams.kafka.producer import REPEATABLE_DEADLINE_MS, Outgoing
+from streams.kafka.reader import existing, newest
 from streams.kafka.resumed_producer import ResumedProducer
 from streams.ledger.database import Books
 from streams.ledger.posting import Posted

@@ -28,9 +28,9 @@ from streams.kafka.grants import (
     users,
     worker_user,
 )
-from streams.kafka.newest import existing
 from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import PublishError
+from streams.kafka.reader import existing
 from streams.kafka.scan import ScanError
 from streams.kafka.start_check import safe
 from streams.operate import checkup
