@@ -1,6 +1,7 @@
 """Writes grants into a Kafka, as ``kafka-acls.sh`` does, and asks what this user may do to topics and groups.
 
-A broker says it in its metadata, if asked, by one bit an operation (KIP-430; version 8, which aiokafka does not speak).
+What a user may do a broker says in its metadata, if asked, by one bit an operation (KIP-430; version 8, which aiokafka does
+not speak).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Confirmed producers: an append has happened, or the process ends.
+"""Appends to logs for sure: an append has happened, or the process ends.
 
 A broker that knows us and does not let us write has not taken the record, and would not take it from the next process either:
 that ends with the status after which nobody starts it again as it is.
@@ -8,11 +8,19 @@ offset is *unknown*: it may stand in the log or appear in it later. aiokafka's i
 caller that gave up and went on could be overtaken by its own record; hence exit, and the next claim reads what really
 happened (PROTOCOL.md section 1.2, rule 4). A process has one producer for its journals and another one for charges,
 status and dead letters, so that these never wait in one another's batches.
+
+A resumed producer is the same producer to Kafka as the dead process before it: what that had under way cannot be doubled. A
+broker keeps, for each producer id and partition, the sequence number of the last record, and takes only the next one. As a
+rule each process gets an id of its own, so the append that a killed process had on its way may still come after its successor
+has read the end of the log, and stands there twice. Here the id is kept and handed on, and the sequence number of a record is
+its number in the log, counted by the caller. Of two appends of the same number the broker takes the one that comes first: it
+answers a repeat of the same batch with its offset, and refuses whatever else is not next, which ends the process
+(:class:`ConfirmedProducer`); the next one reads the log again.
 """
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import aiokafka
 import aiokafka.errors
@@ -147,3 +155,37 @@ class ConfirmedProducer:
     def _unknown(self, records: Sequence[Outgoing], why: str) -> NoReturn:
         first = records[0]
         fatal(Exit.UNKNOWN_APPEND, producer=self._name, topic=first.topic, partition=first.partition, why=why)
+
+
+_SEQUENCES: Final = 2**31
+
+
+class ProducerIdentity(NamedTuple):
+    """The id by which a broker tells producers apart, and its epoch."""
+
+    id: int
+    epoch: int
+
+
+class ResumedProducer(ConfirmedProducer):
+    """Appends under ``identity`` if there is one, else under a new one; say where with :meth:`resume` before the first append."""
+
+    def __init__(self, bootstrap: Address, name: str, identity: ProducerIdentity | None, *, deadline_ms: int) -> None:
+        super().__init__(bootstrap, name, deadline_ms=deadline_ms)
+        self._kept = identity
+
+    @property
+    def identity(self) -> ProducerIdentity:
+        """Returns the identity under which it appends; it is running."""
+        manager = self._running()._txn_manager  # noqa: SLF001 - examined internals, checked by selftest
+        return ProducerIdentity(manager.producer_id, manager.producer_epoch)
+
+    def resume(self, topic: str, partition: int, written: int) -> None:
+        """Continues a log of which this identity wrote the first ``written`` records, and nobody else any."""
+        manager = self._running()._txn_manager  # noqa: SLF001 - examined internals, checked by selftest
+        place = clients.place(self._kafka, topic, partition)
+        manager.increment_sequence_number(place, written % _SEQUENCES - manager.sequence_number(place))
+
+    def _prepared(self, producer: aiokafka.AIOKafkaProducer) -> None:
+        if self._kept is not None:
+            producer._txn_manager.set_pid_and_epoch(*self._kept)  # noqa: SLF001 - examined internals, checked by selftest

@@ -3,7 +3,7 @@
 The book comes first, in its own transaction; the events follow it, and nothing in the book says how far. That says the topic:
 at its start the ledger reads the newest event there, holds it against the posting with the same serial, and goes on with the
 next one. An append that a killed process had on its way cannot stand beside its repetition, for all processes of one book are
-one producer to Kafka (:mod:`streams.kafka.resumed_producer`) and an event's serial is its sequence number (PROTOCOL.md section
+one producer to Kafka (:mod:`streams.kafka.producer`) and an event's serial is its sequence number (PROTOCOL.md section
 1.6).
 """
 
@@ -14,9 +14,8 @@ from typing import Final
 from schemas import topics
 from schemas.status import BilledCharge
 from schemas.wire.cloudevents import STRUCTURED_HEADERS, decode_charge, encode_charge
-from streams.kafka.producer import REPEATABLE_DEADLINE_MS, Outgoing
+from streams.kafka.producer import REPEATABLE_DEADLINE_MS, Outgoing, ResumedProducer
 from streams.kafka.reader import existing, newest
-from streams.kafka.resumed_producer import ResumedProducer
 from streams.ledger.database import Books
 from streams.ledger.posting import Posted
 from streams.runtime import clock, metrics

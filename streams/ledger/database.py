@@ -16,8 +16,8 @@ from typing import Final, NamedTuple, Self
 
 from broker.audit.sources import Ledger, LedgerEntry, LedgerRow
 from schemas.status import BilledCharge
+from streams.kafka.producer import ProducerIdentity
 from streams.kafka.reader import LogRecord
-from streams.kafka.resumed_producer import ProducerIdentity
 from streams.ledger.items import audited, charges_after, newest_serials
 from streams.ledger.layout import LAYOUT, ORIGIN, SCHEMA
 from streams.ledger.posting import Batch, Posted

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.kafka.producer import APPEND_DEADLINE_MS, Outgoing
+from streams.kafka.producer import APPEND_DEADLINE_MS, Outgoing, ProducerIdentity, ResumedProducer
 from streams.kafka.reader import existing, newest
-from streams.kafka.resumed_producer import ProducerIdentity, ResumedProducer
 from streams.runtime.exits import Exit
 from streams.runtime.kafka_access import Address
 from tests.conftest import RealKafka

@@ -6,8 +6,7 @@ It continues a log of which WRITTEN records were written, appends the values in 
 import asyncio
 import sys
 
-from streams.kafka.producer import APPEND_DEADLINE_MS, Outgoing
-from streams.kafka.resumed_producer import ProducerIdentity, ResumedProducer
+from streams.kafka.producer import APPEND_DEADLINE_MS, Outgoing, ProducerIdentity, ResumedProducer
 from streams.runtime import log
 from streams.runtime.settings import load
 

@@ -18,8 +18,8 @@ from schemas.facts import Charge
 from schemas.ids import Lane
 from schemas.registry import Category
 from schemas.wire.header import Header, Kind, pack
+from streams.kafka.producer import ProducerIdentity
 from streams.kafka.reader import LogRecord
-from streams.kafka.resumed_producer import ProducerIdentity
 from streams.ledger.database import (
     Balance,
     Books,
