@@ -1,4 +1,4 @@
-"""Reading logs for people: a whole topic up to its end now, or one topic for ever. For clients and commands.
+"""Reads logs for people: a whole topic up to its end now, one topic for ever, or what all businesses are told.
 
 No group, nothing committed, nothing ends the process: what is wrong with the surroundings is a :class:`ScanError` with a
 sentence. Workers read through ``reader`` and ``tail`` instead, which know deadlines and freshness.
@@ -13,11 +13,12 @@ import aiokafka
 import aiokafka.errors
 from aiokafka import TopicPartition
 
-from schemas.topics import topic_of_business
+from schemas.topics import STATUS_PREFIX, topic_of_business
 from streams.kafka import clients
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.way_in import NOT_GRANTED, may_not, refusal, under
-from streams.runtime.kafka_access import Address, kafka_at
+from streams.runtime import clock
+from streams.runtime.kafka_access import Address, Kafka, kafka_at
 
 _FETCH_MAX_WAIT_MS: Final = 50
 _FETCH_BYTES: Final = 4 * 1024 * 1024
@@ -233,3 +234,58 @@ async def log_bounds(bootstrap: Address, choose: Callable[[set[str]], list[str]]
     finally:
         # aiokafka's stop has been seen not to come back.
         await asyncio.wait([asyncio.ensure_future(consumer.stop())], timeout=1.0)
+
+
+_BEFORE: Final = 20
+"""So many records of each topic are read that stand there already: the newest words of a quiet deployment."""
+_STATUS_POLL_MS: Final = 500
+_LOOK_S: Final = 15.0
+_STATUS_REQUEST_MS: Final = 5_000
+
+
+async def follow_statuses(
+    bootstrap: Address, *, look_s: float = _LOOK_S
+) -> AsyncGenerator[list[tuple[str, bytes | None]], None]:
+    """(topic, value) of new statuses in bites, for ever, perhaps empty. Raises :class:`ScanError`.
+
+    Topics of businesses that have been registered meanwhile, and whether Kafka is there, are looked for every ``look_s``.
+    """
+    kafka = kafka_at(bootstrap)
+    consumer = clients.consumer(kafka, "status-view", auto_offset_reset="latest", request_timeout_ms=_STATUS_REQUEST_MS)
+    try:
+        await consumer.start()
+        looked_ms: int | None = None
+        while True:
+            if looked_ms is None or clock.monotonic_ms() - looked_ms >= look_s * 1_000:
+                await _look(consumer, kafka)
+                looked_ms = clock.monotonic_ms()
+            if not consumer.assignment():
+                await asyncio.sleep(_STATUS_POLL_MS / 1_000)
+                continue
+            fetched = await consumer.getmany(timeout_ms=_STATUS_POLL_MS)
+            yield [
+                (record.topic.removeprefix(kafka.prefix), record.value)
+                for records in fetched.values()
+                for record in records
+            ]
+    except aiokafka.errors.KafkaError as error:
+        raise ScanError(await refusal(kafka) or f"no Kafka answers at {kafka}") from error
+    finally:
+        with contextlib.suppress(aiokafka.errors.KafkaError):
+            await consumer.stop()
+
+
+async def _look(consumer: aiokafka.AIOKafkaConsumer, kafka: Kafka) -> None:
+    """Go on where it stands in topics that are known, and begin in those that are new."""
+    existing = (kafka.plain(topic) for topic in await consumer.topics())
+    wanted = {clients.place(kafka, topic, 0) for topic in existing if topic and topic.startswith(STATUS_PREFIX)}
+    known = consumer.assignment()
+    if wanted <= known:
+        return
+    places = {place: await consumer.position(place) for place in known}
+    new = sorted(wanted - known)
+    starts, ends = await consumer.beginning_offsets(new), await consumer.end_offsets(new)
+    places |= {place: max(starts[place], ends[place] - _BEFORE) for place in new}
+    consumer.assign(list(places))
+    for place, offset in places.items():
+        consumer.seek(place, offset)

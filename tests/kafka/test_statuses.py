@@ -14,9 +14,8 @@ from cloudevents.core.v1.event import CloudEvent
 from schemas.status import Status
 from schemas.topics import status
 from streams.kafka import clients
-from streams.kafka.follow_statuses import follow_statuses
 from streams.kafka.producer import ConfirmedProducer
-from streams.kafka.scan import ScanError
+from streams.kafka.scan import ScanError, follow_statuses
 from streams.runtime.ports import free_ports
 from streams.worker.outputs import status_record
 from tests.conftest import RealKafka

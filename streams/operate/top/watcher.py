@@ -13,8 +13,7 @@ import aiohttp
 import msgspec
 
 from schemas.ids import Lane
-from streams.kafka.follow_statuses import follow_statuses
-from streams.kafka.scan import ScanError
+from streams.kafka.scan import ScanError, follow_statuses
 from streams.operate.scrape import processes, scrape_all
 from streams.operate.top.model import WITHOUT_HEARTBEATS, Aside, Phone, Picture, handed_off_rate, picture
 from streams.operate.top.rates import Growth, Reading, growth, since_start, together
