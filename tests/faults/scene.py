@@ -7,7 +7,7 @@ from typing import Final
 
 from schemas.ids import Lane
 from streams.dev.stack.stack import Stack
-from streams.kafka.faust_app.assignor import shard_runs
+from streams.kafka.faust_app.membership import shard_runs
 from streams.runtime import clock
 from streams.runtime.supervisor import Process
 
