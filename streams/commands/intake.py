@@ -10,8 +10,7 @@ from schemas import topics
 from streams.commands.start import refuse_start
 from streams.commands.terminal import application
 from streams.dev.kafka.errors import ClusterError
-from streams.intake.api_keys import DevKeysError, Directory
-from streams.intake.load_shedding import Room
+from streams.intake.admission import DevKeysError, Directory, Room
 from streams.intake.server import ACKNOWLEDGE_S, Intake
 from streams.kafka.admin import demand_listener
 from streams.kafka.provision import ProvisionError

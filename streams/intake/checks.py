@@ -16,7 +16,7 @@ from schemas.request import MAX_REQUEST_BYTES
 from schemas.wire import strict_json as wire_json
 from schemas.wire.cloudevents import STRUCTURED
 from streams.client.events import faults, form_refusal
-from streams.intake.api_keys import Caller
+from streams.intake.admission import Caller
 from streams.intake.http_events import Posted
 from streams.intake.problems import Problem, of_faults
 from streams.kafka.producer import Outgoing

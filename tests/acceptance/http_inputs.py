@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from schemas.ids import Lane
-from streams.intake.api_keys import digest_of
+from streams.intake.admission import digest_of
 from streams.intake.http_events import BATCH, MAX_BATCH, MAX_BODY_BYTES
 from streams.runtime.settings import dev_intake_key
 from tests.acceptance.inputs import CANARY, Draft, sound

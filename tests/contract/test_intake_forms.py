@@ -11,10 +11,9 @@ from schemas.registry import ApiKey
 from schemas.request import CONTROL_TYPE
 from schemas.topics import SHARDS
 from schemas.wire.cloudevents import STRUCTURED, STRUCTURED_HEADERS, RefusedEvent, decode
-from streams.intake.api_keys import Caller, DevKeysError, Directory, digest_of
+from streams.intake.admission import Caller, DevKeysError, Directory, Room, digest_of
 from streams.intake.checks import Taken, taken
 from streams.intake.http_events import BATCH, MAX_BODY_BYTES, Mode, Posted, events_of, lane_of, mode_of
-from streams.intake.load_shedding import Room
 from streams.intake.problems import Outcome, Problem, together
 from streams.kafka.reader import LogRecord
 from streams.runtime import metrics

@@ -17,8 +17,7 @@ from schemas.ids import Lane, partition_of, request_name, text_of
 from schemas.registry import ApiKey
 from schemas.topics import catalogue
 from streams.dev.kafka.cluster import Cluster, start_cluster
-from streams.intake.api_keys import digest_of
-from streams.intake.load_shedding import MAX_OF_ONE
+from streams.intake.admission import MAX_OF_ONE, digest_of
 from streams.kafka.provision import provision
 from streams.kafka.scan import Record, scan
 from streams.operate.scrape import Process, scrape_all
