@@ -14,8 +14,7 @@ from aiohttp import web
 
 from schemas.lanes import LANE_WORDS, Lane
 from streams.intake.admission import Caller, Directory, Room
-from streams.intake.checks import Taken, taken
-from streams.intake.http_events import MAX_BODY_BYTES, Mode, events_of, lane_of, mode_of
+from streams.intake.http_events import MAX_BODY_BYTES, Mode, Taken, events_of, lane_of, mode_of, taken
 from streams.intake.problems import (
     CONTENT_TYPE,
     RETRY_AFTER_S,

@@ -12,8 +12,7 @@ from schemas.request import CONTROL_TYPE
 from schemas.topics import SHARDS
 from schemas.wire.cloudevents import STRUCTURED, STRUCTURED_HEADERS, RefusedEvent, decode
 from streams.intake.admission import Caller, DevKeysError, Directory, Room, digest_of
-from streams.intake.checks import Taken, taken
-from streams.intake.http_events import BATCH, MAX_BODY_BYTES, Mode, Posted, events_of, lane_of, mode_of
+from streams.intake.http_events import BATCH, MAX_BODY_BYTES, Mode, Posted, Taken, events_of, lane_of, mode_of, taken
 from streams.intake.problems import Outcome, Problem, together
 from streams.kafka.reader import LogRecord
 from streams.runtime import metrics
