@@ -4,7 +4,7 @@ One transaction posts a batch of charges and moves the offset behind it, so a ki
 batch had come or had not. The topic ``charges`` is kept for ever: a file that is gone is rebuilt by reading it from the
 beginning, to the same rows. WAL with ``synchronous=FULL``: what was committed survives the machine's power.
 
-The tables: ``streams/ledger/layout.py``.
+The tables: ``streams/ledger/tables.py``.
 """
 
 import os
@@ -18,9 +18,8 @@ from broker.audit.sources import Ledger, LedgerEntry, LedgerRow
 from schemas.status import BilledCharge
 from streams.kafka.producer import ProducerIdentity
 from streams.kafka.reader import LogRecord
-from streams.ledger.items import audited, charges_after, newest_serials
-from streams.ledger.layout import LAYOUT, ORIGIN, SCHEMA
 from streams.ledger.posting import Batch, Posted
+from streams.ledger.tables import LAYOUT, ORIGIN, SCHEMA, audited, charges_after, newest_serials
 from streams.runtime.crash_points import point
 from streams.runtime.file_lock import hold, private_folder
 

@@ -14,7 +14,7 @@ from pyroaring import BitMap
 
 from schemas.status import BilledCharge
 from streams.ledger.database import reading
-from streams.ledger.items import PostedRow, charge_of
+from streams.ledger.tables import PostedRow, charge_of
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,7 +14,7 @@ from broker.charging import MisshapenChargeError, Posting, Price, post
 from schemas.facts import Charge
 from schemas.wire.header import Header, Kind, UnreadableRecordError, unpack
 from streams.kafka.reader import LogRecord
-from streams.ledger.layout import posting_id
+from streams.ledger.tables import posting_id
 
 Part = tuple[bytes, int]
 """Request and shard."""

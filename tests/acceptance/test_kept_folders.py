@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.ledger.layout import LAYOUT
+from streams.ledger.tables import LAYOUT
 from streams.runtime.data_format import MARK
 from streams.runtime.exits import Exit
 from streams.runtime.settings import child_environment

@@ -13,7 +13,7 @@ from streams.dev.kafka.data_folder import holding, home_of, read_record, settle_
 from streams.dev.kafka.errors import WrongFolderError
 from streams.kafka.reader import LogRecord
 from streams.ledger.database import FILE, Books, BooksForeignError
-from streams.ledger.layout import LAYOUT
+from streams.ledger.tables import LAYOUT
 from streams.runtime.data_format import GATEWAY_LOG, MARK, STACK, Kept, KeptError, open_kept
 from streams.runtime.settings import load
 

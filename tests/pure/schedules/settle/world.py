@@ -12,7 +12,7 @@ from schemas.registry import Category, PriceCard
 from schemas.status import Status
 from schemas.wire.columns import interval
 from schemas.wire.header import Header, Kind, pack
-from streams.ledger.layout import SCHEMA
+from streams.ledger.tables import SCHEMA
 from tests.pure.schedules.deliver.world import LONG_LIFE_MS
 from tests.pure.schedules.log import Log
 from tests.pure.schedules.settle.story import MARKETS, Author, Story
