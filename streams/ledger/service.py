@@ -16,7 +16,7 @@ from schemas.reasons import Reason
 from schemas.registry import Category
 from streams.kafka.reader import LogRecord
 from streams.kafka.tail import Tail
-from streams.ledger.billing import Billing
+from streams.ledger.billing_events import Billing
 from streams.ledger.database import FILE, Books, BooksDiskError
 from streams.ledger.posting import Posted
 from streams.runtime import clock, metrics, zeroes
