@@ -14,9 +14,8 @@ from schemas.gateway_api import Code, Frame, Refused
 from schemas.registry import Category, Template
 from schemas.wire.sealed import AddressBook, SealError, open_code
 from streams.simulator.frame_rows import Rows, is_heartbeat
-from streams.simulator.limits import SenderThroughput
-from streams.simulator.pairs import PairLimit
 from streams.simulator.phone_users import Crowd
+from streams.simulator.platform_limits import PairLimit, SenderThroughput
 from streams.simulator.registry import Registered
 
 Refusals = Mapping[int, Refused]

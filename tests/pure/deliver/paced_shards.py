@@ -12,7 +12,7 @@ from schemas.plan_journal import WorkItem
 from schemas.reasons import State, status_of
 from schemas.wire.columns import of_u32s, ranks_of, values_of
 from schemas.wire.header import Kind, body_of, head_of
-from streams.simulator.limits import SenderThroughput
+from streams.simulator.platform_limits import SenderThroughput
 from tests.support.shard_bench import NOW_MS, Bench, change
 
 

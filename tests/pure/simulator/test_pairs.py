@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.simulator.pairs import PAIR_BURST, PAIR_EVERY_MS, PairLimit
+from streams.simulator.platform_limits import PAIR_BURST, PAIR_EVERY_MS, PairLimit
 
 NOW_MS = 1_000_000_000
 MANY = 300

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.simulator.limits import SenderThroughput
+from streams.simulator.platform_limits import SenderThroughput
 
 NOW_MS = 1_000_000_000
 

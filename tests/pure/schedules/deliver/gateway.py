@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from schemas.gateway_api import Code, Frame, FrameAnswer, Refused, Section
 from schemas.ids import name_of
-from streams.simulator.limits import SenderThroughput
+from streams.simulator.platform_limits import SenderThroughput
 
 THROUGHPUT_PER_S = 60
 """A little above what a shard's slots hold: it binds when explicit recipients come beside a list."""

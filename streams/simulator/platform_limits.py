@@ -1,19 +1,67 @@
-"""The platform's limit per person: one message per (sender, recipient) every 6 s, where up to 45 may be borrowed from the future.
+"""Limits what the platform takes: a token bucket for each sender, and one message in 6 s for each pair of sender and person.
 
-WhatsApp's pair rate limit. People who are written to a few at a time stand in a dict; a number that writes to hundreds at once
-gets columns, in which a frame costs a third of a microsecond a person. Whoever owes nothing any more is forgotten each time
-that a number's people have doubled.
+Kept apart from the broker's limits on purpose: the broker must respect what it does not compute. The limits count within this
+process, so a number that several listeners serve has its throughput divided among them in the registry (``Sender.shares``).
+
+The second is WhatsApp's pair rate limit, of which 45 may be borrowed from the future. People who are written to a few at a
+time stand in a dict; a number that writes to hundreds at once gets columns, in which a frame costs a third of a microsecond a
+person. Whoever owes nothing any more is forgotten each time that a number's people have doubled.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from schemas.wire.columns import cells
 from streams.simulator.id_set import ID_BYTES, IdTable
+
+_US: Final = 1_000
+_TOKEN: Final = 1_000_000
+
+
+class _Bucket(msgspec.Struct):
+    """Tokens of a number, in parts: a token has :data:`_TOKEN` of them, and each microsecond brings ``rate_per_s``, exactly."""
+
+    rate_per_s: int
+    """Tokens a second."""
+    at_us: int
+    parts: int
+
+    def fill(self, now_us: int) -> None:
+        """Add what came since the last time, up to one second's worth. A clock that was set back waits for its old time."""
+        if now_us > self.at_us:
+            self.parts = min(self.rate_per_s * _TOKEN, self.parts + (now_us - self.at_us) * self.rate_per_s)
+            self.at_us = now_us
+
+
+class SenderThroughput:
+    """Tokens of each sender."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, _Bucket] = {}
+
+    def take(self, sender: str, rate_per_s: int, wanted: int, now_ms: int) -> int:
+        """Take up to ``wanted`` tokens; returns how many there were."""
+        rate, now_us = max(1, rate_per_s), now_ms * _US
+        bucket = self._buckets.get(sender)
+        if bucket is None or bucket.rate_per_s != rate:
+            bucket = self._buckets[sender] = _Bucket(rate, now_us, rate * _TOKEN)
+        bucket.fill(now_us)
+        granted = min(wanted, bucket.parts // _TOKEN) if now_us >= bucket.at_us else 0
+        bucket.parts -= granted * _TOKEN
+        return granted
+
+    def wait_ms(self, sender: str, place: int, now_ms: int) -> int:
+        """Returns how long until there will be ``place`` + 1 tokens again."""
+        bucket = self._buckets[sender]
+        missing = (place + 1) * _TOKEN - bucket.parts
+        due_us = bucket.at_us - (-missing // bucket.rate_per_s)
+        return max(1, -(-(due_us - now_ms * _US) // _US))
+
 
 PAIR_EVERY_MS: Final = 6_000
 PAIR_BURST: Final = 45
