@@ -23,11 +23,10 @@ from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
 from streams.worker import record_metrics
 from streams.worker.deliver import DeliverShard
-from streams.worker.heartbeat import Heart
-from streams.worker.list_sizes import SizeTeller
 from streams.worker.plan import PlanShard
 from streams.worker.resources import LaneParts
 from streams.worker.settle import SettleShard
+from streams.worker.shard_reports import Heart, SizeTeller
 from streams.worker.shard_task import POLL_S
 from streams.worker.tails import LaneFacts
 

@@ -1,18 +1,21 @@
-"""Publishes the heartbeats of a worker's shards, and says how long ago the last one came through (``broker/heartbeat.py``)."""
+"""Publishes what is known of a worker's shards: their heartbeats (``broker/heartbeat.py``), and how many people are on a list."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 import msgspec
 
 from broker.heartbeat import businesses, event
 from schemas import topics
+from schemas.facts import ListSize
 from schemas.wire.timestamps import text_of as instant
 from streams.kafka.producer import Outgoing
 from streams.runtime import clock, metrics
 from streams.runtime.log import Event, log
 from streams.worker.resources import LaneParts
 from streams.worker.settle import SettleShard
+from streams.worker.tails import LaneFacts
 
 _LIFE_BEATS = 6
 """A heartbeat that is later than this many intervals need not come any more."""
@@ -70,3 +73,38 @@ class Heart:
 
 def _age_of(settle: SettleShard) -> Callable[[], float]:
     return lambda: (clock.now_ms() - settle.heartbeat_ms) / 1000
+
+
+_EVERY_S: Final = 1.0
+"""Seconds that a size may be old that a business is told."""
+_AT_ONCE: Final = 1_000
+"""Entries written together: about 100 bytes each."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class SizeTeller:
+    """Writes the sizes that changed. Two lanes follow the same audience: what one has told the other leaves out."""
+
+    def __init__(self, parts: LaneParts, facts: LaneFacts) -> None:
+        self._parts = parts
+        self._facts = facts
+
+    async def tell(self, serving: Callable[[], Iterable[int]]) -> None:
+        """Write what changed in the shards that are served, once a second, for ever."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            records = [_size_record(size) for shard in sorted(serving()) for size in self._changed(shard)]
+            for at in range(0, len(records), _AT_ONCE):
+                await self._parts.outputs.confirm(records[at : at + _AT_ONCE])
+
+    def _changed(self, shard: int) -> list[ListSize]:
+        audience = self._facts.shard(shard).audience
+        changed, audience.changed = audience.changed, set()
+        sizes = (ListSize(*key, shard, audience.size(*key), audience.upto) for key in sorted(changed))
+        return [size for size in sizes if not self._parts.sizes.knows(size)]
+
+
+def _size_record(size: ListSize) -> Outgoing:
+    key = f"{size.business}/{size.list}/{size.shard}".encode()
+    return Outgoing(topics.SIZES, _encoder.encode(size), key=key, partition=0)
