@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.ids import Lane
-from streams.operate.top import formatting
+from streams.operate.top import fitting
+from streams.operate.top.fitting import chosen
 from streams.operate.top.model import STAGES, Count, Health, LaneRow, Phone, Picture, StageRow, Word
-from streams.operate.top.selection import chosen
 from streams.operate.top.verdict import HEALTHY
 
 DIM: Final = "bright_black"
@@ -32,16 +32,16 @@ def lanes(rows: Sequence[LaneRow], *, curve: int) -> Table:
     if curve:
         table.add_column(f"/s, last {curve} looks", justify="left", no_wrap=True)
     for row in rows:
-        drawn = [Text(formatting.curve(row.history, curve), COLOURS[row.lane])] if curve else []
+        drawn = [Text(fitting.curve(row.history, curve), COLOURS[row.lane])] if curve else []
         table.add_row(
             Text(row.lane, COLOURS[row.lane]),
-            formatting.count(row.requests),
-            formatting.count(row.messages),
-            Text(formatting.rate(row.rate), "bold"),
-            Text(formatting.age(row.p50_s), "bold"),
-            Text(formatting.age(row.p99_s), "bold"),
-            formatting.count(row.charged),
-            formatting.count(row.lag),
+            fitting.count(row.requests),
+            fitting.count(row.messages),
+            Text(fitting.rate(row.rate), "bold"),
+            Text(fitting.age(row.p50_s), "bold"),
+            Text(fitting.age(row.p99_s), "bold"),
+            fitting.count(row.charged),
+            fitting.count(row.lag),
             _age(row.heartbeat_s),
             *drawn,
         )
@@ -59,11 +59,11 @@ def stages(rows: Sequence[StageRow], *, by_lane: bool) -> Table:
         table.add_row(
             "" if row.stage == last else row.stage,
             *([Text(row.lane, COLOURS[row.lane])] if by_lane else []),
-            formatting.count(row.taken),
-            formatting.rate(row.taken_rate),
-            Text(formatting.count(row.waiting), "bold" if row.waiting else DIM),
-            formatting.count(row.finished),
-            formatting.rate(row.finished_rate),
+            fitting.count(row.taken),
+            fitting.rate(row.taken_rate),
+            Text(fitting.count(row.waiting), "bold" if row.waiting else DIM),
+            fitting.count(row.finished),
+            fitting.rate(row.finished_rate),
             _age(row.oldest_s),
         )
         last = row.stage
@@ -110,14 +110,14 @@ def counts(rows: Sequence[Count], *, most: int) -> Table:
     rest = rows[len(kept) :]
     others = [Count(f"{len(rest)} more", sum(row.count for row in rest), sum(row.rate for row in rest))] if rest else []
     for row in (*kept, *others):
-        table.add_row(plain(row.word), formatting.count(row.count), Text(formatting.rate(row.rate), DIM))
+        table.add_row(plain(row.word), fitting.count(row.count), Text(fitting.rate(row.rate), DIM))
     return table
 
 
 def line(head: str, rows: Iterable[Count], none: str = "none") -> Text:
     """The same in one line: ``refused  12 stale, 3 unknown template``."""
     text = Text(f"{head:<9}", DIM, no_wrap=True, overflow="ellipsis")
-    text.append(", ".join(f"{formatting.count(row.count)} {plain(row.word)}" for row in rows) or none, "default")
+    text.append(", ".join(f"{fitting.count(row.count)} {plain(row.word)}" for row in rows) or none, "default")
     return text
 
 
@@ -126,8 +126,8 @@ def money(picture: Picture) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     for row in picture.charges:
         text.append(f"{row.word} ", DIM)
-        text.append(f"{formatting.amount(row.count)}  ", "bold")
-    text.append(", ".join(f"{formatting.count(row.count)} {plain(row.word)}" for row in picture.posted) or "none")
+        text.append(f"{fitting.amount(row.count)}  ", "bold")
+    text.append(", ".join(f"{fitting.count(row.count)} {plain(row.word)}" for row in picture.posted) or "none")
     return text
 
 
@@ -158,7 +158,7 @@ def words(rows: Sequence[Word], note: str, *, most: int) -> list[Text]:
 
 
 def _word(row: Word, businesses: int, requests: int) -> Text:
-    text = Text(f"{formatting.instant(row.at_ms)} ", DIM, no_wrap=True, overflow="ellipsis")
+    text = Text(f"{fitting.instant(row.at_ms)} ", DIM, no_wrap=True, overflow="ellipsis")
     text.append(f"{row.business:<{businesses}} ", "default")
     text.append(f"{row.state:<8} ", _TOLD.get(row.state, "default"))
     text.append(f"{row.request[:requests]:<{requests}} ", DIM)
@@ -173,8 +173,8 @@ def plain(word: str) -> str:
 
 def _age(seconds: float | None) -> Text:
     if seconds is not None and seconds >= _LATE_S:
-        return Text(formatting.age(seconds), BAD)
-    return Text(formatting.age(seconds) if seconds else formatting.NOTHING, "default" if seconds else DIM)
+        return Text(fitting.age(seconds), BAD)
+    return Text(fitting.age(seconds) if seconds else fitting.NOTHING, "default" if seconds else DIM)
 
 
 def _table(heads: Sequence[str], *, left: int) -> Table:
@@ -208,7 +208,7 @@ def _head(picture: Picture, title: str, width: int) -> Table:
     grid.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
     grid.add_column(justify="right", no_wrap=True)
     left = Text.assemble((f"{title}  ", "bold"), health(picture.health, picture.verdict))
-    at = f"{formatting.instant(picture.at_ms)} UTC"
+    at = f"{fitting.instant(picture.at_ms)} UTC"
     spans = f"rates over {over}, ages {ages}  "
     # What is wrong is read to its end, which is how long it has been so; over how long rates are taken can wait.
     fits = left.cell_len + len(spans) + len(at) + 2 <= width

@@ -14,12 +14,12 @@ from schemas.status import Status
 from schemas.topics import status as status_topic
 from schemas.wire import cloudevents
 from streams.operate.scrape import Process, Scrape
-from streams.operate.top import formatting
+from streams.operate.top import fitting
+from streams.operate.top.fitting import Heard, chosen, phones_of
 from streams.operate.top.layout import frame
 from streams.operate.top.model import Aside, Phone, Picture, Word, picture
 from streams.operate.top.rates import Key, Reading, growth
 from streams.operate.top.screen import svg
-from streams.operate.top.selection import Heard, chosen, phones_of
 
 PHONE = Phone(
     at_ms=9_000,
@@ -228,7 +228,7 @@ def test_the_newest_word_of_each_business_is_heard() -> None:
 )
 def test_ages_are_short(seconds: float | None, text: str) -> None:
     """In the unit that fits."""
-    assert formatting.age(seconds) == text
+    assert fitting.age(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -246,13 +246,13 @@ def test_ages_are_short(seconds: float | None, text: str) -> None:
 )
 def test_rates_are_short(per_second: float, text: str) -> None:
     """At their edges, too."""
-    assert formatting.rate(per_second) == text
+    assert fitting.rate(per_second) == text
 
 
 @given(st.lists(st.floats(0, 1e6)), st.integers(1, 40))
 def test_a_curve_has_its_width(values: list[float], width: int) -> None:
     """The highest is full, nothing is blank, and what is not known yet as well."""
-    curve = formatting.curve(values, width)
+    curve = fitting.curve(values, width)
     assert len(curve) == width
     kept = values[-width:]
     assert (max(kept, default=0) > 0) == ("█" in curve)
