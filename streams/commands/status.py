@@ -9,7 +9,7 @@ from schemas.ids import Lane
 from streams.commands.console import configured, run
 from streams.commands.terminal import OutputOption, application, columns, show
 from streams.operate.scrape import Scrape, merged, processes, quantile, scrape_all
-from streams.operate.top.verdict import HEALTHY, verdict
+from streams.operate.top.readings import HEALTHY, verdict
 
 _STAGES: Final = ("plan", "deliver", "settle")
 

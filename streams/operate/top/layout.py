@@ -13,7 +13,7 @@ from schemas.ids import Lane
 from streams.operate.top import fitting
 from streams.operate.top.fitting import chosen
 from streams.operate.top.model import STAGES, Count, Health, LaneRow, Phone, Picture, StageRow, Word
-from streams.operate.top.verdict import HEALTHY
+from streams.operate.top.readings import HEALTHY
 
 DIM: Final = "bright_black"
 BAD: Final = "bold red"

@@ -7,8 +7,7 @@ import msgspec
 
 from schemas.gateway_api import Code
 from schemas.ids import Lane
-from streams.operate.top.rates import Growth, Reading
-from streams.operate.top.verdict import HEALTHY, verdict
+from streams.operate.top.readings import HEALTHY, Growth, Reading, verdict
 
 STAGES: Final = ("plan", "deliver", "settle", "ledger")
 WITHOUT_HEARTBEATS: Final[Mapping[str, str]] = {"heartbeat": "no"}

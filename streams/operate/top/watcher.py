@@ -17,7 +17,7 @@ from streams.kafka.scan import ScanError, follow_statuses
 from streams.operate.scrape import processes, scrape_all
 from streams.operate.top.fitting import Heard, phones_of
 from streams.operate.top.model import WITHOUT_HEARTBEATS, Aside, Phone, Picture, handed_off_rate, picture
-from streams.operate.top.rates import Growth, Reading, growth, since_start, together
+from streams.operate.top.readings import Growth, Reading, growth, since_start, together
 from streams.runtime import clock
 from streams.runtime.settings import Settings
 

@@ -18,7 +18,7 @@ from streams.operate.top import fitting
 from streams.operate.top.fitting import Heard, chosen, phones_of
 from streams.operate.top.layout import frame
 from streams.operate.top.model import Aside, Phone, Picture, Word, picture
-from streams.operate.top.rates import Key, Reading, growth
+from streams.operate.top.readings import Key, Reading, growth
 from streams.operate.top.screen import svg
 
 PHONE = Phone(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.operate.scrape import Process, Scrape
-from streams.operate.top.rates import Growth, Key, Reading, growth, since_start, together
+from streams.operate.top.readings import Growth, Key, Reading, growth, since_start, together
 from streams.runtime.metrics import AGE_S
 from streams.runtime.prometheus import HistogramChild
 

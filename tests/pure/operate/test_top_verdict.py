@@ -3,7 +3,7 @@
 import pytest
 
 from streams.operate.scrape import Labels, Process, Samples, Scrape
-from streams.operate.top.verdict import verdict
+from streams.operate.top.readings import verdict
 
 WORKER = Process("worker update", 9811)
 SLOT = Process("worker update slot 1", 9911, optional=True)
