@@ -17,10 +17,9 @@ from typing import IO, Final, NamedTuple
 import aiohttp
 
 from streams.runtime import clock
-from streams.runtime.child import FANFARE, STOP_GRACE_S, Child
+from streams.runtime.child import FANFARE, STOP_GRACE_S, Child, Progress, doing
 from streams.runtime.exits import Exit, meaning
 from streams.runtime.file_lock import private_folder
-from streams.runtime.progress import Progress, doing
 
 READY_S: Final = 60.0
 """Two seconds are usual; a loaded machine, or a long journal to fold, gets a minute."""

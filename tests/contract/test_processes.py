@@ -8,8 +8,8 @@ import pytest
 
 from schemas.ids import Lane
 from streams.dev.kafka.properties import HOST
+from streams.runtime.child import Progress, doing
 from streams.runtime.ports import free_ports
-from streams.runtime.progress import Progress, doing
 from streams.runtime.settings import child_environment, load
 from streams.runtime.supervisor import Process, ProcessError, ProcessPlan
 from tests.support.programs import until
