@@ -49,7 +49,7 @@ async def keep_alive(plans: Sequence[ProcessPlan]) -> int:
 
 
 def _say(sentence: str) -> None:
-    print(f"fanfare gateway: {sentence}", file=sys.stderr, flush=True)  # noqa: T201 - its terminal is the command's
+    print(f"fanfare gateway: {sentence}", file=sys.stderr, flush=True)
 
 
 _Made = TypeVar("_Made")

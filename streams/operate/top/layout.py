@@ -225,7 +225,7 @@ def _foot(picture: Picture, note: str) -> Text:
     return text
 
 
-def _wide(picture: Picture, width: int, height: int, words: tuple[str, str]) -> Group:
+def _wide(picture: Picture, width: int, height: int, labels: tuple[str, str]) -> Group:
     aside = picture.aside
     free = max(4, height - _WIDE_LINES)
     lines = min(_MOST, free - free // 2)
@@ -246,13 +246,13 @@ def _wide(picture: Picture, width: int, height: int, words: tuple[str, str]) -> 
     middle.add_column(ratio=1)
     middle.add_row(_boxed("stages", stages(picture.stages, by_lane=True)), counts)
     return Group(
-        _head(picture, words[0], width),
+        _head(picture, labels[0], width),
         _boxed("lanes", lanes(picture.lanes, curve=max(8, min(40, width - 90)))),
         middle,
         _boxed("charges posted", money(picture)),
         _boxed("phones", Group(*phones(chosen(aside.phones, lines), aside.phones_note))),
         _boxed("told to businesses", Group(*words(aside.words, aside.words_note, most=told))),
-        _foot(picture, words[1]),
+        _foot(picture, labels[1]),
     )
 
 
@@ -265,14 +265,14 @@ def _boxed(title: str, body: RenderableType, *, height: int | None = None) -> Pa
     return Panel(body, title=title, title_align="left", box=ROUNDED, border_style=DIM, height=height)
 
 
-def _narrow(picture: Picture, width: int, height: int, words: tuple[str, str]) -> Group:
+def _narrow(picture: Picture, width: int, height: int, labels: tuple[str, str]) -> Group:
     aside = picture.aside
     free = min(2 * _MOST, max(2, height - _NARROW_LINES))
     told = free // 2
-    health = health(picture.health, picture.verdict)
-    title = f"{words[0]}  " if len(words[0]) + 2 + health.cell_len <= width else ""
+    stands = health(picture.health, picture.verdict)
+    title = f"{labels[0]}  " if len(labels[0]) + 2 + stands.cell_len <= width else ""
     return Group(
-        Text.assemble((title, "bold"), health, no_wrap=True, overflow="ellipsis"),
+        Text.assemble((title, "bold"), stands, no_wrap=True, overflow="ellipsis"),
         lanes(picture.lanes, curve=0),
         stages(picture.stages, by_lane=False),
         line("refused", picture.refused),
@@ -284,5 +284,5 @@ def _narrow(picture: Picture, width: int, height: int, words: tuple[str, str]) -
         *phones(chosen(aside.phones, free - told), aside.phones_note),
         Text("told to businesses", DIM),
         *words(aside.words, aside.words_note, most=told),
-        _foot(picture, words[1]),
+        _foot(picture, labels[1]),
     )
