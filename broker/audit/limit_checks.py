@@ -32,7 +32,7 @@ WINDOWS_S: Final = (1, 10)
 """The windows that are looked at."""
 _REGISTERED_MS: Final = 10_000
 """So long after a new rate was registered the one before may still be used."""
-_TICKS_PER_S: Final = 50
+_TICKS_PER_S: Final = 20
 _BURSTS_PER_S: Final = 10
 
 _Numbers = npt.NDArray[np.int64]
