@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
@@ -248,13 +247,3 @@ async def test_it_counts_its_answers_and_says_that_it_is_ready(cluster: Cluster)
     assert found.total("fanfare_intake_events_total", lane="update") == 4
     assert found.total("fanfare_intake_seconds_count") == 3
     assert found.highest("fanfare_intake_in_flight") == 0
-
-
-async def test_outside_development_it_refuses_keys_that_anybody_can_compute(cluster: Cluster) -> None:
-    """It does not start beside those of ``deploy/dev``, and says which."""
-    secret = os.urandom(32).hex()
-    own = {"pepper": secret, "ref_secret": secret, "webhook_secret": f"whsec_{secret}", "seal_keys": "{}"}
-    own["address_keys"] = f'{{"7": "{secret}"}}'
-    with pytest.raises(AssertionError, match="anybody can compute these registered API keys: dev_airline_ua"):
-        async with running(cluster, dev=False, **own):
-            pass
