@@ -1,1 +1,0 @@
-"""Reads and writes what a person at a terminal pauses, resumes and cancels by."""
