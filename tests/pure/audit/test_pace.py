@@ -1,6 +1,7 @@
 """The auditor and clocks, rates and patience: what is legal is not found, what is not is found under a skewed gateway, too."""
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 from broker.audit.clocks import AGREE, SLICE_MS, GatewayClock
 from broker.audit.early import OPEN_MS
 from broker.audit.invariants import Breach
-from broker.audit.limit_checks import nearest
+from broker.audit.limit_checks import Rates, nearest
+from broker.audit.sources import Limits
+from broker.deliver.limits.slots import Pace
 from schemas import topics
 from schemas.delivery_journal import Outcome
 from schemas.facts import Scope
@@ -46,6 +49,15 @@ def test_a_lane_at_its_bound_is_legal_and_named_as_the_busiest() -> None:
             "bound_10s": pace.BOUND_10S,
         }
     }
+
+
+@pytest.mark.parametrize("per_s", [1, 24, 80, 1_000, 80_000])
+def test_the_auditor_reckons_with_the_slots_that_deliver_uses(per_s: int) -> None:
+    """R x T + 2q + 2eR and a burst: its q is its own, so that it can be wrong on neither side alone."""
+    for seconds in (1, 10):
+        allowed = Rates(Limits()).bound(np.array([per_s]), seconds)[0]
+        promised = per_s * seconds + 2 * Pace(per_s, 0, 8).quantum + per_s * 600 // 1_000 + max(1, per_s // 10)
+        assert allowed == promised
 
 
 def test_a_rate_that_was_raised_counts_from_then_on() -> None:
