@@ -8,7 +8,8 @@ each plan partition, one address for each shard, both found by search, so that n
 from collections.abc import Iterator
 from functools import lru_cache
 
-from schemas.ids import HEARTBEAT_BUSINESS, Lane, partition_of, recipient_id, shard_of
+from schemas.ids import HEARTBEAT_BUSINESS, partition_of, recipient_id, shard_of
+from schemas.lanes import Lane
 from schemas.registry import Business, Entry, Sender, Template
 
 TEMPLATES = {lane: f"fanfare_heartbeat_{lane.word}" for lane in Lane}

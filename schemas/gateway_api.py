@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 
 REPLAY_WINDOW_MS: Final = 5 * 60_000
 """Milliseconds by which the timestamp may differ from the webhook's clock: so long a signed batch could be replayed."""

@@ -12,8 +12,6 @@ from typing import NewType
 
 from schemas.lanes import Lane
 
-__all__ = ["Lane"]
-
 RequestName = NewType("RequestName", bytes)
 RecipientId = NewType("RecipientId", bytes)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from schemas.facts import Scope, Suppression
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 
 EVERY_BUSINESS: Final = "*"

@@ -15,7 +15,7 @@ from broker.audit.journal_rules import FIRST_TERMINAL
 from broker.audit.knowledge import Book, Part
 from broker.audit.message_columns import FAILED, PROGRESS, Mark
 from schemas.facts import ReceiptStatus
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason, State, word_of
 from schemas.topics import outcomes, requests, status, work
 

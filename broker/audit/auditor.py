@@ -32,7 +32,7 @@ from broker.audit.requests import Inputs
 from broker.audit.sources import Dump, Ledger, Logged, Rules
 from broker.audit.verdicts import Verdicts, WorkLog
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.topics import (
     AUDIENCE,
     BILLING_PREFIX,

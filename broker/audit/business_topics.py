@@ -16,7 +16,8 @@ from pyroaring import BitMap
 from broker.audit.invariants import Breach
 from broker.audit.knowledge import Book, Part, Request
 from broker.audit.sources import Ledger, LedgerPosting, Logged
-from schemas.ids import NAME_BYTES, Lane, business_of, name_of, text_of
+from schemas.ids import NAME_BYTES, business_of, name_of, text_of
+from schemas.lanes import Lane
 from schemas.reasons import MESSAGE_REASONS, Reason, State
 from schemas.status import BilledCharge, Status
 from schemas.topics import BILLING_PREFIX, STATUS_PREFIX, billing, outcomes, receipts

@@ -16,7 +16,8 @@ from broker.audit.knowledge import Book, Part
 from broker.audit.message_columns import ColumnsError, Mark, spans
 from broker.audit.sources import Ledger, LedgerRow, Logged
 from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
-from schemas.ids import Lane, partition_of, text_of
+from schemas.ids import partition_of, text_of
+from schemas.lanes import Lane
 from schemas.registry import Category
 from schemas.wire.header import body_of, head_of
 

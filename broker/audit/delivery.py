@@ -21,7 +21,8 @@ from broker.audit.recipients import joined_at
 from broker.audit.sources import Limits
 from schemas.facts import ReceiptStatus
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import NAME_BYTES, Lane, name_of, shard_of
+from schemas.ids import NAME_BYTES, name_of, shard_of
+from schemas.lanes import Lane
 
 _LANES = {lane.word: lane for lane in Lane}
 _REPORTED = {status.name.lower(): status for status in ReceiptStatus}

@@ -22,7 +22,8 @@ from broker.audit.knowledge import Book, Part
 from broker.audit.limit_checks import Handed, share_of
 from broker.audit.sources import Limits
 from schemas.gateway_api import Code, GatewayEvent
-from schemas.ids import Lane, name_of
+from schemas.ids import name_of
+from schemas.lanes import Lane
 from schemas.reasons import Reason, State, word_of
 
 OPEN_MS: Final = 20_000

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from broker.audit.invariants import Breach
 from broker.audit.knowledge import Book, Fact, Part
-from schemas.ids import NAME_BYTES, Lane
+from schemas.ids import NAME_BYTES
+from schemas.lanes import Lane
 
 _NOTHING = (-1, -1)
 _Newest = dict[bytes, tuple[int, int]]

@@ -13,7 +13,8 @@ from broker.audit.recipients import shards_of
 from broker.audit.sources import Logged
 from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane, recipient_id
+from schemas.ids import recipient_id
+from schemas.lanes import Lane
 from schemas.registry import Entry, PriceCard, Sender, Template
 from schemas.status import DeadLetter
 from schemas.topics import INBOUND, REGISTRY, requests, work

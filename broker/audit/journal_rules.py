@@ -11,7 +11,7 @@ import msgspec
 
 from broker.audit.invariants import Breach, Findings
 from broker.audit.sources import Logged
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.reasons import MESSAGE_REASONS, Reason, State
 from schemas.wire.header import Header, Kind, body_of

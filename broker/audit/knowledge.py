@@ -14,7 +14,8 @@ from broker.audit.message_columns import Ranks
 from broker.audit.prohibitions import ControlLog, ShardStops, Spoken, Words, blocks
 from broker.audit.recipients import ShardPeople, Word
 from broker.audit.sources import Logged, Place, Rules
-from schemas.ids import HEARTBEAT_BUSINESS, NAME_BYTES, Lane, shard_of, text_of
+from schemas.ids import HEARTBEAT_BUSINESS, NAME_BYTES, shard_of, text_of
+from schemas.lanes import Lane
 from schemas.registry import PriceCard, Sender, Template
 from schemas.topics import plans
 

@@ -17,7 +17,8 @@ from broker.audit.message_columns import segments
 from broker.audit.sources import Logged
 from broker.audit.verdicts import name_in, same_item, taken_from
 from schemas.delivery_journal import Answered, ClosedName, Decided, Held, Members, Newest
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import State
 from schemas.wire.columns import of_i64s, of_u16s, values_of

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from broker.audit.recipients import prefixes
 from schemas.facts import AudienceChange, ControlAction, ControlScope, ControlWord, Scope, Suppression
-from schemas.ids import NAME_BYTES, Lane, text_of
+from schemas.ids import NAME_BYTES, text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Terms
 from schemas.reasons import Reason
 

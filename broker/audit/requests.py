@@ -16,7 +16,8 @@ from broker.audit.invariants import Breach
 from broker.audit.knowledge import Book
 from broker.audit.recipients import shards_of
 from broker.audit.sources import Logged, Place
-from schemas.ids import NAME_BYTES, Lane, business_of, recipient_id, request_name
+from schemas.ids import NAME_BYTES, business_of, recipient_id, request_name
+from schemas.lanes import Lane
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.registry import DEFAULT_SHARES
 from schemas.topics import Windows
 

@@ -15,7 +15,8 @@ from broker.audit.knowledge import Book, Fact, Part, Request
 from broker.audit.recipients import shards_of
 from broker.audit.requests import Input, Inputs, digest_of
 from broker.audit.sources import Logged
-from schemas.ids import NAME_BYTES, Lane, business_of, fact_key, request_name, text_of
+from schemas.ids import NAME_BYTES, business_of, fact_key, request_name, text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import ADDRESS_WIDTH, LOCALE_WIDTH, Origin, Planned, PlannedBatch, Rows, Terms, WorkItem
 from schemas.registry import CONFIRMATIONS
 from schemas.topics import requests, work

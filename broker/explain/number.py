@@ -14,7 +14,7 @@ import msgspec
 from broker.deliver.item import Item
 from broker.explain.line import Focus, Line, people_text
 from schemas.delivery_journal import Answered, Decided, Held, Outcome, Restated
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Terms, WorkItem
 from schemas.reasons import State
 from schemas.wire.columns import of_i64s, of_u32s, ranks_of, values_of

@@ -24,7 +24,8 @@ from schemas.facts import (
     Scope,
     Suppressions,
 )
-from schemas.ids import NAME_BYTES, Lane, text_of
+from schemas.ids import NAME_BYTES, text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Planned, PlannedBatch, Terms, Work
 from schemas.reasons import Reason
 from schemas.registry import Category

@@ -13,7 +13,7 @@ from broker.heartbeat import is_heartbeat
 from broker.journal import Fold
 from schemas.delivery_journal import Opened, Outcome, Restated
 from schemas.facts import Receipts
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Terms
 from schemas.wire.columns import of_u32s, ranks_of
 from schemas.wire.header import Header, body_of, head_of

@@ -32,7 +32,8 @@ from broker.journal import Fold
 from schemas import topics
 from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import AudienceChange, Charge, ControlWord, Receipts, Suppressions
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Planned, PlannedBatch, Work
 from schemas.status import DeadLetter, Status
 from schemas.wire import cloudevents

@@ -16,7 +16,7 @@ from broker.plan.parties import Parties, Registered
 from broker.plan.policy import PlanPolicy
 from broker.plan.state import Draft
 from broker.plan.validate import Content, Request
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason, Refusal
 from schemas.registry import Business, Category
 from schemas.request import CloudEvent, Params, Sealed

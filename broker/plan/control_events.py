@@ -12,7 +12,8 @@ import msgspec
 from broker.heartbeat import is_heartbeat
 from broker.plan.decode import Event, Named
 from schemas.facts import ControlAction, ControlScope, ControlWord
-from schemas.ids import Lane, business_of, name_of, request_name, text_of
+from schemas.ids import business_of, name_of, request_name, text_of
+from schemas.lanes import Lane
 from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_ATTRIBUTE_CHARS, CloudEvent, Control, EventName
 from schemas.wire.plain_events import bodies

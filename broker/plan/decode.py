@@ -15,7 +15,8 @@ from typing import Final, TypeAlias
 import msgspec
 
 from broker.plan.policy import PlanPolicy
-from schemas.ids import Lane, business_of, partition_of, request_name
+from schemas.ids import business_of, partition_of, request_name
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_LABELS, CloudEvent

@@ -14,7 +14,8 @@ from broker.plan.addresses import Person, bad_list_name, read_person
 from broker.plan.decode import Event, Named
 from broker.plan.policy import PlanPolicy
 from schemas.facts import AudienceChange
-from schemas.ids import Lane, RecipientId, recipient_id, shard_of
+from schemas.ids import RecipientId, recipient_id, shard_of
+from schemas.lanes import Lane
 from schemas.reasons import Reason, Refusal
 from schemas.request import ACTS, METHODS, OLD_METHODS, PURPOSES, Evidence, Member, Optin
 from schemas.wire.columns import i64s, u16s

@@ -13,8 +13,7 @@ import msgspec
 from broker.audience.sizes import NO_SIZES, ListSizes
 from broker.registry.fold import SEAL, Registry, share_of
 from schemas import topics
-from schemas.ids import Lane
-from schemas.lanes import lane_for
+from schemas.lanes import Lane, lane_for
 from schemas.reasons import Reason, Refusal
 from schemas.registry import Business, Category, PriceCard, Sender, Template
 from schemas.wire.text import echo, nearest, suggestion

@@ -17,7 +17,8 @@ from broker.plan.control_events import HEARTBEATS_ONLY, Command, read_control
 from broker.plan.decode import LABEL_CHARS, Event, Malformed, Named, labelled, sound_labels
 from broker.plan.opt_in import Membership, read_opt_in
 from broker.plan.policy import PlanPolicy
-from schemas.ids import Lane, fingerprint
+from schemas.ids import fingerprint
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason, Refusal
 from schemas.registry import CONFIRMATIONS

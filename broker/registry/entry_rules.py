@@ -13,7 +13,8 @@ from typing import Final
 from broker.heartbeat import TEMPLATES, is_heartbeat
 from broker.registry.fold import SEAL, Registry
 from broker.webhook.keywords import normal
-from schemas.ids import HEARTBEAT_BUSINESS, Lane
+from schemas.ids import HEARTBEAT_BUSINESS
+from schemas.lanes import Lane
 from schemas.registry import (
     DEFAULT_SHARES,
     PLANS,

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.registry import (
     DEFAULT_SHARES,
     ApiKey,

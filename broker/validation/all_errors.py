@@ -20,7 +20,8 @@ from broker.plan.policy import PlanPolicy
 from broker.plan.validate import Content, Request
 from broker.registry.fold import Registry
 from broker.validation.repair import Draft, path_of
-from schemas.ids import Lane, business_of, partition_of
+from schemas.ids import business_of, partition_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import Fault, Reason, Refusal
 from schemas.topics import SHARDS

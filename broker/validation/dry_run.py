@@ -18,7 +18,7 @@ from broker.plan.validate import Request
 from broker.plan.verdict import outlook
 from broker.registry.fold import Registry
 from broker.validation.all_errors import form_of_record, record_of
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from schemas.status import DeadLetter
 

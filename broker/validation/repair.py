@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from broker.plan.addresses import market_of
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason, Refusal
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.wire import timestamps

@@ -18,7 +18,8 @@ from broker.webhook.keywords import Change, Vocabulary
 from schemas import topics
 from schemas.facts import Inbound, ReceiptRun, Receipts, ReceiptStatus, Scope, Suppression, Suppressions
 from schemas.gateway_api import Referred, Reply, ReportRun, Reports, place_of
-from schemas.ids import Lane, name_of, shard_of
+from schemas.ids import name_of, shard_of
+from schemas.lanes import Lane
 from schemas.wire.columns import interval
 from schemas.wire.head import FORMAT
 from schemas.wire.header import Header, Kind, pack

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from schemas import topics
-from schemas.ids import Lane, request_name, text_of
+from schemas.ids import request_name, text_of
+from schemas.lanes import Lane
 from schemas.registry import Business, Parameter, Template
 from schemas.status import BilledCharge, DeadLetter, Status
 from schemas.topics import MINUTE_MS

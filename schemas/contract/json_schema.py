@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from schemas import topics
 from schemas.contract.descriptions import DESCRIPTIONS
-from schemas.ids import Lane, fact_key, murmur2, partition_of, recipient_id, request_name, shard_of
+from schemas.ids import fact_key, murmur2, partition_of, recipient_id, request_name, shard_of
 from schemas.ids import text_of as id_text
+from schemas.lanes import Lane
 from schemas.registry import PLANS, Entry
 from schemas.request import (
     CONTROL_TYPE,

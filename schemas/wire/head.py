@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 
 FORMAT = 2
 """The newest format version that is written."""

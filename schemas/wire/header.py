@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.arrays import shortened, widened
 from schemas.wire.head import FORMAT, READABLE_FORMATS, Header, Kind
 

@@ -2,7 +2,7 @@
 
 A cookbook; the examples go on from one another. An event, and what would be refused of it, before anything is sent::
 
-    from schemas.ids import Lane
+    from schemas.lanes import Lane
     from schemas.request import Control, EventName, Notification
     from streams.client import Client, Head, Publication, Published, StillOpenError, SyncClient
     from streams.client import control, notification, to_people

@@ -13,7 +13,8 @@ import msgspec
 from broker.audience.sizes import ListSizes
 from broker.registry.fold import Registry
 from schemas import topics
-from schemas.ids import Lane, RequestName, business_of, partition_of, request_name
+from schemas.ids import RequestName, business_of, partition_of, request_name
+from schemas.lanes import Lane
 from schemas.reasons import Fault, Reason, Refusal
 from schemas.request import MAX_REQUEST_BYTES
 from schemas.status import Status

@@ -13,7 +13,7 @@ import msgspec
 from broker.plan.decode import Malformed
 from broker.registry.fold import Registry
 from broker.validation.all_errors import Headers, faults_of, faults_of_bytes, form_of
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Fault, Refusal
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE, Control, Notification, Optin, Recipient, To
 from schemas.wire import timestamps

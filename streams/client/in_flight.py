@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from schemas.ids import Lane, RequestName
+from schemas.ids import RequestName
+from schemas.lanes import Lane
 from streams.client.events import Event
 from streams.client.results import (
     ClientError,

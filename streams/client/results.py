@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from schemas.ids import Lane, RequestName, business_of, text_of
+from schemas.ids import RequestName, business_of, text_of
+from schemas.lanes import Lane
 from schemas.reasons import Fault, Refusal
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.status import Status

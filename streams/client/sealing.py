@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from broker.registry.fold import SEAL, Registry
-from schemas.ids import Lane, RequestName, request_name
+from schemas.ids import RequestName, request_name
+from schemas.lanes import Lane
 from schemas.wire.sealed import seal_code
 from streams.client.events import Event
 from streams.client.results import SealingError

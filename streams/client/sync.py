@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from broker.registry.fold import Registry
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Fault
 from schemas.status import BilledCharge, Status
 from streams.client.client import IN_FLIGHT, WAIT_S, Client, ToPublish

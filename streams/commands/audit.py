@@ -12,7 +12,7 @@ import typer
 from broker.audit.invariants import Breach
 from broker.audit.limit_checks import WINDOWS_S, nearest
 from broker.audit.report import OPEN_STATES, Audit
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.terminal import OutputOption, application, columns, money, refuse, show
 from streams.ledger.database import BooksError

@@ -7,7 +7,8 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 import typer
 
-from schemas.ids import Lane, business_of, request_name, text_of
+from schemas.ids import business_of, request_name, text_of
+from schemas.lanes import Lane
 from schemas.request import Control, EventName
 from schemas.status import Status
 from schemas.topics import DAY_MS

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.cli import COMMANDS
 from streams.commands.group import command_of
 from streams.commands.terminal import FORMS, application

@@ -7,7 +7,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from schemas.facts import ControlAction, ControlScope, ControlWord
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import BootstrapOption, configured, run
 from streams.commands.lanes import no_lane

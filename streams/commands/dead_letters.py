@@ -13,7 +13,7 @@ import typer
 
 from broker.letters import FIELDS, Letter, Wanted, attempt_of, wanted
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import BootstrapOption, run
 from streams.commands.console import since_ms as instant_of

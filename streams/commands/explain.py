@@ -9,8 +9,8 @@ import typer
 from broker.explain.line import Line, doubt_text, next_steps, people_text, reason_of, reason_steps, reason_text
 from broker.explain.person import Encounter
 from broker.explain.timeline import Story
-from schemas.ids import Lane, business_of, name_of, recipient_id, text_of
-from schemas.lanes import LANE_WORDS
+from schemas.ids import business_of, name_of, recipient_id, text_of
+from schemas.lanes import LANE_WORDS, Lane
 from schemas.reasons import State, word_of
 from schemas.topics import DAY_MS
 from streams.commands.console import BootstrapOption, run

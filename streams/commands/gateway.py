@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 import uvloop
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.commands.start import refuse_start
 from streams.commands.terminal import application
 from streams.dev.kafka.errors import ClusterError

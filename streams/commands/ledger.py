@@ -14,7 +14,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from schemas.ids import Lane, business_of, name_of, request_name
+from schemas.ids import business_of, name_of, request_name
+from schemas.lanes import Lane
 from schemas.status import BilledCharge
 from schemas.wire.timestamps import text_of as instant
 from streams.commands.console import configured

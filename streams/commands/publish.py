@@ -8,7 +8,7 @@ import typer
 
 from broker.registry.fold import Registry
 from broker.validation.dry_run import pace_of
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from streams.client import Client, ClientError, Event, Failed, Outcome, Publication, Published
 from streams.commands.console import BootstrapOption, configured, run

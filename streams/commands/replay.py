@@ -7,7 +7,7 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.client import Client, Event, SealingError, SealKey
 from streams.client.sealing import seal_key_of
 from streams.commands.console import BootstrapOption, configured, run

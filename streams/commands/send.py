@@ -7,7 +7,7 @@ from typing import Annotated, Final, NamedTuple
 import typer
 
 from broker.registry.fold import Registry
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Notification, Params, To
 from streams.client import Client, Event, Head, notification, to_list, to_people
 from streams.commands.console import BootstrapOption, configured, run, span_ms

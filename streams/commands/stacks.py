@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.commands.console import FAULTS
 from streams.dev.stack.ports import in_slot
 from streams.dev.stack.stack import Stack

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.commands.console import configured, run
 from streams.commands.terminal import OutputOption, application, columns, show
 from streams.operate.scrape import Scrape, merged, processes, quantile, scrape_all

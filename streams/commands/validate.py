@@ -10,7 +10,7 @@ import typer
 
 from broker.registry.fold import Registry
 from broker.validation.dry_run import pace_of
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Fault
 from schemas.wire.text import unsafe
 from streams.client import SealingError

@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from schemas.ids import Lane
-from schemas.lanes import LANE_WORDS
+from schemas.lanes import LANE_WORDS, Lane
 from streams.commands.start import refuse_start
 from streams.commands.terminal import application
 from streams.dev.kafka.errors import ClusterError

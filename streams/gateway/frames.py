@@ -16,7 +16,7 @@ import msgspec
 
 from broker.deliver.policy import CODES
 from schemas.gateway_api import REPLAY_WINDOW_MS, Epoch, Frame, FrameAnswer, Hello, Reports
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.webhook_signature import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SignedHead, SigningKeys
 from streams.gateway.port import (
     BodyCheck,

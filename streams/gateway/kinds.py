@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.gateway import frames
 from streams.gateway.port import Gateway, Kind, ReportMapping
 from streams.runtime.settings import Settings, SettingsError, variable_of

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from broker.deliver.policy import CodeTable
 from schemas.gateway_api import Frame, FrameAnswer, Reports
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.runtime.settings import Settings
 
 

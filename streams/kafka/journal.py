@@ -26,7 +26,7 @@ from broker.journal import (
     fold_start,
     last_floor,
 )
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.faust_app.commits import Place

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from schemas.registry import Category
 from streams.kafka.reader import LogRecord

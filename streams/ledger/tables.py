@@ -20,7 +20,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from broker.audit.sources import LedgerPosting
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.registry import Category
 from schemas.status import BilledCharge
 

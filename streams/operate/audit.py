@@ -15,7 +15,7 @@ from broker.audit.auditor import STAGES, Auditor, order_of
 from broker.audit.report import Audit
 from broker.audit.sources import Ledger, Limits, Logged, Rules
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.topics import BILLING_PREFIX, DEAD_LETTERS, catalogue, topic_of_business
 from streams.kafka.admin import committed_offsets, describe
 from streams.kafka.faust_app.commits import Place

@@ -6,7 +6,8 @@ from contextlib import aclosing
 from typing import Final, NamedTuple
 
 from schemas import topics
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import PlannedBatch
 from schemas.status import Status
 from schemas.wire.cloudevents import decode_status

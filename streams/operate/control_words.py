@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from schemas import topics
 from schemas.facts import ControlWord
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.header import unpack
 from streams.kafka.publisher import Publisher
 from streams.kafka.scan import scan

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.topics import REGISTRY, business_topics, catalogue
 from streams.dev.kafka.errors import ClusterError, PortTakenError
 from streams.dev.kafka.java import find_java, java_version

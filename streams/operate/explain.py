@@ -21,7 +21,8 @@ from broker.explain.person import Encounter, Trail
 from broker.explain.timeline import Story, Telling, letter_of
 from schemas import topics
 from schemas.facts import AudienceChange, Suppressions
-from schemas.ids import NAME_BYTES, Lane, business_of, partition_of, request_name, shard_of, text_of
+from schemas.ids import NAME_BYTES, business_of, partition_of, request_name, shard_of, text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Planned, PlannedBatch
 from schemas.status import DeadLetter
 from schemas.wire import cloudevents

@@ -18,7 +18,7 @@ from broker.plan.policy import PlanPolicy
 from broker.registry.fold import Registry
 from broker.validation.dry_run import forecast
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.status import DeadLetter
 from schemas.wire.sealed import AddressBook

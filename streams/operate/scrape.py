@@ -8,7 +8,7 @@ import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.runtime.settings import Settings
 
 _ANSWER_S: Final = 2.0

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from broker.consequences import CONSEQUENCES
 from schemas.facts import ReceiptStatus, Scope
 from schemas.gateway_api import Code
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason, State
 from schemas.registry import Category
 from streams.runtime.prometheus import OTHER, Counter, Family, Gauge, Histogram, Label

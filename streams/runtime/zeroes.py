@@ -3,7 +3,7 @@
 Only what a program counts is begun in it, and only closed sets of labels, a few hundred in a worker.
 """
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from streams.runtime import metrics
 

@@ -14,7 +14,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from schemas.gateway_api import Code, Epoch, Frame, FrameAnswer, GatewayEvent, Hello, Refused
-from schemas.ids import Lane, name_of
+from schemas.ids import name_of
+from schemas.lanes import Lane
 from schemas.registry import CONFIRMATIONS
 from streams.runtime.crash_points import point
 from streams.runtime.metrics import PHONES_MESSAGES

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
 from streams.runtime import clock, zeroes
 from streams.runtime.data_format import GATEWAY_LOG, KeptError, open_kept

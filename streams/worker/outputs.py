@@ -12,7 +12,8 @@ from broker.plan.control_events import ControlRecord
 from broker.plan.step import Answer, AudienceRecord, Direct, Rerouted
 from schemas import topics
 from schemas.facts import Charge, ControlScope, ControlWord, Suppression, Suppressions
-from schemas.ids import Lane, partition_of
+from schemas.ids import partition_of
+from schemas.lanes import Lane
 from schemas.status import DeadLetter, Status
 from schemas.wire.cloudevents import STRUCTURED_HEADERS, encode_status
 from schemas.wire.header import Header, Kind, pack

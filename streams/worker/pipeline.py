@@ -11,7 +11,7 @@ the lane's group. Nothing happens at import.
 from collections.abc import Mapping
 
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.kafka.faust_app.app import FanfareApp, build_app
 from streams.kafka.faust_app.hooks import WorkerSpec
 from streams.runtime import metrics, zeroes

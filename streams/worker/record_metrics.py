@@ -12,7 +12,7 @@ from broker.settle.engine import Settle
 from schemas.delivery_journal import Outcome
 from schemas.facts import Scope, Suppression
 from schemas.gateway_api import Code, FrameAnswer
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Planned
 from schemas.reasons import Reason, State, word_of
 from schemas.status import DeadLetter

@@ -12,7 +12,8 @@ from broker.deliver.frame import Batch
 from broker.deliver.state import ShardState
 from broker.plan.step import Answer, PlanStep, Rerouted
 from schemas.gateway_api import FrameAnswer
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Planned
 from schemas.reasons import Reason
 from schemas.status import DeadLetter, Status

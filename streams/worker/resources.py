@@ -7,7 +7,7 @@ from broker.audience.sizes import ListSizes
 from broker.heartbeat import entries
 from broker.registry.fold import Registry
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.topics import Windows
 from schemas.wire.sealed import AddressBook
 from streams.gateway.kinds import gateway_of

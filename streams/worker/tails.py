@@ -17,7 +17,7 @@ from broker.registry.fold import RateOf, Registry
 from broker.standing import Controls
 from schemas import topics
 from schemas.facts import AudienceChange, ControlWord, Suppressions
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.header import body_of, unpack
 from streams.kafka.reader import LogRecord
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail

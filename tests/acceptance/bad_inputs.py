@@ -23,7 +23,8 @@ import msgspec
 
 from broker.audit.report import Audit
 from schemas import topics
-from schemas.ids import Lane, request_name, text_of
+from schemas.ids import request_name, text_of
+from schemas.lanes import Lane
 from schemas.status import DeadLetter
 from schemas.wire.cloudevents import decode_status
 from streams.client import Client, InvalidEventError

@@ -13,7 +13,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.intake.admission import digest_of
 from streams.intake.http_events import BATCH, MAX_BATCH, MAX_BODY_BYTES
 from streams.runtime.settings import dev_intake_key

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from schemas.ids import Lane, partition_of
-from schemas.lanes import Category
+from schemas.ids import partition_of
+from schemas.lanes import Category, Lane
 from schemas.request import CONTROL_TYPE, MAX_REQUEST_BYTES, NOTIFICATION_TYPE, OPTIN_TYPE
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS, SHARDS
 from schemas.wire import timestamps

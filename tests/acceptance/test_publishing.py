@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import streams.client
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Notification
 from streams.client import Client, Event, Head, Position, notification, to_people
 from streams.commands.terminal import INTERRUPTED

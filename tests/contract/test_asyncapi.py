@@ -17,7 +17,7 @@ from schemas.contract.__main__ import EXAMPLES, written
 from schemas.contract.asyncapi_examples import SEALED, examples_of
 from schemas.contract.descriptions import DESCRIPTIONS
 from schemas.contract.html_page import fields
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.status import DeadLetter, Status
 from streams.worker.outputs import dead_letter, status_record
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_structured_event
 
-from schemas.ids import Lane, request_name
+from schemas.ids import request_name
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from schemas.request import Evidence, Member, Notification, Optin, Recipient, To
 from schemas.wire.sealed import SealError, open_code

@@ -12,7 +12,7 @@ from broker.plan.decode import Malformed
 from broker.validation.all_errors import form_of_record
 from schemas.contract.__main__ import written
 from schemas.contract.json_schema import documents
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.registry import Entry
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.status import DeadLetter, RecipientStatus, Status

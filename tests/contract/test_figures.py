@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.simulator.faults import Fault, FaultKind
 
 DOCS = Path(__file__).parents[2] / "deploy" / "docs"

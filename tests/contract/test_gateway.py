@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from schemas.gateway_api import Code, Frame, Refused, Section
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.wire.sealed import seal_code
 from streams.gateway.frames import FrameGateway, kind_of, trace_of
 from streams.gateway.port import Fenced, GatewayError, Throttled, Unknown, UnknownKind

@@ -8,7 +8,7 @@ import pytest
 
 from broker.deliver.policy import CODES, Handling
 from schemas.gateway_api import Code, Frame, FrameAnswer, Refused
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import MESSAGE_REASONS, Reason
 from streams.gateway import kinds
 from streams.gateway.port import Throttled, UnbelievedError, Unknown, UnreadableError

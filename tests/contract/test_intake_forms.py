@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from schemas import topics
-from schemas.ids import Lane, partition_of, request_name, text_of
+from schemas.ids import partition_of, request_name, text_of
+from schemas.lanes import Lane
 from schemas.registry import ApiKey
 from schemas.request import CONTROL_TYPE
 from schemas.topics import SHARDS

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import ids
-from schemas.ids import Lane
+from schemas.lanes import Lane
 
 VECTORS = msgspec.json.decode((Path(__file__).parents[2] / "schemas" / "generated" / "vectors.json").read_bytes())
 

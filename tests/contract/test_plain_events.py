@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE, CloudEvent
 from schemas.wire import cloudevents, plain_events
 from tests.pure.plan.spoils import BYTES, NOISE, SPOILS, paths, put

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.runtime.settings import load
 
 _SAYS = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.dev.kafka.properties import HOST
 from streams.runtime.child import Progress, doing
 from streams.runtime.ports import free_ports

@@ -12,7 +12,8 @@ from broker.deliver.decide import Facts
 from broker.registry.fold import RegisteredRates
 from schemas import topics
 from schemas.delivery_journal import Answered, Outcome
-from schemas.ids import Lane, name_of
+from schemas.ids import name_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Work, WorkItem
 from schemas.reasons import Reason, State
 from schemas.wire.columns import of_u32s, ranks_of

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from broker.registry.fold import Registry
-from schemas.ids import Lane, business_of
-from schemas.lanes import lane_for
+from schemas.ids import business_of
+from schemas.lanes import Lane, lane_for
 from schemas.registry import Category
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.wire import timestamps

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from schemas.contract.json_schema import documents
-from schemas.ids import Lane, name_of, request_name
+from schemas.ids import name_of, request_name
+from schemas.lanes import Lane
 from schemas.wire.sealed import SealError, open_code
 
 SEAL: Final[dict[str, Any]] = msgspec.json.decode(documents()["vectors.json"])["seal"]

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.dev.stack.ports import free_places
 from streams.operate.scrape import processes
 from streams.operate.top.model import Phone, Picture

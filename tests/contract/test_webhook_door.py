@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from broker.registry.fold import Registry
 from schemas import topics
 from schemas.gateway_api import REPLAY_WINDOW_MS, ReportRun, Reports, ref_of
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.sealed import AddressBook
 from schemas.wire.webhook_signature import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SigningKeys
 from streams.gateway.frames import FrameReports

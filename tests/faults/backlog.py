@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from broker.deliver.policy import DeliverPolicy
-from schemas.ids import Lane, recipient_id, shard_of
+from schemas.ids import recipient_id, shard_of
+from schemas.lanes import Lane
 from schemas.request import Notification, Recipient, To
 from streams.client.client import Client
 from streams.client.events import Head, notification

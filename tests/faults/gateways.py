@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from schemas.gateway_api import Code
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.dev.stack.stack import Stack
 from streams.simulator.faults import Fault, FaultKind
 from tests.faults.scene import Scene, lane_of

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.dev.stack.stack import Stack
 from streams.runtime import clock
 from streams.runtime.supervisor import Process

@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 
 from broker.journal import Fold
 from schemas import topics
-from schemas.ids import Lane, partition_of
+from schemas.ids import partition_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import Outgoing

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from schemas.facts import AudienceChange
-from schemas.ids import Lane, recipient_id, shard_of
+from schemas.ids import recipient_id, shard_of
+from schemas.lanes import Lane
 from schemas.request import Evidence, Member, Notification, Optin, Params, Recipient, To
 from schemas.topics import AUDIENCE
 from schemas.wire.header import body_of

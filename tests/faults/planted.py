@@ -16,7 +16,7 @@ import msgspec
 
 from schemas import topics
 from schemas.gateway_api import ReportRun, Reports, ref_of
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import NOTIFICATION_TYPE
 from schemas.wire import timestamps
 from streams.dev.kafka.distribution import obtain_distribution

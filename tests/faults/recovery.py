@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.dev.kafka.cluster import BROKER_SESSION_MS
 from streams.dev.recordings.playback import Latencies
 from tests.faults.brokers import FREEZE_S, STALL_S

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.dev.stack.stack import Stack
 from streams.kafka.faust_app.membership import shard_runs
 from streams.runtime import clock

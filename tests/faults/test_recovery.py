@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from tests.faults.deck import FAULTS, Card, cards
 from tests.faults.points import Deck
 from tests.faults.recovery import gaps, recovery

@@ -4,7 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.program import log_folder
 from tests.faults.scene import Place

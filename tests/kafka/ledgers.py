@@ -14,7 +14,8 @@ from pyroaring import BitMap
 
 from schemas import topics
 from schemas.facts import Charge
-from schemas.ids import Lane, partition_of
+from schemas.ids import partition_of
+from schemas.lanes import Lane
 from schemas.registry import Category
 from schemas.topics import SHARDS
 from schemas.wire.header import Header, Kind, pack

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.topics import CHARGES, catalogue
 from streams.kafka import clients
 from streams.kafka.admin import admin

@@ -14,7 +14,8 @@ import pytest
 
 from schemas import topics
 from schemas.contract.json_schema import documents
-from schemas.ids import Lane, partition_of, text_of
+from schemas.ids import partition_of, text_of
+from schemas.lanes import Lane
 from schemas.topics import SHARDS, business_topics
 from schemas.wire.cloudevents import STRUCTURED_HEADERS, decode_charge, encode_charge
 from streams.client import BillUnreadableError, Client, SyncClient

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Control, Evidence, Member, Notification, Optin, Sealed
 from schemas.status import Status
 from streams.client import Client, Head, Published, control, notification, optin, to_list, to_people

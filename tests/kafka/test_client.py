@@ -14,7 +14,8 @@ from aiokafka.errors import OutOfOrderSequenceNumber
 
 from broker.registry.fold import Registry
 from schemas import topics
-from schemas.ids import Lane, partition_of
+from schemas.ids import partition_of
+from schemas.lanes import Lane
 from schemas.request import Notification
 from schemas.status import Status
 from schemas.topics import HOUR_MS, catalogue

@@ -9,7 +9,8 @@ import pytest
 
 from schemas import topics
 from schemas.delivery_journal import Decided, Opened, Outcome
-from schemas.ids import Lane, partition_of, request_name, shard_of, text_of
+from schemas.ids import partition_of, request_name, shard_of, text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
 from schemas.reasons import Reason
 from schemas.status import DeadLetter, Status

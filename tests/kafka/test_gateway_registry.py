@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Notification
 from streams.client.client import Client
 from streams.client.events import Head, notification, to_people

@@ -12,7 +12,8 @@ import pytest
 
 from broker.registry.fold import Registry
 from schemas import topics
-from schemas.ids import Lane, partition_of, request_name, text_of
+from schemas.ids import partition_of, request_name, text_of
+from schemas.lanes import Lane
 from schemas.registry import ApiKey
 from schemas.topics import catalogue
 from streams.dev.kafka.cluster import Cluster, start_cluster

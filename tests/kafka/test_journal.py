@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from broker.journal import Fold
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, body_of, pack
 from streams.kafka.producer import ConfirmedProducer, Outgoing

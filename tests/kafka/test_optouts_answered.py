@@ -11,7 +11,8 @@ import pytest
 from schemas import topics
 from schemas.facts import Scope, Suppression, Suppressions
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane, recipient_id, text_of
+from schemas.ids import recipient_id, text_of
+from schemas.lanes import Lane
 from schemas.request import Evidence, Member, Notification, Optin
 from schemas.wire.header import body_of
 from streams.client.client import Client

@@ -11,7 +11,7 @@ from broker.deliver.state import body_of_outcome
 from schemas import topics
 from schemas.delivery_journal import Outcome
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Notification
 from schemas.wire.header import head_of
 from streams.client import Client, Head, notification, to_people

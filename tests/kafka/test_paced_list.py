@@ -8,7 +8,7 @@ import pytest
 
 from schemas import topics
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Evidence, Member, Notification, Optin
 from schemas.status import Status
 from streams.client.client import Client

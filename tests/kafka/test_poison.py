@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from schemas import topics
-from schemas.ids import Lane, partition_of
+from schemas.ids import partition_of
+from schemas.lanes import Lane
 from schemas.request import Notification, Recipient, To
 from schemas.status import DeadLetter
 from schemas.topics import HOUR_MS

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.client import Client
 from streams.dev.stack.stack import Stack, StackPlan, running
 from streams.kafka.admin import committed_offsets

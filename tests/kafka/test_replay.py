@@ -12,7 +12,8 @@ import pytest
 
 from broker.plan.decode import PlanInput
 from broker.plan.step import PlanPolicy, PlanState, decide
-from schemas.ids import Lane, request_name
+from schemas.ids import request_name
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.topics import requests
 from schemas.wire.sealed import AddressBook, open_code

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.topics import SHARDS, catalogue
 from streams.client import Client, NotPublishedError
 from streams.dev.kafka.cluster import Cluster, start_cluster

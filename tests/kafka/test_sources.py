@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from schemas.ids import Lane, business_of, partition_of, request_name
+from schemas.ids import business_of, partition_of, request_name
+from schemas.lanes import Lane
 from schemas.topics import requests
 from schemas.wire.cloudevents import RefusedEvent, decode
 from schemas.wire.sealed import open_code

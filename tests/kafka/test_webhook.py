@@ -14,7 +14,8 @@ import pytest
 from schemas import topics
 from schemas.facts import Inbound, Receipts, ReceiptStatus, Scope, Suppressions
 from schemas.gateway_api import REPLAY_WINDOW_MS, Reply, ReportRun, Reports, ref_of
-from schemas.ids import Lane, shard_of, text_of
+from schemas.ids import shard_of, text_of
+from schemas.lanes import Lane
 from schemas.registry import CONFIRMATIONS, Business, Keywords, Parameter, Sender, Template
 from schemas.topics import SHARDS, catalogue
 from schemas.wire.columns import ranks_of

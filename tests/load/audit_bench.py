@@ -25,7 +25,8 @@ from schemas import topics
 from schemas.delivery_journal import Answered, Decided, Members, Opened, Outcome
 from schemas.facts import AudienceChange, Charge, ReceiptRun, Receipts, ReceiptStatus
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane, partition_of, request_name, text_of
+from schemas.ids import partition_of, request_name, text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
 from schemas.reasons import State
 from schemas.registry import PriceCard, Sender, Template

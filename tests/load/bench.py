@@ -24,7 +24,7 @@ import psutil
 from pyroaring import BitMap
 
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Notification, To
 from schemas.topics import Topic
 from streams.client import Client

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.registry import PLATFORM_RATE_PER_S
 from schemas.request import Control
 from streams.client import Client, Head, control

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.registry import Sender
 from schemas.request import Notification, Recipient, To
 from streams.client import Client

@@ -19,7 +19,7 @@ from typing import Final
 
 from schemas import topics
 from schemas.facts import ControlWord
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Control, EventName, Notification, To
 from schemas.wire.header import unpack
 from streams.client import Client, Head, Published, control, notification

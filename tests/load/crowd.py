@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaProducer
 from broker.plan.opt_in import MAX_MEMBERS
 from schemas import topics
 from schemas.facts import AudienceChange
-from schemas.ids import Lane, recipient_id, shard_of
+from schemas.ids import recipient_id, shard_of
+from schemas.lanes import Lane
 from schemas.wire.columns import i64s, u16s
 from schemas.wire.header import Header, Kind, pack
 from schemas.wire.sealed import AddressBook

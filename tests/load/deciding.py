@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from broker.plan.step import PlanInput, PlanState, decide
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from tests.support.plan_bench import NOW_MS, event, given, policy, registry
 
 _RUNS: Final = 9

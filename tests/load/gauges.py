@@ -13,7 +13,7 @@ from random import Random
 import msgspec
 import psutil
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.dev.stack.stack import Stack
 from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.program import log_folder

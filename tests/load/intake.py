@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 import uvloop
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.dev.recordings.playback import Latencies
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address

@@ -13,7 +13,8 @@ from broker.deliver.limits.limit import Limit, Unfolded
 from broker.deliver.limits.person_limits import LIMITS, Limits
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState, restatement
-from schemas.ids import NAME_BYTES, Lane
+from schemas.ids import NAME_BYTES
+from schemas.lanes import Lane
 from schemas.wire.header import Header, Kind, pack
 from tests.support.shard_bench import NOW_MS
 

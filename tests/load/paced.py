@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from broker.audit.report import Audit
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.reasons import Reason, State
 from schemas.request import Notification, Params, To
 from streams.client import Client

@@ -18,7 +18,8 @@ import uvloop
 
 from broker.charging import RECEIVABLE
 from schemas import topics
-from schemas.ids import Lane, partition_of, text_of
+from schemas.ids import partition_of, text_of
+from schemas.lanes import Lane
 from schemas.request import Notification, Recipient, To
 from schemas.status import DeadLetter
 from schemas.topics import HOUR_MS

@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable, Iterator
 import aiokafka
 import msgspec
 
-from schemas.ids import Lane, business_of, partition_of
+from schemas.ids import business_of, partition_of
+from schemas.lanes import Lane
 from schemas.request import Notification
 from schemas.topics import catalogue, requests
 from streams.client import Client, Head, Publication, Published, SyncClient, notification, to_people

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from broker.audit.report import Audit
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.dev.stack.rolling_restart import Restarted, chosen, roll
 from streams.dev.stack.running_file import read_register
 from streams.dev.stack.stack import StackPlan, running

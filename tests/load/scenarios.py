@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.registry import Sender
 from tests.load.senders import sender
 

@@ -7,7 +7,7 @@ import pytest
 
 from broker.registry.fold import Registry
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.registry import Deployment, Sender
 from streams.registry.apply import changes, read_files
 from streams.simulator.event_log import FILE_NAME

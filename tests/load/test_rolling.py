@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from tests.load.rolling import by_lane, longest_s
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.simulator.event_log import FILE_NAME
 from streams.simulator.program import log_folder
 

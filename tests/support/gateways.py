@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from schemas.gateway_api import Code
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.gateway.frames import KIND as FRAMES
 from streams.gateway.port import Gateway, ReportMapping, UnknownKind
 from streams.runtime import clock

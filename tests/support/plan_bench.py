@@ -8,8 +8,8 @@ import msgspec
 from broker.audience.sizes import ListSizes
 from broker.plan.step import Answer, Direct, PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs
 from broker.registry.fold import Registry
-from schemas.ids import Lane, partition_of
-from schemas.lanes import Category
+from schemas.ids import partition_of
+from schemas.lanes import Category, Lane
 from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.registry import Business, Deployment, Entry, Key, Parameter, PriceCard, Sender, Template
 from schemas.request import NOTIFICATION_TYPE

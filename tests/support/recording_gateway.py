@@ -14,7 +14,8 @@ import msgspec
 
 from broker.deliver.policy import CODES, CodeTable, Handling
 from schemas.gateway_api import Code, Frame, FrameAnswer, Refused, ReportRun, Reports, Section
-from schemas.ids import NAME_BYTES, Lane
+from schemas.ids import NAME_BYTES
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from streams.gateway.port import BodyCheck, Kind, Throttled, UnbelievedError, Unknown, UnknownKind, UnreadableError
 from streams.runtime import clock

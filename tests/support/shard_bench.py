@@ -13,7 +13,8 @@ from broker.journal import Fold
 from broker.standing import Controls
 from schemas.facts import AudienceChange, ControlAction, ControlScope, ControlWord
 from schemas.gateway_api import FrameAnswer, Refused
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin, Rows, Terms, WorkItem
 from schemas.wire.columns import i64s, u16s
 from schemas.wire.header import Header, pack

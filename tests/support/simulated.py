@@ -7,7 +7,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from schemas.gateway_api import Frame, Section, ref_of
-from schemas.ids import Lane, recipient_id, text_of
+from schemas.ids import recipient_id, text_of
+from schemas.lanes import Lane
 from schemas.registry import Business, Entry, Parameter, Sender, Template
 from schemas.wire.arrays import intervals_of
 from schemas.wire.columns import pairs

@@ -13,7 +13,8 @@ import aiohttp
 import msgspec
 
 from broker.explain.tally import HELD
-from schemas.ids import Lane, recipient_id
+from schemas.ids import recipient_id
+from schemas.lanes import Lane
 from schemas.reasons import Reason, State, word_of
 from schemas.request import Control, EventName, Evidence, Member, Notification, Optin, Sealed
 from schemas.status import Status

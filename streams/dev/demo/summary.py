@@ -7,7 +7,8 @@ import aiohttp
 
 from broker.audit.report import Audit
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane, name_of
+from schemas.ids import name_of
+from schemas.lanes import Lane
 from streams.runtime.settings import Settings
 from streams.simulator.event_log import FILE_NAME, read
 from streams.simulator.program import log_folder

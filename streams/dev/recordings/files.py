@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final, Self
 import cramjam
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.topics import requests
 from streams.client import Event
 

@@ -16,7 +16,7 @@ import msgspec
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogWriter
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.topics import DAY_MS
 from streams.client import ClientError, Event
 from streams.dev.recordings.files import Entry

@@ -20,7 +20,8 @@ import msgspec
 
 from broker.heartbeat import is_heartbeat
 from broker.registry.fold import Registry
-from schemas.ids import Lane, business_of
+from schemas.ids import business_of
+from schemas.lanes import Lane
 from schemas.registry import CONFIRMATIONS
 from schemas.wire.cloudevents import CONTENT_TYPE
 from streams.client import Event

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import MAX_RECIPIENTS, OPTIN_TYPE
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.dev.sources.seeded_people import person

@@ -14,7 +14,7 @@ from random import Random
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import NOTIFICATION_TYPE
 from streams.dev.sources.announcements import (
     OPTIN_SPAN_MS,

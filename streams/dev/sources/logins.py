@@ -12,7 +12,7 @@ from datetime import date, datetime, time
 from random import Random
 from typing import Final
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import NOTIFICATION_TYPE
 from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.dev.sources.seeded_people import CUSTOMERS, person

@@ -16,7 +16,7 @@ from itertools import pairwise
 from random import Random
 from typing import Final, NamedTuple
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import NOTIFICATION_TYPE
 from schemas.topics import HOUR_MS, MINUTE_MS
 from streams.dev.sources.seeded_people import CUSTOMERS, person

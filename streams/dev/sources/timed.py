@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.timestamps import text_of
 
 Event: TypeAlias = dict[str, Any]

@@ -6,7 +6,7 @@ that the system takes for outgoing connections (``streams/runtime/ports.py`` has
 
 from typing import Any
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.dev.kafka.errors import PortTakenError
 from streams.dev.kafka.properties import HOST
 from streams.runtime.ports import OURS, PortRange, demand_free

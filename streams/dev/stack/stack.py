@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.registry import Business
 from schemas.topics import catalogue
 from streams.dev.kafka.cluster import READY_DEADLINE_S, Cluster, start_cluster

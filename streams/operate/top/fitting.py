@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.status import Status
 from schemas.topics import STATUS_PREFIX
 from schemas.wire.cloudevents import decode_status

@@ -9,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.operate.top import fitting
 from streams.operate.top.fitting import chosen
 from streams.operate.top.model import STAGES, Count, Health, LaneRow, Phone, Picture, StageRow, Word

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from schemas.gateway_api import Code
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.operate.top.readings import HEALTHY, Growth, Reading, verdict
 
 STAGES: Final = ("plan", "deliver", "settle", "ledger")

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.operate.scrape import Labels, Scrape, buckets_in, matching, quantile
 
 Key = tuple[str, Labels]

@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.kafka.scan import ScanError, follow_statuses
 from streams.operate.scrape import processes, scrape_all
 from streams.operate.top.fitting import Heard, phones_of

@@ -24,7 +24,7 @@ from schemas.delivery_journal import (
     Trying,
 )
 from schemas.facts import AudienceChange, Charge, ControlWord, Inbound, ReceiptRun, Receipts, Suppression, Suppressions
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, Rows, Terms, Work, WorkItem
 from schemas.reasons import Reason
 from schemas.wire.arrays import intervals_of

@@ -10,7 +10,7 @@ import contextlib
 import json
 import sys
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.header import Header, Kind, body_of, pack
 from streams.kafka.journal import Journal, JournalPlace, JournalTerms, NotAssignedError
 from streams.kafka.producer import ConfirmedProducer

@@ -5,7 +5,7 @@ Run as ``python -m tests.kafka.programs.unlucky_worker LANE BUSINESS``; settings
 
 import sys
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.registry import Business
 from streams.kafka.faust_app.app import run_worker
 from streams.runtime import log

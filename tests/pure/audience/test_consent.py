@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from broker.audience.consent import NEVER, Consent, Returns
 from schemas.facts import Scope, Suppression
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 
 ANNA = b"anna" * 4

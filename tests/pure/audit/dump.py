@@ -17,7 +17,8 @@ from schemas import topics
 from schemas.delivery_journal import Answered, Decided, Members, Opened, Outcome
 from schemas.facts import AudienceChange, Charge, ReceiptRun, Receipts, ReceiptStatus
 from schemas.gateway_api import Code, GatewayEvent
-from schemas.ids import Lane, partition_of, request_name, shard_of, text_of
+from schemas.ids import partition_of, request_name, shard_of, text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin, Planned, PlannedBatch, Terms, Work, WorkItem
 from schemas.reasons import Reason, State
 from schemas.wire.arrays import intervals_of, runs_of

@@ -22,7 +22,8 @@ from schemas.facts import (
     Suppressions,
 )
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import Lane, partition_of, recipient_id, request_name, shard_of, text_of
+from schemas.ids import partition_of, recipient_id, request_name, shard_of, text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Claim, PlannedBatch, Rows, Work
 from schemas.reasons import Reason
 from schemas.registry import Entry, key_of

@@ -9,7 +9,8 @@ from broker.audit.sources import Logged
 from schemas import topics
 from schemas.delivery_journal import OpenItem, Restated
 from schemas.facts import ReceiptStatus, Scope
-from schemas.ids import Lane, partition_of, text_of
+from schemas.ids import partition_of, text_of
+from schemas.lanes import Lane
 from schemas.reasons import Reason, State
 from schemas.registry import Business, Deployment, Parameter, PriceCard, Sender, Template
 from schemas.status import RecipientStatus

@@ -15,7 +15,8 @@ from broker.audit.sources import Ledger, Logged, Rules
 from schemas import topics
 from schemas.delivery_journal import Outcome
 from schemas.facts import Receipts, ReceiptStatus, Scope
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import PlannedBatch, Work
 from schemas.reasons import Reason, State
 from schemas.registry import CONFIRMATIONS, Parameter, Template

@@ -16,7 +16,7 @@ from schemas import topics
 from schemas.delivery_journal import Outcome
 from schemas.facts import Scope
 from schemas.gateway_api import Code
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason, State
 from schemas.wire.header import Kind, body_of, head_of, pack
 from tests.pure.audit.plants import pace

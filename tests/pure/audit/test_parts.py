@@ -20,7 +20,8 @@ from broker.audit.sources import Logged
 from broker.journal import Fold
 from broker.lifecycle import MOVES, may_follow
 from schemas.facts import AudienceChange, ReceiptStatus, Scope, Suppression
-from schemas.ids import Lane, shard_of
+from schemas.ids import shard_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.reasons import MESSAGE_REASONS, State
 from schemas.wire.arrays import intervals_of, runs_of

@@ -5,7 +5,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.status import Status
 from streams.commands import campaign, control
 from streams.operate.control_requests import Accepted

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from broker.registry.fold import Registry
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import CONTROL_TYPE, NOTIFICATION_TYPE, OPTIN_TYPE, Notification, To
 from streams.commands.event_file import codes_of
 from streams.commands.lanes import lane_of_event

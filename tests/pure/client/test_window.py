@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.ids import Lane, RequestName
+from schemas.ids import RequestName
+from schemas.lanes import Lane
 from streams.client import Client, Failed, NotPublishedError, Outcome, Published, UnknownPublishError
 from streams.client.in_flight import Sending, Window
 from streams.kafka.producer import Outgoing

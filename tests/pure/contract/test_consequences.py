@@ -7,7 +7,7 @@ from broker.deliver.policy import CODES
 from broker.deliver.state import Append
 from broker.plan.step import Answer, PlanStep
 from schemas.delivery_journal import Decided, Outcome
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import MESSAGE_REASONS, Reason
 from schemas.status import DeadLetter, Status
 from schemas.wire.arrays import intervals_of, runs_of

@@ -7,7 +7,7 @@ from broker.deliver.decide import Facts
 from broker.deliver.frame import Batch
 from schemas.delivery_journal import Outcome
 from schemas.gateway_api import Code, FrameAnswer, Refused
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import WorkItem
 from schemas.reasons import State, status_of
 from schemas.wire.columns import of_u32s, ranks_of, values_of

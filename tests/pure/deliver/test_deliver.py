@@ -7,8 +7,7 @@ from broker.deliver.engine import MAX_BATCHES
 from schemas.delivery_journal import Outcome
 from schemas.facts import Scope, Suppression
 from schemas.gateway_api import Code
-from schemas.ids import Lane
-from schemas.lanes import PairLimit
+from schemas.lanes import Lane, PairLimit
 from schemas.reasons import Reason, State
 from schemas.wire.columns import of_u32s, values_of
 from schemas.wire.header import Kind, body_of, head_of

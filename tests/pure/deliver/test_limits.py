@@ -11,8 +11,7 @@ from broker.deliver.limits.limit import Limit, Unfolded
 from broker.deliver.limits.pair import PairLimiter
 from broker.deliver.limits.person_limits import Limits, Messages, Over, over_limits, spend
 from schemas.gateway_api import Code
-from schemas.ids import Lane
-from schemas.lanes import PairLimit
+from schemas.lanes import Lane, PairLimit
 from schemas.plan_journal import Terms
 from schemas.reasons import Reason
 from schemas.wire.columns import cells

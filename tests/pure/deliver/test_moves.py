@@ -14,7 +14,7 @@ from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState
 from broker.lifecycle import DECIDABLE, MOVES, may_be_decided, may_follow
 from schemas.delivery_journal import Answered, Decided, Opened, OpenItem, Outcome, Restated
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import MESSAGE_REASONS, Reason, State
 from schemas.wire.arrays import intervals_of, runs_of

@@ -12,7 +12,7 @@ from broker.journal import Fold
 from schemas.delivery_journal import Outcome
 from schemas.facts import Scope, Suppression
 from schemas.gateway_api import Code
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason, State
 from schemas.wire.columns import values_of
 from schemas.wire.header import body_of

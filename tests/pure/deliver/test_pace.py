@@ -12,7 +12,7 @@ from broker.deliver.gateway_answer import GatewayClock
 from broker.deliver.limits.slots import FRAME_LATE_MS, LATE_MS, Pace, Slots
 from schemas.facts import Suppression
 from schemas.gateway_api import Code, FrameAnswer, Refused
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import WorkItem
 from tests.pure.deliver.paced_shards import PacedShards
 from tests.support.shard_bench import HOUR_MS, NOW_MS, Bench, change, explicit, listed, name

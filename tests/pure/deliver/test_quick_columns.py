@@ -9,7 +9,7 @@ from broker.deliver.decide import MOST_ATTEMPTS
 from broker.deliver.item import Item
 from schemas.delivery_journal import Answered, Decided, Opened, Outcome
 from schemas.facts import ReceiptRun, Receipts
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import State
 from schemas.wire.arrays import intervals_of

@@ -1,7 +1,8 @@
 """Promises of deliver that no schedule meets: turns of businesses, the instant of a cancellation, what a row carries, poison."""
 
 from schemas.delivery_journal import Outcome
-from schemas.ids import Lane, fact_key
+from schemas.ids import fact_key
+from schemas.lanes import Lane
 from schemas.wire.header import Kind, body_of, head_of
 from tests.support.shard_bench import NOW_MS, Bench, all_accepted, change, explicit, listed
 

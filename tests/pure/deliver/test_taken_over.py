@@ -1,7 +1,7 @@
 """What an owner knows of work that was taken over before it, whatever the clocks say and however late a copy comes."""
 
 from schemas.delivery_journal import Members, Opened, Outcome
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.header import Kind, body_of, head_of
 from tests.support.shard_bench import HOUR_MS, NOW_MS, Bench, change, explicit, listed
 

@@ -4,7 +4,7 @@ import pytest
 
 from schemas.delivery_journal import Outcome
 from schemas.gateway_api import Code
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import State
 from schemas.wire.columns import of_u32s
 from schemas.wire.header import Kind, body_of, head_of

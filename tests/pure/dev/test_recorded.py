@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.registry.fold import Registry
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.registry import CONFIRMATIONS
 from schemas.topics import requests
 from schemas.wire.timestamps import ms_of, text_of

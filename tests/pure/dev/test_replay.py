@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.topics import DAY_MS
 from streams.client import Event, NotPublishedError
 from streams.commands.replay import app

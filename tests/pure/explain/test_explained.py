@@ -12,7 +12,8 @@ from broker.explain.line import Focus
 from broker.explain.timeline import Telling
 from schemas import topics
 from schemas.delivery_journal import Answered, Decided, Members, Opened, OpenItem, Outcome, Restated
-from schemas.ids import Lane, request_name, text_of
+from schemas.ids import request_name, text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin, Planned, PlannedBatch, Terms, WorkItem
 from schemas.reasons import MESSAGE_REASONS, REQUEST_REASONS, Reason, State
 from schemas.status import DeadLetter, RecipientStatus, Status

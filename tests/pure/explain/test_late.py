@@ -8,7 +8,7 @@ from broker.explain.timeline import Telling
 from schemas.delivery_journal import Outcome
 from schemas.facts import ControlAction
 from schemas.gateway_api import FrameAnswer
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Claim, Origin, Planned, PlannedBatch, WorkItem
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from tests.support.shard_bench import NOW_MS, Bench, explicit

@@ -7,7 +7,8 @@ from broker.explain.line import Focus
 from broker.explain.timeline import Story as Told
 from broker.explain.timeline import Telling
 from schemas import topics
-from schemas.ids import Lane, request_name, shard_of
+from schemas.ids import request_name, shard_of
+from schemas.lanes import Lane
 from tests.pure.audit.dump import Asked
 from tests.pure.audit.log import SHARDS, person
 from tests.pure.audit.story import Story

@@ -13,7 +13,8 @@ from broker.explain.timeline import Story as Told
 from schemas import topics
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, Outcome
 from schemas.facts import ReceiptRun, ReceiptStatus
-from schemas.ids import Lane, shard_of
+from schemas.ids import shard_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason, State
 from schemas.wire.arrays import intervals_of, runs_of

@@ -4,7 +4,7 @@ import pytest
 
 from broker.journal import Fold, Ownership, TrimmedJournalError, claim_won, demand_claims, fold_start, last_floor
 from schemas.delivery_journal import Outcome
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack
 

@@ -4,7 +4,7 @@ import shlex
 from itertools import pairwise
 
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.topics import catalogue
 from streams.kafka.grants import Operation, Pattern, Resource, commands, grants, users, worker_user
 from streams.runtime.kafka_access import Kafka

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from schemas.facts import Charge
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.registry import Category
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import ProducerIdentity

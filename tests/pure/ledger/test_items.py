@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from schemas.ids import Lane, request_name, text_of
+from schemas.ids import request_name, text_of
+from schemas.lanes import Lane
 from streams.commands.ledger import app
 from streams.ledger.database import FILE, Books, balances
 from streams.ledger.itemised import month_of

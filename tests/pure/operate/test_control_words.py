@@ -1,6 +1,6 @@
 """What the operators' switch promises: within how many seconds nothing more is handed off."""
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.commands.control import bound
 
 

@@ -15,7 +15,7 @@ from broker.plan.step import PlanInput
 from broker.registry.fold import Registry
 from broker.validation.dry_run import forecast
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason, Refusal
 from schemas.registry import Business

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.status import Status
 from schemas.topics import status as status_topic
 from schemas.wire import cloudevents

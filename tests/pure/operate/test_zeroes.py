@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import generate_latest
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from streams.operate.scrape import samples_of
 from streams.runtime import metrics, zeroes
 from streams.runtime.prometheus import Counter

@@ -27,7 +27,7 @@ from broker.plan.step import (
     outputs,
     restatement,
 )
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.reasons import Reason
 from schemas.registry import Parameter, PriceCard, Sender, Template

@@ -12,7 +12,8 @@ from broker import confirmation, heartbeat
 from broker.audience.sizes import ListSizes
 from broker.registry.fold import Registry
 from schemas.facts import ListSize, Scope
-from schemas.ids import Lane, partition_of, request_name, text_of
+from schemas.ids import partition_of, request_name, text_of
+from schemas.lanes import Lane
 from schemas.registry import (
     CONFIRMATIONS,
     Business,

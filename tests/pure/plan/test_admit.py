@@ -7,7 +7,7 @@ import pytest
 
 from broker.plan.decode import ORIGIN_HEADER
 from broker.plan.outputs import Answer
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from schemas.status import DeadLetter
 from tests.support.plan_bench import BUSINESS, SEALED, Bench, address, event, given, told

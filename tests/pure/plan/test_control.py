@@ -9,7 +9,8 @@ from broker.plan.control_events import ControlRecord
 from broker.plan.outputs import Answer
 from broker.plan.step import PlanStep, restatement
 from schemas.facts import ControlAction, ControlScope
-from schemas.ids import Lane, request_name, text_of
+from schemas.ids import request_name, text_of
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from schemas.request import CONTROL_TYPE
 from schemas.topics import CLOCK_SLACK_MS, DAY_MS

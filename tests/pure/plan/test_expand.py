@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from broker.plan.policy import BODY_LIMIT_BYTES
 from broker.plan.step import MAX_PEOPLE, outputs, pack_work
-from schemas.ids import Lane, shard_of
+from schemas.ids import shard_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Planned, PlannedBatch, Work
 from schemas.reasons import Reason
 from schemas.request import MAX_REQUEST_BYTES

@@ -14,7 +14,8 @@ from broker.plan.state import Draft, Known, PlanState
 from broker.plan.step import PlanInput, Rerouted
 from broker.plan.validate import Content, Request
 from broker.validation.all_errors import form_of_record
-from schemas.ids import Lane, partition_of
+from schemas.ids import partition_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason
 from schemas.wire.timestamps import text_of

@@ -9,7 +9,8 @@ from broker.deliver.versions import Versions
 from broker.heartbeat import addresses as null_addresses
 from broker.plan.outputs import Answer
 from broker.plan.step import outputs
-from schemas.ids import Lane, recipient_id
+from schemas.ids import recipient_id
+from schemas.lanes import Lane
 from schemas.plan_journal import Terms
 from schemas.reasons import Reason
 from schemas.registry import Business, PriceCard, Template

@@ -11,7 +11,7 @@ from broker.settle.engine import Settle
 from broker.settle.policy import SettlePolicy
 from schemas.delivery_journal import Opened
 from schemas.facts import ReceiptStatus
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason
 from schemas.request import OPTIN_TYPE

@@ -8,7 +8,8 @@ import pytest
 from broker.plan.opt_in import MAX_MEMBERS, AudienceRecord
 from broker.plan.outputs import Answer
 from broker.plan.step import PlanStep
-from schemas.ids import Lane, recipient_id, shard_of
+from schemas.ids import recipient_id, shard_of
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from schemas.request import ACTS, OPTIN_TYPE
 from schemas.status import DeadLetter

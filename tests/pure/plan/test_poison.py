@@ -9,7 +9,7 @@ import pytest
 from broker.heartbeat import businesses, entries
 from broker.plan.step import PlanInput, may_be_set_aside
 from schemas import topics
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin, PlannedBatch
 from schemas.registry import Business
 from schemas.status import DeadLetter

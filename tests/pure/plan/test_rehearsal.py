@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from tests.support.plan_bench import Bench, address, event, given
 

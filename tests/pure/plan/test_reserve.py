@@ -12,7 +12,7 @@ from broker.plan.step import outputs
 from broker.plan.verdict import Rate, reserve
 from broker.registry.fold import share_of
 from schemas.facts import ListSize
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from schemas.registry import Business, Sender
 from schemas.status import Status

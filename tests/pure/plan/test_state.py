@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from broker.plan.state import PlanState
 from broker.plan.step import restatement
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import PlannedBatch
 from schemas.reasons import Reason
 from schemas.topics import HOUR_MS, MINUTE_MS

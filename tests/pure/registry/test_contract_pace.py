@@ -3,7 +3,7 @@
 from broker.plan.step import Answer
 from broker.validation.dry_run import pace_of
 from schemas.facts import ListSize
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.topics import HOUR_MS
 from schemas.wire.timestamps import text_of
 from tests.support.plan_bench import NOW_MS, Bench, event, given

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.sealed import AddressBook
 from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE, PREFIX
 from streams.runtime.own_secrets import NEEDED_BY, with_own_secrets

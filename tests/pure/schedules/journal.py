@@ -3,7 +3,7 @@
 from collections.abc import Generator
 
 from broker.journal import Fold, Ownership, claim_won, fold_start, last_floor
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from tests.pure.schedules.log import Log

@@ -16,7 +16,8 @@ from broker.settle.policy import SettleEffects, SettlePolicy
 from broker.settle.unmatched import Quarantine
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin, Rows, Terms, WorkItem
 from schemas.reasons import Reason, State
 from schemas.registry import Category, PriceCard

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from broker.heartbeat import TEMPLATES
-from schemas.ids import HEARTBEAT_BUSINESS, Lane, text_of
+from schemas.ids import HEARTBEAT_BUSINESS, text_of
+from schemas.lanes import Lane
 from streams.simulator.frame_rows import Rows
 from streams.simulator.phones import KEPT, Phones
 from streams.simulator.registry import Registered

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from broker.plan.step import Answer, AudienceRecord, PlanInput, PlanPolicy, PlanState, decide
 from broker.registry.fold import Registry
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason
 from schemas.wire.sealed import AddressBook

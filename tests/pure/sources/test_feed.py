@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.topics import HOUR_MS
 from streams.dev.sources.feed import Feed, replay
 from streams.dev.sources.timed import Timed, timed

@@ -13,7 +13,8 @@ import msgspec
 import phonenumbers
 import pytest
 
-from schemas.ids import Lane, business_of
+from schemas.ids import business_of
+from schemas.lanes import Lane
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, Notification, Optin
 from schemas.topics import HOUR_MS, MINUTE_MS
 from streams.dev.sources.announcements import EVERYTHING, Sizes

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Notification
 from schemas.topics import HOUR_MS, MINUTE_MS
 from streams.dev.sources.logins import CODE_LIFETIME_MS, DAILY_CURVE, Traffic, logins

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.timestamps import text_of
 from streams.dev.sources.feed import Clock, replay
 from streams.dev.sources.timed import Timed, timed

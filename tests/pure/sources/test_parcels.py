@@ -9,7 +9,7 @@ import msgspec
 import phonenumbers
 import pytest
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Notification
 from streams.dev.sources.parcels import ANNOUNCED, DELIVERED, MISSED, MOVED, OUT, PARCELS_A_DAY, parcels
 from streams.dev.sources.timed import Run, Timed

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Notification
 from streams.commands.playing import Silence
 from streams.dev.sources.parcels import singles

@@ -14,7 +14,8 @@ from schemas import topics
 from schemas.delivery_journal import Outcome
 from schemas.facts import Scope, Suppression, Suppressions
 from schemas.gateway_api import Reply, Reports, ref_of
-from schemas.ids import Lane, recipient_id, text_of
+from schemas.ids import recipient_id, text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Rows, WorkItem
 from schemas.reasons import State, word_of
 from schemas.request import OPTIN_TYPE

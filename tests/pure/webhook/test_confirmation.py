@@ -14,7 +14,8 @@ from broker.webhook.sort import sort
 from schemas.delivery_journal import Opened
 from schemas.facts import Scope, Suppression
 from schemas.gateway_api import Reply, Reports, ref_of
-from schemas.ids import Lane, recipient_id, text_of
+from schemas.ids import recipient_id, text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason
 from schemas.registry import CONFIRMATIONS, Business, Parameter, Template

@@ -12,7 +12,8 @@ from broker.webhook.keywords import Vocabulary
 from broker.webhook.sort import sort
 from schemas.facts import Scope
 from schemas.gateway_api import Reply, Reports, ref_of
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.topics import DAY_MS
 from tests.support.shard_bench import name
 

@@ -12,7 +12,8 @@ from broker.webhook.keywords import Vocabulary
 from broker.webhook.sort import Record, sort
 from schemas.facts import Inbound, Receipts, ReceiptStatus, Scope, Suppressions
 from schemas.gateway_api import Reply, ReportRun, Reports, ref_of
-from schemas.ids import Lane, shard_of, text_of
+from schemas.ids import shard_of, text_of
+from schemas.lanes import Lane
 from schemas.wire.columns import ranks_of
 from schemas.wire.head import RECORD_LIMIT_BYTES
 from schemas.wire.header import Kind, unpack

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from schemas.gateway_api import FrameAnswer, Refused
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from schemas.status import Status
 from streams.worker.request_log import MOST_A_SECOND, RequestLog, is_traced

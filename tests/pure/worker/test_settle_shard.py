@@ -10,7 +10,7 @@ import msgspec
 from schemas import topics
 from schemas.delivery_journal import Outcome
 from schemas.facts import Receipts
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.producer import Outgoing

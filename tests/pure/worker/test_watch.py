@@ -8,7 +8,7 @@ from broker.deliver.item import Item
 from schemas.delivery_journal import Opened
 from schemas.facts import ControlAction
 from schemas.gateway_api import Code, FrameAnswer, Refused
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin, WorkItem
 from streams.runtime import metrics
 from streams.worker import record_metrics

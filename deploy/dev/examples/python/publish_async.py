@@ -11,7 +11,7 @@ import asyncio
 import sys
 import uuid
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Evidence, Member, Notification, Optin
 from schemas.status import Status
 from streams.client import Client, Head, notification, optin, to_list, to_people

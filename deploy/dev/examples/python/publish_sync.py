@@ -10,7 +10,7 @@ Run it beside `fanfare dev`:
 import sys
 import uuid
 
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.request import Evidence, Member, Notification, Optin
 from schemas.status import Status
 from streams.client import Head, SyncClient, notification, optin, to_list, to_people

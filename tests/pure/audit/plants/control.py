@@ -6,7 +6,8 @@ from broker.audit.sources import Logged
 from schemas import topics
 from schemas.delivery_journal import Held
 from schemas.facts import ControlAction, ControlScope
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.reasons import Reason, State
 from tests.pure.audit.dump import Asked
 from tests.pure.audit.log import SHARDS

@@ -7,7 +7,8 @@ from broker.audit.invariants import Breach
 from broker.audit.sources import LedgerEntry
 from schemas import topics
 from schemas.facts import Charge, ReceiptStatus
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.reasons import State
 from schemas.registry import PriceCard
 from schemas.status import RecipientStatus

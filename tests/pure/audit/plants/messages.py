@@ -9,7 +9,7 @@ from broker.audit.sources import Limits
 from schemas import topics
 from schemas.delivery_journal import Restated
 from schemas.facts import Scope
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import Planned, PlannedBatch, Work
 from schemas.reasons import Reason, State
 from schemas.wire.arrays import runs_of

@@ -6,7 +6,7 @@ from schemas import topics
 from schemas.delivery_journal import Answered
 from schemas.facts import Scope, Suppression, Suppressions
 from schemas.gateway_api import Code
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason, State
 from schemas.wire.arrays import intervals_of
 from schemas.wire.columns import i64s, u32s

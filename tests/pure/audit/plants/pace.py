@@ -7,7 +7,7 @@ from broker.audit.early import OPEN_MS
 from broker.audit.invariants import Breach
 from schemas.delivery_journal import Answered
 from schemas.gateway_api import Code
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.reasons import Reason, State
 from schemas.registry import Sender
 from schemas.wire.arrays import intervals_of

@@ -4,7 +4,8 @@
 from broker.audit.invariants import Breach
 from schemas import topics
 from schemas.facts import Scope
-from schemas.ids import Lane, partition_of
+from schemas.ids import partition_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin, PlannedBatch, Work
 from schemas.reasons import Reason, State
 from schemas.wire.columns import interval

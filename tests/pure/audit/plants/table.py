@@ -9,7 +9,8 @@ import msgspec
 from broker.audit.invariants import Breach
 from schemas import topics
 from schemas.delivery_journal import Outcome
-from schemas.ids import Lane, text_of
+from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.plan_journal import PlannedBatch
 from tests.pure.audit.dump import Asked
 from tests.pure.audit.log import people_in

@@ -9,8 +9,8 @@ from broker.audit.prohibitions import ControlLog
 from broker.deliver.limits.person_limits import LIMITS, Limits
 from broker.deliver.policy import DeliverPolicy
 from schemas.facts import ControlAction, ControlScope, ControlWord, Scope, Suppression, Suppressions
-from schemas.ids import Lane, text_of
-from schemas.lanes import Category, PairLimit
+from schemas.ids import text_of
+from schemas.lanes import Category, Lane, PairLimit
 from schemas.plan_journal import Work, WorkItem
 from schemas.wire.header import Header, Kind, pack
 from tests.pure.schedules.deliver.gateway import Gateway

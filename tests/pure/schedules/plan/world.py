@@ -8,7 +8,8 @@ import msgspec
 
 from broker.plan.decode import origin_header
 from broker.plan.step import PlanInput
-from schemas.ids import Lane, partition_of
+from schemas.ids import partition_of
+from schemas.lanes import Lane
 from schemas.plan_journal import Origin
 from schemas.registry import Parameter, PriceCard, Sender, Template
 from schemas.request import OPTIN_TYPE

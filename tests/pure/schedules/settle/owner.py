@@ -9,7 +9,7 @@ from broker.settle.engine import Settle
 from broker.settle.policy import SettleEffects
 from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import Receipts
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from tests.pure.schedules.log import Stamped
 from tests.pure.schedules.runner import DiedError, Runner, Steps

@@ -8,7 +8,7 @@ import msgspec
 from broker.deliver.frame import Batch
 from schemas.delivery_journal import Decided, Outcome
 from schemas.gateway_api import Code, FrameAnswer, Refused
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.plan_journal import WorkItem
 from schemas.reasons import State
 from schemas.wire.arrays import runs_of

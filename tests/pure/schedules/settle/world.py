@@ -7,7 +7,7 @@ from typing import Final
 
 from broker.settle.policy import SettlePolicy
 from schemas.facts import ReceiptRun, Receipts, ReceiptStatus
-from schemas.ids import Lane
+from schemas.lanes import Lane
 from schemas.registry import Category, PriceCard
 from schemas.status import Status
 from schemas.wire.columns import interval
