@@ -124,7 +124,8 @@ def redrive_command(
     answer then is duplicate, and nothing is done twice. Each record sent leaves a line of log, `redriven`, on standard error.
     """
     settings, choice = _asked("redrive", where or [], since, bootstrap, secrets=True)
-    log.configure(program="dead-letters")  # at its own level: the record of what was done is not to be switched off
+    # At its own level: the record of what was done is not to be switched off.
+    log.configure(kafka_prefix=settings.kafka.prefix, program="dead-letters")
     run(
         "dead-letters redrive",
         _redrive(settings, choice, Redriver(settings, dry=dry_run, rate=rate, most=most), output),

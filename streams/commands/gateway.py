@@ -108,7 +108,7 @@ def gateway(
         _print_places(settings, chosen)
         children = [_child(settings, each, options, environment) for each in chosen]
         raise typer.Exit(asyncio.run(keep_alive(children)))
-    log.configure(level=settings.log_level, program="gateway", lane=lane)
+    log.configure(level=settings.log_level, kafka_prefix=settings.kafka.prefix, program="gateway", lane=lane)
     give_way(settings.nice_of(chosen[0]))
     try:
         uvloop.run(serve(plans[0], told, settings, lane=chosen[0], port=places[chosen[0]]))

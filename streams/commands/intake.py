@@ -61,7 +61,7 @@ def intake(
         )
     except (ClusterError, SettingsError) as error:
         refuse_start("intake", error)
-    log.configure(level=settings.log_level, program="intake")
+    log.configure(level=settings.log_level, kafka_prefix=settings.kafka.prefix, program="intake")
     try:
         uvloop.run(_run(settings))
     except (DevKeysError, OSError, ProvisionError, PublishError) as error:

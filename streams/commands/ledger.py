@@ -244,7 +244,7 @@ def ledger(
             return
         demand_listener(settings.kafka)
         demand_own("the ledger", (settings.metrics_host, settings.ledger_metrics_port))
-        log.configure(level=settings.log_level, program="ledger")
+        log.configure(level=settings.log_level, kafka_prefix=settings.kafka.prefix, program="ledger")
         give_way(settings.ledger_nice)
         uvloop.run(_keep(settings))
     except (BooksError, ClusterError, OSError, ProvisionError, SettingsError) as error:

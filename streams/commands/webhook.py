@@ -55,7 +55,7 @@ def webhook(
         demand_own("the webhook", (HOST, settings.webhook_port), (settings.metrics_host, settings.webhook_metrics_port))
     except (ClusterError, SettingsError) as error:
         refuse_start("webhook", error)
-    log.configure(level=settings.log_level, program="webhook")
+    log.configure(level=settings.log_level, kafka_prefix=settings.kafka.prefix, program="webhook")
     try:
         uvloop.run(_serve(settings, mappings))
     except (OSError, ProvisionError) as error:

@@ -50,7 +50,13 @@ def worker(
         refuse_start("worker", f"there is no lane {lane!r}; there are {LANE_WORDS}")
     except (ClusterError, SettingsError, KernelMismatchError) as error:
         refuse_start("worker", error)
-    log.configure(level=settings.log_level, program="worker", lane=wanted.word, slot=settings.slot)
+    log.configure(
+        level=settings.log_level,
+        kafka_prefix=settings.kafka.prefix,
+        program="worker",
+        lane=wanted.word,
+        slot=settings.slot,
+    )
     give_way(settings.nice_of(wanted))
     try:
         kernel = pipeline.worker(settings, wanted)

@@ -29,7 +29,8 @@ from streams.gateway.port import ReportMapping, UnbelievedError, UnreadableError
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.runtime import metrics
 from streams.runtime.crash_points import point
-from streams.runtime.log import Event, Seldom, log
+from streams.runtime.log import Event, log
+from streams.runtime.rate_limited_log import RateLimitedLine
 
 _HEADERS: Final = (("content-type", b"application/cloudevents+json"),)
 _encoder: Final = msgspec.json.Encoder()
@@ -153,7 +154,7 @@ class Webhook:
         self.body_s = BODY_S
         self._unverified = 0
         """Bodies that are being read."""
-        self._refused = Seldom(Event.POST_REFUSED, component="webhook")
+        self._refused = RateLimitedLine(Event.POST_REFUSED, component="webhook")
         self.app = web.Application(client_max_size=MAX_BODY_BYTES)
         self.app.add_routes([web.post(mapping.path, partial(self._take, mapping)) for mapping in mappings])
 

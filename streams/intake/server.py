@@ -30,7 +30,8 @@ from streams.kafka.publisher import NotGrantedError, Publisher, PublishError
 from streams.runtime import clock, metrics
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.http_server import MAX_HEADERS, MAX_LINE_BYTES
-from streams.runtime.log import Event, Seldom, log
+from streams.runtime.log import Event, log
+from streams.runtime.rate_limited_log import RateLimitedLine
 from streams.runtime.untyped_json import json_bytes
 
 PATH: Final = "/v1/events"
@@ -60,8 +61,8 @@ class Intake:
         self._shards = shards
         self._now_ms = now_ms
         self._room = room
-        self._unknown_keys = Seldom(Event.KEY_REFUSED, component="intake")
-        self._full = Seldom(Event.INTAKE_FULL, component="intake")
+        self._unknown_keys = RateLimitedLine(Event.KEY_REFUSED, component="intake")
+        self._full = RateLimitedLine(Event.INTAKE_FULL, component="intake")
         self._away = False
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="check")
         metrics.INTAKE_IN_FLIGHT.of().follow(lambda: room.in_flight)

@@ -151,16 +151,21 @@ WARNINGS: Final = frozenset(
 _NAMES: Final = frozenset(Event)
 
 
-def configure(*, level: str = "info", to: BinaryIO | None = None, **context: str | int) -> None:
+_IN_KAFKA: Final = ("topic", "topics", "group")
+"""Fields that name something of ours in Kafka: callers give the plain name, lines show Kafka's."""
+
+
+def configure(*, level: str = "info", to: BinaryIO | None = None, kafka_prefix: str = "", **context: str | int) -> None:
     """Set up logging for this process; ``context`` (program, lane, slot ...) stands in every line. Call once, first.
 
-    Lines go ``to`` standard error unless told otherwise.
+    Lines go ``to`` standard error unless told otherwise. ``kafka_prefix`` stands before the names of topics and groups.
     """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             _stamp(dict(context)),
+            _named_as_in_kafka(kafka_prefix),
             _bare_traceback,
             _listed,
             _redact,
@@ -228,6 +233,21 @@ def _stamp(context: dict[str, str | int]) -> structlog.typing.Processor:
     return stamp
 
 
+def _named_as_in_kafka(prefix: str) -> structlog.typing.Processor:
+    def name(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        for field in _IN_KAFKA:
+            match event.get(field):
+                case str(plain):
+                    event[field] = prefix + plain
+                case list(several):
+                    event[field] = [f"{prefix}{plain}" for plain in several]
+                case _:
+                    pass
+        return event
+
+    return name
+
+
 def _bare_traceback(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """``exc_info=True`` becomes the exception's class and where it came from; its text can hold content."""
     if event.pop("exc_info", None):
@@ -274,26 +294,3 @@ def _shown(value: Any) -> Any:
 
 def _serialize(event: MutableMapping[str, Any], **_options: object) -> bytes:
     return json_bytes(event)
-
-
-# Log lines about what strangers do: not one for each, because then they would decide how much is written.
-
-_EVERY_MS: Final = 1_000
-
-
-class Seldom:
-    """Says one event at most once a second, with how often it has happened since it was last said."""
-
-    def __init__(self, event: Event, *, component: str) -> None:
-        self._event = event
-        self._component = component
-        self._times = 0
-        self._said_ms = -_EVERY_MS
-
-    def say(self, **fields: str | int) -> None:
-        """Notes that it has happened; a line shows the ``fields`` of the last time."""
-        self._times += 1
-        now_ms = clock.monotonic_ms()
-        if now_ms - self._said_ms >= _EVERY_MS:
-            log(self._event, component=self._component, times=self._times, **fields)
-            self._times, self._said_ms = 0, now_ms

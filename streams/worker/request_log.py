@@ -18,7 +18,8 @@ from schemas.plan_journal import Planned
 from schemas.reasons import Reason
 from schemas.status import DeadLetter, Status
 from streams.runtime import clock
-from streams.runtime.log import Event, Seldom, log
+from streams.runtime.log import Event, log
+from streams.runtime.rate_limited_log import RateLimitedLine
 
 MOST_A_SECOND: Final = 50
 _SECOND_MS: Final = 1_000
@@ -35,8 +36,8 @@ class RequestLog:
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
-        self._refused = Seldom(Event.RECORD_REFUSED, component="plan")
-        self._rerouted = Seldom(Event.REROUTED, component="plan")
+        self._refused = RateLimitedLine(Event.RECORD_REFUSED, component="plan")
+        self._rerouted = RateLimitedLine(Event.REROUTED, component="plan")
         self._second = 0
         self._lines = 0
         self._left_out = 0

@@ -179,7 +179,7 @@ class FanfareApp(faust.App):
         except Hole as hole:
             self._end_by(hole)
         except Exception:  # noqa: BLE001 - nothing may escape into Faust, which would skip the message
-            fatal(Exit.CRASHED, step="deliver", topic=place[0], partition=place[1], offset=message.offset)
+            fatal(Exit.CRASHED, step="deliver", topic=self._plain(place), partition=place[1], offset=message.offset)
         if unfinished > self.spec.inbox_limit:
             # At every message above the limit: Faust reactivates the partition when its own queue runs low, and the
             # messages that are still in that queue then hold it back again.
@@ -201,8 +201,11 @@ class FanfareApp(faust.App):
             fatal(Exit.CRASHED, step=step)
 
     def _end_by(self, hole: Hole) -> NoReturn:
-        topic, partition = hole.place
-        fatal(Exit.HOLE, topic=topic, partition=partition, expected=hole.expected, got=hole.got)
+        _, partition = hole.place
+        fatal(Exit.HOLE, topic=self._plain(hole.place), partition=partition, expected=hole.expected, got=hole.got)
+
+    def _plain(self, place: Place) -> str:
+        return place[0].removeprefix(self.kafka.prefix)
 
 
 class _Worker(faust.Worker):

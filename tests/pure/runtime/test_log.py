@@ -80,6 +80,37 @@ def test_ids_reasons_and_places_pass_through(lines: Lines) -> None:
     assert line["reason"] == "not_sealed"
 
 
+def test_topics_and_groups_are_named_as_in_kafka() -> None:
+    """On a Kafka that several deployments share, the name of a line is the one that Kafka's own tools know."""
+    with logged(kafka_prefix="suite.") as lines:
+        log.get("journal").info("journal_open", topic="plans.otp", shard=1)
+        log.log(log.Event.BILLING_WITHOUT_TOPIC, topics=["billing.shop", "billing.bank"])
+        log.get("fatal").critical("exit_commit_refused", group="fanfare-otp", slot="0")
+    one, several, group = lines()
+    assert (one["topic"], one["shard"]) == ("suite.plans.otp", 1)
+    assert several["topics"] == ["suite.billing.shop", "suite.billing.bank"]
+    assert (group["group"], group["slot"]) == ("suite.fanfare-otp", "0")
+
+
+def configured() -> Iterator[tuple[str, set[str]]]:
+    """(place, names of what is told) of each command that sets up its log; the demo logs nothing of its own."""
+    for file in (STREAMS / "commands").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr="configure"), keywords=told):
+                    if file.stem != "demo":
+                        yield file.stem, {str(each.arg) for each in told}
+                case _:
+                    pass
+
+
+def test_every_process_tells_its_log_the_prefix() -> None:
+    """Otherwise its lines would name topics that Kafka does not have."""
+    found = list(configured())
+    assert len(found) >= 5
+    assert [place for place, told in found if "kafka_prefix" not in told] == []
+
+
 def test_a_library_says_its_template_and_class_alone(lines: Lines) -> None:
     """Arguments and texts of a library's lines can hold content: they are left behind."""
     try:
