@@ -27,7 +27,7 @@ import aiokafka.errors
 import msgspec
 
 from streams.kafka import clients
-from streams.kafka.way_in import NOT_GRANTED, may_not_write
+from streams.kafka.way_in import NOT_GRANTED, may_not_write, may_write_nothing
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Address, kafka_at
 
@@ -74,11 +74,14 @@ class ConfirmedProducer:
         self._producer: aiokafka.AIOKafkaProducer | None = None
 
     async def start(self) -> None:
-        """Connect and obtain a producer id."""
+        """Connect and obtain a producer id. Ends the process if it is given none."""
         producer = clients.producer(self._kafka, self._name, linger_ms=self._linger_ms, max_batch_size=_BATCH_BYTES)
         self._prepared(producer)
         self._producer = producer
-        await producer.start()
+        try:
+            await producer.start()
+        except NOT_GRANTED:
+            fatal(Exit.REFUSED_START, producer=self._name, detail=may_write_nothing(self._kafka))
 
     async def stop(self) -> None:
         """Send what is buffered and close. At most the append deadline."""

@@ -20,7 +20,7 @@ import aiokafka.errors
 
 from streams.kafka import clients
 from streams.kafka.producer import Outgoing
-from streams.kafka.way_in import NOT_GRANTED, may_not_write, refusal, under
+from streams.kafka.way_in import NOT_GRANTED, may_not_write, may_write_nothing, refusal, under
 from streams.runtime.kafka_access import Address, kafka_at
 
 DEADLINE_S: Final = 15.0
@@ -110,7 +110,11 @@ class Publisher:
         self._replacing = asyncio.Lock()
 
     async def start(self) -> None:
-        """Connect; :class:`NoKafkaError` when nobody has answered at the bootstrap address for ``connect_s``."""
+        """Connects.
+
+        Raises :class:`NoKafkaError` when nobody has answered at the bootstrap address for ``connect_s``, and
+        :class:`NotGrantedError` for who may write no topic at all.
+        """
         self._producer = await self._connected()
 
     async def _connected(self) -> aiokafka.AIOKafkaProducer:
@@ -135,6 +139,9 @@ class Publisher:
         producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001 - there is no option for it
         try:
             await producer.start()
+        except NOT_GRANTED as error:
+            await producer.stop()
+            raise NotGrantedError(may_write_nothing(self._kafka)) from error
         except aiokafka.errors.KafkaError:
             await producer.stop()
             return None

@@ -49,8 +49,15 @@ def may_not(address: Address, doing: str) -> str:
 
 def may_not_write(address: Address, topic: str, error: KafkaError) -> str:
     """Returns the sentence for an append that was refused: of the topic that the error names, else of ``topic``, one of ours."""
+    if isinstance(error, ClusterAuthorizationFailedError):
+        return may_write_nothing(address)
     named = error.args[0] if isinstance(error, TopicAuthorizationFailedError) and error.args else None
     return may_not(address, f"write {named if isinstance(named, str) else kafka_at(address).name(topic)}")
+
+
+def may_write_nothing(address: Address) -> str:
+    """Returns the sentence for who is given no producer id, which takes a grant to write some topic, or one on the cluster."""
+    return may_not(address, "Write to any topic, nor IdempotentWrite the cluster")
 
 
 def under(address: Address) -> str:

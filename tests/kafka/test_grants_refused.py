@@ -25,6 +25,12 @@ ADVICE = " (FANFARE_KAFKA_PREFIX is acme.): `fanfare provision --print-acls` pri
     [
         ("forbidden", "now", Exit.REFUSED_START, f"acme-worker-update may not write acme.charges{ADVICE}"),
         ("forbidden", "later", Exit.REFUSED_START, f"acme-worker-update may not write acme.charges{ADVICE}"),
+        (
+            "no id",
+            "start",
+            Exit.REFUSED_START,
+            f"acme-worker-update may not Write to any topic, nor IdempotentWrite the cluster{ADVICE}",
+        ),
         ("few copies", "later", Exit.UNKNOWN_APPEND, "NotEnoughReplicasError"),
     ],
 )

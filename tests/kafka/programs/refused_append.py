@@ -1,4 +1,4 @@
-"""A producer whose broker answers with an error; run as `python -m tests.kafka.programs.refused_append ERROR (now|later)`.
+"""A producer whose broker answers with an error; run as `python -m tests.kafka.programs.refused_append ERROR (start|now|later)`.
 
 No Kafka is needed for it.
 """
@@ -7,7 +7,13 @@ import asyncio
 import sys
 from typing import Any, Final
 
-from aiokafka.errors import KafkaError, NotEnoughReplicasError, TopicAuthorizationFailedError
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    NotEnoughReplicasError,
+    TopicAuthorizationFailedError,
+)
 
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.runtime import log
@@ -15,21 +21,28 @@ from streams.runtime.kafka_access import Kafka
 
 ERRORS: Final = {
     "forbidden": TopicAuthorizationFailedError("acme.charges"),
+    "no id": ClusterAuthorizationFailedError(),
     "few copies": NotEnoughReplicasError(),
 }
-KAFKA: Final = Kafka(bootstrap="kafka:1", security_protocol="SASL_SSL", user="acme-worker-update", prefix="acme.")
+KAFKA: Final = Kafka(bootstrap="kafka:1", user="acme-worker-update", prefix="acme.")
 
 
 class Refusing(ConfirmedProducer):
-    """Appends to a broker that answers with ``error``: at once, or for each record when it has come."""
+    """Appends to a broker that answers with ``error``: when it starts, at once, or for each record when it has come."""
 
-    def __init__(self, error: KafkaError, *, at_once: bool) -> None:
+    def __init__(self, error: KafkaError, when: str) -> None:
         super().__init__(KAFKA, "outputs")
         self._error = error
-        self._at_once = at_once
+        self._when = when
+
+    def _prepared(self, producer: AIOKafkaProducer) -> None:
+        async def refused() -> None:
+            raise self._error
+
+        producer.start = refused
 
     async def _send(self, record: Outgoing) -> "asyncio.Future[Any]":  # noqa: ARG002 - its base's
-        if self._at_once:
+        if self._when == "now":
             raise self._error
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         future.set_exception(self._error)
@@ -41,7 +54,10 @@ async def main() -> None:
     error, when = sys.argv[1:]
     log.configure(program="refused_append")
     records = [Outgoing("status.shop", b"x", partition=0), Outgoing("charges", b"x", partition=0)]
-    await Refusing(ERRORS[error], at_once=when == "now").send_many(records)
+    producer = Refusing(ERRORS[error], when)
+    if when == "start":
+        await producer.start()
+    await producer.send_many(records)
 
 
 if __name__ == "__main__":
