@@ -45,6 +45,8 @@ IMPORTS = {
     "tests/faults": "import aiokafka",
     "tests/kafka": "import aiokafka",
     "tests/load": "import aiokafka",
+    "tests/support": "",
+    "tests/support/kafka_clients": "import aiokafka",
 }
 """Packages, some of which import what they may not."""
 HIDDEN_IMPORT = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import json\n"

@@ -35,6 +35,9 @@ class World:
     def traffic(self) -> None:
         """What somebody asks of the stage between two steps."""
 
+    def carry(self) -> None:
+        """What is on its way arrives, if it is due."""
+
     def calm(self) -> None:
         """From here on nothing fails."""
 
@@ -92,6 +95,7 @@ class Schedule(Generic[Outside]):
         world = self.world
         for step in range(self.steps):
             world.weather()
+            world.carry()
             if step < self.traffic_steps:
                 world.traffic()
             for role in self.roles:
@@ -156,12 +160,14 @@ class Schedule(Generic[Outside]):
             world.land()
         for _ in range(60):
             world.now += 2
+            world.carry()
             self._move(self.roles[int(world.rng.random() * len(self.roles))])
         for role in self.roles:
             while role.living:
                 _kill(role.living.pop()[0])
         for step in range(self.quiet_steps):
             world.now += world.quiet_step_ms
+            world.carry()
             role = self.roles[step % len(self.roles)]
             if not role.living:
                 self._birth(role)

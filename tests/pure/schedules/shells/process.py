@@ -1,0 +1,127 @@
+"""A process that runs real code of ``streams/`` under the scheduler: a loop of its own, the time of the world, a crash-only end.
+
+One step of the scheduler is a few callbacks of its loop: it is paused, overtaken and killed between any two of them. While a
+schedule runs, the clock is the world's, clients of Kafka are those in memory, and ``fatal`` ends the process that calls it.
+"""
+
+import contextlib
+import logging
+import random
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import structlog
+
+from streams.kafka import clients
+from streams.runtime import clock, exits
+from streams.runtime.exits import Exit
+from tests.pure.schedules.runner import DiedError, Runner, Steps
+from tests.pure.schedules.stage import World
+from tests.support.kafka_clients import Cluster
+from tests.support.virtual_loop import EndedError, VirtualLoop, running_loop
+
+_MOST_TURNS = 40
+
+
+class ShellWorld(World):
+    """A world with a broker in it."""
+
+    cluster: Cluster
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__(rng)
+        self.loops: list[VirtualLoop] = []
+        """Of every process there has been."""
+
+    def carry(self) -> None:
+        self.cluster.carry()
+
+    def calm(self) -> None:
+        self.cluster.lost = 0.0
+
+
+class ShellProcess:
+    """One process. A subclass says in :meth:`run` what it does until it is killed."""
+
+    watches_clock = True
+    ended_by: Exit | None = None
+    """Why it ended itself."""
+
+    def __init__(self, world: ShellWorld, runner: Runner, number: int) -> None:
+        self.outside = world
+        self.runner = runner
+        self.number = number
+        self.loop = VirtualLoop(lambda: world.now, lambda: world.now + runner.skew_ms)
+        self.loop.owner = self
+        world.loops.append(self.loop)
+        self._main = self.loop.create_task(self.run())
+
+    async def run(self) -> None:
+        """For ever."""
+        raise NotImplementedError
+
+    def tasks(self) -> list[Steps]:
+        """Its loop's callbacks, a few at a time."""
+        return [self._turns()]
+
+    def _turns(self) -> Steps:
+        draw = self.outside.rng.random
+        try:
+            while True:
+                yield
+                for _ in range(1 + int(draw() * draw() * _MOST_TURNS)):
+                    self.outside.carry()
+                    if not self.loop.turn():
+                        break
+                if self.loop.ended:
+                    raise DiedError(self.ended_by)
+                if self._main.done():
+                    self._main.result()
+                    raise AssertionError("it came to an end by itself")
+        finally:
+            self.loop.end()
+
+
+def _fatal(code: Exit, **_fields: object) -> NoReturn:
+    loop = running_loop()
+    loop.owner.ended_by = code
+    loop.end()
+    raise EndedError(code.name)
+
+
+@contextlib.contextmanager
+def in_memory(world: ShellWorld, **others: tuple[Any, str, Any]) -> Iterator[None]:
+    """The world in which the shells run: ``others`` are (module, name, stand-in) that stand while it does."""
+    cluster = world.cluster
+    stand_ins: list[tuple[Any, str, Any]] = [
+        (clock, "now_ms", lambda: running_loop().wall_ms()),
+        (clock, "monotonic_ms", lambda: running_loop().monotonic_ms()),
+        (clients, "consumer", cluster.consumer),
+        (clients, "producer", cluster.producer),
+        *((module, "fatal", _fatal) for module in _modules_with(exits.fatal)),
+        *others.values(),
+    ]
+    before = [(module, name, getattr(module, name)) for module, name, _ in stand_ins]
+    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    configured = structlog.get_config()
+    structlog.configure(wrapper_class=silent)
+    for module, name, stand_in in stand_ins:
+        setattr(module, name, stand_in)
+    try:
+        yield
+    finally:
+        for loop in world.loops:
+            loop.clear()
+        for module, name, original in reversed(before):
+            setattr(module, name, original)
+        structlog.configure(**configured)
+
+
+def _modules_with(function: Callable[..., NoReturn]) -> list[Any]:
+    """Every module that calls ``fatal`` by a name of its own."""
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name.startswith("streams.") and getattr(module, "fatal", None) is function
+    ]
