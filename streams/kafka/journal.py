@@ -121,10 +121,10 @@ class Journal:
         try:
             # The epoch to be claimed is one above the highest in the log, so the log has to be read to its end before.
             await self._catch_up(await self._first_offset())
-            # Owners in between may have raised it, and what they restated stays said.
-            self._floor = max(self._floor, self.fold.floor)
             # A claim that lost is folded like any record, so the next attempt goes above the one that won.
             for _ in range(_CLAIM_ATTEMPTS):
+                # Owners in between may have raised it, and what they restated stays said.
+                self._floor = max(self._floor, self.fold.floor)
                 if await self._claim(terms):
                     _log.info("journal_open", topic=self.at.topic, shard=self.at.shard, epoch=self.epoch)
                     return

@@ -13,6 +13,8 @@ from tests.pure.schedules.plan.mutants import MUTANTS as PLAN_MUTANTS
 from tests.pure.schedules.plan.schedule import plan
 from tests.pure.schedules.settle.mutants import LEDGERS, OWNERS
 from tests.pure.schedules.settle.schedule import settle
+from tests.pure.schedules.shells.journal import journal
+from tests.pure.schedules.shells.journal_mutants import JOURNAL_MUTANTS
 from tests.pure.schedules.way import Way
 
 
@@ -34,10 +36,12 @@ KINDS: Final[Mapping[str, Kind]] = {
     "settle": settle,
     "way": Way,
     "nameless": NAMELESS,
+    "journal": journal,
 }
 """By name, in the order in which seeds take turns."""
 
 MUTANTS: Final[Mapping[str, Kind]] = {
+    **{f"journal: {name}": partial(journal, owner=owner) for name, owner in JOURNAL_MUTANTS.items()},
     **{f"plan: {name}": partial(plan, owner=owner) for name, owner in PLAN_MUTANTS.items()},
     **{f"deliver: {name}": partial(deliver, owner=owner) for name, owner in DELIVER_MUTANTS.items()},
     **{f"deliver: {name}": partial(deliver, owner=owner) for name, owner in LIMIT_MUTANTS.items()},
