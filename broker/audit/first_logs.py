@@ -13,7 +13,7 @@ from broker.audit.recipients import shards_of
 from broker.audit.sources import Logged
 from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.gateway_api import GatewayEvent
-from schemas.ids import recipient_id
+from schemas.ids import NAME_BYTES, recipient_id
 from schemas.lanes import Lane
 from schemas.registry import Entry, PriceCard, Sender, Template
 from schemas.status import DeadLetter
@@ -22,6 +22,7 @@ from schemas.wire.header import body_of, unpack
 
 _entry = msgspec.json.Decoder(Entry)
 _letter = msgspec.json.Decoder(DeadLetter)
+_TIME_BYTES: Final = 8
 _TOPICS_OF_CODES = frozenset(topic(lane) for lane in Lane if lane.rules.carries_codes for topic in (requests, work))
 
 
@@ -89,6 +90,8 @@ def suppressions(book: Book, record: Logged) -> None:
 def audience(book: Book, record: Logged) -> None:
     """A change of one list in one shard."""
     change = body_of(record.value or b"", AudienceChange)
+    if len(change.recipients) * _TIME_BYTES != len(change.evidence_ms) * NAME_BYTES:
+        raise ValueError("columns of different lengths: nobody in it has an ordinal")
     book.people[record.partition].add(record.offset, record.timestamp_ms, change)
     book.stops[record.partition].add_joins(record.offset, record.timestamp_ms, change)
     _in_place(book, record, change.recipients)

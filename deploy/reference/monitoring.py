@@ -81,6 +81,12 @@ OVERVIEW: Final = (
         (("lane:fanfare_suppressions_age_seconds:max", "{{lane}}"),),
     ),
     Panel(
+        "Records that cannot be read",
+        "Set aside by processes that go on without them: if they were STOPs, people may be told what they forbade.",
+        "short",
+        (("lane_topic:fanfare_unread_records:max > 0", "{{lane}} {{topic}}"),),
+    ),
+    Panel(
         "Clocks of gateway and workers",
         "By how much they differ at least.",
         "s",

@@ -12,6 +12,8 @@ from schemas.lanes import Lane
 FORMAT = 2
 """The newest format version that is written."""
 READABLE_FORMATS = frozenset({1, 2})
+RESERVED_FORMATS = range(1, 9)
+"""First bytes that are, or will be, the format of a record of ours. Anything else was written by no release."""
 
 RECORD_LIMIT_BYTES = 900_000
 """Every Kafka record stays below this. Kafka refuses above 1,048,588; the rest is room for headers and batch."""

@@ -15,9 +15,9 @@ import msgspec
 
 from schemas.lanes import Lane
 from schemas.wire.arrays import shortened, widened
-from schemas.wire.head import FORMAT, READABLE_FORMATS, Header, Kind
+from schemas.wire.head import FORMAT, READABLE_FORMATS, RESERVED_FORMATS, Header, Kind
 
-__all__ = ("Header", "Kind", "UnreadableRecordError", "body_of", "head_of", "pack", "unpack")
+__all__ = ("Header", "Kind", "NewerRecordError", "UnreadableRecordError", "body_of", "head_of", "pack", "unpack")
 
 _HEAD = struct.Struct(">BBBHIq")
 _T = TypeVar("_T")
@@ -25,6 +25,10 @@ _T = TypeVar("_T")
 
 class UnreadableRecordError(Exception):
     """An internal record that this release cannot read: foreign bytes, an unknown kind or format, a broken body."""
+
+
+class NewerRecordError(UnreadableRecordError):
+    """A record whose format is one that only a newer release can have written, so other readers may be able to read it."""
 
 
 _KINDS = {kind.value: kind for kind in Kind}
@@ -48,8 +52,7 @@ def head_of(record: bytes) -> Header:
     """The head alone; raises :class:`UnreadableRecordError`."""
     try:
         version, kind, lane, shard, epoch, at_ms = _HEAD.unpack_from(record)
-        if version not in READABLE_FORMATS:
-            raise UnreadableRecordError(f"format {version} is not readable by this release")
+        _demand_readable(version)
         return Header(_KINDS[kind], _LANES[lane], shard, epoch, at_ms)
     except struct.error as error:
         raise UnreadableRecordError(str(error)) from error
@@ -62,16 +65,27 @@ def body_of(record: bytes, shape: type[_T]) -> _T:
     decoder = _decoders.get(shape)
     if decoder is None:
         decoder = _decoders[shape] = msgspec.msgpack.Decoder(shape)
+    _demand_readable(record[0] if record else 0)
     try:
         if record[0] == 1:
             body: _T = decoder.decode(record[_HEAD.size :])
         else:
             body = msgspec.convert(_plain_decoder.decode(record[_HEAD.size :]), shape)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UnreadableRecordError(str(error)) from error
     return body
 
 
-def unpack(record: bytes, shape: type[_T]) -> tuple[Header, _T]:
-    """Head and body of one record."""
-    return head_of(record), body_of(record, shape)
+def _demand_readable(version: int) -> None:
+    if version in READABLE_FORMATS:
+        return
+    error = NewerRecordError if version in RESERVED_FORMATS else UnreadableRecordError
+    raise error(f"format {version} is not readable by this release")
+
+
+def unpack(record: bytes, shape: type[_T], kind: Kind | None = None) -> tuple[Header, _T]:
+    """Head and body of one record; :class:`UnreadableRecordError` for one of another kind than ``kind``, if it is given."""
+    header = head_of(record)
+    if kind is not None and header.kind is not kind:
+        raise UnreadableRecordError(f"a record of kind {header.kind.name.lower()} where {kind.name.lower()} belongs")
+    return header, body_of(record, shape)

@@ -15,6 +15,7 @@ from streams.intake.server import ACKNOWLEDGE_S, Intake
 from streams.kafka.admin import demand_listener
 from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import Publisher, PublishError
+from streams.kafka.set_aside import SetAside
 from streams.kafka.start_check import demand_safe
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
 from streams.runtime import clock, log
@@ -71,10 +72,12 @@ def intake(
 async def _run(settings: Settings) -> None:
     stop = stop_asked()
     await demand_safe(settings, "intake")
-    directory = Directory(dev=settings.dev)
+    aside = SetAside(settings.kafka, "intake")
+    directory = Directory(aside, dev=settings.dev)
     registry = Tail(settings.kafka, topics.REGISTRY, directory.apply, wait_ms=REGISTRY_WAIT_MS)
     publisher = Publisher(settings.kafka, "intake")
     await publisher.start()
+    aside.start()
     try:
         await registry.start()
         await registry.caught_up(_CATCH_UP_S)
@@ -87,6 +90,7 @@ async def _run(settings: Settings) -> None:
         )
     finally:
         await registry.stop()
+        await aside.stop()
         await publisher.stop()
     log.log(Event.STOPPED, component="intake")
 

@@ -18,6 +18,7 @@ from streams.gateway.webhook import Secrets, Webhook, Written
 from streams.kafka.admin import demand_listener
 from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.provision import ProvisionError
+from streams.kafka.set_aside import SetAside
 from streams.kafka.start_check import demand_safe
 from streams.registry.read import registry_tail
 from streams.runtime import clock, log, zeroes
@@ -68,7 +69,8 @@ async def _serve(settings: Settings, mappings: list[ReportMapping]) -> None:
     stop = stop_asked()
     producer = ConfirmedProducer(settings.kafka, "webhook")
     registry = Registry()
-    words = registry_tail(settings.kafka, registry, component="webhook")
+    aside = SetAside(settings.kafka, "webhook")
+    words = registry_tail(settings.kafka, registry, aside)
     server = Webhook(
         producer,
         mappings,
@@ -81,6 +83,7 @@ async def _serve(settings: Settings, mappings: list[ReportMapping]) -> None:
         now_ms=clock.now_ms,
         registry=registry,
     )
+    aside.start()
     await asyncio.gather(producer.start(), words.start())
     try:
         await words.caught_up(_CATCH_UP_S)
@@ -97,5 +100,6 @@ async def _serve(settings: Settings, mappings: list[ReportMapping]) -> None:
             await stop.wait()
     finally:
         await words.stop()
+        await aside.stop()
         await producer.stop()
     log.log(Event.STOPPED, component="webhook")

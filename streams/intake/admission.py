@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from broker.registry.fold import SEAL, Registry, UnreadableEntryError
+from broker.registry.fold import SEAL, Registry
 from schemas.registry import ApiKey, Business, Entry, Key, PriceCard, Sender, Template
-from streams.kafka.reader import LogRecord
-from streams.runtime.log import Event, log
+from streams.kafka.set_aside import SetAside
+from streams.registry.read import applied_to
 from streams.runtime.settings import dev_intake_key
 
 
@@ -28,21 +28,13 @@ class Caller(NamedTuple):
 
 
 class Directory:
-    """Folds the registry. With ``dev`` off, keys that anybody can compute open nothing."""
+    """Folds the registry: :attr:`apply` takes its next records. With ``dev`` off, keys that anybody can compute open nothing."""
 
-    def __init__(self, *, dev: bool) -> None:
+    def __init__(self, aside: SetAside, *, dev: bool) -> None:
         self._dev = dev
         self._registry = Registry()
         self._views: dict[str, Registry] = {}
-
-    def apply(self, _partition: int, records: Sequence[LogRecord]) -> None:
-        """The next records of the registry; one that this release cannot read changes nothing."""
-        for record in records:
-            try:
-                self._registry.apply((record.key or b"").decode(errors="replace"), record.value, offset=record.offset)
-            except UnreadableEntryError:
-                log(Event.RECORD_UNREADABLE, component="intake", topic="registry", offset=record.offset)
-        self._views.clear()
+        self.apply = applied_to(self._registry, aside, self._views.clear)
 
     def caller(self, key: str) -> Caller | None:
         """Who has this key; None for one that is unknown or switched off."""

@@ -114,9 +114,9 @@ def _processes() -> Iterator[tuple[str, list[str], list[str]]]:
     """Yields user, topics that it reads, topics that it writes."""
     facts = [topics.SUPPRESSIONS, topics.INBOUND]
     receipts = [topics.receipts(lane) for lane in Lane]
-    yield "webhook", [topics.REGISTRY], [*receipts, *facts, topics.requests(CONFIRMATION_LANE)]
-    yield "ledger", [topics.CHARGES], []
-    yield "intake", [topics.REGISTRY], [topics.requests(lane) for lane in Lane]
+    yield "webhook", [topics.REGISTRY], [*receipts, *facts, topics.requests(CONFIRMATION_LANE), topics.DEAD_LETTERS]
+    yield "ledger", [topics.CHARGES], [topics.DEAD_LETTERS]
+    yield "intake", [topics.REGISTRY], [*(topics.requests(lane) for lane in Lane), topics.DEAD_LETTERS]
     yield "gateway", [topics.REGISTRY], []
 
 

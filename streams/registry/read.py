@@ -1,12 +1,13 @@
 """The registry and the sizes of lists as they stand now, for clients and commands; and following it, for programs that run on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from broker.audience.sizes import ListSizes
 from broker.registry.fold import Registry, UnreadableEntryError
 from schemas import topics
 from streams.kafka.reader import LogRecord
 from streams.kafka.scan import scan
+from streams.kafka.set_aside import SetAside
 from streams.kafka.tail import REGISTRY_WAIT_MS, ApplyBatch, Tail
 from streams.runtime.kafka_access import Address
 from streams.runtime.log import Event, log
@@ -34,17 +35,26 @@ async def read_sizes(bootstrap: Address) -> ListSizes:
     return sizes
 
 
-def registry_tail(bootstrap: Address, registry: Registry, *, component: str) -> Tail:
-    """Returns a tail that keeps ``registry`` as the topic has it. An entry that this release cannot read changes nothing."""
-    return Tail(bootstrap, topics.REGISTRY, _applied_to(registry, component), wait_ms=REGISTRY_WAIT_MS)
+def _nothing() -> None:
+    """Does nothing: nobody waits for a change."""
 
 
-def _applied_to(registry: Registry, component: str) -> ApplyBatch:
-    def apply(_partition: int, records: Sequence[LogRecord]) -> None:
-        for record in records:
-            try:
-                registry.apply((record.key or b"").decode(errors="replace"), record.value, offset=record.offset)
-            except UnreadableEntryError:
-                log(Event.RECORD_UNREADABLE, component=component, topic=topics.REGISTRY, offset=record.offset)
+def registry_tail(
+    bootstrap: Address, registry: Registry, aside: SetAside, changed: Callable[[], None] = _nothing
+) -> Tail:
+    """Returns a tail that keeps ``registry`` as the topic has it, and calls ``changed`` after each change."""
+    return Tail(bootstrap, topics.REGISTRY, applied_to(registry, aside, changed), wait_ms=REGISTRY_WAIT_MS)
+
+
+def applied_to(registry: Registry, aside: SetAside, changed: Callable[[], None] = _nothing) -> ApplyBatch:
+    """Returns what folds records into ``registry``. An entry that this release cannot read changes nothing."""
+
+    def take(record: LogRecord) -> None:
+        registry.apply((record.key or b"").decode(errors="replace"), record.value, offset=record.offset)
+
+    def apply(partition: int, records: Sequence[LogRecord]) -> None:
+        aside.each(topics.REGISTRY, partition, records, take)
+        changed()
+        log(Event.REGISTRY_APPLIED, component=aside.stage, entries=len(records), upto=records[-1].offset + 1)
 
     return apply

@@ -32,6 +32,7 @@ ALL: Final = "all"
 """The lane of what is not parted by lanes: records of ``charges`` that the ledger has not read yet."""
 LANE_OR_ALL: Final = Label("lane", [*LANE.values, ALL])
 STAGE: Final = Label("stage", ("plan", "deliver", "settle", "ledger"))
+READER: Final = Label("stage", (*STAGE.values, "webhook", "intake"))
 JOURNAL: Final = Label("journal", ("plans", "outcomes"))
 SHARD: Final = Label("shard", [str(shard) for shard in range(MAX_SHARDS)])
 STATE: Final = Label(
@@ -42,6 +43,7 @@ ILLEGAL_MOVE: Final = "illegal_move"
 """A move of a message that the life cycle does not have (``broker/deliver/moves.py``)."""
 ALERT: Final = Label("reason", [*(reason.word for reason, row in CONSEQUENCES.items() if row.alert), ILLEGAL_MOVE])
 INPUT: Final = Label("topic", ("requests", "work", "outcomes", "receipts", "charges"))
+FOLLOWED: Final = Label("topic", ("suppressions", "audience.changes", "audience.sizes", "registry", "controls"))
 TAIL: Final = Label("topic", ("suppressions", "audience.changes", "registry", "controls"))
 _FAILED: Final = ("unavailable", "refused", "reset", "time_out", "server_error", "unreadable", "unexpected_status")
 ANSWER: Final = Label("answer", ("taken", "throttled", *_FAILED))
@@ -79,26 +81,8 @@ FAST_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 """For single steps: an append is about 1 ms, a frame's time-out 2 to 10 s."""
 
 AGE_S: Final = (
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-    30.0,
-    60.0,
-    90.0,
-    120.0,
-    180.0,
-    300.0,
-    1800.0,
-    7200.0,
-    86400.0,
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+    *(30.0, 60.0, 90.0, 120.0, 180.0, 300.0, 1800.0, 7200.0, 86400.0),
 )
 """Around what is promised: a code within 10 ms (half) and 25 ms (99 %), an update within a second, recovery within 5 s."""
 
@@ -133,7 +117,15 @@ REFUSED: Final = Counter(
     REGISTRY, "fanfare_requests_refused_total", "Requests that plan refused, by reason.", LANE, REFUSAL
 )
 DEAD_LETTERS: Final = Counter(
-    REGISTRY, "fanfare_dead_letters_total", "Records set aside, by stage and reason.", STAGE, REFUSAL
+    REGISTRY, "fanfare_dead_letters_total", "Records set aside, by stage and reason.", READER, REFUSAL
+)
+UNREAD: Final = Gauge(
+    REGISTRY,
+    "fanfare_unread_records",
+    "Records of a topic that this process could not read and goes without. An entry of a compacted topic counts until another "
+    "one replaces it.",
+    FOLLOWED,
+    LANE_OR_ALL,
 )
 MESSAGES: Final = Counter(
     REGISTRY, "fanfare_messages_total", "Messages that came into a state in deliver's journal.", LANE, STATE, HEARTBEAT

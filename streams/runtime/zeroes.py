@@ -26,6 +26,8 @@ def worker(lane: Lane) -> None:
         metrics.JOURNAL_VOIDS.begin(journal, word)
         metrics.JOURNAL_GAPS.begin(journal, word)
     metrics.DEAD_LETTERS.begin("plan", None)
+    for stage in ("deliver", "settle"):
+        metrics.DEAD_LETTERS.begin(stage, Reason.UNREADABLE.word)
     metrics.ALERTS.begin(None)
     metrics.SUPPRESSED.begin(None, "revoke")
 
@@ -38,6 +40,7 @@ def webhook() -> None:
     metrics.REPLIES.begin(None)
     metrics.CONFIRMATIONS.begin(None)
     metrics.FOREIGN.begin()
+    _reader("webhook")
 
 
 def ledger() -> None:
@@ -50,6 +53,11 @@ def ledger() -> None:
     metrics.POSTED_CONFLICTS.begin()
     metrics.CHARGES_SET_ASIDE.begin()
     metrics.BILLED.begin()
+    _reader("ledger")
+
+
+def _reader(program: str) -> None:
+    metrics.DEAD_LETTERS.begin(program, Reason.UNREADABLE.word)
     metrics.ALERTS.begin(Reason.UNREADABLE.word)
 
 

@@ -6,8 +6,6 @@ finished when its outputs are acknowledged; never before.
 
 from collections.abc import Sequence
 
-import msgspec
-
 from broker.plan.control_events import ControlRecord
 from broker.plan.step import Answer, AudienceRecord, Direct, Rerouted
 from schemas import topics
@@ -18,15 +16,10 @@ from schemas.status import DeadLetter, Status
 from schemas.wire.cloudevents import STRUCTURED_HEADERS, encode_status
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import Outgoing
+from streams.kafka.set_aside import dead_letter
 
-_json = msgspec.json.Encoder()
 _ENTRIES = 1_000
 """Suppressions a record: about 150 bytes each."""
-
-
-def dead_letter(letter: DeadLetter) -> Outgoing:
-    """A refused record as it stands on ``dead-letters``."""
-    return Outgoing(topics.DEAD_LETTERS, _json.encode(letter), key=f"{letter.topic}-{letter.partition}".encode())
 
 
 def status_record(business: str, status: Status) -> Outgoing:

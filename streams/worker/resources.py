@@ -13,6 +13,7 @@ from schemas.wire.sealed import AddressBook
 from streams.gateway.kinds import gateway_of
 from streams.kafka.producer import REPEATABLE_DEADLINE_MS, ConfirmedProducer
 from streams.kafka.reader import LogReader
+from streams.kafka.set_aside import SetAside
 from streams.runtime import log
 from streams.runtime.health import Health
 from streams.runtime.settings import Settings, raw
@@ -42,6 +43,7 @@ class LaneParts:
             self.registry.add(entry)
         self.sizes = ListSizes()
         """Members of each list, as the workers that follow the audience say."""
+        self.aside = SetAside(settings.kafka, "deliver", lane.word)
         self.address_book = AddressBook(settings.address_book)
         linger_ms = lane.rules.linger_ms
         self.journals = ConfirmedProducer(settings.kafka, f"{self.group}-journals", linger_ms=linger_ms)
@@ -62,6 +64,7 @@ class LaneParts:
 
     async def start(self) -> None:
         """Connect, all at once: a restart waits for each."""
+        self.aside.start()
         producers, readers = (self.journals, self.outputs), (self.journal_reader, self.settle_reader)
         await asyncio.gather(*(each.start() for each in producers), *(each.start() for each in readers))
         if self.health is not None:
@@ -71,6 +74,7 @@ class LaneParts:
         """Close in reverse."""
         if self.health is not None:
             await self.health.stop()
+        await self.aside.stop()
         await self.settle_reader.stop()
         await self.journal_reader.stop()
         await self.outputs.stop()

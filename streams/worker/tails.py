@@ -13,17 +13,19 @@ from broker.audience.consent import Consent
 from broker.audience.members import Audience
 from broker.audience.sizes import ListSizes
 from broker.deliver.decide import Facts
-from broker.registry.fold import RateOf, Registry
+from broker.registry.fold import RegisteredRates, Registry
 from broker.standing import Controls
 from schemas import topics
 from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.lanes import Lane
-from schemas.wire.header import body_of, unpack
+from schemas.wire.header import Kind, NewerRecordError, unpack
 from streams.kafka.reader import LogRecord
+from streams.kafka.set_aside import SetAside
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
+from streams.registry.read import registry_tail
 from streams.runtime import clock
+from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Address
-from streams.runtime.log import Event, log
 
 CATCH_UP_S = 30.0
 """Seconds that a shard may take to read its people; then the process ends and tries again."""
@@ -53,13 +55,14 @@ class LaneFacts:
         changed: Callable[[int], None],
         *,
         lane: Lane,
-        rate_of: RateOf,
+        aside: SetAside,
         sizes: ListSizes | None,
     ) -> None:
         self._bootstrap = bootstrap
+        self._aside = aside
         self._changed = changed
         self._lists = sizes is not None
-        self._rate_of = rate_of
+        self._rate_of = RegisteredRates(registry.senders, lane)
         self._lane = lane
         self.said_ms: dict[int, int] = {}
         """Offset of each word of control to Kafka's time of it."""
@@ -71,7 +74,7 @@ class LaneFacts:
         self._controls = Controls()
         self._controls_tail = Tail(bootstrap, topics.CONTROLS, self._on_controls)
         self._common = [
-            Tail(bootstrap, topics.REGISTRY, self._on_registry, wait_ms=REGISTRY_WAIT_MS),
+            registry_tail(bootstrap, registry, aside),
             self._controls_tail,
         ]
         if sizes is not None:
@@ -140,38 +143,55 @@ class LaneFacts:
         tails = ((shard, tail) for shard in shards for tail in self._tails.get(shard, ()))
         return max((tail.fresh_ms(shard) for shard, tail in tails if tail.topic == topic), default=0)
 
-    def _on_registry(self, _partition: int, records: Sequence[LogRecord]) -> None:
-        for record in records:
-            if record.key is not None:
-                self.registry.apply(record.key.decode(), record.value, offset=record.offset)
-        log(Event.REGISTRY_APPLIED, component="facts", entries=len(records), upto=records[-1].offset + 1)
-
-    def _on_controls(self, _partition: int, records: Sequence[LogRecord]) -> None:
-        for record in records:
-            header, word = unpack(record.value, ControlWord)
-            if header.lane is self._lane:
-                self._controls.apply(word, record.offset)
-                self.said_ms[record.offset] = record.timestamp_ms
+    def _on_controls(self, partition: int, records: Sequence[LogRecord]) -> None:
+        self._aside.each(topics.CONTROLS, partition, records, self._control)
         for shard in self._tails:
             self._changed(shard)
 
-    def _on_sizes(self, _partition: int, records: Sequence[LogRecord]) -> None:
-        for record in records:
-            self._sizes.read(record.value)
+    def _control(self, record: LogRecord) -> None:
+        header, word = unpack(record.value or b"", ControlWord, Kind.CONTROL)
+        if header.lane is self._lane:
+            self._controls.apply(word, record.offset)
+            self.said_ms[record.offset] = record.timestamp_ms
+
+    def _on_sizes(self, partition: int, records: Sequence[LogRecord]) -> None:
+        self._aside.each(topics.SIZES, partition, records, lambda record: self._sizes.read(record.value or b""))
 
     def _on_suppressions(self, shard: int, records: Sequence[LogRecord]) -> None:
         facts = self.shard(shard)
-        for record in records:
-            entries = body_of(record.value, Suppressions).entries
-            for entry in entries:
-                facts.consent.apply(entry)
-            if any(entry.revoke for entry in entries):
-                facts.heard_ms.append(record.timestamp_ms)
-            facts.suppressed_upto = record.offset
+        self._aside.each(topics.SUPPRESSIONS, shard, records, lambda record: _suppress(facts, record))
+        facts.suppressed_upto = records[-1].offset
         self._changed(shard)
 
     def _on_audience(self, shard: int, records: Sequence[LogRecord]) -> None:
         audience = self.shard(shard).audience
-        for record in records:
-            audience.apply(body_of(record.value, AudienceChange), record.offset)
+        self._aside.each(topics.AUDIENCE, shard, records, lambda record: _change(audience, shard, record))
         self._changed(shard)
+
+
+def _suppress(facts: ShardFacts, record: LogRecord) -> None:
+    """Folds what people said in one record; whatever of it can be read holds, then ``ValueError`` for the rest."""
+    entries = unpack(record.value or b"", Suppressions, Kind.SUPPRESSION)[1].entries
+    unknown: ValueError | None = None
+    for entry in entries:
+        try:
+            facts.consent.apply(entry)
+        except ValueError as error:  # a scope of a newer release
+            unknown = error
+    if any(entry.revoke for entry in entries):
+        facts.heard_ms.append(record.timestamp_ms)
+    if unknown is not None:
+        raise unknown
+
+
+def _change(audience: Audience, shard: int, record: LogRecord) -> None:
+    """Folds one change of lists. Ends the process at one that a newer release can read.
+
+    Ordinals are the order of first appearance, and frozen members are ordinals: who counts otherwise tells other people.
+    """
+    try:
+        change = unpack(record.value or b"", AudienceChange, Kind.AUDIENCE)[1]
+    except NewerRecordError as error:
+        place = f"{topics.AUDIENCE}[{shard}]@{record.offset}"
+        fatal(Exit.REFUSED_START, detail=f"{place} was written by a newer release: {error}. Start that release.")
+    audience.apply(change, record.offset)

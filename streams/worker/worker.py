@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 import msgspec
 
-from broker.registry.fold import RegisteredRates
 from schemas import topics
 from streams.gateway.port import Fenced, GatewayError
 from streams.kafka.admin import committed_offsets
@@ -61,7 +60,7 @@ class LaneWorker:
             parts.registry,
             self._wake,
             lane=parts.lane,
-            rate_of=RegisteredRates(parts.registry.senders, parts.lane),
+            aside=parts.aside,
             sizes=parts.sizes if parts.lane.rules.takes_lists else None,
         )
 

@@ -19,7 +19,8 @@ from schemas.contract.descriptions import DESCRIPTIONS
 from schemas.contract.html_page import fields
 from schemas.lanes import Lane
 from schemas.status import DeadLetter, Status
-from streams.worker.outputs import dead_letter, status_record
+from streams.kafka.set_aside import dead_letter
+from streams.worker.outputs import status_record
 
 FILES: Final = written()
 CONTRACT: Final[dict[str, Any]] = msgspec.json.decode(FILES["asyncapi.json"])

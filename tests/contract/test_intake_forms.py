@@ -16,6 +16,7 @@ from streams.intake.admission import Caller, DevKeysError, Directory, Room, dige
 from streams.intake.http_events import BATCH, MAX_BODY_BYTES, Mode, Posted, Taken, events_of, lane_of, mode_of, taken
 from streams.intake.problems import Outcome, Problem, together
 from streams.kafka.reader import LogRecord
+from streams.kafka.set_aside import SetAside
 from streams.runtime import metrics
 from streams.runtime.settings import dev_intake_key
 from tests.support.plan_bench import BUSINESS, NOW_MS, event, registry
@@ -232,7 +233,7 @@ def record(offset: int, entry: ApiKey) -> LogRecord:
 
 def test_a_key_is_known_by_its_digest_while_it_is_active() -> None:
     """Not by the digest itself; two keys of one business do not know one another."""
-    directory = Directory(dev=True)
+    directory = Directory(SetAside("", "intake"), dev=True)
     old, new = ApiKey("old", SHOP, digest_of("old key")), ApiKey("new", SHOP, digest_of("new key"))
     directory.apply(0, [record(0, old), record(1, new), LogRecord(2, 0, b"api_key/old", b"{")])
     assert [directory.caller(key) is not None for key in ("old key", "new key", old.sha256, "")] == [
@@ -249,7 +250,7 @@ def test_a_development_key_opens_nothing_outside_development() -> None:
     """Intake does not start beside one, and knows nobody by one that is registered while it runs; its own keys do no harm."""
     key = dev_intake_key(SHOP)
     own, dev = ApiKey("own", SHOP, digest_of("own key")), ApiKey("dev", SHOP, digest_of(key))
-    inside, outside = Directory(dev=True), Directory(dev=False)
+    inside, outside = Directory(SetAside("", "intake"), dev=True), Directory(SetAside("", "intake"), dev=False)
     for directory in (inside, outside):
         directory.apply(0, [record(0, own)])
         directory.demand_own_keys()

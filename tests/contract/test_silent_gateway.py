@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from broker.deliver.decide import Facts
-from broker.registry.fold import RegisteredRates
 from schemas import topics
 from schemas.delivery_journal import Answered, Outcome
 from schemas.ids import name_of
@@ -73,8 +72,7 @@ class Deployment:
         parts.gateway = self.gateway
         parts.journal_reader, parts.journals = MemoryReader(self.logs), MemoryProducer(self.logs)
         parts.outputs = MemoryProducer(self.logs)
-        rates = RegisteredRates(parts.registry.senders, self.lane)
-        facts = FreshFacts("", parts.registry, lambda _: None, lane=self.lane, rate_of=rates, sizes=None)
+        facts = FreshFacts("", parts.registry, lambda _: None, lane=self.lane, aside=parts.aside, sizes=None)
         self.worker = DeliverShard(
             parts, facts, SHARD, done=lambda _: None, committed=lambda *_: None, fit_to_send=lambda: True
         )
