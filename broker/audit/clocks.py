@@ -4,9 +4,9 @@ The gateway writes a frame's time by its own clock (``Answered.gateway_ms``). By
 decided it and before the record that answers it, so each answer bounds the difference from both sides; answers of half a second
 are joined, and half-seconds that agree make a *spell*. A clock that is set begins a new spell.
 
-The log is one file in the order of what happened, so its lines are dated in that order: a line stays in the spell of the line
-before while the spell's answers reach that far, and one that bears an earlier time than the line before it shows that the clock
-was set back there. Lines between the answers of two spells may belong to either, and their times span both.
+The log is one file in the order of what happened, so its lines are dated in that order: each is of the spell of the line before
+or of a later one, and one that bears an earlier time than the line before it shows that the clock was set back there. A spell
+reaches from the last answer of the spell before it to the first of the next; a line that two may hold spans both.
 
 A difference is believed if three records of one spell agree on it: a single answer that contradicts the rest is a violation to
 be found, and no clock. What is smaller than ``tolerance_ms`` counts as none.
@@ -92,14 +92,25 @@ class GatewayClock:
         spells = self._believed()
         set_back = at_ms < self._line_ms - SLICE_MS
         self._line_ms = at_ms
-        for place in range(min(self._at + set_back, len(spells) - 1), len(spells)):
-            found, to_ms = spells[place].moment(at_ms), spells[place].to_ms
-            if self._now_ms - SLICE_MS <= found.likely_ms <= to_ms + SLICE_MS and (
-                place == self._at or spells[place].from_ms - SLICE_MS <= found.likely_ms
-            ):
-                self._at, self._now_ms = place, max(self._now_ms, found.likely_ms)
-                return found
-        return self._between(at_ms)
+        first = min(self._at + set_back, len(spells) - 1)
+        # The clock was set somewhere between two answers, so a line there may belong to either spell: it is dated by both, for
+        # a time that is off by the whole difference would make a violation of an ordinary hand-off.
+        within = [place for place in range(first, len(spells)) if self._reaches(place, at_ms)]
+        if not within:
+            return self._between(at_ms)
+        moments = [spells[place].moment(at_ms) for place in within]
+        likely_ms = min(one.likely_ms for one in moments)
+        self._at, self._now_ms = within[0], max(self._now_ms, likely_ms)
+        earliest_ms, latest_ms = min(one.earliest_ms for one in moments), max(one.latest_ms for one in moments)
+        return Moment(earliest_ms, likely_ms, latest_ms)
+
+    def _reaches(self, place: int, at_ms: int) -> bool:
+        """Returns whether the spell at ``place`` may hold the next line: after the last and between its neighbours' answers."""
+        spells = self._believed()
+        likely_ms = spells[place].moment(at_ms).likely_ms
+        begins_ms = spells[place - 1].to_ms if place else likely_ms
+        ends_ms = spells[place + 1].from_ms if place + 1 < len(spells) else likely_ms
+        return max(self._now_ms, begins_ms) - SLICE_MS <= likely_ms <= ends_ms + SLICE_MS
 
     def _between(self, at_ms: int) -> Moment:
         """Date a line that is within the answers of no spell, by the spell before it and the one behind it."""

@@ -297,3 +297,27 @@ def test_a_clock_that_is_set_right_while_nobody_is_answered(step_ms: int, back_m
         near = min(abs(at_ms - 5_000), abs(at_ms - back_ms)) <= SLICE_MS
         slack_ms = SLICE_MS if near else TOLERANCE_MS
         assert moment.earliest_ms - slack_ms <= begins_ms + at_ms <= moment.latest_ms + slack_ms, at_ms
+
+
+@given(
+    st.lists(st.integers(1, 3_000), min_size=3 * AGREE, max_size=40),
+    st.sampled_from([1_500, -1_500, 3_000, -700]),
+    st.data(),
+)
+def test_no_line_is_dated_after_its_hand_off_when_frames_are_few(
+    pauses: list[int], step_ms: int, data: st.DataObject
+) -> None:
+    """A clock that is wrong for a while, with seconds between frames: no line's true time is ruled out."""
+    on = data.draw(st.integers(AGREE, len(pauses) - AGREE), label="frames before it is set")
+    off = data.draw(st.integers(on + AGREE, len(pauses)), label="frames before it is set right")
+    clock, true_ms, lines = GatewayClock(TOLERANCE_MS), 1_900_000_000_000, []
+    for number, pause_ms in enumerate(pauses):
+        true_ms += (
+            SLICE_MS + pause_ms
+        )  # a slice of its own each: in one that is shared the clock may be set, and says nothing
+        skew_ms = step_ms if on <= number < off else 0
+        clock.heard(true_ms + skew_ms, true_ms - 10, true_ms + 10)
+        lines.append((true_ms, skew_ms))
+    for true_ms, skew_ms in lines:
+        moment = clock.moment(true_ms + skew_ms)
+        assert moment.earliest_ms - TOLERANCE_MS <= true_ms <= moment.latest_ms + TOLERANCE_MS
