@@ -13,8 +13,7 @@ from pyroaring import BitMap
 from broker.audience.consent import NEVER, Consent, Returns
 from broker.audience.members import Audience
 from broker.deliver.item import Item, People, recipients_of
-from broker.deliver.limits.limit import Unfolded
-from broker.deliver.limits.person_limits import Counting, Limits, Messages, over_limits
+from broker.deliver.limits.limit import Counting, Limits, Messages, Unfolded, over_limits
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
 from broker.registry.fold import RateOf, accepted_rate

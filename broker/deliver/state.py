@@ -5,12 +5,14 @@ recovering owner folds with; there is no second way to change this state (PROTOC
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from broker.audience.members import Audience
 from broker.deliver.item import Item
-from broker.deliver.limits.person_limits import Counting, Limits, spend
+from broker.deliver.limits.limit import Counting, Limit, Limits, spend
+from broker.deliver.limits.pair import PairLimiter
 from broker.deliver.moves import legal_answers, legal_decisions
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.versions import Versions
@@ -39,6 +41,9 @@ _SHAPES: Mapping[Kind, type[Body]] = {
     Kind.LIMITS_RESTATED: LimitsRestated,
     Kind.TRYING: Trying,
 }
+
+LIMITS: Final[tuple[Callable[[DeliverPolicy], Limit], ...]] = (lambda policy: PairLimiter(policy.pair_limit),)
+"""Makes each limit of a lane, with nothing spent, in the order in which they are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class ShardState:
         self.closed: dict[bytes, tuple[int, int]] = {}
         """Name -> (keep_ms, when it was last said)."""
         self.versions = Versions()
-        self.limits = Limits.of(policy)
+        self.limits = Limits(make(policy) for make in LIMITS if policy.limits)
         self.tries: Counter[bytes] = Counter()
         """Requests that were tried alone and have shown no result since (poison breaker)."""
         self.last_ms = 0

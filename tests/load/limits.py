@@ -9,10 +9,9 @@ import secrets
 import time
 
 from broker.audience.members import Audience
-from broker.deliver.limits.limit import Limit, Unfolded
-from broker.deliver.limits.person_limits import LIMITS, Limits
+from broker.deliver.limits.limit import Limit, Limits, Unfolded
 from broker.deliver.policy import DeliverPolicy
-from broker.deliver.state import ShardState, restatement
+from broker.deliver.state import LIMITS, ShardState, restatement
 from schemas.ids import NAME_BYTES
 from schemas.lanes import Lane
 from schemas.wire.header import Header, Kind, pack

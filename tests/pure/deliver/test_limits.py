@@ -7,9 +7,8 @@ from typing import Final
 import msgspec
 import pytest
 
-from broker.deliver.limits.limit import Limit, Unfolded
+from broker.deliver.limits.limit import Limit, Limits, Messages, Over, Unfolded, over_limits, spend
 from broker.deliver.limits.pair import PairLimiter
-from broker.deliver.limits.person_limits import Limits, Messages, Over, over_limits, spend
 from schemas.gateway_api import Code
 from schemas.lanes import Lane, PairLimit
 from schemas.plan_journal import Terms

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.deliver.limits.limit import Unfolded
+from broker.deliver.limits.limit import Limits, Unfolded
 from broker.deliver.limits.pair import PairLimiter
-from broker.deliver.limits.person_limits import Limits
 from broker.deliver.limits.person_times import FEW, MANY, FewTimes, ManyTimes, distinct
 from schemas.lanes import PairLimit
 from schemas.wire.columns import cells

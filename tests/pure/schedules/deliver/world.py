@@ -6,8 +6,9 @@ from typing import NamedTuple
 import msgspec
 
 from broker.audit.prohibitions import ControlLog
-from broker.deliver.limits.person_limits import LIMITS, Limits
+from broker.deliver.limits.limit import Limits
 from broker.deliver.policy import DeliverPolicy
+from broker.deliver.state import LIMITS
 from schemas.facts import ControlAction, ControlScope, ControlWord, Scope, Suppression, Suppressions
 from schemas.ids import text_of
 from schemas.lanes import Category, Lane, PairLimit
