@@ -5,9 +5,6 @@ journal against a copy of its own (``audit/journal_rules.py``). Settle sees no o
 """
 
 from collections.abc import Mapping
-from typing import Final
-
-import numpy as np
 
 from schemas.reasons import MESSAGE_REASONS, Reason, State, status_of
 
@@ -39,43 +36,12 @@ UNFINISHED = DECIDABLE | {State.SENDING}
 """Deliver still owes these something, and its journal may move them."""
 
 _UNFINISHED_BYTES = tuple(bytes((state,)) for state in sorted(UNFINISHED))
-_FEW: Final = 32
-"""Up to so many cells plain Python is quicker than numpy, which costs microseconds a call."""
 
 
 def may_follow(before: int, after: int) -> bool:
     """Returns whether the status byte ``after`` may follow ``before``."""
     state = status_of(before)
     return isinstance(state, State) and status_of(after) in MOVES[state]
-
-
-def _decisions() -> bytes:
-    """Returns a flag for each two bytes: whether a decision may move a rank from the first to the second."""
-    flags = bytearray(256 * 256)
-    for before in DECIDABLE:
-        for after in (*State, *MESSAGE_REASONS):
-            flags[256 * before + after] = may_follow(before, after)
-    return bytes(flags)
-
-
-_DECISIONS: Final = _decisions()
-_DECISION_CELLS: Final = np.frombuffer(_DECISIONS, dtype=np.bool_)
-
-
-def may_be_decided(before: bytes | bytearray, after: bytes) -> bool:
-    """Returns True if a decision may move every rank of one column to its status in the other; they are equally long.
-
-    Columns of a campaign are 4,096 ranks that all go the same way: those cost two comparisons and one look into the table.
-    """
-    if not before:
-        return True
-    first, then = before[0], after[0]
-    if before.count(first) == len(before) and after.count(then) == len(after):
-        return bool(_DECISIONS[256 * first + then])
-    if len(before) <= _FEW:
-        return all(_DECISIONS[256 * old + new] for old, new in zip(before, after, strict=True))
-    moves = np.frombuffer(before, dtype=np.uint8).astype(np.uint16) << 8 | np.frombuffer(after, dtype=np.uint8)
-    return bool(_DECISION_CELLS[moves].all())
 
 
 def unfinished(statuses: bytes | bytearray) -> int:

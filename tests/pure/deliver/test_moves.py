@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from broker.audience.members import Audience
 from broker.deliver.item import Item
-from broker.deliver.moves import IllegalMoveError, legal, legal_answers, legal_decisions
+from broker.deliver.moves import IllegalMoveError, legal, legal_answers, legal_decisions, may_be_decided
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import ShardState
-from broker.lifecycle import DECIDABLE, MOVES, may_be_decided, may_follow
+from broker.lifecycle import DECIDABLE, MOVES, may_follow
 from schemas.delivery_journal import Answered, Decided, Opened, OpenItem, Outcome, Restated
 from schemas.lanes import Lane
 from schemas.plan_journal import Origin
