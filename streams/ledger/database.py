@@ -19,7 +19,7 @@ from schemas.status import BilledCharge
 from streams.kafka.producer import ProducerIdentity
 from streams.kafka.reader import LogRecord
 from streams.ledger.posting import Batch, Posted
-from streams.ledger.tables import LAYOUT, ORIGIN, SCHEMA, audited, charges_after, newest_serials
+from streams.ledger.tables import LAYOUT, ORIGIN, SCHEMA, PostedRow, audited, charge_of
 from streams.runtime.crash_points import point
 from streams.runtime.file_lock import hold, private_folder
 
@@ -107,11 +107,15 @@ class Books:
 
     def newest_serials(self) -> dict[str, int]:
         """Returns the serial of the newest posting of each business that was ever charged."""
-        return newest_serials(self._db)
+        return dict(self._db.execute("SELECT business, max(serial) FROM postings GROUP BY business"))
 
     def charges_after(self, business: str, serial: int, most: int) -> list[BilledCharge]:
         """Returns at most ``most`` postings of ``business`` that follow the one with ``serial``; 0 is before the first."""
-        return charges_after(self._db, business, serial, most)
+        # By serial and not by id: a business's topic has its events in the order in which the book counted them.
+        rows = self._db.execute(
+            "SELECT * FROM postings WHERE business = ? AND serial > ? ORDER BY serial LIMIT ?", (business, serial, most)
+        )
+        return [charge_of(PostedRow(*row)) for row in rows]
 
     def post(self, partition: int, records: Sequence[LogRecord]) -> Posted:
         """Post the next ``records`` of a partition of ``charges`` and move its offset, in one transaction.

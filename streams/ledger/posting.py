@@ -6,6 +6,7 @@ written. A record that cannot be read is set aside with its place: it stays in K
 
 import sqlite3
 from collections import Counter
+from typing import Final
 
 import msgspec
 from pyroaring import BitMap
@@ -14,7 +15,9 @@ from broker.charging import MisshapenChargeError, Posting, Price, post
 from schemas.facts import Charge
 from schemas.wire.header import Header, Kind, UnreadableRecordError, unpack
 from streams.kafka.reader import LogRecord
-from streams.ledger.tables import posting_id
+
+PARTITION_BITS: Final = 10
+"""A posting is named by its record: offset and partition, which is below 1,024 (``metrics.MAX_SHARDS``)."""
 
 Part = tuple[bytes, int]
 """Request and shard."""
@@ -130,6 +133,16 @@ class Batch:
             added = self._balances.setdefault((charge.business, entry.account, entry.currency), [0, 0])
             added[0] += entry.amount_micro
             added[1] += messages
+
+
+def posting_id(partition: int, offset: int) -> int:
+    """Returns the id of the posting that the charge record at this place makes."""
+    return offset << PARTITION_BITS | partition
+
+
+def place_of(posting: int) -> tuple[int, int]:
+    """Returns partition and offset of the charge record behind a posting: the inverse of :func:`posting_id`."""
+    return posting & ((1 << PARTITION_BITS) - 1), posting >> PARTITION_BITS
 
 
 def _charge_in(record: LogRecord) -> tuple[Header, Charge]:

@@ -24,9 +24,7 @@ from schemas.ids import text_of
 from schemas.lanes import Lane
 from schemas.registry import Category
 from schemas.status import BilledCharge
-
-PARTITION_BITS: Final = 10
-"""A posting is named by its record: offset and partition, which is below 1,024 (``metrics.MAX_SHARDS``)."""
+from streams.ledger.posting import place_of
 
 LAYOUT: Final = 2
 """Written to ``user_version``; another one is refused, for the file can be rebuilt."""
@@ -72,17 +70,6 @@ ORIGIN: Final = (
 )
 """Added to files of the same layout that have none; a release that does not know it passes it by."""
 
-
-def posting_id(partition: int, offset: int) -> int:
-    """Returns the id of the posting that the charge record at this place makes."""
-    return offset << PARTITION_BITS | partition
-
-
-def place_of(posting: int) -> tuple[int, int]:
-    """Returns partition and offset of the charge record behind a posting: the inverse of :func:`posting_id`."""
-    return posting & ((1 << PARTITION_BITS) - 1), posting >> PARTITION_BITS
-
-
 _labels: Final = msgspec.json.Decoder(dict[str, str])
 
 
@@ -113,19 +100,6 @@ class PostedRow(NamedTuple):
     event: str
     labels: str
     ranks: bytes
-
-
-def charges_after(db: sqlite3.Connection, business: str, serial: int, most: int) -> list[BilledCharge]:
-    """Returns at most ``most`` postings of ``business`` that follow the one with ``serial``; 0 is before the first."""
-    rows = db.execute(
-        "SELECT * FROM postings WHERE business = ? AND serial > ? ORDER BY serial LIMIT ?", (business, serial, most)
-    )
-    return [charge_of(PostedRow(*row)) for row in rows]
-
-
-def newest_serials(db: sqlite3.Connection) -> dict[str, int]:
-    """Returns the serial of the newest posting of each business that was ever charged."""
-    return dict(db.execute("SELECT business, max(serial) FROM postings GROUP BY business"))
 
 
 def audited(db: sqlite3.Connection) -> list[LedgerPosting]:
