@@ -224,6 +224,7 @@ class DeliverShard:
         return True
 
     async def _send(self, engine: Engine, batch: Batch) -> None:
+        """Hand a frame to the gateway and tell the engine how it ended; the HTTP of it is in ``streams/gateway/frames.py``."""
         assert batch.frame is not None
         started_ms = clock.monotonic_ms()
         try:
@@ -243,6 +244,7 @@ class DeliverShard:
             engine.unknown(batch, clock.now_ms(), maybe_sent=not unknown.surely_not_taken)
             self._unanswered(unknown.kind.value)
         except MisshapenAnswerError:
+            # Whoever answers has read the frame, so its messages may be on their way whatever the answer fails to say.
             engine.unknown(batch, clock.now_ms(), maybe_sent=True)
             self._unanswered("unreadable")
         self.wake.set()
