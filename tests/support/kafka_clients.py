@@ -123,14 +123,20 @@ class Cluster:
 class _State:
     """One assigned partition of a consumer, with the fields that aiokafka's has."""
 
-    def __init__(self, log: Partition) -> None:
-        self.log = log
+    def __init__(self, cluster: Cluster, place: TopicPartition) -> None:
+        self._cluster = cluster
+        self._place = place
         self.position = 0
         self.paused = False
         self.timestamp = 0
         self.highwater = 0
         self.buffered: deque[Record] = deque()
         self.seeks = 0
+
+    @property
+    def log(self) -> Partition:
+        """The partition; whoever never reads one may be assigned it though there is none."""
+        return self._cluster.partition(tuple(self._place))
 
 
 class MemoryConsumer:
@@ -157,7 +163,7 @@ class MemoryConsumer:
 
     def assign(self, places: Sequence[TopicPartition]) -> None:
         """These from now on."""
-        self._states = {place: _State(self._cluster.partition(tuple(place))) for place in places}
+        self._states = {place: _State(self._cluster, place) for place in places}
         self._task = asyncio.ensure_future(self._follow())
 
     def seek(self, place: TopicPartition, offset: int) -> None:

@@ -67,9 +67,13 @@ class VirtualLoop(_Base):  # type: ignore[misc]
         try:
             with warnings.catch_warnings(), self.running():
                 warnings.simplefilter("ignore", RuntimeWarning)
-                for task in asyncio.all_tasks(self):
-                    with contextlib.suppress(RuntimeError):
-                        task.get_coro().close()
+                closed: set[asyncio.Task[Any]] = set()
+                # Clean-up code may begin something of its own.
+                while begun := asyncio.all_tasks(self) - closed:
+                    for task in begun:
+                        with contextlib.suppress(RuntimeError, EndedError):
+                            task.get_coro().close()
+                    closed |= begun
                 self._ready.clear()
                 self._timers.clear()
         finally:

@@ -1,7 +1,7 @@
 """What must hold of plan at the end: one verdict an event, the work of that verdict and no other, everybody answered."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
 import msgspec
@@ -12,13 +12,17 @@ from broker.plan.opt_in import Membership
 from broker.plan.step import outputs
 from broker.plan.validate import Request
 from broker.validation.all_errors import Form, form_of_record
+from schemas.facts import AudienceChange
+from schemas.ids import recipient_id, shard_of
 from schemas.plan_journal import Planned, Work, WorkItem
 from schemas.reasons import Reason
 from schemas.status import Status
+from schemas.wire.cloudevents import decode_status
+from schemas.wire.columns import cells, of_i64s
 from schemas.wire.header import Kind, body_of
 from schemas.wire.timestamps import text_of as instant
-from tests.pure.schedules.plan.owner import planned_in
-from tests.pure.schedules.plan.world import RATES, SHARDS, STALE_MS, PlanWorld
+from tests.pure.schedules.plan.world import RATES, SHARDS, STALE_MS, PlanWorld, planned_in
+from tests.support.plan_bench import PEPPER
 
 SKEW_MS = 20_000
 _encode = msgspec.msgpack.Encoder().encode
@@ -32,11 +36,17 @@ class Verdicts:
         """By the input's offset: each verdict, and when it was appended."""
         self.accepted: dict[bytes, list[Planned]] = defaultdict(list)
         self.backwards = 0
-        fold, last_ms = Fold(), 0
+        self.overdue_ms = 0
+        """The longest that an owner has gone on deciding since it last claimed."""
+        fold, last_ms, claimed_ms = Fold(), 0, 0
         for _, at_ms, record in world.journal.whole:
             header = fold.admit(record)
-            if header is None or header.kind is Kind.CLAIM:
+            if header is None:
                 continue
+            if header.kind is Kind.CLAIM:
+                claimed_ms = max(header.at_ms, last_ms)
+                continue
+            self.overdue_ms = max(self.overdue_ms, header.at_ms - claimed_ms)
             self.backwards += header.at_ms < last_ms
             last_ms = max(last_ms, header.at_ms)
             if header.kind is Kind.PLANNED:
@@ -56,12 +66,17 @@ def violations(world: PlanWorld) -> list[str]:
     verdicts = Verdicts(world)
     told: dict[int, list[Status]] = defaultdict(list)
     for _, _, record in world.statuses.whole:
-        status = msgspec.msgpack.decode(record, type=Status)
+        status = decode_status(record)
+        assert status is not None
         told[status.seq].append(status)
     events = [form_of_record(world.given(offset), world.policy) for offset in range(world.requests.end)]
     found = [f"{verdicts.backwards} records are older than the one before"] if verdicts.backwards else []
+    round_ms = world.policy.windows.idempotency_ms // 4
+    if verdicts.overdue_ms > round_ms + 2 * world.pause_ms:
+        found.append(f"an owner decided for {verdicts.overdue_ms} ms without a round of restating")
     found += _once(verdicts)
     found += _work(world, verdicts)
+    found += _opt_ins(world, events, verdicts)
     found += _answers(world, events, verdicts, told)
     found += _throughput(verdicts)
     found += _in_time(events, verdicts)
@@ -90,6 +105,46 @@ def _work(world: PlanWorld, verdicts: Verdicts) -> Iterable[str]:
     for key in wanted.keys() | written.keys():
         if wanted[key] != written[key]:
             yield f"work in shard {key[0]}: {len(wanted[key])} asked, {len(written[key])} written, and they differ"
+
+
+def _opt_ins(world: PlanWorld, events: list[Form], verdicts: Verdicts) -> Iterable[str]:
+    """Work for a list stands in a shard no earlier than the people there whose opt-ins came before it."""
+    joined_ms = _joined_ms(world)
+    for (shard, request), at_ms in _asked_ms(world).items():
+        for opt_in in events[: verdicts.accepted[request][0].origin.offset]:
+            if isinstance(opt_in, Membership):
+                yield from _not_joined(opt_in, shard, at_ms, joined_ms)
+
+
+def _joined_ms(world: PlanWorld) -> Mapping[tuple[int, bytes, int], int]:
+    """When each word of a person, told apart by its time, was first appended in a shard."""
+    joined_ms: dict[tuple[int, bytes, int], int] = {}
+    for shard, log in enumerate(world.audience):
+        for _, at_ms, record in log.whole:
+            change = body_of(record, AudienceChange)
+            for person, evidence_ms in zip(cells(change.recipients, 16), of_i64s(change.evidence_ms), strict=True):
+                joined_ms.setdefault((shard, person, evidence_ms), at_ms)
+    return joined_ms
+
+
+def _asked_ms(world: PlanWorld) -> Mapping[tuple[int, bytes], int]:
+    """When the work of each request for a list was first appended in a shard."""
+    asked_ms: dict[tuple[int, bytes], int] = {}
+    for shard, log in enumerate(world.work):
+        for _, at_ms, record in log.whole:
+            for item in body_of(record, Work).items:
+                if item.list:
+                    asked_ms.setdefault((shard, item.request), at_ms)
+    return asked_ms
+
+
+def _not_joined(
+    opt_in: Membership, shard: int, at_ms: int, joined_ms: Mapping[tuple[int, bytes, int], int]
+) -> Iterable[str]:
+    for person, evidence_ms in zip(opt_in.people, opt_in.evidence_ms, strict=True):
+        name = recipient_id(PEPPER, person.address)
+        if shard_of(name, SHARDS) == shard and joined_ms.get((shard, name, evidence_ms), at_ms + 1) > at_ms:
+            yield f"work of {at_ms} stands in shard {shard} before somebody who had opted in"
 
 
 def _items(records: Iterable[bytes]) -> Iterator[WorkItem]:

@@ -1,91 +1,145 @@
-"""Planted bugs: owners of plan that break one rule of the protocol each."""
+"""Planted bugs: shells of plan that break one rule of the protocol each."""
 
-from collections.abc import Generator, Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
-from broker.plan.step import Answer, PlanInput, PlanStep, decide
-from schemas.plan_journal import PlannedBatch
-from schemas.wire.header import Header, Kind, pack
+from broker.plan.step import Answer, PlanInput, PlanState, PlanStep
+from schemas.wire.header import Header, Kind
+from streams.kafka.faust_app.hooks import Delivered
+from streams.kafka.producer import Outgoing
+from streams.kafka.reader import LogRecord
+from streams.runtime import clock
+from streams.worker import plan
+from streams.worker.breaker import Judge, Judged
+from streams.worker.plan import PlanShard
 from tests.pure.schedules.plan.owner import PlanOwner
-from tests.pure.schedules.runner import Steps
+from tests.pure.schedules.shells.journal_mutants import NoAdjacencyJournal
+
+
+class _JudgesAgain(PlanShard):
+    def apply(self, record: LogRecord, header: Header) -> None:
+        super().apply(record, header)
+        self.state.names.clear()
+        self.state.unfinished.clear()
 
 
 class JudgesAgain(PlanOwner):
     """Row 1: a redelivered event is judged anew."""
 
-    def apply(self, header: Header, record: bytes) -> None:
-        super().apply(header, record)
-        self.state.names.clear()
-        self.state.unfinished.clear()
+    shard_type = _JudgesAgain
+
+
+class _WritesFirst(PlanShard):
+    async def _append(self, kind: Kind, at_ms: int, entries: Any) -> None:
+        if kind is Kind.PLANNED:
+            inputs = [plan._input(record) for record in self._inbox][:8]
+            judged = self._judge.judge(self.state, inputs, clock.now_ms())
+            if judged.others:
+                await self._parts.outputs.confirm(judged.others)
+        await super()._append(kind, at_ms, entries)
 
 
 class WritesFirst(PlanOwner):
     """Row 1: the work leaves before its verdict is in the log."""
 
-    def judge(self, inputs: list[PlanInput]) -> Steps:
-        step = self.decide(inputs)
-        for log, record in self.records(step):
-            yield from self.put(log, record)
-        if step.journal:
-            yield from self.append_record(pack(self.header(Kind.PLANNED, step.at_ms), PlannedBatch(step.journal)))
-        taken = range(self.read_to, self.read_to + step.consumed)
-        self.read_to = taken.stop
-        self.done.update(taken)
+    shard_type = _WritesFirst
 
 
-class TakesRedeliveryForRepetition(PlanOwner):
-    """Row 2: both look like "same id"."""
-
-    def apply(self, header: Header, record: bytes) -> None:
-        super().apply(header, record)
+class _TakesRedeliveryForRepetition(PlanShard):
+    def apply(self, record: LogRecord, header: Header) -> None:
+        super().apply(record, header)
         self.state.unfinished.clear()
         for name, known in self.state.names.items():
             self.state.names[name] = msgspec.structs.replace(known, offset=-1, first=None)
 
 
+class TakesRedeliveryForRepetition(PlanOwner):
+    """Row 2: both look like "same id"."""
+
+    shard_type = _TakesRedeliveryForRepetition
+
+
+class _Silent(Judge):
+    def _followed(self, step: PlanStep) -> Judged:
+        said = tuple(one for one in step.direct if not (isinstance(one, Answer) and one.status.reason == "duplicate"))
+        return super()._followed(msgspec.structs.replace(step, direct=said))
+
+
 class SilentAboutRepetitions(PlanOwner):
     """Row 2: a second publication is taken for a redelivery, and the business is told nothing."""
 
-    def decide(self, inputs: list[PlanInput]) -> PlanStep:
-        step = super().decide(inputs)
-        said = tuple(one for one in step.direct if not (isinstance(one, Answer) and one.status.reason == "duplicate"))
-        return msgspec.structs.replace(step, direct=said)
+    stand_ins = ((plan, "Judge", _Silent),)
 
 
 class NoAdjacency(PlanOwner):
     """Row 5: writes work for verdicts without looking at the gap before them."""
 
-    def append_record(self, record: bytes) -> Generator[None, None, int]:
-        return self.append_blindly(record)
+    stand_ins = ((plan, "Journal", NoAdjacencyJournal),)
+
+
+class _ClaimsOnly(PlanShard):
+    async def _restate(self) -> None:
+        now_ms = max(clock.now_ms(), self.state.last_ms)
+        if now_ms - self._claimed_ms >= self.policy.windows.idempotency_ms // 4:
+            await self._journal.repeat_claim()
+            self._claimed_ms = now_ms
 
 
 class NeverRestates(PlanOwner):
     """Row 11: claims with a higher floor, and has not said again what it must still know."""
 
-    def restate(self) -> Steps:
-        now_ms = max(self.clock(), self.state.last_ms)
-        if now_ms - self.claimed_ms >= self.world.policy.windows.idempotency_ms // 4:
-            yield from self.repeat_claim()
-            self.claimed_ms = now_ms
+    shard_type = _ClaimsOnly
+
+
+class _NoRounds(PlanShard):
+    async def _restate(self) -> None:
+        """Never."""
+
+
+class NeverBegins(PlanOwner):
+    """Row 11: no round of restating, so no floor ever rises."""
+
+    shard_type = _NoRounds
+
+
+class _ForgetsDebts(PlanShard):
+    def apply(self, record: LogRecord, header: Header) -> None:
+        super().apply(record, header)
+        if self._journal._ownership is None:
+            self.state.free.clear()
 
 
 class ForgetsDebts(PlanOwner):
     """Row 8: what a sender has used up lives in memory alone."""
 
-    def apply(self, header: Header, record: bytes) -> None:
-        super().apply(header, record)
-        if self.ownership is None:
-            self.state.free.clear()
+    shard_type = _ForgetsDebts
+
+
+class _CommitsEarly(PlanShard):
+    async def _confirm(self, records: Sequence[Outgoing], taken: Sequence[Delivered]) -> None:
+        for record in taken:
+            self._done(record)
+        await super()._confirm(records, taken)
 
 
 class CommitsEarly(PlanOwner):
-    """Rule 3: commits what it has read, not what it has taken over."""
+    """Rule 3: an input is finished before its work is acknowledged."""
 
-    def commit(self) -> None:
-        self.done.update(range(self.read_to))
-        super().commit()
+    shard_type = _CommitsEarly
+
+
+class _Hasty(Judge):
+    def _followed(self, step: PlanStep) -> Judged:
+        judged = super()._followed(step)
+        return Judged(step, [], judged.before + judged.others)
+
+
+class OptInsWithTheRest(PlanOwner):
+    """Section 1.5: later work does not wait until who opted in before it is on the list."""
+
+    stand_ins = ((plan, "Judge", _Hasty),)
 
 
 class BelievesItsClock(PlanOwner):
@@ -94,12 +148,16 @@ class BelievesItsClock(PlanOwner):
     watches_clock = False
 
 
+class _NoMemoryOfTime(Judge):
+    def judge(self, state: PlanState, inputs: Sequence[PlanInput], now_ms: int) -> Judged:
+        state.last_ms = 0
+        return super().judge(state, inputs, now_ms)
+
+
 class GoesBackInTime(PlanOwner):
     """Row 24: judges at the time of its own clock, and not after what was judged before."""
 
-    def decide(self, inputs: list[PlanInput]) -> PlanStep:
-        world, self.state.last_ms = self.world, 0
-        return decide(inputs, self.state, world.registry, world.policy, self.clock())
+    stand_ins = ((plan, "Judge", _NoMemoryOfTime),)
 
 
 MUTANTS: Final[Mapping[str, type[PlanOwner]]] = {
@@ -110,7 +168,9 @@ MUTANTS: Final[Mapping[str, type[PlanOwner]]] = {
     "row 5: no adjacency check": NoAdjacency,
     "row 8: a new owner knows of no throughput used up": ForgetsDebts,
     "row 11: claims a floor without restating": NeverRestates,
+    "row 11: never restates": NeverBegins,
     "row 24: lives on after a clock jump": BelievesItsClock,
     "row 24: verdicts go back in time": GoesBackInTime,
-    "rule 3: commits before taking over": CommitsEarly,
+    "rule 3: an input is finished before its work is written": CommitsEarly,
+    "section 1.5: work does not wait for opt-ins": OptInsWithTheRest,
 }

@@ -5,11 +5,12 @@ import random
 from tests.pure.schedules.plan.check import violations
 from tests.pure.schedules.plan.owner import PlanOwner
 from tests.pure.schedules.plan.world import PlanWorld
-from tests.pure.schedules.stage import Role, Schedule
+from tests.pure.schedules.shells.process import ShellSchedule
+from tests.pure.schedules.stage import Role
 
 MAX_OWNERS = 4
 
 
-def plan(seed: int, owner: type[PlanOwner] = PlanOwner) -> Schedule[PlanWorld]:
-    """Kills, pauses, up to four owners, repeated and re-routed events, a changing registry, trimmed logs, jumping clocks."""
-    return Schedule(PlanWorld(random.Random(seed)), violations, Role(owner, most=MAX_OWNERS))
+def plan(seed: int, owner: type[PlanOwner] = PlanOwner) -> ShellSchedule[PlanWorld]:
+    """Kills, pauses, rebalances, up to four owners, repeated and re-routed events, a changing registry, trimmed logs, clocks."""
+    return ShellSchedule(PlanWorld(random.Random(seed)), violations, Role(owner, most=MAX_OWNERS))

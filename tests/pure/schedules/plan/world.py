@@ -8,22 +8,28 @@ import msgspec
 
 from broker.plan.decode import origin_header
 from broker.plan.step import PlanInput
+from schemas import topics
 from schemas.ids import partition_of
 from schemas.lanes import Lane
-from schemas.plan_journal import Origin
+from schemas.plan_journal import Origin, PlannedBatch
 from schemas.registry import Parameter, PriceCard, Sender, Template
 from schemas.request import OPTIN_TYPE
 from schemas.topics import Windows
+from schemas.wire.header import body_of
 from schemas.wire.timestamps import text_of
 from tests.pure.schedules.journal import trim
 from tests.pure.schedules.log import Log
-from tests.pure.schedules.stage import World
+from tests.pure.schedules.shells.process import ShellWorld
+from tests.support.kafka_clients import Cluster, Place
 from tests.support.plan_bench import BUSINESS, event, policy, registry
 
+LANE: Final = Lane.UPDATE
 SHARDS: Final = 3
 PARTITION: Final = partition_of(BUSINESS.encode(), SHARDS)
 STALE_MS: Final = 40_000
 """How old an event may be."""
+LOST: Final = 0.01
+"""How often an append is not acknowledged."""
 SLACK_MS: Final = 5_000
 """Names are kept so much longer at the most."""
 RATES: Final = {"airline/main": 100, "airline/slow": 1}
@@ -49,6 +55,12 @@ def said_in(record: bytes) -> Said:
     return said
 
 
+@lru_cache(maxsize=4_096)
+def planned_in(record: bytes) -> PlannedBatch:
+    """The body of a record of the journal, decoded once for all its readers."""
+    return body_of(record, PlannedBatch)
+
+
 class ShortWindows(Windows, frozen=True):
     """Windows that leave a clock less slack than an hour's need."""
 
@@ -58,7 +70,7 @@ class ShortWindows(Windows, frozen=True):
         return self.idempotency_ms - SLACK_MS
 
 
-class PlanWorld(World):
+class PlanWorld(ShellWorld):
     """Everything outside of the owners."""
 
     pause_ms = 10_000
@@ -72,12 +84,25 @@ class PlanWorld(World):
         self.audience = [Log() for _ in range(SHARDS)]
         self.statuses, self.letters, self.rerouted = Log(), Log(), Log()
         self.committed = 0
+        self.cluster = Cluster(rng, lambda: self.now, self._log)
+        self.cluster.lost = LOST
         self.registry = registry()
         windows = ShortWindows(*msgspec.structs.astuple(Lane.UPDATE.rules.windows))
         windows = msgspec.structs.replace(windows, idempotency_ms=STALE_MS + SLACK_MS)
         self.policy = msgspec.structs.replace(policy(), shard=PARTITION, shards=SHARDS, windows=windows)
         self._versions = 3
         self._published: list[dict[str, Any]] = []
+
+    def _log(self, place: Place) -> Log:
+        topic, partition = place
+        if topic.startswith(topics.status("")):
+            return self.statuses
+        if topic == topics.requests(LANE):
+            assert partition != PARTITION
+            return self.rerouted
+        logs = {topics.plans(LANE): self.journal, topics.DEAD_LETTERS: self.letters}
+        shards = {topics.work(LANE): self.work, topics.AUDIENCE: self.audience}
+        return logs[topic] if topic in logs else shards[topic][partition]
 
     # -- what happens to anybody
 

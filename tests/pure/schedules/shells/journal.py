@@ -21,8 +21,8 @@ from streams.runtime import clock
 from tests.pure.schedules.journal import trim
 from tests.pure.schedules.log import Log
 from tests.pure.schedules.runner import Runner
-from tests.pure.schedules.shells.process import ShellProcess, ShellWorld, in_memory
-from tests.pure.schedules.stage import Role, Schedule
+from tests.pure.schedules.shells.process import ShellProcess, ShellSchedule, ShellWorld
+from tests.pure.schedules.stage import Role
 from tests.support.kafka_clients import Cluster, Place
 
 LANE: Final = Lane.OTP
@@ -213,7 +213,7 @@ def violations(world: JournalWorld) -> list[str]:
     return [*world.found, *(f"acted on the void record at {offset}" for offset in world.acted if offset not in valid)]
 
 
-class JournalSchedule(Schedule[JournalWorld]):
+class JournalSchedule(ShellSchedule[JournalWorld]):
     """One schedule of owners."""
 
     steps = 800
@@ -221,8 +221,7 @@ class JournalSchedule(Schedule[JournalWorld]):
     quiet_steps = 2_000
 
     def run(self) -> list[str]:
-        with in_memory(self.world):
-            found = super().run()
+        found = super().run()
         if not self.roles[0].living[-1][1].idle:
             found.append("nobody can open the journal any more")
         return found

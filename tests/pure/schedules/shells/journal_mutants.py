@@ -10,7 +10,9 @@ from streams.kafka.journal import Journal, JournalTerms
 from tests.pure.schedules.shells.journal import JournalOwner
 
 
-class _NoAdjacency(Journal):
+class NoAdjacencyJournal(Journal):
+    """Never looks at a gap."""
+
     async def _read_gap(self, ownership: Ownership, gap: range) -> None:
         """Nothing is looked at."""
 
@@ -18,7 +20,7 @@ class _NoAdjacency(Journal):
 class NoAdjacency(JournalOwner):
     """Row 5 and 9: acts on its append without looking at the gap before it."""
 
-    journal_type = _NoAdjacency
+    journal_type = NoAdjacencyJournal
 
 
 class _FloorAtTheEnd(Journal):

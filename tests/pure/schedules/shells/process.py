@@ -8,8 +8,8 @@ import contextlib
 import logging
 import random
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, TypeVar
 
 import structlog
 
@@ -17,11 +17,14 @@ from streams.kafka import clients
 from streams.runtime import clock, exits
 from streams.runtime.exits import Exit
 from tests.pure.schedules.runner import DiedError, Runner, Steps
-from tests.pure.schedules.stage import World
+from tests.pure.schedules.stage import Role, Schedule, World
 from tests.support.kafka_clients import Cluster
 from tests.support.virtual_loop import EndedError, VirtualLoop, running_loop
 
 _MOST_TURNS = 40
+
+StandIn = tuple[Any, str, Any]
+"""A module, a name in it, and what stands there while a schedule runs."""
 
 
 class ShellWorld(World):
@@ -33,6 +36,8 @@ class ShellWorld(World):
         super().__init__(rng)
         self.loops: list[VirtualLoop] = []
         """Of every process there has been."""
+        self.generations = 0
+        """Assignments so far."""
 
     def carry(self) -> None:
         self.cluster.carry()
@@ -41,10 +46,15 @@ class ShellWorld(World):
         self.cluster.lost = 0.0
 
 
+Outside = TypeVar("Outside", bound=ShellWorld)
+
+
 class ShellProcess:
     """One process. A subclass says in :meth:`run` what it does until it is killed."""
 
     watches_clock = True
+    stand_ins: Sequence[StandIn] = ()
+    """What a planted bug puts in the place of real code."""
     ended_by: Exit | None = None
     """Why it ended itself."""
 
@@ -83,24 +93,38 @@ class ShellProcess:
             self.loop.end()
 
 
-def _fatal(code: Exit, **_fields: object) -> NoReturn:
+class ShellSchedule(Schedule[Outside]):
+    """A schedule of processes that are :class:`ShellProcess`."""
+
+    def __init__(self, world: Outside, check: Callable[[Outside], list[str]], *roles: Role[Outside]) -> None:
+        super().__init__(world, check, *roles)
+        self._stand_ins = [each for role in roles for each in getattr(role.make, "stand_ins", ())]
+
+    def run(self) -> list[str]:
+        with in_memory(self.world, *self._stand_ins):
+            return super().run()
+
+
+def fatal(code: Exit, **_fields: object) -> NoReturn:
+    """Ends the process that runs, in the place of :func:`streams.runtime.exits.fatal`."""
     loop = running_loop()
-    loop.owner.ended_by = code
-    loop.end()
+    if not loop.ended:
+        loop.owner.ended_by = code
+        loop.end()
     raise EndedError(code.name)
 
 
 @contextlib.contextmanager
-def in_memory(world: ShellWorld, **others: tuple[Any, str, Any]) -> Iterator[None]:
+def in_memory(world: ShellWorld, *others: StandIn) -> Iterator[None]:
     """The world in which the shells run: ``others`` are (module, name, stand-in) that stand while it does."""
     cluster = world.cluster
-    stand_ins: list[tuple[Any, str, Any]] = [
+    stand_ins: list[StandIn] = [
         (clock, "now_ms", lambda: running_loop().wall_ms()),
         (clock, "monotonic_ms", lambda: running_loop().monotonic_ms()),
         (clients, "consumer", cluster.consumer),
         (clients, "producer", cluster.producer),
-        *((module, "fatal", _fatal) for module in _modules_with(exits.fatal)),
-        *others.values(),
+        *((module, "fatal", fatal) for module in _modules_with(exits.fatal)),
+        *others,
     ]
     before = [(module, name, getattr(module, name)) for module, name, _ in stand_ins]
     silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
