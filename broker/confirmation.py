@@ -19,9 +19,9 @@ import msgspec
 
 from schemas.facts import Scope
 from schemas.ids import text_of
+from schemas.lanes import DAY_MS, MINUTE_MS
 from schemas.registry import CONFIRMATIONS
 from schemas.request import NOTIFICATION_TYPE, CloudEvent, Notification
-from schemas.topics import DAY_MS, MINUTE_MS
 from schemas.wire.timestamps import text_of as instant
 
 SYSTEM: Final = "fanfare"

@@ -9,9 +9,7 @@ from typing import Final
 
 import msgspec
 
-from schemas.lanes import CLOCK_SLACK_MS, DAY_MS, HOUR_MS, MINUTE_MS, Lane, Windows
-
-__all__ = ["CLOCK_SLACK_MS", "DAY_MS", "HOUR_MS", "MINUTE_MS", "Windows"]
+from schemas.lanes import DAY_MS, Lane
 
 FOR_EVER: Final = -1
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from schemas.gateway_api import GatewayEvent
-from schemas.lanes import Lane
+from schemas.lanes import Lane, Windows
 from schemas.registry import DEFAULT_SHARES
-from schemas.topics import Windows
 
 Place = tuple[str, int]
 """Topic and partition."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from schemas.delivery_journal import Newest
 from schemas.ids import fact_key
+from schemas.lanes import HOUR_MS
 from schemas.plan_journal import Terms
-from schemas.topics import HOUR_MS
 
 ALL_FACETS = "*"
 _NEVER = Newest(b"", -1, -1, 0)

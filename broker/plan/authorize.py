@@ -16,11 +16,10 @@ from broker.plan.parties import Parties, Registered
 from broker.plan.policy import PlanPolicy
 from broker.plan.state import Draft
 from broker.plan.validate import Content, Request
-from schemas.lanes import Lane
+from schemas.lanes import CLOCK_SLACK_MS, HOUR_MS, MINUTE_MS, Lane, Windows
 from schemas.reasons import Reason, Refusal
 from schemas.registry import Business, Category
 from schemas.request import CloudEvent, Params, Sealed
-from schemas.topics import CLOCK_SLACK_MS, HOUR_MS, MINUTE_MS, Windows
 from schemas.wire.strict_json import DATA, Place
 from schemas.wire.text import echo, suggestion
 from schemas.wire.timestamps import text_of as instant

@@ -20,9 +20,9 @@ from broker.plan.policy import PlanPolicy
 from broker.plan.state import Draft
 from broker.plan.validate import Request
 from schemas.ids import recipient_id
+from schemas.lanes import CLOCK_SLACK_MS, Windows
 from schemas.plan_journal import LOCALE_WIDTH, Origin, Planned, Rows, Terms
 from schemas.reasons import Reason, Refusal
-from schemas.topics import CLOCK_SLACK_MS, Windows
 from schemas.wire.columns import u16s
 from schemas.wire.timestamps import text_of as instant
 

@@ -10,10 +10,9 @@ import msgspec
 
 from schemas import topics
 from schemas.ids import request_name, text_of
-from schemas.lanes import Lane
+from schemas.lanes import MINUTE_MS, Lane
 from schemas.registry import Business, Parameter, Template
 from schemas.status import BilledCharge, DeadLetter, Status
-from schemas.topics import MINUTE_MS
 from schemas.wire import timestamps
 from schemas.wire.cloudevents import encode_charge, encode_status
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from schemas.contract.descriptions import DESCRIPTIONS
-from schemas.topics import DAY_MS, FOR_EVER, HOUR_MS
+from schemas.lanes import DAY_MS, HOUR_MS
+from schemas.topics import FOR_EVER
 
 # The fields of a JSON Schema as rows of a table: path, type, limits, and what it means.
 

@@ -8,10 +8,9 @@ import msgspec
 import typer
 
 from schemas.ids import business_of, request_name, text_of
-from schemas.lanes import Lane
+from schemas.lanes import DAY_MS, Lane
 from schemas.request import Control, EventName
 from schemas.status import Status
-from schemas.topics import DAY_MS
 from schemas.wire.timestamps import text_of as instant
 from streams.client import Client, Event, Head, control
 from streams.client.progress import CLOSED, REFUSED, Numbers, numbers_of

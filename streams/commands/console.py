@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
+from schemas.lanes import DAY_MS, HOUR_MS, MINUTE_MS
 from schemas.wire.timestamps import ms_of
 from streams.client import ClientError
 from streams.commands.terminal import INTERRUPTED, refuse

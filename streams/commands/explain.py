@@ -10,9 +10,8 @@ from broker.explain.line import Line, doubt_text, next_steps, people_text, reaso
 from broker.explain.person import Encounter
 from broker.explain.timeline import Story
 from schemas.ids import business_of, name_of, recipient_id, text_of
-from schemas.lanes import LANE_WORDS, Lane
+from schemas.lanes import DAY_MS, LANE_WORDS, Lane
 from schemas.reasons import State, word_of
-from schemas.topics import DAY_MS
 from streams.commands.console import BootstrapOption, run
 from streams.commands.console import since_ms as since_ms_of
 from streams.commands.lanes import no_lane

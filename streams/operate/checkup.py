@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from broker.registry.fold import Registry
-from schemas.topics import CLOCK_SLACK_MS
+from schemas.lanes import CLOCK_SLACK_MS
 from streams.kafka.grants import Grant
 from streams.kafka.topic_rules import SAFE_COPIES
 from streams.runtime.kafka_access import Address

@@ -29,8 +29,8 @@ from broker.plan.step import (
 )
 from broker.registry.fold import Registry
 from schemas import topics
+from schemas.lanes import MINUTE_MS
 from schemas.plan_journal import Origin, Planned, Work, WorkItem
-from schemas.topics import MINUTE_MS
 from schemas.wire.header import Header, Kind, pack
 from schemas.wire.timestamps import text_of as instant
 from streams.kafka.producer import Outgoing

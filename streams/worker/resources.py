@@ -7,8 +7,7 @@ from broker.audience.sizes import ListSizes
 from broker.heartbeat import entries
 from broker.registry.fold import Registry
 from schemas import topics
-from schemas.lanes import Lane
-from schemas.topics import Windows
+from schemas.lanes import Lane, Windows
 from schemas.wire.sealed import AddressBook
 from streams.gateway.kinds import gateway_of
 from streams.kafka.producer import REPEATABLE_DEADLINE_MS, ConfirmedProducer

@@ -16,6 +16,7 @@ from broker.settle.policy import SettlePolicy
 from schemas import topics
 from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import Receipts
+from schemas.lanes import CLOCK_SLACK_MS
 from schemas.wire.header import body_of, head_of
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
@@ -95,7 +96,7 @@ class SettleShard:
         last_ms = 0
         places = [(topic, self._shard) for topic in (topics.outcomes(self._lane), topics.receipts(self._lane))]
         reached_ms = [await self._reached_ms(place, committed) for place in places]
-        span_ms = self._parts.windows.settle_fold_ms + topics.CLOCK_SLACK_MS + self._settle.policy.ending_ms
+        span_ms = self._parts.windows.settle_fold_ms + CLOCK_SLACK_MS + self._settle.policy.ending_ms
         since_ms = fold_from(clock.now_ms(), reached_ms, span_ms)
         self._settle = self._fresh(since_ms)
         async with self._parts.rebuilding:

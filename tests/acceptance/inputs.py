@@ -12,9 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from schemas.ids import partition_of
-from schemas.lanes import Category, Lane
+from schemas.lanes import DAY_MS, HOUR_MS, MINUTE_MS, Category, Lane
 from schemas.request import CONTROL_TYPE, MAX_REQUEST_BYTES, NOTIFICATION_TYPE, OPTIN_TYPE
-from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS, SHARDS
+from schemas.topics import SHARDS
 from schemas.wire import timestamps
 
 CANARY: Final = "kanarie"

@@ -15,10 +15,10 @@ from aiokafka.errors import OutOfOrderSequenceNumber
 from broker.registry.fold import Registry
 from schemas import topics
 from schemas.ids import partition_of
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, Lane
 from schemas.request import Notification
 from schemas.status import Status
-from schemas.topics import HOUR_MS, catalogue
+from schemas.topics import catalogue
 from schemas.wire.cloudevents import encode_status
 from streams.client import (
     Client,

@@ -12,10 +12,9 @@ import pytest
 
 from schemas import topics
 from schemas.ids import partition_of
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, Lane
 from schemas.request import Notification, Recipient, To
 from schemas.status import DeadLetter
-from schemas.topics import HOUR_MS
 from streams.client.client import Client
 from streams.client.events import Event, Head, notification
 from streams.kafka.admin import committed_offsets

@@ -11,10 +11,9 @@ import pytest
 
 from schemas import topics
 from schemas.ids import partition_of
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, Lane
 from schemas.request import Notification, Recipient, To
 from schemas.status import DeadLetter, Status
-from schemas.topics import HOUR_MS
 from streams.client.client import Client
 from streams.client.events import Event, Head, notification
 from streams.kafka.grants import worker_user

@@ -24,7 +24,7 @@ import psutil
 from pyroaring import BitMap
 
 from schemas import topics
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, Lane
 from schemas.request import Notification, To
 from schemas.topics import Topic
 from streams.client import Client
@@ -119,7 +119,7 @@ async def bench(folder: Path, count: int) -> dict[str, object]:
 async def _unbound(stack: Stack, folder: Path, count: int) -> dict[str, object]:
     """The copy loop, and a campaign to ``count`` people whose number is faster than the machine."""
     names = ("bench.in", "bench.out")
-    topics_of_loop = [Topic(name, "none", 4, topics.HOUR_MS, "the copy loop") for name in names]
+    topics_of_loop = [Topic(name, "none", 4, HOUR_MS, "the copy loop") for name in names]
     await provision(stack.bootstrap, topics_of_loop, shards=stack.settings.shards, dev=True, say=_say)
     copied = await copy_rate(stack.bootstrap, min(count, 1_000_000))
     _say(f"copy loop: {copied:,.0f} records/s")

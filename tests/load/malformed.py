@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 
 from schemas.ids import RequestName, request_name
-from schemas.lanes import Lane
+from schemas.lanes import DAY_MS, HOUR_MS, Lane
 from schemas.request import NOTIFICATION_TYPE
-from schemas.topics import DAY_MS, HOUR_MS
 from schemas.wire import timestamps
 
 BUSINESS = "shop-parcelo"

@@ -19,10 +19,9 @@ import uvloop
 from broker.charging import RECEIVABLE
 from schemas import topics
 from schemas.ids import partition_of, text_of
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, Lane
 from schemas.request import Notification, Recipient, To
 from schemas.status import DeadLetter
-from schemas.topics import HOUR_MS
 from schemas.wire.cloudevents import decode_status
 from streams.client.client import Client
 from streams.client.events import Head, notification

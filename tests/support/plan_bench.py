@@ -9,12 +9,11 @@ from broker.audience.sizes import ListSizes
 from broker.plan.step import Answer, Direct, PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs
 from broker.registry.fold import Registry
 from schemas.ids import partition_of
-from schemas.lanes import Category, Lane
+from schemas.lanes import MINUTE_MS, Category, Lane
 from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.registry import Business, Deployment, Entry, Key, Parameter, PriceCard, Sender, Template
 from schemas.request import NOTIFICATION_TYPE
 from schemas.status import DeadLetter, Status
-from schemas.topics import MINUTE_MS
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from schemas.wire.sealed import AddressBook
 from schemas.wire.timestamps import text_of

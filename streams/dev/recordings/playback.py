@@ -16,8 +16,7 @@ import msgspec
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogWriter
 
-from schemas.lanes import Lane
-from schemas.topics import DAY_MS
+from schemas.lanes import DAY_MS, Lane
 from streams.client import ClientError, Event
 from streams.dev.recordings.files import Entry
 from streams.dev.recordings.preparation import Shifts, rewritten

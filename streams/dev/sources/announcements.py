@@ -16,9 +16,8 @@ from random import Random
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from schemas.lanes import Lane
+from schemas.lanes import DAY_MS, HOUR_MS, MINUTE_MS, Lane
 from schemas.request import MAX_RECIPIENTS, OPTIN_TYPE
-from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.dev.sources.seeded_people import person
 from streams.dev.sources.timed import Run, Timed, instant_ms, timed
 from streams.dev.sources.timetable import Airport, Flight

@@ -12,9 +12,8 @@ from datetime import date, datetime, time
 from random import Random
 from typing import Final
 
-from schemas.lanes import Lane
+from schemas.lanes import DAY_MS, HOUR_MS, MINUTE_MS, Lane
 from schemas.request import NOTIFICATION_TYPE
-from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.dev.sources.seeded_people import CUSTOMERS, person
 from streams.dev.sources.timed import DAY_BEGINS, NEW_YORK, Run, Timed, instant_ms, timed
 from streams.dev.sources.timetable import STORM_DAY

@@ -16,9 +16,8 @@ from itertools import pairwise
 from random import Random
 from typing import Final, NamedTuple
 
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, MINUTE_MS, Lane
 from schemas.request import NOTIFICATION_TYPE
-from schemas.topics import HOUR_MS, MINUTE_MS
 from streams.dev.sources.seeded_people import CUSTOMERS, person
 from streams.dev.sources.timed import DAY_BEGINS, NEW_YORK, Run, Timed, instant_ms, timed
 from streams.dev.sources.timetable import STORM_DAY

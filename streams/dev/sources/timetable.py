@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from schemas.topics import MINUTE_MS
+from schemas.lanes import MINUTE_MS
 from streams.dev.sources import records
 from streams.dev.sources.records import YEAR_HINT, Records, Row, TimetableError
 from streams.dev.sources.timed import instant_ms

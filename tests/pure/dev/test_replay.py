@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from schemas.lanes import Lane
-from schemas.topics import DAY_MS
+from schemas.lanes import DAY_MS, Lane
 from streams.client import Event, NotPublishedError
 from streams.commands.replay import app
 from streams.dev.recordings.files import Entry

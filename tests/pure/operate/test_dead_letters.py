@@ -15,12 +15,11 @@ from broker.plan.step import PlanInput
 from broker.registry.fold import Registry
 from broker.validation.dry_run import forecast
 from schemas import topics
-from schemas.lanes import Lane
+from schemas.lanes import DAY_MS, HOUR_MS, MINUTE_MS, Lane
 from schemas.plan_journal import Origin
 from schemas.reasons import Reason, Refusal
 from schemas.registry import Business
 from schemas.status import DeadLetter
-from schemas.topics import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.commands.dead_letters import line, since_ms, summary, table, whole
 from streams.kafka.scan import Record
 from streams.operate.redrive import Outcome, Told

@@ -27,12 +27,11 @@ from broker.plan.step import (
     outputs,
     restatement,
 )
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, MINUTE_MS, Lane
 from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.reasons import Reason
 from schemas.registry import Parameter, PriceCard, Sender, Template
 from schemas.status import DeadLetter
-from schemas.topics import HOUR_MS, MINUTE_MS
 from schemas.wire.header import Header, Kind
 from tests.pure.plan.inputs import BOOK, PEPPER, SHARDS, Producers, registry, sizes
 

@@ -10,10 +10,9 @@ from broker.plan.outputs import Answer
 from broker.plan.step import PlanStep, restatement
 from schemas.facts import ControlAction, ControlScope
 from schemas.ids import request_name, text_of
-from schemas.lanes import Lane
+from schemas.lanes import CLOCK_SLACK_MS, DAY_MS, Lane
 from schemas.reasons import Reason
 from schemas.request import CONTROL_TYPE
-from schemas.topics import CLOCK_SLACK_MS, DAY_MS
 from schemas.wire.header import Kind
 from schemas.wire.timestamps import text_of as instant
 from tests.support.plan_bench import NOW_MS, Bench, event, given, told

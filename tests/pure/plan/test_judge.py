@@ -10,12 +10,11 @@ from broker.heartbeat import addresses as null_addresses
 from broker.plan.outputs import Answer
 from broker.plan.step import outputs
 from schemas.ids import recipient_id
-from schemas.lanes import Lane
+from schemas.lanes import CLOCK_SLACK_MS, HOUR_MS, Lane
 from schemas.plan_journal import Terms
 from schemas.reasons import Reason
 from schemas.registry import Business, PriceCard, Template
 from schemas.status import DeadLetter
-from schemas.topics import CLOCK_SLACK_MS, HOUR_MS
 from schemas.wire.columns import cells, of_u16s
 from schemas.wire.timestamps import text_of
 from tests.support.plan_bench import BOOK, NOW_MS, PEPPER, SHARDS, Bench, address, event, given

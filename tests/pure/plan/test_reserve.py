@@ -12,11 +12,10 @@ from broker.plan.step import outputs
 from broker.plan.verdict import Rate, reserve
 from broker.registry.fold import share_of
 from schemas.facts import ListSize
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, MINUTE_MS, Lane
 from schemas.reasons import Reason
 from schemas.registry import Business, Sender
 from schemas.status import Status
-from schemas.topics import HOUR_MS, MINUTE_MS
 from schemas.wire.timestamps import text_of
 from streams.simulator.registry import Registered
 from tests.support.plan_bench import NOW_MS, SHARDS, Bench, event, facts, given, told

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from broker.plan.state import PlanState
 from broker.plan.step import restatement
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, MINUTE_MS, Lane
 from schemas.plan_journal import PlannedBatch
 from schemas.reasons import Reason
-from schemas.topics import HOUR_MS, MINUTE_MS
 from schemas.wire.header import Kind, body_of, head_of
 from schemas.wire.timestamps import text_of
 from tests.support.plan_bench import NOW_MS, Bench, event, facts, fold, given, told

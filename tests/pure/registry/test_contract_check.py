@@ -14,9 +14,8 @@ from broker.plan.decode import Malformed
 from broker.plan.step import Answer, PlanState, decide
 from broker.registry.fold import Registry
 from broker.validation.all_errors import MAX_FAULTS, faults_of, faults_of_bytes, form_of_record
-from schemas.lanes import Category, Lane
+from schemas.lanes import DAY_MS, HOUR_MS, Category, Lane
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
-from schemas.topics import DAY_MS, HOUR_MS
 from schemas.wire.timestamps import text_of
 from streams.registry.apply import changes, read_files
 from tests.acceptance.inputs import CONTENT_TYPE, ROWS, Row, draft_of

@@ -3,8 +3,7 @@
 from broker.plan.step import Answer
 from broker.validation.dry_run import pace_of
 from schemas.facts import ListSize
-from schemas.lanes import Lane
-from schemas.topics import HOUR_MS
+from schemas.lanes import HOUR_MS, Lane
 from schemas.wire.timestamps import text_of
 from tests.support.plan_bench import NOW_MS, Bench, event, given
 

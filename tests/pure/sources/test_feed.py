@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.lanes import Lane
-from schemas.topics import HOUR_MS
+from schemas.lanes import HOUR_MS, Lane
 from streams.dev.sources.feed import Feed, replay
 from streams.dev.sources.timed import Timed, timed
 from streams.runtime.clock import now_ms

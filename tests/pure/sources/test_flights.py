@@ -14,9 +14,8 @@ import phonenumbers
 import pytest
 
 from schemas.ids import business_of
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, MINUTE_MS, Lane
 from schemas.request import NOTIFICATION_TYPE, OPTIN_TYPE, Notification, Optin
-from schemas.topics import HOUR_MS, MINUTE_MS
 from streams.dev.sources.announcements import EVERYTHING, Sizes
 from streams.dev.sources.flights import Selection, flights
 from streams.dev.sources.records import TimetableError

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, MINUTE_MS, Lane
 from schemas.request import Notification
-from schemas.topics import HOUR_MS, MINUTE_MS
 from streams.dev.sources.logins import CODE_LIFETIME_MS, DAILY_CURVE, Traffic, logins
 from streams.dev.sources.timed import DAY_BEGINS, NEW_YORK, Run, Timed
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from schemas.lanes import DAY_MS, HOUR_MS
 from schemas.request import OPTIN_TYPE
-from schemas.topics import DAY_MS, HOUR_MS
 from streams.dev.sources.announcements import Sizes
 from streams.dev.sources.flights import Selection, flights
 from streams.dev.sources.records import TimetableError, of_file, of_year, year_folder

@@ -13,8 +13,7 @@ from broker.webhook.sort import sort
 from schemas.facts import Scope
 from schemas.gateway_api import Reply, Reports, ref_of
 from schemas.ids import text_of
-from schemas.lanes import Lane
-from schemas.topics import DAY_MS
+from schemas.lanes import DAY_MS, Lane
 from tests.support.shard_bench import name
 
 SECRET = b"r" * 32

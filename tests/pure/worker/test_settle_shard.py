@@ -10,7 +10,7 @@ import msgspec
 from schemas import topics
 from schemas.delivery_journal import Outcome
 from schemas.facts import Receipts
-from schemas.lanes import Lane
+from schemas.lanes import Lane, Windows
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.producer import Outgoing
@@ -72,7 +72,7 @@ def _records(values: list[bytes]) -> list[LogRecord]:
 
 
 async def _first_output(
-    committed: dict[tuple[str, int], int], windows: topics.Windows = LANE.rules.windows, receipts: int = 2
+    committed: dict[tuple[str, int], int], windows: Windows = LANE.rules.windows, receipts: int = 2
 ) -> str:
     logs, outputs, done = Logs(receipts), Outputs(), list[Delivered]()
     parts = SimpleNamespace(

@@ -10,11 +10,10 @@ from broker.plan.decode import origin_header
 from broker.plan.step import PlanInput
 from schemas import topics
 from schemas.ids import partition_of
-from schemas.lanes import Lane
+from schemas.lanes import Lane, Windows
 from schemas.plan_journal import Origin, PlannedBatch
 from schemas.registry import Parameter, PriceCard, Sender, Template
 from schemas.request import OPTIN_TYPE
-from schemas.topics import Windows
 from schemas.wire.header import body_of
 from schemas.wire.timestamps import text_of
 from tests.pure.schedules.journal import trim
