@@ -9,11 +9,11 @@ Theory (PROTOCOL.md section 1.2):
   wrote between, so the record is valid. Otherwise the gap is read: a higher epoch in it means *fenced*, and the owner must
   not act on that record.
 - *Fold start*. A claim carries a *floor*: the offset from which on everything still open has been said. It is 0 in a new log,
-  else the offset of a valid claim, so a fold that begins there knows the epoch. Every F/4 the owner restates what was last
-  said whole before its previous claim, then claims again with that claim's offset as the floor; so nothing open is ever
-  further back than F/2 of serving time, and an owner that dies before its first round hands on the floor that it found. (A
-  start reckoned from times loses what is open when an owner claims after a long outage and dies at once: the scheduler of
-  ``tests/pure/schedules`` found it.)
+  else the offset of a valid claim, so a fold that begins there knows the epoch. Once the floor is F/2 old the owner restates
+  what was last said whole before a later claim, then claims again with that claim's offset as the floor (``claims.py``); so
+  nothing open is ever further back than F/2 of serving time, however short each ownership is. (A start reckoned from times
+  loses what is open when an owner claims after a long outage and dies at once: the scheduler of ``tests/pure/schedules``
+  found it.)
 - A log trimmed above the floor is refused, never folded. So is one that has lost claims which the gateway saw: who greets it
   with epoch n has read the claim of n-1, so it never knows more than one epoch above the end of a whole journal.
 
@@ -34,12 +34,10 @@ class TrimmedJournalError(Exception):
 class Fold:
     """The epoch rule for one reader of one journal, from any point of it."""
 
-    __slots__ = ("claims_in_a_row", "epoch", "floor", "holder", "voids")
+    __slots__ = ("claims_in_a_row", "epoch", "holder", "voids")
 
     def __init__(self) -> None:
         self.epoch = 0
-        self.floor = 0
-        """The floor of the last valid claim."""
         self.holder = ""
         self.voids = 0
         self.claims_in_a_row = 0
@@ -68,8 +66,7 @@ class Fold:
         return True
 
     def _claim(self, record: bytes, header: Header) -> bool:
-        claim = body_of(record, Claim)
-        instance = claim.instance
+        instance = body_of(record, Claim).instance
         if header.epoch < self.epoch:
             return False
         # Two owners may read the same end and claim the same number. The log orders them: the first stands, for every reader.
@@ -78,8 +75,7 @@ class Fold:
         # The holder repeats its claim after each round of restating: that is no new owner, and no sign of a crash.
         if header.epoch > self.epoch:
             self.claims_in_a_row += 1
-        # Of valid claims alone, for the next claim hands it on; where a fold may begin is another question (`last_floor`).
-        self.epoch, self.holder, self.floor = header.epoch, instance, claim.floor
+        self.epoch, self.holder = header.epoch, instance
         return True
 
 

@@ -10,6 +10,7 @@ Order of one message: taken -> *opened* and *decided* appended -> checked -> fra
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 
+from broker.claims import Claims
 from broker.deliver.decide import Facts, Rules
 from broker.deliver.draft import Draft
 from broker.deliver.frame import Batch, batch_of, frame_of, withhold
@@ -21,8 +22,9 @@ from broker.deliver.limits.limit import Unfolded
 from broker.deliver.limits.slots import Slots
 from broker.deliver.moves import legal
 from broker.deliver.policy import DeliverPolicy
+from broker.deliver.restating import Restating
 from broker.deliver.scheduler import Scheduler
-from broker.deliver.state import Append, ShardState, restatement
+from broker.deliver.state import Append, ShardState
 from broker.standing import Controls
 from schemas.delivery_journal import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
 from schemas.gateway_api import FrameAnswer
@@ -40,7 +42,14 @@ class Engine:
     """Runs one shard of one lane under one epoch. Made anew for each ownership, from a folded state."""
 
     def __init__(
-        self, policy: DeliverPolicy, state: ShardState, *, epoch: int, now_ms: int, claims_in_a_row: int = 0
+        self,
+        policy: DeliverPolicy,
+        state: ShardState,
+        *,
+        epoch: int,
+        now_ms: int,
+        claims: Claims,
+        claims_in_a_row: int = 0,
     ) -> None:
         self.policy = policy
         self.state = state
@@ -54,10 +63,7 @@ class Engine:
         self._slots = Slots(self._now_ms)
         self._control = ControlWatch()
         self.gateway_clock = GatewayClock()
-        self._claimed_ms = self._now_ms
-        """When the journal was last claimed: what was said before is restated in the next round."""
-        self.claim_due = False
-        """A round of restating is complete: the owner is to claim again and to call :meth:`claimed`."""
+        self.restating = Restating(policy, state, claims)
         # Owners died over and over before they said anything, or one said what it would try and nothing after.
         self._careful = claims_in_a_row >= _POISON_CLAIMS or bool(state.tries)
         self._tried: set[bytes] = set()
@@ -117,8 +123,9 @@ class Engine:
         now = self._clock(now_ms)
         rules = self._rules(facts)
         # Before anything else: a round that never ended would raise no floor, and folds would reach ever further back.
-        again = self._restate(now, facts.uncommitted_ms)
+        again = self.restating.next(now, facts.uncommitted_ms)
         if again is not None:
+            self._clock(again.at_ms)
             return again
         self._scheduler.wake(self.state.items, now)
         self._obey(facts.controls, now)
@@ -188,13 +195,9 @@ class Engine:
         """The offset of a word of control for each request that it has stopped here since the last call."""
         return self._control.bound(self._handoffs.in_flight)
 
-    def claimed(self, now_ms: int) -> None:
-        """The claim was repeated; everything open has been said since the one before."""
-        self._claimed_ms, self.claim_due = self._clock(now_ms), False
-
     def wake_ms(self) -> int:
         """When something falls due without any input; the shell need not ask before."""
-        times = [self._claimed_ms + self.policy.windows.fold_ms // 4]
+        times = [self.restating.due_ms(self._now_ms)]
         due_ms = self._scheduler.next_ms()
         if due_ms is not None:
             times.append(due_ms)
@@ -247,16 +250,6 @@ class Engine:
 
     def _gate(self, rules: Rules, now: int) -> StepGate:
         return StepGate(rules, self._slots, self._handoffs.waits, now)
-
-    def _restate(self, now: int, uncommitted_ms: int | None) -> Append | None:
-        if self.claim_due or now - self._claimed_ms < self.policy.windows.fold_ms // 4:
-            return None
-        body = restatement(self.state, self._claimed_ms, now, uncommitted_ms)
-        if body is not None:
-            kind = Kind.OUTCOME_RESTATED if isinstance(body, Restated) else Kind.LIMITS_RESTATED
-            return Append(kind, now, body)
-        self.claim_due = True
-        return None
 
     def _at_once(self, gate: StepGate, *, may_decide: bool) -> Callable[[Item], bool]:
         return lambda item: may_decide and not self._scheduler.waits_for_slots(item) and gate.held(item) is None

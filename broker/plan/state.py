@@ -219,16 +219,17 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def restatement(
-    state: PlanState, shard: int, *, now_ms: int, after_ms: int, limit_bytes: int = BODY_LIMIT_BYTES
+    state: PlanState, shard: int, *, now_ms: int, before_ms: int, limit_bytes: int = BODY_LIMIT_BYTES
 ) -> PlannedBatch | None:
-    """The next body of kind ``PLAN_RESTATED``: what was last stated ``after_ms`` ago or earlier and still matters.
+    """The next body of kind ``PLAN_RESTATED``: what was last stated until ``before_ms`` and still matters at ``now_ms``.
 
-    None if nothing is due. Changes nothing: append it, apply it, and ask again until None comes. Names past their window are
+    None if nothing is due. Changes nothing: append it with a later time than ``before_ms``, apply it, and ask again until
+    None comes. Names past their window are
     not restated; :meth:`PlanState.forget` drops them.
     """
     entries: list[Planned] = []
     size = 0
-    for entry in _due(state, shard, now_ms=now_ms, before_ms=now_ms - max(1, after_ms)):
+    for entry in _due(state, shard, now_ms=now_ms, before_ms=before_ms):
         size += len(_encoder.encode(entry))
         if size > limit_bytes and entries:
             break

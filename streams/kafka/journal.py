@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from broker.claims import Claims
 from broker.journal import (
     Fold,
     Ownership,
@@ -94,9 +95,7 @@ class Journal:
         self._reader = reader
         self._producer = producer
         self._apply = apply
-        self._floor = 0
-        """The offset from which on everything open has been said; what the next claim carries."""
-        self._claimed_at = 0
+        self.claims = Claims()
         self._next: int | None = None
         self._ownership: Ownership | None = None
         self._in_flight: asyncio.Task[int] | None = None
@@ -123,8 +122,6 @@ class Journal:
             await self._catch_up(await self._first_offset())
             # A claim that lost is folded like any record, so the next attempt goes above the one that won.
             for _ in range(_CLAIM_ATTEMPTS):
-                # Owners in between may have raised it, and what they restated stays said.
-                self._floor = max(self._floor, self.fold.floor)
                 if await self._claim(terms):
                     _log.info("journal_open", topic=self.at.topic, shard=self.at.shard, epoch=self.epoch)
                     return
@@ -147,13 +144,11 @@ class Journal:
         # memory would lack what every other reader folds.
         return await asyncio.shield(task)
 
-    async def repeat_claim(self) -> None:
-        """Say again that it is mine, after everything said before my last claim and still open has been restated."""
-        # The place of the claim before, and not of this one: only what was said until then has been restated since.
-        self._floor = self._claimed_at
+    async def repeat_claim(self, floor: int) -> None:
+        """Say again that it is mine, after everything said before the claim at ``floor`` and still open has been restated."""
         header = Header(Kind.CLAIM, self.at.lane, self.at.shard, self.epoch, clock.now_ms())
-        self._claimed_at = await self.append(pack(header, Claim(self.instance, floor=self._floor)))
-        _log.info("journal_restated", topic=self.at.topic, shard=self.at.shard, floor=self._floor)
+        await self.append(pack(header, Claim(self.instance, floor=floor)))
+        _log.info("journal_restated", topic=self.at.topic, shard=self.at.shard, floor=floor)
 
     async def quiesce(self) -> None:
         """Own it no longer: wait for the append in flight (at most a second, or exit), refuse further ones."""
@@ -173,7 +168,7 @@ class Journal:
         log_start, log_end = await self._reader.bounds(self.at.place)
         floor = await self._last_floor(log_start, log_end)
         start = fold_start(floor, log_start=log_start, log_end=log_end, accept_trimmed=self.at.accept_trimmed)
-        self._floor = start
+        self.claims = Claims(start)
         return start
 
     async def _last_floor(self, log_start: int, log_end: int) -> int | None:
@@ -212,12 +207,11 @@ class Journal:
         if not terms.still_assigned():
             raise NotAssignedError(f"{self.at.topic}-{self.at.shard}")
         header = Header(Kind.CLAIM, self.at.lane, self.at.shard, epoch, clock.now_ms())
-        claim = pack(header, Claim(self.instance, terms.generation, self._floor))
+        claim = pack(header, Claim(self.instance, terms.generation, self.claims.floor))
         (appended,) = await self._producer.confirm([self._outgoing(claim)])
         # Another may have read the same end and claimed the same number, or decided something, before this claim got its place.
         await self._read_to(appended.offset)
         self._take_in(LogRecord(appended.offset, appended.timestamp_ms, None, claim))
-        self._claimed_at = appended.offset
         if not claim_won(self.fold, epoch, self.instance):
             return False
         self._ownership = Ownership(epoch, self.instance, appended.offset + 1)
@@ -281,6 +275,7 @@ class Journal:
         # A void record moves the position alone: its writer was the owner no more, so nobody may act on what it says.
         header = self.fold.admit(record.value)
         if header is not None:
+            self.claims.fold(header, record.value, record.offset)
             self._apply(record, header)
         self._next = record.offset + 1
 

@@ -137,6 +137,7 @@ class DeliverShard:
             self.state,
             epoch=self._journal.epoch,
             now_ms=clock.now_ms(),
+            claims=self._journal.claims,
             claims_in_a_row=self._journal.fold.claims_in_a_row,
         )
         record_metrics.opened("outcomes", self.policy.lane, shard, self._journal, _seconds_since(started_ms))
@@ -165,9 +166,9 @@ class DeliverShard:
         append = engine.step(clock.now_ms(), self._now_facts())
         for offset in engine.bound():
             record_metrics.stopped(self.policy.lane, self._facts.said_ms[offset])
-        if engine.claim_due:
-            await self._journal.repeat_claim()
-            engine.claimed(clock.now_ms())
+        if engine.restating.claim_due is not None:
+            await self._journal.repeat_claim(engine.restating.claim_due)
+            engine.restating.claimed()
         if append is None:
             return False
         started_ms, before = clock.monotonic_ms(), (self._journal.fold.voids, self._journal.gaps)

@@ -49,7 +49,6 @@ class PlanShard:
         self._journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
         self._inbox: deque[Delivered] = deque()
         self._writing: set[asyncio.Task[None]] = set()
-        self._claimed_ms = 0
         self._forgot_ms = 0
         self._task = ShardTask("plan", shard)
         self.wake = Wake(parts.lane.rules.batch_interval_ms)
@@ -91,7 +90,6 @@ class PlanShard:
         record_metrics.opened(
             "plans", self._lane, self._shard, self._journal, (clock.monotonic_ms() - started_ms) / 1000
         )
-        self._claimed_ms = max(clock.now_ms(), self.state.last_ms)
         while True:
             self._forget_committed()
             await self._restate()
@@ -149,17 +147,19 @@ class PlanShard:
                 self.state.committed(finished)
 
     async def _restate(self) -> None:
-        """Every quarter of a fold: say again what is old, then claim again (``broker/journal.py`` on the floor)."""
+        """When the floor is to rise: say again what was said before the claim that it rises to, then claim again."""
         now_ms = max(clock.now_ms(), self.state.last_ms)
-        if now_ms - self._claimed_ms < self.policy.windows.idempotency_ms // 4:
+        due = self._journal.claims.due(now_ms, self.policy.windows.idempotency_ms // 4)
+        if due is None:
             return
+        # What is said now is later than what is due, or it would be due for ever.
+        now_ms = max(now_ms, due.said_ms + 1)
         body: PlannedBatch | None = PlannedBatch(())  # whatever is due, the first says how late it is: see forget()
         while body is not None:
             await self._append(Kind.PLAN_RESTATED, now_ms, body.entries)
-            body = restatement(self.state, self._shard, now_ms=now_ms, after_ms=now_ms - self._claimed_ms)
+            body = restatement(self.state, self._shard, now_ms=now_ms, before_ms=due.said_ms)
         self.state.forget()
-        await self._journal.repeat_claim()
-        self._claimed_ms = now_ms
+        await self._journal.repeat_claim(due.floor)
 
 
 def _policy(parts: LaneParts, shard: int) -> PlanPolicy:

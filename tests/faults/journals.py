@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from typing import Final, NamedTuple
 
+from broker.claims import Claims
 from broker.journal import Fold
 from schemas import topics
 from schemas.ids import partition_of
@@ -39,9 +40,10 @@ class _Journal(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """A journal read to its end: the fold, and the last valid record that is no claim."""
+    """A journal read to its end: the fold, the floor, and the last valid record that is no claim."""
 
     fold: Fold
+    floor: int
     decision: bytes
 
 
@@ -54,7 +56,7 @@ async def claim(scene: Scene) -> None:
     journal = _chosen(scene)
     seen = await _read(scene, journal)
     epoch = seen.fold.epoch + 1
-    foreign = Claim(f"nobody-{secrets.token_hex(4)}", floor=seen.fold.floor)
+    foreign = Claim(f"nobody-{secrets.token_hex(4)}", floor=seen.floor)
     await _append(scene, journal, pack(Header(Kind.CLAIM, journal.lane, journal.shard, epoch, clock.now_ms()), foreign))
     async with asyncio.timeout(BACK_S):
         while len(process.ended) == ends:
@@ -109,14 +111,17 @@ def _chosen(scene: Scene) -> _Journal:
 
 
 async def _read(scene: Scene, journal: _Journal) -> _Seen:
-    fold, decision = Fold(), b""
+    fold, claims, decision = Fold(), Claims(), b""
     async for bite in scan(scene.stack.bootstrap, journal.topic, partition=journal.shard):
         for record in bite:
             assert record.value is not None
             header = fold.admit(record.value)
-            if header is not None and header.kind in {Kind.OUTCOME, Kind.PLANNED}:
+            if header is None:
+                continue
+            claims.fold(header, record.value, record.offset)
+            if header.kind in {Kind.OUTCOME, Kind.PLANNED}:
                 decision = record.value
-    return _Seen(fold, decision)
+    return _Seen(fold, claims.floor, decision)
 
 
 async def _append(scene: Scene, journal: _Journal, value: bytes) -> None:

@@ -11,7 +11,8 @@ import time
 from broker.audience.members import Audience
 from broker.deliver.limits.limit import Limit, Limits, Unfolded
 from broker.deliver.policy import DeliverPolicy
-from broker.deliver.state import LIMITS, ShardState, restatement
+from broker.deliver.restating import restatement
+from broker.deliver.state import LIMITS, ShardState
 from schemas.ids import NAME_BYTES
 from schemas.lanes import Lane
 from schemas.wire.header import Header, Kind, pack
@@ -33,7 +34,7 @@ def restate(limit: Limit, policy: DeliverPolicy) -> list[int]:
     state, header = ShardState(policy, Audience()), Header(Kind.LIMITS_RESTATED, policy.lane, 0, 1, NOW_MS)
     state.limits = Limits([limit])
     sizes: list[int] = []
-    while (body := restatement(state, NOW_MS - 1, NOW_MS, None)) is not None:
+    while (body := restatement(state, NOW_MS - 1, NOW_MS, None, began_ms=NOW_MS - 1)) is not None:
         sizes.append(len(pack(header, body)))
         state.apply(header, body)
     return sizes

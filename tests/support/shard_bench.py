@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from broker.audience.consent import Consent
 from broker.audience.members import Audience
+from broker.claims import Claims
 from broker.deliver.decide import Facts
 from broker.deliver.engine import Engine
 from broker.deliver.frame import Batch
@@ -15,9 +16,9 @@ from schemas.facts import AudienceChange, ControlAction, ControlScope, ControlWo
 from schemas.gateway_api import FrameAnswer, Refused
 from schemas.ids import text_of
 from schemas.lanes import Lane
-from schemas.plan_journal import Origin, Rows, Terms, WorkItem
+from schemas.plan_journal import Claim, Origin, Rows, Terms, WorkItem
 from schemas.wire.columns import i64s, u16s
-from schemas.wire.header import Header, pack
+from schemas.wire.header import Header, Kind, head_of, pack
 
 NOW_MS = 1_900_000_000_000
 HOUR_MS = 3_600_000
@@ -113,6 +114,7 @@ class Bench:
         self.finished: list[Origin] = []
         self.epoch = 0
         self.answering: Answering = all_accepted
+        self.claims, self.appended = Claims(), 0
         self.restart()
 
     def restart(self) -> None:
@@ -121,7 +123,14 @@ class Bench:
         self.state, fold = ShardState(self.policy, self.audience), Fold()
         for record in self.log:
             self._fold(record, fold)
-        self.engine = Engine(self.policy, self.state, epoch=self.epoch, now_ms=self.now)
+        self.claim(self.claims.floor)
+        self.engine = Engine(self.policy, self.state, epoch=self.epoch, now_ms=self.now, claims=self.claims)
+
+    def claim(self, floor: int) -> None:
+        """The owner claims the journal; no claim stands in ``log``, but they count among what was appended."""
+        header = Header(Kind.CLAIM, self.policy.lane, 0, self.epoch, self.now)
+        self.claims.fold(header, pack(header, Claim("", 0, floor)), self.appended)
+        self.appended += 1
 
     def _fold(self, record: bytes, fold: Fold) -> None:
         header = fold.admit(record)
@@ -167,6 +176,8 @@ class Bench:
         """An append is acknowledged: it stands in the journal."""
         record = pack(Header(append.kind, self.policy.lane, 0, self.epoch, append.at_ms), append.body)
         self.log.append(record)
+        self.claims.fold(head_of(record), record, self.appended)
+        self.appended += 1
         fold = Fold()
         fold.epoch = self.epoch
         self._fold(record, fold)

@@ -51,7 +51,9 @@ class Owner:
             case "append":
                 await self.journal.append(entry(self.journal.epoch, text))
             case "repeat":
-                await self.journal.repeat_claim()
+                due = self.journal.claims.due(clock.now_ms(), 0)
+                assert due is not None
+                await self.journal.repeat_claim(due.floor)
             case "lose":
                 self.assigned = False
             case "quiesce":

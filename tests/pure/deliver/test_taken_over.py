@@ -95,7 +95,8 @@ def _rounds(bench: Bench, count: int) -> None:
     for _ in range(count):
         starts.append(len(bench.log))
         bench.now += QUARTER_MS + 1
-        while not bench.engine.claim_due:
+        while bench.engine.restating.claim_due is None:
             bench.append()
-        bench.engine.claimed(bench.now)
+        bench.claim(bench.engine.restating.claim_due)
+        bench.engine.restating.claimed()
     bench.log = bench.log[starts[-2] if count > 1 else 0 :]

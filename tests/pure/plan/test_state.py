@@ -24,7 +24,7 @@ def restate(bench: Bench, limit_bytes: int = 1_000_000) -> int:
     """Restate until nothing is due; how many records it took."""
     records = 0
     while batch := restatement(
-        bench.state, bench.policy.shard, now_ms=bench.now_ms, after_ms=AFTER_MS, limit_bytes=limit_bytes
+        bench.state, bench.policy.shard, now_ms=bench.now_ms, before_ms=bench.now_ms - AFTER_MS, limit_bytes=limit_bytes
     ):
         assert len(msgspec.msgpack.encode(batch)) <= limit_bytes + 10
         bench.append(Kind.PLAN_RESTATED, batch, bench.now_ms)
@@ -242,8 +242,8 @@ class Owners:
     def round(self) -> None:
         """Say again what was said before the last claim, then claim with that claim as the floor."""
         state = self.bench.state
-        now_ms = max(self.bench.now_ms, state.last_ms, self.claimed_ms)
-        while batch := restatement(state, 0, now_ms=now_ms, after_ms=now_ms - self.claimed_ms, limit_bytes=2_000):
+        now_ms = max(self.bench.now_ms, state.last_ms, self.claimed_ms + 1)
+        while batch := restatement(state, 0, now_ms=now_ms, before_ms=self.claimed_ms, limit_bytes=2_000):
             self.bench.append(Kind.PLAN_RESTATED, batch, now_ms)
             assert len(self.bench.log) < 500
         self.bench.forget()

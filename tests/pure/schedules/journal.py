@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 
+from broker.claims import Claims
 from broker.journal import Fold, Ownership, claim_won, fold_start, last_floor
 from schemas.lanes import Lane
 from schemas.plan_journal import Claim
@@ -53,7 +54,7 @@ class JournalOwner:
         self.journal = journal
         self.fold = Fold()
         self.next = 0
-        self.claimed_at = 0
+        self.claims = Claims()
         self.ownership: Ownership | None = None
 
     # -- what a stage adds
@@ -97,6 +98,7 @@ class JournalOwner:
         self.next = offset + 1
         header = self.fold.admit(record)
         if header is not None:
+            self.claims.fold(header, record, offset)
             self.apply(header, record)
 
     def read_to_end(self, end: int) -> None:
@@ -112,6 +114,7 @@ class JournalOwner:
         """Read, fold, greet, claim, read to the claim."""
         journal = self.journal
         self.next = start = fold_start(floor_of(journal), log_start=journal.start, log_end=journal.end)
+        self.claims = Claims(start)
         self.recall(start)
         self.read_to_end(journal.end)
         self.remember(start)
@@ -123,7 +126,7 @@ class JournalOwner:
             if self.asks_group and self.outside.group_owner is not self.runner:
                 raise DiedError("not assigned any more")
             header = Header(Kind.CLAIM, self.lane, 0, epoch, self.clock())
-            claim = pack(header, Claim(self.instance, 0, self.fold.floor))
+            claim = pack(header, Claim(self.instance, 0, self.claims.floor))
             self.runner.landing = (journal, claim)
             yield
             offset = self.landed(journal, claim)
@@ -131,13 +134,11 @@ class JournalOwner:
             self.read_to_end(offset + 1)
             if claim_won(self.fold, epoch, self.instance):
                 self.ownership = Ownership(epoch, self.instance, offset + 1)
-                self.claimed_at = offset
                 return
 
-    def repeat_claim(self) -> Steps:
-        """The claim again, with the last one's offset as the floor."""
-        claim = pack(self.header(Kind.CLAIM, self.clock()), Claim(self.instance, 0, self.claimed_at))
-        self.claimed_at = yield from self.append_record(claim)
+    def repeat_claim(self, floor: int) -> Steps:
+        """The claim again, with the floor that it rises to."""
+        yield from self.append_record(pack(self.header(Kind.CLAIM, self.clock()), Claim(self.instance, 0, floor)))
 
     def append_record(self, record: bytes) -> Generator[None, None, int]:
         """One append, its check, its fold; its offset."""

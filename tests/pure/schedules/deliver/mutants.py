@@ -133,7 +133,8 @@ class GoesBackInTime(Owner):
 
     def engaged(self) -> Engine:
         assert self.ownership is not None
-        return _NoMemoryOfTime(self.world.policy, self.state, epoch=self.ownership.epoch, now_ms=self.clock())
+        epoch, now_ms = self.ownership.epoch, self.clock()
+        return _NoMemoryOfTime(self.world.policy, self.state, epoch=epoch, now_ms=now_ms, claims=self.claims)
 
 
 class StaleConsent(Owner):

@@ -125,12 +125,16 @@ class Owner(JournalOwner):
     def recall(self, start: int) -> None:
         image = self.world.images.get(start)
         if image is not None:
-            self.fold, self.next, self.consent, self.suppressed_upto, self.audience, self.state = pickle.loads(image[1])
+            (
+                (self.fold, self.claims, self.next),
+                (self.consent, self.suppressed_upto, self.audience, self.state),
+            ) = pickle.loads(image[1])
 
     def remember(self, start: int) -> None:
         held = self.world.images.get(start)
         if held is None or self.next >= held[0] + _WORTH_KEEPING:
-            memory = (self.fold, self.next, self.consent, self.suppressed_upto, self.audience, self.state)
+            tails = (self.consent, self.suppressed_upto, self.audience, self.state)
+            memory = ((self.fold, self.claims, self.next), tails)
             self.world.images[start] = self.next, pickle.dumps(memory, pickle.HIGHEST_PROTOCOL)
 
     def greet(self, epoch: int) -> None:
@@ -159,9 +163,9 @@ class Owner(JournalOwner):
             if append is not None:
                 yield from self.append(append)
                 self.finish(engine.acked(append))
-            if engine.claim_due:
-                yield from self.repeat_claim()
-                engine.claimed(self.clock())
+            if engine.restating.claim_due is not None:
+                yield from self.repeat_claim(engine.restating.claim_due)
+                engine.restating.claimed()
             batch = engine.frame(self.clock(), self.facts())
             if batch is not None:
                 self.note_age()
@@ -184,6 +188,7 @@ class Owner(JournalOwner):
             self.state,
             epoch=self.ownership.epoch,
             now_ms=self.clock(),
+            claims=self.claims,
             claims_in_a_row=self.fold.claims_in_a_row,
         )
 

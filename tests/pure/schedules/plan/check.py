@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import msgspec
 
+from broker.claims import Claims
 from broker.journal import Fold
 from broker.plan.decode import Misrouted
 from broker.plan.opt_in import Membership
@@ -38,11 +39,14 @@ class Verdicts:
         self.backwards = 0
         self.overdue_ms = 0
         """The longest that an owner has gone on deciding since it last claimed."""
-        fold, last_ms, claimed_ms = Fold(), 0, 0
-        for _, at_ms, record in world.journal.whole:
+        self.floor_age_ms = 0
+        """The age of the oldest floor under which anything was decided."""
+        fold, claims, last_ms, claimed_ms = Fold(), Claims(), 0, 0
+        for offset, at_ms, record in world.journal.whole:
             header = fold.admit(record)
             if header is None:
                 continue
+            claims.fold(header, record, offset)
             if header.kind is Kind.CLAIM:
                 claimed_ms = max(header.at_ms, last_ms)
                 continue
@@ -50,6 +54,7 @@ class Verdicts:
             self.backwards += header.at_ms < last_ms
             last_ms = max(last_ms, header.at_ms)
             if header.kind is Kind.PLANNED:
+                self.floor_age_ms = max(self.floor_age_ms, header.at_ms - claims.floor_ms(header.at_ms))
                 for entry in planned_in(record).entries:
                     self.at[entry.origin.offset].append((entry, at_ms))
                     if entry.verdict == 0:
@@ -74,6 +79,8 @@ def violations(world: PlanWorld) -> list[str]:
     round_ms = world.policy.windows.idempotency_ms // 4
     if verdicts.overdue_ms > round_ms + 2 * world.pause_ms:
         found.append(f"an owner decided for {verdicts.overdue_ms} ms without a round of restating")
+    if verdicts.floor_age_ms > 2 * round_ms + 2 * world.pause_ms:
+        found.append(f"decided while the floor was {verdicts.floor_age_ms} ms old")
     found += _once(verdicts)
     found += _work(world, verdicts)
     found += _opt_ins(world, events, verdicts)

@@ -5,9 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
+from broker.claims import Claims
 from broker.plan.step import Answer, PlanInput, PlanState, PlanStep
 from schemas.wire.header import Header, Kind
 from streams.kafka.faust_app.hooks import Delivered
+from streams.kafka.journal import Journal
 from streams.kafka.producer import Outgoing
 from streams.kafka.reader import LogRecord
 from streams.runtime import clock
@@ -82,9 +84,9 @@ class NoAdjacency(PlanOwner):
 class _ClaimsOnly(PlanShard):
     async def _restate(self) -> None:
         now_ms = max(clock.now_ms(), self.state.last_ms)
-        if now_ms - self._claimed_ms >= self.policy.windows.idempotency_ms // 4:
-            await self._journal.repeat_claim()
-            self._claimed_ms = now_ms
+        due = self._journal.claims.due(now_ms, self.policy.windows.idempotency_ms // 4)
+        if due is not None:
+            await self._journal.repeat_claim(due.floor)
 
 
 class NeverRestates(PlanOwner):
@@ -102,6 +104,25 @@ class NeverBegins(PlanOwner):
     """Row 11: no round of restating, so no floor ever rises."""
 
     shard_type = _NoRounds
+
+
+class _ByOwnClaim(Claims):
+    def due_ms(self, now_ms: int, quarter_ms: int) -> int:
+        return self._ms[-1] + quarter_ms if self._ms else super().due_ms(now_ms, quarter_ms)
+
+
+class _FloorsByOwnClaim(Journal):
+    async def _first_offset(self) -> int:
+        offset = await super()._first_offset()
+        if not isinstance(self.claims, _ByOwnClaim):
+            self.claims = _ByOwnClaim(self.claims.floor)
+        return offset
+
+
+class FloorsByOwnClaim(PlanOwner):
+    """Section 1.2, 5: a round is due by the age of one's own claim, so owners that live for less raise no floor."""
+
+    stand_ins = ((plan, "Journal", _FloorsByOwnClaim),)
 
 
 class _ForgetsDebts(PlanShard):
@@ -171,6 +192,7 @@ MUTANTS: Final[Mapping[str, type[PlanOwner]]] = {
     "row 11: never restates": NeverBegins,
     "row 24: lives on after a clock jump": BelievesItsClock,
     "row 24: verdicts go back in time": GoesBackInTime,
+    "section 1.2, 5: floors rise by the age of the last claim": FloorsByOwnClaim,
     "rule 3: an input is finished before its work is written": CommitsEarly,
     "section 1.5: work does not wait for opt-ins": OptInsWithTheRest,
 }

@@ -1,7 +1,7 @@
 """The real ``Journal`` (``streams/kafka/journal.py``) under the scheduler: up to four owners of one log that is trimmed.
 
-The stage on top is the smallest that needs all of a journal: numbers are opened, some are closed, and now and then what is open
-is said again and the claim repeated. Whoever opens the journal must know what is open by the whole log.
+The stage on top is the smallest that needs all of a journal: numbers are opened, some are closed, and when the floor has to rise
+what is open is said again and the claim repeated. Whoever opens the journal must know what is open by the whole log.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from broker.claims import Claims, Round
 from broker.journal import Fold
 from schemas.lanes import Lane
 from schemas.plan_journal import Claim
@@ -29,6 +30,8 @@ LANE: Final = Lane.OTP
 TOPIC: Final = "plans.otp"
 MAX_OWNERS: Final = 4
 LOST: Final = 0.01
+QUARTER_MS: Final = 60
+"""A quarter of F: some owners live longer, and some do not."""
 _LONG_MS: Final = (*(0,) * 30, 1, 3, 20, 20, 300)
 
 
@@ -72,14 +75,17 @@ class JournalWorld(ShellWorld):
         elif roll < 0.015:
             self.now += self.rng.choice((200, 1_500))
 
-    def open_at(self, end: int) -> tuple[set[int], Fold]:
-        """What is open by the whole of the log before ``end``, and the fold of it."""
-        fold, open_now = Fold(), set[int]()
+    def open_at(self, end: int) -> tuple[set[int], Fold, Claims]:
+        """What is open by the whole of the log before ``end``, and the folds of it."""
+        fold, claims, open_now = Fold(), Claims(), set[int]()
         for one in self.journal.whole[:end]:
             header = fold.admit(one.record)
-            if header is not None and header.kind is not Kind.CLAIM:
+            if header is None:
+                continue
+            claims.fold(header, one.record, one.offset)
+            if header.kind is not Kind.CLAIM:
                 apply(body_of(one.record, Said), open_now)
-        return open_now, fold
+        return open_now, fold, claims
 
 
 class _Watched(ConfirmedProducer):
@@ -167,28 +173,29 @@ class JournalOwner(ShellProcess):
         found, floor = self.world.found, body_of(claim, Claim).floor
         if self.forbidden:
             found.append("claimed what had been taken away")
-        _, fold = self.world.open_at(self.journal._next or 0)
-        if floor < fold.floor:
-            found.append(f"claims with floor {floor}, and had read a claim with {fold.floor}")
+        _, _, claims = self.world.open_at(self.journal._next or 0)
+        if floor < claims.floor:
+            found.append(f"claims with floor {floor}, and had read a claim with {claims.floor}")
 
     async def _say(self) -> None:
         """One append, or a round; then something follows from it."""
-        world, draw = self.world, self.world.rng.random
-        roll = draw()
+        world, due = self.world, self.journal.claims.due(clock.now_ms(), QUARTER_MS)
+        if due is not None:
+            await self.restate(due)
+            return
+        roll = world.rng.random()
         if roll < 0.2:
             await self._pause(40)
         elif roll < 0.75 or not self.open_now:
             world.numbered += 1
             await self._append(Kind.OUTCOME, Said(opened=(world.numbered,)))
-        elif roll < 0.93:
-            await self._append(Kind.OUTCOME, Said(closed=(world.rng.choice(sorted(self.open_now)),)))
         else:
-            await self.restate()
+            await self._append(Kind.OUTCOME, Said(closed=(world.rng.choice(sorted(self.open_now)),)))
 
-    async def restate(self) -> None:
+    async def restate(self, due: Round) -> None:
         """All that is open is said again; then the claim."""
         await self._append(Kind.OUTCOME_RESTATED, Said(opened=tuple(sorted(self.open_now))))
-        await self.journal.repeat_claim()
+        await self.journal.repeat_claim(due.floor)
 
     async def _append(self, kind: Kind, said: Said) -> None:
         header = Header(kind, LANE, 0, self.journal.epoch, clock.now_ms())
@@ -199,7 +206,7 @@ class JournalOwner(ShellProcess):
 
     def _compare(self, when: str) -> None:
         assert self.journal._next is not None
-        right, fold = self.world.open_at(self.journal._next)
+        right, fold, _ = self.world.open_at(self.journal._next)
         if self.open_now != right:
             self.world.found.append(f"{when}: holds {len(self.open_now)} open where {len(right)} are")
         if self.journal.fold.epoch != fold.epoch:

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from broker.claims import Round
 from broker.journal import Ownership
 from streams.kafka.journal import Journal, JournalTerms
 from tests.pure.schedules.shells.journal import JournalOwner
@@ -24,14 +25,13 @@ class NoAdjacency(JournalOwner):
 
 
 class _FloorAtTheEnd(Journal):
-    async def repeat_claim(self) -> None:
+    async def repeat_claim(self, floor: int) -> None:  # noqa: ARG002 - whatever it is
         assert self._next is not None
-        self._claimed_at = self._next
-        await super().repeat_claim()
+        await super().repeat_claim(self._next)
 
 
 class FloorAtTheEnd(JournalOwner):
-    """Section 1.2, 5: the repeated claim carries the end of the log, and not the claim before."""
+    """Section 1.2, 5: the repeated claim carries the end of the log, and not a claim."""
 
     journal_type = _FloorAtTheEnd
 
@@ -39,8 +39,8 @@ class FloorAtTheEnd(JournalOwner):
 class NeverRestates(JournalOwner):
     """Section 1.2, 5: claims again without having said what is open."""
 
-    async def restate(self) -> None:
-        await self.journal.repeat_claim()
+    async def restate(self, due: Round) -> None:
+        await self.journal.repeat_claim(due.floor)
 
 
 class _ClaimsAnyway(Journal):
@@ -57,11 +57,11 @@ class ClaimsAnyway(JournalOwner):
 class _OwnFloor(Journal):
     async def _first_offset(self) -> int:
         offset = await super()._first_offset()
-        self._own_floor = self._floor
+        self._own_floor = self.claims.floor
         return offset
 
     async def _claim(self, terms: JournalTerms) -> bool:
-        self._floor = self._own_floor
+        self.claims.floor = self._own_floor
         return await super()._claim(terms)
 
 
