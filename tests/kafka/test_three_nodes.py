@@ -62,7 +62,7 @@ async def test_production_topics_are_safe_and_unsafe_ones_refused(cluster: Clust
 
     short = Topic(await new_topic(cluster.kafka, copies=1), "none", 1, 1_000, "a test")
     with pytest.raises(ProvisionError) as refused:
-        await provision(as_operator(cluster.kafka), [short], shards=4, dev=False, say=lambda _: None)
+        await provision(cluster.kafka, [short], shards=4, dev=False, say=lambda _: None)
     assert [line.split(" has ")[1].split(",")[0] for line in str(refused.value).splitlines()] == [
         "1 copy",
         "min.insync.replicas = 2",
