@@ -81,7 +81,7 @@ class Client:
         self._sealer = Sealer(self._bootstrap, seal_key)
 
     async def __aenter__(self) -> Self:
-        """Connect; :class:`NoBrokerError` if nobody answers."""
+        """Connect; :class:`NoBrokerError` if nobody answers, :class:`NotPublishedError` if this user may write no topic."""
         try:
             await self._publisher.start()
         except PublishError as error:
