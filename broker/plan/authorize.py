@@ -14,7 +14,7 @@ from broker.plan.decode import Named
 from broker.plan.opt_in import Membership
 from broker.plan.parties import Parties, Registered
 from broker.plan.policy import PlanPolicy
-from broker.plan.state import Draft
+from broker.plan.state import Known
 from broker.plan.validate import Content, Request
 from schemas.lanes import CLOCK_SLACK_MS, HOUR_MS, MINUTE_MS, Lane, Windows
 from schemas.reasons import Reason, Refusal
@@ -58,17 +58,19 @@ class Authority(msgspec.Struct, frozen=True):
 Authorized: TypeAlias = Authority | Membership | Command
 
 
-def authorize(content: Content, known: Registered, draft: Draft, policy: PlanPolicy) -> Authorized | Rejected | Refused:
-    """Return what a content may use, or why it may not."""
-    business = known.businesses.get(content.named.business)
+def authorize(
+    content: Content, registered: Registered, known: Known | None, policy: PlanPolicy, now_ms: int
+) -> Authorized | Rejected | Refused:
+    """Return what a content may use, or why it may not. ``known`` is the decision about the request that a command names."""
+    business = registered.businesses.get(content.named.business)
     if business is None:
         return Refused(_unknown_business(), content.named)
     if isinstance(content, Request):
-        found = next(read(content, known, policy.windows, draft.now_ms))
+        found = next(read(content, registered, policy.windows, now_ms))
         return Rejected(content, found) if isinstance(found, Refusal) else found
     refusal = barred(business)
     if refusal is None and isinstance(content, Command):
-        refusal = untimely(content.cloud, policy.windows, draft.now_ms) or _foreign(content, draft, policy.lane)
+        refusal = untimely(content.cloud, policy.windows, now_ms) or _foreign(content, known, policy.lane)
     return content if refusal is None else Refused(refusal, content.named)
 
 
@@ -114,12 +116,11 @@ def _unknown_business() -> Refusal:
     return Refusal(Reason.UNKNOWN_BUSINESS, sentence, place="/source")
 
 
-def _foreign(command: Command, draft: Draft, lane: Lane) -> Refusal | None:
+def _foreign(command: Command, known: Known | None, lane: Lane) -> Refusal | None:
     """Return the refusal of a command about a request that was not accepted from this business, or is over for long."""
     if command.request is None:
         return None
-    found = draft.known(command.request)
-    owned = found is not None and found.verdict == 0 and found.business == command.named.business
+    owned = known is not None and known.verdict == 0 and known.business == command.named.business
     return None if owned else unknown_request(lane)
 
 

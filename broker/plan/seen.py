@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from broker.plan.decode import Malformed, Named
-from broker.plan.state import Draft, Known
+from broker.plan.state import Known
 from broker.plan.validate import Content, Request
 from schemas.plan_journal import Origin, Planned
 from schemas.reasons import Reason, Refusal
@@ -59,14 +59,15 @@ class New(Enum):
 Seen: TypeAlias = Redelivered | Repeated | Conflicting | New
 
 
-def seen(content: Content, origin: Origin, draft: Draft) -> Seen:
-    """Compare a request with what is known about its name and about its place; opt-ins and controls are joins, so always new."""
+def seen(content: Content, origin: Origin, decided: Planned | None, known: Known | None) -> Seen:
+    """Compare a request with what was decided in its place, and under its name; opt-ins and controls are joins, so always new.
+
+    ``decided`` is the entry that was made from this offset, if that is not committed yet.
+    """
     if not isinstance(content, Request):
         return New.NEW
-    entry = draft.decided_from(origin.offset)
-    if entry is not None and entry.fingerprint == content.fingerprint:
-        return Redelivered(entry)
-    known = draft.known(content.named.name)
+    if decided is not None and decided.fingerprint == content.fingerprint:
+        return Redelivered(decided)
     if known is None:
         return New.NEW
     same = known.fingerprint == content.fingerprint
@@ -82,10 +83,9 @@ def _is_here(known: Known, first: Origin | None, origin: Origin) -> bool:
     return known.offset == origin.offset or (first is not None and known.first == first)
 
 
-def conflicting(malformed: Malformed, origin: Origin, draft: Draft) -> Conflicting | None:
+def conflicting(malformed: Malformed, origin: Origin, known: Known | None) -> Conflicting | None:
     """Return the conflict of an event of unsound form with one of the same name that was accepted from another record."""
     named = malformed.named
-    known = None if named is None else draft.known(named.name)
     if named is None or known is None or known.verdict != 0 or known.offset == origin.offset:
         return None
     return Conflicting(named, known.decided_ms)

@@ -176,45 +176,6 @@ def bare(entry: Planned) -> Planned:
     return msgspec.structs.replace(entry, terms=terms, rows=None, list="", detail="")
 
 
-class Draft:
-    """Lays what one batch has decided so far over the state, which stays as it is until the batch is acknowledged."""
-
-    __slots__ = ("_free", "_names", "_state", "_through", "now_ms")
-
-    def __init__(self, state: PlanState, now_ms: int) -> None:
-        self._state = state
-        self.now_ms = max(now_ms, state.last_ms)
-        """Milliseconds since the epoch; decisions never go back before the journal."""
-        self._names: dict[bytes, Known] = {}
-        self._free: dict[str, int] = {}
-        self._through: dict[str, int] = {}
-
-    def known(self, name: bytes) -> Known | None:
-        """Return the decision about a name whose window is open, None if there is none."""
-        return self._names.get(name) or self._state.known(name, self.now_ms)
-
-    def decided_from(self, offset: int) -> Planned | None:
-        """Return the entry that was decided from the input at ``offset``, if that is not committed yet."""
-        return self._state.decided_from(offset)
-
-    def free_us(self, sender: str) -> int:
-        """Return until when a sender's throughput is reserved, microseconds since the epoch."""
-        held = self._state.free.get(sender)
-        return self._free.get(sender, 0 if held is None else held.free_us)
-
-    def through_ms(self, sender: str) -> int:
-        """Return until when lists ask for a sender's slots, about, ms since the epoch."""
-        return self._through.get(sender) or self._state.through.get(sender, 0)
-
-    def note(self, entry: Planned) -> None:
-        """Take over an entry that is going to be appended."""
-        self._names[entry.name] = Known.of(entry, self.now_ms)
-        if entry.terms is not None and entry.free_us:
-            self._free[entry.terms.sender] = entry.free_us
-        if entry.terms is not None and entry.through_ms:
-            self._through[entry.terms.sender] = entry.through_ms
-
-
 _encoder = msgspec.msgpack.Encoder()
 
 

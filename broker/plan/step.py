@@ -18,7 +18,7 @@ import msgspec
 
 from broker.audience.sizes import NO_SIZES, ListSizes
 from broker.heartbeat import is_heartbeat
-from broker.plan.authorize import Refused, Rejected, authorize
+from broker.plan.authorize import Authority, Authorized, Refused, Rejected, authorize
 from broker.plan.decode import Malformed, Misrouted, Named, PlanInput, decode, origin_header
 from broker.plan.opt_in import AudienceRecord
 from broker.plan.outputs import (
@@ -36,9 +36,9 @@ from broker.plan.outputs import (
 from broker.plan.parties import Registered
 from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
 from broker.plan.seen import Conflicting, Redelivered, Repeated, conflicting, seen
-from broker.plan.state import Draft, PlanState, restatement
-from broker.plan.validate import validate
-from broker.plan.verdict import Taken, judge, refuse, refused
+from broker.plan.state import Known, PlanState, restatement
+from broker.plan.validate import name_asked, validate
+from broker.plan.verdict import Debt, Taken, judge, refuse, refused
 from broker.registry.fold import Registry
 from schemas.plan_journal import Planned
 from schemas.reasons import Reason, Refusal
@@ -90,42 +90,29 @@ def decide(
     sizes: ListSizes = NO_SIZES,
 ) -> PlanStep:
     """Decide as many records as one journal record holds, in order; at least the first. ``sizes``: how large lists are."""
-    draft, known = Draft(state, now_ms), Registered(registry, policy.lane, sizes)
-    batch = _Batch(draft, known, policy)
+    batch = _Batch(state, Registered(registry, policy.lane, sizes), policy, now_ms)
     for record in records:
-        if batch.people >= MAX_PEOPLE or not batch.add(record, _verdict(record, known, draft, policy)):
+        if batch.people >= MAX_PEOPLE or not batch.add(record, batch.verdict(record)):
             break
     return batch.step()
 
 
-def _verdict(record: PlanInput, known: Registered, draft: Draft, policy: PlanPolicy) -> Verdict:
-    """Return what becomes of one record: the order of the files of this folder, and where each sends it out of the way."""
-    event = decode(record, policy)
-    if isinstance(event, Misrouted):
-        return event
-    content = event if isinstance(event, Malformed) else validate(event, policy)
-    if isinstance(content, Malformed):
-        return conflicting(content, record.origin, draft) or content
-    before = seen(content, record.origin, draft)
-    if isinstance(before, Redelivered | Repeated | Conflicting):
-        return before
-    authorized = authorize(content, known, draft, policy)
-    if isinstance(authorized, Refused):
-        return authorized
-    if isinstance(authorized, Rejected):
-        return refuse(authorized, record.origin, draft, policy)
-    return judge(authorized, record, known, draft, policy)
-
-
 class _Batch:
-    """Collects the verdicts of a batch: what is appended, what goes out again, and what is only said."""
+    """Decides record after record, and collects what is appended, what goes out again, and what is only said.
 
-    __slots__ = ("_again", "_consumed", "_direct", "_draft", "_journal", "_known", "_policy", "_size", "people")
+    The state stays as it is until the batch is acknowledged; what the batch has decided itself lies over it.
+    """
 
-    def __init__(self, draft: Draft, known: Registered, policy: PlanPolicy) -> None:
-        self._draft = draft
-        self._known = known
+    def __init__(self, state: PlanState, registered: Registered, policy: PlanPolicy, now_ms: int) -> None:
+        self._state = state
+        self._registered = registered
         self._policy = policy
+        self._now_ms = max(now_ms, state.last_ms)
+        """Ms since the epoch; decisions never go back before the journal."""
+        self._decided: dict[bytes, Planned] = {}
+        """By name."""
+        self._debts: dict[str, Debt] = {}
+        """By sender."""
         self._consumed = 0
         self._journal: list[Planned] = []
         self._again: list[Planned] = []
@@ -133,10 +120,40 @@ class _Batch:
         self._size = 0
         self.people = 0
 
+    def verdict(self, record: PlanInput) -> Verdict:
+        """Return what becomes of one record: the order of the files of this folder, and where each sends it out of the way."""
+        state, policy, now_ms = self._state, self._policy, self._now_ms
+        event = decode(record, policy)
+        if isinstance(event, Misrouted):
+            return event
+        content = event if isinstance(event, Malformed) else validate(event, policy)
+        # Copies in one batch are told apart, although nothing of the batch is in the journal yet.
+        name = name_asked(content)
+        here = self._decided.get(name)
+        known = state.known(name, now_ms) if here is None else Known.of(here, now_ms)
+        if isinstance(content, Malformed):
+            return conflicting(content, record.origin, known) or content
+        before = seen(content, record.origin, state.decided_from(record.origin.offset), known)
+        if isinstance(before, Redelivered | Repeated | Conflicting):
+            return before
+        authorized = authorize(content, self._registered, known, policy, now_ms)
+        if isinstance(authorized, Refused):
+            return authorized
+        if isinstance(authorized, Rejected):
+            return refuse(authorized, record.origin, policy, now_ms)
+        debt = self._debt(authorized)
+        return judge(authorized, record, debt, policy, sizes=self._registered.sizes, now_ms=now_ms)
+
+    def _debt(self, authorized: Authorized) -> Debt:
+        if not isinstance(authorized, Authority):
+            return Debt()
+        sender = authorized.parties.sender.id
+        return self._debts.get(sender) or Debt.of(self._state, sender)
+
     def step(self) -> PlanStep:
         """Return all of it."""
         journal, again, direct = tuple(self._journal), tuple(self._again), tuple(self._direct)
-        return PlanStep(self._consumed, self._draft.now_ms, journal, again, direct)
+        return PlanStep(self._consumed, self._now_ms, journal, again, direct)
 
     def add(self, record: PlanInput, verdict: Verdict) -> bool:
         """Take over what becomes of a record; False if its entry belongs to the next step."""
@@ -166,12 +183,20 @@ class _Batch:
         self._journal.append(entry)
         self._size += size
         self.people += 0 if entry.rows is None else len(entry.rows)
-        self._draft.note(entry)
+        self._note(entry)
         return True
+
+    def _note(self, entry: Planned) -> None:
+        """Lay an entry that is going to be appended over the state."""
+        self._decided[entry.name] = entry
+        if entry.terms is not None and (entry.free_us or entry.through_ms):
+            sender = entry.terms.sender
+            debt = self._debts.get(sender) or Debt.of(self._state, sender)
+            self._debts[sender] = Debt(entry.free_us or debt.free_us, entry.through_ms or debt.through_ms)
 
     def _say(self, record: PlanInput, verdict: Taken | Repeated | Conflicting | Malformed | Refused) -> None:
         """Add an answer that needs no entry, and the records that go with it."""
-        offset, now_ms = record.origin.offset, self._draft.now_ms
+        offset, now_ms = record.origin.offset, self._now_ms
         match verdict:
             case Taken():
                 self.people += verdict.people
@@ -187,7 +212,7 @@ class _Batch:
 
     def _refuse(self, record: PlanInput, refusal: Refusal, named: Named | None) -> None:
         """Say a refusal that is not appended: to the business if it has a status topic, else to the dead letters."""
-        now_ms = self._draft.now_ms
+        now_ms = self._now_ms
         if named is not None and self._is_told(named.business):
             self._direct.append(refused_answer(named, refusal, record.origin.offset, now_ms))
             return
@@ -195,7 +220,7 @@ class _Batch:
         self._direct.append(dead_letter(record, refusal, policy=self._policy, now_ms=now_ms, business=business))
 
     def _is_told(self, business: str) -> bool:
-        return business in self._known.businesses and not is_heartbeat(business)
+        return business in self._registered.businesses and not is_heartbeat(business)
 
 
 # A record on which plan's own code raises: set aside, for it would end every owner of its partition in the same place.

@@ -75,6 +75,13 @@ def validate(event: Event, policy: PlanPolicy) -> Content | Malformed:
     return Malformed(found, event.named if plain else labelled(event.named, event.cloud))
 
 
+def name_asked(content: Content | Malformed) -> bytes:
+    """Return the name whose decision matters to a content: its own, or the one that a command is about; empty for none."""
+    if isinstance(content, Command):
+        return content.request or b""
+    return b"" if content.named is None else content.named.name
+
+
 def read(event: Event, policy: PlanPolicy) -> Iterator[Refusal | Content]:
     """Yield everything that is wrong with the form of an event, then its content as far as it is sound."""
     match event.cloud.type:

@@ -15,9 +15,8 @@ from broker.plan.authorize import Authority, Authorized, Rejected
 from broker.plan.control_events import Command, ControlRecord, control_record
 from broker.plan.decode import Named, PlanInput
 from broker.plan.opt_in import AudienceRecord, Membership, audience_records
-from broker.plan.parties import Registered
 from broker.plan.policy import PlanPolicy
-from broker.plan.state import Draft
+from broker.plan.state import PlanState
 from broker.plan.validate import Request
 from schemas.ids import recipient_id
 from schemas.lanes import CLOCK_SLACK_MS, Windows
@@ -57,6 +56,21 @@ class Rate(msgspec.Struct, frozen=True):
     def cost_us(self, count: int) -> int:
         """Returns how long ``count`` recipients take, rounded up: an error is never in the sender's favour."""
         return -(-count * _SECOND_US // self.per_s)
+
+
+class Debt(msgspec.Struct, frozen=True):
+    """Says what a sender's throughput is used up for."""
+
+    free_us: int = 0
+    """Until when it is reserved, microseconds since the epoch."""
+    through_ms: int = 0
+    """Until when lists ask for the sender's slots, about, ms since the epoch."""
+
+    @classmethod
+    def of(cls, state: PlanState, sender: str) -> "Debt":
+        """Return what the journal says of a sender."""
+        held = state.free.get(sender)
+        return cls(0 if held is None else held.free_us, state.through.get(sender, 0))
 
 
 class Reservation(msgspec.Struct, frozen=True):
@@ -116,11 +130,13 @@ class Taken(msgspec.Struct, frozen=True):
 Judged: TypeAlias = Planned | Taken
 
 
-def judge(authorized: Authorized, record: PlanInput, known: Registered, draft: Draft, policy: PlanPolicy) -> Judged:
+def judge(
+    authorized: Authorized, record: PlanInput, debt: Debt, policy: PlanPolicy, *, sizes: ListSizes, now_ms: int
+) -> Judged:
     """Return the entry to append for a request, or the records that an opt-in or a control event becomes."""
     match authorized:
         case Authority():
-            return _accept(authorized, record.origin, known, draft, policy)
+            return _accept(authorized, record.origin, debt, policy, sizes=sizes, now_ms=now_ms)
         case Membership():
             people = len(authorized.people)
             records = audience_records(authorized, policy, record.timestamp_ms)
@@ -132,10 +148,10 @@ def judge(authorized: Authorized, record: PlanInput, known: Registered, draft: D
             assert_never(authorized)
 
 
-def refuse(rejected: Rejected, origin: Origin, draft: Draft, policy: PlanPolicy) -> Planned:
+def refuse(rejected: Rejected, origin: Origin, policy: PlanPolicy, now_ms: int) -> Planned:
     """Return the entry to append for a request that is refused: it names the event and holds no content."""
     request, refusal = rejected.request, rejected.refusal
-    named, now_ms = request.named, draft.now_ms
+    named = request.named
     keep_ms = _keep_ms(request, policy.windows, now_ms)
     return Planned(
         name=named.name,
@@ -194,15 +210,17 @@ def _blank(named: Named, time_ms: int, keep_ms: int) -> Terms:
     )
 
 
-def _accept(granted: Authority, origin: Origin, known: Registered, draft: Draft, policy: PlanPolicy) -> Planned:
+def _accept(
+    granted: Authority, origin: Origin, debt: Debt, policy: PlanPolicy, *, sizes: ListSizes, now_ms: int
+) -> Planned:
     """Return the entry of a request that may go out: reserved in its sender's throughput, or refused if that comes too late."""
-    request, now_ms = granted.request, draft.now_ms
-    reservation = _reserve(granted, draft, policy)
+    request = granted.request
+    reservation = _reserve(granted, debt, policy, now_ms)
     foldable_ms = now_ms + policy.windows.idempotency_ms
     if reservation.start_ms >= granted.expires_ms or reservation.free_us > foldable_ms * 1000:
-        return refuse(Rejected(request, _backlog_full(reservation)), origin, draft, policy)
+        return refuse(Rejected(request, _backlog_full(reservation)), origin, policy, now_ms)
     terms = _terms(granted, policy.windows)
-    view = _outlook(granted, reservation, known, draft, policy)
+    view = _outlook(granted, reservation, debt, policy, sizes)
     return Planned(
         name=request.named.name,
         origin=origin,
@@ -222,11 +240,11 @@ def _accept(granted: Authority, origin: Origin, known: Registered, draft: Draft,
     )
 
 
-def _reserve(granted: Authority, draft: Draft, policy: PlanPolicy) -> Reservation:
-    count, sender = len(granted.request.people), granted.parties.sender.id
+def _reserve(granted: Authority, debt: Debt, policy: PlanPolicy, now_ms: int) -> Reservation:
+    count = len(granted.request.people)
     if not count or not policy.limits:
-        return Reservation(draft.now_ms, 0)
-    return reserve(draft.free_us(sender), draft.now_ms, count, Rate.of(granted.parties.per_s))
+        return Reservation(now_ms, 0)
+    return reserve(debt.free_us, now_ms, count, Rate.of(granted.parties.per_s))
 
 
 def _backlog_full(reservation: Reservation) -> Refusal:
@@ -238,13 +256,10 @@ def _backlog_full(reservation: Reservation) -> Refusal:
     return Refusal(Reason.BACKLOG_FULL, sentence, reservation.start_ms)
 
 
-def _outlook(
-    granted: Authority, reservation: Reservation, known: Registered, draft: Draft, policy: PlanPolicy
-) -> Outlook:
+def _outlook(granted: Authority, reservation: Reservation, debt: Debt, policy: PlanPolicy, sizes: ListSizes) -> Outlook:
     if not policy.limits or is_heartbeat(granted.request.named.business):
         return Outlook()
-    through_ms = draft.through_ms(granted.parties.sender.id)
-    return outlook(granted, known.sizes, start_ms=reservation.start_ms, through_ms=through_ms)
+    return outlook(granted, sizes, start_ms=reservation.start_ms, through_ms=debt.through_ms)
 
 
 def _terms(granted: Authority, windows: Windows) -> Terms:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from broker.plan.decode import origin_header
 from broker.plan.seen import Conflicting, New, Redelivered, Repeated, seen
-from broker.plan.state import Draft, Known, PlanState
+from broker.plan.state import Known
 from broker.plan.step import PlanInput, Rerouted
 from broker.plan.validate import Content, Request
 from broker.validation.all_errors import form_of_record
@@ -214,10 +214,10 @@ def test_identity(
     """Place decides between again and once more; content between once more and something else."""
     known = content_of("a")
     assert isinstance(known, Request)
-    state = PlanState()
+    before = None
     if verdict is not None:
-        state.names[known.named.name] = Known(5, FIRST, known.fingerprint, verdict, NOW_MS, NOW_MS + 1, NOW_MS)
-    assert isinstance(seen(content_of(content, first), origin, Draft(state, NOW_MS)), expected)
+        before = Known(5, FIRST, known.fingerprint, verdict, NOW_MS, NOW_MS + 1, NOW_MS)
+    assert isinstance(seen(content_of(content, first), origin, None, before), expected)
 
 
 # -- properties: a log of publications, processed by owners that die anywhere
