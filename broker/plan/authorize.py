@@ -12,7 +12,7 @@ from broker.plan.addresses import RECIPIENTS
 from broker.plan.control_events import Command, unknown_request
 from broker.plan.decode import Named
 from broker.plan.opt_in import Membership
-from broker.plan.parties import Parties, Registered
+from broker.plan.parties import Lookup, Parties
 from broker.plan.policy import PlanPolicy
 from broker.plan.state import Known
 from broker.plan.validate import Content, Request
@@ -59,39 +59,37 @@ Authorized: TypeAlias = Authority | Membership | Command
 
 
 def authorize(
-    content: Content, registered: Registered, known: Known | None, policy: PlanPolicy, now_ms: int
+    content: Content, found: Lookup, known: Known | None, policy: PlanPolicy, now_ms: int
 ) -> Authorized | Rejected | Refused:
     """Return what a content may use, or why it may not. ``known`` is the decision about the request that a command names."""
-    business = registered.businesses.get(content.named.business)
+    business = found.business
     if business is None:
         return Refused(_unknown_business(), content.named)
     if isinstance(content, Request):
-        found = next(read(content, registered, policy.windows, now_ms))
-        return Rejected(content, found) if isinstance(found, Refusal) else found
+        granted = next(read(content, found, policy.windows, now_ms))
+        return Rejected(content, granted) if isinstance(granted, Refusal) else granted
     refusal = barred(business)
     if refusal is None and isinstance(content, Command):
         refusal = untimely(content.cloud, policy.windows, now_ms) or _foreign(content, known, policy.lane)
     return content if refusal is None else Refused(refusal, content.named)
 
 
-def read(request: Request, known: Registered, windows: Windows, now_ms: int) -> Iterator[Refusal | Authority]:
+def read(request: Request, found: Lookup, windows: Windows, now_ms: int) -> Iterator[Refusal | Authority]:
     """Yield everything that forbids a request, then what it may use. The windows are those of the lane it was sent to."""
-    business, body = known.businesses.get(request.named.business), request.body
+    business, parties = found.business, found.parties
     if (refusal := barred(business)) is not None:
         yield refusal
-    parties, faults = known.parties(request.named.business, body.sender, body.template)
-    yield from faults
+    yield from found.faults
     common: dict[str, str] = {}
     own: tuple[dict[str, str], ...] = ()
     if parties is not None:
-        refusal = _rehearsed(request, business) if body.test else _unasked(request, parties.category)
+        refusal = _rehearsed(request, business) if request.body.test else _unasked(request, parties.category)
         if refusal is not None:
             yield refusal
         # Before time is looked at: whoever sent a code in clear must hear that it is burnt, however long it was to live.
-        common, own, unfit = _filled(request, parties, known.seal_keys)
+        common, own, unfit = _filled(request, parties)
         yield from unfit
-        if parties.home is not known.lane:
-            windows = parties.home.rules.windows
+        windows = parties.elsewhere or windows
     for expires_ms in read_times(request.cloud, windows, now_ms):
         if isinstance(expires_ms, Refusal):
             yield expires_ms
@@ -165,11 +163,9 @@ def _rehearsed(request: Request, business: Business | None) -> Refusal | None:
 # topic, so the sentence says that the code is burnt (PROTOCOL.md section 6).
 
 
-def _filled(
-    request: Request, parties: Parties, keys: AbstractSet[str]
-) -> tuple[dict[str, str], tuple[dict[str, str], ...], list[Refusal]]:
+def _filled(request: Request, parties: Parties) -> tuple[dict[str, str], tuple[dict[str, str], ...], list[Refusal]]:
     """Return the texts of all, those of each recipient, and everything that does not fit the template."""
-    params, people, slots = request.body.params, request.people, parties.slots
+    params, people, slots, keys = request.body.params, request.people, parties.slots, parties.seal_keys
     faults = [] if len(people) < 2 else [_shared(name) for name, held in params.items() if isinstance(held, Sealed)]
     common = _texts(_PARAMS, params, slots, keys, faults)
     if not people and not params.keys() >= slots.keys():

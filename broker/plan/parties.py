@@ -10,10 +10,10 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from broker.audience.sizes import NO_SIZES, ListSizes
+from broker.plan.validate import Content, Request
 from broker.registry.fold import SEAL, Registry, share_of
 from schemas import topics
-from schemas.lanes import Lane, lane_for
+from schemas.lanes import Lane, Windows, lane_for
 from schemas.reasons import Reason, Refusal
 from schemas.registry import Business, Category, PriceCard, Sender, Template
 from schemas.wire.text import echo, nearest, suggestion
@@ -28,55 +28,65 @@ class Parties(msgspec.Struct, frozen=True):
     sender: Sender
     template: Template
     category: Category
-    home: Lane
-    """Where the template travels: in the lane that was asked for, if that takes its category."""
+    elsewhere: Windows | None
+    """Windows of the lane where the template travels, if that is another one than was asked for."""
     card: int
     slots: Mapping[str, bool]
     """Slot to whether it takes sealed values only."""
+    seal_keys: AbstractSet[str]
+    """Ids of the keys that codes may be sealed to."""
     per_s: int
-    """Messages a second of the sender in that lane."""
+    """Messages a second of the sender in the template's lane."""
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """Holds what the registry has about a content."""
+
+    business: Business | None
+    """None: nobody has registered it."""
+    parties: Parties | None = None
+    """None for an opt-in and a control event, and where no such template is."""
+    faults: tuple[Refusal, ...] = ()
+    """Everything that forbids these parties, in the order in which it is said."""
 
 
 _Asked: TypeAlias = tuple[str, str | None, str]
 
 
-class Registered:
-    """Looks parties up in the registry, each once a batch."""
+class Registered(msgspec.Struct):
+    """Looks parties up in the registry, each once a batch: most requests of a batch have the same."""
 
-    def __init__(self, registry: Registry, lane: Lane, sizes: ListSizes = NO_SIZES) -> None:
-        self.businesses: Mapping[str, Business] = registry.businesses
-        self.sizes = sizes
-        self.lane = lane
-        self._registry = registry
-        self._known: dict[_Asked, tuple[Parties | None, tuple[Refusal, ...]]] = {}
-        self._keys: frozenset[str] | None = None
+    registry: Registry
+    lane: Lane
+    _found: dict[_Asked, Lookup] = {}
+    _keys: frozenset[str] | None = None
 
-    @property
-    def seal_keys(self) -> AbstractSet[str]:
-        """Ids of the keys that codes may be sealed to."""
-        if self._keys is None:
-            self._keys = frozenset(kid for kid, key in self._registry.keys.items() if key.use == SEAL)
-        return self._keys
-
-    def parties(self, business: str, sender: str | None, template: str) -> tuple[Parties | None, tuple[Refusal, ...]]:
-        """Return the parties that are meant, and everything that forbids them; None if there are none at all."""
-        asked = (business, sender, template)
-        found = self._known.get(asked)
+    def look_up(self, content: Content) -> Lookup:
+        """Return the business of a content; of a request also its parties, and everything that forbids them."""
+        business = content.named.business
+        if not isinstance(content, Request):
+            return Lookup(self.registry.businesses.get(business))
+        asked = (business, content.body.sender, content.body.template)
+        found = self._found.get(asked)
         if found is None:
-            found = self._known[asked] = _looked_up(asked, self._registry, self.lane)
+            if self._keys is None:
+                self._keys = frozenset(kid for kid, key in self.registry.keys.items() if key.use == SEAL)
+            found = self._found[asked] = _looked_up(asked, self.registry, self.lane, self._keys)
         return found
 
 
-def _looked_up(asked: _Asked, registry: Registry, lane: Lane) -> tuple[Parties | None, tuple[Refusal, ...]]:
+def _looked_up(asked: _Asked, registry: Registry, lane: Lane, keys: AbstractSet[str]) -> Lookup:
     business, named_sender, named_template = asked
+    speaker = registry.businesses.get(business)
     faults: list[Refusal] = []
     sender = _sender(registry, business, named_sender)
     if isinstance(sender, Refusal):
-        faults += [sender] if business in registry.businesses else []
+        # Who is not registered hears that and not that it has no sender either.
+        faults += [] if speaker is None else [sender]
         sender = _NOBODY
     template = _template(registry, business, named_template)
     if isinstance(template, Refusal):
-        return None, (*faults, template)
+        return Lookup(speaker, None, (*faults, template))
     category = Category[template.category.upper()]
     card = registry.newest_card()
     home = lane if lane.rules.category is category else lane_for(category)
@@ -88,8 +98,17 @@ def _looked_up(asked: _Asked, registry: Registry, lane: Lane) -> tuple[Parties |
     per_s = share_of(sender, home)
     if sender is not _NOBODY and not per_s:
         faults.append(_no_share(sender, home, _sender_place(named_sender)))
-    slots = {slot.name: slot.sealed for slot in template.parameters}
-    return Parties(sender, template, category, home, card.id if card else 0, slots, per_s), tuple(faults)
+    parties = Parties(
+        sender=sender,
+        template=template,
+        category=category,
+        elsewhere=None if home is lane else home.rules.windows,
+        card=card.id if card else 0,
+        slots={slot.name: slot.sealed for slot in template.parameters},
+        seal_keys=keys,
+        per_s=per_s,
+    )
+    return Lookup(speaker, parties, tuple(faults))
 
 
 def _unpriced(category: Category, card: PriceCard | None) -> Iterator[Refusal]:

@@ -18,7 +18,7 @@ import msgspec
 
 from broker.audience.sizes import NO_SIZES, ListSizes
 from broker.heartbeat import is_heartbeat
-from broker.plan.authorize import Authority, Authorized, Refused, Rejected, authorize
+from broker.plan.authorize import Refused, Rejected, authorize
 from broker.plan.decode import Malformed, Misrouted, Named, PlanInput, decode, origin_header
 from broker.plan.opt_in import AudienceRecord
 from broker.plan.outputs import (
@@ -90,7 +90,7 @@ def decide(
     sizes: ListSizes = NO_SIZES,
 ) -> PlanStep:
     """Decide as many records as one journal record holds, in order; at least the first. ``sizes``: how large lists are."""
-    batch = _Batch(state, Registered(registry, policy.lane, sizes), policy, now_ms)
+    batch = _Batch(state, Registered(registry, policy.lane), policy, sizes, now_ms)
     for record in records:
         if batch.people >= MAX_PEOPLE or not batch.add(record, batch.verdict(record)):
             break
@@ -103,10 +103,13 @@ class _Batch:
     The state stays as it is until the batch is acknowledged; what the batch has decided itself lies over it.
     """
 
-    def __init__(self, state: PlanState, registered: Registered, policy: PlanPolicy, now_ms: int) -> None:
+    def __init__(
+        self, state: PlanState, registered: Registered, policy: PlanPolicy, sizes: ListSizes, now_ms: int
+    ) -> None:
         self._state = state
         self._registered = registered
         self._policy = policy
+        self._sizes = sizes
         self._now_ms = max(now_ms, state.last_ms)
         """Ms since the epoch; decisions never go back before the journal."""
         self._decided: dict[bytes, Planned] = {}
@@ -136,19 +139,15 @@ class _Batch:
         before = seen(content, record.origin, state.decided_from(record.origin.offset), known)
         if isinstance(before, Redelivered | Repeated | Conflicting):
             return before
-        authorized = authorize(content, self._registered, known, policy, now_ms)
+        found = self._registered.look_up(content)
+        authorized = authorize(content, found, known, policy, now_ms)
         if isinstance(authorized, Refused):
             return authorized
         if isinstance(authorized, Rejected):
             return refuse(authorized, record.origin, policy, now_ms)
-        debt = self._debt(authorized)
-        return judge(authorized, record, debt, policy, sizes=self._registered.sizes, now_ms=now_ms)
-
-    def _debt(self, authorized: Authorized) -> Debt:
-        if not isinstance(authorized, Authority):
-            return Debt()
-        sender = authorized.parties.sender.id
-        return self._debts.get(sender) or Debt.of(self._state, sender)
+        sender = "" if found.parties is None else found.parties.sender.id
+        debt = self._debts.get(sender) or Debt.of(state, sender)
+        return judge(authorized, record, debt, policy, sizes=self._sizes, now_ms=now_ms)
 
     def step(self) -> PlanStep:
         """Return all of it."""
@@ -220,7 +219,7 @@ class _Batch:
         self._direct.append(dead_letter(record, refusal, policy=self._policy, now_ms=now_ms, business=business))
 
     def _is_told(self, business: str) -> bool:
-        return business in self._registered.businesses and not is_heartbeat(business)
+        return business in self._registered.registry.businesses and not is_heartbeat(business)
 
 
 # A record on which plan's own code raises: set aside, for it would end every owner of its partition in the same place.

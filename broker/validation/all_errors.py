@@ -138,13 +138,15 @@ def _judged(draft: Draft, content: Content, registry: Registry | None, now_ms: i
 def _objections(draft: Draft, content: Content, registry: Registry | None, at_ms: int) -> Iterator[Refusal]:
     """Yield what registry and clock object to; the registry is not asked about an event whose source was mended."""
     windows = draft.lane.rules.windows
-    known = None if registry is None or ("source",) in draft.mended else Registered(registry, draft.lane)
+    known = None
+    if registry is not None and ("source",) not in draft.mended:
+        known = Registered(registry, draft.lane).look_up(content)
     if isinstance(content, Request):
         times = authorize.read_times(content.cloud, windows, at_ms)
         found = times if known is None else authorize.read(content, known, windows, at_ms)
         yield from (one for one in found if isinstance(one, Refusal))
         return
-    if known is not None and (barred := authorize.barred(known.businesses.get(content.named.business))) is not None:
+    if known is not None and (barred := authorize.barred(known.business)) is not None:
         yield barred
     if isinstance(content, Command) and (late := authorize.untimely(content.cloud, windows, at_ms)) is not None:
         yield late

@@ -57,7 +57,7 @@ def pace_of(lane: Lane, event: dict[str, Any], *, registry: Registry, now_ms: in
     request = form_of_record(*record_of(lane, event))
     if not isinstance(request, Request):
         return ""
-    granted = next(read(request, Registered(registry, lane), lane.rules.windows, now_ms))
+    granted = next(read(request, Registered(registry, lane).look_up(request), lane.rules.windows, now_ms))
     if not isinstance(granted, Authority):
         return ""
     return pace_sentence(outlook(granted, sizes, start_ms=now_ms, through_ms=0), granted.expires_ms, now_ms)
