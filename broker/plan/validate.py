@@ -5,14 +5,14 @@ decode and one answer, and never a place in the journal.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
 
 from broker.confirmation import is_genuine
 from broker.heartbeat import TEMPLATES, addresses, is_heartbeat
-from broker.plan.addresses import RECIPIENTS, Person, bad_list_name, read_people
+from broker.plan.addresses import LIST_NAME, RECIPIENTS, Person, bad_list_name, read_people
 from broker.plan.control_events import HEARTBEATS_ONLY, Command, read_control
 from broker.plan.decode import LABEL_CHARS, Event, Malformed, Named, labelled, sound_labels
 from broker.plan.opt_in import Membership, read_opt_in
@@ -97,27 +97,26 @@ def read(event: Event, policy: PlanPolicy) -> Iterator[Refusal | Content]:
 
 
 def _read_request(event: Event, policy: PlanPolicy) -> Iterator[Refusal | Request]:
+    """Yield everything that is wrong with a notification, then the request, unless it is one that only Fanfare may make."""
     for body in bodies(event.cloud):
         if isinstance(body, Refusal):
             yield body
         elif isinstance(body, Notification):
-            yield from _faults(event.cloud, body, policy.lane)
-            people: list[Person] = []
-            for person in read_people(body.to.recipients):
-                if isinstance(person, Refusal):
-                    yield person
-                else:
-                    people.append(person)
-            yield from _request(event, body, tuple(people), policy)
+            yield from _read_notification(event, body, policy)
 
 
-def _request(
-    event: Event, body: Notification, people: tuple[Person, ...], policy: PlanPolicy
-) -> Iterator[Refusal | Request]:
-    """Yield the request, unless it is one that only Fanfare may make."""
-    named, cloud = event.named, event.cloud
+def _read_notification(event: Event, body: Notification, policy: PlanPolicy) -> Iterator[Refusal | Request]:
+    named, cloud, content = event.named, event.cloud, content_fingerprint(event.cloud)
     if body.labels:
         named = msgspec.structs.replace(named, labels=body.labels)
+    yield from _faults(cloud, body, policy.lane)
+    # People come last: a thousand numbers are the dearest part, and whoever named a wrong field need not wait for them.
+    people: list[Person] = []
+    for person in read_people(body.to.recipients):
+        if isinstance(person, Refusal):
+            yield person
+        else:
+            people.append(person)
     if is_heartbeat(named.business) and not _is_heartbeat(body, people, policy):
         yield HEARTBEATS_ONLY
         return
@@ -127,7 +126,7 @@ def _request(
             "itself."
         )
         yield Refusal(Reason.UNKNOWN_TEMPLATE, sentence, place="/data/template")
-    yield Request(named, cloud, body, people, content_fingerprint(cloud), event.first)
+    yield Request(named, cloud, body, tuple(people), content, event.first)
 
 
 def content_fingerprint(cloud: CloudEvent) -> bytes:
@@ -139,7 +138,7 @@ def content_fingerprint(cloud: CloudEvent) -> bytes:
     return fingerprint(attributes[:-1] + b"," + (cloud.canonical or canonical(cloud.data)) + b"]")
 
 
-def _is_heartbeat(body: Notification, people: tuple[Person, ...], policy: PlanPolicy) -> bool:
+def _is_heartbeat(body: Notification, people: Sequence[Person], policy: PlanPolicy) -> bool:
     """Return True for a heartbeat to null recipients; a list has other people.
 
     Nobody reads the status of a business of Fanfare's own, so anything else is refused by form: a dead letter tells.
@@ -174,8 +173,8 @@ def _bad_target(body: Notification, lane: Lane) -> Iterator[Refusal]:
     elif to.list is not None and not lane.rules.takes_lists:
         sentence = ": a one-time code goes to explicit recipients; name them in data.to.recipients."
         yield _invalid(_LIST, sentence)
-    elif to.list is not None:
-        yield from bad_list_name(to.list, _LIST)
+    elif to.list is not None and not LIST_NAME.fullmatch(to.list):
+        yield bad_list_name(_LIST)
 
 
 def _bad_fact(cloud: CloudEvent, body: Notification, lane: Lane) -> Iterator[Refusal]:
