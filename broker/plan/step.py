@@ -5,7 +5,7 @@ The shell does, for one partition, one step at a time:
 1. ``step = decide(records, state, …)``; ``step.consumed`` of the records were taken.
 2. If ``step.journal``: append it as one ``PLANNED`` record with ``at_ms = step.at_ms``, check adjacency, apply it to the
    state inside the acknowledgement. *Only then* may the next step be decided: a step does not see what is not applied.
-3. Write :func:`outputs` of every entry of ``step.journal`` and of ``step.again``, and ``step.direct``.
+3. Write :func:`~broker.plan.outputs.outputs` of every entry of ``step.journal`` and of ``step.again``, and ``step.direct``.
 4. When all of that is acknowledged, the consumed records are done.
 
 Nothing here changes the state; time is an argument.
@@ -20,44 +20,16 @@ from broker.audience.sizes import NO_SIZES, ListSizes
 from broker.heartbeat import is_heartbeat
 from broker.plan.authorize import Refused, Rejected, authorize
 from broker.plan.decode import Malformed, Misrouted, Named, PlanInput, decode, origin_header
-from broker.plan.opt_in import AudienceRecord
-from broker.plan.outputs import (
-    Answer,
-    Direct,
-    PlanOutputs,
-    Rerouted,
-    dead_letter,
-    outputs,
-    pack_work,
-    refused_answer,
-    repeated_answer,
-    taken_answer,
-)
+from broker.plan.outputs import Direct, Rerouted, dead_letter, refused_answer, repeated_answer, taken_answer
 from broker.plan.parties import Registered
 from broker.plan.policy import BODY_LIMIT_BYTES, PlanPolicy
 from broker.plan.seen import Conflicting, Redelivered, Repeated, conflicting, seen
-from broker.plan.state import Known, PlanState, restatement
+from broker.plan.state import Known, PlanState
 from broker.plan.validate import name_asked, validate
 from broker.plan.verdict import Debt, Taken, judge, refuse, refused
 from broker.registry.fold import Registry
 from schemas.plan_journal import Planned
 from schemas.reasons import Reason, Refusal
-
-__all__ = [
-    "Answer",
-    "AudienceRecord",
-    "Direct",
-    "PlanInput",
-    "PlanOutputs",
-    "PlanPolicy",
-    "PlanState",
-    "PlanStep",
-    "Rerouted",
-    "decide",
-    "outputs",
-    "pack_work",
-    "restatement",
-]
 
 MAX_PEOPLE: Final = 4_096
 """Recipients and members that one step takes: about 60 ms of work, so that the loop answers in between."""

@@ -11,9 +11,12 @@ import msgspec
 
 from broker.audience.sizes import NO_SIZES, ListSizes
 from broker.plan.authorize import Authority, read
-from broker.plan.outputs import Answer, pace_sentence
+from broker.plan.decode import PlanInput
+from broker.plan.outputs import Answer, Direct, pace_sentence
 from broker.plan.parties import Registered
-from broker.plan.step import Direct, PlanInput, PlanPolicy, PlanState, decide
+from broker.plan.policy import PlanPolicy
+from broker.plan.state import PlanState
+from broker.plan.step import decide
 from broker.plan.validate import Request
 from broker.plan.verdict import outlook
 from broker.registry.fold import Registry

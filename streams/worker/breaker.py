@@ -15,18 +15,12 @@ import msgspec
 from broker.audience.sizes import NO_SIZES, ListSizes
 from broker.heartbeat import businesses, event
 from broker.plan.control_events import ControlRecord
-from broker.plan.step import (
-    AudienceRecord,
-    PlanInput,
-    PlanPolicy,
-    PlanState,
-    PlanStep,
-    decide,
-    may_be_set_aside,
-    outputs,
-    pack_work,
-    set_aside,
-)
+from broker.plan.decode import PlanInput
+from broker.plan.opt_in import AudienceRecord
+from broker.plan.outputs import outputs, pack_work
+from broker.plan.policy import PlanPolicy
+from broker.plan.state import PlanState
+from broker.plan.step import PlanStep, decide, may_be_set_aside, set_aside
 from broker.registry.fold import Registry
 from schemas import topics
 from schemas.lanes import MINUTE_MS

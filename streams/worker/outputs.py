@@ -7,7 +7,8 @@ finished when its outputs are acknowledged; never before.
 from collections.abc import Sequence
 
 from broker.plan.control_events import ControlRecord
-from broker.plan.step import Answer, AudienceRecord, Direct, Rerouted
+from broker.plan.opt_in import AudienceRecord
+from broker.plan.outputs import Answer, Direct, Rerouted
 from schemas import topics
 from schemas.facts import Charge, ControlScope, ControlWord, Suppression, Suppressions
 from schemas.ids import partition_of

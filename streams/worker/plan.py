@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from broker.plan.step import PlanInput, PlanPolicy, PlanState, restatement
+from broker.plan.decode import PlanInput
+from broker.plan.policy import PlanPolicy
+from broker.plan.state import PlanState, restatement
 from schemas import topics
 from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.wire.header import Header, Kind, body_of, pack

@@ -7,7 +7,8 @@ from broker.deliver.frame import Batch
 from broker.deliver.item import Item
 from broker.deliver.state import Append, ShardState
 from broker.heartbeat import is_heartbeat
-from broker.plan.step import Answer, PlanStep
+from broker.plan.outputs import Answer
+from broker.plan.step import PlanStep
 from broker.settle.engine import Settle
 from schemas.delivery_journal import Outcome
 from schemas.facts import Scope, Suppression

@@ -10,7 +10,8 @@ from typing import Final
 
 from broker.deliver.frame import Batch
 from broker.deliver.state import ShardState
-from broker.plan.step import Answer, PlanStep, Rerouted
+from broker.plan.outputs import Answer, Rerouted
+from broker.plan.step import PlanStep
 from schemas.gateway_api import FrameAnswer
 from schemas.ids import text_of
 from schemas.lanes import Lane

@@ -11,7 +11,9 @@ import msgspec
 import pytest
 
 from broker.plan.decode import PlanInput
-from broker.plan.step import PlanPolicy, PlanState, decide
+from broker.plan.policy import PlanPolicy
+from broker.plan.state import PlanState
+from broker.plan.step import decide
 from schemas.ids import request_name
 from schemas.lanes import Lane
 from schemas.plan_journal import Origin

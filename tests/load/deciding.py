@@ -10,7 +10,9 @@ from typing import Final
 
 import msgspec
 
-from broker.plan.step import PlanInput, PlanState, decide
+from broker.plan.decode import PlanInput
+from broker.plan.state import PlanState
+from broker.plan.step import decide
 from schemas.lanes import Lane
 from tests.support.plan_bench import NOW_MS, event, given, policy, registry
 

@@ -6,7 +6,11 @@ from typing import Any, Final
 import msgspec
 
 from broker.audience.sizes import ListSizes
-from broker.plan.step import Answer, Direct, PlanInput, PlanPolicy, PlanState, PlanStep, decide, outputs
+from broker.plan.decode import PlanInput
+from broker.plan.outputs import Answer, Direct, outputs
+from broker.plan.policy import PlanPolicy
+from broker.plan.state import PlanState
+from broker.plan.step import PlanStep, decide
 from broker.registry.fold import Registry
 from schemas.ids import partition_of
 from schemas.lanes import MINUTE_MS, Category, Lane

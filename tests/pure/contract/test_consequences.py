@@ -5,7 +5,8 @@ import pytest
 from broker.consequences import CONSEQUENCES, consequence_of
 from broker.deliver.policy import CODES
 from broker.deliver.state import Append
-from broker.plan.step import Answer, PlanStep
+from broker.plan.outputs import Answer
+from broker.plan.step import PlanStep
 from schemas.delivery_journal import Decided, Outcome
 from schemas.lanes import Lane
 from schemas.reasons import MESSAGE_REASONS, Reason

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from broker.claims import Claims, Round
 from broker.journal import Fold, TrimmedJournalError, fold_start, last_floor
-from broker.plan.step import PlanState, decide, restatement
+from broker.plan.state import PlanState, restatement
+from broker.plan.step import decide
 from schemas.lanes import DAY_MS, HOUR_MS, MINUTE_MS, Lane
 from schemas.plan_journal import Claim, PlannedBatch
 from schemas.topics import catalogue, plans

@@ -9,9 +9,8 @@ import msgspec
 import pytest
 
 from broker.letters import ATTEMPT_HEADER, FIRST_PLACE_HEADER, Attempt, Letter, attempt_of, next_headers, wanted
-from broker.plan.decode import origin_header
+from broker.plan.decode import PlanInput, origin_header
 from broker.plan.outputs import dead_letter
-from broker.plan.step import PlanInput
 from broker.registry.fold import Registry
 from broker.validation.dry_run import forecast
 from schemas import topics

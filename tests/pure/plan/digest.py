@@ -14,19 +14,12 @@ from typing import Any, Final, NamedTuple, assert_never
 import msgspec
 
 from broker.plan.control_events import ControlRecord
-from broker.plan.step import (
-    Answer,
-    AudienceRecord,
-    Direct,
-    PlanInput,
-    PlanPolicy,
-    PlanState,
-    PlanStep,
-    Rerouted,
-    decide,
-    outputs,
-    restatement,
-)
+from broker.plan.decode import PlanInput
+from broker.plan.opt_in import AudienceRecord
+from broker.plan.outputs import Answer, Direct, Rerouted, outputs
+from broker.plan.policy import PlanPolicy
+from broker.plan.state import PlanState, restatement
+from broker.plan.step import PlanStep, decide
 from schemas.lanes import HOUR_MS, MINUTE_MS, Lane
 from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.reasons import Reason

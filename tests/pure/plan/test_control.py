@@ -7,7 +7,8 @@ import pytest
 
 from broker.plan.control_events import ControlRecord
 from broker.plan.outputs import Answer
-from broker.plan.step import PlanStep, restatement
+from broker.plan.state import restatement
+from broker.plan.step import PlanStep
 from schemas.facts import ControlAction, ControlScope
 from schemas.ids import request_name, text_of
 from schemas.lanes import CLOCK_SLACK_MS, DAY_MS, Lane

@@ -6,8 +6,9 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from broker.plan.outputs import outputs, pack_work
 from broker.plan.policy import BODY_LIMIT_BYTES
-from broker.plan.step import MAX_PEOPLE, outputs, pack_work
+from broker.plan.step import MAX_PEOPLE
 from schemas.ids import shard_of
 from schemas.lanes import Lane
 from schemas.plan_journal import Planned, PlannedBatch, Work

@@ -8,10 +8,10 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from broker.plan.decode import origin_header
+from broker.plan.decode import PlanInput, origin_header
+from broker.plan.outputs import Rerouted
 from broker.plan.seen import Conflicting, New, Redelivered, Repeated, seen
 from broker.plan.state import Known
-from broker.plan.step import PlanInput, Rerouted
 from broker.plan.validate import Content, Request
 from broker.validation.all_errors import form_of_record
 from schemas.ids import partition_of

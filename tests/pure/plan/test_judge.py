@@ -7,8 +7,7 @@ import pytest
 
 from broker.deliver.versions import Versions
 from broker.heartbeat import addresses as null_addresses
-from broker.plan.outputs import Answer
-from broker.plan.step import outputs
+from broker.plan.outputs import Answer, outputs
 from schemas.ids import recipient_id
 from schemas.lanes import CLOCK_SLACK_MS, HOUR_MS, Lane
 from schemas.plan_journal import Terms

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from broker.heartbeat import businesses, entries
-from broker.plan.step import PlanInput, may_be_set_aside
+from broker.plan.decode import PlanInput
+from broker.plan.step import may_be_set_aside
 from schemas import topics
 from schemas.lanes import Lane
 from schemas.plan_journal import Origin, PlannedBatch

@@ -8,7 +8,7 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from broker.plan.step import outputs
+from broker.plan.outputs import outputs
 from broker.plan.verdict import Rate, reserve
 from broker.registry.fold import share_of
 from schemas.facts import ListSize

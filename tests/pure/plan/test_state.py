@@ -6,8 +6,7 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from broker.plan.state import PlanState
-from broker.plan.step import restatement
+from broker.plan.state import PlanState, restatement
 from schemas.lanes import HOUR_MS, MINUTE_MS, Lane
 from schemas.plan_journal import PlannedBatch
 from schemas.reasons import Reason

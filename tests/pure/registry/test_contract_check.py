@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.plan.decode import Malformed
-from broker.plan.step import Answer, PlanState, decide
+from broker.plan.outputs import Answer
+from broker.plan.state import PlanState
+from broker.plan.step import decide
 from broker.registry.fold import Registry
 from broker.validation.all_errors import MAX_FAULTS, faults_of, faults_of_bytes, form_of_record
 from schemas.lanes import DAY_MS, HOUR_MS, Category, Lane

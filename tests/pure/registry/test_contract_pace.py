@@ -1,6 +1,6 @@
 """What is said of an event before it is published is what plan says when it accepts it."""
 
-from broker.plan.step import Answer
+from broker.plan.outputs import Answer
 from broker.validation.dry_run import pace_of
 from schemas.facts import ListSize
 from schemas.lanes import HOUR_MS, Lane

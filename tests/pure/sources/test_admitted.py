@@ -9,7 +9,12 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from broker.plan.step import Answer, AudienceRecord, PlanInput, PlanPolicy, PlanState, decide
+from broker.plan.decode import PlanInput
+from broker.plan.opt_in import AudienceRecord
+from broker.plan.outputs import Answer
+from broker.plan.policy import PlanPolicy
+from broker.plan.state import PlanState
+from broker.plan.step import decide
 from broker.registry.fold import Registry
 from schemas.lanes import Lane
 from schemas.plan_journal import Origin

@@ -10,7 +10,7 @@ from broker.claims import Claims
 from broker.journal import Fold
 from broker.plan.decode import Misrouted
 from broker.plan.opt_in import Membership
-from broker.plan.step import outputs
+from broker.plan.outputs import outputs
 from broker.plan.validate import Request
 from broker.validation.all_errors import Form, form_of_record
 from schemas.facts import AudienceChange

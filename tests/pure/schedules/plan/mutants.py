@@ -6,7 +6,10 @@ from typing import Any, Final
 import msgspec
 
 from broker.claims import Claims
-from broker.plan.step import Answer, PlanInput, PlanState, PlanStep
+from broker.plan.decode import PlanInput
+from broker.plan.outputs import Answer
+from broker.plan.state import PlanState
+from broker.plan.step import PlanStep
 from schemas.wire.header import Header, Kind
 from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.journal import Journal

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from broker.plan.step import PlanState
+from broker.plan.state import PlanState
 from schemas import topics
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from broker.plan.decode import origin_header
-from broker.plan.step import PlanInput
+from broker.plan.decode import PlanInput, origin_header
 from schemas import topics
 from schemas.ids import partition_of
 from schemas.lanes import Lane, Windows
