@@ -25,37 +25,17 @@ from schemas.reasons import Reason, Refusal
 from schemas.wire.columns import u16s
 from schemas.wire.timestamps import text_of as instant
 
-# Sender throughput: one GCRA per sender, reserved at acceptance for explicit recipients; and when a list will be through.
-#
-# Plan is the one writer of a business in its lane, so the limit is exact at its source and no shard talks to another
-# (PROTOCOL.md section 5, 1). The state of a sender is one instant: when all that was reserved is paid for. It stands in the
-# journal (``Planned.free_us``), so the fold needs neither the registry nor the rate of that time.
-#
-# *Bound.* In any window of T seconds the starts of at most rate * T + burst recipients lie: a request of more people than a burst
-# is not sent at its start but goes out in the sender's slots, as lists do (``broker/deliver/limits/slots.py``). Lists reserve
-# nothing.
 
-_SECOND_US: Final = 1_000_000
-_BURSTS_PER_S: Final = 10
-"""A burst is a tenth of a second's worth: enough that single messages seldom wait, and in any second at most a tenth
-above the rate."""
+class Taken(msgspec.Struct, frozen=True):
+    """Takes over an opt-in or a control event: records that are joins, so that nothing is appended for it."""
+
+    named: Named
+    records: tuple[AudienceRecord | ControlRecord, ...]
+    counts: dict[str, int]
+    people: int = 0
 
 
-class Rate(msgspec.Struct, frozen=True):
-    """Bounds a sender: recipients per second, and how many at once."""
-
-    per_s: int
-    """Recipients a second."""
-    burst: int
-
-    @classmethod
-    def of(cls, per_s: int) -> "Rate":
-        """A rate with the burst that goes with it."""
-        return cls(per_s, max(1, per_s // _BURSTS_PER_S))
-
-    def cost_us(self, count: int) -> int:
-        """Returns how long ``count`` recipients take, rounded up: an error is never in the sender's favour."""
-        return -(-count * _SECOND_US // self.per_s)
+Judged: TypeAlias = Planned | Taken
 
 
 class Debt(msgspec.Struct, frozen=True):
@@ -71,63 +51,6 @@ class Debt(msgspec.Struct, frozen=True):
         """Return what the journal says of a sender."""
         held = state.free.get(sender)
         return cls(0 if held is None else held.free_us, state.through.get(sender, 0))
-
-
-class Reservation(msgspec.Struct, frozen=True):
-    """When a request may begin, and when its sender's throughput is paid for."""
-
-    start_ms: int
-    """When it may begin, milliseconds since the epoch."""
-    free_us: int
-
-
-def reserve(free_us: int, now_ms: int, count: int, rate: Rate) -> Reservation:
-    """Reserve ``count`` recipients of a sender whose throughput is used up until ``free_us``.
-
-    A request larger than the burst begins when nothing is owed, and owes all it takes.
-    """
-    tolerance_us = rate.burst * _SECOND_US // rate.per_s
-    earliest_us = free_us + rate.cost_us(min(count, rate.burst)) - tolerance_us
-    start_ms = max(now_ms, -(-earliest_us // 1000))
-    return Reservation(start_ms, max(free_us, start_ms * 1000) + rate.cost_us(count))
-
-
-class Outlook(msgspec.Struct, frozen=True):
-    """Estimates how a request goes out: what the business is told when it is accepted."""
-
-    per_s: int = 0
-    """Messages a second of the sender's slots; 0: all of it at once."""
-    people: int = 0
-    """0: not known."""
-    through_ms: int = 0
-    """0: at once, or not known."""
-
-
-def outlook(granted: Authority, sizes: ListSizes, *, start_ms: int, through_ms: int) -> Outlook:
-    """Returns how a request goes out from ``start_ms`` on, after what the sender's slots owe until ``through_ms``.
-
-    An estimate: what else the number sends meanwhile takes its part of the slots.
-    """
-    request, rate = granted.request, Rate.of(granted.parties.per_s)
-    listed = request.body.to.list
-    people = len(request.people) if listed is None else sizes.people(request.named.business, listed)
-    if listed is None and people <= rate.burst:
-        return Outlook(0, people, 0)
-    begins_ms = start_ms if listed is None else max(start_ms, through_ms)
-    ends_ms = begins_ms + -(-rate.cost_us(people) // 1000) if people else 0
-    return Outlook(rate.per_s, people, ends_ms)
-
-
-class Taken(msgspec.Struct, frozen=True):
-    """Takes over an opt-in or a control event: records that are joins, so that nothing is appended for it."""
-
-    named: Named
-    records: tuple[AudienceRecord | ControlRecord, ...]
-    counts: dict[str, int]
-    people: int = 0
-
-
-Judged: TypeAlias = Planned | Taken
 
 
 def judge(
@@ -146,6 +69,36 @@ def judge(
             return Taken(authorized.named, (word,), {"controls": 1})
         case _:
             assert_never(authorized)
+
+
+def _accept(
+    granted: Authority, origin: Origin, debt: Debt, policy: PlanPolicy, *, sizes: ListSizes, now_ms: int
+) -> Planned:
+    """Return the entry of a request that may go out: reserved in its sender's throughput, or refused if that comes too late."""
+    request = granted.request
+    reservation = _reserve(granted, debt, policy, now_ms)
+    foldable_ms = now_ms + policy.windows.idempotency_ms
+    if reservation.start_ms >= granted.expires_ms or reservation.free_us > foldable_ms * 1000:
+        return refuse(Rejected(request, _backlog_full(reservation)), origin, policy, now_ms)
+    terms = _terms(granted, policy.windows)
+    view = _outlook(granted, reservation, debt, policy, sizes)
+    return Planned(
+        name=request.named.name,
+        origin=origin,
+        fingerprint=request.fingerprint,
+        verdict=0,
+        decided_ms=now_ms,
+        keep_ms=_keep_ms(request, policy.windows, now_ms),
+        terms=terms,
+        rows=_rows(granted, terms.languages, policy) if request.people else None,
+        list=request.body.to.list or "",
+        start_ms=reservation.start_ms,
+        first=request.first,
+        free_us=reservation.free_us,
+        per_s=view.per_s,
+        people=view.people,
+        through_ms=view.through_ms,
+    )
 
 
 def refuse(rejected: Rejected, origin: Origin, policy: PlanPolicy, now_ms: int) -> Planned:
@@ -210,58 +163,6 @@ def _blank(named: Named, time_ms: int, keep_ms: int) -> Terms:
     )
 
 
-def _accept(
-    granted: Authority, origin: Origin, debt: Debt, policy: PlanPolicy, *, sizes: ListSizes, now_ms: int
-) -> Planned:
-    """Return the entry of a request that may go out: reserved in its sender's throughput, or refused if that comes too late."""
-    request = granted.request
-    reservation = _reserve(granted, debt, policy, now_ms)
-    foldable_ms = now_ms + policy.windows.idempotency_ms
-    if reservation.start_ms >= granted.expires_ms or reservation.free_us > foldable_ms * 1000:
-        return refuse(Rejected(request, _backlog_full(reservation)), origin, policy, now_ms)
-    terms = _terms(granted, policy.windows)
-    view = _outlook(granted, reservation, debt, policy, sizes)
-    return Planned(
-        name=request.named.name,
-        origin=origin,
-        fingerprint=request.fingerprint,
-        verdict=0,
-        decided_ms=now_ms,
-        keep_ms=_keep_ms(request, policy.windows, now_ms),
-        terms=terms,
-        rows=_rows(granted, terms.languages, policy) if request.people else None,
-        list=request.body.to.list or "",
-        start_ms=reservation.start_ms,
-        first=request.first,
-        free_us=reservation.free_us,
-        per_s=view.per_s,
-        people=view.people,
-        through_ms=view.through_ms,
-    )
-
-
-def _reserve(granted: Authority, debt: Debt, policy: PlanPolicy, now_ms: int) -> Reservation:
-    count = len(granted.request.people)
-    if not count or not policy.limits:
-        return Reservation(now_ms, 0)
-    return reserve(debt.free_us, now_ms, count, Rate.of(granted.parties.per_s))
-
-
-def _backlog_full(reservation: Reservation) -> Refusal:
-    """Return the refusal of a request that could not begin in time, or whose debt would outlive the fold that must know it."""
-    sentence = (
-        f"The sender's throughput is used up until {instant(reservation.start_ms)}, when this would be worthless: send less, "
-        "or again then."
-    )
-    return Refusal(Reason.BACKLOG_FULL, sentence, reservation.start_ms)
-
-
-def _outlook(granted: Authority, reservation: Reservation, debt: Debt, policy: PlanPolicy, sizes: ListSizes) -> Outlook:
-    if not policy.limits or is_heartbeat(granted.request.named.business):
-        return Outlook()
-    return outlook(granted, sizes, start_ms=reservation.start_ms, through_ms=debt.through_ms)
-
-
 def _terms(granted: Authority, windows: Windows) -> Terms:
     cloud, body, parties = granted.request.cloud, granted.request.body, granted.parties
     # Until when deliver knows that there was this request. A fact stays for as long as an older version may be accepted.
@@ -305,3 +206,103 @@ def _rows(granted: Authority, languages: str, policy: PlanPolicy) -> Rows:
         u16s([person.market for person in people]),
         granted.own if any(granted.own) else (),
     )
+
+
+# Sender throughput: one GCRA per sender, reserved at acceptance for explicit recipients; and when a list will be through.
+#
+# Plan is the one writer of a business in its lane, so the limit is exact at its source and no shard talks to another
+# (PROTOCOL.md section 5, 1). The state of a sender is one instant: when all that was reserved is paid for. It stands in the
+# journal (``Planned.free_us``), so the fold needs neither the registry nor the rate of that time.
+#
+# *Bound.* In any window of T seconds the starts of at most rate * T + burst recipients lie: a request of more people than a burst
+# is not sent at its start but goes out in the sender's slots, as lists do (``broker/deliver/limits/slots.py``). Lists reserve
+# nothing.
+
+_SECOND_US: Final = 1_000_000
+_BURSTS_PER_S: Final = 10
+"""A burst is a tenth of a second's worth: enough that single messages seldom wait, and in any second at most a tenth
+above the rate."""
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """Bounds a sender: recipients per second, and how many at once."""
+
+    per_s: int
+    """Recipients a second."""
+    burst: int
+
+    @classmethod
+    def of(cls, per_s: int) -> "Rate":
+        """A rate with the burst that goes with it."""
+        return cls(per_s, max(1, per_s // _BURSTS_PER_S))
+
+    def cost_us(self, count: int) -> int:
+        """Returns how long ``count`` recipients take, rounded up: an error is never in the sender's favour."""
+        return -(-count * _SECOND_US // self.per_s)
+
+
+class Reservation(msgspec.Struct, frozen=True):
+    """When a request may begin, and when its sender's throughput is paid for."""
+
+    start_ms: int
+    """When it may begin, milliseconds since the epoch."""
+    free_us: int
+
+
+def reserve(free_us: int, now_ms: int, count: int, rate: Rate) -> Reservation:
+    """Reserve ``count`` recipients of a sender whose throughput is used up until ``free_us``.
+
+    A request larger than the burst begins when nothing is owed, and owes all it takes.
+    """
+    tolerance_us = rate.burst * _SECOND_US // rate.per_s
+    earliest_us = free_us + rate.cost_us(min(count, rate.burst)) - tolerance_us
+    start_ms = max(now_ms, -(-earliest_us // 1000))
+    return Reservation(start_ms, max(free_us, start_ms * 1000) + rate.cost_us(count))
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """Estimates how a request goes out: what the business is told when it is accepted."""
+
+    per_s: int = 0
+    """Messages a second of the sender's slots; 0: all of it at once."""
+    people: int = 0
+    """0: not known."""
+    through_ms: int = 0
+    """0: at once, or not known."""
+
+
+def outlook(granted: Authority, sizes: ListSizes, *, start_ms: int, through_ms: int) -> Outlook:
+    """Returns how a request goes out from ``start_ms`` on, after what the sender's slots owe until ``through_ms``.
+
+    An estimate: what else the number sends meanwhile takes its part of the slots.
+    """
+    request, rate = granted.request, Rate.of(granted.parties.per_s)
+    listed = request.body.to.list
+    people = len(request.people) if listed is None else sizes.people(request.named.business, listed)
+    if listed is None and people <= rate.burst:
+        return Outlook(0, people, 0)
+    begins_ms = start_ms if listed is None else max(start_ms, through_ms)
+    ends_ms = begins_ms + -(-rate.cost_us(people) // 1000) if people else 0
+    return Outlook(rate.per_s, people, ends_ms)
+
+
+def _reserve(granted: Authority, debt: Debt, policy: PlanPolicy, now_ms: int) -> Reservation:
+    count = len(granted.request.people)
+    if not count or not policy.limits:
+        return Reservation(now_ms, 0)
+    return reserve(debt.free_us, now_ms, count, Rate.of(granted.parties.per_s))
+
+
+def _backlog_full(reservation: Reservation) -> Refusal:
+    """Return the refusal of a request that could not begin in time, or whose debt would outlive the fold that must know it."""
+    sentence = (
+        f"The sender's throughput is used up until {instant(reservation.start_ms)}, when this would be worthless: send less, "
+        "or again then."
+    )
+    return Refusal(Reason.BACKLOG_FULL, sentence, reservation.start_ms)
+
+
+def _outlook(granted: Authority, reservation: Reservation, debt: Debt, policy: PlanPolicy, sizes: ListSizes) -> Outlook:
+    if not policy.limits or is_heartbeat(granted.request.named.business):
+        return Outlook()
+    return outlook(granted, sizes, start_ms=reservation.start_ms, through_ms=debt.through_ms)
