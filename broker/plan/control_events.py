@@ -16,7 +16,7 @@ from schemas.ids import business_of, name_of, request_name, text_of
 from schemas.lanes import Lane
 from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_ATTRIBUTE_CHARS, CloudEvent, Control, EventName
-from schemas.wire.plain_events import bodies
+from schemas.wire.envelope import bodies
 from schemas.wire.text import nearest, short
 
 HEARTBEATS_ONLY: Final = Refusal(

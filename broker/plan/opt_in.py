@@ -19,7 +19,7 @@ from schemas.lanes import Lane
 from schemas.reasons import Reason, Refusal
 from schemas.request import ACTS, METHODS, OLD_METHODS, PURPOSES, Evidence, Member, Optin
 from schemas.wire.columns import i64s, u16s
-from schemas.wire.plain_events import bodies
+from schemas.wire.envelope import bodies
 from schemas.wire.strict_json import DATA
 from schemas.wire.text import nearest, unsafe
 

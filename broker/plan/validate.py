@@ -34,7 +34,7 @@ from schemas.request import (
     Params,
     Sealed,
 )
-from schemas.wire.plain_events import SHAPES, bodies, canonical
+from schemas.wire.envelope import SHAPES, bodies, canonical
 from schemas.wire.sealed import looks_sealed
 from schemas.wire.strict_json import DATA, Place
 from schemas.wire.text import echo, short, suggestion, unsafe

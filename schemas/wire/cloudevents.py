@@ -17,8 +17,7 @@ from schemas.reasons import Reason, Refusal
 from schemas.request import MAX_REQUEST_BYTES, STATUS_TYPE, CloudEvent
 from schemas.status import BILLING_SOURCE, BILLING_TYPE, BilledCharge, Status
 from schemas.wire import strict_json, timestamps
-from schemas.wire.envelope import EXAMPLE, Envelope, event_of, not_an_event, sound
-from schemas.wire.plain_events import ENVELOPE, plain_event
+from schemas.wire.envelope import ENVELOPE, EXAMPLE, Envelope, event_of, not_an_event, plain_event, sound
 
 Headers = Sequence[tuple[str, bytes]]
 

@@ -3,7 +3,7 @@
 *Limits.* Every parser lets something through: the standard one keeps the last of duplicate keys and takes NaN and lone
 surrogates, msgspec recurses without a bound of its own (observed on msgspec 0.22). So a text passes, in this order: size,
 strict UTF-8, nesting, syntax with duplicate keys and numbers, surrogates. Only then a typed decoder sees it. A text that a typed
-decoder proves to be within the limits need not be looked at again (``schemas/wire/plain_events.py``).
+decoder proves to be within the limits need not be looked at again (``schemas/wire/envelope.py``).
 
 *Shape.* A sound value costs one typed decode. Only where that fails is the untyped value walked beside the type, in the order in
 which it was written: an unknown field, a value of another type, and at the end of an object the fields that it lacks.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schemas.lanes import Lane
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE, CloudEvent
-from schemas.wire import cloudevents, plain_events
+from schemas.wire import cloudevents, envelope
 from tests.pure.plan.spoils import BYTES, NOISE, SPOILS, paths, put
 from tests.support.plan_bench import event
 
@@ -73,9 +73,9 @@ def test_both_ways_say_the_same(
     with pytest.MonkeyPatch.context() as patch:
         assert without_body(found) == exactly(text, patch)
     if isinstance(found, CloudEvent) and found.body is not None:
-        shape = plain_events.SHAPES[found.type]
+        shape = envelope.SHAPES[found.type]
         assert found.body == shape.decode(found.data)
-        assert found.canonical == plain_events.canonical(found.data)
+        assert found.canonical == envelope.canonical(found.data)
 
 
 @pytest.mark.parametrize("whole", SOUND, ids=lambda whole: str(whole["type"]))
