@@ -33,6 +33,8 @@ class Parties(msgspec.Struct, frozen=True):
     card: int
     slots: Mapping[str, bool]
     """Slot to whether it takes sealed values only."""
+    languages: str
+    """Two letters each, the template's default first: ``enesfr``. Fixed at acceptance, whatever the template says later."""
     seal_keys: AbstractSet[str]
     """Ids of the keys that codes may be sealed to."""
     per_s: int
@@ -105,10 +107,16 @@ def _looked_up(asked: _Asked, registry: Registry, lane: Lane, keys: AbstractSet[
         elsewhere=None if home is lane else home.rules.windows,
         card=card.id if card else 0,
         slots={slot.name: slot.sealed for slot in template.parameters},
+        languages=_languages(template),
         seal_keys=keys,
         per_s=per_s,
     )
     return Lookup(speaker, parties, tuple(faults))
+
+
+def _languages(template: Template) -> str:
+    others = sorted(template.texts.keys() - {template.default_language})
+    return template.default_language + "".join(others)
 
 
 def _unpriced(category: Category, card: PriceCard | None) -> Iterator[Refusal]:

@@ -10,7 +10,6 @@ import msgspec
 
 from broker.audience.sizes import ListSizes
 from broker.heartbeat import is_heartbeat
-from broker.languages import languages_of
 from broker.plan.authorize import Authority, Authorized, Rejected
 from broker.plan.control_events import Command, ControlRecord, control_record
 from broker.plan.decode import Named, PlanInput
@@ -80,7 +79,6 @@ def _accept(
     foldable_ms = now_ms + policy.windows.idempotency_ms
     if reservation.start_ms >= granted.expires_ms or reservation.free_us > foldable_ms * 1000:
         return refuse(Rejected(request, _backlog_full(reservation)), origin, policy, now_ms)
-    terms = _terms(granted, policy.windows)
     view = _outlook(granted, reservation, debt, policy, sizes)
     return Planned(
         name=request.named.name,
@@ -89,8 +87,8 @@ def _accept(
         verdict=0,
         decided_ms=now_ms,
         keep_ms=_keep_ms(request, policy.windows, now_ms),
-        terms=terms,
-        rows=_rows(granted, terms.languages, policy) if request.people else None,
+        terms=_terms(granted, policy.windows),
+        rows=_rows(granted, policy) if request.people else None,
         list=request.body.to.list or "",
         start_ms=reservation.start_ms,
         first=request.first,
@@ -188,16 +186,16 @@ def _terms(granted: Authority, windows: Windows) -> Terms:
         version=-1 if body.version is None else body.version,
         labels=body.labels,
         test=body.test,
-        languages=languages_of(parties.template),
+        languages=parties.languages,
     )
 
 
-def _rows(granted: Authority, languages: str, policy: PlanPolicy) -> Rows:
+def _rows(granted: Authority, policy: PlanPolicy) -> Rows:
     """Return the people as columns, addresses sealed, parameters of their own on top of the common ones.
 
-    ``languages`` are those of the template; who names another, or none, is told in the first (:mod:`broker.languages`).
+    Who names a language that the template has not, or none, is told in the template's default.
     """
-    people = granted.request.people
+    people, languages = granted.request.people, granted.parties.languages
     known = [languages[at : at + LOCALE_WIDTH] for at in range(0, len(languages), LOCALE_WIDTH)]
     return Rows(
         b"".join([recipient_id(policy.pepper, person.address) for person in people]),
