@@ -154,7 +154,9 @@ def _section(item: Item, ranks: Sequence[int], columns: _Columns, facts: Facts) 
     statuses, attempts, markets, dues = columns
     sent = markets
     if statuses.count(State.SENDING) < len(statuses):
+        # Not strict: a refusal of all ranks alike brings no markets, for it sends nothing.
         sent = [market for market, status in zip(markets, statuses, strict=False) if status == State.SENDING]
+    # Most requests go to one country: then a number says it, and the journal is spared two bytes a message.
     alike = len(set(sent)) <= 1
     return Decided(
         item.request,

@@ -166,6 +166,7 @@ class Item:
         at = self.cursor
         while len(ranks) < count and (at := self.statuses.find(State.PENDING, at)) >= 0:
             ahead = self.statuses[at : at + count - len(ranks)]
+            # Counts a run of one byte at the speed of C; a list has millions of ranks, and most of them are in one run.
             run = len(ahead) - len(ahead.lstrip(_PENDING))
             ranks.extend(range(at, at + run))
             at += run
@@ -203,6 +204,7 @@ class Item:
             self.left -= count
         for rank, status in zip(exceptions, section.except_statuses, strict=True):
             self.statuses[rank] = status
+        # All were taken off above as if accepted; an exception that waits is owed again.
         self.left += unfinished(section.except_statuses)
         for rank, due in zip(exceptions, of_i64s(section.except_due_ms), strict=True):
             if due:

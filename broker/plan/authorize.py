@@ -89,6 +89,7 @@ def read(request: Request, found: Lookup, windows: Windows, now_ms: int) -> Iter
         # Before time is looked at: whoever sent a code in clear must hear that it is burnt, however long it was to live.
         common, own, unfit = _filled(request, parties)
         yield from unfit
+        # By the lane where it belongs: whoever moves it there should not hear of its times only then.
         windows = parties.elsewhere or windows
     for expires_ms in read_times(request.cloud, windows, now_ms):
         if isinstance(expires_ms, Refusal):

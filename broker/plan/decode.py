@@ -118,6 +118,7 @@ def _placed(cloud: CloudEvent, record: PlanInput, policy: PlanPolicy) -> Decoded
     partition = _home(named.business.encode(), policy.shards)
     if partition == policy.shard:
         return Event(named, cloud, first)
+    # Plan sends a record to the right partition, so one that was moved and is wrong again was not moved by plan: no circles.
     return Misrouted(named.business, partition) if first is None else Malformed(_not_for_producers("fanfare"), named)
 
 

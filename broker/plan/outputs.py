@@ -213,6 +213,7 @@ def pack_work(items: Iterable[WorkItem], limit_bytes: int = BODY_LIMIT_BYTES) ->
 def _work(entry: Planned, terms: Terms, shards: int) -> dict[int, WorkItem]:
     if entry.list:
         item = WorkItem(entry.name, terms, None, entry.list, entry.start_ms, entry.per_s)
+        # Who is on a list is known to the shards alone, so each is asked, and freezes its own part of it.
         return dict.fromkeys(range(shards), item)
     if entry.rows is None:
         return {}

@@ -86,6 +86,7 @@ def _is_here(known: Known, first: Origin | None, origin: Origin) -> bool:
 def conflicting(malformed: Malformed, origin: Origin, known: Known | None) -> Conflicting | None:
     """Return the conflict of an event of unsound form with one of the same name that was accepted from another record."""
     named = malformed.named
+    # In its own place the record is no other event: an older release took a form that this one refuses.
     if named is None or known is None or known.verdict != 0 or known.offset == origin.offset:
         return None
     return Conflicting(named, known.decided_ms)

@@ -53,6 +53,7 @@ class Known(msgspec.Struct, frozen=True):
             decided_ms=entry.decided_ms,
             keep_ms=entry.keep_ms,
             stated_ms=stated_ms,
+            # A few businesses name millions of requests; one text each serves all their names.
             business=intern(entry.business if entry.terms is None else entry.terms.business),
         )
 
@@ -150,15 +151,18 @@ class PlanState:
 
     def _state_name(self, entry: Planned, header: Header) -> None:
         held = self.names.get(entry.name)
+        # An accepted name stays accepted while its window is open: taken for refused, its next copy would be accepted again.
         if held is not None and held.verdict == 0 and entry.verdict != 0 and held.keep_ms > header.at_ms:
             return
         self.names[entry.name] = Known.of(entry, header.at_ms)
+        # Kept in the order of last statement, so that a restatement ends at the first name that is young enough.
         self.names.move_to_end(entry.name)
 
     def _state_throughput(self, entry: Planned, header: Header) -> None:
         if entry.terms is None or not entry.free_us:
             return
         held = self.free.get(entry.terms.sender)
+        # A later debt holds all the earlier ones, so the greatest is the state, and a restated older one lowers nothing.
         if held is None or held.free_us <= entry.free_us:
             self.free[entry.terms.sender] = Throughput(entry.free_us, bare(entry), header.at_ms)
 
@@ -192,6 +196,7 @@ def restatement(
     size = 0
     for entry in _due(state, shard, now_ms=now_ms, before_ms=before_ms):
         size += len(_encoder.encode(entry))
+        # The first goes in whatever its size: left out, it would be due for ever and the round would never end.
         if size > limit_bytes and entries:
             break
         entries.append(entry)

@@ -61,6 +61,7 @@ def judge(
             return _accept(authorized, record.origin, debt, policy, sizes=sizes, now_ms=now_ms)
         case Membership():
             people = len(authorized.people)
+            # By the record's own time of arrival and not by now, so that a redelivery says the same.
             records = audience_records(authorized, policy, record.timestamp_ms)
             return Taken(authorized.named, tuple(records), {"members": people}, people)
         case Command():
@@ -139,6 +140,8 @@ def refused(entry: Planned, refusal: Refusal) -> Planned:
 
 def _keep_ms(request: Request, windows: Windows, now_ms: int) -> int:
     """Return until when the name of a request is remembered, ms since the epoch."""
+    # From the first on it is refused as stale whether the name is known or not. The second bounds what is refused as from the
+    # future: its ``time`` is whatever a producer wrote, and no name may be kept for longer than a fold reaches back.
     return min(request.cloud.time_ms + windows.stale_ms, now_ms + windows.idempotency_ms)
 
 

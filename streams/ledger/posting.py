@@ -88,6 +88,7 @@ class Batch:
             "SET amount_micro = amount_micro + excluded.amount_micro, messages = messages + excluded.messages",
             [(*account, *added) for account, added in self._balances.items()],
         )
+        # In the transaction of the postings: either both stand after a crash, or the same records are read and posted again.
         self._db.execute("INSERT OR REPLACE INTO offsets VALUES (?, ?)", (self._partition, upto))
         return self._posted
 
