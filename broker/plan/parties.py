@@ -51,6 +51,11 @@ class Lookup(msgspec.Struct, frozen=True):
     faults: tuple[Refusal, ...] = ()
     """Everything that forbids these parties, in the order in which it is said."""
 
+    @property
+    def sender(self) -> str:
+        """Return the id of the sender that is meant; empty if there is none."""
+        return "" if self.parties is None else self.parties.sender.id
+
 
 _Asked: TypeAlias = tuple[str, str | None, str]
 
@@ -91,8 +96,10 @@ def _looked_up(asked: _Asked, registry: Registry, lane: Lane, keys: AbstractSet[
         return Lookup(speaker, None, (*faults, template))
     category = Category[template.category.upper()]
     card = registry.newest_card()
-    home = lane if lane.rules.category is category else lane_for(category)
-    if home is not lane:
+    home, elsewhere = lane, None
+    if lane.rules.category is not category:
+        home = lane_for(category)
+        elsewhere = home.rules.windows
         sentence = f"Template {echo(template.id)} is {category.word}: publish it to {topics.requests(home)}."
         faults.append(Refusal(Reason.WRONG_LANE, sentence, place=_TEMPLATE))
     faults += _unpriced(category, card)
@@ -104,7 +111,7 @@ def _looked_up(asked: _Asked, registry: Registry, lane: Lane, keys: AbstractSet[
         sender=sender,
         template=template,
         category=category,
-        elsewhere=None if home is lane else home.rules.windows,
+        elsewhere=elsewhere,
         card=card.id if card else 0,
         slots={slot.name: slot.sealed for slot in template.parameters},
         languages=_languages(template),

@@ -112,12 +112,12 @@ class _Batch:
         if isinstance(before, Redelivered | Repeated | Conflicting):
             return before
         found = self._registered.look_up(content)
+        sender = found.sender
         authorized = authorize(content, found, known, policy, now_ms)
         if isinstance(authorized, Refused):
             return authorized
         if isinstance(authorized, Rejected):
             return refuse(authorized, record.origin, policy, now_ms)
-        sender = "" if found.parties is None else found.parties.sender.id
         debt = self._debts.get(sender) or Debt.of(state, sender)
         return judge(authorized, record, debt, policy, sizes=self._sizes, now_ms=now_ms)
 

@@ -4,7 +4,7 @@ A verdict depends on the registry, the clock and the sender's debt, so it is mad
 finds it instead of being judged again (PROTOCOL.md rule 3).
 """
 
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 import msgspec
 
@@ -34,9 +34,6 @@ class Taken(msgspec.Struct, frozen=True):
     people: int = 0
 
 
-Judged: TypeAlias = Planned | Taken
-
-
 class Debt(msgspec.Struct, frozen=True):
     """Says what a sender's throughput is used up for."""
 
@@ -54,7 +51,7 @@ class Debt(msgspec.Struct, frozen=True):
 
 def judge(
     authorized: Authorized, record: PlanInput, debt: Debt, policy: PlanPolicy, *, sizes: ListSizes, now_ms: int
-) -> Judged:
+) -> Planned | Taken:
     """Return the entry to append for a request, or the records that an opt-in or a control event becomes."""
     match authorized:
         case Authority():
@@ -76,11 +73,15 @@ def _accept(
 ) -> Planned:
     """Return the entry of a request that may go out: reserved in its sender's throughput, or refused if that comes too late."""
     request = granted.request
-    reservation = _reserve(granted, debt, policy, now_ms)
+    reservation = Reservation(now_ms, 0)
+    if request.people and policy.limits:
+        reservation = reserve(debt.free_us, now_ms, len(request.people), Rate.of(granted.parties.per_s))
     foldable_ms = now_ms + policy.windows.idempotency_ms
     if reservation.start_ms >= granted.expires_ms or reservation.free_us > foldable_ms * 1000:
         return refuse(Rejected(request, _backlog_full(reservation)), origin, policy, now_ms)
-    view = _outlook(granted, reservation, debt, policy, sizes)
+    view = Outlook()
+    if policy.limits and not is_heartbeat(request.named.business):
+        view = outlook(granted, sizes, start_ms=reservation.start_ms, through_ms=debt.through_ms)
     return Planned(
         name=request.named.name,
         origin=origin,
@@ -287,13 +288,6 @@ def outlook(granted: Authority, sizes: ListSizes, *, start_ms: int, through_ms: 
     return Outlook(rate.per_s, people, ends_ms)
 
 
-def _reserve(granted: Authority, debt: Debt, policy: PlanPolicy, now_ms: int) -> Reservation:
-    count = len(granted.request.people)
-    if not count or not policy.limits:
-        return Reservation(now_ms, 0)
-    return reserve(debt.free_us, now_ms, count, Rate.of(granted.parties.per_s))
-
-
 def _backlog_full(reservation: Reservation) -> Refusal:
     """Return the refusal of a request that could not begin in time, or whose debt would outlive the fold that must know it."""
     sentence = (
@@ -301,9 +295,3 @@ def _backlog_full(reservation: Reservation) -> Refusal:
         "or again then."
     )
     return Refusal(Reason.BACKLOG_FULL, sentence, reservation.start_ms)
-
-
-def _outlook(granted: Authority, reservation: Reservation, debt: Debt, policy: PlanPolicy, sizes: ListSizes) -> Outlook:
-    if not policy.limits or is_heartbeat(granted.request.named.business):
-        return Outlook()
-    return outlook(granted, sizes, start_ms=reservation.start_ms, through_ms=debt.through_ms)
