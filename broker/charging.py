@@ -17,7 +17,8 @@ import msgspec
 from pyroaring import BitMap
 
 from schemas.facts import Charge
-from schemas.registry import Category, PriceCard
+from schemas.lanes import Category
+from schemas.registry import PriceCard
 
 EVERY_OTHER_MARKET: Final = "*"
 

@@ -9,8 +9,6 @@ import msgspec
 
 from schemas.lanes import Category, Lane, lane_for
 
-__all__ = ["Category"]
-
 DEFAULT_SHARES: Final = {lane.word: lane.rules.share_percent for lane in Lane if lane.rules.share_percent}
 """Lane -> percent of a number's throughput, where its entry does not say otherwise: together they never exceed it."""
 DEFAULT_RATE_PER_S: Final = 80

@@ -17,8 +17,7 @@ from broker.audit.message_columns import ColumnsError, Mark, spans
 from broker.audit.sources import Ledger, LedgerRow, Logged
 from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
 from schemas.ids import partition_of, text_of
-from schemas.lanes import Lane
-from schemas.registry import Category
+from schemas.lanes import Category, Lane
 from schemas.wire.header import body_of, head_of
 
 Account = tuple[str, str]

@@ -15,9 +15,9 @@ from broker.standing import Standing
 from schemas.delivery_journal import Answered, Decided
 from schemas.gateway_api import Frame, Section, ref_of
 from schemas.ids import fact_key, text_of
+from schemas.lanes import Category
 from schemas.plan_journal import LOCALE_WIDTH
 from schemas.reasons import Reason, State
-from schemas.registry import Category
 from schemas.wire.arrays import intervals_of
 from schemas.wire.columns import cells, i64s, of_u32s, pairs, ranks_of, u32s, values_of
 

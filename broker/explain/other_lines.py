@@ -25,10 +25,9 @@ from schemas.facts import (
     Suppressions,
 )
 from schemas.ids import NAME_BYTES, text_of
-from schemas.lanes import Lane
+from schemas.lanes import Category, Lane
 from schemas.plan_journal import Planned, PlannedBatch, Terms, Work
 from schemas.reasons import Reason
-from schemas.registry import Category
 from schemas.status import DeadLetter, Status
 from schemas.wire.columns import cells, of_i64s, ranks_of
 from schemas.wire.header import Header

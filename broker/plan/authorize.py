@@ -16,9 +16,9 @@ from broker.plan.parties import Lookup, Parties
 from broker.plan.policy import PlanPolicy
 from broker.plan.state import Known
 from broker.plan.validate import Content, Request
-from schemas.lanes import CLOCK_SLACK_MS, HOUR_MS, MINUTE_MS, Lane, Windows
+from schemas.lanes import CLOCK_SLACK_MS, HOUR_MS, MINUTE_MS, Category, Lane, Windows
 from schemas.reasons import Reason, Refusal
-from schemas.registry import Business, Category
+from schemas.registry import Business
 from schemas.request import CloudEvent, Params, Sealed
 from schemas.wire.strict_json import DATA, Place
 from schemas.wire.text import echo, suggestion

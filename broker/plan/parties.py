@@ -13,9 +13,9 @@ import msgspec
 from broker.plan.validate import Content, Request
 from broker.registry.fold import SEAL, Registry, share_of
 from schemas import topics
-from schemas.lanes import Lane, Windows, lane_for
+from schemas.lanes import Category, Lane, Windows, lane_for
 from schemas.reasons import Reason, Refusal
-from schemas.registry import Business, Category, PriceCard, Sender, Template
+from schemas.registry import Business, PriceCard, Sender, Template
 from schemas.wire.text import echo, nearest, suggestion
 
 _TEMPLATE: Final = "/data/template"

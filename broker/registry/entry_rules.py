@@ -14,14 +14,13 @@ from broker.heartbeat import TEMPLATES, is_heartbeat
 from broker.registry.fold import SEAL, Registry
 from broker.webhook.keywords import normal
 from schemas.ids import HEARTBEAT_BUSINESS
-from schemas.lanes import Lane
+from schemas.lanes import Category, Lane
 from schemas.registry import (
     DEFAULT_SHARES,
     PLANS,
     PLATFORM_RATE_PER_S,
     ApiKey,
     Business,
-    Category,
     Deployment,
     Entry,
     Key,

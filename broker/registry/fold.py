@@ -12,12 +12,11 @@ from typing import Final, Protocol
 
 import msgspec
 
-from schemas.lanes import Lane
+from schemas.lanes import Category, Lane
 from schemas.registry import (
     DEFAULT_SHARES,
     ApiKey,
     Business,
-    Category,
     Deployment,
     Entry,
     Key,

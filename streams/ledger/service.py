@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from schemas import topics
-from schemas.lanes import Lane
+from schemas.lanes import Category, Lane
 from schemas.reasons import Reason
-from schemas.registry import Category
 from streams.kafka.reader import LogRecord
 from streams.kafka.tail import Tail
 from streams.ledger.billing_events import Billing

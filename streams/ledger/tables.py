@@ -21,8 +21,7 @@ import msgspec
 
 from broker.audit.sources import LedgerPosting
 from schemas.ids import text_of
-from schemas.lanes import Lane
-from schemas.registry import Category
+from schemas.lanes import Category, Lane
 from schemas.status import BilledCharge
 from streams.ledger.posting import place_of
 

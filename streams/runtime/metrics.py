@@ -12,9 +12,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from broker.consequences import CONSEQUENCES
 from schemas.facts import ReceiptStatus, Scope
 from schemas.gateway_api import Code
-from schemas.lanes import Lane
+from schemas.lanes import Category, Lane
 from schemas.reasons import Reason, State
-from schemas.registry import Category
 from streams.runtime.prometheus import OTHER, Counter, Family, Gauge, Histogram, Label
 
 REGISTRY: Final = CollectorRegistry(auto_describe=False)

@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from schemas.gateway_api import Code, Frame, Refused
-from schemas.registry import Category, Template
+from schemas.lanes import Category
+from schemas.registry import Template
 from schemas.wire.sealed import AddressBook, SealError, open_code
 from streams.simulator.frame_rows import Rows, is_heartbeat
 from streams.simulator.phone_users import Crowd

@@ -10,8 +10,7 @@ import pytest
 
 from broker.registry.fold import Registry
 from schemas.ids import business_of
-from schemas.lanes import Lane, lane_for
-from schemas.registry import Category
+from schemas.lanes import Category, Lane, lane_for
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.wire import timestamps
 from streams.client import Client, SealKey

@@ -15,8 +15,7 @@ from pyroaring import BitMap
 from schemas import topics
 from schemas.facts import Charge
 from schemas.ids import partition_of
-from schemas.lanes import Lane
-from schemas.registry import Category
+from schemas.lanes import Category, Lane
 from schemas.topics import SHARDS
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import ConfirmedProducer, Outgoing

@@ -11,19 +11,8 @@ import yaml
 
 from broker.webhook.keywords import KEYWORDS, normal
 from schemas.ids import business_of
-from schemas.lanes import lane_for
-from schemas.registry import (
-    CONFIRMATIONS,
-    Business,
-    Category,
-    Deployment,
-    Entry,
-    Key,
-    PriceCard,
-    Sender,
-    Template,
-    key_of,
-)
+from schemas.lanes import Category, lane_for
+from schemas.registry import CONFIRMATIONS, Business, Deployment, Entry, Key, PriceCard, Sender, Template, key_of
 from schemas.topics import SHARDS
 from streams.dev.sources.flights import flights
 from streams.dev.sources.logins import logins

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 from schemas.facts import Charge
-from schemas.lanes import Lane
-from schemas.registry import Category
+from schemas.lanes import Category, Lane
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import ProducerIdentity
 from streams.kafka.reader import LogRecord

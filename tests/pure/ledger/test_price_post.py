@@ -9,7 +9,8 @@ from pyroaring import BitMap
 
 from broker.charging import MisshapenChargeError, Posting, Price, UnpricedError, post, price_of
 from schemas.facts import Charge
-from schemas.registry import Category, PriceCard
+from schemas.lanes import Category
+from schemas.registry import PriceCard
 
 CARDS = {
     1: PriceCard(1, "USD", {"utility": {"1": 3_400, "*": 15_000}, "marketing": {"91": 10_700}}),

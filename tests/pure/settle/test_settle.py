@@ -17,10 +17,10 @@ from broker.settle.unmatched import Quarantine
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem, Outcome, Restated
 from schemas.facts import Charge, ReceiptRun, Receipts, ReceiptStatus
 from schemas.ids import text_of
-from schemas.lanes import Lane
+from schemas.lanes import Category, Lane
 from schemas.plan_journal import Origin, Rows, Terms, WorkItem
 from schemas.reasons import Reason, State
-from schemas.registry import Category, PriceCard
+from schemas.registry import PriceCard
 from schemas.status import Status
 from schemas.wire.arrays import intervals_of, runs_of
 from schemas.wire.columns import i64s, of_u32s, ranks_of, u16s, u32s, values_of

@@ -7,8 +7,8 @@ from typing import Final
 
 from broker.settle.policy import SettlePolicy
 from schemas.facts import ReceiptRun, Receipts, ReceiptStatus
-from schemas.lanes import Lane
-from schemas.registry import Category, PriceCard
+from schemas.lanes import Category, Lane
+from schemas.registry import PriceCard
 from schemas.status import Status
 from schemas.wire.columns import interval
 from schemas.wire.header import Header, Kind, pack
