@@ -1,14 +1,22 @@
-"""Writes grants into a Kafka, as ``kafka-acls.sh`` does, and asks what this user may do to topics and groups.
+"""Writes grants into a Kafka, as ``kafka-acls.sh`` does, and asks what this user may do to topics, groups and the cluster.
 
-What a user may do a broker says in its metadata, if asked, by one bit an operation (KIP-430; version 8, which aiokafka does
-not speak).
+What a user may do to a topic a broker says in its metadata, if asked, by one bit an operation (KIP-430; version 8, which
+aiokafka does not speak). Of the cluster it says that only to those who may describe the cluster, which nobody here needs: there
+the thing itself is done, a look at the configuration that brokers share.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from aiokafka.errors import for_code
-from aiokafka.protocol.admin import CreateAclsRequest, DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
+from aiokafka.admin.config_resource import ConfigResourceType
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import ClusterAuthorizationFailedError, for_code
+from aiokafka.protocol.admin import (
+    CreateAclsRequest,
+    DescribeConfigsRequest,
+    DescribeGroupsRequest_v3,
+    DescribeGroupsResponse_v3,
+)
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
@@ -119,23 +127,46 @@ class _AskingGroups(Request[_GroupQuestion]):
         return request_struct_class(self._groups, True)  # noqa: FBT003 - the field says it: what is authorized
 
 
-async def missing(kafka: Kafka, wanted: Sequence[Grant], *, businesses: Sequence[str] = ()) -> list[Grant]:
-    """Returns those of ``wanted`` on topics and groups that this user has not got; what is about absent topics is left out.
+_ALL_BROKERS: Final = ""
+"""Named in the place of one broker: what all of them share, which any of them tells."""
 
-    Grants on the topics of all businesses are looked at for ``businesses``. What is about the cluster is not asked: a broker
-    tells it only to those who may describe the cluster, which nobody here needs. Of groups whose coordinator is another broker
+
+async def missing(kafka: Kafka, wanted: Sequence[Grant], *, businesses: Sequence[str] = ()) -> list[Grant]:
+    """Returns those of ``wanted`` that this user has not got; what is about absent topics is left out.
+
+    Grants on the topics of all businesses are looked at for ``businesses``. Of groups whose coordinator is another broker
     than the one that is asked it is known only whether they may be described. Raises what
     :func:`~streams.kafka.clients.connection` raises.
     """
     topics, groups = list(_topics(wanted, businesses)), [each for each in wanted if each.resource is Resource.GROUP]
+    looks = [each for each in wanted if each.resource is Resource.CLUSTER]
     async with clients.first_broker(kafka, timeout_ms=_ANSWER_MS) as connection:
-        answer = await connection.send(_Asking(sorted({one.name for one in topics})))
-        described = await connection.send(_AskingGroups(sorted({one.name for one in groups})))
-    # Of a topic that may not even be described the broker says only that, and no bits.
-    bits = {name: 0 if code else allowed for code, name, _, _, allowed in answer.topics if code != _NO_SUCH_TOPIC}
-    told = (group for group in described.groups if group[0] in (0, _GROUP_FORBIDDEN))
-    bits_of_group = {name: 0 if code else allowed for code, name, *_, allowed in told}
-    return [*_lacking(topics, bits), *_lacking(groups, bits_of_group)]
+        lacking = [
+            *_lacking(topics, await _bits_of_topics(connection, sorted({one.name for one in topics}))),
+            *_lacking(groups, await _bits_of_groups(connection, sorted({one.name for one in groups}))),
+        ]
+        if looks and await _configs_forbidden(connection):
+            lacking += looks
+    return lacking
+
+
+async def _bits_of_topics(connection: AIOKafkaConnection, names: Sequence[str]) -> dict[str, int]:
+    """Returns what may be done to each topic that is there; of one that may not even be described a broker says only that."""
+    topics = (await connection.send(_Asking(names))).topics
+    return {name: 0 if code else allowed for code, name, _, _, allowed in topics if code != _NO_SUCH_TOPIC}
+
+
+async def _bits_of_groups(connection: AIOKafkaConnection, names: Sequence[str]) -> dict[str, int]:
+    """Returns what may be done to each group of which this broker knows it."""
+    groups = (await connection.send(_AskingGroups(names))).groups
+    told = (group for group in groups if group[0] in (0, _GROUP_FORBIDDEN))
+    return {name: 0 if code else allowed for code, name, *_, allowed in told}
+
+
+async def _configs_forbidden(connection: AIOKafkaConnection) -> bool:
+    """Returns whether this user may not look at the brokers' configuration: the one grant on the cluster that anybody has."""
+    answer = await connection.send(DescribeConfigsRequest([(ConfigResourceType.BROKER, _ALL_BROKERS, [])]))
+    return any(for_code(code) is ClusterAuthorizationFailedError for code, *_ in answer.resources)
 
 
 def _lacking(wanted: Sequence[Grant], bits: Mapping[str, int]) -> Iterator[Grant]:

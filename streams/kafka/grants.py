@@ -23,6 +23,7 @@ DOCTOR_TOPICS: Final = "fanfare-doctor-"
 _GROUPS: Final = "fanfare-"
 _CLUSTER: Final = "kafka-cluster"
 """Kafka's own name for the one cluster there is."""
+THE_CLUSTER: Final = "the cluster"
 
 
 class Resource(IntEnum):
@@ -64,6 +65,11 @@ class Grant(NamedTuple):
     resource: Resource
     name: str
     pattern: Pattern = Pattern.LITERAL
+
+    @property
+    def thing(self) -> str:
+        """Names for people what it is on: there is one cluster, and nobody looks for it by its name."""
+        return THE_CLUSTER if self.resource is Resource.CLUSTER else self.name
 
 
 def worker_user(lane: Lane) -> str:

@@ -15,7 +15,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from schemas.topics import Topic, status_topic, topic_of_business
 from streams.kafka import clients
 from streams.kafka.admin import admin, own_topics, wait_leaders
-from streams.kafka.grants import Operation
+from streams.kafka.grants import THE_CLUSTER, Operation
 from streams.kafka.topic_rules import (
     SAFE_COPIES,
     SAFE_IN_SYNC,
@@ -210,7 +210,7 @@ async def effective_configs(
     for response in await client.describe_configs([ConfigResource(kind, name) for name in names]):
         for code, message, _, name, entries in response.resources:
             if code and issubclass(for_code(code), NOT_GRANTED):
-                thing = "the cluster" if kind is ConfigResourceType.BROKER else name
+                thing = THE_CLUSTER if kind is ConfigResourceType.BROKER else name
                 raise for_code(code)(f"{Operation.DESCRIBE_CONFIGS.word} {thing}")
             if code:
                 raise for_code(code)(f"{name}: {message}")

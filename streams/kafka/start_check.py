@@ -105,10 +105,10 @@ async def _demand_grants(kafka: Kafka, role: str) -> None:
 
 
 def not_granted(kafka: Kafka, lacking: Sequence[Grant]) -> Iterator[str]:
-    """Yields a sentence for each operation: on which topics and groups this user may not do it."""
+    """Yields a sentence for each operation: on which topics and groups, or that on the cluster, this user may not do it."""
     names: dict[Operation, list[str]] = {}
     for one in lacking:
-        names.setdefault(one.operation, []).append(one.name.removesuffix(_NOBODY))
+        names.setdefault(one.operation, []).append(one.thing.removesuffix(_NOBODY))
     for operation, found in names.items():
         first, *others = found
         more = f" and {len(others)} more" if len(others) > _TOLD else "".join(f", {name}" for name in others)

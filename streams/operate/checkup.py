@@ -106,13 +106,13 @@ def kafka(bootstrap: Address, brokers: int, topics: int) -> Finding:
 
 
 def granted(user: str, role: str, lacking: Sequence[Grant]) -> Finding:
-    """Returns whether a user may do to topics and groups all that its role needs."""
+    """Returns whether a user may do to topics, groups and the cluster all that its role needs."""
     if not lacking:
-        return Finding(Grade.OK, "grants", f"{user or 'this client'} may do to topics and groups what {role} needs")
+        return Finding(Grade.OK, "grants", f"{user or 'this client'} may do all that {role} needs")
     names: dict[str, list[str]] = {}
     for one in lacking:
-        names.setdefault(one.operation.word, []).append(one.name)
-    told = "; ".join(f"{operation} {', '.join(topics)}" for operation, topics in names.items())
+        names.setdefault(one.operation.word, []).append(one.thing)
+    told = "; ".join(f"{operation} {', '.join(things)}" for operation, things in names.items())
     advice = "`fanfare provision --print-acls` prints the commands that grant it"
     return Finding(Grade.MISSING, "grants", f"{user or 'this client'} may not, as {role} must: {told}. {advice}")
 

@@ -86,6 +86,8 @@ def test_what_is_not_granted_is_told_by_operation() -> None:
 
     few = lacking(Operation.WRITE, "charges", "plans.update", "status.nobody")
     many = lacking(Operation.DESCRIBE_CONFIGS, *(f"t{number}" for number in range(20)))
+    look = Grant("worker-update", Operation.DESCRIBE_CONFIGS, Resource.CLUSTER, "kafka-cluster")
+    assert list(not_granted(kafka, [look])) == [f"acme-worker-update may not DescribeConfigs the cluster{ADVICE}"]
     assert list(not_granted(kafka, [*few, *many])) == [
         f"acme-worker-update may not write acme.charges, acme.plans.update, acme.status.{ADVICE}",
         f"acme-worker-update may not DescribeConfigs acme.t0 and 19 more{ADVICE}",

@@ -81,11 +81,12 @@ async def test_a_whole_way_with_the_printed_grants_and_no_others(cluster: Cluste
     assert audit.requests >= PEOPLE
     doctor = await output(stack, "doctor")
     assert "missing   " not in doctor
-    assert "operator may do to topics and groups what operator needs" in doctor
+    assert "operator may do all that operator needs" in doctor
     lacking = await output(stack, "doctor", "--role", "worker-update")
     assert "operator may not, as worker-update must: Write team-a.plans.update, team-a.work.update" in lacking
     assert "team-a.status.shop-parcelo" in lacking
     assert "Read team-a.fanfare-update" in lacking or ", team-a.fanfare-update" in lacking
+    assert "the cluster" not in lacking
     for role in users([BUSINESS]):
         if role != "operator":
             own = await output(stack, "doctor", "--role", role, user=role)
@@ -157,6 +158,15 @@ async def test_a_missing_grant_is_named(cluster: Cluster) -> None:
         await provision(shop, wanted, shards=SHARDS, dev=True, say=silent)
     with pytest.raises(ProvisionError, match=r"^business-.* may not make team-b\.\S+ and [0-9]+ more [^\n]*$"):
         await provision(elsewhere, wanted, shards=SHARDS, dev=True, say=silent)
+
+
+async def test_who_may_write_nothing_is_told_so(cluster: Cluster) -> None:
+    """At once, and not that no Kafka answers: a user that nobody has granted anything yet is the first that a business tries."""
+    with pytest.raises(
+        NotPublishedError, match=r"^gateway may not Write to any topic, nor IdempotentWrite the cluster "
+    ):
+        async with Client(way_in(cluster, "gateway"), connect_s=3):
+            pass
 
 
 async def test_a_process_is_refused_for_a_grant_that_is_missing(cluster: Cluster) -> None:

@@ -53,6 +53,11 @@ def test_only_the_operator_makes_topics_and_nobody_changes_them() -> None:
     assert may("ledger", Operation.DESCRIBE_CONFIGS) == all_topics | {"team-a.billing."}
 
 
+def test_nobody_may_change_the_cluster() -> None:
+    """All that is granted on it is a look at the brokers' configuration, and that is what doctor asks for."""
+    assert {one.operation for one in FOUND if one.resource is Resource.CLUSTER} == {Operation.DESCRIBE_CONFIGS}
+
+
 def test_every_name_has_the_prefix() -> None:
     """But for the cluster, which has none."""
     assert all(one.name.startswith("team-a.") for one in FOUND if one.resource is not Resource.CLUSTER)

@@ -8,11 +8,14 @@ import pytest
 
 from broker.registry.fold import Registry
 from schemas.registry import Business, Deployment, Entry
+from streams.kafka.grants import Grant, Operation, Resource
 from streams.operate import checkup
 from streams.operate.checkup import GIB, Finding, Grade, Listener
 from streams.operate.doctor import listeners_of
 from streams.runtime.settings import load, table
 
+WRITE: Final = Grant("webhook", Operation.WRITE, Resource.TOPIC, "a.charges")
+LOOK: Final = Grant("webhook", Operation.DESCRIBE_CONFIGS, Resource.CLUSTER, "kafka-cluster")
 ACME: Final = Business("acme", "Acme")
 WEBHOOK: Final = Listener(8820, "FANFARE_WEBHOOK_PORT", "webhook")
 LEDGER: Final = Listener(9830, "FANFARE_LEDGER_METRICS_PORT", "ledger")
@@ -46,6 +49,13 @@ def of(*entries: Entry) -> Registry:
         pytest.param(checkup.own_topics("gateway", 1, ()), Grade.OK, "1 that gateway reads", id="own topics"),
         pytest.param(checkup.own_topics("gateway", 1, ["a.registry"]), Grade.MISSING, "a.registry;", id="own missing"),
         pytest.param(checkup.not_asked("clock", "why"), Grade.OK, "not asked: why", id="not asked"),
+        pytest.param(checkup.granted("u", "gateway", ()), Grade.OK, "u may do all that gateway needs", id="granted"),
+        pytest.param(
+            checkup.granted("u", "webhook", [WRITE, LOOK]),
+            Grade.MISSING,
+            "u may not, as webhook must: Write a.charges; DescribeConfigs the cluster. `fanfare provision --print-acls`",
+            id="not granted",
+        ),
         pytest.param(checkup.secrets(()), Grade.OK, "none that is needed", id="own secrets"),
         pytest.param(checkup.secrets(load().dev_secrets), Grade.WARNING, "FANFARE_PEPPER", id="development secrets"),
     ],
