@@ -14,14 +14,16 @@ Theory (PROTOCOL.md section 1.2):
   nothing open is ever further back than F/2 of serving time, however short each ownership is. (A start reckoned from times
   loses what is open when an owner claims after a long outage and dies at once: the scheduler of ``tests/pure/schedules``
   found it.)
-- A log trimmed above the floor is refused, never folded. So is one that has lost claims which the gateway saw: who greets it
-  with epoch n has read the claim of n-1, so it never knows more than one epoch above the end of a whole journal.
+- A log trimmed above the floor is refused, never folded. So is one that ends before its floor, and one that has lost claims
+  which the gateway saw: who greets it with epoch n has read the claim of n-1, so it never knows more than one epoch above the
+  end of a whole journal.
 
 Everything here is pure; ``streams/kafka/journal.py`` does the reading and appending, the scheduler of ``tests/pure`` drives
 the same code through kills, pauses and several living owners.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from typing import NamedTuple
 
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, body_of, head_of
@@ -128,37 +130,72 @@ def last_floor(records: Iterable[bytes]) -> int | None:
     return max(floors, default=None)
 
 
-def fold_start(floor: int | None, *, log_start: int, log_end: int, accept_trimmed: bool = False) -> int:
-    """The offset at which the fold begins; ``floor`` is the last claim's, None if the log holds no claim.
+class Loss(NamedTuple):
+    """Names what a journal has lost, as the operator's word has to: everything before ``offset``, or from it on."""
 
-    Raises :class:`TrimmedJournalError` if the log has lost what the fold needs. ``accept_trimmed`` is the operator's word
-    that whatever it held has expired.
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+
+def accepted_losses(text: str) -> frozenset[Loss]:
+    """Converts ``topic:partition:offset``, separated by commas, to losses; ``ValueError`` says which part is none."""
+    found = set()
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        topic, _, rest = part.partition(":")
+        numbers = rest.split(":")
+        if not topic or len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
+            raise ValueError(f"{part!r} is not topic:partition:offset, as the refusal to start says it")
+        found.add(Loss(topic, int(numbers[0]), int(numbers[1])))
+    return frozenset(found)
+
+
+def fold_start(
+    floor: int | None, *, place: tuple[str, int], log_start: int, log_end: int, accepted: Container[Loss] = ()
+) -> int:
+    """The offset at which the fold of the journal at ``place`` begins; ``floor`` is the last claim's, None if there is no claim.
+
+    Raises :class:`TrimmedJournalError` if the log has lost what the fold needs. What is in ``accepted`` has expired, by the
+    operator's word: the fold begins where such a log does.
     """
     start = 0 if floor is None else floor
+    # A claim stands behind its floor, so the log holds more than that: it was copied, or restored to other offsets.
+    if floor is not None and floor >= log_end:
+        raise TrimmedJournalError(
+            f"a claim of the journal says that what is open begins at offset {floor}, but the journal ends at {log_end}: this is "
+            "a copy at other offsets, and folded from anywhere it would forget decisions. Restore it to its offsets."
+        )
     if log_start <= start:
         return start
     # What the log has lost cannot be told from what never was: only a person can know that it has expired.
-    if accept_trimmed:
+    loss = Loss(*place, log_start)
+    if loss in accepted:
         return log_start
     raise TrimmedJournalError(
         f"the journal begins at offset {log_start} of {log_end}, but what is open may reach back to {start}: decisions may be "
-        "lost. Restore it, or start once with FANFARE_ACCEPT_TRIMMED=true if everything in it has expired."
+        f"lost. Restore it, or start once with FANFARE_ACCEPT_TRIMMED={loss} if everything before that has expired."
     )
 
 
-def demand_claims(fold: Fold, *, known: int, accept_trimmed: bool = False) -> None:
-    """Compares a journal that was just read to its end with the highest epoch that the gateway has seen of it.
+def demand_claims(
+    fold: Fold, *, known: int, place: tuple[str, int], log_end: int, accepted: Container[Loss] = ()
+) -> None:
+    """Compares a journal that was just read to ``log_end`` with the highest epoch that the gateway has seen of it.
 
-    Raises :class:`TrimmedJournalError` if claims are missing. With ``accept_trimmed``, the operator's word that whatever the
+    Raises :class:`TrimmedJournalError` if claims are missing. If that is in ``accepted``, the operator's word that whatever the
     journal held has expired, the fold goes on from the gateway's epoch: a claim below it would be fenced at its first frame.
     """
     if known <= fold.epoch + 1:
         return
-    if not accept_trimmed:
+    loss = Loss(*place, log_end)
+    if loss not in accepted:
         raise TrimmedJournalError(
             f"the gateway knows epoch {known} of this journal, which ends at epoch {fold.epoch}: it has lost records, or the "
             "gateway serves another deployment, too. Restore it. If its Kafka was emptied on purpose, move the gateway's log "
-            "away as well (of the simulated one: gateway/ in the data folder). Or start once with FANFARE_ACCEPT_TRIMMED=true "
-            "if everything in it has expired."
+            "away as well (of the simulated one: gateway/ in the data folder). Or start once with "
+            f"FANFARE_ACCEPT_TRIMMED={loss} if everything that stood there has expired."
         )
     fold.epoch, fold.holder = known, ""

@@ -20,6 +20,7 @@ import msgspec
 from broker.claims import Claims
 from broker.journal import (
     Fold,
+    Loss,
     Ownership,
     TrimmedJournalError,
     claim_won,
@@ -59,8 +60,8 @@ class JournalPlace(msgspec.Struct, frozen=True):
     topic: str
     lane: Lane
     shard: int
-    accept_trimmed: bool = False
-    """The operator's word that a trimmed log may be folded: whatever it held has expired."""
+    accepted: frozenset[Loss] = frozenset()
+    """The operator's word on what logs have lost: it has expired."""
 
     @property
     def place(self) -> Place:
@@ -167,7 +168,7 @@ class Journal:
             return self._next
         log_start, log_end = await self._reader.bounds(self.at.place)
         floor = await self._last_floor(log_start, log_end)
-        start = fold_start(floor, log_start=log_start, log_end=log_end, accept_trimmed=self.at.accept_trimmed)
+        start = fold_start(floor, place=self.at.place, log_start=log_start, log_end=log_end, accepted=self.at.accepted)
         self.claims = Claims(start)
         return start
 
@@ -228,7 +229,7 @@ class Journal:
             return True
         assert self._next is not None
         await self._catch_up(self._next)
-        demand_claims(self.fold, known=known, accept_trimmed=self.at.accept_trimmed)
+        demand_claims(self.fold, known=known, place=self.at.place, log_end=self._next, accepted=self.at.accepted)
         return False
 
     # Appending.

@@ -41,7 +41,7 @@ _MEANINGS: Final = {
     Exit.DEADLINE: "A step took longer than its deadline allows.",
     Exit.CRASHED: "Something unexpected happened in this program; it is a defect.",
     Exit.CLOCK_JUMP: "The wall clock jumped by more than five seconds against the monotonic clock.",
-    Exit.TRIMMED: "The log no longer holds what the fold needs; starting would forget decisions. See the runbook.",
+    Exit.TRIMMED: "The log no longer holds what the fold needs; starting would forget decisions; the fields say which.",
     Exit.REFUSED_START: "This process must not start as it is configured or installed; the fields say why.",
     Exit.GROUP_LOST: "The consumer group can no longer be followed: its coordinator gave an error that does not heal.",
     Exit.OVERSIZE: "A record was built larger than Kafka takes; records must be bounded before they are sent.",

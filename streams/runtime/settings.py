@@ -17,6 +17,7 @@ from typing import Annotated, Final, Literal, Self
 import msgspec
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
+from broker.journal import Loss, accepted_losses
 from schemas.lanes import BY_PLACE, Lane, Windows, listed
 from schemas.topics import SHARDS
 from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE, KAFKA_SECRETS, PREFIX
@@ -70,6 +71,11 @@ def _demand_hex(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _demand_losses(text: str) -> str:
+    accepted_losses(text)
+    return text
+
+
 HexSecret = Annotated[SecretStr, AfterValidator(_demand_hex)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 """A TCP port; 0 asks the system for any free one."""
@@ -107,8 +113,10 @@ class Settings(GatewaySettings):
         None, ge=1_000, description="Deliver's fold length instead of the lane's own, for tests."
     )
     settle_ms: int | None = Field(None, ge=100, description="Settle window instead of the lane's own, for tests.")
-    accept_trimmed: bool = Field(
-        default=False, description="Start although a journal was trimmed: your word that all it held has expired."
+    accept_trimmed: Annotated[str, AfterValidator(_demand_losses)] = Field(
+        "",
+        description="What journals have lost, as topic:partition:offset, commas between: your word that all of it has expired. A "
+        "worker that refuses to start says what to write; it holds for exactly that, so for one start.",
     )
     crash_at: str = Field("", description="Points at which to die on purpose, for tests: name, or name:times; commas.")
     heartbeat_ms: int = Field(10_000, ge=100, description="How often a heartbeat message crosses every lane and shard.")
@@ -151,6 +159,11 @@ class Settings(GatewaySettings):
         if any(not 0 <= kid <= 255 for kid in self.address_keys):
             raise ValueError("the numbers of FANFARE_ADDRESS_KEYS lie between 0 and 255")
         return self
+
+    @property
+    def accepted_losses(self) -> frozenset[Loss]:
+        """What journals have lost and the operator has accepted."""
+        return accepted_losses(self.accept_trimmed)
 
     @property
     def dev_secrets(self) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ class DeliverShard:
         self._committed = committed
         self._fit_to_send = fit_to_send
         self.state = ShardState(self.policy, facts.shard(shard).audience)
-        place = JournalPlace(topics.outcomes(parts.lane), parts.lane, shard, parts.settings.accept_trimmed)
+        place = JournalPlace(topics.outcomes(parts.lane), parts.lane, shard, parts.settings.accepted_losses)
         self._journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
         self._engine: Engine | None = None
         self._opted_out: list[Suppression] = []

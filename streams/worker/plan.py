@@ -47,7 +47,7 @@ class PlanShard:
         self.policy = _policy(parts, shard)
         self.state = PlanState()
         self._judge = Judge(self.policy, parts.registry, parts.sizes)
-        place = JournalPlace(topics.plans(parts.lane), parts.lane, shard, parts.settings.accept_trimmed)
+        place = JournalPlace(topics.plans(parts.lane), parts.lane, shard, parts.settings.accepted_losses)
         self._journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
         self._inbox: deque[Delivered] = deque()
         self._writing: set[asyncio.Task[None]] = set()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas import topics
 from schemas.lanes import Lane
 from streams.gateway.frames import FrameGateway
 from streams.kafka.grants import worker_user
@@ -43,7 +44,8 @@ async def test_a_worker_refuses_a_kafka_that_has_lost_what_its_gateway_saw(boots
             assert worker.status == Exit.TRIMMED, log.read_text()
         (line,) = [line for line in log.read_text().splitlines() if '"event":"exit_trimmed"' in line]
         assert f"the gateway knows epoch {REMEMBERED} of this journal, which ends at epoch 0" in line
-        async with running(command, log, accept_trimmed=True, **settings):
+        lost = ",".join(f"{topics.outcomes(LANE)}:{shard}:0" for shard in range(SHARDS))
+        async with running(command, log, accept_trimmed=lost, **settings):
             opened = f'"epoch":{REMEMBERED + 1}'
             await until(lambda: log.read_text().count(opened) >= SHARDS, deadline_s=DEADLINE_S)
         assert "exit_" not in log.read_text()

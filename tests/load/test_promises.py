@@ -13,7 +13,7 @@ from tests.load.promises import switched_off
         ({}, ("--profile", "online"), []),
         ({"limits": False}, (), ["limits at the broker", "limits at the gateway"]),
         ({}, ("--profile", "online", "--no-limits"), ["limits at the gateway"]),
-        ({"accept_trimmed": True}, (), ["journals that are whole"]),
+        ({"accept_trimmed": "plans.otp:0:1"}, (), ["journals that are whole"]),
     ],
 )
 def test_what_is_off_is_said(fields: dict[str, bool], options: tuple[str, ...], said: list[str]) -> None:

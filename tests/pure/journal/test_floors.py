@@ -123,7 +123,7 @@ class Owners:
         """One owner opens, serves and dies; returns how far back its fold reached, milliseconds."""
         log = self.log
         floor = last_floor(one.record for one in log.read(log.start, log.end))
-        start = fold_start(floor, log_start=log.start, log_end=log.end)
+        start = fold_start(floor, place=("plans", 0), log_start=log.start, log_end=log.end)
         fold, claims, known = Fold(), self.make(start), dict[int, int]()
         for offset, _, record in log.read(start, log.end):
             header = fold.admit(record)
@@ -252,7 +252,7 @@ def planned(lane: Lane, life_ms: int, days: int, per_day: int) -> tuple[int, int
 
     while now < NOW_MS + days * DAY_MS:
         floor = last_floor(one.record for one in log.read(log.start, log.end))
-        claims = Claims(start := fold_start(floor, log_start=log.start, log_end=log.end))
+        claims = Claims(start := fold_start(floor, place=("plans", 0), log_start=log.start, log_end=log.end))
         fold, state = Fold(), PlanState()
         folded = log.read(start, log.end)
         most = max(most, len(folded))

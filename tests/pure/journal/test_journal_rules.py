@@ -2,7 +2,16 @@
 
 import pytest
 
-from broker.journal import Fold, Ownership, TrimmedJournalError, claim_won, demand_claims, fold_start, last_floor
+from broker.journal import (
+    Fold,
+    Ownership,
+    TrimmedJournalError,
+    accepted_losses,
+    claim_won,
+    demand_claims,
+    fold_start,
+    last_floor,
+)
 from schemas.delivery_journal import Outcome
 from schemas.lanes import Lane
 from schemas.plan_journal import Claim
@@ -19,6 +28,7 @@ def entry(epoch: int) -> bytes:
     return pack(Header(Kind.OUTCOME, Lane.OTP, 0, epoch, 0), Outcome())
 
 
+PLACE = ("plans.otp", 3)
 A1, B1, B2 = claim(1, "a"), claim(1, "b"), claim(2, "b")
 
 
@@ -87,17 +97,41 @@ def test_the_last_claims_floor_is_where_a_fold_begins() -> None:
     """The highest that any claim carries; a new owner may know less than its predecessor said last."""
     assert last_floor([claim(5, "a", 30), claim(5, "a", 40), entry(5), claim(6, "z", 20), entry(6)]) == 40
     assert last_floor([entry(5)]) is None
-    assert fold_start(40, log_start=40, log_end=90) == 40
-    assert fold_start(None, log_start=0, log_end=0) == 0
+    assert fold_start(40, place=PLACE, log_start=40, log_end=90) == 40
+    assert fold_start(None, place=PLACE, log_start=0, log_end=0) == 0
 
 
 def test_a_log_trimmed_above_the_floor_is_refused() -> None:
     """A hole is never folded silently; the operator may say that it does not matter."""
     with pytest.raises(TrimmedJournalError, match="begins at offset 41 of 90"):
-        fold_start(40, log_start=41, log_end=90)
+        fold_start(40, place=PLACE, log_start=41, log_end=90)
     with pytest.raises(TrimmedJournalError):
-        fold_start(None, log_start=1, log_end=1)
-    assert fold_start(40, log_start=41, log_end=90, accept_trimmed=True) == 41
+        fold_start(None, place=PLACE, log_start=1, log_end=1)
+    word = accepted_losses("plans.otp:2:41, outcomes.otp:3:41,plans.otp:3:42")
+    assert fold_start(40, place=("plans.otp", 2), log_start=41, log_end=90, accepted=word) == 41
+
+
+@pytest.mark.parametrize("said", ["plans.otp:3:40", "plans.otp:3:42", "outcomes.otp:3:41", "plans.otp:2:41", ""])
+def test_the_operators_word_holds_for_exactly_what_it_names(said: str) -> None:
+    """Another journal, or more that is gone by now, is refused again."""
+    with pytest.raises(TrimmedJournalError, match=r"FANFARE_ACCEPT_TRIMMED=plans\.otp:3:41 if"):
+        fold_start(40, place=PLACE, log_start=41, log_end=90, accepted=accepted_losses(said))
+
+
+@pytest.mark.parametrize("said", ["true", "plans.otp:3", "plans.otp:3:x", ":3:41", "plans.otp:3:41:1"])
+def test_a_word_that_names_nothing_is_refused(said: str) -> None:
+    """Each part is a topic, a partition and an offset."""
+    with pytest.raises(ValueError, match="is not topic:partition:offset"):
+        accepted_losses(said)
+
+
+@pytest.mark.parametrize("floor", [90, 1_000])
+def test_a_floor_beyond_the_end_of_the_log_is_refused(floor: int) -> None:
+    """A copy at other offsets: folded from there it would begin with nothing, and every record of its owner would be void."""
+    with pytest.raises(TrimmedJournalError, match=f"begins at offset {floor}, but the journal ends at 90"):
+        fold_start(
+            floor, place=PLACE, log_start=0, log_end=90, accepted=accepted_losses("plans.otp:3:0,plans.otp:3:90")
+        )
 
 
 @pytest.mark.parametrize("known", [0, 2, 3])
@@ -106,7 +140,7 @@ def test_a_gateway_that_has_seen_the_next_claim_announced_shows_no_loss(known: i
     fold = Fold()
     for record in (A1, B2):
         fold.admit(record)
-    demand_claims(fold, known=known)
+    demand_claims(fold, known=known, place=PLACE, log_end=2)
     assert fold.epoch == 2
 
 
@@ -114,8 +148,10 @@ def test_a_gateway_that_has_seen_more_shows_that_claims_are_lost() -> None:
     """Nobody starts on such a journal; by the operator's word the next claim is one that the gateway takes."""
     fold = Fold()
     fold.admit(A1)
-    with pytest.raises(TrimmedJournalError, match=r"knows epoch 3 .* ends at epoch 1: .*FANFARE_ACCEPT_TRIMMED=true"):
-        demand_claims(fold, known=3)
-    demand_claims(fold, known=3, accept_trimmed=True)
+    with pytest.raises(
+        TrimmedJournalError, match=r"knows epoch 3 .* ends at epoch 1: .*FANFARE_ACCEPT_TRIMMED=plans.otp:3:7"
+    ):
+        demand_claims(fold, known=3, place=PLACE, log_end=7, accepted=accepted_losses("plans.otp:3:6"))
+    demand_claims(fold, known=3, place=PLACE, log_end=7, accepted=accepted_losses("plans.otp:3:7"))
     assert fold.admit(claim(4, "c")) is not None
     assert claim_won(fold, 4, "c")

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from broker.journal import accepted_losses
 from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack
@@ -27,14 +28,14 @@ class Opening:
         record = pack(Header(Kind.CLAIM, Lane.OTP, 0, epoch, 0), Claim("another"))
         self.logs.append(Outgoing(TOPIC, record, partition=0))
 
-    async def epoch(self, hello: Hello, *, accept_trimmed: bool = False) -> int:
+    async def epoch(self, hello: Hello, *, accepted: str = "") -> int:
         """Open it; the epoch under which it is owned then."""
 
         async def greet(epoch: int) -> int:
             self.greeted.append(epoch)
             return await hello(epoch)
 
-        at = JournalPlace(TOPIC, Lane.OTP, 0, accept_trimmed)
+        at = JournalPlace(TOPIC, Lane.OTP, 0, accepted_losses(accepted))
         opened = Journal(at, lambda *_: None, reader=MemoryReader(self.logs), producer=MemoryProducer(self.logs))
         await opened.open(JournalTerms(1, lambda: True, greet))
         return opened.epoch
@@ -60,5 +61,5 @@ async def test_the_operators_word_lets_it_go_on_above_the_gateway() -> None:
     async def remembering(epoch: int) -> int:
         return max(epoch, 9)
 
-    assert await opening.epoch(remembering, accept_trimmed=True) == 10
+    assert await opening.epoch(remembering, accepted=f"{TOPIC}:0:0") == 10
     assert opening.greeted == [1, 10]

@@ -113,7 +113,7 @@ class JournalOwner:
     def open(self) -> Steps:
         """Read, fold, greet, claim, read to the claim."""
         journal = self.journal
-        self.next = start = fold_start(floor_of(journal), log_start=journal.start, log_end=journal.end)
+        self.next = start = fold_start(floor_of(journal), place=("", 0), log_start=journal.start, log_end=journal.end)
         self.claims = Claims(start)
         self.recall(start)
         self.read_to_end(journal.end)
