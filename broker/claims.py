@@ -33,7 +33,7 @@ class Claims:
     ``floor`` is the offset at which the fold begins.
     """
 
-    __slots__ = ("_ms", "_offsets", "floor", "last_ms")
+    __slots__ = ("_bytes", "_ms", "_next", "_offsets", "_size", "floor", "last_ms")
 
     def __init__(self, floor: int = 0) -> None:
         self.floor = floor
@@ -42,22 +42,41 @@ class Claims:
         """The latest time of any record, milliseconds since the epoch."""
         self._offsets: list[int] = []
         self._ms: list[int] = []
+        self._bytes: list[int] = []
+        """Bytes of all records before each claim."""
+        self._size = 0
+        self._next = floor
 
     def fold(self, header: Header, record: bytes, offset: int) -> None:
         """Takes one valid record."""
         self.last_ms = max(self.last_ms, header.at_ms)
+        # A trimmed log that was accepted begins anywhere: its first record stands for the claim that is gone.
+        if header.kind is Kind.CLAIM or not self._offsets:
+            self._offsets.append(offset)
+            self._ms.append(self.last_ms)
+            self._bytes.append(self._size)
+        self._size += len(record)
+        self._next = offset + 1
         if header.kind is Kind.CLAIM:
-            self._offsets.append(offset)
-            self._ms.append(self.last_ms)
             self._raise(body_of(record, Claim).floor)
-        elif not self._offsets:
-            # A trimmed log that was accepted begins anywhere: its first record stands for the claim that is gone.
-            self._offsets.append(offset)
-            self._ms.append(self.last_ms)
 
     def floor_ms(self, now_ms: int) -> int:
         """Returns the time of the record at the floor; ``now_ms`` for a log that is empty."""
         return self._ms[0] if self._ms else now_ms
+
+    def age_ms(self, now_ms: int) -> int:
+        """Returns how old the floor is, by the time of its record; 0 for a log that is empty."""
+        return max(0, now_ms - self.floor_ms(now_ms))
+
+    @property
+    def fold_records(self) -> int:
+        """Returns how many records a fold has to read: those from the floor on."""
+        return self._next - self.floor
+
+    @property
+    def fold_bytes(self) -> int:
+        """Returns how many bytes the valid ones of these have."""
+        return self._size - self._bytes[0] if self._bytes else 0
 
     def due(self, now_ms: int, quarter_ms: int) -> Round | None:
         """Returns the round that is due at ``now_ms``, ``quarter_ms`` being a quarter of F; None if none is."""
@@ -84,4 +103,4 @@ class Claims:
             return
         self.floor = floor
         first = max(0, bisect_right(self._offsets, floor) - 1)
-        del self._offsets[:first], self._ms[:first]
+        del self._offsets[:first], self._ms[:first], self._bytes[:first]

@@ -67,6 +67,8 @@ class Event(StrEnum):
     POISON = "poison"
     MOVE_REFUSED = "move_refused"
     """Deliver's journal holds moves that the life cycle does not have; nobody folds them: a defect."""
+    FLOOR_OLD = "floor_old"
+    """The floor of a journal is older than half of what its topic keeps; once it is all of it, no new owner can start."""
     REDRIVEN = "redriven"
     """An operator sent the record of a dead letter again: where from, where to, which attempt."""
     HANDED_OFF = "handed_off"
@@ -133,6 +135,7 @@ WARNINGS: Final = frozenset(
         Event.RECORD_UNREADABLE,
         Event.POISON,
         Event.MOVE_REFUSED,
+        Event.FLOOR_OLD,
         Event.HEARTBEAT_LATE,
         Event.GATEWAY_UNKNOWN,
         Event.POST_REFUSED,

@@ -40,7 +40,11 @@ STATE: Final = Label(
 REFUSAL: Final = Label("reason", [reason.word for reason in Reason if reason >= 100])
 ILLEGAL_MOVE: Final = "illegal_move"
 """A move of a message that the life cycle does not have (``broker/deliver/moves.py``)."""
-ALERT: Final = Label("reason", [*(reason.word for reason, row in CONSEQUENCES.items() if row.alert), ILLEGAL_MOVE])
+FLOOR_OLD: Final = "floor_old"
+"""The floor of a journal is older than half of what its topic keeps (``broker/claims.py``)."""
+ALERT: Final = Label(
+    "reason", [*(reason.word for reason, row in CONSEQUENCES.items() if row.alert), ILLEGAL_MOVE, FLOOR_OLD]
+)
 INPUT: Final = Label("topic", ("requests", "work", "outcomes", "receipts", "charges"))
 FOLLOWED: Final = Label("topic", ("suppressions", "audience.changes", "audience.sizes", "registry", "controls"))
 TAIL: Final = Label("topic", ("suppressions", "audience.changes", "registry", "controls"))
@@ -132,7 +136,7 @@ MESSAGES: Final = Counter(
 ALERTS: Final = Counter(
     REGISTRY,
     "fanfare_alerts_total",
-    "Messages, requests, records and refused moves with a reason that an operator should know.",
+    "Messages, requests, records, refused moves and old floors with a reason that an operator should know.",
     ALERT,
 )
 HANDOFF_AGE: Final = Histogram(
@@ -150,11 +154,7 @@ JOURNAL_EPOCH: Final = Gauge(
     REGISTRY, "fanfare_journal_epoch", "The epoch under which this process owns a journal.", JOURNAL, LANE, SHARD
 )
 JOURNAL_VOIDS: Final = Counter(
-    REGISTRY,
-    "fanfare_journal_voids_total",
-    "Void records that stood between this process's own appends.",
-    JOURNAL,
-    LANE,
+    REGISTRY, "fanfare_journal_voids_total", "Void records between this process's own appends.", JOURNAL, LANE
 )
 JOURNAL_GAPS: Final = Counter(
     REGISTRY, "fanfare_journal_gaps_total", "Appends that did not follow the last own record.", JOURNAL, LANE
@@ -169,6 +169,16 @@ JOURNAL_FOLD: Final = Histogram(
     JOURNAL,
     LANE,
     bounds=FAST_S,
+)
+
+FLOOR_AGE: Final = Gauge(
+    REGISTRY, "fanfare_floor_age_seconds", "Age of the record where a fold begins; the oldest shard.", JOURNAL, LANE
+)
+FOLD_RECORDS: Final = Gauge(
+    REGISTRY, "fanfare_journal_fold_records", "Records from the floors of the shards held here on.", JOURNAL, LANE
+)
+FOLD_BYTES: Final = Gauge(
+    REGISTRY, "fanfare_journal_fold_bytes", "Bytes from the floors of the shards held here on.", JOURNAL, LANE
 )
 
 LAG: Final = Gauge(

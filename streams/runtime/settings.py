@@ -115,8 +115,7 @@ class Settings(GatewaySettings):
     settle_ms: int | None = Field(None, ge=100, description="Settle window instead of the lane's own, for tests.")
     accept_trimmed: Annotated[str, AfterValidator(_demand_losses)] = Field(
         "",
-        description="What journals have lost, as topic:partition:offset, commas between: your word that all of it has expired. A "
-        "worker that refuses to start says what to write; it holds for exactly that, so for one start.",
+        description="What journals have lost, as topic:partition:offset, with commas: your word that all of it has expired.",
     )
     crash_at: str = Field("", description="Points at which to die on purpose, for tests: name, or name:times; commas.")
     heartbeat_ms: int = Field(10_000, ge=100, description="How often a heartbeat message crosses every lane and shard.")
@@ -162,7 +161,7 @@ class Settings(GatewaySettings):
 
     @property
     def accepted_losses(self) -> frozenset[Loss]:
-        """What journals have lost and the operator has accepted."""
+        """Returns what journals have lost and the operator has accepted."""
         return accepted_losses(self.accept_trimmed)
 
     @property

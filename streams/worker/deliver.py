@@ -59,7 +59,7 @@ class DeliverShard:
         self._fit_to_send = fit_to_send
         self.state = ShardState(self.policy, facts.shard(shard).audience)
         place = JournalPlace(topics.outcomes(parts.lane), parts.lane, shard, parts.settings.accepted_losses)
-        self._journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
+        self.journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
         self._engine: Engine | None = None
         self._opted_out: list[Suppression] = []
         """Suppressions that follow from answers in the journal; kept until the topic ``suppressions`` has them."""
@@ -95,7 +95,7 @@ class DeliverShard:
         if self._sending is not None:
             self._sending.cancel()
             self._sending = None
-        await self._journal.quiesce()
+        await self.journal.quiesce()
         self._engine = None
         self._inbox.clear()
         self._open_inputs.clear()
@@ -130,17 +130,17 @@ class DeliverShard:
         await self._facts.follow([shard])
         self._facts.shard(shard).heard_ms.clear()  # of before it was ours
         started_ms = clock.monotonic_ms()
-        await self._journal.open(terms)
+        await self.journal.open(terms)
         crash_points.point("deliver.claimed")
         self._engine = engine = Engine(
             self.policy,
             self.state,
-            epoch=self._journal.epoch,
+            epoch=self.journal.epoch,
             now_ms=clock.now_ms(),
-            claims=self._journal.claims,
-            claims_in_a_row=self._journal.fold.claims_in_a_row,
+            claims=self.journal.claims,
+            claims_in_a_row=self.journal.fold.claims_in_a_row,
         )
-        record_metrics.opened("outcomes", self.policy.lane, shard, self._journal, _seconds_since(started_ms))
+        record_metrics.opened("outcomes", self.policy.lane, shard, self.journal, _seconds_since(started_ms))
         while True:
             await self._suppress()
             if not self._finishing:
@@ -167,17 +167,17 @@ class DeliverShard:
         for offset in engine.bound():
             record_metrics.stopped(self.policy.lane, self._facts.said_ms[offset])
         if engine.restating.claim_due is not None:
-            await self._journal.repeat_claim(engine.restating.claim_due)
+            await self.journal.repeat_claim(engine.restating.claim_due)
             engine.restating.claimed()
         if append is None:
             return False
-        started_ms, before = clock.monotonic_ms(), (self._journal.fold.voids, self._journal.gaps)
+        started_ms, before = clock.monotonic_ms(), (self.journal.fold.voids, self.journal.gaps)
         heartbeats = record_metrics.heartbeats_in(append, self.state)
-        await self._journal.append(self._record(append))
+        await self.journal.append(self._record(append))
         _pass_points(append)
         for origin in engine.acked(append):
             self._finish(origin, 1)
-        record_metrics.journaled("outcomes", self.policy.lane, self._journal, _seconds_since(started_ms), before)
+        record_metrics.journaled("outcomes", self.policy.lane, self.journal, _seconds_since(started_ms), before)
         record_metrics.appended(self.policy.lane, append, heartbeats)
         return True
 
@@ -199,7 +199,7 @@ class DeliverShard:
         self._opted_out.clear()
 
     def _record(self, append: Append) -> bytes:
-        header = Header(append.kind, self.policy.lane, self.policy.shard, self._journal.epoch, append.at_ms)
+        header = Header(append.kind, self.policy.lane, self.policy.shard, self.journal.epoch, append.at_ms)
         return pack(header, append.body, self.policy.record_format)
 
     def _finish(self, origin: Origin, parts: int) -> None:

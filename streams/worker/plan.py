@@ -48,7 +48,7 @@ class PlanShard:
         self.state = PlanState()
         self._judge = Judge(self.policy, parts.registry, parts.sizes)
         place = JournalPlace(topics.plans(parts.lane), parts.lane, shard, parts.settings.accepted_losses)
-        self._journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
+        self.journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
         self._inbox: deque[Delivered] = deque()
         self._writing: set[asyncio.Task[None]] = set()
         self._forgot_ms = 0
@@ -70,7 +70,7 @@ class PlanShard:
         for task in self._writing:
             task.cancel()
         self._writing.clear()
-        await self._journal.quiesce()
+        await self.journal.quiesce()
         self._inbox.clear()
 
     def apply(self, record: LogRecord, header: Header) -> None:
@@ -87,10 +87,10 @@ class PlanShard:
 
     async def _serve(self, terms: JournalTerms) -> None:
         started_ms = clock.monotonic_ms()
-        await self._journal.open(terms)
+        await self.journal.open(terms)
         crash_points.point("plan.claimed")
         record_metrics.opened(
-            "plans", self._lane, self._shard, self._journal, (clock.monotonic_ms() - started_ms) / 1000
+            "plans", self._lane, self._shard, self.journal, (clock.monotonic_ms() - started_ms) / 1000
         )
         while True:
             self._forget_committed()
@@ -117,10 +117,10 @@ class PlanShard:
             await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)
 
     async def _append(self, kind: Kind, at_ms: int, entries: tuple[Planned, ...]) -> None:
-        header = Header(kind, self._lane, self._shard, self._journal.epoch, at_ms)
-        started_ms, before = clock.monotonic_ms(), (self._journal.fold.voids, self._journal.gaps)
-        await self._journal.append(pack(header, PlannedBatch(entries)))
-        record_metrics.journaled("plans", self._lane, self._journal, (clock.monotonic_ms() - started_ms) / 1000, before)
+        header = Header(kind, self._lane, self._shard, self.journal.epoch, at_ms)
+        started_ms, before = clock.monotonic_ms(), (self.journal.fold.voids, self.journal.gaps)
+        await self.journal.append(pack(header, PlannedBatch(entries)))
+        record_metrics.journaled("plans", self._lane, self.journal, (clock.monotonic_ms() - started_ms) / 1000, before)
 
     def _write(self, records: Sequence[Outgoing], taken: Sequence[Delivered]) -> None:
         task = asyncio.ensure_future(self._confirm(records, taken))
@@ -151,7 +151,7 @@ class PlanShard:
     async def _restate(self) -> None:
         """When the floor is to rise: say again what was said before the claim that it rises to, then claim again."""
         now_ms = max(clock.now_ms(), self.state.last_ms)
-        due = self._journal.claims.due(now_ms, self.policy.windows.idempotency_ms // 4)
+        due = self.journal.claims.due(now_ms, self.policy.windows.idempotency_ms // 4)
         if due is None:
             return
         # What is said now is later than what is due, or it would be due for ever.
@@ -161,7 +161,7 @@ class PlanShard:
             await self._append(Kind.PLAN_RESTATED, now_ms, body.entries)
             body = restatement(self.state, self._shard, now_ms=now_ms, before_ms=due.said_ms)
         self.state.forget()
-        await self._journal.repeat_claim(due.floor)
+        await self.journal.repeat_claim(due.floor)
 
 
 def _policy(parts: LaneParts, shard: int) -> PlanPolicy:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 import msgspec
 
+from broker.claims import Claims
 from schemas import topics
 from streams.gateway.port import Fenced, GatewayError
 from streams.kafka.admin import committed_offsets
@@ -32,9 +33,10 @@ from streams.worker.tails import LaneFacts
 STUCK_S = 30.0
 """An input that is not taken over for so long means that this process should be restarted."""
 
-
 FINISH_S = 0.8
 """Seconds that an orderly stop waits for the gateway's answer. The kernel gives the whole of it three."""
+_FLOORS_S = 60.0
+"""A floor ages by the hour."""
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -81,6 +83,7 @@ class LaneWorker:
             raise
         await looking
         self._spawn(Heart(self._parts, self._settles).beat())
+        self._spawn(self._look_at_floors())
         if self._lane.rules.takes_lists:
             self._spawn(SizeTeller(self._parts, self._facts).tell(lambda: self._serving))
 
@@ -218,6 +221,17 @@ class LaneWorker:
 
         return age
 
+    def floor_age_s(self, stage: str) -> Callable[[], float]:
+        """Returns how old the oldest floor of a stage's journals is, over the shards served here."""
+        return lambda: max((claims.age_ms(clock.now_ms()) / 1000 for claims in self._claims(stage)), default=0.0)
+
+    def folds(self, stage: str, size: Callable[[Claims], int]) -> Callable[[], float]:
+        """Returns the ``size`` of what new owners of a stage's journals would fold, over the shards served here."""
+        return lambda: float(sum(map(size, self._claims(stage))))
+
+    def _claims(self, stage: str) -> list[Claims]:
+        return [getattr(shard, stage).journal.claims for shard in self.serving.values()]
+
     def lag(self, topic: str) -> Callable[[], float]:
         """Records of an input that are not taken over yet, over the shards served here."""
         return lambda: float(self.app.lag(topic)) if self.app is not None else 0.0
@@ -249,6 +263,14 @@ class LaneWorker:
         return {"shards": opened}
 
     # -- around
+
+    async def _look_at_floors(self) -> None:
+        """For ever, once a minute."""
+        while True:
+            await asyncio.sleep(_FLOORS_S)
+            for number, shard in self.serving.items():
+                record_metrics.floor_seen("plans", self._lane, number, shard.plan.journal)
+                record_metrics.floor_seen("outcomes", self._lane, number, shard.deliver.journal)
 
     def _settles(self) -> Mapping[int, SettleShard]:
         return {number: shard.settle for number, shard in self.serving.items()}

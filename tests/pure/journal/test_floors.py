@@ -300,3 +300,15 @@ def test_plan_outlives_what_its_retention_would_not(lane: Lane, life_ms: int, da
     half = lane.rules.windows.idempotency_ms * per_day // DAY_MS // 2
     assert floor > 0
     assert most <= 3 * half + 2 * (lane.rules.windows.idempotency_ms // life_ms) + 10
+
+
+def test_what_a_new_owner_would_fold_is_known() -> None:
+    """The age, the records and the bytes from the floor on, whatever came before it."""
+    claims = Claims()
+    told = Header(Kind.PLANNED, Lane.OTP, 0, 1, 50), pack(Header(Kind.PLANNED, Lane.OTP, 0, 1, 50), PlannedBatch(()))
+    first, second, third = claim(10), claim(60), claim(90, floor=2)
+    for offset, (header, record) in enumerate((first, told, second, told, third)):
+        claims.fold(header, record, offset)
+    assert (claims.floor, claims.age_ms(100)) == (2, 40)
+    assert claims.fold_records == 3
+    assert claims.fold_bytes == sum(len(record) for _, record in (second, told, third))

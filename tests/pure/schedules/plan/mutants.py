@@ -87,9 +87,9 @@ class NoAdjacency(PlanOwner):
 class _ClaimsOnly(PlanShard):
     async def _restate(self) -> None:
         now_ms = max(clock.now_ms(), self.state.last_ms)
-        due = self._journal.claims.due(now_ms, self.policy.windows.idempotency_ms // 4)
+        due = self.journal.claims.due(now_ms, self.policy.windows.idempotency_ms // 4)
         if due is not None:
-            await self._journal.repeat_claim(due.floor)
+            await self.journal.repeat_claim(due.floor)
 
 
 class NeverRestates(PlanOwner):
@@ -131,7 +131,7 @@ class FloorsByOwnClaim(PlanOwner):
 class _ForgetsDebts(PlanShard):
     def apply(self, record: LogRecord, header: Header) -> None:
         super().apply(record, header)
-        if self._journal._ownership is None:
+        if self.journal._ownership is None:
             self.state.free.clear()
 
 

@@ -40,7 +40,7 @@ class PlanOwner(Member):
     @property
     def idle(self) -> bool:
         """Whether everything published is judged, written and committed, by whoever owns the journal."""
-        return self.shard._journal._ownership is not None and self.world.requests.end == self.world.committed
+        return self.shard.journal._ownership is not None and self.world.requests.end == self.world.committed
 
     @property
     def inputs(self) -> Mapping[Place, Callable[[int, int], list[Delivered]]]:
