@@ -94,6 +94,7 @@ class Consent:
 
         ``returns`` is asked about positions of people who ever said something, which are few.
         """
+        # Few people ever forbade anything: a look into these sets is cheaper than a verdict about each.
         spoken: list[Mapping[bytes, object]] = [
             *(self._held[named] for named in (business, EVERY_BUSINESS) if named in self._held),
             *(self._lists[business, named] for named in {list_id, EVERY_LIST} if (business, named) in self._lists),
@@ -158,4 +159,5 @@ def _reaches(scope: Scope, lane: Lane) -> bool:
         case Scope.MARKETING | Scope.OFFERS:
             return lane.rules.marketing
         case Scope.LIST:
+            # Asked by itself in the verdict, which knows the list that a message goes to.
             return False

@@ -89,6 +89,7 @@ class _Membership:
             self.stamps[ordinal] = stamp
             (self.joined.discard if how is _How.LEFT else self.joined.add)(ordinal)
             return
+        # Somebody may stand in one change twice: the later stamp is set last, and stays.
         news.sort(key=lambda change: change[1])
         self.stamps.update(news)
         changed = BitMap([ordinal for ordinal, _ in news])

@@ -102,15 +102,18 @@ class FrameGateway:
                 data=_torn(encoded) if torn else _whole(encoded),
                 headers={"Content-Type": "application/json"} | trace_of(body),
                 timeout=aiohttp.ClientTimeout(total=timeout_ms / 1_000),
+                # Whoever could redirect a frame would have its addresses and codes.
                 allow_redirects=False,
             ) as response:
                 return response.status, await response.read(), response.headers.get("Retry-After", "")
+        # A time-out is an OSError, too.
         except (aiohttp.ClientError, OSError) as error:
             raise Unknown(kind_of(error)) from error
 
     def _connection(self, shard: int) -> aiohttp.ClientSession:
         connection = self._connections.get(shard)
         if connection is None:
+            # One connection only: over two, a frame could overtake the one before it.
             connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=_KEEP_ALIVE_S)
             connection = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
             self._connections[shard] = connection
@@ -138,6 +141,7 @@ async def _torn(encoded: bytes) -> AsyncIterator[bytes]:
 
 def kind_of(error: Exception) -> UnknownKind:
     """Classifies a failure of the HTTP library or the socket by what it says about the call."""
+    # From the special to the general: only a connection that was refused proves that nothing was taken.
     match error:
         case TimeoutError():
             return UnknownKind.TIME_OUT
@@ -154,6 +158,7 @@ def _demand_ok(status: int, body: bytes, retry_after: str) -> None:
         return
     if status == 409:
         raise Fenced(_epoch_of(body))
+    # A 503 that says when to come again took nothing; any other error may have come after the messages went out.
     if status == 429 or (status == 503 and retry_after):
         raise Throttled(_retry_after_ms(retry_after), unavailable=status == 503)
     raise Unknown(UnknownKind.SERVER_ERROR if status >= 500 else UnknownKind.UNEXPECTED_STATUS)

@@ -93,6 +93,7 @@ class DeliverShard:
         """The shard is not ours any more: decide and send nothing, wait for the append in flight, forget the inputs."""
         await self._task.stop()
         if self._sending is not None:
+            # The frame may arrive all the same. The next owner finds its messages without an answer and sends the same names.
             self._sending.cancel()
             self._sending = None
         await self.journal.quiesce()
@@ -107,6 +108,7 @@ class DeliverShard:
         """Fold one valid record of the journal; the only way in which the state changes."""
         body = body_of_outcome(header, record.value)
         if body is not None:
+            # Before the fold, for this answer may close its request, and then nobody knows any more whom it was about.
             self._opted_out += opt_outs(self.state, header, body, self._facts.shard(self.policy.shard).audience)
             refused = self.state.refused
             self.state.apply(header, body)
