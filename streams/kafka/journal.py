@@ -221,7 +221,10 @@ class Journal:
     async def _greeted(self, hello: Callable[[int], Awaitable[int]], epoch: int) -> bool:
         """Returns False if the gateway knows a higher epoch: then somebody claims, too, or the journal has lost claims."""
         try:
-            known = await asyncio.wait_for(hello(epoch), HELLO_DEADLINE_S)
+            # Not wait_for, which before Python 3.12 loses a cancellation that comes together with the answer: the shard would be
+            # claimed and served after it was taken away.
+            async with asyncio.timeout(HELLO_DEADLINE_S):
+                known = await hello(epoch)
         except TimeoutError:
             _log.warning("hello_unanswered", topic=self.at.topic, shard=self.at.shard, epoch=epoch)
             return True
