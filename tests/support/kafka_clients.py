@@ -91,19 +91,19 @@ class Cluster:
             heapq.heappop(self._on_the_way)[2]()
 
     async def ask(self, question: Callable[[], _T], *, after_ms: int = 0) -> _T:
-        """The answer that the broker gives when the question is there; ``after_ms`` later if it is told to wait."""
+        """The answer that the broker gives when the question is there; ``after_ms`` later if it is told to wait.
+
+        Raises what the question raises there.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_T] = loop.create_future()
 
-        def answered(answer: _T | BaseException) -> None:
-            _settle(future, answer)
-
         def asked() -> None:
             try:
-                answer: _T | BaseException = question()
-            except aiokafka.errors.KafkaError as error:
+                answer: object = question()
+            except Exception as error:  # noqa: BLE001 - it is an answer
                 answer = error
-            self.post(lambda: answered(answer))
+            self.post(lambda: _settle(future, answer))
 
         # It has not left the process before the next turn of its loop.
         loop.call_soon(self.post, asked, self.rng.choice(self.choices_ms) + after_ms)

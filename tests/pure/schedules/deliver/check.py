@@ -17,10 +17,9 @@ from schemas.wire.columns import cells, of_u32s, ranks_of, values_of
 from schemas.wire.header import Kind, body_of
 from tests.pure.schedules.deliver.gateway import Accepted
 from tests.pure.schedules.deliver.offer_cap import MOST, SPAN_MS
-from tests.pure.schedules.deliver.owner import change_in, outcome_in
 from tests.pure.schedules.deliver.pace_check import pace_violations
 from tests.pure.schedules.deliver.people import Lists
-from tests.pure.schedules.deliver.world import PAIRS, DeliverWorld
+from tests.pure.schedules.deliver.world import PAIRS, DeliverWorld, change_in, outcome_in
 from tests.pure.schedules.log import Stamped
 
 STOP_BOUND_MS = 100
@@ -150,6 +149,7 @@ def violations(world: DeliverWorld) -> list[str]:
         *_limits(book),
         *book.wrong,
         *stale,
+        *(f"a frame left {age_ms} ms after the last sign of the group" for age_ms in world.unfit_frames),
         *pace_violations(world),
         *([f"{world.refused} moves that the life cycle does not have were folded over"] if world.refused else []),
     ]

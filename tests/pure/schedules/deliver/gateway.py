@@ -20,7 +20,11 @@ class FencedError(Exception):
 
 
 class LostError(Exception):
-    """No answer."""
+    """No answer. ``heard``: the frame was looked at all the same."""
+
+    def __init__(self, *, heard: bool) -> None:
+        super().__init__()
+        self.heard = heard
 
 
 class ThrottledError(Exception):
@@ -72,13 +76,13 @@ class Gateway:
         self.hello(frame.epoch)
         troubled = self.rng.random() < self.trouble
         if troubled and self.rng.random() < 0.4:
-            raise LostError
+            raise LostError(heard=False)
         if troubled and self.rng.random() < 0.2:
             raise ThrottledError(self.rng.choice((0, 50, 400)))
         own_ms = now_ms + self.ahead_ms
         answer = FrameAnswer(own_ms, tuple(self._section(frame, section, now_ms) for section in frame.sections))
         if troubled:
-            raise LostError
+            raise LostError(heard=True)
         return answer
 
     def _section(self, frame: Frame, section: Section, now_ms: int) -> tuple[Refused, ...]:

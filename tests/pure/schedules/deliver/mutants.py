@@ -1,9 +1,10 @@
 """Planted bugs: owners that break one rule of the protocol each. The scheduler has to catch every one of them."""
 
+import asyncio
 import contextlib
 import dataclasses
 import pickle
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -20,21 +21,28 @@ from broker.deliver.item import Item
 from broker.deliver.scheduler import Turn
 from broker.deliver.state import Append, ShardState
 from broker.standing import Controls
+from schemas import topics
 from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import AudienceChange, ControlAction, ControlWord, Suppression
 from schemas.gateway_api import FrameAnswer
-from schemas.wire.header import Kind
+from schemas.wire.header import Header, Kind
+from streams.kafka.tail import Tail
+from streams.runtime import clock
+from streams.worker import deliver, tails
 from tests.pure.schedules.deliver.gateway import FencedError, LostError, ThrottledError
-from tests.pure.schedules.deliver.owner import Owner
-from tests.pure.schedules.deliver.world import DeliverWorld
-from tests.pure.schedules.runner import Runner, Steps
+from tests.pure.schedules.deliver.owner import Owner, WatchedShard
+from tests.pure.schedules.deliver.world import SHARD
+from tests.pure.schedules.shells.journal_mutants import NoAdjacencyJournal
+from tests.support.virtual_loop import running_loop
+
+_SLEEPS_S: Final = 2.0
+"""The longest that a drowsy tail keeps what it has fetched."""
 
 
 class NoAdjacency(Owner):
     """Row 9: acts on its append without looking at the gap before it."""
 
-    def append_record(self, record: bytes) -> Generator[None, None, int]:
-        return self.append_blindly(record)
+    stand_ins = ((deliver, "Journal", NoAdjacencyJournal),)
 
 
 class FollowsTheList(Owner):
@@ -54,21 +62,30 @@ class FollowsTheList(Owner):
         return super().engaged()
 
 
-class ActsFirst(Owner):
-    """Row 7: the frame leaves before its decision is in the log."""
-
-    def append(self, append: Append) -> Steps:
-        assert self.engine is not None
+class _ActsFirst(WatchedShard):
+    def _record(self, append: Append) -> bytes:
+        record = super()._record(append)
         if isinstance(append.body, Outcome):
             batch = batch_of(append.body.decided)
             if batch is not None:
-                ahead: ShardState = pickle.loads(pickle.dumps(self.state))
-                ahead.apply(self.header(append.kind, append.at_ms), append.body)
-                frame = frame_of(batch, ahead, self.engine._rules(self.facts()), self.engine.epoch)
-                yield
-                with contextlib.suppress(FencedError, LostError, ThrottledError):
-                    self.world.gateway.take(frame, self.world.now)
-        yield from super().append(append)
+                self._hand_off(batch, append)
+        return record
+
+    def _hand_off(self, batch: Batch, append: Append) -> None:
+        world, engine = running_loop().owner.world, self._engine
+        assert engine is not None
+        ahead: ShardState = pickle.loads(pickle.dumps(self.state))
+        header = Header(append.kind, self.policy.lane, SHARD, engine.epoch, append.at_ms)
+        ahead.apply(header, append.body)
+        frame = frame_of(batch, ahead, engine._rules(self._now_facts()), engine.epoch)
+        with contextlib.suppress(FencedError, LostError, ThrottledError):
+            world.gateway.take(frame, world.now)
+
+
+class ActsFirst(Owner):
+    """Row 7: the frame leaves before its decision is in the log."""
+
+    shard_type = _ActsFirst
 
 
 class ForgetsAnswers(Owner):
@@ -80,24 +97,34 @@ class ForgetsAnswers(Owner):
         return engine
 
 
-class CommitsEarly(Owner):
-    """Rule 3: commits what it has read, not what it has taken over."""
+class _CommitsEarly(WatchedShard):
+    def _record(self, append: Append) -> bytes:
+        for origin in append.taken:
+            self._done(self._open_inputs[origin])
+        return super()._record(append)
 
-    def commit(self) -> None:
-        self.done |= set(range(self.read_to))
-        super().commit()
+
+class CommitsEarly(Owner):
+    """Rule 3: an input is finished before the append that takes it over is acknowledged."""
+
+    shard_type = _CommitsEarly
+
+
+class _NeverRestates(Engine):
+    def step(self, now_ms: int, facts: Facts) -> Append | None:
+        append = super().step(now_ms, facts)
+        if append is None or not isinstance(append.body, Restated):
+            return append
+        for item in self.state.items.values():
+            item.stated_ms = append.at_ms
+        self.state.closed = {name: (keep, append.at_ms) for name, (keep, _) in self.state.closed.items()}
+        return Append(Kind.OUTCOME_RESTATED, append.at_ms, Restated())
 
 
 class NeverRestates(Owner):
     """Row 11: claims with a higher floor, and has not said again what is open."""
 
-    def append(self, append: Append) -> Steps:
-        if isinstance(append.body, Restated):
-            append = Append(Kind.OUTCOME_RESTATED, append.at_ms, Restated())
-            for item in self.state.items.values():
-                item.stated_ms = append.at_ms
-            self.state.closed = {name: (keep, append.at_ms) for name, (keep, _) in self.state.closed.items()}
-        yield from super().append(append)
+    engine_type = _NeverRestates
 
 
 class _LastWriterWins(Consent):
@@ -111,9 +138,7 @@ class _LastWriterWins(Consent):
 class LogOrderConsent(Owner):
     """Row 16: the word that stands last in the log counts, whenever it was given."""
 
-    def __init__(self, world: DeliverWorld, runner: Runner, number: int) -> None:
-        super().__init__(world, runner, number)
-        self.consent = _LastWriterWins()
+    stand_ins = ((tails, "Consent", _LastWriterWins),)
 
 
 class BelievesItsClock(Owner):
@@ -131,21 +156,70 @@ class _NoMemoryOfTime(Engine):
 class GoesBackInTime(Owner):
     """Row 24: decides at the time of its own clock, and not after what was decided before."""
 
-    def engaged(self) -> Engine:
-        assert self.ownership is not None
-        epoch, now_ms = self.ownership.epoch, self.clock()
-        return _NoMemoryOfTime(self.world.policy, self.state, epoch=epoch, now_ms=now_ms, claims=self.claims)
+    engine_type = _NoMemoryOfTime
+
+
+class _Drowsy(Tail):
+    """Reads one topic now and then, and believes that it knows everything of it."""
+
+    drowsy = ""
+
+    def fresh_ms(self, partition: int) -> int:
+        return 0 if self.topic == self.drowsy else super().fresh_ms(partition)
+
+    async def _follow(self, consumer: Any) -> None:
+        await super()._follow(_Slow(consumer) if self.topic == self.drowsy else consumer)
+
+
+class _Slow:
+    """A consumer that hands over late what it has fetched."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+        self.position = consumer.position
+
+    async def getmany(self, *, timeout_ms: int) -> Any:
+        fetched = await self._consumer.getmany(timeout_ms=timeout_ms)
+        await asyncio.sleep(running_loop().owner.world.rng.random() * _SLEEPS_S)
+        return fetched
+
+
+class _DrowsyAboutPeople(_Drowsy):
+    drowsy = topics.SUPPRESSIONS
 
 
 class StaleConsent(Owner):
     """The barrier: believes that its tail is always fresh."""
 
-    def tail(self) -> Steps:
-        while True:
-            if self.world.rng.random() < 0.01:
-                self.poll()
-            self.fresh_ms = self.world.now
-            yield
+    stand_ins = ((tails, "Tail", _DrowsyAboutPeople),)
+
+
+class _Flattered(Tail):
+    def _time_fetches(self, fetcher: Any) -> None:
+        answered = fetcher._proc_fetch_request
+
+        async def timed(assignment: Any, node_id: int, request: Any) -> bool:
+            states = {row[0]: assignment.state_value(self._place(row[0])) for _, rows in request.topics for row in rows}
+            woken: bool = await answered(assignment, node_id, request)
+            for partition, state in states.items():
+                self._asked[partition] = (clock.monotonic_ms(), state.highwater)
+                self._judge(partition)
+            return woken
+
+        fetcher._proc_fetch_request = timed
+
+
+class FreshByTheAnswer(Owner):
+    """The barrier: a view is as old as the answer that it came with, and not as the question."""
+
+    stand_ins = ((tails, "Tail", _Flattered),)
+
+
+class SendsThoughSilent(Owner):
+    """Rule 14: frames leave though the group has not shown for long that it knows who sends them."""
+
+    def fit_to_send(self) -> bool:
+        return True
 
 
 class _AnyView(Engine):
@@ -236,12 +310,6 @@ class FreezesAtOnce(Owner):
 
     engine_type = _FreezesAtOnce
 
-    def tail(self) -> Steps:
-        while True:
-            if self.world.rng.random() < 0.2:
-                self.poll()
-            yield
-
 
 class _EverybodyActed(Audience):
     __slots__ = ()
@@ -284,12 +352,14 @@ class ForgetsOlderActs(Owner):
     audience_type = _LatestActOnly
 
 
+class _DrowsyAboutControls(_Drowsy):
+    drowsy = topics.CONTROLS
+
+
 class StaleControls(Owner):
     """The barrier: takes up words of control now and then, and believes that it knows them all."""
 
-    def poll_controls(self) -> None:
-        if self.world.rng.random() < 0.01:
-            super().poll_controls()
+    stand_ins = ((tails, "Tail", _DrowsyAboutControls),)
 
 
 class _AsksOnce(Engine):
@@ -333,25 +403,22 @@ class _Revivable(Controls):
 class ResumesTheCancelled(Owner):
     """Section 3.1: a resume brings back what was cancelled."""
 
-    def __init__(self, world: DeliverWorld, runner: Runner, number: int) -> None:
-        super().__init__(world, runner, number)
-        self.controls = _Revivable()
+    stand_ins = ((tails, "Controls", _Revivable),)
 
 
 class TakesLostForAccepted(Owner):
     """Rule 10: a lost answer counts as accepted."""
 
-    def unanswered(self, engine: Engine, batch: Batch) -> None:
+    def unanswered(self, engine: Engine, batch: Batch, **_how: bool) -> None:
         assert batch.frame is not None
-        answer = FrameAnswer(self.world.now, tuple(() for _ in batch.frame.sections))
-        engine.answered(batch, answer, self.clock())
+        self.answered(engine, batch, FrameAnswer(self.world.now, tuple(() for _ in batch.frame.sections)))
 
 
 class HearsTwice(Owner):
     """The life cycle: an answer of the gateway is written down twice."""
 
-    def send(self, engine: Engine, batch: Batch) -> Steps:
-        yield from super().send(engine, batch)
+    def answered(self, engine: Engine, batch: Batch, answer: FrameAnswer) -> None:
+        super().answered(engine, batch, answer)
         engine._answers += engine._answers[-1:]
 
 
@@ -364,9 +431,11 @@ MUTANTS: Final[Mapping[str, type[Owner]]] = {
     "row 16: consent by the order of the log": LogOrderConsent,
     "row 24: lives on after a clock jump": BelievesItsClock,
     "row 24: decisions go back in time": GoesBackInTime,
-    "rule 3: commits before taking over": CommitsEarly,
+    "rule 3: an input is finished before it is taken over": CommitsEarly,
     "STOP barrier: a stale tail is believed fresh": StaleConsent,
+    "STOP barrier: a view is as old as its answer": FreshByTheAnswer,
     "STOP barrier: a frame is built behind any view": FramesAnyView,
+    "rule 14: frames leave unknown to the group": SendsThoughSilent,
     "section 1.5: decides for those who left": DecidesForLeavers,
     "section 1.5: frames for those who left": FramesForLeavers,
     "section 1.5: freezes before those who joined are read": FreezesAtOnce,

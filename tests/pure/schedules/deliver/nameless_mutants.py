@@ -16,9 +16,9 @@ from tests.pure.schedules.deliver.owner import Owner
 class AsksAgain(Owner):
     """Rule 10: an offer that may have been handed off goes again."""
 
-    def unanswered(self, engine: Engine, batch: Batch) -> None:
+    def unanswered(self, engine: Engine, batch: Batch, *, maybe_sent: bool = True) -> None:
         engine.policy = replace(engine.policy, gateway_dedupes=True)
-        super().unanswered(engine, batch)
+        super().unanswered(engine, batch, maybe_sent=maybe_sent)
 
 
 class RecoversAll(Owner):

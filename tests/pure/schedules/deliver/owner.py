@@ -1,40 +1,45 @@
-"""One owner of a shard: what ``streams/worker/deliver.py`` does, in atomic steps."""
+"""One owner of a shard: the real shell of deliver (``streams/worker/deliver.py``) and its real tails in a member of the group."""
 
-import pickle
-from functools import lru_cache
-from typing import Final
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, Final, cast
 
-from broker.audience.consent import Consent
+from msgspec.structs import replace
+
 from broker.audience.members import Audience
 from broker.deliver.decide import Facts
 from broker.deliver.engine import Engine
 from broker.deliver.frame import Batch
-from broker.deliver.state import Append, Body, ShardState, body_of_outcome
-from broker.standing import Controls
-from schemas.facts import AudienceChange, ControlWord, Suppressions
-from schemas.gateway_api import FrameAnswer
-from schemas.plan_journal import Origin, Work
-from schemas.wire.header import Header, body_of, head_of, pack
+from broker.deliver.policy import CODES
+from broker.deliver.state import ShardState
+from broker.registry.fold import RegisteredRates
+from schemas import topics
+from schemas.gateway_api import Frame, FrameAnswer
+from schemas.ids import name_of
+from schemas.lanes import Lane
+from schemas.wire.header import Header
+from streams.gateway.port import Fenced, Throttled, Unknown, UnknownKind
+from streams.kafka.faust_app.commits import Place
+from streams.kafka.faust_app.hooks import Delivered
+from streams.kafka.journal import JournalTerms
+from streams.kafka.reader import LogRecord
+from streams.runtime import clock
+from streams.runtime.settings import load
+from streams.worker import deliver, tails
+from streams.worker.deliver import DeliverShard
+from streams.worker.resources import LaneParts
+from streams.worker.tails import LaneFacts
+from streams.worker.worker import LaneWorker
 from tests.pure.schedules.deliver.gateway import FencedError, LostError, ThrottledError
 from tests.pure.schedules.deliver.offer_cap import OfferCap
-from tests.pure.schedules.deliver.world import PER_S, DeliverWorld, Sent
-from tests.pure.schedules.journal import JournalOwner
-from tests.pure.schedules.runner import DiedError, Runner, Steps
+from tests.pure.schedules.deliver.world import PER_S, SHARD, SHARDS, DeliverWorld, Sent
+from tests.pure.schedules.runner import Runner
+from tests.pure.schedules.shells.member import Member
+from tests.pure.schedules.shells.process import StandIn
+from tests.support.virtual_loop import running_loop
 
-_WORTH_KEEPING: Final = 8
-"""Records that are sooner folded by each new owner than kept as folded."""
-
-
-@lru_cache(maxsize=4_096)
-def outcome_in(record: bytes) -> Body | None:
-    """The body of a record of the journal, decoded once for all its readers; nobody changes it."""
-    return body_of_outcome(head_of(record), record)
-
-
-@lru_cache(maxsize=1_024)
-def change_in(record: bytes) -> AudienceChange:
-    """The same for a record of ``audience.changes``."""
-    return body_of(record, AudienceChange)
+_SETTINGS: Final = load(shards=SHARDS)
+_UNANSWERED: Final = (UnknownKind.RESET, UnknownKind.TIME_OUT, UnknownKind.SERVER_ERROR, UnknownKind.UNREADABLE)
 
 
 def registered_rate(sender: str, fallback: int) -> int:
@@ -42,207 +47,209 @@ def registered_rate(sender: str, fallback: int) -> int:
     return PER_S
 
 
-class Owner(JournalOwner):
-    """The memory of one process for one shard."""
+class WatchedShard(DeliverShard):
+    """The shell; moves that its fold refuses are counted."""
 
+    def apply(self, record: LogRecord, header: Header) -> None:
+        refused = self.state.refused
+        super().apply(record, header)
+        owner = running_loop().owner
+        owner.world.refused += self.state.refused - refused
+
+
+class GatewayPort:
+    """The world's gateway as deliver reaches it."""
+
+    codes = CODES
+
+    def __init__(self, owner: "Owner") -> None:
+        self._owner = owner
+        self._world = owner.world
+        self.dedupes = owner.world.gateway.dedupes
+
+    async def hello(self, _lane: Lane, _shard: int, epoch: int, *, timeout_ms: int) -> None:  # noqa: ARG002 - time-outs are its own
+        """Greet; now and then nobody answers, and the epoch is heard or not."""
+        world, draw = self._world, self._world.rng.random
+        if draw() < 0.1:
+            raise Unknown(UnknownKind.REFUSED)
+        try:
+            await world.cluster.ask(lambda: world.gateway.hello(epoch))
+        except FencedError:
+            raise Fenced(world.gateway.epoch) from None
+        if draw() < 0.05:
+            raise Unknown(UnknownKind.RESET)
+
+    async def send(self, frame: Frame, *, timeout_ms: int) -> FrameAnswer:  # noqa: ARG002 - as above
+        """Hand over a frame."""
+        world = self._world
+        self._owner.sends(frame)
+        try:
+            return await world.cluster.ask(lambda: world.gateway.take(frame, world.now))
+        except FencedError:
+            raise Fenced(world.gateway.epoch) from None
+        except ThrottledError as throttled:
+            raise Throttled(throttled.retry_after_ms) from None
+        except LostError as lost:
+            surely_not = not lost.heard and world.rng.random() < 0.3
+            raise Unknown(UnknownKind.REFUSED if surely_not else world.rng.choice(_UNANSWERED)) from None
+
+    async def drop(self, _shard: int) -> None:
+        """Nothing is kept open."""
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class Owner(Member):
+    """The memory of one process for one shard. What a planted bug changes is an attribute, or one of the last methods."""
+
+    shard_type: type[DeliverShard] = WatchedShard
     engine_type = Engine
     audience_type = Audience
     cap_type = OfferCap
 
     def __init__(self, world: DeliverWorld, runner: Runner, number: int) -> None:
-        super().__init__(world, runner, number, world.journal)
         self.world = world
-        self.consent, self.audience = Consent(), self.audience_type()
-        self.suppressed_upto = -1
-        self.controls, self.controls_read = Controls(), 0
-        self.fresh_ms = 0
-        self.state = ShardState(world.policy, self.audience)
-        self.state.limits = world.limits(self.cap_type)
-        self.inputs: dict[Origin, int] = {}
-        self.done: set[int] = set()
-        self.read_to = self.stored = 0
-        self.engine: Engine | None = None
+        self.parts = parts = LaneParts(_SETTINGS, world.policy.lane)
+        parts.gateway = GatewayPort(self)
+        self.facts_of = LaneFacts(
+            "h:1", parts.registry, self._wake, lane=parts.lane, aside=parts.aside, sizes=parts.sizes
+        )
+        self.facts_of._rate_of = cast(RegisteredRates, registered_rate)
+        self.shard: DeliverShard | None = None
+        self.built = (0, 0)
+        """Of the last frame that was built: how much older than allowed the view of suppressions was, and the last heartbeat."""
+        super().__init__(world, runner, number)
 
-    def tasks(self) -> list[Steps]:
-        """Deciding, and following the tails."""
-        return [self.serve(), self.tail()]
-
-    # -- the tails
-
-    def poll(self) -> None:
-        """Everything acknowledged up to now is applied."""
-        world = self.world
-        for offset, _, record in world.suppressions.read(self.suppressed_upto + 1, world.suppressions.end):
-            for entry in body_of(record, Suppressions).entries:
-                self.consent.apply(entry)
-            self.suppressed_upto = offset
-        for offset, _, record in world.audience.read(self.audience.upto + 1, world.audience.end):
-            self.audience.apply(change_in(record), offset)
-        self.poll_controls()
-        self.fresh_ms = world.now
-
-    def poll_controls(self) -> None:
-        """Every word of control up to now is applied."""
-        for offset, _, record in self.world.controls.read(self.controls_read, self.world.controls.end):
-            self.controls.apply(body_of(record, ControlWord), offset)
-            self.controls_read = offset + 1
-
-    def facts(self) -> Facts:
-        """As the tails have them."""
-        world, fresh_ms = self.world, self.fresh_ms
-        waits = self.stored < world.work.end
-        return Facts(
-            self.consent,
-            self.audience,
-            self.suppressed_upto,
-            suppressed_fresh_ms=fresh_ms,
-            audience_read_ms=fresh_ms,
-            monotonic_ms=world.now,
-            rate_of=registered_rate,
-            controls=self.controls,
-            uncommitted_ms=world.work.whole[self.stored].at_ms if waits else None,
+    @classmethod
+    def stands(cls) -> tuple[StandIn, ...]:
+        """Stand-ins for what the shell makes by itself."""
+        return (
+            (deliver, "Engine", _engaged),
+            (deliver, "_policy", lambda _parts, _shard: running_loop().owner.world.policy),
+            (tails, "Audience", cls.audience_type),
+            *cls.stand_ins,
         )
 
-    def tail(self) -> Steps:
-        """The tail task: polls whenever it is its turn."""
-        while True:
-            self.poll()
-            yield
-
-    # -- the journal
-
-    def apply(self, header: Header, record: bytes) -> None:
-        body = outcome_in(record)
-        if body is not None:
-            refused = self.state.refused
-            self.state.apply(header, body)
-            self.world.refused += self.state.refused - refused
-
-    def before_folding(self) -> None:
-        """The tails are read to their ends first: list ranks are looked up in the audience."""
-        self.poll()
-
-    def recall(self, start: int) -> None:
-        image = self.world.images.get(start)
-        if image is not None:
-            (
-                (self.fold, self.claims, self.next),
-                (self.consent, self.suppressed_upto, self.audience, self.state),
-            ) = pickle.loads(image[1])
-
-    def remember(self, start: int) -> None:
-        held = self.world.images.get(start)
-        if held is None or self.next >= held[0] + _WORTH_KEEPING:
-            tails = (self.consent, self.suppressed_upto, self.audience, self.state)
-            memory = ((self.fold, self.claims, self.next), tails)
-            self.world.images[start] = self.next, pickle.dumps(memory, pickle.HIGHEST_PROTOCOL)
-
-    def greet(self, epoch: int) -> None:
-        """A gateway that does not answer must not keep a shard without an owner."""
-        if self.world.rng.random() > 0.1:
-            try:
-                self.world.gateway.hello(epoch)
-            except FencedError:
-                raise DiedError("fenced at the gateway") from None
-
-    def append(self, append: Append) -> Steps:
-        """One append of the engine."""
-        yield from self.append_record(pack(self.header(append.kind, append.at_ms), append.body))
-
-    # -- the shard
-
-    def serve(self) -> Steps:
-        """Open, then decide, append, send, for ever."""
-        yield from self.open()
-        self.engine = engine = self.engaged()
-        self.read_to = self.stored = self.world.committed
-        while True:
-            yield
-            self.take_work(engine)
-            append = engine.step(self.clock(), self.facts())
-            if append is not None:
-                yield from self.append(append)
-                self.finish(engine.acked(append))
-            if engine.restating.claim_due is not None:
-                yield from self.repeat_claim(engine.restating.claim_due)
-                engine.restating.claimed()
-            batch = engine.frame(self.clock(), self.facts())
-            if batch is not None:
-                self.note_age()
-                ranks = [(part.request, rank) for part in batch.parts for rank in part.ranks]
-                self.world.sends.append(Sent(engine.epoch, batch.sent_ms, ranks))
-                self.runner.tasks.append(self.send(engine, batch))
-            self.commit()
-
-    def note_age(self) -> None:
-        """Keep how old the view of suppressions is with which a frame leaves; a clock that is behind cannot know."""
-        age_ms = self.world.now - self.fresh_ms
-        if age_ms > self.world.policy.fresh_ms and self.runner.skew_ms >= 0:
-            self.world.stale_frames.append(age_ms)
-
-    def engaged(self) -> Engine:
-        """The engine over the folded state."""
-        assert self.ownership is not None
-        return self.engine_type(
-            self.world.policy,
-            self.state,
-            epoch=self.ownership.epoch,
-            now_ms=self.clock(),
-            claims=self.claims,
-            claims_in_a_row=self.fold.claims_in_a_row,
-        )
+    @property
+    def state(self) -> ShardState:
+        """What the journal says so far."""
+        assert self.shard is not None
+        return self.shard.state
 
     @property
     def idle(self) -> bool:
         """Whether everything published is taken over and finished."""
-        caught_up = self.read_to == self.world.work.end == self.world.committed
-        return caught_up and self.engine is not None and self.engine.backlog == 0
+        world, engine = self.world, None if self.shard is None else self.shard._engine
+        return engine is not None and world.work.end == world.committed and engine.backlog == 0
 
-    def take_work(self, engine: Engine) -> None:
-        """Deliver some records of ``work``."""
-        for offset, _, record in self.world.work.read(self.read_to, self.read_to + 3):
-            for item in body_of(record, Work).items:
-                engine.take(item, Origin(0, offset), self.clock())
-            self.read_to = offset + 1
+    # -- the member
 
-    def finish(self, origins: tuple[Origin, ...]) -> None:
-        """These inputs are taken over."""
-        self.done |= {origin.offset for origin in origins}
+    @property
+    def inputs(self) -> Mapping[Place, Callable[[int, int], list[Delivered]]]:
+        return {(topics.work(self.parts.lane), SHARD): self._work}
 
-    def commit(self) -> None:
-        """The contiguous tracker's commit; refused to those whom the group no longer knows."""
-        world, position = self.world, self.world.committed
-        while position in self.done:
-            position += 1
-        if position > world.committed and world.rng.random() < 0.3:
-            if world.group_owner is not self.runner:
-                raise DiedError("commit refused")
-            world.committed = self.stored = position
+    def _work(self, start: int, stop: int) -> list[Delivered]:
+        place = (topics.work(self.parts.lane), SHARD)
+        given = self.world.work.read(start, stop)
+        return [Delivered(*place, one.offset, one.at_ms, None, one.record, (), 0) for one in given]
 
-    def send(self, engine: Engine, batch: Batch) -> Steps:
-        """A frame, its answer."""
-        frame = batch.frame
-        assert frame is not None
-        yield
-        try:
-            answer = self.world.gateway.take(frame, self.world.now)
-        except FencedError:
-            raise DiedError("fenced at the gateway") from None
-        except ThrottledError as throttled:
-            yield
-            engine.throttled(batch, throttled.retry_after_ms, self.clock())
-            return
-        except LostError:
-            yield
-            self.unanswered(engine, batch)
-            return
-        yield
-        self.answered(engine, batch, answer)
+    def committed_offset(self, _place: Place) -> int:
+        return self.world.committed
+
+    def store(self, _place: Place, offset: int) -> None:
+        self.world.committed = offset
+
+    async def start(self) -> None:
+        await self.parts.start()
+        await self.facts_of.start()
+        self.shard = self.shard_type(
+            self.parts, self.facts_of, SHARD, done=self.done, committed=self.stored, fit_to_send=self.fit_to_send
+        )
+        self.shard.state.limits = self.world.limits(self.cap_type)
+
+    def assigned(self, terms: JournalTerms) -> None:
+        assert self.shard is not None
+        worker = cast(LaneWorker, SimpleNamespace(_parts=self.parts, _lane=self.parts.lane))
+        self.shard.start(replace(terms, hello=LaneWorker._hello(worker, SHARD)))
+
+    async def revoked(self) -> None:
+        assert self.shard is not None
+        await self.shard.stop()
+
+    def deliver(self, record: Delivered) -> None:
+        assert self.shard is not None
+        self.shard.deliver(record)
+
+    def _wake(self, _shard: int) -> None:
+        if self.shard is not None:
+            self.shard.wake.set()
+
+    # -- what is looked at
+
+    def sends(self, frame: Frame) -> None:
+        """A frame leaves."""
+        ranks = [
+            (name_of(section.request), rank)
+            for section in frame.sections
+            for first, count in section.ranks
+            for rank in range(first, first + count)
+        ]
+        self.world.sends.append(Sent(frame.epoch, clock.now_ms(), ranks))
+        view_ms, silent_ms = self.built
+        if view_ms > self.world.policy.fresh_ms:
+            self.world.stale_frames.append(view_ms)
+        if silent_ms >= self.world.pause_ms:
+            self.world.unfit_frames.append(silent_ms)
+
+    def looks(self) -> None:
+        """Notes, as a frame is built, the age of the oldest word about people that is unknown here, and of the last heartbeat."""
+        world, facts = self.world, self.facts_of.shard(SHARD)
+        unread = world.suppressions.whole[facts.suppressed_upto + 1 :]
+        view_ms = clock.monotonic_ms() - unread[0].at_ms if unread else 0
+        self.built = (view_ms, self.heartbeat_age_ms())
+
+    # -- what a planted bug may change
+
+    def facts(self) -> Facts:
+        """As the tails have them."""
+        assert self.shard is not None
+        return self.shard._now_facts()
+
+    def engaged(self) -> Engine:
+        """The engine over the folded state."""
+        return self.engine_type(*self.given[0], **self.given[1])
 
     def answered(self, engine: Engine, batch: Batch, answer: FrameAnswer) -> None:
         """The answer came."""
-        engine.answered(batch, answer, self.clock())
+        type(engine).answered(engine, batch, answer, clock.now_ms())
 
-    def unanswered(self, engine: Engine, batch: Batch) -> None:
+    def unanswered(self, engine: Engine, batch: Batch, *, maybe_sent: bool = True) -> None:
         """No answer came."""
-        engine.unknown(batch, self.clock())
+        type(engine).unknown(engine, batch, clock.now_ms(), maybe_sent=maybe_sent)
+
+    given: tuple[tuple[Any, ...], dict[str, Any]]
+    """What the shell makes its engine of."""
+
+
+def _engaged(*arguments: Any, **named: Any) -> Engine:
+    """The engine of the process that runs, with its ears on it."""
+    owner: Owner = running_loop().owner
+    owner.given = arguments, named
+    engine = owner.engaged()
+    frame = engine.frame
+
+    def looked_at(now_ms: int, facts: Facts) -> Batch | None:
+        owner.looks()
+        return frame(now_ms, facts)
+
+    def answered(batch: Batch, answer: FrameAnswer, now_ms: int) -> None:
+        owner.answered(engine, batch, answer)
+
+    def unknown(batch: Batch, now_ms: int, *, maybe_sent: bool = True) -> None:
+        owner.unanswered(engine, batch, maybe_sent=maybe_sent)
+
+    engine.frame = looked_at  # type: ignore[method-assign]
+    engine.answered = answered  # type: ignore[method-assign]
+    engine.unknown = unknown  # type: ignore[method-assign]
+    return engine

@@ -13,8 +13,7 @@ from schemas.gateway_api import Code
 from schemas.reasons import MESSAGE_REASONS, Reason, State
 from schemas.wire.columns import of_i64s, of_u32s, ranks_of, values_of
 from schemas.wire.header import Kind
-from tests.pure.schedules.deliver.owner import outcome_in
-from tests.pure.schedules.deliver.world import PER_S, SHARDS, DeliverWorld
+from tests.pure.schedules.deliver.world import PER_S, SHARDS, DeliverWorld, outcome_in
 
 QUANTUM = PER_S // 20
 CALM_MS = 8_000

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from broker.audience.consent import Returns
 from schemas.wire.columns import cells, of_i64s
-from tests.pure.schedules.deliver.owner import change_in
+from tests.pure.schedules.deliver.world import change_in
 from tests.pure.schedules.log import Log
 
 

@@ -1,6 +1,7 @@
 """One shard's world: logs, people, a gateway, limits, and what is asked of the shard."""
 
 import random
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -8,17 +9,19 @@ import msgspec
 from broker.audit.prohibitions import ControlLog
 from broker.deliver.limits.limit import Limits
 from broker.deliver.policy import DeliverPolicy
-from broker.deliver.state import LIMITS
-from schemas.facts import ControlAction, ControlScope, ControlWord, Scope, Suppression, Suppressions
+from broker.deliver.state import LIMITS, Body, body_of_outcome
+from schemas import topics
+from schemas.facts import AudienceChange, ControlAction, ControlScope, ControlWord, Scope, Suppression, Suppressions
 from schemas.ids import text_of
 from schemas.lanes import Category, Lane, PairLimit
 from schemas.plan_journal import Work, WorkItem
-from schemas.wire.header import Header, Kind, pack
+from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from tests.pure.schedules.deliver.gateway import Gateway
 from tests.pure.schedules.deliver.offer_cap import OfferCap
 from tests.pure.schedules.journal import trim
 from tests.pure.schedules.log import Log
-from tests.pure.schedules.stage import World
+from tests.pure.schedules.shells.process import ShellWorld
+from tests.support.kafka_clients import Cluster, Place
 from tests.support.shard_bench import change, explicit, listed, name
 
 FOLD_MS = 1_200
@@ -30,6 +33,11 @@ PAIRS = PairLimit(per_minute=600, burst=2)
 LONG_LIFE_MS = 16_000
 """Outlives all trouble by far: who has so long is told, whatever happened."""
 PER_S = 40
+LOST = 0.01
+"""How often an append is not acknowledged."""
+TRIPS_MS = (*(0,) * 30, 1, 3, 20, 20, 300)
+"""How long a request or an answer takes, each as likely."""
+SHARD = 0
 SHARDS = 4
 """A slot of 2 messages every 200 ms for this shard, now and then two at once: seldom enough to be missed."""
 SKEWS_MS = (0, 0, 0, 0, 900, -900)
@@ -39,8 +47,19 @@ FACTS = ("gate", "belt", "*")
 PEOPLE = range(1000, 1010)
 _SCOPES = (Scope.MARKETING, Scope.MARKETING, Scope.LIST, Scope.LIST, Scope.ALL, Scope.BLOCK)
 
-_WORD = Header(Kind.CONTROL, Lane.UPDATE, 0, 0, 0)
 _STOP = Header(Kind.SUPPRESSION, Lane.UPDATE, 0, 0, 0)
+
+
+@lru_cache(maxsize=4_096)
+def outcome_in(record: bytes) -> Body | None:
+    """The body of a record of the journal, decoded once for all who check it; nobody changes it."""
+    return body_of_outcome(head_of(record), record)
+
+
+@lru_cache(maxsize=1_024)
+def change_in(record: bytes) -> AudienceChange:
+    """The same for a record of ``audience.changes``."""
+    return body_of(record, AudienceChange)
 
 
 class Sent(NamedTuple):
@@ -52,16 +71,21 @@ class Sent(NamedTuple):
     ranks: list[tuple[bytes, int]]
 
 
-class DeliverWorld(World):
+class DeliverWorld(ShellWorld):
     """Everything outside of the owners."""
 
     def __init__(self, rng: random.Random, *, dedupes: bool = True) -> None:
         super().__init__(rng)
         self.journal, self.work = Log(), Log()
         self.suppressions, self.audience, self.controls = Log(), Log(), Log()
+        self.quiet = Log()
+        """Of everything that nobody writes to here."""
         self.said = ControlLog()
         """The words of control as the auditor folds them."""
         self.committed = 0
+        self.cluster = Cluster(rng, lambda: self.now, self._log)
+        self.cluster.lost = LOST
+        self.cluster.choices_ms = TRIPS_MS
         self.gateway = Gateway(self.rng, dedupes=dedupes)
         self.people = [name(number) for number in PEOPLE]
         self.stops: list[tuple[int, Suppression]] = []
@@ -70,12 +94,12 @@ class DeliverWorld(World):
         """Moves that a fold refused: the owners of these schedules make none (``broker/lifecycle.py``)."""
         self.stale_frames: list[int] = []
         """Ages of the view of suppressions of frames that left with an older one than is allowed."""
+        self.unfit_frames: list[int] = []
+        """Milliseconds since the group had last shown that it knew whoever sent a frame, where that was too long."""
         self.gateway.ahead_ms = self.rng.choice(SKEWS_MS)
         self.calm_ms = 0
         """When the trouble ended."""
         self.sends: list[Sent] = []
-        self.images: dict[int, tuple[int, bytes]] = {}
-        """What an owner folds from an offset on: up to where, and its memory then."""
         windows = msgspec.structs.replace(Lane.UPDATE.rules.windows, fold_ms=FOLD_MS, frame_ms=300)
         # The lanes differ in what a plain stop forbids; everything else of these schedules is the same in both.
         base = DeliverPolicy.of(self.rng.choice((Lane.UPDATE, Lane.CAMPAIGN)), 0, b"ref")
@@ -86,6 +110,17 @@ class DeliverWorld(World):
         """Whether the cap on offers is asked before the limits that deliver has."""
         for list_id in LISTS:
             self.churn(list_id, join=True)
+
+    def _log(self, place: Place) -> Log:
+        lane = self.policy.lane
+        logs = {
+            topics.outcomes(lane): self.journal,
+            topics.work(lane): self.work,
+            topics.SUPPRESSIONS: self.suppressions,
+            topics.AUDIENCE: self.audience,
+            topics.CONTROLS: self.controls,
+        }
+        return logs.get(place[0], self.quiet)
 
     def limits(self, cap: type[OfferCap]) -> Limits:
         """Returns deliver's limits and the cap on offers, with nothing spent."""
@@ -114,6 +149,7 @@ class DeliverWorld(World):
             self.control()
 
     def calm(self) -> None:
+        super().calm()
         self.gateway.trouble = 0.0
         self.calm_ms = self.now
         self.say(ControlAction.RESUME, ControlScope.SENDER, "airline/main", ahead_ms=1)
@@ -173,7 +209,7 @@ class DeliverWorld(World):
         business = "" if scope is ControlScope.SENDER else "airline"
         said_ms = self.now + (ahead_ms or -self.rng.choice((0, 0, 0, 300)))
         word = ControlWord(scope, business, target, action, said_ms, self.now)
-        self.controls.append(self.now, pack(_WORD, word))
+        self.controls.append(self.now, pack(Header(Kind.CONTROL, self.policy.lane, 0, 0, 0), word))
         self.said.add(self.policy.lane, self.now, word)
 
     # -- what is asked of the shard

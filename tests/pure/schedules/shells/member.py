@@ -24,6 +24,10 @@ from tests.pure.schedules.shells.process import ShellProcess, ShellWorld, fatal
 _BITE: Final = 4
 _REBALANCED: Final = 0.02
 """How often a heartbeat is answered with a rebalance after which the shard comes back."""
+_TOLD: Final = 0.2
+"""How often a heartbeat tells whoever has lost the shard."""
+_SILENT: Final = 0.01
+"""How often the coordinator of the group is away for a while."""
 _RETURNED: Final = 0.01
 """How often whoever has lost the shard is given it again."""
 
@@ -93,7 +97,7 @@ class Member(ShellProcess):
         await self.start()
         while True:
             while not await self._known():
-                if self.outside.rng.random() < _RETURNED:
+                if self._happens(_RETURNED):
                     self.outside.group_owner = self.runner
                 await self._nap(self.beat_ms)
             await self._serve()
@@ -110,8 +114,10 @@ class Member(ShellProcess):
         tasks.append(self.loop.create_task(self._commit(generation)))
         while True:
             await self._nap(self.beat_ms)
+            if self._happens(_SILENT):
+                await self._nap(int(3 * world.rng.random() * world.pause_ms))
             known = await self._known()
-            if world.rng.random() < (_REBALANCED if known else 0.3):
+            if self._happens(_REBALANCED if known else _TOLD):
                 break
             if known:
                 self.heard_ms = clock.monotonic_ms()
@@ -119,6 +125,9 @@ class Member(ShellProcess):
         self.tracker.forget()
         for task in tasks:
             task.cancel()
+
+    def _happens(self, often: float) -> bool:
+        return not self.outside.calmed and self.outside.rng.random() < often
 
     async def _known(self) -> bool:
         return await self.outside.cluster.ask(lambda: self.outside.group_owner is self.runner)

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import structlog
@@ -38,12 +38,15 @@ class ShellWorld(World):
         """Of every process there has been."""
         self.generations = 0
         """Assignments so far."""
+        self.calmed = False
+        """Nothing fails any more."""
 
     def carry(self) -> None:
         self.cluster.carry()
 
     def calm(self) -> None:
-        self.cluster.lost = 0.0
+        self.calmed = True
+        self.cluster.lost, self.cluster.choices_ms = 0.0, (0,)
 
 
 Outside = TypeVar("Outside", bound=ShellWorld)
@@ -57,6 +60,8 @@ class ShellProcess:
     """What a planted bug puts in the place of real code."""
     ended_by: Exit | None = None
     """Why it ended itself."""
+    told: Mapping[str, object] = {}
+    """And what it says about it."""
 
     def __init__(self, world: ShellWorld, runner: Runner, number: int) -> None:
         self.outside = world
@@ -66,6 +71,11 @@ class ShellProcess:
         self.loop.owner = self
         world.loops.append(self.loop)
         self._main = self.loop.create_task(self.run())
+
+    @classmethod
+    def stands(cls) -> tuple[StandIn, ...]:
+        """What stands in the place of real code while a schedule of this process runs."""
+        return tuple(cls.stand_ins)
 
     async def run(self) -> None:
         """For ever."""
@@ -93,23 +103,31 @@ class ShellProcess:
             self.loop.end()
 
 
+def _stands(make: type) -> tuple[StandIn, ...]:
+    return make.stands() if issubclass(make, ShellProcess) else ()
+
+
 class ShellSchedule(Schedule[Outside]):
     """A schedule of processes that are :class:`ShellProcess`."""
 
     def __init__(self, world: Outside, check: Callable[[Outside], list[str]], *roles: Role[Outside]) -> None:
         super().__init__(world, check, *roles)
-        self._stand_ins = [each for role in roles for each in getattr(role.make, "stand_ins", ())]
+        self._stand_ins = [each for role in roles if isinstance(role.make, type) for each in _stands(role.make)]
 
     def run(self) -> list[str]:
         with in_memory(self.world, *self._stand_ins):
-            return super().run()
+            found = super().run()
+        for loop in self.world.loops:
+            if loop.owner.ended_by is Exit.CRASHED:
+                raise AssertionError(f"a process crashed: {loop.owner.told}")
+        return found
 
 
-def fatal(code: Exit, **_fields: object) -> NoReturn:
+def fatal(code: Exit, **fields: object) -> NoReturn:
     """Ends the process that runs, in the place of :func:`streams.runtime.exits.fatal`."""
     loop = running_loop()
     if not loop.ended:
-        loop.owner.ended_by = code
+        loop.owner.ended_by, loop.owner.told = code, {"error": repr(sys.exc_info()[1]), **fields}
         loop.end()
     raise EndedError(code.name)
 
