@@ -114,7 +114,7 @@ def test_what_has_left_the_process_arrives_without_it(world: World) -> None:
     """An append in the air lands after its process is dead, and what was queued behind it never leaves."""
     with in_memory(world):
         producer = _producer(world)
-        world.cluster.choices_ms = (50,)
+        world.cluster.choices_ms = world.cluster.append_choices_ms = (50,)
         world.process.loop.create_task(producer.confirm(_records(3)))
         while world.process.loop.turn():
             pass

@@ -76,6 +76,8 @@ class Cluster:
         """How often an append is not acknowledged as it should be, though it may stand in the log."""
         self.choices_ms: Sequence[int] = _CHOICES_MS
         """How long a request or an answer may take, each as likely."""
+        self.append_choices_ms: Sequence[int] = _CHOICES_MS
+        """The same for appends and their acknowledgements."""
         self._on_the_way: list[tuple[int, int, Callable[[], None]]] = []
         self._sent = 0
 
@@ -325,12 +327,13 @@ class MemoryProducer:
         if fate < cluster.lost:
             self._fail(place, value, fate / cluster.lost)
         else:
-            cluster.post(lambda: self._land(place, value))
+            cluster.post(lambda: self._land(place, value), cluster.rng.choice(cluster.append_choices_ms))
 
     def _land(self, place: Place, value: bytes) -> None:
         now_ms = self._cluster.now_ms()
         placed = Placed(self._cluster.partition(place).append(now_ms, value), now_ms)
-        self._cluster.post(lambda: self._acknowledge(place, placed))
+        cluster = self._cluster
+        cluster.post(lambda: self._acknowledge(place, placed), cluster.rng.choice(cluster.append_choices_ms))
 
     def _fail(self, place: Place, value: bytes, fate: float) -> None:
         """Something is wrong with the broker: written or not, the answer is an error, has no offset, or never comes."""

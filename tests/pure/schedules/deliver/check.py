@@ -53,6 +53,8 @@ class Book:
         """What the journal says of pauses so far."""
         self.sent_while_held = 0
         """Messages decided to be sent while the journal said that their request was held."""
+        self.valid: set[int] = set()
+        """Offsets of valid records."""
         self.backwards = 0
         """Valid records that are said to be older than the one before."""
         self.wrong: list[str] = []
@@ -65,9 +67,12 @@ class Book:
         self._joined_ms = [one.at_ms for one in world.audience.whole]
         self._ordinals = _people_of(world.audience.whole)
         fold, last_ms = Fold(), 0
-        for _, at_ms, record in world.journal.whole:
+        for offset, at_ms, record in world.journal.whole:
             header = fold.admit(record)
-            if header is None or header.kind is Kind.CLAIM:
+            if header is None:
+                continue
+            self.valid.add(offset)
+            if header.kind is Kind.CLAIM:
                 continue
             self.backwards += header.at_ms < last_ms
             last_ms = max(last_ms, header.at_ms)
@@ -149,6 +154,7 @@ def violations(world: DeliverWorld) -> list[str]:
         *_limits(book),
         *book.wrong,
         *stale,
+        *(f"acted on the void record at {offset}" for offset in world.acted if offset not in book.valid),
         *(f"a frame left {age_ms} ms after the last sign of the group" for age_ms in world.unfit_frames),
         *pace_violations(world),
         *([f"{world.refused} moves that the life cycle does not have were folded over"] if world.refused else []),

@@ -1,6 +1,6 @@
 """One owner of a shard: the real shell of deliver (``streams/worker/deliver.py``) and its real tails in a member of the group."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -34,7 +34,7 @@ from tests.pure.schedules.deliver.gateway import FencedError, LostError, Throttl
 from tests.pure.schedules.deliver.offer_cap import OfferCap
 from tests.pure.schedules.deliver.world import PER_S, SHARD, SHARDS, DeliverWorld, Sent
 from tests.pure.schedules.runner import Runner
-from tests.pure.schedules.shells.member import Member
+from tests.pure.schedules.shells.member import Input, Member
 from tests.pure.schedules.shells.process import StandIn
 from tests.support.virtual_loop import running_loop
 
@@ -48,7 +48,18 @@ def registered_rate(sender: str, fallback: int) -> int:
 
 
 class WatchedShard(DeliverShard):
-    """The shell; moves that its fold refuses are counted."""
+    """The shell; what it acts on is kept, and moves that its fold refuses are counted."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        append = self.journal.append
+
+        async def kept(value: bytes) -> int:
+            offset = await append(value)
+            running_loop().owner.world.acted.append(offset)
+            return offset
+
+        self.journal.append = kept  # type: ignore[method-assign]
 
     def apply(self, record: LogRecord, header: Header) -> None:
         refused = self.state.refused
@@ -146,8 +157,8 @@ class Owner(Member):
     # -- the member
 
     @property
-    def inputs(self) -> Mapping[Place, Callable[[int, int], list[Delivered]]]:
-        return {(topics.work(self.parts.lane), SHARD): self._work}
+    def inputs(self) -> Mapping[Place, Input]:
+        return {(topics.work(self.parts.lane), SHARD): Input(self._work, lambda: self.world.work.end)}
 
     def _work(self, start: int, stop: int) -> list[Delivered]:
         place = (topics.work(self.parts.lane), SHARD)

@@ -35,8 +35,8 @@ LONG_LIFE_MS = 16_000
 PER_S = 40
 LOST = 0.01
 """How often an append is not acknowledged."""
-TRIPS_MS = (*(0,) * 30, 1, 3, 20, 20, 300)
-"""How long a request or an answer takes, each as likely."""
+APPENDS_MS = (*(0,) * 30, 1, 3, 20, 20, 300)
+"""How long an append and its acknowledgement take, each as likely."""
 SHARD = 0
 SHARDS = 4
 """A slot of 2 messages every 200 ms for this shard, now and then two at once: seldom enough to be missed."""
@@ -85,13 +85,15 @@ class DeliverWorld(ShellWorld):
         self.committed = 0
         self.cluster = Cluster(rng, lambda: self.now, self._log)
         self.cluster.lost = LOST
-        self.cluster.choices_ms = TRIPS_MS
+        self.cluster.append_choices_ms = APPENDS_MS
         self.gateway = Gateway(self.rng, dedupes=dedupes)
         self.people = [name(number) for number in PEOPLE]
         self.stops: list[tuple[int, Suppression]] = []
         self.items: list[WorkItem] = []
         self.refused = 0
         """Moves that a fold refused: the owners of these schedules make none (``broker/lifecycle.py``)."""
+        self.acted: list[int] = []
+        """Offsets of records that an owner acted on."""
         self.stale_frames: list[int] = []
         """Ages of the view of suppressions of frames that left with an older one than is allowed."""
         self.unfit_frames: list[int] = []

@@ -1,6 +1,6 @@
 """One owner of a partition of requests: the real shell of plan (``streams/worker/plan.py``) in a member of the group."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from broker.plan.state import PlanState
@@ -13,7 +13,7 @@ from streams.worker.plan import PlanShard
 from streams.worker.resources import LaneParts
 from tests.pure.schedules.plan.world import LANE, PARTITION, SHARDS, PlanWorld
 from tests.pure.schedules.runner import Runner
-from tests.pure.schedules.shells.member import Member
+from tests.pure.schedules.shells.member import Input, Member
 from tests.support.plan_bench import BOOK, PEPPER
 
 _SETTINGS: Final = load(shards=SHARDS)
@@ -43,8 +43,8 @@ class PlanOwner(Member):
         return self.shard.journal._ownership is not None and self.world.requests.end == self.world.committed
 
     @property
-    def inputs(self) -> Mapping[Place, Callable[[int, int], list[Delivered]]]:
-        return {(topics.requests(LANE), PARTITION): self._requests}
+    def inputs(self) -> Mapping[Place, Input]:
+        return {(topics.requests(LANE), PARTITION): Input(self._requests, lambda: self.world.requests.end)}
 
     def _requests(self, start: int, stop: int) -> list[Delivered]:
         world = self.world

@@ -14,8 +14,7 @@ from schemas.status import Status
 from schemas.wire.columns import of_u16s, of_u32s, ranks_of, values_of
 from schemas.wire.header import body_of
 from tests.pure.schedules.log import Stamped
-from tests.pure.schedules.settle.owner import outcome_in
-from tests.pure.schedules.settle.world import PRICES, SETTLE_MS, SettleWorld
+from tests.pure.schedules.settle.world import PRICES, SETTLE_MS, SettleWorld, outcome_in
 
 Key = tuple[bytes, int]
 

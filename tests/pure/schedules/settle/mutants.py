@@ -3,23 +3,30 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 from pyroaring import BitMap
 
 from broker.charging import Price
+from broker.settle.engine import Settle
 from broker.settle.policy import SettleEffects
+from schemas import topics
 from schemas.facts import Charge, Receipts, ReceiptStatus
 from schemas.ids import text_of
+from schemas.lanes import Lane
 from schemas.wire.columns import count_of
-from schemas.wire.header import body_of, head_of
+from schemas.wire.header import Header, body_of, head_of
+from streams.kafka.faust_app.commits import Place
+from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.reader import LogRecord
 from streams.ledger.posting import Batch, Part
+from streams.worker import settle as shell
 from tests.pure.schedules.log import Stamped
-from tests.pure.schedules.runner import Runner, Steps
+from tests.pure.schedules.runner import Steps
 from tests.pure.schedules.settle.ledger import LedgerOwner
-from tests.pure.schedules.settle.owner import SettleOwner, outcome_in, receipts_in
-from tests.pure.schedules.settle.world import FOLD_MS, OUTCOMES, RECEIPTS, SettleWorld
+from tests.pure.schedules.settle.owner import SettleOwner, WatchedShard
+from tests.pure.schedules.settle.world import outcome_in, receipts_in
 
 
 class _ByName(Batch):
@@ -62,63 +69,94 @@ class OffsetFirst(LedgerOwner):
         yield from super().post(records)
 
 
+class _CountsReceipts(Settle):
+    def receipts(self, header: Header, receipts: Receipts) -> None:
+        super().receipts(header, receipts)
+        for run in receipts.runs:
+            counted = _counted(self, text_of(run.request))
+            counted[ReceiptStatus(run.status).name.lower()] += count_of(run.ranks)
+
+    def due(self, now_ms: int, *, effects: bool = True) -> SettleEffects:
+        due = super().due(now_ms, effects=effects)
+        told = [
+            (business, msgspec.structs.replace(status, counts=status.counts | _counted(self, status.request)))
+            for business, status in due.statuses
+        ]
+        return SettleEffects(due.charges, told)
+
+
+_COUNTS: Final[WeakKeyDictionary[Settle, dict[str, Counter[str]]]] = WeakKeyDictionary()
+
+
+def _counted(settle: Settle, request: str) -> Counter[str]:
+    return _COUNTS.setdefault(settle, defaultdict(Counter))[request]
+
+
 class CountsReceipts(SettleOwner):
     """Row 14: words are counted up with each receipt, not joined."""
 
-    def __init__(self, world: SettleWorld, runner: Runner, number: int) -> None:
-        super().__init__(world, runner, number)
-        self._counted: dict[str, Counter[str]] = defaultdict(Counter)
+    settle_type = _CountsReceipts
 
-    def take_in(self, name: str, one: Stamped) -> None:
-        super().take_in(name, one)
-        if name == RECEIPTS:
-            for run in receipts_in(one.record).runs:
-                self._counted[text_of(run.request)][ReceiptStatus(run.status).name.lower()] += count_of(run.ranks)
 
-    def write(self, effects: SettleEffects) -> Steps:
-        told = [
-            (business, msgspec.structs.replace(status, counts=status.counts | self._counted[status.request]))
-            for business, status in effects.statuses
-        ]
-        return super().write(SettleEffects(effects.charges, told))
+class _CommitsEarly(WatchedShard):
+    def _join_some(self) -> list[Delivered]:
+        joined = super()._join_some()
+        for record in joined:
+            self._done(record)
+        return joined
 
 
 class CommitsEarly(SettleOwner):
     """Rule 3: inputs are finished before what follows from them is written."""
 
-    def effects(self) -> Steps:
-        self.done = dict(self.read)
-        self.commit()
-        yield from super().effects()
+    shard_type = _CommitsEarly
 
 
 class FoldsFromNow(SettleOwner):
     """Section 1.2: the fold begins a window before now, and an outage may have been longer."""
 
-    def fold_from(self) -> int:
-        return self.clock() - FOLD_MS
+    stand_ins = ((shell, "fold_from", lambda now_ms, _reached_ms, span_ms: now_ms - span_ms),)
+
+
+class _IgnoresEpochs(WatchedShard):
+    def _fold_in(self, topic: str, value: bytes) -> None:
+        body = None if topic == topics.receipts(Lane.UPDATE) else outcome_in(value)
+        if body is None:
+            super()._fold_in(topic, value)
+        else:
+            self._settle.outcome(head_of(value), body)
 
 
 class IgnoresEpochs(SettleOwner):
     """Section 1.2: void records of the journal count like valid ones."""
 
-    def take_in(self, name: str, one: Stamped) -> None:
-        body = outcome_in(one.record) if name == OUTCOMES else None
-        if body is None:
-            super().take_in(name, one)
-        else:
-            self.settle.outcome(head_of(one.record), body)
+    shard_type = _IgnoresEpochs
+
+
+class _BillsLateEvidence(WatchedShard):
+    def _fold_in(self, topic: str, value: bytes) -> None:
+        if topic != topics.receipts(Lane.UPDATE):
+            super()._fold_in(topic, value)
+            return
+        runs = (msgspec.structs.replace(run, received_ms=run.at_ms) for run in receipts_in(value).runs)
+        self._settle.receipts(head_of(value), Receipts(tuple(runs)))
 
 
 class BillsLateEvidence(SettleOwner):
     """Section 1.6: evidence counts by when the gateway says it was, and that may be long ago."""
 
-    def take_in(self, name: str, one: Stamped) -> None:
-        if name != RECEIPTS:
-            super().take_in(name, one)
-            return
-        runs = (msgspec.structs.replace(run, received_ms=run.at_ms) for run in receipts_in(one.record).runs)
-        self.settle.receipts(head_of(one.record), Receipts(tuple(runs)))
+    shard_type = _BillsLateEvidence
+
+
+class _CarriesOn(WatchedShard):
+    async def _rebuild(self, place: Place, *_: object) -> int:  # noqa: ARG002 - whichever log it is
+        return 0
+
+
+class NeverRebuilds(SettleOwner):
+    """Section 1.6: a new owner joins what comes to nothing that was before."""
+
+    shard_type = _CarriesOn
 
 
 OWNERS: Final[Mapping[str, type[SettleOwner]]] = {
@@ -127,6 +165,7 @@ OWNERS: Final[Mapping[str, type[SettleOwner]]] = {
     "section 1.2: folds from now": FoldsFromNow,
     "section 1.2: void records count": IgnoresEpochs,
     "section 1.6: late evidence is billed": BillsLateEvidence,
+    "section 1.6: a new owner rebuilds nothing": NeverRebuilds,
 }
 LEDGERS: Final[Mapping[str, type[LedgerOwner]]] = {
     "row 13: charges are told apart by their records": DedupesRecords,

@@ -1,147 +1,109 @@
-"""One owner of a shard's join: what ``streams/worker/settle.py`` does, in atomic steps. Nothing here is fenced."""
+"""One owner of a shard's join: the real shell of settle (``streams/worker/settle.py``) in a member. Nothing here is fenced."""
 
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import partial
+from types import SimpleNamespace
+from typing import Final, cast
 
-from broker.deliver.state import body_of_outcome
-from broker.journal import Fold
-from broker.settle.deadlines import fold_from
+from msgspec.structs import replace
+
+from broker.registry.fold import Registry
 from broker.settle.engine import Settle
-from broker.settle.policy import SettleEffects
-from schemas.delivery_journal import Outcome, Restated
-from schemas.facts import Receipts
 from schemas.lanes import Lane
-from schemas.wire.header import Header, Kind, body_of, head_of, pack
-from tests.pure.schedules.log import Stamped
-from tests.pure.schedules.runner import DiedError, Runner, Steps
-from tests.pure.schedules.settle.world import FOLD_MS, OUTCOMES, RECEIPTS, SettleWorld
+from streams.kafka.faust_app.commits import Place
+from streams.kafka.faust_app.hooks import Delivered
+from streams.kafka.journal import JournalTerms
+from streams.runtime.settings import load
+from streams.worker import settle
+from streams.worker.resources import LaneParts
+from streams.worker.settle import SettleShard
+from tests.pure.schedules.deliver.world import LONG_LIFE_MS
+from tests.pure.schedules.log import Log
+from tests.pure.schedules.runner import Runner
+from tests.pure.schedules.settle.world import PLACES, SETTLE_MS, SettleWorld
+from tests.pure.schedules.shells.member import Input, Member
+from tests.pure.schedules.shells.process import StandIn
+from tests.support.virtual_loop import running_loop
 
-_BITE = 3
-
-
-@lru_cache(maxsize=1_024)
-def receipts_in(record: bytes) -> Receipts:
-    """A record of ``receipts``, decoded once for all its readers."""
-    return body_of(record, Receipts)
-
-
-@lru_cache(maxsize=1_024)
-def outcome_in(record: bytes) -> Outcome | Restated | None:
-    """The same for a record of deliver's journal; None for what settle does not join."""
-    body = body_of_outcome(head_of(record), record)
-    return body if isinstance(body, Outcome | Restated) else None
+_SETTINGS: Final = load()
 
 
-class SettleOwner:
-    """The memory of one process for one shard."""
+class WatchedShard(SettleShard):
+    """The shell; it is known when nothing that follows from what was joined is on its way."""
 
-    watches_clock = True
-    lost = 0.01
-    """How often an output is not confirmed."""
+    at_rest = False
+
+    async def _effects(self) -> None:
+        self.at_rest = False
+        await super()._effects()
+        self.at_rest = True
+
+
+class SettleOwner(Member):
+    """The memory of one process for one shard. ``shard_type`` is the shell, ``settle_type`` the join that it makes."""
+
+    shard_type: type[WatchedShard] = WatchedShard
+    settle_type: type[Settle] = Settle
 
     def __init__(self, world: SettleWorld, runner: Runner, number: int) -> None:
         self.world = world
-        self.runner = runner
-        self.number = number
-        self.settle = Settle(world.policy, world.cards)
-        self.fold = Fold()
-        self.read = dict(world.committed)
-        self.done = dict(world.committed)
-        self.at_rest = False
-        """Nothing that follows from what was joined is on its way."""
+        self.parts = parts = LaneParts(_SETTINGS, Lane.UPDATE)
+        parts.registry = cast(Registry, SimpleNamespace(cards=world.cards))
+        parts.windows = replace(parts.windows, lifetime_max_ms=LONG_LIFE_MS, settle_ms=SETTLE_MS)
+        self.shard: WatchedShard | None = None
+        super().__init__(world, runner, number)
 
-    def tasks(self) -> list[Steps]:
-        """Joining."""
-        return [self.serve()]
-
-    def clock(self) -> int:
-        """This process's wall clock."""
-        return self.world.now + self.runner.skew_ms
+    @classmethod
+    def stands(cls) -> tuple[StandIn, ...]:
+        """Stand-ins for what the shell makes by itself."""
+        return (
+            (settle, "SettlePolicy", lambda *_, **__: running_loop().owner.world.policy),
+            (settle, "Settle", cls.settle_type),
+            (settle, "CLOCK_SLACK_MS", 0),
+            *cls.stand_ins,
+        )
 
     @property
     def idle(self) -> bool:
         """Whether everything is joined and committed, and every window is over."""
+        if self.shard is None or not self.shard.at_rest:
+            return False
         ends = {name: log.end for name, log in self.world.logs.items()}
-        return self.at_rest and self.read == ends == self.world.committed and self.settle.open_count == 0
+        return self.world.committed == ends and self.shard._settle.open_count == 0
 
-    def serve(self) -> Steps:
-        """Rebuild with effects off; then join, write, commit, for ever."""
-        yield
-        since_ms = self.fold_from()
-        self.settle = Settle(self.world.policy, self.world.cards, since_ms)
-        last_ms = max(self.rebuild(name, since_ms) for name in (OUTCOMES, RECEIPTS))
-        self.settle.due(last_ms, effects=False)
-        while True:
-            yield
-            self.join_some()
-            yield from self.effects()
-            self.commit()
+    @property
+    def inputs(self) -> Mapping[Place, Input]:
+        logs = {place: self.world.logs[name] for place, name in PLACES.items()}
+        return {place: Input(partial(_read, place, log), partial(getattr, log, "end")) for place, log in logs.items()}
 
-    def fold_from(self) -> int:
-        """The log time from which on everything is folded: a window before what came last, however long ago that is."""
-        world = self.world
-        logs = world.logs.items()
-        last = [head_of(log.whole[self.read[name] - 1].record).at_ms if self.read[name] else 0 for name, log in logs]
-        return fold_from(self.clock(), last, FOLD_MS)
+    def committed_offset(self, place: Place) -> int:
+        return self.world.committed[PLACES[place]]
 
-    def rebuild(self, name: str, since_ms: int) -> int:
-        """Fold what was finished before; the time of its last record."""
-        log, last_ms = self.world.logs[name], 0
-        found = log.first_since(since_ms)
-        for one in log.read(log.end if found is None else found, self.read[name]):
-            self.take_in(name, one)
-            last_ms = one.at_ms
-        return last_ms
+    def store(self, place: Place, offset: int) -> None:
+        self.world.committed[PLACES[place]] = offset
 
-    def join_some(self) -> None:
-        """Some records of either log: how they interleave is chance."""
-        for name, log in self.world.logs.items():
-            bite = int(self.world.rng.random() * (_BITE + 1))
-            for one in log.read(self.read[name], self.read[name] + bite):
-                self.take_in(name, one)
-                self.read[name] = one.offset + 1
-            if self.read[name] < log.end:
-                self.settle.behind(name)
+    async def start(self) -> None:
+        await self.parts.start()
+        self.shard = self.shard_type(self.parts, 0, done=self.done, read_to_end=self.read_to_end)
 
-    def take_in(self, name: str, one: Stamped) -> None:
-        """One record of either log."""
-        if name == RECEIPTS:
-            self.settle.receipts(head_of(one.record), receipts_in(one.record))
-            return
-        header = self.fold.admit(one.record)
-        body = outcome_in(one.record)
-        if header is not None and body is not None:
-            self.settle.outcome(header, body)
-        elif header is not None:
-            self.settle.passed(header)
+    def assigned(self, terms: JournalTerms) -> None:
+        self.loop.create_task(self._open(terms))
 
-    def effects(self) -> Steps:
-        """What follows is written; only then are the inputs finished."""
-        reached = dict(self.read)
-        effects = self.settle.due(self.clock())
-        self.at_rest = False
-        yield from self.write(effects)
-        self.at_rest, self.done = True, reached
+    async def _open(self, terms: JournalTerms) -> None:
+        """As ``LaneWorker`` does: the group is asked how far it had finished."""
+        committed = await self.world.cluster.ask(lambda: {place: self.committed_offset(place) for place in PLACES})
+        if terms.still_assigned():
+            assert self.shard is not None
+            self.shard.start(committed)
 
-    def write(self, effects: SettleEffects) -> Steps:
-        """Charges and statuses."""
-        world = self.world
-        for charge in effects.charges:
-            record = pack(Header(Kind.CHARGE, Lane.UPDATE, 0, 0, self.clock()), charge)
-            self.runner.landing = (world.charges, record)
-            yield
-            if world.rng.random() < self.lost:
-                raise DiedError("an output was not confirmed")
-            self.runner.landing = None
-            world.charges.append(world.now, record)
-        for _, status in effects.statuses:
-            yield
-            world.statuses.append(status)
+    async def revoked(self) -> None:
+        assert self.shard is not None
+        await self.shard.stop()
 
-    def commit(self) -> None:
-        """The contiguous trackers' commits; refused to those whom the group no longer knows."""
-        world = self.world
-        for name, position in self.done.items():
-            if position > world.committed[name] and world.rng.random() < 0.4:
-                if world.group_owner is not self.runner:
-                    raise DiedError("commit refused")
-                world.committed[name] = position
+    def deliver(self, record: Delivered) -> None:
+        assert self.shard is not None
+        self.shard.deliver(record)
+
+
+def _read(place: Place, log: Log, start: int, stop: int) -> list[Delivered]:
+    return [Delivered(*place, one.offset, one.at_ms, None, one.record, (), 0) for one in log.read(start, stop)]

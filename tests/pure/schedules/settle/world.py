@@ -3,20 +3,27 @@
 import random
 import sqlite3
 import weakref
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
+from broker.deliver.state import body_of_outcome
 from broker.settle.policy import SettlePolicy
+from schemas import topics
+from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import ReceiptRun, Receipts, ReceiptStatus
 from schemas.lanes import Category, Lane
 from schemas.registry import PriceCard
 from schemas.status import Status
+from schemas.wire.cloudevents import decode_status
 from schemas.wire.columns import interval
-from schemas.wire.header import Header, Kind, pack
+from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from streams.ledger.tables import SCHEMA
 from tests.pure.schedules.deliver.world import LONG_LIFE_MS
 from tests.pure.schedules.log import Log
 from tests.pure.schedules.settle.story import MARKETS, Author, Story
-from tests.pure.schedules.stage import World
+from tests.pure.schedules.shells.process import ShellWorld
+from tests.support.kafka_clients import Cluster, Place
 
 SETTLE_MS: Final = 3_000
 FOLD_MS: Final = LONG_LIFE_MS + SETTLE_MS + SettlePolicy(0, SETTLE_MS).ending_ms
@@ -24,10 +31,29 @@ FOLD_MS: Final = LONG_LIFE_MS + SETTLE_MS + SettlePolicy(0, SETTLE_MS).ending_ms
 PRICES: Final = {MARKETS[0]: 500, MARKETS[1]: 700}
 OUTCOMES: Final = "outcomes"
 RECEIPTS: Final = "receipts"
+PLACES: Final[Mapping[Place, str]] = {
+    (topics.outcomes(Lane.UPDATE), 0): OUTCOMES,
+    (topics.receipts(Lane.UPDATE), 0): RECEIPTS,
+}
+LOST: Final = 0.01
+"""How often an output is not acknowledged."""
 _BY_MARKET: Final = {str(market): price for market, price in PRICES.items()}
 
 
-class SettleWorld(World):
+@lru_cache(maxsize=1_024)
+def receipts_in(record: bytes) -> Receipts:
+    """A record of ``receipts``, decoded once for all who look at it."""
+    return body_of(record, Receipts)
+
+
+@lru_cache(maxsize=1_024)
+def outcome_in(record: bytes) -> Outcome | Restated | None:
+    """The same for a record of deliver's journal; None for what settle does not join."""
+    body = body_of_outcome(head_of(record), record)
+    return body if isinstance(body, Outcome | Restated) else None
+
+
+class SettleWorld(ShellWorld):
     """Everything outside of the joiners and the ledger."""
 
     quiet_step_ms = 250
@@ -37,7 +63,10 @@ class SettleWorld(World):
         self.story = story or Author(rng).story()
         self.logs = {OUTCOMES: Log(), RECEIPTS: Log()}
         self.charges = Log()
-        self.statuses: list[Status] = []
+        self.words = Log()
+        """The business's topic of statuses."""
+        self.cluster = Cluster(rng, lambda: self.now, self._log)
+        self.cluster.lost = LOST
         self.committed = {OUTCOMES: 0, RECEIPTS: 0}
         self.policy = SettlePolicy(0, SETTLE_MS, speak_ms=100, calm_ms=500)
         words = [category.word for category in Category]
@@ -51,6 +80,17 @@ class SettleWorld(World):
         self._reports = self._evidence()
         self.received: list[ReceiptRun] = []
 
+    def _log(self, place: Place) -> Log:
+        if place in PLACES:
+            return self.logs[PLACES[place]]
+        return self.charges if place[0] == topics.CHARGES else self.words
+
+    @property
+    def statuses(self) -> Iterator[Status]:
+        """What the business was told, in the order of its topic."""
+        told = (decode_status(one.record) for one in self.words.whole)
+        return (status for status in told if status is not None)
+
     # -- what happens to anybody
 
     def weather(self) -> None:
@@ -59,8 +99,6 @@ class SettleWorld(World):
         if roll < 0.005:
             # What deliver says is timed already, so an outage comes before or after it.
             self.now += 200 if self._coming else self.rng.choice((1_500, FOLD_MS, FOLD_MS * 2))
-        elif roll < 0.02 and self.late:
-            self.land()
 
     def traffic(self) -> None:
         roll = self.rng.random()
@@ -71,6 +109,7 @@ class SettleWorld(World):
 
     def calm(self) -> None:
         """What is still to come comes."""
+        super().calm()
         while self._coming:
             self._write_outcome()
         while self._reports:

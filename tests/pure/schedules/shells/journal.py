@@ -56,7 +56,7 @@ class JournalWorld(ShellWorld):
         self.journal = Log()
         self.cluster = Cluster(rng, lambda: self.now, self._log)
         self.cluster.lost = LOST
-        self.cluster.choices_ms = _LONG_MS
+        self.cluster.choices_ms = self.cluster.append_choices_ms = _LONG_MS
         self.acted: list[int] = []
         """Offsets of records that an owner acted on."""
         self.found: list[str] = []

@@ -9,7 +9,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -22,6 +22,8 @@ from tests.pure.schedules.runner import Runner
 from tests.pure.schedules.shells.process import ShellProcess, ShellWorld, fatal
 
 _BITE: Final = 4
+_FRESH_MS: Final = 2_000
+"""As in the kernel: how old an answer about the end of an input may be."""
 _REBALANCED: Final = 0.02
 """How often a heartbeat is answered with a rebalance after which the shard comes back."""
 _TOLD: Final = 0.2
@@ -32,11 +34,24 @@ _RETURNED: Final = 0.01
 """How often whoever has lost the shard is given it again."""
 
 
+class Input(NamedTuple):
+    """An input of a stage in its log: the records of a range, of no generation, and the end."""
+
+    read: Callable[[int, int], list[Delivered]]
+    end: Callable[[], int]
+
+    def answer(self, start: int, stop: int) -> tuple[list[Delivered], int]:
+        """What a fetch brings."""
+        return self.read(start, stop), self.end()
+
+
 class Member(ShellProcess):
     """One process of the group. A subclass has a stage's shell."""
 
     def __init__(self, world: ShellWorld, runner: Runner, number: int) -> None:
         self.tracker = CommitTracker()
+        self._ends: dict[Place, tuple[int, int]] = {}
+        """End of each input, and when it was heard of."""
         self.heard_ms = 0
         """Monotonic time at which the group last showed that it knows this member."""
         self.beat_ms = world.pause_ms // 20
@@ -46,8 +61,8 @@ class Member(ShellProcess):
 
     @property
     @abstractmethod
-    def inputs(self) -> Mapping[Place, Callable[[int, int], list[Delivered]]]:
-        """Reads a range of each input, as records of no generation."""
+    def inputs(self) -> Mapping[Place, Input]:
+        """The inputs of the stage."""
 
     @abstractmethod
     def committed_offset(self, place: Place) -> int:
@@ -83,6 +98,12 @@ class Member(ShellProcess):
         """The offset that the group has acknowledged."""
         return self.tracker.stored((topic, partition))
 
+    def read_to_end(self, place: Place) -> bool:
+        """Whether all of an input is taken over, as of an answer that the broker gave just now."""
+        end, at_ms = self._ends.get(place, (0, -_FRESH_MS))
+        fresh = clock.monotonic_ms() - at_ms < _FRESH_MS
+        return fresh and (self.tracker.position(place) or 0) >= end
+
     def heartbeat_age_ms(self) -> int:
         """Since the group last showed that it knows this member."""
         return clock.monotonic_ms() - self.heard_ms
@@ -108,6 +129,7 @@ class Member(ShellProcess):
         world.generations += 1
         generation = world.generations
         self.heard_ms = clock.monotonic_ms()
+        self._ends.clear()
         self.tracker.begin(generation)
         self.assigned(JournalTerms(generation, lambda: self.tracker.generation == generation))
         tasks = [self.loop.create_task(self._read(place, generation)) for place in self.inputs]
@@ -133,14 +155,15 @@ class Member(ShellProcess):
         return await self.outside.cluster.ask(lambda: self.outside.group_owner is self.runner)
 
     async def _read(self, place: Place, generation: int) -> None:
-        cluster, read = self.outside.cluster, self.inputs[place]
+        cluster, read = self.outside.cluster, self.inputs[place].answer
         position = await cluster.ask(lambda: self.committed_offset(place))
         self.tracker.reset(place, position)
         while True:
             stop = position + 1 + int(self.outside.rng.random() * _BITE)
-            records = await cluster.ask(partial(read, position, stop))
+            records, end = await cluster.ask(partial(read, position, stop))
             if self.tracker.generation != generation:
                 return
+            self._ends[place] = end, clock.monotonic_ms()
             for record in records:
                 self.tracker.delivered(place, record.offset, at_ms=clock.monotonic_ms())
                 self.deliver(replace(record, generation=generation))
@@ -152,12 +175,12 @@ class Member(ShellProcess):
         while True:
             await self._nap(int(self.outside.rng.random() * 4 * self.beat_ms))
             due = self.tracker.due(self.inputs)
-            if due and not await self.outside.cluster.ask(partial(self._commit_at_broker, due)):
+            if due and not await self.outside.cluster.ask(partial(self._commit_at_broker, due, generation)):
                 fatal(Exit.COMMIT_REFUSED, generation=generation)
             self.tracker.committed(due, generation)
 
-    def _commit_at_broker(self, due: Mapping[Place, int]) -> bool:
-        if self.outside.group_owner is not self.runner:
+    def _commit_at_broker(self, due: Mapping[Place, int], generation: int) -> bool:
+        if self.outside.group_owner is not self.runner or self.outside.generations != generation:
             return False
         for place, offset in due.items():
             self.store(place, offset)

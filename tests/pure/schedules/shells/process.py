@@ -46,7 +46,8 @@ class ShellWorld(World):
 
     def calm(self) -> None:
         self.calmed = True
-        self.cluster.lost, self.cluster.choices_ms = 0.0, (0,)
+        self.cluster.lost = 0.0
+        self.cluster.choices_ms = self.cluster.append_choices_ms = (0,)
 
 
 Outside = TypeVar("Outside", bound=ShellWorld)
