@@ -55,6 +55,10 @@ RECEIVABLE: Final = "receivable"
 REVENUE: Final = "revenue"
 
 
+_MOST_MICRO: Final = 2**63 - 1
+"""Millionths of a currency in one posting: what a column of the book holds."""
+
+
 class MisshapenChargeError(ValueError):
     """A charge that cannot be posted: no bitmap of ranks, a negative price, an unknown category. Set aside, never guessed."""
 
@@ -104,8 +108,8 @@ def _ranks_of(charge: Charge) -> BitMap:
         Category(charge.category)
     except (ValueError, IndexError) as error:
         raise MisshapenChargeError(str(error)) from error
-    if charge.unit_micro < 0:
-        raise MisshapenChargeError(f"a price of {charge.unit_micro} micro-units")
+    if not 0 <= charge.unit_micro * max(len(ranks), 1) <= _MOST_MICRO:
+        raise MisshapenChargeError(f"{len(ranks)} messages at {charge.unit_micro} micro-units")
     return ranks
 
 

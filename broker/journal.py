@@ -26,7 +26,7 @@ from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 from schemas.plan_journal import Claim
-from schemas.wire.header import Header, Kind, body_of, head_of
+from schemas.wire.header import Header, Kind, NewerRecordError, UnreadableRecordError, body_of, head_of
 
 
 class TrimmedJournalError(Exception):
@@ -36,20 +36,33 @@ class TrimmedJournalError(Exception):
 class Fold:
     """The epoch rule for one reader of one journal, from any point of it."""
 
-    __slots__ = ("claims_in_a_row", "epoch", "holder", "voids")
+    __slots__ = ("claims_in_a_row", "epoch", "foreign", "holder", "voids")
 
     def __init__(self) -> None:
         self.epoch = 0
         self.holder = ""
         self.voids = 0
+        self.foreign = 0
+        """Of these, records that no release wrote."""
         self.claims_in_a_row = 0
         """New claims with no valid record between: owners that died before they wrote anything (poison breaker)."""
 
     def admit(self, record: bytes) -> Header | None:
-        """The head of the next record if it is valid, None if it is void. Feed records in the order of the log."""
+        """The head of the next record if it is valid, None if it is void. Feed records in the order of the log.
+
+        Raises :class:`NewerRecordError` for a record of a newer format: what it decides is not known here.
+        """
         # The head stands at a fixed place, so a record of any kind can be judged without decoding its body.
-        header = head_of(record)
-        valid = self._claim(record, header) if header.kind is Kind.CLAIM else self._entry(header)
+        try:
+            header = head_of(record)
+            valid = self._claim(record, header) if header.kind is Kind.CLAIM else self._entry(header)
+        except NewerRecordError:
+            raise
+        except UnreadableRecordError:
+            # No owner wrote it, so it decides nothing and changes no epoch: to every reader of every release it is void.
+            self.foreign += 1
+            self.voids += 1
+            return None
         if not valid:
             self.voids += 1
             return None
@@ -104,7 +117,7 @@ class Ownership:
     def fenced_by(self, gap: Iterable[bytes]) -> bool:
         """Returns whether the records of a gap hold a higher epoch: then my record is void and I must not act."""
         # Records of lower epochs in the gap are void, and change nothing for this one: only a higher epoch fences.
-        return any(head_of(record).epoch > self.epoch for record in gap)
+        return any(head.epoch > self.epoch for head in map(_head, gap) if head is not None)
 
     def confirm(self, offset: int) -> None:
         """The record at ``offset`` is mine and valid."""
@@ -126,8 +139,28 @@ def last_floor(records: Iterable[bytes]) -> int | None:
     then stays true. A new owner's claim may carry a lower one than its predecessor's last.
     """
     # The maximum and not the last: a new owner that dies early hands on an older floor, and what was restated stays so.
-    floors = [body_of(record, Claim).floor for record in records if head_of(record).kind is Kind.CLAIM]
-    return max(floors, default=None)
+    floors = (_floor_in(record) for record in records)
+    return max((floor for floor in floors if floor is not None), default=None)
+
+
+def _head(record: bytes) -> Header | None:
+    """Returns the head of a record; None if no release wrote it."""
+    try:
+        return head_of(record)
+    except NewerRecordError:
+        raise
+    except UnreadableRecordError:
+        return None
+
+
+def _floor_in(record: bytes) -> int | None:
+    head = _head(record)
+    if head is None or head.kind is not Kind.CLAIM:
+        return None
+    try:
+        return body_of(record, Claim).floor
+    except UnreadableRecordError:
+        return None
 
 
 class Loss(NamedTuple):

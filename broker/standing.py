@@ -79,9 +79,14 @@ class Controls:
         self.upto = -1
 
     def apply(self, word: ControlWord, offset: int) -> None:
-        """Join a word of this lane that stands at ``offset`` in ``controls``."""
+        """Join a word of this lane that stands at ``offset`` in ``controls``.
+
+        Raises ``ValueError`` for a scope or an action that this release does not know, and then changes nothing.
+        """
+        place = place_of(word)
+        ControlAction(word.action)
         self.upto = max(self.upto, offset)
-        self._registers.setdefault(place_of(word), _Register()).join(word, offset)
+        self._registers.setdefault(place, _Register()).join(word, offset)
 
     def ruling(self, request: bytes, terms: Terms) -> Ruling:
         """Returns what stands about a request. Heartbeats go on whatever is paused: they tell that Fanfare lives."""

@@ -51,7 +51,7 @@ def pack(header: Header, body: object, newest: int = FORMAT) -> bytes:
 def head_of(record: bytes) -> Header:
     """The head alone; raises :class:`UnreadableRecordError`."""
     try:
-        version, kind, lane, shard, epoch, at_ms = _HEAD.unpack_from(record)
+        version, kind, lane, shard, epoch, at_ms = _HEAD.unpack_from(record or b"")
         _demand_readable(version)
         return Header(_KINDS[kind], _LANES[lane], shard, epoch, at_ms)
     except struct.error as error:

@@ -8,29 +8,37 @@ replaces it, every other record for as long as the process lives.
 
 import asyncio
 import hashlib
+import struct
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 
+from broker.letters import place_of
 from broker.registry.fold import UnreadableEntryError
 from schemas import topics
+from schemas.lanes import Lane
 from schemas.reasons import Reason
 from schemas.status import DeadLetter
-from schemas.wire.header import UnreadableRecordError
+from schemas.wire.header import NewerRecordError, UnreadableRecordError
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import NotGrantedError, Publisher, PublishError
 from streams.kafka.reader import LogRecord
 from streams.runtime import clock, metrics
+from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Address
 from streams.runtime.log import Event
 from streams.runtime.rate_limited_log import RateLimitedLine
 
-UNREADABLE: Final = (UnreadableRecordError, UnreadableEntryError, msgspec.MsgspecError, ValueError, RecursionError)
-"""Errors of whoever reads a record that is none. Anything else is a defect, and ends the process."""
+UNREADABLE: Final = (
+    *(UnreadableRecordError, UnreadableEntryError, msgspec.MsgspecError),
+    *(ValueError, IndexError, OverflowError, RecursionError, struct.error),
+)
+"""Errors of whoever reads a record that is none, or columns that are none. Anything else is a defect, and ends the process."""
 MOST_LETTERS: Final = 100
 """Dead letters of one process: who floods a topic with bytes of their own shall not flood that one as well."""
+_OF_LANES: Final = {"work": topics.work, "outcomes": topics.outcomes, "receipts": topics.receipts}
 _AGAIN_S: Final = 2.0
 _ATTEMPTS: Final = 30
 
@@ -40,6 +48,12 @@ _json = msgspec.json.Encoder()
 def dead_letter(letter: DeadLetter) -> Outgoing:
     """A refused record as it stands on ``dead-letters``."""
     return Outgoing(topics.DEAD_LETTERS, _json.encode(letter), key=f"{letter.topic}-{letter.partition}".encode())
+
+
+def refuse_newer(topic: str, partition: int, offset: int, error: NewerRecordError) -> NoReturn:
+    """Ends the process at a record that a newer release wrote where nobody may go on without it."""
+    place = place_of(topic, partition, offset)
+    fatal(Exit.REFUSED_START, detail=f"{place} was written by a newer release ({error}): start that one")
 
 
 class SetAside:
@@ -87,8 +101,7 @@ class SetAside:
             self._others[topic] += 1
         else:
             self._keyed[topic].add((partition, record.key))
-        word = topic.removesuffix(f".{self._lane}")
-        metrics.UNREAD.of(word, self._lane).follow(lambda: float(self.count(topic)))
+        metrics.UNREAD.of(_word_of(topic), self._lane).follow(lambda: float(self.count(topic)))
         metrics.ALERTS.of(Reason.UNREADABLE.word).inc()
         metrics.DEAD_LETTERS.of(reader, Reason.UNREADABLE.word).inc()
         self._line.say(topic=topic, partition=partition, offset=record.offset, error=type(error).__name__, stage=reader)
@@ -122,6 +135,11 @@ class SetAside:
             await publisher.stop()
 
 
+def _word_of(topic: str) -> str:
+    """Returns the metric's word for a topic: of a lane's the word without the lane."""
+    return next((word for word, of in _OF_LANES.items() if topic in map(of, Lane)), topic)
+
+
 def _letter(stage: str, topic: str, partition: int, record: LogRecord, error: Exception) -> DeadLetter:
     """Returns the letter about a record of ours: it holds no payload, for the record stays where it is."""
     # Other errors may quote what they met.
@@ -131,7 +149,7 @@ def _letter(stage: str, topic: str, partition: int, record: LogRecord, error: Ex
         partition=partition,
         offset=record.offset,
         reason=Reason.UNREADABLE.word,
-        detail=f"{topic}[{partition}]@{record.offset} cannot be read by this release: {why}",
+        detail=f"{place_of(topic, partition, record.offset)} cannot be read by this release: {why}",
         stage=stage,
         at_ms=clock.now_ms(),
         payload_sha256=hashlib.sha256(record.value or b"").hexdigest(),

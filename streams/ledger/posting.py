@@ -19,6 +19,9 @@ from streams.kafka.reader import LogRecord
 PARTITION_BITS: Final = 10
 """A posting is named by its record: offset and partition, which is below 1,024 (``metrics.MAX_SHARDS``)."""
 
+_LEAST, _MOST = -(2**63), 2**63 - 1
+"""Numbers that SQLite holds."""
+
 Part = tuple[bytes, int]
 """Request and shard."""
 
@@ -36,7 +39,8 @@ class Posted(msgspec.Struct):
     """Of the newest posting of each business that was charged."""
     repeated: int = 0
     conflicts: int = 0
-    set_aside: int = 0
+    set_aside: list[tuple[LogRecord, Exception]] = msgspec.field(default_factory=list)
+    """Records that were not posted, each with what was wrong."""
 
 
 class Batch:
@@ -63,7 +67,7 @@ class Batch:
             self._db.execute(
                 "INSERT INTO set_aside VALUES (?, ?, ?)", (self._partition, record.offset, type(error).__name__)
             )
-            self._posted.set_aside += 1
+            self._posted.set_aside.append((record, error))
             return
         self._posted.records[header.lane] += 1
         self._posted.repeated += posting.repeated
@@ -147,9 +151,9 @@ def place_of(posting: int) -> tuple[int, int]:
 
 
 def _charge_in(record: LogRecord) -> tuple[Header, Charge]:
-    header, charge = unpack(record.value, Charge)
-    if header.kind is not Kind.CHARGE:
-        raise UnreadableRecordError(f"a {header.kind.name.lower()} among the charges")
+    header, charge = unpack(record.value or b"", Charge, Kind.CHARGE)
+    if any(not _LEAST <= number <= _MOST for number in (charge.card, charge.market, charge.first_ms, charge.last_ms)):
+        raise UnreadableRecordError("a number that no column holds")
     return header, charge
 
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from schemas import topics
 from schemas.lanes import Category, Lane
-from schemas.reasons import Reason
 from streams.kafka.reader import LogRecord
+from streams.kafka.set_aside import SetAside
 from streams.kafka.tail import Tail
 from streams.ledger.billing_events import Billing
 from streams.ledger.database import FILE, Books, BooksDiskError
@@ -51,6 +51,7 @@ class Ledger:
             "Name the right one, or move the file away, and the books are built anew from what this Kafka holds."
         )
         self._billing = Billing(settings.kafka, books)
+        self._aside = SetAside(settings.kafka, "ledger")
         self._complete = False
         self._begun_ms = clock.monotonic_ms()
         metrics.LAG.of(topics.CHARGES, metrics.ALL).follow(self._tail.lag)
@@ -72,6 +73,7 @@ class Ledger:
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until ``stop`` is set; a batch under way is finished first."""
         await self._billing.start()
+        self._aside.start()
         await self._tail.start()
         billing = asyncio.ensure_future(self._billing.run())
         billing.add_done_callback(_ended)
@@ -84,6 +86,7 @@ class Ledger:
             await stopped
         finally:
             await self._tail.stop()
+            await self._aside.stop()
             self._billing.finish()
             await asyncio.wait([billing], timeout=FINISH_S)
             billing.cancel()
@@ -96,8 +99,8 @@ class Ledger:
             fatal(Exit.DISK_REFUSED, component="ledger", partition=partition, upto=records[0].offset)
         self._billing.posted(posted)
         _count(posted)
-        if posted.set_aside:
-            log(Event.RECORD_UNREADABLE, component="ledger", partition=partition, records=posted.set_aside)
+        for record, error in posted.set_aside:
+            self._aside.put(topics.CHARGES, partition, record, error)
         log(Event.POSTED, component="ledger", partition=partition, records=len(records), upto=records[-1].offset + 1)
 
 
@@ -136,5 +139,4 @@ def _count(posted: Posted) -> None:
     if posted.conflicts:
         metrics.POSTED_CONFLICTS.of().inc(posted.conflicts)
     if posted.set_aside:
-        metrics.CHARGES_SET_ASIDE.of().inc(posted.set_aside)
-        metrics.ALERTS.of(Reason.UNREADABLE.word).inc(posted.set_aside)
+        metrics.CHARGES_SET_ASIDE.of().inc(len(posted.set_aside))

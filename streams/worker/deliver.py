@@ -15,8 +15,8 @@ from broker.deliver.state import Append, ShardState, body_of_outcome
 from schemas import topics
 from schemas.delivery_journal import Outcome
 from schemas.facts import Suppression
-from schemas.plan_journal import Origin, Work
-from schemas.wire.header import Header, body_of, pack
+from schemas.plan_journal import Origin
+from schemas.wire.header import Header, pack
 from streams.gateway.port import Fenced, Throttled, Unknown
 from streams.kafka.faust_app.commits import Uncommitted
 from streams.kafka.faust_app.hooks import Delivered
@@ -26,6 +26,7 @@ from streams.runtime import clock, crash_points
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.log import Event, log
 from streams.worker import record_metrics
+from streams.worker.inputs import work_in
 from streams.worker.outputs import suppression_records
 from streams.worker.resources import LaneParts
 from streams.worker.shard_task import IDLE_S, POLL_S, ShardTask, Wake
@@ -54,6 +55,7 @@ class DeliverShard:
         self._gateway = parts.gateway
         self._outputs = parts.outputs
         self._requests = parts.requests
+        self._aside = parts.aside
         self._done = done
         self._committed = committed
         self._fit_to_send = fit_to_send
@@ -156,7 +158,7 @@ class DeliverShard:
         while self._inbox and not engine.full:
             record = self._inbox.popleft()
             origin = Origin(record.partition, record.offset)
-            items = body_of(record.value or b"", Work).items
+            items = work_in(record, self._aside)
             self._open_inputs[origin], self._parts[origin] = record, len(items)
             for item in items:
                 engine.take(item, origin, clock.now_ms())

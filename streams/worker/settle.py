@@ -17,12 +17,13 @@ from schemas import topics
 from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import Receipts
 from schemas.lanes import CLOCK_SLACK_MS
-from schemas.wire.header import body_of, head_of
+from schemas.wire.header import Kind, UnreadableRecordError, head_of, unpack
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
-from streams.kafka.reader import in_turns
+from streams.kafka.reader import LogRecord, in_turns
 from streams.runtime import clock, crash_points
 from streams.worker import record_metrics
+from streams.worker.inputs import read
 from streams.worker.outputs import charge_record, status_record
 from streams.worker.resources import LaneParts
 from streams.worker.shard_task import IDLE_S, SETTLING_BEAT_MS, ShardTask, Wake
@@ -121,7 +122,11 @@ class SettleShard:
         offset = min(committed.get(place, begin), end) - 1
         if offset < begin:
             return 0
-        return head_of((await self._parts.settle_reader.read_one(place, offset)).value).at_ms
+        record = await self._parts.settle_reader.read_one(place, offset)
+        try:
+            return head_of(record.value).at_ms
+        except UnreadableRecordError:
+            return record.timestamp_ms
 
     async def _rebuild(self, place: Place, committed: Mapping[Place, int], since_ms: int) -> int:
         """Half of the time belongs to the hand-offs that have begun: each piece is followed by a pause as long as it took."""
@@ -133,7 +138,7 @@ class SettleShard:
         bites = self._parts.settle_reader.read(place, found[0], until)
         async with contextlib.aclosing(in_turns(bites, rest=1)) as records:
             async for record in records:
-                self._fold_in(place[0], record.value)
+                self._take_in(place[0], record, told=True)
                 last_ms = record.timestamp_ms
         return last_ms
 
@@ -141,15 +146,23 @@ class SettleShard:
         joined: list[Delivered] = []
         while self._inbox and len(joined) < _BITE:
             record = self._inbox.popleft()
-            self._fold_in(record.topic, record.value or b"")
+            self._take_in(record.topic, record)
             joined.append(record)
         return joined
 
+    def _take_in(self, topic: str, record: Delivered | LogRecord, *, told: bool = False) -> None:
+        """Joins a record, or sets it aside; of one that it met before (``told``) there is nothing new to say."""
+        aside = None if told else self._parts.aside
+        read(topic, self._shard, record, lambda value: self._fold_in(topic, value), aside, stage="settle")
+
     def _fold_in(self, topic: str, value: bytes) -> None:
         if topic == topics.receipts(self._lane):
-            self._settle.receipts(head_of(value), body_of(value, Receipts))
+            self._settle.receipts(*unpack(value, Receipts, Kind.RECEIPT))
             return
+        foreign = self._fold.foreign
         header = self._fold.admit(value)
+        if self._fold.foreign > foreign:
+            raise UnreadableRecordError("no release wrote it")
         if header is None:
             return
         body = body_of_outcome(header, value)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from schemas.wire.header import NewerRecordError
 from streams.kafka.journal import NotAssignedError
 from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
@@ -67,6 +68,9 @@ class ShardTask:
             await run()
         except NotAssignedError:
             return
+        except NewerRecordError as error:
+            detail = f"a record was written by a newer release ({error}): start that one"
+            fatal(Exit.REFUSED_START, step=self._stage, shard=self._shard, detail=detail)
         except Exception:  # noqa: BLE001 - the entry of a stage: crash-only, logged once with its place
             fatal(Exit.CRASHED, step=self._stage, shard=self._shard)
         fatal(Exit.CRASHED, step=f"{self._stage}_ended", shard=self._shard)

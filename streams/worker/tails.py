@@ -20,11 +20,10 @@ from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.lanes import Lane
 from schemas.wire.header import Kind, NewerRecordError, unpack
 from streams.kafka.reader import LogRecord
-from streams.kafka.set_aside import SetAside
+from streams.kafka.set_aside import SetAside, refuse_newer
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
 from streams.registry.read import registry_tail
 from streams.runtime import clock
-from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Address
 
 CATCH_UP_S = 30.0
@@ -192,6 +191,5 @@ def _change(audience: Audience, shard: int, record: LogRecord) -> None:
     try:
         change = unpack(record.value or b"", AudienceChange, Kind.AUDIENCE)[1]
     except NewerRecordError as error:
-        place = f"{topics.AUDIENCE}[{shard}]@{record.offset}"
-        fatal(Exit.REFUSED_START, detail=f"{place} was written by a newer release: {error}. Start that release.")
+        refuse_newer(topics.AUDIENCE, shard, record.offset, error)
     audience.apply(change, record.offset)

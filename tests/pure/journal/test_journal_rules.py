@@ -15,7 +15,7 @@ from broker.journal import (
 from schemas.delivery_journal import Outcome
 from schemas.lanes import Lane
 from schemas.plan_journal import Claim
-from schemas.wire.header import Header, Kind, pack
+from schemas.wire.header import Header, Kind, NewerRecordError, pack
 
 
 def claim(epoch: int, instance: str, floor: int = 0) -> bytes:
@@ -43,6 +43,8 @@ A1, B1, B2 = claim(1, "a"), claim(1, "b"), claim(2, "b")
             [entry(3), entry(2), claim(3, "c")], "+-+", id="a reader in the middle learns from the first record"
         ),
         pytest.param([A1, B2, claim(1, "a")], "++-", id="a lower claim is void"),
+        pytest.param([A1, b"{}", b"", entry(1)], "+--+", id="what no release wrote is void and changes no epoch"),
+        pytest.param([A1, claim(9, "z")[:-1], entry(1)], "+-+", id="a claim without a body claims nothing"),
     ],
 )
 def test_the_fold_rule(log: list[bytes], valid: str) -> None:
@@ -66,6 +68,8 @@ def test_a_claim_is_won_by_the_first_that_stands() -> None:
     [
         pytest.param([entry(1), claim(1, "z")], False, id="void records only"),
         pytest.param([entry(1), claim(3, "z")], True, id="a higher claim"),
+        pytest.param([b"{}", b""], False, id="foreign bytes"),
+        pytest.param([b"{}", claim(3, "z")], True, id="a higher claim behind foreign bytes"),
     ],
 )
 def test_a_gap_fences_only_if_it_holds_a_higher_epoch(gap: list[bytes], *, fenced: bool) -> None:
@@ -155,3 +159,21 @@ def test_a_gateway_that_has_seen_more_shows_that_claims_are_lost() -> None:
     demand_claims(fold, known=3, place=PLACE, log_end=7, accepted=accepted_losses("plans.otp:3:7"))
     assert fold.admit(claim(4, "c")) is not None
     assert claim_won(fold, 4, "c")
+
+
+NEWER = b"\x03" + entry(9)[1:]
+
+
+def test_a_newer_release_is_not_passed_over() -> None:
+    """What it decided is unknown here, so nobody may claim after it, go on beside it, or begin behind it."""
+    with pytest.raises(NewerRecordError):
+        Fold().admit(NEWER)
+    with pytest.raises(NewerRecordError):
+        last_floor([A1, NEWER])
+    with pytest.raises(NewerRecordError):
+        Ownership(1, "a", 1).fenced_by([NEWER])
+
+
+def test_a_floor_is_found_among_foreign_bytes() -> None:
+    """And a claim that cannot be read has none."""
+    assert last_floor([b"{}", claim(1, "a", 7), claim(2, "b", 9)[:-1], b""]) == 7

@@ -1,5 +1,6 @@
 """Records that a follower cannot read: the older word stays, everybody hears of it, and what comes after is taken."""
 
+import random
 from collections.abc import Sequence
 
 import msgspec
@@ -194,3 +195,38 @@ def test_a_flood_writes_no_flood_of_letters() -> None:
     assert len(follower.letters()) == set_aside.MOST_LETTERS
     assert follower.aside.count(topics.SUPPRESSIONS) == 1_000
     assert refused(follower) is Reason.STOPPED
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_spoilt_record_stops_a_follower(seed: int) -> None:
+    """Bytes changed, cut out or doubled, at random: whatever they say then, the next STOP holds."""
+    draw, follower = random.Random(seed), Follower()
+    sound = {
+        topics.SUPPRESSIONS: stop(0).value,
+        topics.AUDIENCE: joined(0, PERSON).value,
+        topics.CONTROLS: record(0, Kind.CONTROL, ControlWord(ControlScope.LANE, "", "", 1, NOW_MS, NOW_MS)).value,
+        topics.SIZES: msgspec.json.encode(ListSize("shop", "offers", SHARD, 5, 9)),
+        topics.REGISTRY: msgspec.json.encode(Business("shop", "Shop")),
+    }
+    for offset in range(200):
+        topic = draw.choice(list(sound))
+        value = spoilt(draw, sound[topic])
+        if topic != topics.AUDIENCE or value[:1] not in {bytes((version,)) for version in range(3, 9)}:
+            follower.take(topic, LogRecord(offset, NOW_MS, b"business/shop", value))
+    follower.take(topics.SUPPRESSIONS, stop(1_000, person=b"a" * 16))
+    assert refused(follower, b"a" * 16) is Reason.STOPPED
+
+
+def spoilt(draw: random.Random, value: bytes) -> bytes:
+    """A record with one to three places of it changed."""
+    spoiling = bytearray(value)
+    for _ in range(draw.randint(1, 3)):
+        at = draw.randrange(len(spoiling) or 1)
+        match draw.randrange(3):
+            case 0:
+                spoiling[at : at + 1] = bytes((draw.randrange(256),))
+            case 1:
+                del spoiling[at : at + draw.randrange(8)]
+            case _:
+                spoiling[at:at] = spoiling[at : at + draw.randrange(8)]
+    return bytes(spoiling)

@@ -15,6 +15,7 @@ from schemas.wire.header import Header, Kind, pack
 from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.producer import Outgoing
 from streams.kafka.reader import LogRecord
+from streams.kafka.set_aside import SetAside
 from streams.runtime import metrics
 from streams.worker.request_log import RequestLog
 from streams.worker.resources import LaneParts
@@ -26,15 +27,15 @@ OUTCOMES, RECEIPTS = (topics.outcomes(LANE), SHARD), (topics.receipts(LANE), SHA
 
 
 class Logs:
-    """Two logs that were written at ``T0``, long before now; one of the messages' receipts, or both."""
+    """Two logs that were written at ``T0``, long before now; one of the messages' receipts, or both, and what stands between."""
 
-    def __init__(self, receipts: int = 2) -> None:
+    def __init__(self, receipts: int = 2, between: tuple[bytes, ...] = ()) -> None:
         journal, reported = Header(Kind.OUTCOME, LANE, SHARD, 1, T0), Header(Kind.RECEIPT, LANE, SHARD, 0, T0)
         bodies = Outcome(opened=(opened(people(1)),)), Outcome(decided=(sent([0]),)), Outcome(answered=(accepted([0]),))
-        runs = receipt(SENT, [0]), receipt(DELIVERED, [0])
+        runs = [pack(reported, Receipts((run,))) for run in (receipt(SENT, [0]), receipt(DELIVERED, [0]))[:receipts]]
         self.records = {
             OUTCOMES: _records([pack(journal, body) for body in bodies]),
-            RECEIPTS: _records([pack(reported, Receipts((run,))) for run in runs[:receipts]]),
+            RECEIPTS: _records([*runs[:1], *between, *runs[1:]]),
         }
 
     async def bounds(self, place: tuple[str, int]) -> tuple[int, int]:
@@ -72,9 +73,12 @@ def _records(values: list[bytes]) -> list[LogRecord]:
 
 
 async def _first_output(
-    committed: dict[tuple[str, int], int], windows: Windows = LANE.rules.windows, receipts: int = 2
+    committed: dict[tuple[str, int], int],
+    windows: Windows = LANE.rules.windows,
+    logs: Logs | None = None,
+    aside: SetAside | None = None,
 ) -> str:
-    logs, outputs, done = Logs(receipts), Outputs(), list[Delivered]()
+    logs, outputs, done = logs or Logs(), Outputs(), list[Delivered]()
     parts = SimpleNamespace(
         lane=LANE,
         windows=windows,
@@ -84,6 +88,7 @@ async def _first_output(
         outputs=outputs,
         settings=SimpleNamespace(shards=8),
         requests=RequestLog(LANE),
+        aside=aside or SetAside("", "deliver", LANE.word),
     )
     shard = SettleShard(cast(LaneParts, parts), SHARD, done=done.append, read_to_end=lambda _place: True)
     unfinished = sum(len(logs.records[place][offset:]) for place, offset in committed.items())
@@ -114,4 +119,29 @@ async def test_what_a_rebuild_counts_is_not_shown_again() -> None:
 async def test_a_window_that_ended_in_an_outage_gets_its_last_word() -> None:
     """Everything was settled before the outage, but that no receipt came is news: the request is folded, however old."""
     short = msgspec.structs.replace(LANE.rules.windows, settle_ms=100)
-    assert await _first_output({OUTCOMES: 3, RECEIPTS: 1}, short, receipts=1) == topics.status("shop")
+    assert await _first_output({OUTCOMES: 3, RECEIPTS: 1}, short, Logs(1)) == topics.status("shop")
+
+
+NO_COLUMNS = pack(
+    Header(Kind.RECEIPT, LANE, SHARD, 0, T0), Receipts((msgspec.structs.replace(receipt(SENT, [0]), ranks=b"x"),))
+)
+UNREADABLE = (b"", b"{}", b"\xff" * 40, pack(Header(Kind.WORK, LANE, SHARD, 0, T0), ()), NO_COLUMNS)
+
+
+async def test_receipts_behind_what_cannot_be_read_are_charged() -> None:
+    """Foreign bytes, another kind and columns that are none: each is said once, and committed as all others are."""
+    aside = SetAside("", "deliver", LANE.word)
+    assert await _first_output({OUTCOMES: 3, RECEIPTS: 1}, logs=Logs(between=UNREADABLE), aside=aside) == topics.CHARGES
+    letters = [aside._letters.get_nowait() for _ in UNREADABLE]
+    assert [(each.topic, each.offset, each.stage) for each in letters] == [
+        (topics.receipts(LANE), offset, "settle") for offset in range(1, 1 + len(UNREADABLE))
+    ]
+    assert aside.count(topics.receipts(LANE)) == len(UNREADABLE)
+
+
+async def test_a_rebuild_says_nothing_of_what_was_set_aside_before() -> None:
+    """A rebalance every hour would write the same letters every hour."""
+    aside, committed = SetAside("", "deliver", LANE.word), 1 + len(UNREADABLE)
+    logs = Logs(between=UNREADABLE)
+    assert await _first_output({OUTCOMES: 3, RECEIPTS: committed}, logs=logs, aside=aside) == topics.CHARGES
+    assert aside.count(topics.receipts(LANE)) == 0
