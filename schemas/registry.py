@@ -1,13 +1,16 @@
 """Defines the entries that operators register: businesses, senders, templates, prices, the deployment.
 
-JSON on the compacted ``registry`` topic, key ``kind/id``.
+JSON on the compacted ``registry`` topic, key ``kind/id``. In files, which people write, an unknown field is refused; of what
+stands in Kafka it is left out (:data:`entry_of`).
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from schemas.lanes import Category, Lane, lane_for
+from schemas.wire.newer_json import reader_of
 
 DEFAULT_SHARES: Final = {lane.word: lane.rules.share_percent for lane in Lane if lane.rules.share_percent}
 """Lane -> percent of a number's throughput, where its entry does not say otherwise: together they never exceed it."""
@@ -129,6 +132,10 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
 
 Entry = Business | Sender | Template | PriceCard | Key | ApiKey | Keywords | Deployment
 """Every kind of registry entry; ``kind`` tells which."""
+
+
+entry_of: Final[Callable[[bytes], Entry]] = reader_of(Entry)
+"""Decodes an entry as it stands in Kafka, without fields of a newer release; raises ``msgspec.MsgspecError``."""
 
 
 def key_of(entry: Entry) -> str:

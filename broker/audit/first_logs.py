@@ -15,12 +15,11 @@ from schemas.facts import AudienceChange, ControlWord, Suppressions
 from schemas.gateway_api import GatewayEvent
 from schemas.ids import NAME_BYTES, recipient_id
 from schemas.lanes import Lane
-from schemas.registry import Entry, PriceCard, Sender, Template
+from schemas.registry import PriceCard, Sender, Template, entry_of
 from schemas.status import DeadLetter
 from schemas.topics import INBOUND, REGISTRY, requests, work
 from schemas.wire.header import body_of, unpack
 
-_entry = msgspec.json.Decoder(Entry)
 _letter = msgspec.json.Decoder(DeadLetter)
 _TIME_BYTES: Final = 8
 _TOPICS_OF_CODES = frozenset(topic(lane) for lane in Lane if lane.rules.carries_codes for topic in (requests, work))
@@ -30,7 +29,7 @@ def registry(book: Book, record: Logged) -> None:
     """Takes one version of one entry of the registry."""
     if not record.value:
         return
-    entry = _entry.decode(record.value)
+    entry = entry_of(record.value)
     match entry:
         case Sender():
             book.registered.senders[entry.id].append((record.timestamp_ms, entry))

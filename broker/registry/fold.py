@@ -24,10 +24,9 @@ from schemas.registry import (
     PriceCard,
     Sender,
     Template,
+    entry_of,
     key_of,
 )
-
-_entries: Final = msgspec.json.Decoder(Entry)
 
 SEAL: Final = "seal"
 """The use of keys that producers seal one-time codes to."""
@@ -145,8 +144,8 @@ class Registry:
 
 def _read(key: str, value: bytes) -> Entry:
     try:
-        entry: Entry = _entries.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        entry = entry_of(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEntryError(f"{key} is no registry entry: {error}") from error
     if key_of(entry) != key:
         raise UnreadableEntryError(f"{key} holds the entry of {key_of(entry)}")

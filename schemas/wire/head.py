@@ -14,6 +14,10 @@ FORMAT = 2
 READABLE_FORMATS = frozenset({1, 2})
 RESERVED_FORMATS = range(1, 9)
 """First bytes that are, or will be, the format of a record of ours. Anything else was written by no release."""
+RESERVED_KINDS = range(1, 64)
+"""Likewise the numbers of kinds."""
+RESERVED_LANES = range(8)
+"""Likewise the numbers of lanes."""
 
 RECORD_LIMIT_BYTES = 900_000
 """Every Kafka record stays below this. Kafka refuses above 1,048,588; the rest is room for headers and batch."""

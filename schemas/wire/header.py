@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.lanes import Lane
 from schemas.wire.arrays import shortened, widened
-from schemas.wire.head import FORMAT, READABLE_FORMATS, RESERVED_FORMATS, Header, Kind
+from schemas.wire.head import FORMAT, READABLE_FORMATS, RESERVED_FORMATS, RESERVED_KINDS, RESERVED_LANES, Header, Kind
 
 __all__ = ("Header", "Kind", "NewerRecordError", "UnreadableRecordError", "body_of", "head_of", "pack", "unpack")
 
@@ -28,7 +28,7 @@ class UnreadableRecordError(Exception):
 
 
 class NewerRecordError(UnreadableRecordError):
-    """A record whose format is one that only a newer release can have written, so other readers may be able to read it."""
+    """A record whose format, kind or lane only a newer release can have written, so other readers may be able to read it."""
 
 
 _KINDS = {kind.value: kind for kind in Kind}
@@ -52,12 +52,14 @@ def head_of(record: bytes) -> Header:
     """The head alone; raises :class:`UnreadableRecordError`."""
     try:
         version, kind, lane, shard, epoch, at_ms = _HEAD.unpack_from(record or b"")
-        _demand_readable(version)
-        return Header(_KINDS[kind], _LANES[lane], shard, epoch, at_ms)
     except struct.error as error:
         raise UnreadableRecordError(str(error)) from error
+    _demand_readable(version)
+    try:
+        return Header(_KINDS[kind], _LANES[lane], shard, epoch, at_ms)
     except KeyError as error:
-        raise UnreadableRecordError(f"there is no kind or lane of number {error}") from error
+        unknown = NewerRecordError if kind in RESERVED_KINDS and lane in RESERVED_LANES else UnreadableRecordError
+        raise unknown(f"there is no kind or lane of number {error}") from error
 
 
 def body_of(record: bytes, shape: type[_T]) -> _T:

@@ -6,17 +6,14 @@ reads the records with code of its own, so that a mistake of the broker's reader
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import yaml
 
 from schemas import topics
-from schemas.registry import DEFAULT_SHARES, Business, Entry, Sender, Template, key_of
+from schemas.registry import DEFAULT_SHARES, Business, Entry, Sender, Template, entry_of, key_of
 from streams.kafka.reader import LogRecord
 from streams.runtime.log import Event, log
-
-_decoder: Final[msgspec.json.Decoder[Entry]] = msgspec.json.Decoder(Entry)
 
 
 class RegistryError(Exception):
@@ -38,7 +35,7 @@ class Registered:
         for record in records:
             try:
                 self.apply_one((record.key or b"").decode(errors="replace"), record.value)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 log(Event.RECORD_UNREADABLE, component="gateway", topic=topics.REGISTRY, offset=record.offset)
 
     def apply_one(self, key: str, value: bytes | None) -> None:
@@ -50,7 +47,7 @@ class Registered:
         if value is None:
             self._remove(key)
             return
-        entry = _decoder.decode(value)
+        entry = entry_of(value)
         if key_of(entry) == key:
             self._add(entry)
 
