@@ -148,6 +148,7 @@ class LimitsRestated(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Trying(msgspec.Struct, frozen=True, array_like=True):
-    """The body of kind ``TRYING`` (poison breaker): this request is about to be worked on alone."""
+    """The body of kind ``TRYING`` (poison breaker): this work is about to be done alone, or has raised."""
 
     request: bytes
+    """The request; to frame it, a byte 1 behind it, to freeze its members a byte 2 (``broker/deliver/suspects.py``)."""

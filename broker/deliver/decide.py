@@ -15,6 +15,7 @@ from broker.audience.members import Audience
 from broker.deliver.item import Item, People, recipients_of
 from broker.deliver.limits.limit import Counting, Limits, Messages, Unfolded, over_limits
 from broker.deliver.policy import DeliverPolicy
+from broker.deliver.suspects import Suspects
 from broker.deliver.versions import Versions
 from broker.registry.fold import RateOf, accepted_rate
 from broker.standing import Controls, Standing
@@ -60,6 +61,7 @@ class Rules(NamedTuple):
     limits: Limits
     unfolded: dict[str, Unfolded]
     """Messages decided in the same append and not folded yet, by :attr:`Counting.key`. Makes an entry for a new key."""
+    suspects: Suspects
 
 
 def whole_refusal(item: Item, rules: Rules, now_ms: int) -> Reason | None:

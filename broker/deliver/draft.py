@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pyroaring import BitMap
+
 from broker.deliver.decide import Facts, Rules, all_alike, decide
 from broker.deliver.item import Item
 from broker.deliver.scheduler import Turn
@@ -27,14 +29,14 @@ class Draft:
     """The time of the step, milliseconds since the epoch; the record's head has it."""
     ranks_left: int
     """Ranks that may still be decided at the opening or freezing of their request."""
-    careful: bool
-    """Decides about one item an append, because some item is suspected to crash workers."""
     opened: list[Opened] = field(default_factory=list)
     members: list[Members] = field(default_factory=list)
     decided: list[Decided] = field(default_factory=list)
     taken: list[Origin] = field(default_factory=list)
     turned: set[bytes] = field(default_factory=set)
     """Requests that had a turn in this record. It is not folded yet, so another turn would decide the same ranks again."""
+    given_up: int = 0
+    """Lists that end without members."""
     frozen_bytes: int = 0
     """Bytes of the members that are frozen in this record."""
 
@@ -54,12 +56,13 @@ class Draft:
             fresh.add(opened.item.request)
             self.opened.append(opened)
             if self._small(opened.item) and at_once(item := Item(opened, self.now_ms)):
-                self._decide_all(item)
+                with self.rules.suspects.blaming(opened.item.request):
+                    self._decide_all(item)
 
     def _small(self, work: WorkItem) -> bool:
         """Returns whether an item may be opened and decided in one append: few explicit recipients, due now."""
         fits = work.rows is not None and len(work.rows) <= self.ranks_left
-        return fits and work.start_ms <= self.now_ms and not self.careful
+        return fits and work.start_ms <= self.now_ms and not self.rules.suspects.careful
 
     def freeze(self, item: Item, *, paused: bool) -> bool:
         """Freeze who a list item's ranks are, and decide about them if they are few, need no slot, and are not ``paused``.
@@ -76,7 +79,7 @@ class Draft:
         members = members_of(item, self.rules.facts)
         self.members.append(members)
         self.frozen_bytes += len(members.ordinals)
-        if 0 < members.count <= self.ranks_left and not self.careful and not item.paced and not paused:
+        if 0 < members.count <= self.ranks_left and not self.rules.suspects.careful and not item.paced and not paused:
             # A copy: the state changes only by the fold, when this record is acknowledged.
             frozen = Item(item.opened, self.now_ms)
             frozen.freeze(members)
@@ -100,7 +103,13 @@ class Draft:
             turn.sent += sends_in(section)
 
     def give_up(self, turn: Turn) -> None:
-        """End the ranks of a turn whose item crashed workers."""
+        """End the ranks of a turn whose item crashed workers. A list of which nobody is a member yet ends without any."""
+        if not turn.item.frozen:
+            facts = self.rules.facts
+            nobody = Members(turn.item.request, 0, BitMap().serialize(), facts.audience.upto, facts.suppressed_upto)
+            self.members.append(nobody)
+            self.given_up += 1
+            return
         ranks = sorted(self._candidates(turn.item, turn.take))
         turn.decided = len(ranks)
         if ranks:

@@ -13,18 +13,19 @@ from collections.abc import Callable, Iterable
 from broker.claims import Claims
 from broker.deliver.decide import Facts, Rules
 from broker.deliver.draft import Draft
-from broker.deliver.frame import Batch, batch_of, frame_of, withhold
-from broker.deliver.gate import HELD_BY_CONTROL, ControlWatch, StepGate, held_by, is_full, set_apart
+from broker.deliver.frame import Batch, batch_of, frame_of, given_up, withhold
+from broker.deliver.gate import HELD_BY_CONTROL, ControlWatch, StepGate, held_by, is_full
 from broker.deliver.gateway_answer import AnswerContext, GatewayClock, answers_to
-from broker.deliver.handoffs import HandOffs, recovered, split_by_business, without_slot
+from broker.deliver.handoffs import HandOffs, recovered, split_by_business
 from broker.deliver.item import Item
 from broker.deliver.limits.limit import Unfolded
 from broker.deliver.limits.slots import Slots
 from broker.deliver.moves import legal
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.restating import Restating
-from broker.deliver.scheduler import Scheduler
+from broker.deliver.scheduler import Scheduler, Turn, work_on
 from broker.deliver.state import Append, ShardState
+from broker.deliver.suspects import SuspectError, Suspects
 from broker.standing import Controls
 from schemas.delivery_journal import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
 from schemas.gateway_api import FrameAnswer
@@ -33,9 +34,6 @@ from schemas.wire.header import Kind
 
 MAX_BATCHES = 2
 """Decided chunks that wait for the gateway before no more are decided."""
-
-_POISON_CLAIMS = 3
-_POISON_TRIES = 2
 
 
 class Engine:
@@ -64,9 +62,7 @@ class Engine:
         self._control = ControlWatch()
         self.gateway_clock = GatewayClock()
         self.restating = Restating(policy, state, claims)
-        # Owners died over and over before they said anything, or one said what it would try and nothing after.
-        self._careful = claims_in_a_row >= _POISON_CLAIMS or bool(state.tries)
-        self._tried: set[bytes] = set()
+        self._suspects = Suspects(state.tries, claims_in_a_row)
         for item in state.items.values():
             self._scheduler.schedule(item, self._now_ms)
 
@@ -119,8 +115,22 @@ class Engine:
     # -- what goes out
 
     def step(self, now_ms: int, facts: Facts) -> Append | None:
-        """The next append, or None if there is nothing to say. Raises :class:`broker.deliver.moves.IllegalMoveError`."""
+        """The next append, or None if there is nothing to say. Raises :class:`broker.deliver.moves.IllegalMoveError`.
+
+        If work on a request raises, the append says so, and its acknowledgement raises it again (``suspects.py``).
+        """
         now = self._clock(now_ms)
+        try:
+            return self._blamed(now) or self._step(now, facts)
+        except SuspectError as suspect:
+            self._suspects.note(suspect)
+            return self._blamed(now)
+
+    def _blamed(self, now: int) -> Append | None:
+        blamed = self._suspects.unsaid
+        return None if blamed is None else Append(Kind.TRYING, now, blamed)
+
+    def _step(self, now: int, facts: Facts) -> Append | None:
         rules = self._rules(facts)
         # Before anything else: a round that never ended would raise no floor, and folds would reach ever further back.
         again = self.restating.next(now, facts.uncommitted_ms)
@@ -135,17 +145,20 @@ class Engine:
             return Append(Kind.TRYING, now, trying)
         # Asked once a step. A view that is too old to decide on still lets answers be said and work be taken over.
         may_decide = now - facts.suppressed_fresh_ms <= self.policy.fresh_ms and self._handoffs.ahead < MAX_BATCHES
-        draft = Draft(rules, now, self.policy.chunk, self._careful)
+        draft = Draft(rules, now, self.policy.chunk)
         # Taken over in any case, also when nothing may be decided: from then on no input offset is held back.
         draft.open(self._inbox, self.state, self._at_once(gate, may_decide=may_decide))
         if may_decide:
             self._work(draft, gate)
         answered, self._answers = tuple(self._answers), []
         body = legal(self.state.items, draft.body(answered, self._control.due(self.state, facts.controls)))
-        return None if body is None else Append(Kind.OUTCOME, now, body, tuple(draft.taken))
+        return None if body is None else Append(Kind.OUTCOME, now, body, tuple(draft.taken), draft.given_up)
 
     def acked(self, append: Append) -> tuple[Origin, ...]:
-        """The append is in the log, valid and folded into the state: let its decisions fly. Returns the finished inputs."""
+        """The append is in the log, valid and folded into the state: let its decisions fly. Returns the finished inputs.
+
+        Raises what work on a request had raised, if it says so.
+        """
         match append.body:
             case Outcome() as body:
                 # Made from the record and not from the draft: what flies is what the journal says.
@@ -156,7 +169,7 @@ class Engine:
                 self._control.opened(opened.item.request for opened in body.opened)
                 self._let_go(section.request for section in body.held if not section.held)
             case Trying() as trying:
-                self._tried.add(trying.request)
+                self._suspects.said(trying)
             case Restated() | LimitsRestated():
                 pass
         return append.taken
@@ -167,12 +180,19 @@ class Engine:
         # Two frames of a shard at once could overtake each other, and with them the versions of a fact.
         if self._handoffs.in_flight is not None or now - facts.suppressed_fresh_ms > self.policy.fresh_ms:
             return None
-        rules = self._rules(facts)
+        try:
+            return self._frame(now, self._rules(facts))
+        except SuspectError as suspect:
+            self._suspects.note(suspect)
+            return None
+
+    def _frame(self, now: int, rules: Rules) -> Batch | None:
         while (batch := self._handoffs.take(now)) is not None:
+            self._answers += given_up(batch, self._suspects)
             # What is held and may be out goes first: withheld it would be in doubt. Slots last: only who may leave needs one.
-            self._set_apart(batch, rules, now)
+            self._handoffs.park_held(batch, self.state, rules, now)
             self._answers += withhold(batch, self.state, rules, now)
-            self._wait_for_slots(batch, self._gate(rules, now))
+            self._handoffs.park_late(batch, self.state, self._gate(rules, now))
             if batch.parts:
                 batch.frame = frame_of(batch, self.state, rules, self.epoch, self.gateway_clock.ahead_ms)
                 batch.sent_ms = now
@@ -180,16 +200,6 @@ class Engine:
                 return batch
             self._unpark(batch)
         return None
-
-    def _set_apart(self, batch: Batch, rules: Rules, now: int) -> None:
-        """Let what is held and may be out already wait as it is, by itself."""
-        for apart, until_ms in set_apart(batch, self.state, rules, now):
-            self._handoffs.park(apart, held_by(apart.parts[0].request), until_ms)
-
-    def _wait_for_slots(self, batch: Batch, gate: StepGate) -> None:
-        """Let what missed its slot wait for the next one of its number, by itself."""
-        for sender, (waiting, slot_ms) in without_slot(batch, self.state, gate, gate.now_ms).items():
-            self._handoffs.park(waiting, sender, slot_ms)
 
     def bound(self) -> list[int]:
         """The offset of a word of control for each request that it has stopped here since the last call."""
@@ -204,7 +214,7 @@ class Engine:
         retry_ms = self._handoffs.next_ms()
         if retry_ms is not None:
             times.append(retry_ms)
-        if self._inbox or self._answers or self._control.pending:
+        if self._inbox or self._answers or self._control.pending or self._suspects.unsaid is not None:
             times.append(0)
         return min(times)
 
@@ -246,7 +256,7 @@ class Engine:
         return self._now_ms
 
     def _rules(self, facts: Facts) -> Rules:
-        return Rules(self.policy, facts, self.state.versions, self.state.limits, defaultdict(Unfolded))
+        return Rules(self.policy, facts, self.state.versions, self.state.limits, defaultdict(Unfolded), self._suspects)
 
     def _gate(self, rules: Rules, now: int) -> StepGate:
         return StepGate(rules, self._slots, self._handoffs.waits, now)
@@ -256,20 +266,24 @@ class Engine:
 
     def _untried(self, gate: StepGate) -> Trying | None:
         """Under suspicion of poison every item is announced before it is worked on, one an append."""
-        item = self._scheduler.first(gate.now_ms, gate) if self._careful else None
-        return None if item is None or item.request in self._tried else Trying(item.request)
+        item = self._scheduler.first(gate.now_ms, gate) if self._suspects.careful else None
+        return None if item is None else self._suspects.announce(work_on(item))
 
     def _work(self, draft: Draft, gate: StepGate) -> None:
-        for turn in self._scheduler.turns(draft.ranks_left, gate.now_ms, gate, alone=self._careful):
-            if not turn.item.frozen:
-                if not draft.freeze(turn.item, paused=gate.paused(turn.item)):
-                    self._scheduler.postpone(turn.item)
-            elif self.state.tries[turn.item.request] >= _POISON_TRIES:
-                draft.give_up(turn)
-            else:
-                draft.decide(turn)
-                if turn.sent and turn.slot_ms:
-                    gate.slots.spend(turn.item.terms.sender, turn.slot_ms, turn.sent)
+        for turn in self._scheduler.turns(draft.ranks_left, gate.now_ms, gate, alone=self._suspects.careful):
+            with self._suspects.blaming(turn.work):
+                self._turn(draft, gate, turn)
+
+    def _turn(self, draft: Draft, gate: StepGate, turn: Turn) -> None:
+        if self._suspects.ended(turn.work):
+            draft.give_up(turn)
+        elif not turn.item.frozen:
+            if not draft.freeze(turn.item, paused=gate.paused(turn.item)):
+                self._scheduler.postpone(turn.item)
+        else:
+            draft.decide(turn)
+            if turn.sent and turn.slot_ms:
+                gate.slots.spend(turn.item.terms.sender, turn.slot_ms, turn.sent)
 
     def _reschedule(self, body: Outcome) -> None:
         touched = dict.fromkeys(opened.item.request for opened in body.opened)

@@ -5,12 +5,13 @@ expiry, a newer version) the rows that are now forbidden are *withheld*: answere
 ``in_doubt`` if an earlier owner or an earlier try may have sent them (PROTOCOL.md section 1.5).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from broker.deliver.decide import Rules, forbidden, leavers, whole_refusal
 from broker.deliver.item import Item
 from broker.deliver.state import ShardState
+from broker.deliver.suspects import Suspects, framing
 from broker.standing import Standing
 from schemas.delivery_journal import Answered, Decided
 from schemas.gateway_api import Frame, Section, ref_of
@@ -103,12 +104,23 @@ def batches_again(state: ShardState, chunk: int) -> list[Batch]:
     return batches
 
 
+def given_up(batch: Batch, suspects: Suspects) -> list[Answered]:
+    """Take out of ``batch`` what crashed workers twice while it was framed, and say so as answers to be journaled."""
+    ended = [part for part in batch.parts if suspects.ended(framing(part.request))]
+    batch.parts = [part for part in batch.parts if not suspects.ended(framing(part.request))]
+    return [
+        _withheld(part.request, dict.fromkeys(part.ranks, Reason.CRASHED_WORKER), 0, maybe_sent=batch.maybe_sent)
+        for part in ended
+    ]
+
+
 def withhold(batch: Batch, state: ShardState, rules: Rules, now_ms: int) -> list[Answered]:
     """Take out of ``batch`` what may not be handed off any more, and say so as answers to be journaled."""
     answers: list[Answered] = []
     for part in batch.parts:
         item = state.items[part.request]
-        held = _held(item, part, rules, now_ms)
+        with rules.suspects.blaming(framing(part.request)):
+            held = _held(item, part, rules, now_ms)
         if not held:
             continue
         answers.append(_withheld(part.request, held, now_ms, maybe_sent=batch.maybe_sent))
@@ -124,7 +136,7 @@ def in_doubt(batch: Batch) -> list[Answered]:
     ]
 
 
-def _withheld(request: bytes, held: dict[int, Reason | State], now_ms: int, *, maybe_sent: bool) -> Answered:
+def _withheld(request: bytes, held: Mapping[int, Reason | State], now_ms: int, *, maybe_sent: bool) -> Answered:
     """The answer about ranks that are taken out of their frame: what is only held is due at once, when it goes on."""
     ranks = sorted(held)
     # If it may be out already, a refusal would be a lie: it is in doubt, and the code keeps what held it back.
@@ -161,8 +173,11 @@ def frame_of(batch: Batch, state: ShardState, rules: Rules, epoch: int, gateway_
     # Counted from the last STOP check and not from now: a frame that hangs in a paused process ends by itself before
     # a STOP could be missed (PROTOCOL.md section 1.7).
     not_after_ms = rules.facts.suppressed_fresh_ms + policy.windows.frame_ms + gateway_ahead_ms
-    sections = tuple(_section(state.items[part.request], part, rules) for part in batch.parts)
-    return Frame(policy.lane.word, policy.shard, epoch, not_after_ms, sections)
+    sections: list[Section] = []
+    for part in batch.parts:
+        with rules.suspects.blaming(framing(part.request)):
+            sections.append(_section(state.items[part.request], part, rules))
+    return Frame(policy.lane.word, policy.shard, epoch, not_after_ms, tuple(sections))
 
 
 def _section(item: Item, part: Part, rules: Rules) -> Section:

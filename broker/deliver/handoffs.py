@@ -10,8 +10,9 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
+from broker.deliver.decide import Rules
 from broker.deliver.frame import Batch, Part, batches_again, in_doubt
-from broker.deliver.gate import StepGate
+from broker.deliver.gate import StepGate, held_by, set_apart
 from broker.deliver.gateway_answer import backoff_ms
 from broker.deliver.limits.slots import FRAME_LATE_MS
 from broker.deliver.policy import DeliverPolicy
@@ -76,6 +77,16 @@ class HandOffs:
         batch.waits_for, batch.retry_ms = waits_for, until_ms
         self._waiting[waits_for] += 1
         self._queue.append(batch)
+
+    def park_held(self, batch: Batch, state: ShardState, rules: Rules, now_ms: int) -> None:
+        """Let what is held and may be out already wait as it is, by itself."""
+        for apart, until_ms in set_apart(batch, state, rules, now_ms):
+            self.park(apart, held_by(apart.parts[0].request), until_ms)
+
+    def park_late(self, batch: Batch, state: ShardState, gate: StepGate) -> None:
+        """Let what missed its slot wait for the next one of its number, by itself."""
+        for sender, (waiting, slot_ms) in without_slot(batch, state, gate, gate.now_ms).items():
+            self.park(waiting, sender, slot_ms)
 
     def unpark(self, batch: Batch) -> str | None:
         """Note that a chunk waits no more; return what it waited for if nothing else waits for the same."""

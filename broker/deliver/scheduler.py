@@ -8,6 +8,7 @@ from typing import Protocol
 from broker.deliver.fairness import NumberQueue, Rotation
 from broker.deliver.item import Item
 from broker.deliver.limits.slots import Pace
+from broker.deliver.suspects import freezing
 
 
 class Gate(Protocol):
@@ -42,6 +43,16 @@ class Turn:
     """Messages that this slot and those before it still hold."""
     decided: int = 0
     sent: int = 0
+
+    @property
+    def work(self) -> bytes:
+        """Returns the name of the work on it, by which it may be suspected (``suspects.py``)."""
+        return work_on(self.item)
+
+
+def work_on(item: Item) -> bytes:
+    """Returns the name of what is to be done next for an item: who its ranks are, or what becomes of them."""
+    return item.request if item.frozen else freezing(item.request)
 
 
 class Scheduler:

@@ -15,6 +15,7 @@ from broker.deliver.limits.limit import Counting, Limit, Limits, spend
 from broker.deliver.limits.pair import PairLimiter
 from broker.deliver.moves import legal_answers, legal_decisions
 from broker.deliver.policy import DeliverPolicy
+from broker.deliver.suspects import framing, freezing
 from broker.deliver.versions import Versions
 from schemas.delivery_journal import (
     Decided,
@@ -53,6 +54,8 @@ class Append:
     body: Body
     taken: tuple[Origin, ...] = ()
     """Inputs that are finished once this is acknowledged."""
+    given_up: int = 0
+    """Lists that end in it without members, because freezing them crashed workers."""
 
 
 def body_of_outcome(header: Header, record: bytes) -> Body | None:
@@ -76,7 +79,7 @@ class ShardState:
         self.versions = Versions()
         self.limits = Limits(make(policy) for make in LIMITS if policy.limits)
         self.tries: Counter[bytes] = Counter()
-        """Requests that were tried alone and have shown no result since (poison breaker)."""
+        """Work that was announced or blamed and has shown no result since (``suspects.py``)."""
         self.last_ms = 0
         self.refused = 0
         """Moves that stand in the journal and not in the table of the life cycle: nobody folds them (``moves.py``)."""
@@ -109,6 +112,7 @@ class ShardState:
             item = self.items.get(members.request)
             if item is not None and not item.frozen:  # frozen for good: ranks are numbers of these people from now on
                 item.freeze(members)
+                self.tries.pop(freezing(members.request), None)
                 self._close_if_finished(item)
         for decided in body.decided:
             item = self.items.get(decided.request)
@@ -122,6 +126,7 @@ class ShardState:
                 taken, refused = legal_answers(item, answered)
                 self.refused += refused
                 item.answered(taken)
+                self.tries.pop(framing(answered.request), None)
                 self._close_if_finished(item)
         self._hold(body.held)
 

@@ -17,7 +17,7 @@ from schemas.lanes import Lane
 from schemas.plan_journal import Planned
 from schemas.reasons import Reason, State, word_of
 from schemas.status import DeadLetter
-from schemas.wire.columns import count_of, counts_of
+from schemas.wire.columns import count_of, counts_of, of_u32s
 from streams.kafka.journal import Journal
 from streams.runtime import clock, metrics
 from streams.runtime.log import Event, log
@@ -127,6 +127,7 @@ def appended(lane: Lane, append: Append, heartbeats: Container[bytes] = ()) -> N
     """Deliver's journal took decisions and answers; ``heartbeats`` are counted apart."""
     if not isinstance(append.body, Outcome):
         return
+    _alert(Reason.CRASHED_WORKER.word, append.given_up + _crashed_frames(append.body))
     messages: Counter[int] = Counter()
     apart: Counter[int] = Counter()
     for section in append.body.decided:
@@ -141,6 +142,15 @@ def appended(lane: Lane, append: Append, heartbeats: Container[bytes] = ()) -> N
         for status, count in states.items():
             metrics.MESSAGES.of(lane.word, word_of(status), word).inc(count)
             _alert(word_of(status), count)
+
+
+def _crashed_frames(body: Outcome) -> int:
+    """Returns how many messages are in doubt because their frame crashed workers: the code behind the state says why."""
+    return sum(
+        status == State.IN_DOUBT and code == Reason.CRASHED_WORKER
+        for answer in body.answered
+        for status, code in zip(answer.except_statuses, of_u32s(answer.except_codes), strict=False)
+    )
 
 
 def _heartbeat(entry: Planned) -> str:

@@ -422,10 +422,12 @@ def test_poison_is_worked_on_alone_and_given_up_after_two_tries() -> None:
     bench = Bench()
     bench.audience.apply(change("L", [1]), 0)
     bench.take(listed(1, "L"))
-    bench.append()
+    bench.engine._suspects.careful = True
+    for _ in range(3):  # opened, announced, frozen
+        bench.append()
     for _ in range(2):
         bench.restart()
-        bench.engine._careful = True
+        bench.engine._suspects.careful = True
         append = bench.engine.step(bench.now, bench.facts())
         assert append is not None
         assert append.kind is Kind.TRYING

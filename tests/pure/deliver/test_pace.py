@@ -357,7 +357,7 @@ def test_a_shard_that_works_one_item_at_a_time_gets_through_its_slots() -> None:
     """Under suspicion of poison each turn is taken alone: the queue of a number moves on after it as after any other."""
     bench = Bench(Lane.UPDATE, shards=1, limits=False)
     bench.audience.apply(change("L", range(1, 6)), 0)
-    bench.engine._careful = True
+    bench.engine._suspects.careful = True
     bench.take(paced(1, "L", 100), paced(2, "L", 100))
     for _ in range(400):
         bench.now += 5

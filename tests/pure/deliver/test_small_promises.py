@@ -48,9 +48,11 @@ def test_a_shard_gets_out_of_its_suspicion_of_poison() -> None:
     bench.audience.apply(change("L", [1]), 0)
     bench.take(listed(1, "L"))
     bench.append()
-    bench.engine._careful = True
+    bench.engine._suspects.careful = True
     bench.run()
-    assert [head_of(record).kind for record in bench.log].count(Kind.TRYING) == 1
+    assert [head_of(record).kind for record in bench.log].count(
+        Kind.TRYING
+    ) == 2  # to freeze it, and to decide about it
     bench.restart()
     before = len(bench.log)
     bench.take(explicit(2, [2]), explicit(3, [3]))

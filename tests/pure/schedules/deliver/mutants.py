@@ -17,6 +17,7 @@ from broker.deliver.draft import Draft, members_of
 from broker.deliver.engine import Engine
 from broker.deliver.frame import Batch, batch_of, frame_of
 from broker.deliver.gate import StepGate
+from broker.deliver.handoffs import HandOffs
 from broker.deliver.item import Item
 from broker.deliver.scheduler import Turn
 from broker.deliver.state import Append, ShardState
@@ -375,10 +376,14 @@ class AsksControlsOnce(Owner):
     engine_type = _AsksOnce
 
 
-class _AsksAgain(Engine):
-    def _set_apart(self, *_: Any) -> None:
+class _ParksNobody(HandOffs):
+    __slots__ = ()
+
+    def park_held(self, *_: Any) -> None:
         pass
 
+
+class _AsksAgain(Engine):
     def frame(self, now_ms: int, facts: Facts) -> Batch | None:
         again = self._handoffs.ahead and self._handoffs._queue[0].maybe_sent
         return super().frame(now_ms, facts._replace(controls=Controls()) if again else facts)
@@ -388,6 +393,11 @@ class AsksAgainThoughHeld(Owner):
     """Section 3.1: asks the gateway again about what is held, and the gateway takes it for the first time."""
 
     engine_type = _AsksAgain
+
+    def engaged(self) -> Engine:
+        engine = super().engaged()
+        engine._handoffs.__class__ = _ParksNobody
+        return engine
 
 
 class _Revivable(Controls):

@@ -11,9 +11,10 @@ from broker.deliver.engine import Engine
 from broker.deliver.frame import Batch
 from broker.deliver.gate import StepGate
 from broker.deliver.gateway_answer import GatewayClock
+from broker.deliver.handoffs import HandOffs
 from broker.deliver.item import Item
 from broker.deliver.limits.slots import Pace, Slots
-from broker.deliver.state import Append
+from broker.deliver.state import Append, ShardState
 from schemas.gateway_api import Code, FrameAnswer, Refused
 from tests.pure.schedules.deliver.owner import Owner
 
@@ -78,15 +79,20 @@ class UsesSlotsOfTheOwnerBefore(Owner):
         return engine
 
 
-class _Unslotted(Engine):
-    def _wait_for_slots(self, batch: Batch, gate: StepGate) -> None:
+class _Unslotted(HandOffs):
+    __slots__ = ()
+
+    def park_late(self, batch: Batch, state: ShardState, gate: StepGate) -> None:
         """Let everything go that was ever decided."""
 
 
 class LateFlightsGo(Owner):
     """5.2: what missed its slot leaves without another."""
 
-    engine_type = _Unslotted
+    def engaged(self) -> Engine:
+        engine = super().engaged()
+        engine._handoffs.__class__ = _Unslotted
+        return engine
 
 
 class _Deaf(GatewayClock):
