@@ -33,7 +33,7 @@ from streams.runtime.signals import stop_asked
 _STOP_S: Final = 2
 """For so long batches under way may take when it is stopped."""
 _CATCH_UP_S: Final = 30.0
-"""For so long reading the registry may take; then the process ends and tries again."""
+"""For so long reading the registry may stand still; then the process ends and tries again."""
 
 app = application()
 

@@ -12,8 +12,9 @@ keep below 100. Each such fetch costs about 0.7 ms of CPU; tails that need no su
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import aiokafka
 import aiokafka.errors
@@ -25,6 +26,7 @@ from streams.kafka.way_in import NOT_GRANTED, may_not, refusal
 from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Address, kafka_at
+from streams.runtime.log import Event, log
 
 REGISTRY_WAIT_MS = 500
 """Milliseconds that a fetch of the registry may find nothing. A change comes at once all the same."""
@@ -36,12 +38,37 @@ _BITE_BYTES = 128 * 1024
 _BITE_RECORDS = 128
 """Records in one turn: as long, where each names one person."""
 _START_DEADLINE_S = 10.0
+_LOOK_S = 1.0
+"""Seconds after which somebody who waits for a tail looks again how far it is."""
+_TELL_MS = 5_000
+"""Milliseconds between two lines of log about it."""
 
 NEVER_MS = 2**62
 """The age of what has never been fresh."""
 
 ApplyBatch = Callable[[int, Sequence[LogRecord]], None]
 """Takes a partition and its next records, in order; synchronous, so that it is one step with the position."""
+
+
+class Progress:
+    """Judges whether something that is read to an end moves. ``patience_ms``: for so long it may stand still."""
+
+    def __init__(self, behind: int, now_ms: int, *, patience_ms: int) -> None:
+        self.behind = behind
+        self.stands_still = False
+        self.to_be_told = False
+        """True if somebody waits for so long that a line of log is due."""
+        self._patience_ms = patience_ms
+        self._moved_ms = self._told_ms = now_ms
+
+    def note(self, behind: int, now_ms: int) -> None:
+        """Take note of how much is left at a time of the monotonic clock."""
+        if behind < self.behind:
+            self.behind, self._moved_ms = behind, now_ms
+        self.stands_still = behind > 0 and now_ms - self._moved_ms >= self._patience_ms
+        self.to_be_told = behind > 0 and now_ms - self._told_ms >= _TELL_MS
+        if self.to_be_told:
+            self._told_ms = now_ms
 
 
 class Tail:
@@ -116,17 +143,38 @@ class Tail:
         """Records between what was applied and the end of the topic, as of the last answer for each partition."""
         return sum(max(0, end - self._applied[partition]) for partition, (_, end) in self._asked.items())
 
-    async def caught_up(self, deadline_s: float) -> None:
-        """Return when everything that stood in the topic at the time of the call has been applied, or exit."""
+    async def caught_up(self, patience_s: float) -> None:
+        """Return when everything that stood in the topic at the time of the call has been applied.
+
+        However long that takes: as long as it moves, a line of log says now and then how far it is. Exits if it has stood still
+        for ``patience_s``.
+        """
         assert self._consumer is not None
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout(patience_s):
                 ends = await self._consumer.end_offsets([self._place(p) for p in self._applied])
-                while any(self._applied[tp.partition] < end for tp, end in ends.items()):
-                    self._moved.clear()
-                    await self._moved.wait()
         except TimeoutError:
-            fatal(Exit.DEADLINE, step="caught_up", topic=self.topic)
+            self._stands_still(patience_s, None)
+        progress = Progress(self._behind(ends), clock.monotonic_ms(), patience_ms=int(patience_s * 1000))
+        while progress.behind:
+            self._moved.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(_LOOK_S, patience_s)):
+                    await self._moved.wait()
+            progress.note(self._behind(ends), clock.monotonic_ms())
+            if progress.stands_still:
+                self._stands_still(patience_s, progress.behind)
+            if progress.to_be_told:
+                log(Event.CATCHING_UP, component="tail", topic=self.topic, behind=progress.behind)
+
+    def _behind(self, ends: Mapping[TopicPartition, int]) -> int:
+        """Returns how many offsets are not applied of those before ``ends``."""
+        return sum(max(0, end - self._applied[tp.partition]) for tp, end in ends.items())
+
+    def _stands_still(self, patience_s: float, behind: int | None) -> NoReturn:
+        left = "its end could not be asked for" if behind is None else f"{behind} offsets of it are not read"
+        detail = f"reading {self._kafka.name(self.topic)} has not moved for {patience_s:g} s: {left}"
+        fatal(Exit.DEADLINE, step="caught_up", topic=self.topic, behind=behind, detail=detail)
 
     def _place(self, partition: int) -> TopicPartition:
         return clients.place(self._kafka, self.topic, partition)

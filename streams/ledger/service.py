@@ -28,8 +28,8 @@ WAIT_MS: Final = 250
 """Milliseconds that a fetch waits if it finds nothing: a bill is in no hurry, and an idle ledger should cost nothing."""
 FINISH_S: Final = 5.0
 """A ledger that is stopped goes on so long writing events of what it has posted; the next one writes the rest."""
-CATCH_UP_S: Final = 600.0
-"""A rebuild of the whole book must come to its end in this time, or somebody has to look."""
+CATCH_UP_S: Final = 60.0
+"""A rebuild of the whole book takes what it takes; if it stands still for so long, somebody has to look."""
 
 
 def path_of(settings: Settings) -> Path:

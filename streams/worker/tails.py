@@ -27,7 +27,7 @@ from streams.runtime import clock
 from streams.runtime.kafka_access import Address
 
 CATCH_UP_S = 30.0
-"""Seconds that a shard may take to read its people; then the process ends and tries again."""
+"""Seconds for which reading what a shard needs may stand still; then the process ends and tries again."""
 
 _HEARD = 1_000
 """Opt-outs while one frame is in the air, of one shard."""
@@ -63,6 +63,8 @@ class LaneFacts:
         self._lists = sizes is not None
         self._rate_of = RegisteredRates(registry.senders, lane)
         self._lane = lane
+        self.waiting = 0
+        """How many wait for logs that are being read: inputs may lie meanwhile, for one that stands still ends the process."""
         self.said_ms: dict[int, int] = {}
         """Offset of each word of control to Kafka's time of it."""
         self.registry = registry
@@ -88,7 +90,7 @@ class LaneFacts:
     async def start(self) -> None:
         """Follow the registry, words of control and the sizes of lists; returns when they have been read to their ends."""
         await asyncio.gather(*(tail.start() for tail in self._common))
-        await asyncio.gather(*(tail.caught_up(CATCH_UP_S) for tail in self._common))
+        await self._caught_up(self._common)
 
     async def stop(self) -> None:
         """Follow nothing any more."""
@@ -108,8 +110,14 @@ class LaneFacts:
             missing = [shard for shard in wanted if shard not in self._tails]
             if missing:
                 await self._follow_more(missing)
-        followed = {tail for shard in wanted for tail in self._tails[shard]}
-        await asyncio.gather(*(tail.caught_up(CATCH_UP_S) for tail in followed))
+        await self._caught_up({tail for shard in wanted for tail in self._tails[shard]})
+
+    async def _caught_up(self, tails: Iterable[Tail]) -> None:
+        self.waiting += 1
+        try:
+            await asyncio.gather(*(tail.caught_up(CATCH_UP_S) for tail in tails))
+        finally:
+            self.waiting -= 1
 
     async def _follow_more(self, shards: list[int]) -> None:
         apply = {topics.SUPPRESSIONS: self._on_suppressions, topics.AUDIENCE: self._on_audience}

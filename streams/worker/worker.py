@@ -246,10 +246,15 @@ class LaneWorker:
         return lambda: self._facts.oldest_ms(topic, self._serving) / 1000
 
     def live_checks(self) -> Mapping[str, Callable[[], str | None]]:
-        """Progress: no input lies unfinished for longer than any step may take."""
+        """Progress: no input lies unfinished for longer than any step may take, unless what it needs is still being read."""
         inputs = (topics.requests(self._lane), topics.work(self._lane))
         age = self.oldest_s(inputs)
-        return {"progress": lambda: None if age() < STUCK_S else f"an input has been unfinished for {age():.0f} s"}
+
+        def stuck() -> str | None:
+            fine = age() < STUCK_S or self._facts.waiting
+            return None if fine else f"an input has been unfinished for {age():.0f} s"
+
+        return {"progress": stuck}
 
     def ready_checks(self) -> Mapping[str, Callable[[], str | None]]:
         """Work is taken: shards are assigned and their journals are open."""
