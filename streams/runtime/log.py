@@ -48,7 +48,6 @@ class Event(StrEnum):
     REVOKED = "revoked"
     LEFT = "left"
     CATCHING_UP = "catching_up"
-    """A start waits for a log that is still being read; every few seconds, with how much is left."""
     JOURNAL_OPEN = "journal_open"
     JOURNAL_GAP = "journal_gap"
     JOURNAL_VOID = "journal_void"

@@ -46,14 +46,8 @@ ALERT: Final = Label(
     "reason", [*(reason.word for reason, row in CONSEQUENCES.items() if row.alert), ILLEGAL_MOVE, FLOOR_OLD]
 )
 INPUT: Final = Label("topic", ("requests", "work", "outcomes", "receipts", "charges"))
-FOLLOWED: Final = Label(
-    "topic",
-    (
-        *("suppressions", "audience.changes", "audience.sizes", "registry", "controls"),
-        *("work", "outcomes", "receipts", "charges"),
-    ),
-)
 TAIL: Final = Label("topic", ("suppressions", "audience.changes", "registry", "controls"))
+FOLLOWED: Final = Label("topic", (*TAIL.values, "audience.sizes", *INPUT.values[1:]))
 _FAILED: Final = ("unavailable", "refused", "reset", "time_out", "server_error", "unreadable", "unexpected_status")
 ANSWER: Final = Label("answer", ("taken", "throttled", *_FAILED))
 HEARTBEAT: Final = Label("heartbeat", ("no", "yes"))

@@ -52,10 +52,8 @@ class DeliverShard:
         self._last_answer = "taken"
         """Outcome of the last frame, in the word of the metric."""
         self._facts = facts
-        self._gateway = parts.gateway
-        self._outputs = parts.outputs
-        self._requests = parts.requests
-        self._aside = parts.aside
+        self._gateway, self._outputs = parts.gateway, parts.outputs
+        self._requests, self._aside = parts.requests, parts.aside
         self._done = done
         self._committed = committed
         self._fit_to_send = fit_to_send

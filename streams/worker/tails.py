@@ -64,7 +64,7 @@ class LaneFacts:
         self._rate_of = RegisteredRates(registry.senders, lane)
         self._lane = lane
         self.waiting = 0
-        """How many wait for logs that are being read: inputs may lie meanwhile, for one that stands still ends the process."""
+        """Counts who waits for logs that are being read: inputs may lie meanwhile, for one that stands still ends the process."""
         self.said_ms: dict[int, int] = {}
         """Offset of each word of control to Kafka's time of it."""
         self.registry = registry
