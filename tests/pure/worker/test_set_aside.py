@@ -24,7 +24,7 @@ from schemas.reasons import Reason
 from schemas.registry import Business, key_of
 from schemas.status import DeadLetter
 from schemas.wire.columns import i64s, u16s
-from schemas.wire.header import Header, Kind, pack
+from schemas.wire.header import Header, Kind, NewerRecordError, UnreadableRecordError, head_of, pack
 from streams.kafka import set_aside
 from streams.kafka.reader import LogRecord
 from streams.kafka.set_aside import SetAside
@@ -211,10 +211,21 @@ def test_no_spoilt_record_stops_a_follower(seed: int) -> None:
     for offset in range(200):
         topic = draw.choice(list(sound))
         value = spoilt(draw, sound[topic])
-        if topic != topics.AUDIENCE or value[:1] not in {bytes((version,)) for version in range(3, 9)}:
+        if topic != topics.AUDIENCE or not newer(value):  # that is an exit
             follower.take(topic, LogRecord(offset, NOW_MS, b"business/shop", value))
     follower.take(topics.SUPPRESSIONS, stop(1_000, person=b"a" * 16))
     assert refused(follower, b"a" * 16) is Reason.STOPPED
+
+
+def newer(value: bytes) -> bool:
+    """Whether a newer release may have written it."""
+    try:
+        head_of(value)
+    except NewerRecordError:
+        return True
+    except UnreadableRecordError:
+        return False
+    return False
 
 
 def spoilt(draw: random.Random, value: bytes) -> bytes:
