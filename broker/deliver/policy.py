@@ -74,6 +74,8 @@ class DeliverPolicy(msgspec.Struct, frozen=True):
     """False: nothing limits what a person gets (benchmarks)."""
     chunk: int = 4_096
     """Rows decided in one append."""
+    bite: int = 2_048
+    """Names, facts or people that one step of restating looks at, about 10 ms with the record; an eighth as many open items."""
     max_open: int = 10_000
     """Open items a shard holds before it asks for no more."""
     fresh_ms: int = FRESH_MS

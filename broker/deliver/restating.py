@@ -4,23 +4,28 @@ A round says open items, closed names, newest versions, and the limits in force,
 closed name is kept until its ``keep_ms``, and while work of that time is not committed; a late duplicate would otherwise re-open
 it. Limits are last and whole in each round: what an earlier one said of a person may lack decisions about items that this one
 says, for a decision does not say who it is about.
+
+A round goes in bites, each a record of a few thousand names at the most, and ordinary decisions go on between them. That is sound
+for everything that a record states by itself; what is decided about an item before its bite stands in it, and after it in the
+log. It is not for limits, whose bites follow one another: nothing is spent between them.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
 
 from broker.claims import Claims, Round
+from broker.deliver.limits.limit import said
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import Append, ShardState
-from schemas.delivery_journal import ClosedName, LimitsRestated, Newest, OpenItem, Restated
+from schemas.delivery_journal import ClosedName, LimitsRestated, OpenItem, Restated
 from schemas.wire.head import RECORD_LIMIT_BYTES
 from schemas.wire.header import Kind
 
-_CLOSED_BYTES = 32
-_NEWEST_BYTES = 40
-_SPENT_BYTES = 32
-_ITEM_BYTES = 600
-_PART_BYTES = RECORD_LIMIT_BYTES // 2
-"""Bytes of one kind in a record. A single larger item still fits: plan bounds a request far below the limit."""
+_ITEM_BYTES: Final = 600
+_PART_BYTES: Final = RECORD_LIMIT_BYTES // 4
+"""Bytes of items in a record. A single larger one still fits: plan bounds a request far below the limit."""
 
 
 def weight_of(entry: OpenItem) -> int:
@@ -45,66 +50,60 @@ def weight_of(entry: OpenItem) -> int:
     )
 
 
-def _some(entries: Iterable[OpenItem]) -> Iterator[OpenItem]:
-    bytes_left = _PART_BYTES
-    for count, entry in enumerate(entries):
-        bytes_left -= weight_of(entry)
-        if bytes_left < 0 and count:
-            return
-        yield entry
-
-
-def restatement(
-    state: ShardState, before_ms: int, now_ms: int, uncommitted_ms: int | None, *, began_ms: int
-) -> Restated | LimitsRestated | None:
-    """Returns what was last said until ``before_ms`` and must be said again, as much as one record holds; None if nothing is.
-
-    Work is written before the ``keep_ms`` of its name, so names that end before ``uncommitted_ms`` have none to come again.
-    Limits are said anew in each round, ``began_ms``: what an earlier one said may lack decisions about items that this one says.
-    """
-    state.forget(now_ms if uncommitted_ms is None else min(now_ms, uncommitted_ms))
-    open_items = tuple(_some(item.stated() for item in state.items.values() if item.stated_ms <= before_ms))
-    if open_items:
-        return Restated(open_items)
-    closed = [ClosedName(name, keep) for name, (keep, stated) in state.closed.items() if stated <= before_ms]
-    if closed:
-        return Restated(closed=tuple(closed[: _PART_BYTES // _CLOSED_BYTES]))
-    newest: list[Newest] = list(state.versions.stated_until(before_ms, now_ms))
-    if newest:
-        return Restated(newest=tuple(newest[: _PART_BYTES // _NEWEST_BYTES]))
-    spent = state.limits.restate(began_ms, now_ms, _PART_BYTES // _SPENT_BYTES)
-    return LimitsRestated(spent) if spent else None
-
-
 class Restating:
     """Runs the rounds of one ownership."""
 
-    __slots__ = ("_began_ms", "_claims", "_quarter_ms", "_round", "_state", "claim_due")
+    __slots__ = (
+        "_bite",
+        "_bites",
+        "_claims",
+        "_now_ms",
+        "_quarter_ms",
+        "_rests",
+        "_round",
+        "_state",
+        "_until_ms",
+        "claim_due",
+    )
 
     def __init__(self, policy: DeliverPolicy, state: ShardState, claims: Claims) -> None:
         self._state = state
         self._claims = claims
         self._quarter_ms = policy.windows.fold_ms // 4
+        self._bite = policy.bite
         self._round: Round | None = None
         """The round that has begun."""
-        self._began_ms = 0
-        """When it has begun, milliseconds since the epoch."""
+        self._bites: Iterator[Restated | LimitsRestated | None] = iter(())
+        self._now_ms = 0
+        self._until_ms = 0
+        """Names that end until then are forgotten."""
+        self._rests = False
+        """It is the others' turn."""
         self.claim_due: int | None = None
         """A round is complete: the owner is to claim again with this floor, and to call :meth:`claimed`."""
 
     def next(self, now_ms: int, uncommitted_ms: int | None) -> Append | None:
-        """Returns the next record of a round; None if none is due, or if it is complete."""
+        """Returns the next record of a round; None if none is due, if it is the others' turn, or if the round is complete.
+
+        Work is written before the ``keep_ms`` of its name, so names that end before ``uncommitted_ms`` have none to come again.
+        """
         if self.claim_due is not None:
             return None
-        if self._round is None:
-            self._round, self._began_ms = self._claims.due(now_ms, self._quarter_ms), now_ms
-        if self._round is None:
+        if self._round is None and (due := self._claims.due(now_ms, self._quarter_ms)) is not None:
+            self._round, self._bites, self._rests = due, self._all(due.said_ms), False
+        if self._round is None or self._rests:
+            self._rests = False
             return None
         # What is said now is later than what is due, or it would be due for ever.
-        at_ms = max(now_ms, self._round.said_ms + 1, self._began_ms + 1)
-        body = restatement(self._state, self._round.said_ms, at_ms, uncommitted_ms, began_ms=self._began_ms)
-        if body is not None:
-            return Append(Kind.OUTCOME_RESTATED if isinstance(body, Restated) else Kind.LIMITS_RESTATED, at_ms, body)
+        self._now_ms = max(now_ms, self._round.said_ms + 1)
+        self._until_ms = self._now_ms if uncommitted_ms is None else min(self._now_ms, uncommitted_ms)
+        for body in self._bites:
+            self._rests = not isinstance(body, LimitsRestated)
+            if body is None:
+                return None
+            return Append(
+                Kind.LIMITS_RESTATED if isinstance(body, LimitsRestated) else Kind.OUTCOME_RESTATED, self._now_ms, body
+            )
         self.claim_due = self._round.floor
         return None
 
@@ -113,5 +112,52 @@ class Restating:
         self._round = self.claim_due = None
 
     def due_ms(self, now_ms: int) -> int:
-        """Returns when the next round is due, milliseconds since the epoch."""
-        return self._claims.due_ms(now_ms, self._quarter_ms)
+        """Returns when the next round or bite is due, milliseconds since the epoch; 0: now."""
+        return self._claims.due_ms(now_ms, self._quarter_ms) if self._round is None else 0
+
+    def _all(self, before_ms: int) -> Iterator[Restated | LimitsRestated | None]:
+        """Yield what was last said until ``before_ms``, a record at a time; None where a look has found nothing.
+
+        Each list is made when those before it are through: what an item comes to until then stands in the next one.
+        """
+        state = self._state
+        for keys in _cut(list(state.items), max(1, self._bite // 8)):
+            yield from self._items(keys, before_ms)
+        for keys in _cut(list(state.closed), self._bite):
+            names = self._names(keys, before_ms)
+            yield Restated(closed=names) if names else None
+        for keys in _cut(state.versions.facts(), self._bite):
+            newest = tuple(state.versions.stated_until(before_ms, self._now_ms, keys))
+            yield Restated(newest=newest) if newest else None
+        owing = state.limits.restate(self._now_ms)
+        while spent := said(islice(owing, self._bite)):
+            yield LimitsRestated(spent)
+
+    def _items(self, keys: Iterable[bytes], before_ms: int) -> Iterator[Restated | None]:
+        waiting = deque(keys)
+        while waiting:
+            left, bite = _PART_BYTES, list[OpenItem]()
+            while waiting:
+                item = self._state.items.get(waiting[0])
+                if item is not None and item.stated_ms <= before_ms:
+                    entry = item.stated()
+                    left -= weight_of(entry)
+                    if left < 0 and bite:
+                        break
+                    bite.append(entry)
+                waiting.popleft()
+            yield Restated(tuple(bite)) if bite else None
+
+    def _names(self, keys: Iterable[bytes], before_ms: int) -> tuple[ClosedName, ...]:
+        closed, found = self._state.closed, []
+        for key in keys:
+            keep_ms, stated_ms = closed.get(key, (0, before_ms + 1))
+            if keep_ms <= self._until_ms:
+                closed.pop(key, None)
+            elif stated_ms <= before_ms:
+                found.append(ClosedName(key, keep_ms))
+        return tuple(found)
+
+
+def _cut(keys: list[bytes], most: int) -> Iterator[list[bytes]]:
+    return (keys[start : start + most] for start in range(0, len(keys), most))

@@ -181,8 +181,3 @@ class ShardState:
         else:
             # What was folded of it is at least as new as what is restated, which its owner had in memory then.
             item.stated_ms = at_ms
-
-    def forget(self, now_ms: int) -> None:
-        """Drop closed names past their ``keep_ms``: nothing opens them again."""
-        for request in [name for name, (keep_ms, _) in self.closed.items() if keep_ms <= now_ms]:
-            del self.closed[request]

@@ -5,7 +5,7 @@ before any hand-off, and asked again at every hand-off (PROTOCOL.md section 4). 
 every fact of its entity whose event time is not newer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from schemas.delivery_journal import Newest
 from schemas.ids import fact_key
@@ -60,9 +60,15 @@ class Versions:
         # By event time and not by version: a cancellation is numbered among those of facet ``*``, not among this one's.
         return whole.time_ms >= terms.time_ms
 
-    def stated_until(self, stamp_ms: int, now_ms: int) -> Iterator[Newest]:
-        """Entries last said until ``stamp_ms`` that still matter; forgets the others."""
-        for fact in [fact for fact, stated in self._stated_ms.items() if stated <= stamp_ms]:
+    def facts(self) -> list[bytes]:
+        """Returns the facts of which the journal has said a newest version."""
+        return list(self._stated_ms)
+
+    def stated_until(self, stamp_ms: int, now_ms: int, among: Iterable[bytes]) -> Iterator[Newest]:
+        """Entries ``among`` some facts that were last said until ``stamp_ms`` and still matter; forgets the others."""
+        for fact in among:
+            if self._stated_ms.get(fact, stamp_ms + 1) > stamp_ms:
+                continue
             entry = self._newest[fact]
             if entry.keep_ms > now_ms:
                 yield entry

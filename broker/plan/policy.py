@@ -28,6 +28,8 @@ class PlanPolicy(msgspec.Struct, frozen=True):
     shards: int = SHARDS
     limits: bool = True
     """False: sender throughput is not reserved (benchmarks)."""
+    bite: int = 1_024
+    """Names that one record of restating holds: about 10 ms of work, so that verdicts go on between two of them."""
 
     @classmethod
     def of(cls, lane: Lane, shard: int, *, pepper: bytes, address_book: AddressBook) -> "PlanPolicy":

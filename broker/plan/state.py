@@ -15,7 +15,7 @@ forgetting is exact. What it cannot recognise is the same (source, id) with a *l
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from sys import intern
 from typing import Self
 
@@ -133,17 +133,21 @@ class PlanState:
             del self.unfinished[finished]
         self._committed = offset
 
-    def forget(self) -> None:
-        """Drop what no decision asks for any more: names past their window, debts that are paid.
+    def forget(self, most: int | None = None) -> int:
+        """Drop what no decision asks for any more: names past their window, debts that are paid. Returns how many names.
 
-        As of ``last_ms``, which stands in the journal: whatever clock comes after, no decision goes back before it.
+        Of the ``most`` names that were said longest ago; None: of all. As of ``last_ms``, which stands in the journal:
+        whatever clock comes after, no decision goes back before it.
         """
-        for name in [name for name, known in self.names.items() if known.keep_ms <= self.last_ms]:
+        looked_at = islice(self.names.items(), most)
+        over = [name for name, known in looked_at if known.keep_ms <= self.last_ms]
+        for name in over:
             del self.names[name]
         for sender in [sender for sender, owed in self.free.items() if owed.free_us <= self.last_ms * 1000]:
             del self.free[sender]
         for sender in [sender for sender, through_ms in self.through.items() if through_ms <= self.last_ms]:
             del self.through[sender]
+        return len(over)
 
     def oldest_first(self) -> Iterator[tuple[bytes, Known]]:
         """Names in the order in which they were last stated."""
@@ -184,33 +188,34 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def restatement(
-    state: PlanState, shard: int, *, now_ms: int, before_ms: int, limit_bytes: int = BODY_LIMIT_BYTES
+    state: PlanState, shard: int, *, now_ms: int, before_ms: int, most: int, limit_bytes: int = BODY_LIMIT_BYTES
 ) -> PlannedBatch | None:
-    """The next body of kind ``PLAN_RESTATED``: what was last stated until ``before_ms`` and still matters at ``now_ms``.
+    """The next body of kind ``PLAN_RESTATED``: ``most`` of what was stated until ``before_ms`` and still matters at ``now_ms``.
 
     None if nothing is due. Changes nothing: append it with a later time than ``before_ms``, apply it, and ask again until
-    None comes. Names past their window are
-    not restated; :meth:`PlanState.forget` drops them.
+    None comes. Names past their window are not restated; have :meth:`PlanState.forget` drop them before, of ``2 * most``
+    names until it drops fewer, so that nobody looks at them for each record.
     """
     entries: list[Planned] = []
     size = 0
-    for entry in _due(state, shard, now_ms=now_ms, before_ms=before_ms):
+    for entry in _due(state, shard, now_ms=now_ms, before_ms=before_ms, most=most):
         size += len(_encoder.encode(entry))
         # The first goes in whatever its size: left out, it would be due for ever and the round would never end.
-        if size > limit_bytes and entries:
+        if (size > limit_bytes and entries) or len(entries) >= most:
             break
         entries.append(entry)
     return PlannedBatch(tuple(entries)) if entries else None
 
 
-def _due(state: PlanState, shard: int, *, now_ms: int, before_ms: int) -> Iterator[Planned]:
+def _due(state: PlanState, shard: int, *, now_ms: int, before_ms: int, most: int) -> Iterator[Planned]:
     unfinished = (held.entry for held in state.unfinished.values() if held.stated_ms <= before_ms)
     debts = (held.entry for held in state.free.values() if held.stated_ms <= before_ms and held.free_us > now_ms * 1000)
-    return chain(unfinished, debts, _names(state, shard, now_ms=now_ms, before_ms=before_ms))
+    return chain(unfinished, debts, _names(state, shard, now_ms=now_ms, before_ms=before_ms, most=most))
 
 
-def _names(state: PlanState, shard: int, *, now_ms: int, before_ms: int) -> Iterator[Planned]:
-    for name, known in state.oldest_first():
+def _names(state: PlanState, shard: int, *, now_ms: int, before_ms: int, most: int) -> Iterator[Planned]:
+    # Those past their window are skipped, and would be for each record: the caller forgets them before.
+    for name, known in islice(state.oldest_first(), 4 * most):
         if known.stated_ms > before_ms:
             break
         if known.keep_ms > now_ms:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from broker.claims import Round
 from broker.plan.decode import PlanInput
 from broker.plan.policy import PlanPolicy
 from broker.plan.state import PlanState, restatement
@@ -52,6 +53,8 @@ class PlanShard:
         self._inbox: deque[Delivered] = deque()
         self._writing: set[asyncio.Task[None]] = set()
         self._forgot_ms = 0
+        self._round: Round | None = None
+        """The round of restating that has begun."""
         self._task = ShardTask("plan", shard)
         self.wake = Wake(parts.lane.rules.batch_interval_ms)
 
@@ -87,6 +90,7 @@ class PlanShard:
 
     async def _serve(self, terms: JournalTerms) -> None:
         started_ms = clock.monotonic_ms()
+        self._round = None
         await self.journal.open(terms)
         crash_points.point("plan.claimed")
         record_metrics.opened(
@@ -95,10 +99,10 @@ class PlanShard:
         while True:
             self._forget_committed()
             await self._restate()
-            if not self._inbox:
+            if self._inbox:
+                await self._step()
+            elif self._round is None:
                 await self.wake.wait(IDLE_S)
-                continue
-            await self._step()
 
     async def _step(self) -> None:
         inputs = [_input(self._inbox[index]) for index in range(min(MAX_INPUTS, len(self._inbox)))]
@@ -149,19 +153,28 @@ class PlanShard:
                 self.state.committed(finished)
 
     async def _restate(self) -> None:
-        """When the floor is to rise: say again what was said before the claim that it rises to, then claim again."""
+        """When the floor is to rise: say again what was said before the claim that it rises to, then claim again.
+
+        One record a call, so that verdicts go on in between.
+        """
         now_ms = max(clock.now_ms(), self.state.last_ms)
-        due = self.journal.claims.due(now_ms, self.policy.windows.idempotency_ms // 4)
+        due = self._round or self.journal.claims.due(now_ms, self.policy.windows.idempotency_ms // 4)
         if due is None:
             return
         # What is said now is later than what is due, or it would be due for ever.
         now_ms = max(now_ms, due.said_ms + 1)
         body: PlannedBatch | None = PlannedBatch(())  # whatever is due, the first says how late it is: see forget()
-        while body is not None:
+        if self._round is not None:
+            bite = self.policy.bite
+            while self.state.forget(2 * bite) == 2 * bite:
+                await asyncio.sleep(0)
+            body = restatement(self.state, self._shard, now_ms=now_ms, before_ms=due.said_ms, most=bite)
+        self._round = due
+        if body is not None:
             await self._append(Kind.PLAN_RESTATED, now_ms, body.entries)
-            body = restatement(self.state, self._shard, now_ms=now_ms, before_ms=due.said_ms)
-        self.state.forget()
+            return
         await self.journal.repeat_claim(due.floor)
+        self._round = None
 
 
 def _policy(parts: LaneParts, shard: int) -> PlanPolicy:

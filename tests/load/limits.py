@@ -7,12 +7,13 @@ deliver decides them, then records, bytes and seconds of restating everybody. No
 import json
 import secrets
 import time
+from itertools import islice
 
 from broker.audience.members import Audience
-from broker.deliver.limits.limit import Limit, Limits, Unfolded
+from broker.deliver.limits.limit import Limit, Limits, Unfolded, said
 from broker.deliver.policy import DeliverPolicy
-from broker.deliver.restating import restatement
 from broker.deliver.state import LIMITS, ShardState
+from schemas.delivery_journal import LimitsRestated
 from schemas.ids import NAME_BYTES
 from schemas.lanes import Lane
 from schemas.wire.header import Header, Kind, pack
@@ -34,7 +35,9 @@ def restate(limit: Limit, policy: DeliverPolicy) -> list[int]:
     state, header = ShardState(policy, Audience()), Header(Kind.LIMITS_RESTATED, policy.lane, 0, 1, NOW_MS)
     state.limits = Limits([limit])
     sizes: list[int] = []
-    while (body := restatement(state, NOW_MS - 1, NOW_MS, None, began_ms=NOW_MS - 1)) is not None:
+    owing = state.limits.restate(NOW_MS)
+    while spent := said(islice(owing, PEOPLE // 8)):
+        body = LimitsRestated(spent)
         sizes.append(len(pack(header, body)))
         state.apply(header, body)
     return sizes

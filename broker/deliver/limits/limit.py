@@ -6,7 +6,6 @@ Asked is who is over any of them, told what is spent, and what has to be said ag
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from broker.heartbeat import is_heartbeat
@@ -168,14 +167,12 @@ def spend(counting: Iterable[Counting], people: bytes, tries: Callable[[], bytes
 class Limits:
     """Holds the limits of one shard of one lane."""
 
-    __slots__ = ("_by_word", "_limits", "_stated_ms")
+    __slots__ = ("_by_word", "_limits")
 
     def __init__(self, limits: Iterable[Limit]) -> None:
         self._limits = [(limit, _prefix(limit.word)) for limit in limits]
         """Each with what its keys in the journal begin with."""
         self._by_word = {limit.word: limit for limit, _ in self._limits}
-        self._stated_ms: dict[tuple[str, bytes], int] = {}
-        """When something was last restated, of what was restated since the last claim but one; most never lives to be."""
 
     def counting(self, terms: Terms) -> list[Counting]:
         """Returns the limits that count the messages of a request. Heartbeats reach nobody, so nothing counts them."""
@@ -189,25 +186,15 @@ class Limits:
                 found.append(Counting(limit, group, prefix + group))
         return found
 
-    def restate(self, before_ms: int, now_ms: int, most: int) -> tuple[Spent, ...]:
-        """Returns up to ``most`` entries that still hold somebody back and were last restated until ``before_ms``, or never.
+    def restate(self, now_ms: int) -> Iterator[tuple[str, bytes, int]]:
+        """Yields what still holds somebody back: the key of a limit's group, a person, a number; see :func:`said`.
 
         A decision alone does not say who it is about: a fold that begins between an opening and the decision learns it here.
+        Nothing may be spent before the last of them is in the journal, for its number would be lost.
         """
-        self._stated_ms = {entry: at_ms for entry, at_ms in self._stated_ms.items() if at_ms > before_ms}
-        due = (
-            (key, person, number)
-            for limit, prefix in self._limits
-            for group, person, number in limit.restate(now_ms)
-            if ((key := prefix + group), person) not in self._stated_ms
-        )
-        by_key: dict[str, list[tuple[bytes, int]]] = {}
-        for key, person, number in islice(due, most):
-            by_key.setdefault(key, []).append((person, number))
-        return tuple(
-            Spent(key, b"".join(person for person, _ in owed), i64s(number for _, number in owed))
-            for key, owed in by_key.items()
-        )
+        for limit, prefix in self._limits:
+            for group, person, number in limit.restate(now_ms):
+                yield prefix + group, person, number
 
     def restore(self, spent: Spent, at_ms: int) -> None:
         """Folds what was restated at ``at_ms``; what a limit said that the lane has no more is over."""
@@ -215,8 +202,17 @@ class Limits:
         limit = self._by_word.get(word)
         if limit is not None:
             limit.restore(group, spent.recipients, of_i64s(spent.numbers), at_ms)
-            for person in cells(spent.recipients, NAME_BYTES):
-                self._stated_ms[spent.key, person] = at_ms
+
+
+def said(owing: Iterable[tuple[str, bytes, int]]) -> tuple[Spent, ...]:
+    """Returns what the journal is to say of some that :meth:`Limits.restate` yields."""
+    by_key: dict[str, list[tuple[bytes, int]]] = {}
+    for key, person, number in owing:
+        by_key.setdefault(key, []).append((person, number))
+    return tuple(
+        Spent(key, b"".join(person for person, _ in owed), i64s(number for _, number in owed))
+        for key, owed in by_key.items()
+    )
 
 
 def _prefix(word: str) -> str:

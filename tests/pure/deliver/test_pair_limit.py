@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.deliver.limits.limit import Limits, Unfolded
+from broker.deliver.limits.limit import Limits, Unfolded, said
 from broker.deliver.limits.pair import PairLimiter
 from broker.deliver.limits.person_times import FEW, MANY, FewTimes, ManyTimes, distinct
 from schemas.lanes import PairLimit
@@ -103,7 +103,7 @@ def test_what_is_over_is_forgotten() -> None:
     for chunk in range(100):
         stamps.spend("s", column(list(range(1_000 * chunk, 1_000 * (chunk + 1)))), NOW_MS + 1_000 * chunk)
     assert len(stamps) <= 4_096
-    (spent,) = Limits([stamps]).restate(NOW_MS, NOW_MS + 1_000 * 99, 10_000)
+    (spent,) = said(Limits([stamps]).restate(NOW_MS + 1_000 * 99))
     assert sorted(cells(spent.recipients, 16)) == sorted(cells(column(list(range(99_000, 100_000))), 16))
 
 

@@ -274,7 +274,7 @@ def planned(lane: Lane, life_ms: int, days: int, per_day: int) -> tuple[int, int
                 body: PlannedBatch | None = PlannedBatch(())
                 while body is not None:
                     append(state, Kind.PLAN_RESTATED, body, at_ms)
-                    body = restatement(state, 0, now_ms=at_ms, before_ms=due.said_ms)
+                    body = restatement(state, 0, now_ms=at_ms, before_ms=due.said_ms, most=rules.bite)
                 state.forget()
                 append(state, Kind.CLAIM, Claim(f"o{epoch}", 0, due.floor), now)
             whole = event(lane, id=str(inputs), time=text_of(now), expirytime=text_of(now + 10 * MINUTE_MS))

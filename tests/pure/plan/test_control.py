@@ -81,7 +81,7 @@ def test_a_request_is_reached_after_the_journal_was_restated() -> None:
     """A restated name still says whose it is."""
     bench = bench_with(REQUEST)
     bench.state.committed(2)
-    said = restatement(bench.state, bench.policy.shard, now_ms=NOW_MS + 2, before_ms=NOW_MS + 1)
+    said = restatement(bench.state, bench.policy.shard, now_ms=NOW_MS + 2, before_ms=NOW_MS + 1, most=10)
     assert said is not None
     bench.log.clear()
     bench.append(Kind.PLAN_RESTATED, said, NOW_MS + 2)

@@ -219,7 +219,7 @@ def test_a_fact_is_remembered_while_an_older_version_may_be_accepted() -> None:
     versions = Versions()
     versions.see(_accepted(bench, newer), NOW_MS)
     bench.now_ms = NOW_MS + U.stale_ms - 10 * HOUR_MS
-    assert [each.version for each in versions.stated_until(bench.now_ms, bench.now_ms)] == [8]
+    assert [each.version for each in versions.stated_until(bench.now_ms, bench.now_ms, versions.facts())] == [8]
     assert versions.superseded(_accepted(bench, older))
 
 

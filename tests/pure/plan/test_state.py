@@ -23,7 +23,12 @@ def restate(bench: Bench, limit_bytes: int = 1_000_000) -> int:
     """Restate until nothing is due; how many records it took."""
     records = 0
     while batch := restatement(
-        bench.state, bench.policy.shard, now_ms=bench.now_ms, before_ms=bench.now_ms - AFTER_MS, limit_bytes=limit_bytes
+        bench.state,
+        bench.policy.shard,
+        now_ms=bench.now_ms,
+        before_ms=bench.now_ms - AFTER_MS,
+        most=1_000,
+        limit_bytes=limit_bytes,
     ):
         assert len(msgspec.msgpack.encode(batch)) <= limit_bytes + 10
         bench.append(Kind.PLAN_RESTATED, batch, bench.now_ms)
@@ -242,7 +247,8 @@ class Owners:
         """Say again what was said before the last claim, then claim with that claim as the floor."""
         state = self.bench.state
         now_ms = max(self.bench.now_ms, state.last_ms, self.claimed_ms + 1)
-        while batch := restatement(state, 0, now_ms=now_ms, before_ms=self.claimed_ms, limit_bytes=2_000):
+        self.bench.forget()
+        while batch := restatement(state, 0, now_ms=now_ms, before_ms=self.claimed_ms, most=3, limit_bytes=2_000):
             self.bench.append(Kind.PLAN_RESTATED, batch, now_ms)
             assert len(self.bench.log) < 500
         self.bench.forget()

@@ -106,7 +106,7 @@ class DeliverWorld(ShellWorld):
         # The lanes differ in what a plain stop forbids; everything else of these schedules is the same in both.
         base = DeliverPolicy.of(self.rng.choice((Lane.UPDATE, Lane.CAMPAIGN)), 0, b"ref")
         self.policy = msgspec.structs.replace(
-            base, windows=windows, chunk=4, pair_limit=PAIRS, shards=SHARDS, gateway_dedupes=dedupes
+            base, windows=windows, chunk=4, bite=2, pair_limit=PAIRS, shards=SHARDS, gateway_dedupes=dedupes
         )
         self.cap_first = self.rng.random() < 0.5
         """Whether the cap on offers is asked before the limits that deliver has."""

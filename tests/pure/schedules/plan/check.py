@@ -40,21 +40,23 @@ class Verdicts:
         self.overdue_ms = 0
         """The longest that an owner has gone on deciding since it last claimed."""
         self.floor_age_ms = 0
-        """The age of the oldest floor under which anything was decided."""
-        fold, claims, last_ms, claimed_ms = Fold(), Claims(), 0, 0
+        """The age of the oldest floor under which an owner decided twice and said nothing again in between."""
+        fold, claims, last_ms, claimed_ms, kind = Fold(), Claims(), 0, 0, Kind.CLAIM
         for offset, at_ms, record in world.journal.whole:
             header = fold.admit(record)
             if header is None:
                 continue
             claims.fold(header, record, offset)
-            if header.kind is Kind.CLAIM:
+            before, kind = kind, header.kind
+            if kind is Kind.CLAIM:
                 claimed_ms = max(header.at_ms, last_ms)
                 continue
             self.overdue_ms = max(self.overdue_ms, header.at_ms - claimed_ms)
             self.backwards += header.at_ms < last_ms
             last_ms = max(last_ms, header.at_ms)
-            if header.kind is Kind.PLANNED:
+            if kind is before is Kind.PLANNED:
                 self.floor_age_ms = max(self.floor_age_ms, header.at_ms - claims.floor_ms(header.at_ms))
+            if kind is Kind.PLANNED:
                 for entry in planned_in(record).entries:
                     self.at[entry.origin.offset].append((entry, at_ms))
                     if entry.verdict == 0:
@@ -80,7 +82,7 @@ def violations(world: PlanWorld) -> list[str]:
     if verdicts.overdue_ms > round_ms + 2 * world.pause_ms:
         found.append(f"an owner decided for {verdicts.overdue_ms} ms without a round of restating")
     if verdicts.floor_age_ms > 2 * round_ms + 2 * world.pause_ms:
-        found.append(f"decided while the floor was {verdicts.floor_age_ms} ms old")
+        found.append(f"decided, and restated nothing, while the floor was {verdicts.floor_age_ms} ms old")
     found += _once(verdicts)
     found += _work(world, verdicts)
     found += _opt_ins(world, events, verdicts)

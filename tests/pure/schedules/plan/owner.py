@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from broker.plan.state import PlanState
 from schemas import topics
 from streams.kafka.faust_app.commits import Place
@@ -30,6 +32,7 @@ class PlanOwner(Member):
         parts.pepper, parts.address_book = PEPPER, BOOK
         parts.registry, parts.windows = world.registry, world.policy.windows
         self.shard = self.shard_type(parts, PARTITION, done=self.done, committed=self.stored)
+        self.shard.policy = msgspec.structs.replace(self.shard.policy, bite=3)
         super().__init__(world, runner, number)
 
     @property
