@@ -23,8 +23,8 @@ the same code through kills, pauses and several living owners.
 """
 
 from collections.abc import Container, Iterable
-from typing import NamedTuple
 
+from broker.losses import Loss
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, NewerRecordError, UnreadableRecordError, body_of, head_of
 
@@ -161,29 +161,6 @@ def _floor_in(record: bytes) -> int | None:
         return body_of(record, Claim).floor
     except UnreadableRecordError:
         return None
-
-
-class Loss(NamedTuple):
-    """Names what a journal has lost, as the operator's word has to: everything before ``offset``, or from it on."""
-
-    topic: str
-    partition: int
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}:{self.partition}:{self.offset}"
-
-
-def accepted_losses(text: str) -> frozenset[Loss]:
-    """Converts ``topic:partition:offset``, separated by commas, to losses; ``ValueError`` says which part is none."""
-    found = set()
-    for part in filter(None, (each.strip() for each in text.split(","))):
-        topic, _, rest = part.partition(":")
-        numbers = rest.split(":")
-        if not topic or len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
-            raise ValueError(f"{part!r} is not topic:partition:offset, as the refusal to start says it")
-        found.add(Loss(topic, int(numbers[0]), int(numbers[1])))
-    return frozenset(found)
 
 
 def fold_start(

@@ -20,7 +20,7 @@ from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.provision import ProvisionError
 from streams.kafka.set_aside import SetAside
 from streams.kafka.start_check import demand_safe
-from streams.registry.read import registry_tail
+from streams.registry.follow import registry_tail
 from streams.runtime import clock, log, zeroes
 from streams.runtime.health import Health
 from streams.runtime.http_server import HttpServer

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from broker.registry.fold import SEAL, Registry
 from schemas.registry import ApiKey, Business, Entry, Key, PriceCard, Sender, Template
 from streams.kafka.set_aside import SetAside
-from streams.registry.read import applied_to
+from streams.registry.follow import applied_to
 from streams.runtime.settings import dev_intake_key
 
 

@@ -20,7 +20,6 @@ import msgspec
 from broker.claims import Claims
 from broker.journal import (
     Fold,
-    Loss,
     Ownership,
     TrimmedJournalError,
     claim_won,
@@ -28,6 +27,7 @@ from broker.journal import (
     fold_start,
     last_floor,
 )
+from broker.losses import Loss
 from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack

@@ -17,7 +17,7 @@ from typing import Annotated, Final, Literal, Self
 import msgspec
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
-from broker.journal import Loss, accepted_losses
+from broker.losses import Loss, accepted_losses
 from schemas.lanes import BY_PLACE, Lane, Windows, listed
 from schemas.topics import SHARDS
 from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE, KAFKA_SECRETS, PREFIX

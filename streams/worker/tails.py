@@ -22,7 +22,7 @@ from schemas.wire.header import Kind, NewerRecordError, unpack
 from streams.kafka.reader import LogRecord
 from streams.kafka.set_aside import SetAside, refuse_newer
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
-from streams.registry.read import registry_tail
+from streams.registry.follow import registry_tail
 from streams.runtime import clock
 from streams.runtime.kafka_access import Address
 

@@ -6,12 +6,12 @@ from broker.journal import (
     Fold,
     Ownership,
     TrimmedJournalError,
-    accepted_losses,
     claim_won,
     demand_claims,
     fold_start,
     last_floor,
 )
+from broker.losses import accepted_losses
 from schemas.delivery_journal import Outcome
 from schemas.lanes import Lane
 from schemas.plan_journal import Claim

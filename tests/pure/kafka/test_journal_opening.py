@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from broker.journal import accepted_losses
+from broker.losses import accepted_losses
 from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack

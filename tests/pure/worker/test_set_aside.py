@@ -28,7 +28,7 @@ from schemas.wire.header import Header, Kind, NewerRecordError, UnreadableRecord
 from streams.kafka import set_aside
 from streams.kafka.reader import LogRecord
 from streams.kafka.set_aside import SetAside
-from streams.registry.read import applied_to
+from streams.registry.follow import applied_to
 from streams.runtime import metrics
 from streams.worker.tails import LaneFacts
 
