@@ -49,6 +49,10 @@ class Windows(msgspec.Struct, frozen=True):
     """The longest a frame may lie between the STOP check and the gateway."""
     gateway_timeout_ms: int
     """Milliseconds that a frame waits for its answer."""
+    clock_slack_ms: int = CLOCK_SLACK_MS
+    """By so much a window is longer than what is asked of it."""
+    outage_ms: int = _OUTAGE_MS
+    """The longest outage after which the gateway must still know what it was sent before."""
 
     @property
     def settle_fold_ms(self) -> int:
@@ -58,12 +62,12 @@ class Windows(msgspec.Struct, frozen=True):
     @property
     def stale_ms(self) -> int:
         """A request whose ``time`` is older is refused: the window less the clock slack, so that it is exact for ever."""
-        return self.idempotency_ms - CLOCK_SLACK_MS
+        return self.idempotency_ms - self.clock_slack_ms
 
     @property
     def gateway_names_ms(self) -> int:
         """Milliseconds that the gateway remembers a name: a message's life and the longest outage before it is sent again."""
-        return self.lifetime_max_ms + _OUTAGE_MS
+        return self.lifetime_max_ms + self.outage_ms
 
 
 class Retention(msgspec.Struct, frozen=True):

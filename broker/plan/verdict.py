@@ -18,7 +18,7 @@ from broker.plan.policy import PlanPolicy
 from broker.plan.state import PlanState
 from broker.plan.validate import Request
 from schemas.ids import recipient_id
-from schemas.lanes import CLOCK_SLACK_MS, Windows
+from schemas.lanes import Windows
 from schemas.plan_journal import LOCALE_WIDTH, Origin, Planned, Rows, Terms
 from schemas.reasons import Reason, Refusal
 from schemas.wire.columns import u16s
@@ -168,7 +168,7 @@ def _blank(named: Named, time_ms: int, keep_ms: int) -> Terms:
 def _terms(granted: Authority, windows: Windows) -> Terms:
     cloud, body, parties = granted.request.cloud, granted.request.body, granted.parties
     # Until when deliver knows that there was this request. A fact stays for as long as an older version may be accepted.
-    keep_ms = granted.expires_ms + CLOCK_SLACK_MS
+    keep_ms = granted.expires_ms + windows.clock_slack_ms
     if body.version is not None:
         keep_ms = max(keep_ms, cloud.time_ms + windows.idempotency_ms)
     return Terms(

@@ -69,4 +69,6 @@ async def _registered(kafka: Kafka) -> list[str]:
 async def _provision(bootstrap: str | None) -> tuple[str, ...]:
     settings = load(bootstrap=bootstrap)
     await describe(settings.kafka, deadline_s=_ANSWER_S)
-    return await provision(settings.kafka, catalogue(), shards=settings.shards, dev=settings.dev, say=say)
+    return await provision(
+        settings.kafka, catalogue(time_scale=settings.time_scale), shards=settings.shards, dev=settings.dev, say=say
+    )

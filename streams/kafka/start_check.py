@@ -42,7 +42,7 @@ async def safe(settings: Settings, *, say: Callable[[str], None]) -> str:
     """
     return await verify(
         settings.kafka,
-        catalogue(),
+        catalogue(time_scale=settings.time_scale),
         shards=settings.shards,
         dev=settings.dev,
         session_ms=settings.session_timeout_ms,

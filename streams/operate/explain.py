@@ -151,7 +151,7 @@ class Explainer:
         ordinal = -1
         if planned.list and focus.recipient is not None:
             ordinal = await self._ordinal(focus.recipient, telling.audience)
-        journal_ms = since_ms - lane.rules.windows.fold_ms // 4
+        journal_ms = since_ms - lane.rules.windows.fold_ms // 2
         for shard in shards:
             async for record in self._records(topics.outcomes(lane), shard, since_ms=journal_ms):
                 telling.outcome(record, ordinal)
@@ -244,7 +244,7 @@ class Explainer:
 
     async def _trail(self, lane: Lane, shard: int, recipient: bytes, ordinal: int) -> Trail:
         trail = Trail(lane, shard, recipient, ordinal)
-        journal_ms = self._since_ms - lane.rules.windows.fold_ms // 4 if self._since_ms else 0
+        journal_ms = self._since_ms - lane.rules.windows.fold_ms // 2 if self._since_ms else 0
         async for record in self._records(topics.outcomes(lane), shard, since_ms=journal_ms):
             trail.outcome(record)
         async for record in self._records(topics.receipts(lane), shard, since_ms=self._since_ms):

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 
 from broker.losses import Loss, accepted_losses
 from schemas.lanes import BY_PLACE, Lane, Windows, listed
+from schemas.spans import scaled_windows
 from schemas.topics import SHARDS
 from streams.runtime.kafka_settings import BOOTSTRAP_VARIABLE, KAFKA_SECRETS, PREFIX
 from streams.runtime.lane_settings import GatewaySettings
@@ -109,13 +110,10 @@ class Settings(GatewaySettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Log lines below this are dropped."
     )
-    fold_ms: int | None = Field(
-        None, ge=1_000, description="Deliver's fold length instead of the lane's own, for tests."
-    )
+    time_scale: float = Field(1.0, ge=1, description="Divides every window and retention, in development alone.")
     settle_ms: int | None = Field(None, ge=100, description="Settle window instead of the lane's own, for tests.")
     accept_trimmed: Annotated[str, AfterValidator(_demand_losses)] = Field(
-        "",
-        description="What journals have lost, as topic:partition:offset, with commas: your word that all of it has expired.",
+        "", description="What journals have lost, topic:partition:offset with commas: your word that it has expired."
     )
     crash_at: str = Field("", description="Points at which to die on purpose, for tests: name, or name:times; commas.")
     heartbeat_ms: int = Field(10_000, ge=100, description="How often a heartbeat message crosses every lane and shard.")
@@ -154,9 +152,11 @@ class Settings(GatewaySettings):
     gateway_metrics_port: Port = Field(9840, description=f"Metrics of the gateway: {_PLACES}.")
 
     @model_validator(mode="after")
-    def _keys_have_numbers(self) -> Self:
+    def _fits_together(self) -> Self:
         if any(not 0 <= kid <= 255 for kid in self.address_keys):
             raise ValueError("the numbers of FANFARE_ADDRESS_KEYS lie between 0 and 255")
+        if self.time_scale != 1 and not self.dev:
+            raise ValueError("FANFARE_TIME_SCALE shortens what is kept and remembered: it is for development alone")
         return self
 
     @property
@@ -180,9 +180,9 @@ class Settings(GatewaySettings):
         return {kid: raw(secret) for kid, secret in self.seal_keys.items()}
 
     def windows(self, lane: Lane) -> Windows:
-        """The spans of ``lane``: the table's, with the overrides for tests."""
-        shorter = {"fold_ms": self.fold_ms, "settle_ms": self.settle_ms}
-        return msgspec.structs.replace(lane.rules.windows, **{name: value for name, value in shorter.items() if value})
+        """The spans of ``lane``: the table's, scaled, with the settle window that tests ask for."""
+        windows = scaled_windows(lane.rules.windows, self.time_scale)
+        return windows if self.settle_ms is None else msgspec.structs.replace(windows, settle_ms=self.settle_ms)
 
     def nice_of(self, lane: Lane) -> int:
         """Returns the nice value of processes of ``lane``, 0 to 19."""

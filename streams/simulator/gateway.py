@@ -52,7 +52,7 @@ class Exchange:
         self._phones = phones
         self._faults = faults
         self._outbox = outbox
-        self._names = {lane.word: Names(lane.rules.windows.gateway_names_ms) for lane in Lane}
+        self._names = {lane.word: Names(rules.names_ms(lane)) for lane in Lane}
         self._epochs: dict[tuple[str, int], int] = {}
         self._swept_ms = 0
         self.counts: Counter[str] = Counter()

@@ -40,6 +40,8 @@ class Plan(msgspec.Struct, frozen=True):
     address_keys: dict[int, bytes]
     private: dict[str, bytes]
     faults: tuple[Fault, ...] = ()
+    time_scale: float = 1
+    """Divides the span of its memory of names."""
 
 
 class Station:
@@ -61,7 +63,7 @@ class Station:
         )
         self.exchange = Exchange(
             log=self.events,
-            rules=Rules(registered, crowd, book, plan.private, limits=plan.limits),
+            rules=Rules(registered, crowd, book, plan.private, limits=plan.limits, time_scale=plan.time_scale),
             crowd=crowd,
             phones=self.phones,
             faults=self.faults,

@@ -59,6 +59,7 @@ def plan_of(settings: Settings, lane: Lane, *, seed: int, profile: str = "real",
         webhook_secrets=signing_secrets(settings.webhook_secret),
         address_keys=settings.address_book,
         private=settings.private_seal_keys,
+        time_scale=settings.time_scale,
         faults=_faults(faults),
     )
 

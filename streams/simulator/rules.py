@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 
 from schemas.gateway_api import Code, Frame, Refused
-from schemas.lanes import Category
+from schemas.lanes import Category, Lane
 from schemas.registry import Template
+from schemas.spans import scaled_windows
 from schemas.wire.sealed import AddressBook, SealError, open_code
 from streams.simulator.frame_rows import Rows, is_heartbeat
 from streams.simulator.phone_users import Crowd
@@ -44,9 +45,17 @@ class Rules:
     """The gateway's checks and the state they need. ``limits`` off: neither throughput nor pair."""
 
     def __init__(
-        self, registered: Registered, crowd: Crowd, book: AddressBook, private: dict[str, bytes], *, limits: bool
+        self,
+        registered: Registered,
+        crowd: Crowd,
+        book: AddressBook,
+        private: dict[str, bytes],
+        *,
+        limits: bool,
+        time_scale: float = 1,
     ) -> None:
         self._registered = registered
+        self._time_scale = time_scale
         self._crowd = crowd
         self._book = book
         self._private = private
@@ -61,6 +70,10 @@ class Rules:
             self._undeliverable,
             self._codes,
         )
+
+    def names_ms(self, lane: Lane) -> int:
+        """Returns how long names of a lane are remembered, milliseconds."""
+        return scaled_windows(lane.rules.windows, self._time_scale).gateway_names_ms
 
     def judge(self, asked: Asked) -> None:
         """Move what is refused from ``asked.open`` to ``asked.refused``."""

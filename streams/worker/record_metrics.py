@@ -13,7 +13,7 @@ from broker.settle.engine import Settle
 from schemas.delivery_journal import Outcome
 from schemas.facts import Scope, Suppression
 from schemas.gateway_api import Code, FrameAnswer
-from schemas.lanes import Lane
+from schemas.lanes import Lane, Retention
 from schemas.plan_journal import Planned
 from schemas.reasons import Reason, State, word_of
 from schemas.status import DeadLetter
@@ -62,16 +62,13 @@ def opened(journal: str, lane: Lane, shard: int, owned: Journal, seconds: float)
     """A journal is folded and claimed."""
     metrics.JOURNAL_EPOCH.of(journal, lane.word, str(shard)).set(owned.epoch)
     metrics.JOURNAL_FOLD.of(journal, lane.word).observe(seconds)
-    floor_seen(journal, lane, shard, owned)
 
 
-def floor_seen(journal: str, lane: Lane, shard: int, owned: Journal) -> None:
-    """Counts and logs a floor that is older than half of what its topic keeps. Asked at each opening, and each minute."""
+def floor_seen(stage: str, shard: int, owned: Journal, kept: Retention) -> None:
+    """Counts and logs a floor that is older than half of what its topic keeps. Asked once a minute, soon after an opening."""
     age_ms = owned.claims.age_ms(clock.now_ms())
-    kept = lane.rules.retention
-    if age_ms > (kept.plans_ms if journal == "plans" else kept.outcomes_ms) // 2:
+    if age_ms > (kept.plans_ms if stage == "plan" else kept.outcomes_ms) // 2:
         _alert(metrics.FLOOR_OLD, 1)
-        stage = "plan" if journal == "plans" else "deliver"
         log(Event.FLOOR_OLD, component=stage, shard=shard, seconds=age_ms // 1000)
 
 

@@ -7,7 +7,8 @@ from broker.audience.sizes import ListSizes
 from broker.heartbeat import entries
 from broker.registry.fold import Registry
 from schemas import topics
-from schemas.lanes import Lane, Windows
+from schemas.lanes import Lane, Retention, Windows
+from schemas.spans import disorder, scaled_retention
 from schemas.wire.sealed import AddressBook
 from streams.gateway.kinds import gateway_of
 from streams.kafka.producer import REPEATABLE_DEADLINE_MS, ConfirmedProducer
@@ -15,7 +16,7 @@ from streams.kafka.reader import LogReader
 from streams.kafka.set_aside import SetAside
 from streams.runtime import log
 from streams.runtime.health import Health
-from streams.runtime.settings import Settings, raw
+from streams.runtime.settings import Settings, SettingsError, raw
 from streams.worker.request_log import RequestLog
 
 
@@ -32,6 +33,11 @@ class LaneParts:
         self.lane = lane
         self.group = group_of(lane)
         self.windows: Windows = settings.windows(lane)
+        self.retention: Retention = scaled_retention(lane.rules.retention, settings.time_scale)
+        if out_of_order := list(disorder(self.windows, self.retention)):
+            raise SettingsError(
+                f"lane {lane.word} under FANFARE_TIME_SCALE={settings.time_scale:g}: {'; '.join(out_of_order)}"
+            )
         self.ref_secret = raw(settings.ref_secret)
         self.pepper = raw(settings.pepper)
         self.log = log.get("worker")

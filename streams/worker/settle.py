@@ -16,7 +16,6 @@ from broker.settle.policy import SettlePolicy
 from schemas import topics
 from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import Receipts
-from schemas.lanes import CLOCK_SLACK_MS
 from schemas.wire.header import Kind, UnreadableRecordError, head_of, unpack
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
@@ -97,7 +96,9 @@ class SettleShard:
         last_ms = 0
         places = [(topic, self._shard) for topic in (topics.outcomes(self._lane), topics.receipts(self._lane))]
         reached_ms = [await self._reached_ms(place, committed) for place in places]
-        span_ms = self._parts.windows.settle_fold_ms + CLOCK_SLACK_MS + self._settle.policy.ending_ms
+        span_ms = (
+            self._parts.windows.settle_fold_ms + self._parts.windows.clock_slack_ms + self._settle.policy.ending_ms
+        )
         since_ms = fold_from(clock.now_ms(), reached_ms, span_ms)
         self._settle = self._fresh(since_ms)
         async with self._parts.rebuilding:

@@ -274,8 +274,8 @@ class LaneWorker:
         while True:
             await asyncio.sleep(_FLOORS_S)
             for number, shard in self.serving.items():
-                record_metrics.floor_seen("plans", self._lane, number, shard.plan.journal)
-                record_metrics.floor_seen("outcomes", self._lane, number, shard.deliver.journal)
+                for stage, owner in (("plan", shard.plan), ("deliver", shard.deliver)):
+                    record_metrics.floor_seen(stage, number, owner.journal, self._parts.retention)
 
     def _settles(self) -> Mapping[int, SettleShard]:
         return {number: shard.settle for number, shard in self.serving.items()}

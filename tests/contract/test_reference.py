@@ -70,7 +70,7 @@ def test_what_a_setting_may_be_is_told_in_words() -> None:
     assert "| `FANFARE_HEARTBEAT_MS` | integer, at least 100 | `10000` | ms |" in page
     assert "| `FANFARE_DEV` | `true` or `false` | `true` |" in page
     assert "| `FANFARE_LOG_LEVEL` | `debug`, `info`, `warning`, `error` | `info` |" in page
-    assert "| `FANFARE_FOLD_MS` | integer, at least 1000 | unset | ms |" in page
+    assert "| `FANFARE_SETTLE_MS` | integer, at least 100 | unset | ms |" in page
     assert "| `FANFARE_PEPPER` | 64 hex digits, secret | `dev` |" in page
     assert "***" not in page
 

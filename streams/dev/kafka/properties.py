@@ -116,13 +116,14 @@ group.min.session.timeout.ms=1000
 broker.session.timeout.ms={broker_session_ms}
 broker.heartbeat.interval.ms={max(1, broker_session_ms // _HEARTBEATS_PER_SESSION)}
 
-# A small machine: few threads, and 16 MB instead of 128 MB of heap for the log cleaner.
+# A small machine: few threads, and 16 MB instead of 128 MB of heap for the log cleaner. What is over goes soon.
 num.network.threads=2
 num.io.threads=4
 background.threads=2
 group.coordinator.threads=1
 share.coordinator.threads=1
 log.cleaner.dedupe.buffer.size=16777216
+log.retention.check.interval.ms=2000
 {"" if doors is None else _secured(doors)}"""
 
 

@@ -168,7 +168,7 @@ class Stack:
         settings = self.settings
         entries = [one.entry for one in located]
         self.businesses = tuple(entry.id for entry in entries if isinstance(entry, Business))
-        wanted = catalogue(self.businesses)
+        wanted = catalogue(self.businesses, time_scale=settings.time_scale)
         made = await provision(settings.kafka, wanted, shards=settings.shards, dev=settings.dev, say=_unsaid)
         new = changes(located, await read_registry(settings.kafka))
         await write(settings.kafka, new)

@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from schemas import topics
 from schemas.lanes import CLOCK_SLACK_MS, DAY_MS, HOUR_MS, MINUTE_MS, Lane
+from schemas.spans import disorder, scaled_retention, scaled_windows
 from schemas.topics import (
     FOR_EVER,
     Topic,
@@ -53,21 +55,42 @@ def test_the_staleness_bound_is_the_window_less_the_clock_slack(lane: Lane) -> N
 
 
 @LANES
-def test_inputs_live_no_longer_than_the_journals_that_took_them_over(lane: Lane) -> None:
-    """Else an input could be read again when nothing remembers that it was decided."""
-    assert retention(topics.requests(lane)) <= retention(topics.plans(lane))
-    assert retention(topics.work(lane)) <= retention(topics.outcomes(lane))
+def test_every_log_outlives_what_is_asked_of_it(lane: Lane) -> None:
+    """Inputs no longer than the journals that took them over; journals their longest fold and an outage of a week at the most."""
+    assert list(disorder(lane.rules.windows, lane.rules.retention)) == []
 
 
 @LANES
-def test_every_log_outlives_its_longest_fold_and_an_outage(lane: Lane) -> None:
-    """Plan folds its idempotency window, deliver F and a claim's step, settle a life and its window, a week at the most."""
-    windows, outage = lane.rules.windows, retention(topics.requests(lane))
-    assert retention(topics.plans(lane)) >= windows.idempotency_ms + outage
-    assert retention(topics.outcomes(lane)) >= windows.fold_ms * 5 // 4 + outage
-    assert retention(topics.outcomes(lane)) >= 3 * windows.fold_ms
-    for name in (topics.outcomes(lane), topics.receipts(lane)):
-        assert retention(name) >= min(windows.settle_fold_ms, 7 * DAY_MS) + outage
+@pytest.mark.parametrize("by", [1.5, 7, 60, 1_000, 3_333.3])
+def test_what_time_is_scaled_by_keeps_the_order(lane: Lane, by: float) -> None:
+    """But for what a network takes, which is not scaled."""
+    windows, kept = scaled_windows(lane.rules.windows, by), scaled_retention(lane.rules.retention, by)
+    slack = msgspec.structs.replace(windows, frame_ms=1, gateway_timeout_ms=1)
+    assert (
+        list(
+            disorder(slack, msgspec.structs.replace(kept, plans_ms=kept.plans_ms + 1, outcomes_ms=kept.outcomes_ms + 2))
+        )
+        == []
+    )
+    topic = next(topic for topic in catalogue(time_scale=by) if topic.name == topics.plans(lane))
+    assert topic.retention_ms == kept.plans_ms
+    assert int(topic.config()["segment.ms"]) * 8 <= kept.plans_ms
+
+
+@pytest.mark.parametrize(
+    ("field", "value_ms", "sentence"),
+    [
+        ("frame_ms", 48 * HOUR_MS, "a frame"),
+        ("gateway_timeout_ms", 48 * HOUR_MS, "a gateway's answer"),
+        ("clock_slack_ms", 48 * HOUR_MS, "the idempotency window"),
+        ("idempotency_ms", 8 * DAY_MS, "plans, to outlive a fold"),
+        ("fold_ms", 6 * DAY_MS, "outcomes, to outlive a fold"),
+    ],
+)
+def test_spans_out_of_order_are_told(field: str, value_ms: int, sentence: str) -> None:
+    """Each by itself."""
+    windows = msgspec.structs.replace(Lane.UPDATE.rules.windows, **{field: value_ms})
+    assert any(each.startswith(sentence) for each in disorder(windows, Lane.UPDATE.rules.retention))
 
 
 @LANES

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -184,11 +185,27 @@ def test_settings_do_not_change(environment: Environment) -> None:
 
 
 def test_windows_are_the_tables_but_for_the_overrides(environment: Environment) -> None:
-    """Tests shorten fold and settle window; everything else stays the lane's."""
+    """Tests shorten the settle window; everything else stays the lane's."""
     assert load().windows(Lane.UPDATE) == Lane.UPDATE.rules.windows
-    short = load(fold_ms=2_000, settle_ms=500).windows(Lane.UPDATE)
-    assert (short.fold_ms, short.settle_ms) == (2_000, 500)
-    assert short.lifetime_max_ms == Lane.UPDATE.rules.windows.lifetime_max_ms
+    short = load(settle_ms=500).windows(Lane.UPDATE)
+    assert short == msgspec.structs.replace(Lane.UPDATE.rules.windows, settle_ms=500)
+
+
+def test_time_that_goes_faster_shortens_every_window_alike(environment: Environment) -> None:
+    """What a network takes stays as it is."""
+    whole, short = Lane.UPDATE.rules.windows, load(time_scale=3_600).windows(Lane.UPDATE)
+    assert short.fold_ms == whole.fold_ms // 3_600
+    assert short.stale_ms == whole.idempotency_ms // 3_600 - 83
+    assert short.gateway_names_ms == whole.gateway_names_ms // 3_600
+    assert (short.frame_ms, short.gateway_timeout_ms) == (whole.frame_ms, whole.gateway_timeout_ms)
+
+
+def test_time_goes_faster_in_development_alone(environment: Environment) -> None:
+    """It shortens what must be remembered."""
+    with pytest.raises(SettingsError, match=r"FANFARE_TIME_SCALE .* for development alone"):
+        load(time_scale=2, dev=False)
+    with pytest.raises(SettingsError, match="FANFARE_TIME_SCALE"):
+        load(time_scale=0.5)
 
 
 def test_a_child_process_reads_the_same_but_for_what_it_is_given(environment: Environment) -> None:

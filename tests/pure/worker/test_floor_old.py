@@ -23,5 +23,5 @@ def test_an_old_floor_calls_an_operator(age_ms: int, alerts: int) -> None:
     header = Header(Kind.CLAIM, Lane.OTP, 0, 1, clock.now_ms() - age_ms)
     journal.claims.fold(header, pack(header, Claim("somebody")), 0)
     before = metrics.ALERTS.of(metrics.FLOOR_OLD).value
-    record_metrics.floor_seen("plans", Lane.OTP, 0, journal)
+    record_metrics.floor_seen("plan", 0, journal, Lane.OTP.rules.retention)
     assert metrics.ALERTS.of(metrics.FLOOR_OLD).value == before + alerts
