@@ -8,6 +8,7 @@ which also takes ``data_base64`` and judges what no schema can say (tenant, temp
 import base64
 import hashlib
 import hmac
+import inspect
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -108,6 +109,7 @@ def _plain(title: str, kind: Any) -> Schema:
 
 
 def _finished(title: str, whole: Schema, parts: Schema) -> Schema:
+    _unindent(parts)
     for (part, field), bounds in _BOUNDS.items():
         if part in parts:
             parts[part]["properties"][field].update(bounds)
@@ -126,6 +128,13 @@ def _finished(title: str, whole: Schema, parts: Schema) -> Schema:
     if "Control" in parts:
         _require_one(parts["Control"], _TARGETS)
     return {"$schema": _DIALECT, "title": title, **whole, "$defs": parts}
+
+
+def _unindent(parts: Schema) -> None:
+    """Takes the indentation off descriptions, as Python 3.13 does with docstrings, so that each Python writes the same."""
+    for part in parts.values():
+        if "description" in part:
+            part["description"] = inspect.cleandoc(part["description"])
 
 
 def _require_one(part: Schema, bounds: Mapping[str, Schema]) -> None:
