@@ -103,6 +103,30 @@ class OpenItem(msgspec.Struct, frozen=True, array_like=True):
     """Last word about a pause, None if there was none."""
 
 
+class ItemPart(msgspec.Struct, frozen=True, array_like=True):
+    """The body of kind ``ITEM_PART``: some ranks of an open list item that is larger than a record.
+
+    The parts of an item follow one another by rank, from 0 to ``of``; once the last one is read they say what an ``OpenItem`` of
+    all ranks would, its members among it (``wire/item_parts.py``). Without the last they say nothing.
+    """
+
+    opened: Opened
+    first: int
+    """The rank that the columns begin with."""
+    of: int
+    """Ranks of the item."""
+    ordinals: bytes
+    """Of these ranks' people, as ``Members`` has them."""
+    audience_upto: int
+    suppressed_upto: int
+    statuses: bytes
+    """Runs over these ranks, as in ``OpenItem``; so are the other columns."""
+    attempts: bytes
+    dues: bytes = b""
+    markets: bytes = b""
+    held: Held | None = None
+
+
 class ClosedName(msgspec.Struct, frozen=True, array_like=True):
     """A closed request: remembered until ``keep_ms`` so that late duplicate work cannot re-open it."""
 

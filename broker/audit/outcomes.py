@@ -1,6 +1,8 @@
 """Deliver's journal: openings, frozen members, restatements. Decisions and answers have modules of their own."""
 
 from collections import defaultdict
+from collections.abc import Sequence
+from itertools import accumulate
 
 import msgspec
 import numpy as np
@@ -49,10 +51,27 @@ class _OpenItem(msgspec.Struct, array_like=True):
     markets: bytes = b""
 
 
+class _ItemPart(msgspec.Struct, array_like=True):
+    opened: _Opened
+    first: int
+    of: int
+    ordinals: bytes
+    audience_upto: int
+    suppressed_upto: int
+    statuses: bytes
+    attempts: bytes
+    dues: bytes = b""
+    markets: bytes = b""
+
+
 class _Restated(msgspec.Struct, array_like=True):
     open: tuple[_OpenItem, ...] = ()
     closed: tuple[ClosedName, ...] = ()
     newest: tuple[Newest, ...] = ()
+
+
+def _joined(parts: Sequence[_ItemPart], column: str) -> bytes:
+    return b"".join(getattr(part, column) for part in parts)
 
 
 class Outcomes:
@@ -63,6 +82,8 @@ class Outcomes:
         self._versions = versions
         self._decisions = Decisions(book, versions, early)
         self._answers = Answers(book, versions, early)
+        self._begun: dict[tuple[Lane, int, bytes], list[_ItemPart]] = {}
+        """Parts of items that were said, as far as the last one has not been."""
         self._epochs: dict[tuple[Lane, int], Epochs] = defaultdict(Epochs)
 
     def take(self, record: Logged, lane: Lane) -> None:
@@ -81,6 +102,8 @@ class Outcomes:
                 self._void(said, body_of(record.value or b"", _Outcome))
             case Kind.OUTCOME_RESTATED if valid:
                 self._restated(said, body_of(record.value or b"", _Restated))
+            case Kind.ITEM_PART if valid:
+                self._part(said, body_of(record.value or b"", _ItemPart))
             case Kind.TRYING:
                 self._book.counts["tries"] += 1
             case _:
@@ -190,6 +213,32 @@ class Outcomes:
         frozen = (entry.members is not None) or not part.listed
         if frozen != part.frozen or (part.frozen and not self._same(part, entry)):
             self._book.findings.report(Breach.RESTATED_DIFFERS, said.record.where, str(part))
+
+    def _part(self, said: Said, body: _ItemPart) -> None:
+        key = (said.lane, said.shard, name_in(body.opened.item))
+        begun = [*self._begun.get(key, ()), body] if body.first else [body]
+        ends = list(accumulate(len(BitMap.deserialize(one.ordinals)) for one in begun))
+        if [one.first for one in begun] != [0, *ends[:-1]]:
+            self._begun.pop(key, None)
+            return
+        self._begun[key] = begun
+        if ends[-1] >= body.of:
+            del self._begun[key]
+            self._whole(said, key[2], begun)
+
+    def _whole(self, said: Said, name: bytes, parts: Sequence[_ItemPart]) -> None:
+        """Takes an item whose last part was said, as what freezes its members or as a restatement."""
+        last = parts[-1]
+        ordinals = BitMap.union(*(BitMap.deserialize(one.ordinals) for one in parts)).serialize()
+        members = Members(name, last.of, ordinals, last.audience_upto, last.suppressed_upto)
+        columns = ("statuses", "attempts", "dues", "markets")
+        entry = _OpenItem(last.opened, members, *(_joined(parts, column) for column in columns))
+        part = self._book.parts[said.lane, said.shard].get(name)
+        if part is not None and part.opened and not part.frozen:
+            self._adopt(said, part, entry)
+        else:
+            self._book.counts["restated"] += 1
+            self._open_again(said, entry)
 
     def _same(self, part: Part, entry: _OpenItem) -> bool:
         ranks, lo, hi = self._book.ranks, part.base, part.base + part.count

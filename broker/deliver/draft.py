@@ -1,7 +1,7 @@
 """Makes one ``OUTCOME`` record of deliver's journal: what is opened, frozen and decided in one append."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pyroaring import BitMap
@@ -10,12 +10,21 @@ from broker.deliver.decide import Facts, Rules, all_alike, decide
 from broker.deliver.item import Item
 from broker.deliver.scheduler import Turn
 from broker.deliver.state import ShardState, sends_in
-from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, Outcome
+from schemas.delivery_journal import Answered, Decided, Held, ItemPart, Members, Opened, OpenItem, Outcome
 from schemas.plan_journal import Origin, WorkItem
 from schemas.reasons import Reason
+from schemas.wire.arrays import runs_of
 from schemas.wire.head import RECORD_LIMIT_BYTES
+from schemas.wire.item_parts import parts_of
 
-_TAKE_BYTES = RECORD_LIMIT_BYTES // 2
+_OPEN_BYTES = 300_000
+"""Bytes of items that are opened in one record; a single one may be larger, but plan bounds a request."""
+_MEMBERS_BYTES = 200_000
+"""Bytes of members in one record. A list with more is frozen by parts."""
+_PART_BYTES = RECORD_LIMIT_BYTES // 2
+_SECTION_BYTES = 80
+"""Bytes of a section beside its columns."""
+_HELD_BYTES = 40
 _LOOK_AHEAD = 8
 """Ranks that a slot looks at for each message it holds: of a list of which 7 in 8 may not be told, no slot is lost."""
 
@@ -35,8 +44,12 @@ class Draft:
     taken: list[Origin] = field(default_factory=list)
     turned: set[bytes] = field(default_factory=set)
     """Requests that had a turn in this record. It is not folded yet, so another turn would decide the same ranks again."""
+    opened_bytes: int = 0
+    """About how many bytes the opened items take."""
     given_up: int = 0
     """Lists that end without members."""
+    parts: Iterator[ItemPart] | None = None
+    """Of a list that is frozen by parts: records to append behind this one."""
     frozen_bytes: int = 0
     """Bytes of the members that are frozen in this record."""
 
@@ -46,9 +59,10 @@ class Draft:
         while inbox:
             opened = inbox[0]
             weight += _weight(opened.item)
-            if self.taken and weight > _TAKE_BYTES:
+            if self.taken and weight > _OPEN_BYTES:
                 return
             inbox.popleft()
+            self.opened_bytes = weight
             # Also of a copy of known work: it says nothing new, but its input is finished with this record.
             self.taken.append(opened.origin)
             if state.knows(opened.item.request) or opened.item.request in fresh:
@@ -74,9 +88,14 @@ class Draft:
             # By this process's own clock: the opening's time may be another owner's, whose wall clock was ahead or behind.
             item.known_ms = facts.monotonic_ms
         # Who joined before the request was taken must be a member, so the audience has to be read to a later moment than that.
-        if facts.audience_read_ms < item.known_ms or self.frozen_bytes > _TAKE_BYTES:
+        if facts.audience_read_ms < item.known_ms or self.parts is not None:
             return False
         members = members_of(item, self.rules.facts)
+        if len(members.ordinals) > _MEMBERS_BYTES:
+            self.parts = parts_of(_undecided(item, members), _PART_BYTES)
+            return True
+        if self.frozen_bytes + len(members.ordinals) > _MEMBERS_BYTES:
+            return False
         self.members.append(members)
         self.frozen_bytes += len(members.ordinals)
         if 0 < members.count <= self.ranks_left and not self.rules.suspects.careful and not item.paced and not paused:
@@ -115,6 +134,19 @@ class Draft:
         if ranks:
             self.decided.append(all_alike(turn.item, ranks, Reason.CRASHED_WORKER, self.rules))
 
+    def fitting(
+        self, answers: Sequence[Answered], held: Sequence[Held]
+    ) -> tuple[tuple[Answered, ...], tuple[Held, ...]]:
+        """Return as many answers and words of control, from the first, as the record has room for beside what it says already."""
+        room = RECORD_LIMIT_BYTES - sum(map(_bytes_of_decided, self.decided)) - self.frozen_bytes - self.opened_bytes
+        fit = 0
+        for answer in answers:
+            room -= _bytes_of_answer(answer)
+            if room < 0 and fit:
+                break
+            fit += 1
+        return tuple(answers[:fit]), tuple(held[: max(0, room) // _HELD_BYTES])
+
     def body(self, answered: tuple[Answered, ...], held: tuple[Held, ...] = ()) -> Outcome | None:
         """Return the record's body, with the answers ``answered`` and what is ``held``; None if there is nothing to say."""
         if not (self.opened or self.members or self.decided or answered or held or self.taken):
@@ -138,7 +170,34 @@ class Draft:
 def members_of(item: Item, facts: Facts) -> Members:
     """The frozen members of a list item: everybody on the list in this shard now, in the order of their ordinals."""
     ordinals = facts.audience.freeze(item.terms.business, item.opened.item.list)
-    return Members(item.request, len(ordinals), ordinals.serialize(), facts.audience.upto, facts.suppressed_upto)
+    packed = ordinals.serialize()
+    if len(packed) > _MEMBERS_BYTES:  # of a list that most people are on, runs are shorter
+        runs = BitMap(ordinals)
+        runs.run_optimize()
+        packed = runs.serialize()
+    return Members(item.request, len(ordinals), packed, facts.audience.upto, facts.suppressed_upto)
+
+
+def _undecided(item: Item, members: Members) -> OpenItem:
+    """Returns an item as it stands once its members are frozen: nothing is decided."""
+    nothing = runs_of(bytes(members.count))
+    return OpenItem(item.opened, members, nothing, nothing, held=item.held)
+
+
+def _bytes_of_decided(section: Decided) -> int:
+    columns = (section.ranks, section.statuses, section.attempts, section.markets, section.due_ms)
+    return _SECTION_BYTES + sum(map(len, columns))
+
+
+def _bytes_of_answer(section: Answered) -> int:
+    columns = (
+        section.ranks,
+        section.except_ranks,
+        section.except_statuses,
+        section.except_codes,
+        section.except_due_ms,
+    )
+    return _SECTION_BYTES + sum(map(len, columns))
 
 
 def _weight(item: WorkItem) -> int:

@@ -8,7 +8,7 @@ Order of one message: taken -> *opened* and *decided* appended -> checked -> fra
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from broker.claims import Claims
 from broker.deliver.decide import Facts, Rules
@@ -16,7 +16,7 @@ from broker.deliver.draft import Draft
 from broker.deliver.frame import Batch, batch_of, frame_of, given_up, withhold
 from broker.deliver.gate import HELD_BY_CONTROL, ControlWatch, StepGate, held_by, is_full
 from broker.deliver.gateway_answer import AnswerContext, GatewayClock, answers_to
-from broker.deliver.handoffs import HandOffs, recovered, split_by_business
+from broker.deliver.handoffs import HandOffs, recovered
 from broker.deliver.item import Item
 from broker.deliver.limits.limit import Unfolded
 from broker.deliver.limits.slots import Slots
@@ -24,10 +24,17 @@ from broker.deliver.moves import legal
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.restating import Restating
 from broker.deliver.scheduler import Scheduler, Turn, work_on
-from broker.deliver.state import Append, ShardState
+from broker.deliver.state import Append, ShardState, touched_by
 from broker.deliver.suspects import SuspectError, Suspects
 from broker.standing import Controls
-from schemas.delivery_journal import Answered, Decided, LimitsRestated, Members, Opened, Outcome, Restated, Trying
+from schemas.delivery_journal import (
+    ItemPart,
+    LimitsRestated,
+    Opened,
+    Outcome,
+    Restated,
+    Trying,
+)
 from schemas.gateway_api import FrameAnswer
 from schemas.plan_journal import Origin, WorkItem
 from schemas.wire.header import Kind
@@ -63,6 +70,8 @@ class Engine:
         self.gateway_clock = GatewayClock()
         self.restating = Restating(policy, state, claims)
         self._suspects = Suspects(state.tries, claims_in_a_row)
+        self._parts: Iterator[ItemPart] = iter(())
+        """Those of a list that is frozen by parts, to be appended next."""
         for item in state.items.values():
             self._scheduler.schedule(item, self._now_ms)
 
@@ -90,15 +99,7 @@ class Engine:
         """
         now = self._clock(now_ms)
         self._unpark(batch)
-        self._handoffs.in_flight = None
-        own = split_by_business(batch, self.state)
-        if len(own) > 1:
-            # Each goes before all others, so the last one that is put there is the first to leave.
-            for each in reversed(own):
-                self._handoffs.again(each)
-        else:
-            business = self.state.items[batch.parts[0].request].terms.business
-            self._handoffs.park(batch, business, now + max(retry_after_ms, 1))
+        self._handoffs.throttled(batch, self.state, now + max(retry_after_ms, 1))
 
     def unknown(self, batch: Batch, now_ms: int, *, maybe_sent: bool = True) -> None:
         """No answer: the same names go again, or are in doubt where neither gateway nor lane allows it."""
@@ -132,6 +133,9 @@ class Engine:
 
     def _step(self, now: int, facts: Facts) -> Append | None:
         rules = self._rules(facts)
+        # Nothing is said between the parts of an item, and nobody decides about it before the last one.
+        if (part := self._part(now)) is not None:
+            return part
         # Before anything else: a round that never ended would raise no floor, and folds would reach ever further back.
         again = self.restating.next(now, facts.uncommitted_ms)
         if again is not None:
@@ -150,9 +154,15 @@ class Engine:
         draft.open(self._inbox, self.state, self._at_once(gate, may_decide=may_decide))
         if may_decide:
             self._work(draft, gate)
-        answered, self._answers = tuple(self._answers), []
-        body = legal(self.state.items, draft.body(answered, self._control.due(self.state, facts.controls)))
-        return None if body is None else Append(Kind.OUTCOME, now, body, tuple(draft.taken), draft.given_up)
+        self._parts = draft.parts or self._parts
+        answered, held = draft.fitting(self._answers, self._control.due(self.state, facts.controls))
+        self._answers = self._answers[len(answered) :]
+        body = legal(self.state.items, draft.body(answered, held))
+        return self._part(now) if body is None else Append(Kind.OUTCOME, now, body, tuple(draft.taken), draft.given_up)
+
+    def _part(self, now: int) -> Append | None:
+        part = next(self._parts, None)
+        return None if part is None else Append(Kind.ITEM_PART, now, part)
 
     def acked(self, append: Append) -> tuple[Origin, ...]:
         """The append is in the log, valid and folded into the state: let its decisions fly. Returns the finished inputs.
@@ -165,11 +175,13 @@ class Engine:
                 batch = batch_of(body.decided, append.at_ms)
                 if batch is not None:
                     self._handoffs.add(batch)
-                self._reschedule(body)
+                self._reschedule(touched_by(body))
                 self._control.opened(opened.item.request for opened in body.opened)
                 self._let_go(section.request for section in body.held if not section.held)
             case Trying() as trying:
                 self._suspects.said(trying)
+            case ItemPart() as part:
+                self._reschedule([part.opened.item.request])
             case Restated() | LimitsRestated():
                 pass
         return append.taken
@@ -207,16 +219,10 @@ class Engine:
 
     def wake_ms(self) -> int:
         """When something falls due without any input; the shell need not ask before."""
-        times = [self.restating.due_ms(self._now_ms)]
-        due_ms = self._scheduler.next_ms()
-        if due_ms is not None:
-            times.append(due_ms)
-        retry_ms = self._handoffs.next_ms()
-        if retry_ms is not None:
-            times.append(retry_ms)
         if self._inbox or self._answers or self._control.pending or self._suspects.unsaid is not None:
-            times.append(0)
-        return min(times)
+            return 0
+        times = (self.restating.due_ms(self._now_ms), self._scheduler.next_ms(), self._handoffs.next_ms())
+        return min(time_ms for time_ms in times if time_ms is not None)
 
     @property
     def full(self) -> bool:
@@ -285,11 +291,8 @@ class Engine:
             if turn.sent and turn.slot_ms:
                 gate.slots.spend(turn.item.terms.sender, turn.slot_ms, turn.sent)
 
-    def _reschedule(self, body: Outcome) -> None:
-        touched = dict.fromkeys(opened.item.request for opened in body.opened)
-        said: tuple[Members | Decided | Answered, ...] = (*body.members, *body.decided, *body.answered)
-        touched |= dict.fromkeys(one.request for one in said)
-        for request in touched:
+    def _reschedule(self, requests: Iterable[bytes]) -> None:
+        for request in requests:
             item = self.state.items.get(request)
             if item is not None:
                 self._scheduler.schedule(item, self._now_ms)

@@ -72,6 +72,17 @@ class HandOffs:
         self.park(apart, UNANSWERED, now_ms + wait_ms // 4)
         return []
 
+    def throttled(self, batch: Batch, state: ShardState, until_ms: int) -> None:
+        """Ask for each business of a chunk alone; if it is the only one, let it wait for the gateway's patience with it."""
+        self.in_flight = None
+        own = split_by_business(batch, state)
+        if len(own) > 1:
+            # Each goes before all others, so the last one that is put there is the first to leave.
+            for each in reversed(own):
+                self.again(each)
+        else:
+            self.park(batch, state.items[batch.parts[0].request].terms.business, until_ms)
+
     def park(self, batch: Batch, waits_for: str, until_ms: int) -> None:
         """Let a chunk wait by itself for a sender's slot or a business's turn."""
         batch.waits_for, batch.retry_ms = waits_for, until_ms

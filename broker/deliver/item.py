@@ -10,11 +10,11 @@ from pyroaring import BitMap
 
 from broker.audience.members import Audience
 from broker.heartbeat import is_heartbeat
-from broker.lifecycle import is_unfinished, unfinished
+from broker.lifecycle import unfinished
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem
 from schemas.plan_journal import ADDRESS_WIDTH, LOCALE_WIDTH, Rows, Terms
 from schemas.reasons import State
-from schemas.wire.arrays import runs_of
+from schemas.wire.arrays import many_values_of, runs_of
 from schemas.wire.columns import cells, i64s, of_i64s, of_u16s, of_u32s, pairs, ranks_of, u16s, values_of
 
 _PENDING = bytes((State.PENDING,))
@@ -231,7 +231,8 @@ class Item:
 
     def with_status(self, state: State) -> list[int]:
         """The ranks in one state, ascending."""
-        return [rank for rank, status in enumerate(self.statuses) if status == state]
+        found: list[int] = np.flatnonzero(np.frombuffer(self.statuses, dtype=np.uint8) == state).tolist()
+        return found
 
     def stated(self) -> OpenItem:
         """The whole state as a restatement."""
@@ -251,18 +252,22 @@ class Item:
     def restored(cls, entry: OpenItem, at_ms: int) -> "Item":
         """The inverse of :meth:`stated`."""
         item = cls(entry.opened, at_ms)
-        if entry.members is not None:
-            item.freeze(entry.members)
-        item.held = entry.held
-        item.statuses = bytearray(values_of(entry.statuses))
-        item.attempts = bytearray(values_of(entry.attempts))
-        if entry.markets:
-            item.markets = array("H", of_u16s(entry.markets))
-        item.pending = item.statuses.count(State.PENDING)
-        item.left = sum(map(is_unfinished, item.statuses))
-        item.dues = dict(zip(item.with_status(State.WAITING), of_i64s(entry.dues), strict=True))
-        item.slowed = bool(item.dues)
+        item.adopt(entry)
         return item
+
+    def adopt(self, entry: OpenItem) -> None:
+        """Fold a whole state into an item of which nothing was decided."""
+        if entry.members is not None:
+            self.freeze(entry.members)
+        self.held = entry.held
+        self.statuses = bytearray(many_values_of(entry.statuses))
+        self.attempts = bytearray(many_values_of(entry.attempts))
+        if entry.markets:
+            self.markets = array("H", of_u16s(entry.markets))
+        self.pending = self.statuses.count(State.PENDING)
+        self.left = unfinished(self.statuses)
+        self.dues = dict(zip(self.with_status(State.WAITING), of_i64s(entry.dues), strict=True))
+        self.slowed = bool(self.dues)
 
 
 def recipients_of(people: People) -> list[bytes]:

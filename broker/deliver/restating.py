@@ -7,11 +7,12 @@ says, for a decision does not say who it is about.
 
 A round goes in bites, each a record of a few thousand names at the most, and ordinary decisions go on between them. That is sound
 for everything that a record states by itself; what is decided about an item before its bite stands in it, and after it in the
-log. It is not for limits, whose bites follow one another: nothing is spent between them.
+log. It is not for limits, whose bites follow one another: nothing is spent between them. Nor for the parts of an item that is
+larger than a record (``schemas/wire/item_parts.py``): nothing is said of it between them.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -19,13 +20,23 @@ from broker.claims import Claims, Round
 from broker.deliver.limits.limit import said
 from broker.deliver.policy import DeliverPolicy
 from broker.deliver.state import Append, ShardState
-from schemas.delivery_journal import ClosedName, LimitsRestated, OpenItem, Restated
+from schemas.delivery_journal import ClosedName, ItemPart, LimitsRestated, OpenItem, Restated
 from schemas.wire.head import RECORD_LIMIT_BYTES
 from schemas.wire.header import Kind
+from schemas.wire.item_parts import parts_of
+
+Bite = Restated | ItemPart | LimitsRestated
+_KINDS: Final[Mapping[type[Bite], Kind]] = {
+    Restated: Kind.OUTCOME_RESTATED,
+    ItemPart: Kind.ITEM_PART,
+    LimitsRestated: Kind.LIMITS_RESTATED,
+}
 
 _ITEM_BYTES: Final = 600
 _PART_BYTES: Final = RECORD_LIMIT_BYTES // 4
-"""Bytes of items in a record. A single larger one still fits: plan bounds a request far below the limit."""
+"""Bytes of items in a record."""
+_WHOLE_BYTES: Final = RECORD_LIMIT_BYTES - 100_000
+"""Bytes up to which a single item is said whole. Explicit recipients are fewer: plan bounds a request. A larger list is cut."""
 
 
 def weight_of(entry: OpenItem) -> int:
@@ -73,7 +84,7 @@ class Restating:
         self._bite = policy.bite
         self._round: Round | None = None
         """The round that has begun."""
-        self._bites: Iterator[Restated | LimitsRestated | None] = iter(())
+        self._bites: Iterator[Bite | None] = iter(())
         self._now_ms = 0
         self._until_ms = 0
         """Names that end until then are forgotten."""
@@ -98,12 +109,8 @@ class Restating:
         self._now_ms = max(now_ms, self._round.said_ms + 1)
         self._until_ms = self._now_ms if uncommitted_ms is None else min(self._now_ms, uncommitted_ms)
         for body in self._bites:
-            self._rests = not isinstance(body, LimitsRestated)
-            if body is None:
-                return None
-            return Append(
-                Kind.LIMITS_RESTATED if isinstance(body, LimitsRestated) else Kind.OUTCOME_RESTATED, self._now_ms, body
-            )
+            self._rests = not isinstance(body, LimitsRestated | ItemPart)
+            return None if body is None else Append(_KINDS[type(body)], self._now_ms, body)
         self.claim_due = self._round.floor
         return None
 
@@ -115,7 +122,7 @@ class Restating:
         """Returns when the next round or bite is due, milliseconds since the epoch; 0: now."""
         return self._claims.due_ms(now_ms, self._quarter_ms) if self._round is None else 0
 
-    def _all(self, before_ms: int) -> Iterator[Restated | LimitsRestated | None]:
+    def _all(self, before_ms: int) -> Iterator[Bite | None]:
         """Yield what was last said until ``before_ms``, a record at a time; None where a look has found nothing.
 
         Each list is made when those before it are through: what an item comes to until then stands in the next one.
@@ -133,7 +140,7 @@ class Restating:
         while spent := said(islice(owing, self._bite)):
             yield LimitsRestated(spent)
 
-    def _items(self, keys: Iterable[bytes], before_ms: int) -> Iterator[Restated | None]:
+    def _items(self, keys: Iterable[bytes], before_ms: int) -> Iterator[Bite | None]:
         waiting = deque(keys)
         while waiting:
             left, bite = _PART_BYTES, list[OpenItem]()
@@ -141,10 +148,13 @@ class Restating:
                 item = self._state.items.get(waiting[0])
                 if item is not None and item.stated_ms <= before_ms:
                     entry = item.stated()
-                    left -= weight_of(entry)
+                    left -= (weight := weight_of(entry))
                     if left < 0 and bite:
                         break
-                    bite.append(entry)
+                    if weight > _WHOLE_BYTES:
+                        yield from parts_of(entry, _PART_BYTES)
+                    else:
+                        bite.append(entry)
                 waiting.popleft()
             yield Restated(tuple(bite)) if bite else None
 

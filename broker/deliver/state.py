@@ -20,6 +20,7 @@ from broker.deliver.versions import Versions
 from schemas.delivery_journal import (
     Decided,
     Held,
+    ItemPart,
     LimitsRestated,
     Opened,
     OpenItem,
@@ -31,11 +32,13 @@ from schemas.plan_journal import Origin
 from schemas.reasons import State
 from schemas.wire.columns import ranks_of, values_of
 from schemas.wire.header import Header, Kind, body_of
+from schemas.wire.item_parts import Parts
 
-Body = Outcome | Restated | LimitsRestated | Trying
+Body = Outcome | Restated | ItemPart | LimitsRestated | Trying
 _SHAPES: Mapping[Kind, type[Body]] = {
     Kind.OUTCOME: Outcome,
     Kind.OUTCOME_RESTATED: Restated,
+    Kind.ITEM_PART: ItemPart,
     Kind.LIMITS_RESTATED: LimitsRestated,
     Kind.TRYING: Trying,
 }
@@ -64,6 +67,14 @@ def body_of_outcome(header: Header, record: bytes) -> Body | None:
     return None if shape is None else body_of(record, shape)
 
 
+def touched_by(body: Outcome) -> dict[bytes, None]:
+    """Returns the requests of which a record says what changes when they are decided next, each once."""
+    touched = dict.fromkeys(opened.item.request for opened in body.opened)
+    for sections in (body.members, body.decided, body.answered):
+        touched |= dict.fromkeys(section.request for section in sections)
+    return touched
+
+
 def sends_in(section: Decided) -> int:
     """Returns how many messages a section hands off."""
     return values_of(section.statuses).count(State.SENDING)
@@ -83,6 +94,7 @@ class ShardState:
         self.last_ms = 0
         self.refused = 0
         """Moves that stand in the journal and not in the table of the life cycle: nobody folds them (``moves.py``)."""
+        self._parts = Parts()
         self._audience = audience
 
     def knows(self, request: bytes) -> bool:
@@ -98,6 +110,10 @@ class ShardState:
                 self._outcome(body, at_ms)
             case Restated():
                 self._restated(body, at_ms)
+            case ItemPart():
+                whole = self._parts.add(body)
+                if whole is not None and whole.opened.item.request not in self.closed:
+                    self._restore(whole, at_ms)
             case LimitsRestated():
                 for spent in body.spent:
                     self.limits.restore(spent, at_ms)
@@ -178,6 +194,9 @@ class ShardState:
         item = self.items.get(request)
         if item is None:
             self.items[request] = Item.restored(entry, at_ms)
-        else:
-            # What was folded of it is at least as new as what is restated, which its owner had in memory then.
-            item.stated_ms = at_ms
+            return
+        if entry.members is not None and not item.frozen:  # a list too large for ``Members`` is frozen by its parts
+            item.adopt(entry)
+            self.tries.pop(freezing(request), None)
+        # What was folded of it is at least as new as what is restated, which its owner had in memory then.
+        item.stated_ms = at_ms

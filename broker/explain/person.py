@@ -17,6 +17,7 @@ from schemas.lanes import Lane
 from schemas.plan_journal import Terms
 from schemas.wire.columns import of_u32s, ranks_of
 from schemas.wire.header import Header, body_of, head_of
+from schemas.wire.item_parts import Parts
 
 
 class Encounter(msgspec.Struct, frozen=True):
@@ -57,15 +58,17 @@ class Trail:
         self._shard = shard
         self._recipient = recipient
         self._ordinal = ordinal
-        self._fold = Fold()
+        self._fold, self._parts = Fold(), Parts()
         self._open: dict[bytes, _Open] = {}
 
     def outcome(self, record: Logged) -> None:
         """The next record of the journal, every one."""
         value = record.value or b""
         header = self._fold.admit(value)
-        body = None if header is None else body_of_outcome(header, value)
-        if header is not None and isinstance(body, Outcome | Restated):
+        if header is None:
+            return
+        body = self._parts.said(body_of_outcome(header, value))
+        if isinstance(body, Outcome | Restated):
             self._meet(body)
             for request in _named(body):
                 self._apply(request, header, body)

@@ -38,6 +38,7 @@ from schemas.plan_journal import Planned, PlannedBatch, Work
 from schemas.status import DeadLetter, Status
 from schemas.wire import cloudevents
 from schemas.wire.header import Header, Kind, body_of, head_of, unpack
+from schemas.wire.item_parts import Parts
 
 _letters: Final = msgspec.json.Decoder(DeadLetter)
 
@@ -70,6 +71,7 @@ class Telling:
         self.planned: Planned | None = None
         self._plans = Fold()
         self._outcomes: dict[int, Fold] = {}
+        self._parts = Parts()
         self._numbers: dict[int, NumberWatch] = {}
         self._owners: list[Line] = []
         """When plan's journal changed its owner, until the request is found in it."""
@@ -212,7 +214,7 @@ class Telling:
         number = self._number(shard)
         if not named and not (number is not None and number.concerns(_value(record)) and self._owed(shard)):
             return
-        body = body_of_outcome(header, _value(record))
+        body = self._parts.said(body_of_outcome(header, _value(record)))
         if isinstance(body, Outcome | Restated):
             self._find_rank(shard, body, ordinal)
             self._tell(outcome_lines(self.focus, header, body, record.where), shard)

@@ -19,7 +19,7 @@ A join with one value is a table of 256 bytes: ``bytes.translate`` for few inter
 
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -93,6 +93,22 @@ def roaring(ranks: RankSet) -> bytes:
     packed = array("I", ranks) if isinstance(ranks, list) else array("I", ranks.tobytes())
     serialised: bytes = BitMap(packed).serialize()
     return serialised
+
+
+_SPAN: Final = 1 << 21
+"""Ranks from the first to the last of one bitmap: 256 kB at the most, however they lie."""
+
+
+def pieces(ranks: RankSet) -> Iterator[RankSet]:
+    """Yields ascending ranks in pieces of which each fits a record as a bitmap."""
+    if ranks[-1] - ranks[0] < _SPAN:
+        yield ranks
+        return
+    low, many = 0, np.asarray(ranks, dtype=np.int64)
+    while low < len(ranks):
+        high = int(np.searchsorted(many, many[low] + _SPAN))
+        yield ranks[low:high]
+        low = high
 
 
 def cells_of(column: bytearray) -> Bytes8:

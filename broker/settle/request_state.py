@@ -10,7 +10,7 @@ import msgspec
 from broker.charging import price_of
 from broker.heartbeat import is_heartbeat
 from broker.settle.counts import Outlook, Tally, first_open, outlook_of, tally_of, words_of
-from broker.settle.message_state import Ranks, RankSet, bounds_of, roaring
+from broker.settle.message_state import Ranks, RankSet, bounds_of, pieces, roaring
 from broker.settle.policy import SettlePolicy
 from schemas.delivery_journal import Answered, Decided, Held, Members, Opened, OpenItem
 from schemas.facts import Charge, ReceiptRun, ReceiptStatus
@@ -228,22 +228,23 @@ class Account(msgspec.Struct, array_like=True, gc=False):
 def charges_of(account: Account, delivered: RankSet, cards: Mapping[int, PriceCard]) -> Iterator[Charge]:
     """Charges for ``delivered`` (not empty); raises :class:`broker.charging.UnpricedError`."""
     assert account.ranks is not None
-    for market, ranks in account.ranks.by_market(delivered).items():
+    for market, all_ranks in account.ranks.by_market(delivered).items():
         # The card was fixed at acceptance, so the same ranks cost the same whoever charges them and how often.
         price = price_of(cards, account.card, account.category, market)
-        yield Charge(
-            business=account.business,
-            sender=account.sender,
-            request=account.request,
-            ranks=roaring(ranks),
-            unit_micro=price.unit_micro,
-            currency=price.currency,
-            card=account.card,
-            category=account.category,
-            market=market,
-            first_ms=account.first_ms,
-            last_ms=account.last_ms,
-            source=account.source,
-            id=account.id,
-            labels=account.labels,
-        )
+        for ranks in pieces(all_ranks):
+            yield Charge(
+                business=account.business,
+                sender=account.sender,
+                request=account.request,
+                ranks=roaring(ranks),
+                unit_micro=price.unit_micro,
+                currency=price.currency,
+                card=account.card,
+                category=account.category,
+                market=market,
+                first_ms=account.first_ms,
+                last_ms=account.last_ms,
+                source=account.source,
+                id=account.id,
+                labels=account.labels,
+            )

@@ -40,6 +40,7 @@ class Kind(IntEnum):
     TRYING = 12
     LIMITS_RESTATED = 13
     CONTROL = 14
+    ITEM_PART = 15
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):

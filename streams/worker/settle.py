@@ -17,6 +17,7 @@ from schemas import topics
 from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import Receipts
 from schemas.wire.header import Kind, UnreadableRecordError, head_of, unpack
+from schemas.wire.item_parts import Parts
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.reader import LogRecord, in_turns
@@ -49,7 +50,7 @@ class SettleShard:
         self._read_to_end = read_to_end
         self._settle = self._fresh()
         self._since_ms = clock.now_ms()
-        self._fold = Fold()
+        self._fold, self._whole = Fold(), Parts()
         self._counted: Counter[str] = Counter()
         """Counts of the join that the metrics already show, or that belong to its rebuild."""
         self._inbox: deque[Delivered] = deque()
@@ -92,7 +93,7 @@ class SettleShard:
     # -- the task
 
     async def _serve(self, committed: Mapping[Place, int]) -> None:
-        self._fold, self._since_ms = Fold(), clock.now_ms()
+        self._fold, self._whole, self._since_ms = Fold(), Parts(), clock.now_ms()
         last_ms = 0
         places = [(topic, self._shard) for topic in (topics.outcomes(self._lane), topics.receipts(self._lane))]
         reached_ms = [await self._reached_ms(place, committed) for place in places]
@@ -166,7 +167,7 @@ class SettleShard:
             raise UnreadableRecordError("no release wrote it")
         if header is None:
             return
-        body = body_of_outcome(header, value)
+        body = self._whole.said(body_of_outcome(header, value))
         if isinstance(body, Outcome | Restated):
             self._settle.outcome(header, body)
         else:

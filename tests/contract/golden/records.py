@@ -13,6 +13,7 @@ from schemas.delivery_journal import (
     ClosedName,
     Decided,
     Held,
+    ItemPart,
     LimitsRestated,
     Members,
     Newest,
@@ -109,6 +110,9 @@ RECORDS: Final[dict[Kind, object]] = {
         ),
         closed=(ClosedName(_OTHER, _AT_MS + 1),),
         newest=(Newest(b"factfact", 9, _AT_MS, _AT_MS + 2),),
+    ),
+    Kind.ITEM_PART: ItemPart(
+        _OPENED, 7, 9, b"ordinals", 5, 6, b"states", b"tries", b"dues----", b"\0\x01", Held(_NAME, held=True, upto=7)
     ),
     Kind.RECEIPT: Receipts((ReceiptRun(_NAME, b"ranks", 4, _AT_MS, _AT_MS + 9, 131_026),)),
     Kind.CHARGE: Charge(

@@ -10,7 +10,7 @@ import msgspec
 
 from broker.audit.sources import Dump, Ledger, LedgerEntry, LedgerPosting, LedgerRow, Logged
 from schemas import topics
-from schemas.delivery_journal import Outcome, Restated
+from schemas.delivery_journal import ItemPart, Outcome, Restated
 from schemas.facts import (
     AudienceChange,
     Charge,
@@ -46,6 +46,7 @@ KINDS: Final[dict[type, Kind]] = {
     Work: Kind.WORK,
     Outcome: Kind.OUTCOME,
     Restated: Kind.OUTCOME_RESTATED,
+    ItemPart: Kind.ITEM_PART,
     Receipts: Kind.RECEIPT,
     Charge: Kind.CHARGE,
     Suppressions: Kind.SUPPRESSION,
