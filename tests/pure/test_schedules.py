@@ -8,7 +8,7 @@ from tests.pure.schedules.run import run
 SCHEDULES = 2_000
 A_TEST = 250
 """So many are far from a test's time limit on a slow machine, too."""
-BUG_SEEDS = 300
+BUG_SEEDS = 800
 
 
 @pytest.mark.parametrize("seed", range(0, SCHEDULES, A_TEST))

@@ -3,6 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from schemas.plan_journal import Claim
+from schemas.wire.header import Kind, body_of, head_of
+
+_TRIM_SEARCH = 40
+"""More records than others write while one owner opens."""
+
 
 class Stamped(NamedTuple):
     """One record where it stands: LogAppendTime is the world's clock."""
@@ -40,3 +46,10 @@ class Log:
     def trim(self, start: int) -> None:
         """Retention at its worst: everything before ``start`` is gone."""
         self.start = max(self.start, min(start, self.end))
+
+
+def trim(log: Log) -> None:
+    """Retention at its worst: what lies before the floor of every claim of late is gone; an opener's is one of these."""
+    claims = [one.record for one in log.read(log.end - _TRIM_SEARCH, log.end) if head_of(one.record).kind is Kind.CLAIM]
+    if claims and log.end > _TRIM_SEARCH:
+        log.trim(min(body_of(claim, Claim).floor for claim in claims))

@@ -1,9 +1,10 @@
-"""`python -m tests.pure.schedules.run N`: N seeded fault schedules of the real code; `make schedules N=`."""
+"""`python -m tests.pure.schedules.run N`: N seeded fault schedules of the real shells; `make schedules N=`."""
 
 import argparse
 import gc
 import json
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
@@ -42,14 +43,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first seed; the same seed gives the same schedule")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     asked = parser.parse_args()
-    violations = 0
+    violations, begun_s = 0, time.monotonic()
     for done, found in run(asked.total, asked.seed, asked.jobs):
         violations += len(found)
         for seed, sentence in found:
             print(f"seed {seed}: {sentence}; again: python -m tests.pure.schedules.run 1 --seed {seed} --jobs 1")
         if done % _PROGRESS == 0:
             print(f"{done:,} of {asked.total:,} schedules, {violations} violations", file=sys.stderr, flush=True)
-    print(json.dumps({"schedules": asked.total, "violations": violations}))
+    a_second = round(asked.total / (time.monotonic() - begun_s), 1)
+    print(json.dumps({"schedules": asked.total, "violations": violations, "a_second": a_second}))
     return 1 if violations else 0
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from tests.pure.schedules.log import Log
-
 Steps = Generator[None, None, None]
 """A task. A ``yield`` stands wherever the real process waits: there it may be paused for long, overtaken, or killed."""
 
@@ -27,8 +25,6 @@ class Runner:
     """The same when its watchdog last looked."""
     seen_ms: int = 0
     """When it last took a step."""
-    landing: tuple[Log, bytes] | None = None
-    """An append that has left the process and is not yet in the log: it may land after the process is dead."""
 
     def jumped(self) -> bool:
         """Whether its wall clock jumped since the watchdog last looked."""

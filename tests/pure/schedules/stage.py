@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from tests.pure.schedules.log import Log
 from tests.pure.schedules.runner import DiedError, Runner, Steps
 
 START_MS = 1_900_000_000_000
@@ -25,8 +24,6 @@ class World:
         self.rng = rng
         self.now = START_MS
         self.group_owner: Runner | None = None
-        self.late: list[tuple[int, Log, bytes]] = []
-        """Appends of dead processes on their way: when they were sent, where to, what."""
 
     def weather(self) -> None:
         """What happens to anybody between two steps."""
@@ -40,12 +37,6 @@ class World:
 
     def calm(self) -> None:
         """From here on nothing fails."""
-
-    def land(self) -> None:
-        """An append of a dead process reaches the log, unless it is so late that the network has given it up."""
-        sent_ms, log, record = self.late.pop(int(self.rng.random() * len(self.late)))
-        if self.now - sent_ms <= self.pause_ms:
-            log.append(self.now, record)
 
 
 class Process(Protocol):
@@ -117,7 +108,10 @@ class Schedule(Generic[Outside]):
             runner.skew_ms += far_ms if draw() < 0.5 else -far_ms
 
     def _birth(self, role: Role[Outside]) -> None:
-        runner = Runner(seen_ms=self.world.now)
+        draw = self.world.rng.random
+        skew_ms = int((2 * draw() - 1) * self.world.skew_ms) if draw() < 0.3 else 0
+        # Its watchdog sees jumps from there on, not how far off the clock was.
+        runner = Runner(seen_ms=self.world.now, skew_ms=skew_ms, trusted_skew_ms=skew_ms)
         role.born += 1
         if role.grouped:
             self.world.group_owner = runner
@@ -128,8 +122,6 @@ class Schedule(Generic[Outside]):
     def _death(self, role: Role[Outside], at: int) -> None:
         runner, _ = role.living.pop(at)
         _kill(runner)
-        if runner.landing is not None and self.world.rng.random() < 0.5:
-            self.world.late.append((self.world.now, *runner.landing))
 
     def _move(self, role: Role[Outside]) -> None:
         """The newest takes the next step more often than not, or anybody does."""
@@ -153,11 +145,9 @@ class Schedule(Generic[Outside]):
             self._death(role, at)
 
     def _quiet(self) -> None:
-        """No more faults: late appends land, the older get their last steps, then one of each role finishes everything."""
+        """No more faults: the older get their last steps, then one of each role finishes everything."""
         world = self.world
         world.calm()
-        while world.late:
-            world.land()
         for _ in range(60):
             world.now += 2
             world.carry()

@@ -18,8 +18,7 @@ from schemas.plan_journal import Work, WorkItem
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from tests.pure.schedules.deliver.gateway import Gateway
 from tests.pure.schedules.deliver.offer_cap import OfferCap
-from tests.pure.schedules.journal import trim
-from tests.pure.schedules.log import Log
+from tests.pure.schedules.log import Log, trim
 from tests.pure.schedules.shells.process import ShellWorld
 from tests.support.kafka_clients import Cluster, Place
 from tests.support.shard_bench import change, explicit, listed, name
@@ -33,8 +32,10 @@ PAIRS = PairLimit(per_minute=600, burst=2)
 LONG_LIFE_MS = 16_000
 """Outlives all trouble by far: who has so long is told, whatever happened."""
 PER_S = 40
-LOST = 0.01
+LOST = 0.02
 """How often an append is not acknowledged."""
+TRIPS_MS = (*(0,) * 40, 1, 3, 20, 150)
+"""How long a request or an answer takes, each as likely: a view of STOPs that came with the last is too old to act on."""
 APPENDS_MS = (*(0,) * 30, 1, 3, 20, 20, 300)
 """How long an append and its acknowledgement take, each as likely."""
 SHARD = 0
@@ -85,7 +86,7 @@ class DeliverWorld(ShellWorld):
         self.committed = 0
         self.cluster = Cluster(rng, lambda: self.now, self._log)
         self.cluster.lost = LOST
-        self.cluster.append_choices_ms = APPENDS_MS
+        self.cluster.choices_ms, self.cluster.append_choices_ms = TRIPS_MS, APPENDS_MS
         self.gateway = Gateway(self.rng, dedupes=dedupes)
         self.people = [name(number) for number in PEOPLE]
         self.stops: list[tuple[int, Suppression]] = []
@@ -134,7 +135,7 @@ class DeliverWorld(ShellWorld):
     def weather(self) -> None:
         self.now += (1, 2, 5, 20)[int(self.rng.random() * 4)]
         roll = self.rng.random()
-        if roll >= 0.115:
+        if roll >= 0.1:
             return
         if roll < 0.03:
             self.stop()
@@ -142,10 +143,7 @@ class DeliverWorld(ShellWorld):
             self.churn(self.rng.choice(LISTS), join=self.rng.random() < 0.6)
         elif roll < 0.065:
             self.now += self.rng.choice((200, 1_500, WINDOW_MS))
-        elif roll < 0.08:
-            if self.late:
-                self.land()
-        elif roll < 0.085:
+        elif roll < 0.07:
             trim(self.journal)
         else:
             self.control()

@@ -15,8 +15,7 @@ from schemas.registry import Parameter, PriceCard, Sender, Template
 from schemas.request import OPTIN_TYPE
 from schemas.wire.header import body_of
 from schemas.wire.timestamps import text_of
-from tests.pure.schedules.journal import trim
-from tests.pure.schedules.log import Log
+from tests.pure.schedules.log import Log, trim
 from tests.pure.schedules.shells.process import ShellWorld
 from tests.support.kafka_clients import Cluster, Place
 from tests.support.plan_bench import BUSINESS, event, policy, registry
@@ -113,10 +112,7 @@ class PlanWorld(ShellWorld):
             self._register()
         elif roll < 0.038:
             self.now += self.rng.choice((5_000, 30_000, 90_000, 400_000))
-        elif roll < 0.055:
-            if self.late:
-                self.land()
-        else:
+        elif roll >= 0.055:
             trim(self.journal)
 
     def _register(self) -> None:

@@ -19,8 +19,7 @@ from streams.kafka.journal import Journal, JournalPlace, JournalTerms, NotAssign
 from streams.kafka.producer import Appended, ConfirmedProducer, Outgoing
 from streams.kafka.reader import LogReader, LogRecord
 from streams.runtime import clock
-from tests.pure.schedules.journal import trim
-from tests.pure.schedules.log import Log
+from tests.pure.schedules.log import Log, trim
 from tests.pure.schedules.runner import Runner
 from tests.pure.schedules.shells.process import ShellProcess, ShellSchedule, ShellWorld
 from tests.pure.schedules.stage import Role

@@ -173,7 +173,7 @@ class Member(ShellProcess):
 
     async def _commit(self, generation: int) -> None:
         while True:
-            await self._nap(int(self.outside.rng.random() * 4 * self.beat_ms))
+            await self._nap(int(self.outside.rng.random() * 2 * self.beat_ms))
             due = self.tracker.due(self.inputs)
             if due and not await self.outside.cluster.ask(partial(self._commit_at_broker, due, generation)):
                 fatal(Exit.COMMIT_REFUSED, generation=generation)
