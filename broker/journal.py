@@ -18,8 +18,8 @@ Theory (PROTOCOL.md section 1.2):
   which the gateway saw: who greets it with epoch n has read the claim of n-1, so it never knows more than one epoch above the
   end of a whole journal.
 
-Everything here is pure; ``streams/kafka/journal.py`` does the reading and appending, the scheduler of ``tests/pure`` drives
-the same code through kills, pauses and several living owners.
+Everything here is pure; ``streams/kafka/journal.py`` does the reading and appending, and the scheduler of ``tests/pure`` drives
+both through kills, pauses and several living owners.
 """
 
 from collections.abc import Container, Iterable

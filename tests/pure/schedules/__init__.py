@@ -1,1 +1,1 @@
-"""A seeded scheduler that runs the real journal and engines through kills, pauses, several owners and lying networks."""
+"""A seeded scheduler that runs the real shells through kills, pauses, several owners, rebalances and lying networks."""

@@ -134,30 +134,39 @@ def fatal(code: Exit, **fields: object) -> NoReturn:
 
 
 @contextlib.contextmanager
-def in_memory(world: ShellWorld, *others: StandIn) -> Iterator[None]:
-    """The world in which the shells run: ``others`` are (module, name, stand-in) that stand while it does."""
-    cluster = world.cluster
-    stand_ins: list[StandIn] = [
-        (clock, "now_ms", lambda: running_loop().wall_ms()),
-        (clock, "monotonic_ms", lambda: running_loop().monotonic_ms()),
-        (clients, "consumer", cluster.consumer),
-        (clients, "producer", cluster.producer),
-        *((module, "fatal", fatal) for module in _modules_with(exits.fatal)),
-        *others,
-    ]
+def standing(*stand_ins: StandIn) -> Iterator[None]:
+    """Puts each stand-in in its place for as long as the block runs."""
     before = [(module, name, getattr(module, name)) for module, name, _ in stand_ins]
-    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
-    configured = structlog.get_config()
-    structlog.configure(wrapper_class=silent)
     for module, name, stand_in in stand_ins:
         setattr(module, name, stand_in)
     try:
         yield
     finally:
-        for loop in world.loops:
-            loop.clear()
         for module, name, original in reversed(before):
             setattr(module, name, original)
+
+
+@contextlib.contextmanager
+def in_memory(world: ShellWorld, *others: StandIn) -> Iterator[None]:
+    """The world in which the shells run: ``others`` are (module, name, stand-in) that stand while it does."""
+    stand_ins: list[StandIn] = [
+        (clock, "now_ms", lambda: running_loop().wall_ms()),
+        (clock, "monotonic_ms", lambda: running_loop().monotonic_ms()),
+        (clients, "consumer", world.cluster.consumer),
+        (clients, "producer", world.cluster.producer),
+        *((module, "fatal", fatal) for module in _modules_with(exits.fatal)),
+        *others,
+    ]
+    configured = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        with standing(*stand_ins):
+            try:
+                yield
+            finally:
+                for loop in world.loops:
+                    loop.clear()
+    finally:
         structlog.configure(**configured)
 
 
