@@ -10,7 +10,7 @@ PY := .venv/bin/python
 N ?= 2000
 ARGS ?=
 
-.PHONY: help demo test bench faults schedules dev lint lock .venv
+.PHONY: help demo test bench faults schedules mutants dev lint lock .venv
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -29,8 +29,11 @@ faults: .venv  ## kills, pauses and take-overs on real Kafka; ends with one line
 	@.ci/get-prometheus
 	@$(PY) -m tests.faults.run $(ARGS)
 
-schedules: .venv  ## N=2000 seeded fault schedules over the pure core; ends with one line of JSON
+schedules: .venv  ## N=2000 seeded fault schedules of the real shells; ends with one line of JSON
 	@$(PY) -m tests.pure.schedules.run $(N) $(ARGS)
+
+mutants: .venv  ## plants each known bug in a copy and runs what must catch it; ends with one line of JSON
+	@$(PY) -m tests.mutants.run $(ARGS)
 
 dev: .venv  ## everything on loopback until Ctrl-C
 	@.venv/bin/fanfare dev $(ARGS)
