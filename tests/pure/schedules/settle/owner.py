@@ -49,7 +49,7 @@ class SettleOwner(Member):
         self.world = world
         self.parts = parts = LaneParts(_SETTINGS, Lane.UPDATE)
         parts.registry = cast(Registry, SimpleNamespace(cards=world.cards))
-        parts.windows = replace(parts.windows, lifetime_max_ms=LONG_LIFE_MS, settle_ms=SETTLE_MS)
+        parts.windows = replace(parts.windows, lifetime_max_ms=LONG_LIFE_MS, settle_ms=SETTLE_MS, clock_slack_ms=0)
         self.shard: WatchedShard | None = None
         super().__init__(world, runner, number)
 
@@ -59,7 +59,6 @@ class SettleOwner(Member):
         return (
             (settle, "SettlePolicy", lambda *_, **__: running_loop().owner.world.policy),
             (settle, "Settle", cls.settle_type),
-            (settle, "CLOCK_SLACK_MS", 0),
             *cls.stand_ins,
         )
 
