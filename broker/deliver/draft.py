@@ -88,7 +88,7 @@ class Draft:
             # By this process's own clock: the opening's time may be another owner's, whose wall clock was ahead or behind.
             item.known_ms = facts.monotonic_ms
         # Who joined before the request was taken must be a member, so the audience has to be read to a later moment than that.
-        if facts.audience_read_ms < item.known_ms or self.parts is not None:
+        if not workable(item, facts) or self.parts is not None:
             return False
         members = members_of(item, self.rules.facts)
         if len(members.ordinals) > _MEMBERS_BYTES:
@@ -165,6 +165,11 @@ class Draft:
         ended = item.ended(self.now_ms)
         due = sorted(rank for rank, at in item.dues.items() if ended or at <= self.now_ms)[:most]
         return due + item.next_pending(most - len(due))
+
+
+def workable(item: Item, facts: Facts) -> bool:
+    """Returns whether work on an item can begin: who its ranks are is known, or the audience was read far enough to say it."""
+    return item.frozen or (item.known_ms is not None and facts.audience_read_ms >= item.known_ms)
 
 
 def members_of(item: Item, facts: Facts) -> Members:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from broker.claims import Claims
 from broker.deliver.decide import Facts, Rules
-from broker.deliver.draft import Draft
+from broker.deliver.draft import Draft, workable
 from broker.deliver.frame import Batch, batch_of, frame_of, given_up, withhold
 from broker.deliver.gate import HELD_BY_CONTROL, ControlWatch, StepGate, held_by, is_full
 from broker.deliver.gateway_answer import AnswerContext, GatewayClock, answers_to
@@ -144,11 +144,12 @@ class Engine:
         self._scheduler.wake(self.state.items, now)
         self._obey(facts.controls, now)
         gate = self._gate(rules, now)
-        trying = self._untried(gate)
-        if trying is not None:
-            return Append(Kind.TRYING, now, trying)
         # Asked once a step. A view that is too old to decide on still lets answers be said and work be taken over.
         may_decide = now - facts.suppressed_fresh_ms <= self.policy.fresh_ms and self._handoffs.ahead < MAX_BATCHES
+        # Only what is worked on at once is announced: two owners that are killed while it waits would end it for a crasher.
+        trying = self._untried(gate, facts) if may_decide else None
+        if trying is not None:
+            return Append(Kind.TRYING, now, trying)
         draft = Draft(rules, now, self.policy.chunk)
         # Taken over in any case, also when nothing may be decided: from then on no input offset is held back.
         draft.open(self._inbox, self.state, self._at_once(gate, may_decide=may_decide))
@@ -270,10 +271,10 @@ class Engine:
     def _at_once(self, gate: StepGate, *, may_decide: bool) -> Callable[[Item], bool]:
         return lambda item: may_decide and not self._scheduler.waits_for_slots(item) and gate.held(item) is None
 
-    def _untried(self, gate: StepGate) -> Trying | None:
+    def _untried(self, gate: StepGate, facts: Facts) -> Trying | None:
         """Under suspicion of poison every item is announced before it is worked on, one an append."""
         item = self._scheduler.first(gate.now_ms, gate) if self._suspects.careful else None
-        return None if item is None else self._suspects.announce(work_on(item))
+        return self._suspects.announce(work_on(item)) if item is not None and workable(item, facts) else None
 
     def _work(self, draft: Draft, gate: StepGate) -> None:
         for turn in self._scheduler.turns(draft.ranks_left, gate.now_ms, gate, alone=self._suspects.careful):

@@ -8,6 +8,7 @@ import pytest
 from pyroaring import BitMap
 
 from broker.audience.members import Audience
+from broker.deliver.engine import Engine
 from broker.deliver.state import Append
 from schemas.delivery_journal import Outcome
 from schemas.lanes import Lane
@@ -194,3 +195,26 @@ def test_a_frame_raises_after_it_was_blamed() -> None:
     with pytest.raises(IndexError):
         broken.bench.append()
     assert head_of(broken.bench.log[-1]).kind is Kind.TRYING
+
+
+@pytest.mark.parametrize("fresh", [True, False], ids=["people not read", "no fresh view of STOPs"])
+def test_who_waits_while_owners_are_killed_is_no_suspect(*, fresh: bool) -> None:
+    """Nothing was tried of a list whose people no owner has read far enough, or that nobody may decide about yet."""
+    waiting = shard(listed(2, "L"))
+    bench = waiting.bench
+    bench.restart()
+    bench.audience_age_ms, bench.fresh = 60_000, fresh
+    bench.take(*waiting.given)
+    assert bench.append()
+    for _ in range(3):
+        bench.restart()
+        bench.engine = Engine(
+            bench.policy, bench.state, epoch=bench.epoch, now_ms=bench.now, claims=bench.claims, claims_in_a_row=3
+        )
+        for _ in range(5):
+            bench.append()
+            bench.now += 100
+    assert not +bench.state.tries
+    bench.audience_age_ms, bench.fresh = 0, True
+    assert waiting.live()
+    assert waiting.ends(2) == [SENT] * 10
