@@ -84,10 +84,6 @@ class Draft:
         False if its audience was not read to a time when this owner had the item, or if the record is full.
         """
         facts = self.rules.facts
-        if item.known_ms is None:
-            # By this process's own clock: the opening's time may be another owner's, whose wall clock was ahead or behind.
-            item.known_ms = facts.monotonic_ms
-        # Who joined before the request was taken must be a member, so the audience has to be read to a later moment than that.
         if not workable(item, facts) or self.parts is not None:
             return False
         members = members_of(item, self.rules.facts)
@@ -168,8 +164,16 @@ class Draft:
 
 
 def workable(item: Item, facts: Facts) -> bool:
-    """Returns whether work on an item can begin: who its ranks are is known, or the audience was read far enough to say it."""
-    return item.frozen or (item.known_ms is not None and facts.audience_read_ms >= item.known_ms)
+    """Returns whether work on an item can begin: who its ranks are is known, or the audience was read far enough to say it.
+
+    Who joined before the request was taken must be a member, so the audience has to be read to a later moment than that.
+    """
+    if item.frozen:
+        return True
+    if item.known_ms is None:
+        # By this process's own clock: the opening's time may be another owner's, whose wall clock was ahead or behind.
+        item.known_ms = facts.monotonic_ms
+    return facts.audience_read_ms >= item.known_ms
 
 
 def members_of(item: Item, facts: Facts) -> Members:

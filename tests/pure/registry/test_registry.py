@@ -107,7 +107,6 @@ UNREADABLE = {
     "no UTF-8": ("business/b", b'{"kind":"business","id":"\xff","name":"x"}'),
     "no kind": ("business/b", b'{"id":"b","name":"x"}'),
     "an unknown kind": ("thing/b", b'{"kind":"thing","id":"b"}'),
-    "an unknown field": ("business/b", b'{"kind":"business","id":"b","name":"x","colour":"red"}'),
     "another entry's key": ("business/c", b'{"kind":"business","id":"b","name":"x"}'),
     "a category of nobody's": (
         "template/t",
