@@ -53,7 +53,7 @@ async def test_two_deployments_on_one_kafka_do_not_see_each_other(kafka: RealKaf
         assert sum(audit.states["update"].values()) == PEOPLE
         assert await committed_offsets(stack.kafka, group_of(Lane.UPDATE))
         lines = (stack.settings.data_dir / "logs" / "worker-update-0.log").read_text("utf-8")
-        assert f'"topic":"{stack.kafka.prefix}work.update"' in lines
+        assert f'"topic":"{stack.kafka.prefix}outcomes.update"' in lines
     assert not await committed_offsets(
         msgspec.structs.replace(kafka_at(kafka.bootstrap), prefix="east."), group_of(Lane.UPDATE)
     )
