@@ -71,10 +71,11 @@ def language_of(tag: str | None) -> str | None:
     return match[1] if match else None
 
 
-def bad_list_name(place: Place) -> Refusal:
-    """Return the refusal of a list's name that cannot be one."""
-    sentence = f"{place} must be 1 to 128 letters, digits and . _ : / -, beginning with a letter or digit."
-    return Refusal(Reason.INVALID_FIELD, sentence, place=place.pointer)
+def bad_list_name(name: str, place: Place) -> Iterator[Refusal]:
+    """Yield the refusal of a list's name that cannot be one."""
+    if not LIST_NAME.fullmatch(name):
+        sentence = f"{place} must be 1 to 128 letters, digits and . _ : / -, beginning with a letter or digit."
+        yield Refusal(Reason.INVALID_FIELD, sentence, place=place.pointer)
 
 
 def read_person(holder: Place, position: int, given: Recipient | Member) -> Iterator[Person | Refusal]:

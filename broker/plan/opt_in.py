@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from broker.plan.addresses import LIST_NAME, Person, bad_list_name, read_person
+from broker.plan.addresses import Person, bad_list_name, read_person
 from broker.plan.decode import Event, Named
 from broker.plan.policy import PlanPolicy
 from schemas.facts import AudienceChange
@@ -150,8 +150,7 @@ def _faults(body: Optin) -> Iterator[Refusal]:
     if body.purpose is not None and body.purpose not in PURPOSES:
         sentence = f"data.purpose must be {' or '.join(PURPOSES)}, or left out."
         yield Refusal(Reason.INVALID_FIELD, sentence, place="/data/purpose")
-    if not LIST_NAME.fullmatch(body.list):
-        yield bad_list_name(DATA.field("list"))
+    yield from bad_list_name(body.list, DATA.field("list"))
     if body.evidence is not None:
         yield from _bad_proof(body.evidence)
     elif _OPS.get(body.op, False):

@@ -12,7 +12,7 @@ import msgspec
 
 from broker.confirmation import is_genuine
 from broker.heartbeat import TEMPLATES, addresses, is_heartbeat
-from broker.plan.addresses import LIST_NAME, RECIPIENTS, Person, bad_list_name, read_people
+from broker.plan.addresses import RECIPIENTS, Person, bad_list_name, read_people
 from broker.plan.control_events import HEARTBEATS_ONLY, Command, read_control
 from broker.plan.decode import LABEL_CHARS, Event, Malformed, Named, labelled, sound_labels
 from broker.plan.opt_in import Membership, read_opt_in
@@ -173,8 +173,8 @@ def _bad_target(body: Notification, lane: Lane) -> Iterator[Refusal]:
     elif to.list is not None and not lane.rules.takes_lists:
         sentence = ": a one-time code goes to explicit recipients; name them in data.to.recipients."
         yield _invalid(_LIST, sentence)
-    elif to.list is not None and not LIST_NAME.fullmatch(to.list):
-        yield bad_list_name(_LIST)
+    elif to.list is not None:
+        yield from bad_list_name(to.list, _LIST)
 
 
 def _bad_fact(cloud: CloudEvent, body: Notification, lane: Lane) -> Iterator[Refusal]:
