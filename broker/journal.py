@@ -52,17 +52,14 @@ class Fold:
 
         Raises :class:`NewerRecordError` for a record of a newer format: what it decides is not known here.
         """
-        # The head stands at a fixed place, so a record of any kind can be judged without decoding its body.
-        try:
-            header = head_of(record)
-            valid = self._claim(record, header) if header.kind is Kind.CLAIM else self._entry(header)
-        except NewerRecordError:
-            raise
-        except UnreadableRecordError:
+        found = _read(record)
+        if found is None:
             # No owner wrote it, so it decides nothing and changes no epoch: to every reader of every release it is void.
             self.foreign += 1
             self.voids += 1
             return None
+        header, claim = found
+        valid = self._entry(header) if claim is None else self._claim(claim.instance, header)
         if not valid:
             self.voids += 1
             return None
@@ -80,8 +77,7 @@ class Fold:
         self.claims_in_a_row = 0
         return True
 
-    def _claim(self, record: bytes, header: Header) -> bool:
-        instance = body_of(record, Claim).instance
+    def _claim(self, instance: str, header: Header) -> bool:
         if header.epoch < self.epoch:
             return False
         # Two owners may read the same end and claim the same number. The log orders them: the first stands, for every reader.
@@ -139,8 +135,22 @@ def last_floor(records: Iterable[bytes]) -> int | None:
     then stays true. A new owner's claim may carry a lower one than its predecessor's last.
     """
     # The maximum and not the last: a new owner that dies early hands on an older floor, and what was restated stays so.
-    floors = (_floor_in(record) for record in records)
-    return max((floor for floor in floors if floor is not None), default=None)
+    claims = (found[1] for found in map(_read, records) if found is not None)
+    return max((claim.floor for claim in claims if claim is not None), default=None)
+
+
+def _read(record: bytes) -> tuple[Header, Claim | None] | None:
+    """Returns the head of a record, and what it says if it is a claim; None if no release wrote it."""
+    header = _head(record)
+    if header is None:
+        return None
+    # The head stands at a fixed place, so a record of any other kind can be judged without decoding its body.
+    if header.kind is not Kind.CLAIM:
+        return header, None
+    try:
+        return header, body_of(record, Claim)
+    except UnreadableRecordError:
+        return None
 
 
 def _head(record: bytes) -> Header | None:
@@ -149,16 +159,6 @@ def _head(record: bytes) -> Header | None:
         return head_of(record)
     except NewerRecordError:
         raise
-    except UnreadableRecordError:
-        return None
-
-
-def _floor_in(record: bytes) -> int | None:
-    head = _head(record)
-    if head is None or head.kind is not Kind.CLAIM:
-        return None
-    try:
-        return body_of(record, Claim).floor
     except UnreadableRecordError:
         return None
 
