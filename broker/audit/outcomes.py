@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import accumulate
 
 import msgspec
 import numpy as np
@@ -25,6 +24,7 @@ from schemas.plan_journal import Origin
 from schemas.reasons import State
 from schemas.wire.columns import of_i64s, of_u16s, values_of
 from schemas.wire.header import Kind, body_of, head_of
+from schemas.wire.item_parts import InOrder, joined, ordinals_of
 
 
 class _Opened(msgspec.Struct, array_like=True):
@@ -70,10 +70,6 @@ class _Restated(msgspec.Struct, array_like=True):
     newest: tuple[Newest, ...] = ()
 
 
-def _joined(parts: Sequence[_ItemPart], column: str) -> bytes:
-    return b"".join(getattr(part, column) for part in parts)
-
-
 class Outcomes:
     """The journals of deliver, all lanes."""
 
@@ -82,8 +78,7 @@ class Outcomes:
         self._versions = versions
         self._decisions = Decisions(book, versions, early)
         self._answers = Answers(book, versions, early)
-        self._begun: dict[tuple[Lane, int, bytes], list[_ItemPart]] = {}
-        """Parts of items that were said, as far as the last one has not been."""
+        self._parts = InOrder[tuple[Lane, int, bytes], _ItemPart]()
         self._epochs: dict[tuple[Lane, int], Epochs] = defaultdict(Epochs)
 
     def take(self, record: Logged, lane: Lane) -> None:
@@ -215,24 +210,17 @@ class Outcomes:
             self._book.findings.report(Breach.RESTATED_DIFFERS, said.record.where, str(part))
 
     def _part(self, said: Said, body: _ItemPart) -> None:
-        key = (said.lane, said.shard, name_in(body.opened.item))
-        begun = [*self._begun.get(key, ()), body] if body.first else [body]
-        ends = list(accumulate(len(BitMap.deserialize(one.ordinals)) for one in begun))
-        if [one.first for one in begun] != [0, *ends[:-1]]:
-            self._begun.pop(key, None)
-            return
-        self._begun[key] = begun
-        if ends[-1] >= body.of:
-            del self._begun[key]
-            self._whole(said, key[2], begun)
+        name = name_in(body.opened.item)
+        parts = self._parts.add((said.lane, said.shard, name), body)
+        if parts is not None:
+            self._whole(said, name, parts)
 
     def _whole(self, said: Said, name: bytes, parts: Sequence[_ItemPart]) -> None:
         """Takes an item whose last part was said, as what freezes its members or as a restatement."""
         last = parts[-1]
-        ordinals = BitMap.union(*(BitMap.deserialize(one.ordinals) for one in parts)).serialize()
-        members = Members(name, last.of, ordinals, last.audience_upto, last.suppressed_upto)
+        members = Members(name, last.of, ordinals_of(parts), last.audience_upto, last.suppressed_upto)
         columns = ("statuses", "attempts", "dues", "markets")
-        entry = _OpenItem(last.opened, members, *(_joined(parts, column) for column in columns))
+        entry = _OpenItem(last.opened, members, *(joined(parts, column) for column in columns))
         part = self._book.parts[said.lane, said.shard].get(name)
         if part is not None and part.opened and not part.frozen:
             self._adopt(said, part, entry)

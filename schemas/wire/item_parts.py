@@ -4,8 +4,8 @@ Columns over all ranks are cut and joined as they are: runs behind runs are runs
 is all of them. So the size of a record follows from how many ranks it holds, and not from how many the item has.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from pyroaring import BitMap
@@ -15,6 +15,8 @@ from schemas.reasons import State
 from schemas.wire.arrays import many_values_of, runs_of
 
 _T = TypeVar("_T")
+_Key = TypeVar("_Key", bound=Hashable)
+_P = TypeVar("_P", bound="Part")
 
 _MOST_RANKS = 1 << 18
 """Ranks that a part is tried with first; halved until it fits."""
@@ -58,8 +60,24 @@ def _bytes_of(part: ItemPart) -> int:
     return sum(map(len, (part.ordinals, part.statuses, part.attempts, part.dues, part.markets)))
 
 
-class Parts:
-    """Puts parts together, of any number of items at a time. A first part begins anew; what does not follow is left out.
+class Part(Protocol):
+    """Holds some ranks of an item, as :class:`~schemas.delivery_journal.ItemPart` does."""
+
+    @property
+    def first(self) -> int:
+        """Returns the rank that it begins with."""
+
+    @property
+    def of(self) -> int:
+        """Returns how many ranks the item has."""
+
+    @property
+    def ordinals(self) -> bytes:
+        """Returns its people, a Roaring bitmap."""
+
+
+class InOrder(Generic[_Key, _P]):
+    """Collects parts, of any number of items at a time. A first part begins anew; what does not follow is left out.
 
     The owner that died in the middle of an item leaves parts that nobody completes: the next one says it again from the first.
     """
@@ -67,7 +85,30 @@ class Parts:
     __slots__ = ("_begun",)
 
     def __init__(self) -> None:
-        self._begun: dict[bytes, list[ItemPart]] = {}
+        self._begun: dict[_Key, tuple[list[_P], int]] = {}
+        """Parts of an item in their order, and the rank that the next one has to begin with."""
+
+    def add(self, item: _Key, part: _P) -> list[_P] | None:
+        """Takes the next part of ``item`` in the order of the log; returns all of them with the last one."""
+        parts, end = self._begun.pop(item, ([], 0)) if part.first else ([], 0)
+        if part.first != end:
+            return None
+        parts.append(part)
+        end += len(BitMap.deserialize(part.ordinals))
+        self._begun[item] = parts, end
+        if end < part.of:
+            return None
+        del self._begun[item]
+        return parts
+
+
+class Parts:
+    """Puts parts together to the items that they are, of any number of items at a time."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts = InOrder[bytes, ItemPart]()
 
     def said(self, body: _T | ItemPart) -> _T | Restated | None:
         """Returns what a record says: its body, or of the last part of an item the restatement that all of them are."""
@@ -78,38 +119,30 @@ class Parts:
 
     def add(self, part: ItemPart) -> OpenItem | None:
         """Takes the next part in the order of the log; returns the item if it is the last one of it."""
-        request = part.opened.item.request
-        begun = self._begun.setdefault(request, []) if part.first else []
-        self._begun[request] = begun
-        if _end_of(begun) != part.first:
-            del self._begun[request]
-            return None
-        begun.append(part)
-        if _end_of(begun) < part.of:
-            return None
-        del self._begun[request]
-        return _whole(begun)
+        parts = self._parts.add(part.opened.item.request, part)
+        return None if parts is None else _whole(parts)
+
+
+def ordinals_of(parts: Sequence[Part]) -> bytes:
+    """Returns the people of all parts, as ``Members`` has them."""
+    return BitMap.union(*(BitMap.deserialize(part.ordinals) for part in parts)).serialize()
+
+
+def joined(parts: Sequence[Part], column: str) -> bytes:
+    """Returns a column over the ranks of all parts."""
+    return b"".join(getattr(part, column) for part in parts)
 
 
 def _whole(parts: Sequence[ItemPart]) -> OpenItem:
     last = parts[-1]
-    ordinals = BitMap.union(*(BitMap.deserialize(part.ordinals) for part in parts))
     return OpenItem(
         opened=last.opened,
         members=Members(
-            last.opened.item.request, last.of, ordinals.serialize(), last.audience_upto, last.suppressed_upto
+            last.opened.item.request, last.of, ordinals_of(parts), last.audience_upto, last.suppressed_upto
         ),
-        statuses=_joined(parts, "statuses"),
-        attempts=_joined(parts, "attempts"),
-        dues=_joined(parts, "dues"),
-        markets=_joined(parts, "markets"),
+        statuses=joined(parts, "statuses"),
+        attempts=joined(parts, "attempts"),
+        dues=joined(parts, "dues"),
+        markets=joined(parts, "markets"),
         held=last.held,
     )
-
-
-def _joined(parts: Sequence[ItemPart], column: str) -> bytes:
-    return b"".join(getattr(part, column) for part in parts)
-
-
-def _end_of(parts: list[ItemPart]) -> int:
-    return parts[-1].first + len(BitMap.deserialize(parts[-1].ordinals)) if parts else 0
