@@ -158,12 +158,8 @@ class Owner(Member):
 
     @property
     def inputs(self) -> Mapping[Place, Input]:
-        return {(topics.work(self.parts.lane), SHARD): Input(self._work, lambda: self.world.work.end)}
-
-    def _work(self, start: int, stop: int) -> list[Delivered]:
         place = (topics.work(self.parts.lane), SHARD)
-        given = self.world.work.read(start, stop)
-        return [Delivered(*place, one.offset, one.at_ms, None, one.record, (), 0) for one in given]
+        return {place: Input.of(place, self.world.work)}
 
     def committed_offset(self, _place: Place) -> int:
         return self.world.committed

@@ -1,7 +1,6 @@
 """One owner of a shard's join: the real shell of settle (``streams/worker/settle.py``) in a member. Nothing here is fenced."""
 
 from collections.abc import Mapping
-from functools import partial
 from types import SimpleNamespace
 from typing import Final, cast
 
@@ -18,7 +17,6 @@ from streams.worker import settle
 from streams.worker.resources import LaneParts
 from streams.worker.settle import SettleShard
 from tests.pure.schedules.deliver.world import LONG_LIFE_MS
-from tests.pure.schedules.log import Log
 from tests.pure.schedules.runner import Runner
 from tests.pure.schedules.settle.world import PLACES, SETTLE_MS, SettleWorld
 from tests.pure.schedules.shells.member import Input, Member
@@ -73,7 +71,7 @@ class SettleOwner(Member):
     @property
     def inputs(self) -> Mapping[Place, Input]:
         logs = {place: self.world.logs[name] for place, name in PLACES.items()}
-        return {place: Input(partial(_read, place, log), partial(getattr, log, "end")) for place, log in logs.items()}
+        return {place: Input.of(place, log) for place, log in logs.items()}
 
     def committed_offset(self, place: Place) -> int:
         return self.world.committed[PLACES[place]]
@@ -102,7 +100,3 @@ class SettleOwner(Member):
     def deliver(self, record: Delivered) -> None:
         assert self.shard is not None
         self.shard.deliver(record)
-
-
-def _read(place: Place, log: Log, start: int, stop: int) -> list[Delivered]:
-    return [Delivered(*place, one.offset, one.at_ms, None, one.record, (), 0) for one in log.read(start, stop)]

@@ -18,6 +18,7 @@ from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.journal import JournalTerms
 from streams.runtime import clock
 from streams.runtime.exits import Exit
+from tests.pure.schedules.log import Log
 from tests.pure.schedules.runner import Runner
 from tests.pure.schedules.shells.process import ShellProcess, ShellWorld, fatal
 
@@ -43,6 +44,15 @@ class Input(NamedTuple):
     def answer(self, start: int, stop: int) -> tuple[list[Delivered], int]:
         """What a fetch brings."""
         return self.read(start, stop), self.end()
+
+    @classmethod
+    def of(cls, place: Place, log: Log) -> "Input":
+        """An input whose records stand in ``log`` as they are given."""
+
+        def read(start: int, stop: int) -> list[Delivered]:
+            return [Delivered(*place, one.offset, one.at_ms, None, one.record, (), 0) for one in log.read(start, stop)]
+
+        return cls(read, lambda: log.end)
 
 
 class Member(ShellProcess):
