@@ -153,7 +153,7 @@ class _Run:
         elif roll < 0.14:
             self.append(part, Kind.PLAN_RESTATED, (), max(self.now_ms, part.state.last_ms))
             now_ms = part.state.last_ms
-            body = restatement(part.state, part.policy.shard, now_ms=now_ms, before_ms=now_ms - HOUR_MS, most=1_000)
+            body = restatement(part.state, part.policy.shard, now_ms=now_ms, before_ms=now_ms - HOUR_MS, most=10**9)
             if body is not None:
                 self._say("restated", body)
                 self.append(part, Kind.PLAN_RESTATED, body.entries, now_ms)
