@@ -34,8 +34,8 @@ RECORDED: Final = {
         "54ae4e75e025a723ccae0b0396cd89932cbc79bd1c214b63ed5a52315ae5ac0d",
     ),
     100_000: (
-        "3ab94e5b2c0f065b63b12b2c708fa5c4b7fefa0a95d085fd6368e87aa3c01347",
-        "4f70a8d1a4d97060de7be905fb6793c8e3a90fb852a9106e9cbe8556b9b809e5",
+        "ca891c69790f6823247f5448fdbce9ebf2693bef89b483fe2cf40111bb5569a7",
+        "39eeddd5e74ca764122e8138d5231ccd6e4061eada26740343fcf980431a8114",
     ),
 }
 """``bytes`` and ``verdicts`` by how many inputs. Whoever rewords a sentence records the first anew; the second stays."""

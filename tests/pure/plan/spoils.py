@@ -227,17 +227,17 @@ def paths(value: Any, path: Path = ()) -> list[Path]:
 
 
 def put(whole: Any, path: Path, value: Any) -> None:
-    """Write there, or leave out, where the way to it exists."""
-    here = whole
+    """Write a copy there, or leave out, where the way to it exists; a table's row that is spoilt again stays what it was."""
+    here, own = whole, None if value is DROP else msgspec.json.decode(msgspec.json.encode(value))
     for step in path[:-1]:
         here = _held(here, step)
     last = path[-1]
     if isinstance(here, dict):
         here.pop(last, None)
         if value is not DROP:
-            here[last] = msgspec.json.decode(msgspec.json.encode(value))
+            here[last] = own
     elif isinstance(here, list) and isinstance(last, int) and last < len(here):
-        here[last] = None if value is DROP else value
+        here[last] = own
 
 
 def _held(holder: Any, step: str | int) -> Any:
