@@ -2,7 +2,7 @@
 
 The rules are pure and live in ``broker/journal.py``; this is the shell that reads and appends for them. The order of
 opening is the one that leaves no hand-off under a lower epoch after a higher claim (PROTOCOL.md section 1.2, 1): read
-and fold to the end, greet the gateway with the next epoch, claim it, fold to the claim, serve.
+and fold to the end, greet the gateway with the next epoch, claim it, fold to the claim, ask the group once more, serve.
 
 State changes in one place only: :data:`Apply` is called once for each valid record, in the order of the log, whether
 it was read or has just been acknowledged, and in the same step that moves the journal's position. So memory is
@@ -32,6 +32,7 @@ from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.faust_app.commits import Place
+from streams.kafka.journal_terms import JournalTerms, NotAssignedError
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.reader import LogReader, LogRecord, TrimmedError, in_turns
 from streams.runtime import clock, log
@@ -67,22 +68,6 @@ class JournalPlace(msgspec.Struct, frozen=True):
     def place(self) -> Place:
         """Topic and partition."""
         return self.topic, self.shard
-
-
-class JournalTerms(msgspec.Struct, frozen=True):
-    """Holds what an opening depends on."""
-
-    generation: int
-    still_assigned: Callable[[], bool]
-    hello: Callable[[int], Awaitable[int]] | None = None
-    """Greets the gateway with the epoch that will be claimed next; it refuses lower ones from then on.
-
-    Returns the highest epoch that the gateway knows: a higher one if it has refused this one, else the same.
-    """
-
-
-class NotAssignedError(Exception):
-    """The shard was taken away while its journal was being opened."""
 
 
 class Journal:
@@ -206,7 +191,7 @@ class Journal:
             return False
         # After the greeting, which may have taken seconds: a claim on what is another's by now would end that owner.
         if not terms.still_assigned():
-            raise NotAssignedError(f"{self.at.topic}-{self.at.shard}")
+            raise NotAssignedError(self.at.place)
         header = Header(Kind.CLAIM, self.at.lane, self.at.shard, epoch, clock.now_ms())
         claim = pack(header, Claim(self.instance, terms.generation, self.claims.floor))
         (appended,) = await self._producer.confirm([self._outgoing(claim)])
@@ -215,6 +200,7 @@ class Journal:
         self._take_in(LogRecord(appended.offset, appended.timestamp_ms, None, claim))
         if not claim_won(self.fold, epoch, self.instance):
             return False
+        await terms.demand_membership(self.at.place)
         self._ownership = Ownership(epoch, self.instance, appended.offset + 1)
         return True
 

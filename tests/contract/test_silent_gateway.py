@@ -19,13 +19,13 @@ from schemas.wire.columns import of_u32s, ranks_of
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from streams.gateway.port import UnknownKind
 from streams.kafka.faust_app.hooks import Delivered
-from streams.kafka.journal import JournalTerms
+from streams.kafka.journal_terms import JournalTerms
 from streams.runtime import clock
 from streams.runtime.settings import load
 from streams.worker.deliver import DeliverShard
 from streams.worker.resources import LaneParts
 from streams.worker.tails import LaneFacts
-from tests.support.memory_kafka import MemoryLogs, MemoryProducer, MemoryReader
+from tests.support.memory_kafka import MemoryLogs, MemoryProducer, MemoryReader, known
 from tests.support.programs import until
 from tests.support.recording_gateway import LOST, NO_SUCH_NUMBER, SHOWN_UNANSWERED, Fate, RecordingGateway
 from tests.support.shard_bench import explicit
@@ -76,7 +76,7 @@ class Deployment:
         self.worker = DeliverShard(
             parts, facts, SHARD, done=lambda _: None, committed=lambda *_: None, fit_to_send=lambda: True
         )
-        self.worker.start(JournalTerms(generation=1, still_assigned=lambda: True))
+        self.worker.start(JournalTerms(1, lambda: True, known))
 
     async def stop(self) -> None:
         """Take the shard from the worker that has it."""

@@ -51,3 +51,8 @@ class MemoryProducer(ConfirmedProducer):
     async def confirm(self, records: Sequence[Outgoing]) -> list[Appended]:
         """As Kafka confirms."""
         return [self._logs.append(record) for record in records]
+
+
+async def known() -> bool:
+    """The group's answer to a member that it has."""
+    return True

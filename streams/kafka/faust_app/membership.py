@@ -162,6 +162,16 @@ class MemberThread(AIOKafkaConsumerThread):
         coordinator._push_error_to_user = lost  # noqa: SLF001
         coordinator._coordination_task.add_done_callback(ended)  # noqa: SLF001
 
+    async def ask_group(self) -> bool:
+        """Sends a heartbeat now, whenever the last one was; whether it was good. Called in the main thread."""
+        beat = self._consumer._coordinator._do_heartbeat()  # noqa: SLF001
+        asked = asyncio.run_coroutine_threadsafe(beat, self.thread_loop)
+        try:
+            # A caller that is cancelled, at a rebalance say, takes no request of the coordinator with it.
+            return await asyncio.shield(asyncio.wrap_future(asked))
+        except GroupAuthorizationFailedError:
+            return False  # the next heartbeat meets it, too, and says so
+
     def stamp(self) -> None:
         """The group has just shown that it knows this member: a good heartbeat or an assignment."""
         self.last_heartbeat_ms = clock.monotonic_ms()

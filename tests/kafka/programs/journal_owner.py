@@ -12,11 +12,13 @@ import sys
 
 from schemas.lanes import Lane
 from schemas.wire.header import Header, Kind, body_of, pack
-from streams.kafka.journal import Journal, JournalPlace, JournalTerms, NotAssignedError
+from streams.kafka.journal import Journal, JournalPlace
+from streams.kafka.journal_terms import JournalTerms, NotAssignedError
 from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.reader import LogReader, LogRecord
 from streams.runtime import clock, log
 from streams.runtime.settings import load
+from tests.support.memory_kafka import known
 
 
 def entry(epoch: int, text: str) -> bytes:
@@ -45,7 +47,7 @@ class Owner:
         """Do one command; what is known afterwards."""
         match command:
             case "open":
-                terms = JournalTerms(generation=1, still_assigned=lambda: self.assigned, hello=self._hello)
+                terms = JournalTerms(1, lambda: self.assigned, known, self._hello)
                 with contextlib.suppress(NotAssignedError):
                     await self.journal.open(terms)
             case "append":

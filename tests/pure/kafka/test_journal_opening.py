@@ -6,9 +6,10 @@ from broker.losses import accepted_losses
 from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack
-from streams.kafka.journal import Journal, JournalPlace, JournalTerms
+from streams.kafka.journal import Journal, JournalPlace
+from streams.kafka.journal_terms import JournalTerms
 from streams.kafka.producer import Outgoing
-from tests.support.memory_kafka import MemoryLogs, MemoryProducer, MemoryReader
+from tests.support.memory_kafka import MemoryLogs, MemoryProducer, MemoryReader, known
 
 TOPIC = "outcomes.otp"
 Hello = Callable[[int], Awaitable[int]]
@@ -37,7 +38,7 @@ class Opening:
 
         at = JournalPlace(TOPIC, Lane.OTP, 0, accepted_losses(accepted))
         opened = Journal(at, lambda *_: None, reader=MemoryReader(self.logs), producer=MemoryProducer(self.logs))
-        await opened.open(JournalTerms(1, lambda: True, greet))
+        await opened.open(JournalTerms(1, lambda: True, known, greet))
         return opened.epoch
 
 

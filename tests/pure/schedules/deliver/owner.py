@@ -21,7 +21,7 @@ from schemas.wire.header import Header
 from streams.gateway.port import Fenced, Throttled, Unknown, UnknownKind
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
-from streams.kafka.journal import JournalTerms
+from streams.kafka.journal_terms import JournalTerms
 from streams.kafka.reader import LogRecord
 from streams.runtime import clock
 from streams.runtime.settings import load

@@ -13,6 +13,7 @@ from broker.plan.step import PlanStep
 from schemas.wire.header import Header, Kind
 from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.journal import Journal
+from streams.kafka.journal_terms import JournalTerms
 from streams.kafka.producer import Outgoing
 from streams.kafka.reader import LogRecord
 from streams.runtime import clock
@@ -21,6 +22,7 @@ from streams.worker.breaker import Judge, Judged
 from streams.worker.plan import PlanShard
 from tests.pure.schedules.plan.owner import PlanOwner
 from tests.pure.schedules.shells.journal_mutants import NoAdjacencyJournal
+from tests.support import memory_kafka
 
 
 class _JudgesAgain(PlanShard):
@@ -82,6 +84,13 @@ class NoAdjacency(PlanOwner):
     """Row 5: writes work for verdicts without looking at the gap before them."""
 
     stand_ins = ((plan, "Journal", NoAdjacencyJournal),)
+
+
+class AsksNobody(PlanOwner):
+    """Row 5: serves once it has claimed, whether the group still knows it or not."""
+
+    def assigned(self, terms: JournalTerms) -> None:
+        super().assigned(msgspec.structs.replace(terms, known=memory_kafka.known))
 
 
 class _ClaimsOnly(PlanShard):
@@ -190,6 +199,7 @@ MUTANTS: Final[Mapping[str, type[PlanOwner]]] = {
     "row 2: a redelivery is taken for a repetition": TakesRedeliveryForRepetition,
     "row 2: a repetition is taken for a redelivery": SilentAboutRepetitions,
     "row 5: no adjacency check": NoAdjacency,
+    "row 5: serves without asking the group once more": AsksNobody,
     "row 8: a new owner knows of no throughput used up": ForgetsDebts,
     "row 11: claims a floor without restating": NeverRestates,
     "row 11: never restates": NeverBegins,

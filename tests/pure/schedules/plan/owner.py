@@ -9,7 +9,7 @@ from broker.plan.state import PlanState
 from schemas import topics
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
-from streams.kafka.journal import JournalTerms
+from streams.kafka.journal_terms import JournalTerms
 from streams.runtime.settings import load
 from streams.worker.plan import PlanShard
 from streams.worker.resources import LaneParts

@@ -11,7 +11,7 @@ from broker.settle.engine import Settle
 from schemas.lanes import Lane
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
-from streams.kafka.journal import JournalTerms
+from streams.kafka.journal_terms import JournalTerms
 from streams.runtime.settings import load
 from streams.worker import settle
 from streams.worker.resources import LaneParts

@@ -15,7 +15,8 @@ from broker.journal import Fold
 from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
-from streams.kafka.journal import Journal, JournalPlace, JournalTerms, NotAssignedError
+from streams.kafka.journal import Journal, JournalPlace
+from streams.kafka.journal_terms import JournalTerms, NotAssignedError
 from streams.kafka.producer import Appended, ConfirmedProducer, Outgoing
 from streams.kafka.reader import LogReader, LogRecord
 from streams.runtime import clock
@@ -24,6 +25,7 @@ from tests.pure.schedules.runner import Runner
 from tests.pure.schedules.shells.process import ShellProcess, ShellSchedule, ShellWorld
 from tests.pure.schedules.stage import Role
 from tests.support.kafka_clients import Cluster, Place
+from tests.support.memory_kafka import known
 
 LANE: Final = Lane.OTP
 TOPIC: Final = "plans.otp"
@@ -133,7 +135,7 @@ class JournalOwner(ShellProcess):
             self.assigned, self.forbidden = True, False
             taking = self.loop.create_task(self._taken_away())
             try:
-                await self.journal.open(JournalTerms(self.number, lambda: self.assigned, self._hello))
+                await self.journal.open(JournalTerms(self.number, lambda: self.assigned, known, self._hello))
                 self._compare("opened")
                 while self.assigned:
                     await self._say()

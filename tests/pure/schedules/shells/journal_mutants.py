@@ -7,7 +7,8 @@ import msgspec
 
 from broker.claims import Round
 from broker.journal import Ownership
-from streams.kafka.journal import Journal, JournalTerms
+from streams.kafka.journal import Journal
+from streams.kafka.journal_terms import JournalTerms
 from tests.pure.schedules.shells.journal import JournalOwner
 
 

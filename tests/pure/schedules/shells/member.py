@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from streams.kafka.faust_app.commits import CommitTracker, Place
 from streams.kafka.faust_app.hooks import Delivered
-from streams.kafka.journal import JournalTerms
+from streams.kafka.journal_terms import JournalTerms
 from streams.runtime import clock
 from streams.runtime.exits import Exit
 from tests.pure.schedules.log import Log
@@ -141,7 +141,8 @@ class Member(ShellProcess):
         self.heard_ms = clock.monotonic_ms()
         self._ends.clear()
         self.tracker.begin(generation)
-        self.assigned(JournalTerms(generation, lambda: self.tracker.generation == generation))
+        asked = partial(world.cluster.ask, lambda: self._is_member(generation))
+        self.assigned(JournalTerms(generation, lambda: self.tracker.generation == generation, asked))
         tasks = [self.loop.create_task(self._read(place, generation)) for place in self.inputs]
         tasks.append(self.loop.create_task(self._commit(generation)))
         while True:
@@ -189,8 +190,11 @@ class Member(ShellProcess):
                 fatal(Exit.COMMIT_REFUSED, generation=generation)
             self.tracker.committed(due, generation)
 
+    def _is_member(self, generation: int) -> bool:
+        return self.outside.group_owner is self.runner and self.outside.generations == generation
+
     def _commit_at_broker(self, due: Mapping[Place, int], generation: int) -> bool:
-        if self.outside.group_owner is not self.runner or self.outside.generations != generation:
+        if not self._is_member(generation):
             return False
         for place, offset in due.items():
             self.store(place, offset)

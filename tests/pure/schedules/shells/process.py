@@ -154,6 +154,7 @@ def in_memory(world: ShellWorld, *others: StandIn) -> Iterator[None]:
         (clock, "monotonic_ms", lambda: running_loop().monotonic_ms()),
         (clients, "consumer", world.cluster.consumer),
         (clients, "producer", world.cluster.producer),
+        (clients, "led", world.cluster.led),
         *((module, "fatal", fatal) for module in _modules_with(exits.fatal)),
         *others,
     ]
