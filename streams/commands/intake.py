@@ -19,9 +19,9 @@ from streams.kafka.set_aside import SetAside
 from streams.kafka.start_check import demand_safe
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
 from streams.runtime import clock, log
+from streams.runtime.events import Event
 from streams.runtime.health import Health
 from streams.runtime.http_server import HttpServer
-from streams.runtime.log import Event
 from streams.runtime.ports import demand_own
 from streams.runtime.settings import Settings, SettingsError, load
 from streams.runtime.signals import stop_asked

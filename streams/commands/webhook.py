@@ -22,9 +22,9 @@ from streams.kafka.set_aside import SetAside
 from streams.kafka.start_check import demand_safe
 from streams.registry.follow import registry_tail
 from streams.runtime import clock, log, zeroes
+from streams.runtime.events import Event
 from streams.runtime.health import Health
 from streams.runtime.http_server import HttpServer
-from streams.runtime.log import Event
 from streams.runtime.own_secrets import with_own_secrets
 from streams.runtime.ports import demand_own
 from streams.runtime.settings import Settings, SettingsError, load, raw

@@ -29,7 +29,8 @@ from streams.gateway.port import ReportMapping, UnbelievedError, UnreadableError
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.runtime import metrics
 from streams.runtime.crash_points import point
-from streams.runtime.log import Event, log
+from streams.runtime.events import Event
+from streams.runtime.log import log
 from streams.runtime.rate_limited_log import RateLimitedLine
 
 _HEADERS: Final = (("content-type", b"application/cloudevents+json"),)

@@ -28,9 +28,10 @@ from streams.intake.problems import (
 )
 from streams.kafka.publisher import NotGrantedError, Publisher, PublishError
 from streams.runtime import clock, metrics
+from streams.runtime.events import Event
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.http_server import MAX_HEADERS, MAX_LINE_BYTES
-from streams.runtime.log import Event, log
+from streams.runtime.log import log
 from streams.runtime.rate_limited_log import RateLimitedLine
 from streams.runtime.untyped_json import json_bytes
 

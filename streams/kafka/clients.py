@@ -7,7 +7,7 @@ clients, not started, and names as Kafka has them. A certificate is read when a 
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import aiokafka
 from aiokafka import TopicPartition
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.errors import KafkaConnectionError
 
 from streams.runtime.kafka_access import Address, Kafka, kafka_at
 from streams.runtime.kafka_options import TUNING
@@ -69,6 +71,14 @@ async def first_broker(kafka: Kafka, *, timeout_ms: int) -> AsyncIterator[AIOKaf
         yield opened
     finally:
         opened.close()
+
+
+async def led(connected: aiokafka.AIOKafkaProducer, address: Address, topics: Collection[str]) -> set[str]:
+    """Returns those of ``topics`` whose first partition has a leader, as Kafka says now; ``KafkaError`` if it does not answer."""
+    kafka, now = kafka_at(address), ClusterMetadata()
+    if not await connected.client._metadata_update(now, [kafka.name(topic) for topic in topics]):  # noqa: SLF001
+        raise KafkaConnectionError
+    return {topic for topic in topics if now.leader_for_partition(place(kafka, topic, 0)) not in (None, -1)}
 
 
 def place(address: Address, topic: str, partition: int) -> TopicPartition:

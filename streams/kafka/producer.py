@@ -122,14 +122,19 @@ class ConfirmedProducer:
 
     async def _confirm(self, records: Sequence[Outgoing]) -> list[Appended]:
         try:
+            return await self._appended(records)
+        except aiokafka.errors.KafkaError as error:
+            self._unknown(records, type(error).__name__)
+
+    async def _appended(self, records: Sequence[Outgoing]) -> list[Appended]:
+        """Appends; raises ``KafkaError`` if that failed, or may have, for a reason that may pass."""
+        try:
             waiting = [await self._send(record) for record in records]
             return [self._checked(records, await future) for future in waiting]
         except aiokafka.errors.MessageSizeTooLargeError:
             fatal(Exit.OVERSIZE, producer=self._name, topic=records[0].topic)
         except NOT_GRANTED as error:
             fatal(Exit.REFUSED_START, producer=self._name, detail=may_not_write(self._kafka, records[0].topic, error))
-        except aiokafka.errors.KafkaError as error:
-            self._unknown(records, type(error).__name__)
 
     async def _send(self, record: Outgoing) -> "asyncio.Future[Any]":
         future: asyncio.Future[Any] = await self._running().send(

@@ -26,9 +26,9 @@ from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import NotGrantedError, Publisher, PublishError
 from streams.kafka.reader import LogRecord
 from streams.runtime import clock, metrics
+from streams.runtime.events import Event
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Address
-from streams.runtime.log import Event
 from streams.runtime.rate_limited_log import RateLimitedLine
 
 UNREADABLE: Final = (

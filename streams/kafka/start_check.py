@@ -19,9 +19,10 @@ from streams.kafka.acls import missing
 from streams.kafka.grants import Grant, Operation, grants
 from streams.kafka.provision import ProvisionError, verify
 from streams.kafka.way_in import may_not, refusal
+from streams.runtime.events import Event
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Kafka
-from streams.runtime.log import Event, log
+from streams.runtime.log import log
 from streams.runtime.settings import Settings
 
 _AGAIN_S: Final = 0.25

@@ -24,9 +24,10 @@ from streams.kafka import clients
 from streams.kafka.reader import LogRecord
 from streams.kafka.way_in import NOT_GRANTED, may_not, refusal
 from streams.runtime import clock
+from streams.runtime.events import Event
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Address, kafka_at
-from streams.runtime.log import Event, log
+from streams.runtime.log import log
 
 REGISTRY_WAIT_MS = 500
 """Milliseconds that a fetch of the registry may find nothing. A change comes at once all the same."""

@@ -20,8 +20,9 @@ from streams.ledger.database import Books
 from streams.ledger.posting import Posted
 from streams.runtime import clock, metrics
 from streams.runtime.crash_points import point
+from streams.runtime.events import Event
 from streams.runtime.kafka_access import Address
-from streams.runtime.log import Event, log
+from streams.runtime.log import log
 
 EVENTS: Final = 1_000
 """An append takes at most so many; about a megabyte."""

@@ -19,9 +19,10 @@ from streams.ledger.billing_events import Billing
 from streams.ledger.database import FILE, Books, BooksDiskError
 from streams.ledger.posting import Posted
 from streams.runtime import clock, metrics, zeroes
+from streams.runtime.events import Event
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.health import Health
-from streams.runtime.log import Event, log
+from streams.runtime.log import log
 from streams.runtime.settings import Settings
 
 WAIT_MS: Final = 250

@@ -27,6 +27,7 @@ from streams.kafka.publisher import Publisher
 from streams.kafka.scan import Record, read_at, scan
 from streams.registry.read import read_registry
 from streams.runtime import clock, log
+from streams.runtime.events import Event
 from streams.runtime.kafka_access import Address
 from streams.runtime.settings import Settings, raw
 
@@ -195,7 +196,7 @@ class Redriver:
         record = Outgoing(letter.body.topic, given.value, given.key, letter.body.partition, headers)
         place = await publisher.publish(record)
         log.log(
-            log.Event.REDRIVEN,
+            Event.REDRIVEN,
             letter=letter.place,
             first=attempt.first,
             refused=letter.source,

@@ -10,8 +10,9 @@ from schemas import topics
 from streams.kafka.reader import LogRecord
 from streams.kafka.set_aside import SetAside
 from streams.kafka.tail import REGISTRY_WAIT_MS, ApplyBatch, Tail
+from streams.runtime.events import Event
 from streams.runtime.kafka_access import Address
-from streams.runtime.log import Event, log
+from streams.runtime.log import log
 
 
 def _nothing() -> None:

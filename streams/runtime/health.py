@@ -16,8 +16,9 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 
 from streams import __version__
 from streams.runtime import metrics
+from streams.runtime.events import Event
 from streams.runtime.http_server import HttpServer
-from streams.runtime.log import Event, log
+from streams.runtime.log import log
 from streams.runtime.settings import Settings
 
 Check = Callable[[], str | None]

@@ -6,7 +6,8 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
-from streams.runtime.log import Event, log
+from streams.runtime.events import Event
+from streams.runtime.log import log
 
 Unreadable = Callable[[int], web.Response]
 """Counts and answers a head that is not HTTP; it is told the status that the library would answer."""

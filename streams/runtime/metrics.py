@@ -42,8 +42,10 @@ ILLEGAL_MOVE: Final = "illegal_move"
 """A move of a message that the life cycle does not have (``broker/deliver/moves.py``)."""
 FLOOR_OLD: Final = "floor_old"
 """The floor of a journal is older than half of what its topic keeps (``broker/claims.py``)."""
+STATUS_LOST: Final = "status_lost"
+"""A status that was given up, because the topic of its business is gone or has no leader (``kafka/output_producer.py``)."""
 ALERT: Final = Label(
-    "reason", [*(reason.word for reason, row in CONSEQUENCES.items() if row.alert), ILLEGAL_MOVE, FLOOR_OLD]
+    "reason", [*(each.word for each, row in CONSEQUENCES.items() if row.alert), ILLEGAL_MOVE, FLOOR_OLD, STATUS_LOST]
 )
 INPUT: Final = Label("topic", ("requests", "work", "outcomes", "receipts", "charges"))
 TAIL: Final = Label("topic", ("suppressions", "audience.changes", "registry", "controls"))
@@ -95,6 +97,9 @@ UP: Final = Gauge(REGISTRY, "fanfare_up", "1 for the program that answers here."
 DEV_SECRET: Final = Gauge(REGISTRY, "fanfare_dev_secret", "1 if this secret still has its development value.", SECRET)
 
 STAGE_IN: Final = Counter(REGISTRY, "fanfare_stage_in_total", "Records taken in.", STAGE, LANE)
+INPUTS_LOST: Final = Counter(
+    REGISTRY, "fanfare_inputs_lost_total", "Records of inputs that were trimmed unread and given up.", STAGE, LANE
+)
 STAGE_OUT: Final = Counter(REGISTRY, "fanfare_stage_out_total", "Records finished: taken over or joined.", STAGE, LANE)
 STAGE_WAITING: Final = Gauge(
     REGISTRY, "fanfare_stage_waiting", "Items that have come in and are not finished.", STAGE, LANE_OR_ALL
@@ -225,11 +230,7 @@ INTAKE_REQUESTS: Final = Counter(
 )
 INTAKE_EVENTS: Final = Counter(REGISTRY, "fanfare_intake_events_total", "Events that intake put into Kafka.", LANE)
 INTAKE_SECONDS: Final = Histogram(
-    REGISTRY,
-    "fanfare_intake_seconds",
-    "From a request's head to our answer, by outcome.",
-    INTAKE,
-    bounds=FAST_S,
+    REGISTRY, "fanfare_intake_seconds", "From a request's head to our answer, by outcome.", INTAKE, bounds=FAST_S
 )
 INTAKE_IN_FLIGHT: Final = Gauge(
     REGISTRY, "fanfare_intake_in_flight", "Requests that intake has let in and not answered yet."

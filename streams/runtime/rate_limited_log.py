@@ -3,7 +3,8 @@
 from typing import Final
 
 from streams.runtime import clock
-from streams.runtime.log import Event, log
+from streams.runtime.events import Event
+from streams.runtime.log import log
 
 _EVERY_MS: Final = 1_000
 

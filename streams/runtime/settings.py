@@ -113,7 +113,7 @@ class Settings(GatewaySettings):
     time_scale: float = Field(1.0, ge=1, description="Divides every window and retention, in development alone.")
     settle_ms: int | None = Field(None, ge=100, description="Settle window instead of the lane's own, for tests.")
     accept_trimmed: Annotated[str, AfterValidator(_demand_losses)] = Field(
-        "", description="What journals have lost, topic:partition:offset with commas: your word that it has expired."
+        "", description="What logs have lost, topic:partition:offset with commas: your word that you go on without it."
     )
     crash_at: str = Field("", description="Points at which to die on purpose, for tests: name, or name:times; commas.")
     heartbeat_ms: int = Field(10_000, ge=100, description="How often a heartbeat message crosses every lane and shard.")

@@ -14,7 +14,7 @@ _JOURNALS = ("plans", "outcomes")
 def worker(lane: Lane) -> None:
     """Makes the metrics of a worker of ``lane`` start at zero."""
     word = lane.word
-    for family in (metrics.STAGE_IN, metrics.STAGE_OUT):
+    for family in (metrics.STAGE_IN, metrics.STAGE_OUT, metrics.INPUTS_LOST):
         for stage in _STAGES:
             family.begin(stage, word)
     metrics.CHARGED.begin(word)

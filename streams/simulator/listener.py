@@ -13,7 +13,8 @@ import msgspec
 
 from schemas.gateway_api import GatewayEvent
 from schemas.wire.sealed import AddressBook
-from streams.runtime.log import Event, log
+from streams.runtime.events import Event
+from streams.runtime.log import log
 from streams.simulator.behaviour import mark_of
 from streams.simulator.event_log import EventLog, read
 from streams.simulator.faults import Fault, Faults

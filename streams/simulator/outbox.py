@@ -21,7 +21,8 @@ from msgspec.structs import replace
 
 from schemas.gateway_api import GatewayEvent, Reports
 from schemas.ids import name_of
-from streams.runtime.log import Event, log
+from streams.runtime.events import Event
+from streams.runtime.log import log
 from streams.runtime.metrics import PHONES_REPORTS
 from streams.simulator.behaviour import OPT_OUT_BODIES, Due
 from streams.simulator.event_log import EventLog

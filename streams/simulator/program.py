@@ -16,8 +16,9 @@ from schemas.lanes import Lane
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
 from streams.runtime import clock, zeroes
 from streams.runtime.data_format import GATEWAY_LOG, KeptError, open_kept
+from streams.runtime.events import Event
 from streams.runtime.health import Health
-from streams.runtime.log import Event, log
+from streams.runtime.log import log
 from streams.runtime.settings import Settings
 from streams.runtime.signals import stop_asked
 from streams.runtime.signing_secrets import signing_secrets

@@ -13,7 +13,8 @@ import yaml
 from schemas import topics
 from schemas.registry import DEFAULT_SHARES, Business, Entry, Sender, Template, entry_of, key_of
 from streams.kafka.reader import LogRecord
-from streams.runtime.log import Event, log
+from streams.runtime.events import Event
+from streams.runtime.log import log
 
 
 class RegistryError(Exception):

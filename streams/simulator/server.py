@@ -19,9 +19,10 @@ import msgspec
 from aiohttp import web
 
 from schemas.gateway_api import Epoch, Frame, Hello
+from streams.runtime.events import Event
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.http_server import HttpServer
-from streams.runtime.log import Event, log
+from streams.runtime.log import log
 from streams.simulator.faults import after, before, parse
 from streams.simulator.frame_rows import FormError
 from streams.simulator.listener import Station

@@ -28,7 +28,8 @@ from schemas.plan_journal import Origin, Planned, Work, WorkItem
 from schemas.wire.header import Header, Kind, pack
 from schemas.wire.timestamps import text_of as instant
 from streams.kafka.producer import Outgoing
-from streams.runtime.log import Event, log
+from streams.runtime.events import Event
+from streams.runtime.log import log
 from streams.worker.outputs import direct_records, status_record
 
 MAX_INPUTS: Final = 256

@@ -20,11 +20,12 @@ from schemas.wire.header import Header, pack
 from streams.gateway.port import Fenced, Throttled, Unknown
 from streams.kafka.faust_app.commits import Uncommitted
 from streams.kafka.faust_app.hooks import Delivered
-from streams.kafka.journal import Journal, JournalPlace, JournalTerms
+from streams.kafka.journal import Journal, JournalPlace
+from streams.kafka.journal_terms import JournalTerms
 from streams.kafka.reader import LogRecord
-from streams.runtime import clock, crash_points
+from streams.runtime import clock, crash_points, log
+from streams.runtime.events import Event
 from streams.runtime.exits import Exit, fatal
-from streams.runtime.log import Event, log
 from streams.worker import record_metrics
 from streams.worker.inputs import work_in
 from streams.worker.outputs import suppression_records
@@ -257,7 +258,7 @@ class DeliverShard:
         record_metrics.unanswered(self.policy.lane, how)
         if how != self._last_answer:
             event = Event.GATEWAY_THROTTLED if how == "throttled" else Event.GATEWAY_UNKNOWN
-            log(event, component="deliver", shard=self.policy.shard, how=how)
+            log.log(event, component="deliver", shard=self.policy.shard, how=how)
         self._last_answer = how
 
     def _sent(self, task: "asyncio.Task[None]") -> None:

@@ -8,7 +8,8 @@ One worker process runs one lane: a Faust app with the agents plan, deliver and 
 the lane's group. Nothing happens at import.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from schemas import topics
 from schemas.lanes import Lane
@@ -55,6 +56,7 @@ def assembled(parts: LaneParts) -> FanfareApp:
         slot=f"{lane.word}-{settings.slot}",
         bootstrap=settings.kafka,
         stages=stages(lane),
+        accepted_losses=settings.accepted_losses,
         session_timeout_ms=settings.session_timeout_ms,
         heartbeat_ms=min(1_000, settings.session_timeout_ms // 3),
     )
@@ -68,7 +70,7 @@ def _follow(hooks: LaneWorker, lane: Lane) -> None:
     """Gauges that are read at each scrape."""
     word = lane.word
     for stage in ("plan", "deliver", "settle"):
-        metrics.STAGE_WAITING.of(stage, word).follow(hooks.waiting(stage))
+        metrics.STAGE_WAITING.of(stage, word).follow(_over(hooks, stage, lambda owner: owner.backlog))
         metrics.STAGE_OLDEST.of(stage, word).follow(hooks.oldest_s(stages(lane)[stage]))
     for journal, stage in (("plans", "plan"), ("outcomes", "deliver")):
         metrics.FLOOR_AGE.of(journal, word).follow(hooks.floor_age_s(stage))
@@ -76,6 +78,11 @@ def _follow(hooks: LaneWorker, lane: Lane) -> None:
         metrics.FOLD_BYTES.of(journal, word).follow(hooks.folds(stage, lambda claims: claims.fold_bytes))
     for kind, topic_of in _INPUTS.items():
         metrics.LAG.of(kind, word).follow(hooks.lag(topic_of(lane)))
-    metrics.EVIDENCE_WAITING.of(word).follow(hooks.quarantined)
+    metrics.EVIDENCE_WAITING.of(word).follow(_over(hooks, "settle", lambda settle: settle.quarantined))
     for topic in (*hooks.followed, topics.REGISTRY):
         metrics.TAIL_AGE.of(topic, word).follow(hooks.tail_age_s(topic))
+
+
+def _over(hooks: LaneWorker, stage: str, size: Callable[[Any], int]) -> Callable[[], float]:
+    """Returns the sum of a size of a stage over the shards served here."""
+    return lambda: float(sum(size(getattr(shard, stage)) for shard in hooks.serving.values()))

@@ -14,7 +14,8 @@ from schemas import topics
 from schemas.plan_journal import Origin, Planned, PlannedBatch
 from schemas.wire.header import Header, Kind, body_of, pack
 from streams.kafka.faust_app.hooks import Delivered
-from streams.kafka.journal import Journal, JournalPlace, JournalTerms
+from streams.kafka.journal import Journal, JournalPlace
+from streams.kafka.journal_terms import JournalTerms
 from streams.kafka.producer import Outgoing
 from streams.kafka.reader import LogRecord
 from streams.runtime import clock, crash_points

@@ -19,8 +19,13 @@ from schemas.reasons import Reason, State, word_of
 from schemas.status import DeadLetter
 from schemas.wire.columns import count_of, counts_of, of_u32s
 from streams.kafka.journal import Journal
+from streams.kafka.producer import Outgoing
 from streams.runtime import clock, metrics
-from streams.runtime.log import Event, log
+from streams.runtime.events import Event
+from streams.runtime.log import log
+from streams.runtime.rate_limited_log import RateLimitedLine
+
+_status_lost = RateLimitedLine(Event.STATUS_LOST, component="outputs")
 
 
 def arrived(stage: str, lane: Lane) -> None:
@@ -70,6 +75,18 @@ def floor_seen(stage: str, shard: int, owned: Journal, kept: Retention) -> None:
     if age_ms > (kept.plans_ms if stage == "plan" else kept.outcomes_ms) // 2:
         _alert(metrics.FLOOR_OLD, 1)
         log(Event.FLOOR_OLD, component=stage, shard=shard, seconds=age_ms // 1000)
+
+
+def inputs_lost(stage: str, lane: Lane, topic: str, partition: int, records: int) -> None:
+    """Counts and logs records of an input that were trimmed before anybody had read them."""
+    metrics.INPUTS_LOST.of(stage, lane.word).inc(records)
+    log(Event.INPUTS_LOST, component=stage, topic=topic, partition=partition, records=records)
+
+
+def status_lost(record: Outgoing) -> None:
+    """Counts and logs a status that nobody can be told, because its business's topic is gone."""
+    _alert(metrics.STATUS_LOST, 1)
+    _status_lost.say(topic=record.topic)
 
 
 def journaled(journal: str, lane: Lane, owned: Journal, seconds: float, before: tuple[int, int]) -> None:

@@ -19,7 +19,8 @@ from schemas.plan_journal import Planned
 from schemas.reasons import Reason
 from schemas.status import DeadLetter, Status
 from streams.runtime import clock
-from streams.runtime.log import Event, log
+from streams.runtime.events import Event
+from streams.runtime.log import log
 from streams.runtime.rate_limited_log import RateLimitedLine
 
 MOST_A_SECOND: Final = 50

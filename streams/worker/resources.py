@@ -11,12 +11,14 @@ from schemas.lanes import Lane, Retention, Windows
 from schemas.spans import disorder, scaled_retention
 from schemas.wire.sealed import AddressBook
 from streams.gateway.kinds import gateway_of
+from streams.kafka.output_producer import MayGo, OutputProducer
 from streams.kafka.producer import REPEATABLE_DEADLINE_MS, ConfirmedProducer
 from streams.kafka.reader import LogReader
 from streams.kafka.set_aside import SetAside
 from streams.runtime import log
 from streams.runtime.health import Health
 from streams.runtime.settings import Settings, SettingsError, raw
+from streams.worker import record_metrics
 from streams.worker.request_log import RequestLog
 
 
@@ -52,8 +54,12 @@ class LaneParts:
         self.address_book = AddressBook(settings.address_book)
         linger_ms = lane.rules.linger_ms
         self.journals = ConfirmedProducer(settings.kafka, f"{self.group}-journals", linger_ms=linger_ms)
-        self.outputs = ConfirmedProducer(
-            settings.kafka, f"{self.group}-outputs", linger_ms=linger_ms, deadline_ms=REPEATABLE_DEADLINE_MS
+        self.outputs: ConfirmedProducer = OutputProducer(
+            settings.kafka,
+            f"{self.group}-outputs",
+            MayGo(lambda topic: topic.startswith(topics.status("")), record_metrics.status_lost),
+            linger_ms=linger_ms,
+            deadline_ms=REPEATABLE_DEADLINE_MS,
         )
         self.gateway = gateway_of(settings, lane)
         self.journal_reader = self._reader("journals", topics.plans, topics.outcomes)

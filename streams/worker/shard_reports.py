@@ -12,7 +12,8 @@ from schemas.facts import ListSize
 from schemas.wire.timestamps import text_of as instant
 from streams.kafka.producer import Outgoing
 from streams.runtime import clock, metrics
-from streams.runtime.log import Event, log
+from streams.runtime.events import Event
+from streams.runtime.log import log
 from streams.worker.resources import LaneParts
 from streams.worker.settle import SettleShard
 from streams.worker.tails import LaneFacts

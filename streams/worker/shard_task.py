@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from schemas.wire.header import NewerRecordError
-from streams.kafka.journal import NotAssignedError
+from streams.kafka.journal_terms import NotAssignedError
 from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
 

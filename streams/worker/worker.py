@@ -17,7 +17,8 @@ from streams.kafka.faust_app.app import FanfareApp
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.grants import worker_user
-from streams.kafka.journal import HELLO_DEADLINE_S, JournalTerms
+from streams.kafka.journal import HELLO_DEADLINE_S
+from streams.kafka.journal_terms import JournalTerms
 from streams.kafka.start_check import safe_or_exit
 from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
@@ -121,6 +122,10 @@ class LaneWorker:
             case _:
                 shard.settle.deliver(record)
 
+    def lost(self, topic: str, partition: int, records: int) -> None:
+        """Count and log it: what is gone is for those to say again who published it."""
+        record_metrics.inputs_lost(self._stage_of(topic), self._lane, topic, partition, records)
+
     def _stage_of(self, topic: str) -> str:
         if topic == topics.requests(self._lane):
             return "plan"
@@ -151,7 +156,8 @@ class LaneWorker:
             shard.settle.start(committed)
 
     def _terms(self, generation: int, hello: Callable[[int], Coroutine[None, None, int]] | None = None) -> JournalTerms:
-        return JournalTerms(generation, lambda: self._still(generation), hello)
+        assert self.app is not None
+        return JournalTerms(generation, lambda: self._still(generation), self.app.ask_group, hello)
 
     def _still(self, generation: int) -> bool:
         return self.app is not None and self.app.tracker.generation == generation
@@ -202,14 +208,6 @@ class LaneWorker:
         return self.app.heartbeat_age_ms() < self._parts.settings.session_timeout_ms // 2
 
     # -- what operators see
-
-    def waiting(self, stage: str) -> Callable[[], float]:
-        """Returns how much a stage holds over the shards served here."""
-        return lambda: float(sum(getattr(shard, stage).backlog for shard in self.serving.values()))
-
-    def quarantined(self) -> float:
-        """Returns how much evidence waits for its request over the shards served here."""
-        return float(sum(settle.quarantined for settle in self._settles().values()))
 
     def oldest_s(self, inputs: tuple[str, ...]) -> Callable[[], float]:
         """Age of the oldest unfinished input of some topics; 0 if there is none."""

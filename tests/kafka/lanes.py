@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from broker.losses import Loss
 from streams.kafka import clients
 from streams.kafka.admin import committed_offsets
 from streams.kafka.faust_app.hooks import WorkerSpec
@@ -84,10 +85,12 @@ class LaneUnderTest:
         self.group = f"group-{uuid.uuid4().hex[:8]}"
         self.workers: list[LaneWorker] = []
 
-    def worker(self, slot: str, **orders: float) -> LaneWorker:
-        """Start a worker in `slot`; `orders` as in :class:`Orders`."""
+    def worker(self, slot: str, *, accepted: frozenset[Loss] = frozenset(), **orders: float) -> LaneWorker:
+        """Start a worker in `slot`; `accepted` is the operator's word on losses, `orders` as in :class:`Orders`."""
         stages = {"plan": (self.first,), "deliver": (self.second,)}
-        spec = WorkerSpec(group=self.group, slot=slot, bootstrap=str(self.bootstrap), stages=stages)
+        spec = WorkerSpec(
+            group=self.group, slot=slot, bootstrap=str(self.bootstrap), stages=stages, accepted_losses=accepted
+        )
         witness = self.folder / f"{slot}-{len(self.workers)}.jsonl"
         started = LaneWorker(msgspec.convert({"spec": spec, "witness": str(witness), **orders}, Orders), self.bootstrap)
         self.workers.append(started)

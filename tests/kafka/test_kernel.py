@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from broker.losses import Loss
 from streams.kafka.faust_app import selftest
 from streams.runtime import clock
 from streams.runtime.exits import Exit
 from tests.conftest import RealKafka
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.lanes import LaneUnderTest, LaneWorker
+from tests.kafka.records import trim
 from tests.support.programs import until
+from tests.support.secured import as_admin
 
 MakeLane = Callable[[int, int], Awaitable[LaneUnderTest]]
 
@@ -129,6 +132,36 @@ async def test_transactions_of_a_business_are_no_holes(make_lane: MakeLane) -> N
     await until(lambda: len(worker.events("got")) == 51)
     assert worker.offsets(lane.first)[0] == [offset for offset in range(56) if offset % 11 != 10]
     await _until_committed(lane, 56)
+
+
+@pytest.mark.parametrize("begins", [25, 30])
+async def test_inputs_trimmed_unread_are_given_up_by_one_word(make_lane: MakeLane, begins: int) -> None:
+    """Without it every start ends with a sentence that has the word; with it reading goes on where the log begins, for good."""
+    lane = await make_lane(1, 1)
+    worker = lane.worker("a")
+    await lane.write(lane.first, 10, partitions=1)
+    await _until_committed(lane, 10)
+    worker.send(signal.SIGTERM)
+    assert await worker.exit_code() == 0
+    await lane.write(lane.first, 20, partitions=1)
+    await trim(as_admin(lane.bootstrap), lane.first, begins)
+
+    refused = lane.worker("a")
+    assert await refused.exit_code() == Exit.TRIMMED
+    assert f"{begins - 10} records are gone" in refused.log.read_text()
+    word = Loss(lane.first, 0, begins)
+    assert f"FANFARE_ACCEPT_TRIMMED={word}" in refused.log.read_text()
+
+    worker = lane.worker("a", accepted=frozenset({word}))
+    await _until_committed(lane, 30)
+    assert [event.offset for event in worker.events("lost")] == [begins - 10]
+    worker.send(signal.SIGTERM)
+    assert await worker.exit_code() == 0
+
+    worker = lane.worker("a")
+    await lane.write(lane.first, 1, partitions=1)
+    await _until_committed(lane, 31)
+    assert worker.offsets(lane.first) == {0: [30]}
 
 
 async def test_of_two_processes_in_a_slot_the_older_ends(make_lane: MakeLane) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -120,6 +120,10 @@ class Cluster:
     def producer(self, _address: Address, _name: str, **_options: Any) -> "MemoryProducer":
         """An idempotent producer."""
         return MemoryProducer(self)
+
+    async def led(self, _producer: object, _address: Address, topics: Collection[str]) -> set[str]:
+        """Those with a leader: all."""
+        return await self.ask(lambda: set(topics))
 
 
 class _State:

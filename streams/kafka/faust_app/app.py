@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaConnectionError
 from faust.tables.manager import TableManager
 from faust.types import TP
 
+from broker.losses import Loss
 from streams.kafka.faust_app import selftest
 from streams.kafka.faust_app.commits import CommitTracker, Hole, Place
 from streams.kafka.faust_app.consumer import LaneTransport
@@ -29,7 +30,7 @@ from streams.kafka.faust_app.hooks import Delivered, ShardHooks, WorkerSpec
 from streams.kafka.faust_app.watchdog import Watchdog
 from streams.runtime import clock, log
 from streams.runtime.exits import Exit, fatal
-from streams.runtime.kafka_access import Kafka, kafka_at
+from streams.runtime.kafka_access import kafka_at
 
 _ASSIGNED_PATIENCE_S = 1.0
 _REVOKED_PATIENCE_S = 1.5
@@ -75,6 +76,11 @@ class FanfareApp(faust.App):
     def heartbeat_age_ms(self) -> int:
         """Since the group last showed that it knows this member. Above half the session time-out: hand nothing out."""
         return clock.monotonic_ms() - int(self.consumer._thread.last_heartbeat_ms)  # noqa: SLF001
+
+    async def ask_group(self) -> bool:
+        """Asks the group anew whether it knows this member in its generation; False also if it gives no answer."""
+        known: bool = await self.consumer._thread.ask_group()  # noqa: SLF001
+        return known
 
     def lag(self, topic: str) -> int:
         """Records of ``topic`` that stand in the log and are not taken over yet, over the partitions held now."""
@@ -158,13 +164,31 @@ class FanfareApp(faust.App):
 
     # What our consumer and agents call.
 
-    def reading_starts_at(self, committed: Mapping[Place, int | None]) -> None:
-        """Called by the consumer at every seek, which Faust does once or twice per assignment."""
+    def reading_starts_at(self, committed: Mapping[Place, int | None], begins: Mapping[Place, int]) -> None:
+        """Called by the consumer at every seek, which Faust does once or twice per assignment.
+
+        ``begins`` has partitions that begin above what was committed: records that nobody has read are gone. That ends the
+        process, or is counted if the operator has accepted it.
+        """
         try:
             for place, offset in committed.items():
-                self.tracker.reset(place, offset)
+                if offset is not None and place in begins:
+                    self._accept_loss(place, offset, begins[place])
+                self.tracker.reset(place, offset, begins=begins.get(place))
         except Hole as hole:
             self._end_by(hole)
+
+    def _accept_loss(self, place: Place, committed: int, begins: int) -> None:
+        loss = Loss(self._plain(place), place[1], begins)
+        if loss not in self.spec.accepted_losses:
+            fatal(
+                Exit.TRIMMED,
+                topic=loss.topic,
+                partition=loss.partition,
+                detail=f"the input begins at {begins} and was read to {committed}: {begins - committed} records are gone that "
+                f"nobody has read. Restore them, or start once with FANFARE_ACCEPT_TRIMMED={loss}, and tell their publishers.",
+            )
+        self.hooks.lost(loss.topic, loss.partition, begins - committed)
 
     def take(self, message: Any) -> None:
         """Checks a message from an agent, then hands it to the stage."""
@@ -175,7 +199,7 @@ class FanfareApp(faust.App):
         try:
             follows = self.consumer.follows(place, message.offset)
             unfinished = self.tracker.delivered(place, message.offset, at_ms=clock.monotonic_ms(), follows=follows)
-            self.hooks.deliver(_delivered(message, self.kafka, generation))
+            self.hooks.deliver(Delivered.of(message, self.kafka.prefix, generation))
         except Hole as hole:
             self._end_by(hole)
         except Exception:  # noqa: BLE001 - nothing may escape into Faust, which would skip the message
@@ -274,16 +298,3 @@ def _add_agent(app: FanfareApp, stage: str, topics: tuple[str, ...]) -> None:
             app.take(event.message)
 
     app.agent(channel, name=stage)(take_all)
-
-
-def _delivered(message: Any, kafka: Kafka, generation: int) -> Delivered:
-    return Delivered(
-        topic=message.topic.removeprefix(kafka.prefix),
-        partition=message.partition,
-        offset=message.offset,
-        timestamp_ms=round(message.timestamp * 1000),
-        key=message.key,
-        value=message.value,
-        headers=tuple(message.headers),
-        generation=generation,
-    )

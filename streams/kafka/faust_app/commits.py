@@ -29,12 +29,14 @@ class Hole(Exception):  # noqa: N818 - the word of the protocol
 class _Flow:
     """Follows a partition within one generation."""
 
-    __slots__ = ("committed", "next", "open")
+    __slots__ = ("base", "committed", "next", "open")
 
-    def __init__(self, base: int | None) -> None:
+    def __init__(self, base: int | None, committed: int | None) -> None:
+        self.base = base
+        """The offset at which reading starts."""
         self.next = base
         """The offset that must be delivered next; none until the first delivery when nothing was ever committed."""
-        self.committed = base
+        self.committed = committed
         self.open: dict[int, int] = {}
         """Unfinished offset -> when it was delivered. Insertion order is offset order, so the first is the oldest."""
 
@@ -59,18 +61,20 @@ class CommitTracker:
         self._flows.clear()
         self.generation = None
 
-    def reset(self, place: Place, base: int | None) -> None:
-        """Reading of ``place`` starts at ``base``, the committed offset (``None``: nothing was ever committed).
+    def reset(self, place: Place, committed: int | None, *, begins: int | None = None) -> None:
+        """Reading of ``place`` starts at the ``committed`` offset (``None``: nothing was ever committed).
 
-        Harmless when repeated before the first delivery, which Faust does; later it raises :class:`Hole`, because
-        what is open would be delivered again.
+        ``begins``: the log has lost what came before this later offset, and the operator has accepted that; reading starts there.
+        Harmless when repeated before the first delivery, which Faust does; later it raises :class:`Hole`, because what is open
+        would be delivered again.
         """
         if self.generation is None:
             return
+        base = committed if begins is None else begins
         flow = self._flows.get(place)
-        if flow is not None and flow.next is not None and flow.next != flow.committed:
+        if flow is not None and flow.next is not None and flow.next != flow.base:
             raise Hole(place, flow.next, -1 if base is None else base)
-        self._flows[place] = _Flow(base)
+        self._flows[place] = _Flow(base, committed)
 
     def delivered(self, place: Place, offset: int, *, at_ms: int, follows: int | None = None) -> int:
         """Take note of a record handed to its engine at ``at_ms``; how many of the partition are open now.

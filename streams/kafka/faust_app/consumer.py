@@ -64,10 +64,17 @@ class LaneConsumer(Consumer):
     async def seek_to_committed(self) -> Mapping[Place, int | None]:
         """Part of Faust's ``perform_seek``; here, and only here, one learns where each partition starts."""
         committed: Mapping[Place, int | None] = await super().seek_to_committed()
+        begins = await self._begins_above(committed)
         self._skips = {}
-        self._handed = dict(committed)
-        self.app.reading_starts_at(committed)
+        self._handed = {**committed, **begins}
+        self.app.reading_starts_at(committed, begins)
         return committed
+
+    async def _begins_above(self, committed: Mapping[Place, int | None]) -> dict[Place, int]:
+        """Returns where partitions begin now that have lost what nobody had read; aiokafka goes on there by itself."""
+        begun = {place: offset for place, offset in committed.items() if offset is not None}
+        first: Mapping[Place, int] = await self.earliest_offsets(*begun) if begun else {}
+        return {place: first[place] for place, offset in begun.items() if first[place] > offset}
 
     def follows(self, place: Place, offset: int) -> int:
         """The offset from which on the log held nothing readable before ``offset``: normally ``offset`` itself."""

@@ -5,10 +5,11 @@ meet in :class:`ShardHooks`, which the stage implements, and in :class:`Delivere
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from broker.losses import Loss
 from streams.runtime.kafka_access import Address
 
 
@@ -24,6 +25,20 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     generation: int
+
+    @classmethod
+    def of(cls, message: Any, prefix: str, generation: int) -> "Delivered":
+        """Converts a message of Faust's; ``prefix`` stands before Kafka's names of topics."""
+        return cls(
+            topic=message.topic.removeprefix(prefix),
+            partition=message.partition,
+            offset=message.offset,
+            timestamp_ms=round(message.timestamp * 1000),
+            key=message.key,
+            value=message.value,
+            headers=tuple(message.headers),
+            generation=generation,
+        )
 
 
 class ShardHooks(Protocol):
@@ -51,6 +66,9 @@ class ShardHooks(Protocol):
     def deliver(self, record: Delivered) -> None:
         """Take one record into the inbox of its shard. Never blocks, never raises."""
 
+    def lost(self, topic: str, partition: int, records: int) -> None:
+        """So many records of an input are gone that nobody has read, which the operator has accepted."""
+
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Describes a member of a lane's group."""
@@ -69,6 +87,8 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds between two signs of life to the group."""
     commit_interval_ms: int = 500
     """Milliseconds between two commits."""
+    accepted_losses: frozenset[Loss] = frozenset()
+    """The operator's word on what inputs have lost unread."""
     inbox_limit: int = 256
     """Records of one partition delivered and unfinished beyond which reading it pauses. A soft limit: what was fetched
     (500) and what Faust has queued (256) still comes."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 import faust
 import mode
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
@@ -57,6 +58,7 @@ METHODS: Final[tuple[tuple[type, str, tuple[str, ...]], ...]] = (
     (GroupCoordinator, "_maybe_leave_group", ("self",)),
     (GroupCoordinator, "_push_error_to_user", ("self", "exc")),
     (Fetcher, "_proc_fetch_request", ("self", "assignment", "node_id", "request")),
+    (AIOKafkaClient, "_metadata_update", ("self", "cluster_metadata", "topics")),
     (TransactionManager, "set_pid_and_epoch", ("self", "pid", "epoch")),
     (TransactionManager, "sequence_number", ("self", "tp")),
     (TransactionManager, "increment_sequence_number", ("self", "tp", "increment")),

@@ -34,13 +34,14 @@ class Orders(msgspec.Struct, kw_only=True):
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One line of the witness."""
 
-    what: Literal["start", "assigned", "revoked", "stop", "got"]
+    what: Literal["start", "assigned", "revoked", "stop", "got", "lost"]
     at_ms: int
     shards: list[int] = []
     generation: int = 0
     topic: str = ""
     partition: int = 0
     offset: int = 0
+    """On ``lost``: how many."""
     value: str = ""
     longest: int = 0
     """The longest inbox so far, on ``stop``."""
@@ -74,6 +75,10 @@ class WitnessHooks:
         """Stop the engines."""
         self._stop_engines()
         self._say(Event(what="stop", at_ms=clock.now_ms(), longest=self._longest))
+
+    def lost(self, topic: str, partition: int, records: int) -> None:
+        """Note it."""
+        self._say(Event(what="lost", at_ms=clock.now_ms(), topic=topic, partition=partition, offset=records))
 
     def deliver(self, record: Delivered) -> None:
         """Note the record, then finish it, now or in its turn."""

@@ -13,7 +13,7 @@ from tests.pure.architecture.source_tree import Module, Sources
 
 PRODUCT: Final = ("broker/", "streams/", "schemas/")
 
-LOG: Final = "streams/runtime/log.py"
+LOG: Final = "streams/runtime/events.py"
 EXITS: Final = "streams/runtime/exits.py"
 METRICS: Final = "streams/runtime/metrics.py"
 ZEROES: Final = "streams/runtime/zeroes.py"

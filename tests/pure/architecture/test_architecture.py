@@ -191,13 +191,13 @@ BREACHES = [
     (rules.tests_use_the_real_thing, {"tests/pure/a.py": "async def test_a(kafka): 0"}, "test_a asks for kafka"),
     (
         declared.every_log_event_is_logged,
-        {"streams/runtime/log.py": EVENTS},
-        "streams/runtime/log.py:2 SAID is never logged",
+        {"streams/runtime/events.py": EVENTS},
+        "streams/runtime/events.py:2 SAID is never logged",
     ),
-    (declared.every_log_event_is_logged, {"streams/runtime/log.py": EVENTS}, "UNSAID is never logged"),
+    (declared.every_log_event_is_logged, {"streams/runtime/events.py": EVENTS}, "UNSAID is never logged"),
     (
         declared.every_log_event_is_logged,
-        {"streams/runtime/log.py": EVENTS, "streams/runtime/exits.py": EXITS},
+        {"streams/runtime/events.py": EVENTS, "streams/runtime/exits.py": EXITS},
         "EXIT_GONE is never logged",
     ),
     (
@@ -254,7 +254,7 @@ def test_what_is_declared_and_used_is_not_a_breach() -> None:
     """By name, word for word, from another module, or handed on."""
     used = parse(
         {
-            "streams/runtime/log.py": EVENTS,
+            "streams/runtime/events.py": EVENTS,
             "streams/runtime/exits.py": EXITS,
             "streams/a.py": SAID,
             "streams/runtime/metrics.py": METRIC,

@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 
 from streams.runtime import log
+from streams.runtime.events import WARNINGS, Event
 from streams.runtime.exits import Exit
 from tests.support.log_lines import Lines, logged
 
@@ -32,7 +33,7 @@ def fail() -> NoReturn:
 
 def test_a_line_is_one_json_object_with_time_context_event_and_level(lines: Lines) -> None:
     """Every line has the same head, whoever writes it."""
-    log.log(log.Event.ASSIGNED, component="kernel", shards={2, 1})
+    log.log(Event.ASSIGNED, component="kernel", shards={2, 1})
     log.get("journal").warning("journal_gap", offset=7)
     first, second = lines()
     assert (first["event"], first["level"], sorted(first["shards"])) == ("assigned", "info", [1, 2])
@@ -42,9 +43,9 @@ def test_a_line_is_one_json_object_with_time_context_event_and_level(lines: Line
 
 def test_the_level_of_an_event_follows_from_the_event(lines: Lines) -> None:
     """What somebody should look at is a warning, always."""
-    for event in log.Event:
+    for event in Event:
         log.log(event)
-    assert {line["event"] for line in lines() if line["level"] == "warning"} == log.WARNINGS
+    assert {line["event"] for line in lines() if line["level"] == "warning"} == WARNINGS
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_the_level_of_an_event_follows_from_the_event(lines: Lines) -> None:
 )
 def test_what_slips_into_a_field_is_taken_out(lines: Lines, value: object) -> None:
     """Below the callers' discipline there is a net; the canaries do not get through it."""
-    log.log(log.Event.RECORD_REFUSED, detail=value)
+    log.log(Event.RECORD_REFUSED, detail=value)
     (line,) = lines()
     assert not [canary for canary in CANARIES if canary in json.dumps(line)]
 
@@ -74,7 +75,7 @@ def test_ids_reasons_and_places_pass_through(lines: Lines) -> None:
         "offset": 1_795_571_633_844,
         "file": Path("/a/b"),
     }
-    log.log(log.Event.RECORD_REFUSED, reason="not_sealed", **fields)
+    log.log(Event.RECORD_REFUSED, reason="not_sealed", **fields)
     (line,) = lines()
     assert {name: line[name] for name in fields} == fields | {"file": "/a/b"}
     assert line["reason"] == "not_sealed"
@@ -84,7 +85,7 @@ def test_topics_and_groups_are_named_as_in_kafka() -> None:
     """On a Kafka that several deployments share, the name of a line is the one that Kafka's own tools know."""
     with logged(kafka_prefix="suite.") as lines:
         log.get("journal").info("journal_open", topic="plans.otp", shard=1)
-        log.log(log.Event.BILLING_WITHOUT_TOPIC, topics=["billing.shop", "billing.bank"])
+        log.log(Event.BILLING_WITHOUT_TOPIC, topics=["billing.shop", "billing.bank"])
         log.get("fatal").critical("exit_commit_refused", group="fanfare-otp", slot="0")
     one, several, group = lines()
     assert (one["topic"], one["shard"]) == ("suite.plans.otp", 1)
@@ -144,7 +145,7 @@ def test_an_exception_is_told_by_class_and_place(lines: Lines) -> None:
 @pytest.mark.parametrize("value", ["\ud800", 2**80, float("nan"), object()], ids=["surrogate", "huge", "nan", "object"])
 def test_no_value_keeps_a_line_from_being_written(lines: Lines, value: object) -> None:
     """Logging never raises: a line about trouble must not be more trouble."""
-    log.log(log.Event.POISON, value=value)
+    log.log(Event.POISON, value=value)
     assert [line["event"] for line in lines()] == ["poison"]
 
 
@@ -157,7 +158,7 @@ def test_an_unlisted_name_is_written_and_shown_up(lines: Lines) -> None:
 
 def test_every_exit_has_its_event() -> None:
     """The last line of a process is in the list, whatever ends it."""
-    assert {f"exit_{code.name.lower()}" for code in Exit} <= set(log.Event)
+    assert {f"exit_{code.name.lower()}" for code in Exit} <= set(Event)
 
 
 def literal_events() -> Iterator[tuple[str, str]]:
@@ -180,12 +181,12 @@ def test_every_name_in_the_program_is_listed() -> None:
     """No caller uses a name outside the closed list."""
     found = list(literal_events())
     assert found
-    assert not [(place, name) for place, name in found if name not in set(log.Event)]
+    assert not [(place, name) for place, name in found if name not in set(Event)]
 
 
 def test_a_full_disk_loses_the_line_and_nothing_else(lines: Lines) -> None:
     """What the line is about goes on: a worker needs no disk."""
     with Path("/dev/full").open("wb", buffering=0) as full:
         log.configure(to=full, program="test")
-        log.log(log.Event.STARTED)
+        log.log(Event.STARTED)
     assert lines() == []
