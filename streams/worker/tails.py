@@ -96,7 +96,7 @@ class LaneFacts:
         """Follow nothing any more."""
         for tail in self._common:
             await tail.stop()
-        for tail in {tail for tails in self._tails.values() for tail in tails}:
+        for tail in self._tails_of(self._tails):
             await tail.stop()
 
     def shard(self, shard: int) -> ShardFacts:
@@ -110,7 +110,11 @@ class LaneFacts:
             missing = [shard for shard in wanted if shard not in self._tails]
             if missing:
                 await self._follow_more(missing)
-        await self._caught_up({tail for shard in wanted for tail in self._tails[shard]})
+        await self._caught_up(self._tails_of(wanted))
+
+    def _tails_of(self, shards: Iterable[int]) -> Iterable[Tail]:
+        """Returns each tail that follows some of ``shards`` once; in an order, so that a schedule can be run again."""
+        return dict.fromkeys(tail for shard in shards for tail in self._tails[shard])
 
     async def _caught_up(self, tails: Iterable[Tail]) -> None:
         self.waiting += 1

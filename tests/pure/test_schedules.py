@@ -1,9 +1,17 @@
 """The scheduler over the real journals and stages: no schedule breaks a promise, and each planted bug is caught."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
+from tests.pure.schedules.deliver.schedule import deliver
 from tests.pure.schedules.kinds import MUTANTS, Kind, breaks_a_promise
+from tests.pure.schedules.plan.schedule import plan
 from tests.pure.schedules.run import run
+from tests.pure.schedules.settle.schedule import settle
+from tests.pure.schedules.shells.journal import journal
+from tests.pure.schedules.shells.process import ShellSchedule
 
 SCHEDULES = 2_000
 A_TEST = 250
@@ -22,3 +30,19 @@ def test_no_schedule_breaks_a_promise(seed: int) -> None:
 def test_a_planted_bug_is_caught(kind: Kind) -> None:
     """A process that breaks one rule is found within a bounded number of seeds."""
     assert any(breaks_a_promise(kind, seed) for seed in range(BUG_SEEDS)), "it went unnoticed"
+
+
+@pytest.mark.parametrize("schedule", [plan, deliver, settle, journal])
+def test_a_seed_gives_the_same_schedule(schedule: Callable[[int], ShellSchedule[Any]]) -> None:
+    """Down to the last draw, wherever objects happen to lie: else what a seed has found cannot be looked at."""
+
+    def draws(seed: int) -> list[object]:
+        run = schedule(seed)
+        run.run()
+        return [run.world.rng.getstate(), run.world.now]
+
+    elsewhere = []
+    for seed in range(12):
+        first = draws(seed)
+        elsewhere.append([object() for _ in range(1_001 * seed)])
+        assert draws(seed) == first, seed

@@ -89,8 +89,9 @@ class Cluster:
 
     def carry(self) -> None:
         """Whatever is due arrives."""
-        while self._on_the_way and self._on_the_way[0][0] <= self.now_ms():
-            heapq.heappop(self._on_the_way)[2]()
+        way = self._on_the_way
+        while way and way[0][0] <= self.now_ms():
+            heapq.heappop(way)[2]()
 
     async def ask(self, question: Callable[[], _T], *, after_ms: int = 0) -> _T:
         """The answer that the broker gives when the question is there; ``after_ms`` later if it is told to wait.

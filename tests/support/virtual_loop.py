@@ -19,6 +19,10 @@ _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
 
 
+_SWEPT = 64
+"""So many tasks are kept before those that are done are looked for."""
+
+
 class EndedError(BaseException):
     """The process has ended itself: nothing of it runs any more."""
 
@@ -38,6 +42,9 @@ class VirtualLoop(_Base):  # type: ignore[misc]
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbered = 0
+        self._tasks: list[asyncio.Task[Any]] = []
+        """In the order of their birth; of those that are done some."""
+        self._most_tasks = _SWEPT
         self._ended = False
         self.owner: Any = None
         """Whatever stands for the process."""
@@ -48,12 +55,17 @@ class VirtualLoop(_Base):  # type: ignore[misc]
         """Runs the next callback; returns False if none is ready, or the process has ended."""
         if self._ended:
             return False
-        self._wake()
+        if self._timers:
+            self._wake()
         while self._ready:
             handle = self._ready.popleft()
-            if not handle.cancelled():
-                with self.running():
+            if not handle._cancelled:
+                before = asyncio._get_running_loop()
+                asyncio._set_running_loop(self)
+                try:
                     handle._run()
+                finally:
+                    asyncio._set_running_loop(before)
                 return True
         return False
 
@@ -67,13 +79,13 @@ class VirtualLoop(_Base):  # type: ignore[misc]
         try:
             with warnings.catch_warnings(), self.running():
                 warnings.simplefilter("ignore", RuntimeWarning)
-                closed: set[asyncio.Task[Any]] = set()
-                # Clean-up code may begin something of its own.
-                while begun := asyncio.all_tasks(self) - closed:
+                # In the order of their birth, for clean-up code draws from the seed; it may begin something of its own.
+                while self._tasks:
+                    begun, self._tasks = self._tasks, []
                     for task in begun:
-                        with contextlib.suppress(RuntimeError, EndedError):
-                            task.get_coro().close()
-                    closed |= begun
+                        if not task.done():
+                            with contextlib.suppress(RuntimeError, EndedError):
+                                task.get_coro().close()
                 self._ready.clear()
                 self._timers.clear()
         finally:
@@ -157,7 +169,12 @@ class VirtualLoop(_Base):  # type: ignore[misc]
 
     def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> "asyncio.Task[Any]":
         """A task of this loop."""
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._tasks.append(task)
+        if len(self._tasks) > self._most_tasks:
+            self._tasks = [each for each in self._tasks if not each.done()]
+            self._most_tasks = 2 * len(self._tasks) + _SWEPT
+        return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Keeps what nobody caught; a task that is destroyed while it waits belongs to a process that was killed."""
