@@ -79,7 +79,7 @@ class Unfinished(msgspec.Struct, frozen=True):
 class PlanState:
     """The fold of one partition of ``plans.<lane>``. Only :meth:`apply`, :meth:`committed` and :meth:`forget` change it.
 
-    ``committed`` is the group's committed offset of ``requests.<lane>`` at the start: entries below need no body.
+    ``committed`` is the group's committed offset of ``requests.<lane>`` before the fold: entries below need no body.
     """
 
     __slots__ = ("_committed", "free", "last_ms", "names", "through", "unfinished", "upto")

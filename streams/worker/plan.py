@@ -64,8 +64,11 @@ class PlanShard:
         self._inbox.append(record)
         self.wake.set()
 
-    def start(self, terms: JournalTerms) -> None:
-        """The shard is ours."""
+    def start(self, terms: JournalTerms, committed: int = 0) -> None:
+        """The shard is ours; below ``committed`` the group had finished its inputs before it was."""
+        # Before the fold, which would keep each verdict of the window whole; and the group's offset only rises, so it holds also
+        # for an opening that is overtaken.
+        self.state.committed(committed)
         self._task.start(lambda: self._serve(terms))
 
     async def stop(self) -> None:

@@ -141,7 +141,7 @@ class LaneWorker:
             if not self._still(generation):
                 return
             shard = self._shards[number]
-            shard.plan.start(self._terms(generation))
+            shard.plan.start(self._terms(generation), committed.get((topics.requests(self._lane), number), 0))
             shard.deliver.start(self._terms(generation, hello=self._hello(number)))
         for number in shards:
             await self._settle_after(self._shards[number], generation, committed)

@@ -163,6 +163,13 @@ class CommitsEarly(PlanOwner):
     shard_type = _CommitsEarly
 
 
+class FoldsWithoutBodies(PlanOwner):
+    """Row 1: takes all that was published for finished, so a fold leaves nothing to carry out."""
+
+    def finished(self) -> int:
+        return self.world.requests.end
+
+
 class _Hasty(Judge):
     def _followed(self, step: PlanStep) -> Judged:
         judged = super()._followed(step)
@@ -196,6 +203,7 @@ class GoesBackInTime(PlanOwner):
 MUTANTS: Final[Mapping[str, type[PlanOwner]]] = {
     "row 1: a redelivered event is judged again": JudgesAgain,
     "row 1: work is written before its verdict": WritesFirst,
+    "row 1: a fold keeps no body of what is not committed": FoldsWithoutBodies,
     "row 2: a redelivery is taken for a repetition": TakesRedeliveryForRepetition,
     "row 2: a repetition is taken for a redelivery": SilentAboutRepetitions,
     "row 5: no adjacency check": NoAdjacency,

@@ -67,7 +67,17 @@ class PlanOwner(Member):
         await self.parts.start()
 
     def assigned(self, terms: JournalTerms) -> None:
-        self.shard.start(terms)
+        self.loop.create_task(self._open(terms))
+
+    async def _open(self, terms: JournalTerms) -> None:
+        """As ``LaneWorker`` does: the group is asked how far it had finished."""
+        committed = await self.world.cluster.ask(self.finished)
+        if terms.still_assigned():
+            self.shard.start(terms, committed)
+
+    def finished(self) -> int:
+        """Below what all inputs are finished, as the group says it before the journal is opened."""
+        return self.world.committed
 
     async def revoked(self) -> None:
         await self.shard.stop()
