@@ -117,7 +117,8 @@ CONSEQUENCES: Mapping[Reason, Consequence] = {
     Reason.CONFLICT: Consequence("The id was used before with other content.", "Use a new id for a new request."),
     Reason.NO_PROOF: Consequence("An opt-in without proof.", "Send method, wording and source as evidence."),
     Reason.BACKLOG_FULL: Consequence(
-        "The sender's throughput is used up until after the expiry.", "Publish later, or ask for more throughput."
+        "As much of the business waits for its numbers' throughput as may, or until after the expiry.",
+        "Publish it again at retry_at_ms, or ask for more throughput.",
     ),
     Reason.UNREADABLE: Consequence("A record of ours could not be read.", "Report it.", alert=True),
     Reason.POISON: Consequence("Judging the record raised an error of Fanfare's own, twice.", "Report it.", alert=True),

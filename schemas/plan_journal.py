@@ -89,7 +89,8 @@ class Planned(msgspec.Struct, frozen=True, array_like=True):
     per_s: int = 0
     """Messages a second at which a list, or more explicit recipients than a burst, goes out; 0: all of it at once."""
     people: int = 0
-    """To how many it goes: explicit recipients, or the size of the list as far as it was known; 0: not known."""
+    """To how many it goes: explicit recipients, or the size of the list as far as it was known; 0: not known. Of a refusal
+    for a full backlog: how many messages would have been taken."""
     through_ms: int = 0
     """When it will be through at that rate, after what was asked of the sender's slots before; 0: not known."""
 

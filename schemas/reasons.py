@@ -138,3 +138,5 @@ class Refusal(msgspec.Struct, frozen=True):
     """When the same may be asked again with success, ms since the epoch; 0 where time does not help."""
     place: str = ""
     """JSON pointer (RFC 6901) into the event to what is wrong; empty: the whole of it, or something outside of it."""
+    left: int = 0
+    """Of a full backlog: how many messages would have been taken."""

@@ -18,6 +18,10 @@ DEFAULT_RATE_PER_S: Final = 80
 """Messages a second of a new number of the WhatsApp Cloud API: the default of a sender."""
 PLATFORM_RATE_PER_S: Final = 1_000
 """Messages a second to which the WhatsApp Cloud API raises a number at the most."""
+DEFAULT_BACKLOG: Final = 10_000
+"""Messages of a business that may wait in a lane: a quarter of what one shard has room for, if all were for one shard."""
+MAX_BACKLOG: Final = 40_000
+"""All that a shard has room for; a test holds it against what deliver takes."""
 
 
 PLANS = ("free", "paid")
@@ -34,6 +38,8 @@ class Business(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
     active: bool = True
     test_numbers: tuple[str, ...] = ()
     """E.164: the only people whom ``test: true`` reaches, so that nobody else is told for nothing."""
+    backlog: int = DEFAULT_BACKLOG
+    """Messages to explicit recipients that may wait, in each lane, for the throughput of all its numbers together."""
 
 
 class Sender(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="sender"):

@@ -52,6 +52,8 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     """When it will be through, about; 0: at once, not known, or paused."""
     unreached: int = 0
     """People who cannot be told before it expires, at that rate."""
+    left: int = 0
+    """Of ``backlog_full``: messages to explicit recipients that would have been taken in its place."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):

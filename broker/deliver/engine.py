@@ -227,8 +227,8 @@ class Engine:
 
     @property
     def full(self) -> bool:
-        """Returns whether the shard holds as many open items as it may; paused ones do not count, up to a limit of their own."""
-        return is_full(self.state, len(self._inbox), self.policy.max_open)
+        """Returns whether the shard takes no more: what is not to be decided now does not count, up to a limit of its own."""
+        return is_full(self.backlog, self._scheduler.asleep, self.policy.max_open)
 
     @property
     def backlog(self) -> int:
@@ -294,6 +294,7 @@ class Engine:
 
     def _reschedule(self, requests: Iterable[bytes]) -> None:
         for request in requests:
-            item = self.state.items.get(request)
-            if item is not None:
+            if (item := self.state.items.get(request)) is None:
+                self._scheduler.drop(request)
+            else:
                 self._scheduler.schedule(item, self._now_ms)

@@ -19,8 +19,8 @@ from schemas.delivery_journal import Held
 
 HELD_BY_CONTROL: Final = "\0control/"
 """Prefix of the key that items and chunks held by a pause wait under. No sender or business begins so."""
-_HELD_TIMES: Final = 4
-"""So many times as many items may be held beside those that go on: about 3 KB of memory each."""
+ASLEEP_TIMES: Final = 4
+"""So many times as many items may sleep beside those that go on: about 3 KB of memory each."""
 _MOST: Final = 4_096
 """Said in one append: about 30 bytes each."""
 _NEVER: Final = -2
@@ -54,13 +54,12 @@ def set_apart(batch: Batch, state: ShardState, rules: Rules, now_ms: int) -> Ite
     batch.parts = kept
 
 
-def is_full(state: ShardState, taken: int, most: int) -> bool:
-    """Returns whether a shard holds ``most`` items that go on, or by far more that are held; ``taken`` are not opened yet."""
-    beyond = len(state.items) + taken - most
-    if beyond < 0:
-        return False
-    held = sum(item.held is not None and item.held.held for item in state.items.values())
-    return beyond >= min(held, _HELD_TIMES * most)
+def is_full(held: int, asleep: int, most: int) -> bool:
+    """Returns whether a shard that holds so many items, of which so many are not to be decided now, takes no more.
+
+    It takes ``most`` that compete for the gateway, and :data:`ASLEEP_TIMES` as many that do not.
+    """
+    return held - min(asleep, ASLEEP_TIMES * most) >= most
 
 
 class ControlNews(NamedTuple):

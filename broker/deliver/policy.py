@@ -77,7 +77,7 @@ class DeliverPolicy(msgspec.Struct, frozen=True):
     bite: int = 2_048
     """Names, facts or people that one step of restating looks at, about 10 ms with the record; an eighth as many open items."""
     max_open: int = 10_000
-    """Open items a shard holds before it asks for no more."""
+    """Open items that compete for the gateway, of which a shard holds so many before it asks for no more."""
     fresh_ms: int = FRESH_MS
     """Greatest age of the view of suppressions at a decision and at a frame, milliseconds."""
     record_format: int = FORMAT

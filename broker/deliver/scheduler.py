@@ -58,10 +58,12 @@ def work_on(item: Item) -> bytes:
 class Scheduler:
     """The items of a shard by what they wait for. Holds no truth: it is made anew from the folded state."""
 
-    __slots__ = ("_by_deadline", "_due", "_held", "_numbers", "_rotation", "_slots", "_unread")
+    __slots__ = ("_asleep", "_by_deadline", "_due", "_held", "_numbers", "_rotation", "_slots", "_unread")
 
     def __init__(self, *, by_deadline: bool) -> None:
         self._by_deadline = by_deadline
+        self._asleep: set[bytes] = set()
+        """Requests that wait for a time, for a slot of their number, or for the end of a pause: they compete with nobody."""
         self._rotation = Rotation()
         self._due: list[tuple[int, bytes]] = []
         self._unread: list[Item] = []
@@ -72,24 +74,34 @@ class Scheduler:
 
     def schedule(self, item: Item, now_ms: int) -> None:
         """Put an item where its next decision will be made."""
-        expires_ms = item.terms.expires_ms
+        self._asleep.discard(item.request)
+        expires_ms, times = item.terms.expires_ms, list[int]()
         if item.pending or not item.frozen:
             start_ms = 0 if item.cancelled else item.opened.item.start_ms
-            if start_ms > now_ms:
-                # It may expire before it begins, and its end has to be said then.
-                heapq.heappush(self._due, (min(start_ms, expires_ms), item.request))
-            else:
-                self._ready(item, now_ms)
+            # It may expire before it begins, and its end has to be said then.
+            times.append(min(start_ms, expires_ms))
         if item.dues:
-            due_ms = 0 if item.cancelled else min(expires_ms, *item.dues.values())
-            if due_ms <= now_ms:
+            times.append(0 if item.cancelled else min(expires_ms, *item.dues.values()))
+        for at_ms in times:
+            if at_ms <= now_ms:
                 self._ready(item, now_ms)
             else:
-                heapq.heappush(self._due, (due_ms, item.request))
+                heapq.heappush(self._due, (at_ms, item.request))
+        if times and min(times) > now_ms:
+            self._asleep.add(item.request)
+
+    def drop(self, request: bytes) -> None:
+        """Forget a request that is closed."""
+        self._asleep.discard(request)
+
+    @property
+    def asleep(self) -> int:
+        """Returns how many items are not to be decided now: they wait for a time, a slot of their number, or a resume."""
+        return len(self._asleep)
 
     def _ready(self, item: Item, now_ms: int) -> None:
         if item.ended(now_ms) or not item.frozen or not self.waits_for_slots(item):
-            self._rotation.add(item)
+            self._rotate(item)
             return
         sender = item.terms.sender
         queue = self._numbers.get(sender)
@@ -98,6 +110,11 @@ class Scheduler:
             heapq.heappush(self._slots, (now_ms, sender))
         item.slowed = True
         queue.add(item)
+        self._asleep.add(item.request)
+
+    def _rotate(self, item: Item) -> None:
+        self._rotation.add(item)
+        self._asleep.discard(item.request)
 
     def waits_for_slots(self, item: Item) -> bool:
         """Return whether an item is decided in slots: it is paced, or a paced one of its number is open here."""
@@ -112,7 +129,7 @@ class Scheduler:
         """Give what has fallen due its turn."""
         waiting, self._unread = self._unread, []
         for item in waiting:
-            self._rotation.add(item)
+            self._rotate(item)
         # Entries are never taken out: an item that was decided meanwhile finds nothing to do when its old time comes.
         while self._due and self._due[0][0] <= now_ms:
             due = items.get(heapq.heappop(self._due)[1])
@@ -175,6 +192,9 @@ class Scheduler:
     def _hold(self, item: Item, held_by: str) -> None:
         # It expires though it is held, and somebody has to notice.
         self._held.setdefault(held_by, {})[item.request] = item
+        # Who waits for the gateway's patience with its business goes on being one of those that the gateway is too slow for.
+        if held_by != item.terms.business:
+            self._asleep.add(item.request)
         heapq.heappush(self._due, (item.terms.expires_ms, item.request))
 
     def _number_turns(self, sender: str, budget: int, now_ms: int, gate: Gate, *, alone: bool) -> Iterator[Turn]:
@@ -204,7 +224,7 @@ class Scheduler:
         queue = self._numbers[sender]
         if not queue.paced:
             while queue:
-                self._rotation.add(queue.pop())
+                self._rotate(queue.pop())
             del self._numbers[sender]
 
     @staticmethod

@@ -77,10 +77,11 @@ def verdict_answer(entry: Planned, terms: Terms, shards: int) -> Answer:
         retry_at_ms=0 if accepted else entry.start_ms,
         labels=terms.labels,
         traceparent=terms.trace,
-        people=entry.people,
+        people=entry.people if accepted else 0,
         rate_per_s=entry.per_s,
         eta_ms=entry.through_ms,
         unreached=_unreached(entry, terms.expires_ms) if accepted else 0,
+        left=0 if accepted else entry.people,
     )
     return Answer(terms.business, status)
 

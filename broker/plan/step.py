@@ -18,7 +18,8 @@ import msgspec
 
 from broker.audience.sizes import NO_SIZES, ListSizes
 from broker.heartbeat import is_heartbeat
-from broker.plan.authorize import Refused, Rejected, authorize
+from broker.plan.authorize import Authority, Authorized, Refused, Rejected, authorize
+from broker.plan.backlog import Backlog, Owed
 from broker.plan.decode import Malformed, Misrouted, Named, PlanInput, decode, origin_header
 from broker.plan.outputs import Direct, Rerouted, dead_letter, refused_answer, repeated_answer, taken_answer
 from broker.plan.parties import Registered
@@ -27,9 +28,10 @@ from broker.plan.seen import Conflicting, Redelivered, Repeated, conflicting, se
 from broker.plan.state import Known, PlanState
 from broker.plan.validate import name_asked, validate
 from broker.plan.verdict import Debt, Taken, judge, refuse, refused
-from broker.registry.fold import Registry
+from broker.registry.fold import Registry, share_of
 from schemas.plan_journal import Planned
 from schemas.reasons import Reason, Refusal
+from schemas.registry import Business
 
 MAX_PEOPLE: Final = 4_096
 """Recipients and members that one step takes: about 60 ms of work, so that the loop answers in between."""
@@ -118,8 +120,26 @@ class _Batch:
             return authorized
         if isinstance(authorized, Rejected):
             return refuse(authorized, record.origin, policy, now_ms)
-        debt = self._debts.get(sender) or Debt.of(state, sender)
-        return judge(authorized, record, debt, policy, sizes=self._sizes, now_ms=now_ms)
+        if (full := self._full(authorized, found.business)) is not None:
+            return refuse(full, record.origin, policy, now_ms)
+        return judge(authorized, record, self._debt(sender), policy, sizes=self._sizes, now_ms=now_ms)
+
+    def _full(self, authorized: Authorized, business: Business | None) -> Rejected | None:
+        """Refuse a request to people by number of a business that has as much waiting as it may."""
+        if not isinstance(authorized, Authority) or business is None or not self._policy.limits:
+            return None
+        people = len(authorized.request.people)
+        refusal = self._backlog(business).refusal(people, self._now_ms) if people else None
+        return None if refusal is None else Rejected(authorized.request, refusal)
+
+    def _backlog(self, business: Business) -> Backlog:
+        """Return what waits of a business, by the journal and by what this batch has decided."""
+        registry, lane = self._registered.registry, self._policy.lane
+        numbers = [registry.senders[number] for number in registry.senders_of(business.id)]
+        return Backlog(business.backlog, [Owed(self._debt(one.id).free_us, share_of(one, lane)) for one in numbers])
+
+    def _debt(self, sender: str) -> Debt:
+        return self._debts.get(sender) or Debt.of(self._state, sender)
 
     def step(self) -> PlanStep:
         """Return all of it."""
@@ -162,7 +182,7 @@ class _Batch:
         self._decided[entry.name] = entry
         if entry.terms is not None and (entry.free_us or entry.through_ms):
             sender = entry.terms.sender
-            debt = self._debts.get(sender) or Debt.of(self._state, sender)
+            debt = self._debt(sender)
             self._debts[sender] = Debt(entry.free_us or debt.free_us, entry.through_ms or debt.through_ms)
 
     def _say(self, record: PlanInput, verdict: Taken | Repeated | Conflicting | Malformed | Refused) -> None:

@@ -117,6 +117,7 @@ def refuse(rejected: Rejected, origin: Origin, policy: PlanPolicy, now_ms: int) 
         terms=_blank(named, request.cloud.time_ms, keep_ms),
         start_ms=refusal.retry_at_ms,
         first=request.first,
+        people=refusal.left,
     )
 
 

@@ -17,6 +17,7 @@ from schemas.ids import HEARTBEAT_BUSINESS
 from schemas.lanes import Category, Lane
 from schemas.registry import (
     DEFAULT_SHARES,
+    MAX_BACKLOG,
     PLANS,
     PLATFORM_RATE_PER_S,
     ApiKey,
@@ -30,6 +31,7 @@ from schemas.registry import (
     Template,
     key_of,
 )
+from schemas.request import MAX_RECIPIENTS
 
 _BUSINESS_ID: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """Ids of businesses stand in topic names, sources and consumer ACLs: the letters of a DNS label."""
@@ -105,6 +107,8 @@ def _business(entry: Business) -> Iterator[str]:
         yield f"plan must be {' or '.join(PLANS)}; both are served and billed alike in this release"
     if wrong := [number for number in entry.test_numbers if not _NUMBER.fullmatch(number)]:
         yield f"test_numbers: {wrong[0]} is not E.164, like +18005550101"
+    if not MAX_RECIPIENTS <= entry.backlog <= MAX_BACKLOG:
+        yield f"backlog must be {MAX_RECIPIENTS:,}, which is one request, to {MAX_BACKLOG:,}, for which a shard has room"
 
 
 def _sender(entry: Sender, registry: Registry) -> Iterator[str]:

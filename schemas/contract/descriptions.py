@@ -74,6 +74,7 @@ _ANSWERS: Final[Mapping[str, Sentences]] = {
         "rate_per_s": "At how many messages a second a list, or more recipients than a tenth of that, goes out; 0: at once.",
         "eta_ms": "About when everybody will have been told, ms since 1970; 0: at once, not known yet, or paused.",
         "unreached": "How many cannot be told before it expires, at that rate.",
+        "left": "Of `backlog_full`: how many messages to explicit recipients would have been taken in its place.",
         "counts": "How many messages are in which state or ended for which reason.",
         "recipients": "What became of each explicit recipient.",
         "labels": "Those of your request; none if its data could not be read.",
@@ -110,6 +111,7 @@ _REGISTRY: Final[Mapping[str, Sentences]] = {
         "plan": "`free` or `paid`. Nothing depends on it yet: both are served and billed alike.",
         "active": "Switched off, every event of theirs is refused.",
         "test_numbers": "E.164. Whom `test: true` reaches, and nobody else.",
+        "backlog": "How many messages to explicit recipients may wait in each lane for the throughput of its numbers.",
     },
     "Sender": {
         "id": "`<business>/<name>`.",

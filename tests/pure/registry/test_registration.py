@@ -57,6 +57,8 @@ def test_a_sound_entry_may_be_registered_and_again(entry: Entry) -> None:
         pytest.param(but(SHOP, name=" "), "must not be empty", id="no name"),
         pytest.param(but(SHOP, plan="gold"), "plan must be free or paid", id="no plan of ours"),
         pytest.param(but(SHOP, test_numbers=("8005550101",)), "test_numbers: 8005550101", id="test number"),
+        pytest.param(but(SHOP, backlog=999), "backlog must be 1,000", id="less waits than one request has"),
+        pytest.param(but(SHOP, backlog=40_001), "to 40,000", id="more waits than a shard has room for"),
         pytest.param(but(WORDS, id="dutch"), "no two-letter language", id="words of no language"),
         pytest.param(but(WORDS, stop=()), "stop must hold a word", id="no word that stops"),
         pytest.param(but(WORDS, stop=("🛑",)), "must have letters", id="a word of emoji"),

@@ -22,7 +22,7 @@ from schemas.wire.cloudevents import decode_status
 from schemas.wire.columns import cells, of_i64s
 from schemas.wire.header import Kind, body_of
 from schemas.wire.timestamps import text_of as instant
-from tests.pure.schedules.plan.world import RATES, SHARDS, STALE_MS, PlanWorld, planned_in
+from tests.pure.schedules.plan.world import BACKLOG, RATES, SHARDS, STALE_MS, PlanWorld, planned_in
 from tests.support.plan_bench import PEPPER
 
 SKEW_MS = 20_000
@@ -88,6 +88,7 @@ def violations(world: PlanWorld) -> list[str]:
     found += _opt_ins(world, events, verdicts)
     found += _answers(world, events, verdicts, told)
     found += _throughput(verdicts)
+    found += _backlog(verdicts)
     found += _in_time(events, verdicts)
     return found
 
@@ -224,6 +225,17 @@ def _throughput(verdicts: Verdicts) -> Iterable[str]:
         if entry.start_ms * 1_000 < owed[sender] + (min(len(entry.rows), burst) - burst) * 1_000_000 // rate:
             yield f"{sender} owes until {owed[sender]}, and a request begins at {instant(entry.start_ms)}"
         owed[sender] = max(owed[sender], entry.free_us)
+
+
+def _backlog(verdicts: Verdicts) -> Iterable[str]:
+    """Of all that was accepted before a verdict and with it, no more begins later than the business may have waiting."""
+    begins: list[tuple[int, int]] = []
+    for entry in verdicts.entries:
+        if entry.verdict or entry.rows is None:
+            continue
+        begins = [one for one in (*begins, (entry.start_ms, len(entry.rows))) if one[0] > entry.decided_ms]
+        if (waiting := sum(count for _, count in begins)) > BACKLOG:
+            yield f"{waiting} messages wait at {instant(entry.decided_ms)}, and {BACKLOG} may"
 
 
 def _in_time(events: list[Form], verdicts: Verdicts) -> Iterable[str]:

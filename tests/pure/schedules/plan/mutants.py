@@ -6,6 +6,8 @@ from typing import Any, Final
 import msgspec
 
 from broker.claims import Claims
+from broker.plan import step
+from broker.plan.backlog import Backlog
 from broker.plan.decode import PlanInput
 from broker.plan.outputs import Answer
 from broker.plan.state import PlanState
@@ -150,6 +152,17 @@ class ForgetsDebts(PlanOwner):
     shard_type = _ForgetsDebts
 
 
+class _NoQuota(Backlog):
+    def refusal(self, count: int, now_ms: int) -> None:  # noqa: ARG002 - asks for nothing
+        return None
+
+
+class TakesWhateverBegins(PlanOwner):
+    """Section 3.2: whatever begins before it expires is accepted, however much of the business waits already."""
+
+    stand_ins = ((step, "Backlog", _NoQuota),)
+
+
 class _CommitsEarly(PlanShard):
     async def _confirm(self, records: Sequence[Outgoing], taken: Sequence[Delivered]) -> None:
         for record in taken:
@@ -213,6 +226,7 @@ MUTANTS: Final[Mapping[str, type[PlanOwner]]] = {
     "row 11: never restates": NeverBegins,
     "row 24: lives on after a clock jump": BelievesItsClock,
     "row 24: verdicts go back in time": GoesBackInTime,
+    "section 3.2: a business may have any number waiting": TakesWhateverBegins,
     "section 1.2, 5: floors rise by the age of the last claim": FloorsByOwnClaim,
     "rule 3: an input is finished before its work is written": CommitsEarly,
     "section 1.5: work does not wait for opt-ins": OptInsWithTheRest,

@@ -11,7 +11,7 @@ from schemas import topics
 from schemas.ids import partition_of
 from schemas.lanes import Lane, Windows
 from schemas.plan_journal import Origin, PlannedBatch
-from schemas.registry import Parameter, PriceCard, Sender, Template
+from schemas.registry import Business, Parameter, PriceCard, Sender, Template
 from schemas.request import OPTIN_TYPE
 from schemas.wire.header import body_of
 from schemas.wire.timestamps import text_of
@@ -29,6 +29,8 @@ LOST: Final = 0.01
 """How often an append is not acknowledged."""
 SLACK_MS: Final = 5_000
 """Names are kept so much longer at the most."""
+BACKLOG: Final = 5
+"""Messages that the business may have waiting: as many as its largest request has, for it publishes little."""
 RATES: Final = {"airline/main": 100, "airline/slow": 1}
 _ELSEWHERE: Final = next(
     name for name in map("shop-{}".format, range(99)) if partition_of(name.encode(), SHARDS) != PARTITION
@@ -84,6 +86,7 @@ class PlanWorld(ShellWorld):
         self.cluster = Cluster(rng, lambda: self.now, self._log)
         self.cluster.lost = LOST
         self.registry = registry()
+        self.registry.add(Business(BUSINESS, "Airline", backlog=BACKLOG))
         windows = ShortWindows(*msgspec.structs.astuple(Lane.UPDATE.rules.windows))
         windows = msgspec.structs.replace(windows, idempotency_ms=STALE_MS + SLACK_MS)
         self.policy = msgspec.structs.replace(policy(), shard=PARTITION, shards=SHARDS, windows=windows)
