@@ -7,6 +7,7 @@ stands in one table, ``broker/consequences.py``. Numbers are never reused.
 """
 
 from enum import IntEnum
+from typing import Final
 
 import msgspec
 
@@ -124,6 +125,10 @@ class Fault(msgspec.Struct, frozen=True):
     place: str
     reason: Reason
     detail: str
+
+
+MAX_FAULTS: Final = 100
+"""More are not looked for in one event: whoever has a hundred has one mistake a hundred times."""
 
 
 # Why something was not taken, as a value: one reason of the closed list and one sentence that says what to do.

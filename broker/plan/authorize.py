@@ -17,7 +17,7 @@ from broker.plan.policy import PlanPolicy
 from broker.plan.state import Known
 from broker.plan.validate import Content, Request
 from schemas.lanes import CLOCK_SLACK_MS, HOUR_MS, MINUTE_MS, Category, Lane, Windows
-from schemas.reasons import Reason, Refusal
+from schemas.reasons import MAX_FAULTS, Reason, Refusal
 from schemas.registry import Business
 from schemas.request import CloudEvent, Params, Sealed
 from schemas.wire.strict_json import DATA, Place
@@ -174,6 +174,8 @@ def _filled(request: Request, parties: Parties) -> tuple[dict[str, str], tuple[d
     own: list[dict[str, str]] = []
     missing = False
     for person in people:
+        if len(faults) >= MAX_FAULTS:
+            break  # nobody is told of more, and a thousand people with a mistake each would cost more than sound ones
         texts: dict[str, str] = {}
         if person.params:
             texts = _texts(RECIPIENTS.item(person.position).field("params"), person.params, slots, keys, faults)

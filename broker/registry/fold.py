@@ -52,6 +52,7 @@ class Registry:
         self.upto = -1
         self._held: dict[str, Entry] = {}
         self._senders_of: dict[str, dict[str, Sender]] = {}
+        self._templates_of: dict[str, dict[str, Template]] = {}
 
     def apply(self, key: str, value: bytes | None, *, offset: int | None = None) -> None:
         """Applies a record: an entry, or None for its removal. Raises :class:`UnreadableEntryError` and then changes nothing."""
@@ -75,6 +76,7 @@ class Registry:
                 self._senders_of.setdefault(entry.business, {})[entry.id] = entry
             case Template():
                 self.templates[entry.business, entry.id] = entry
+                self._templates_of.setdefault(entry.business, {})[entry.id] = entry
             case PriceCard():
                 self.cards[entry.id] = entry
             case Key():
@@ -100,7 +102,22 @@ class Registry:
 
     def templates_of(self, business: str) -> list[str]:
         """The ids of all templates that the business may use."""
-        return [template for owner, template in self.templates if owner in (business, "*")]
+        return [template for owner in (business, "*") for template in self._templates_of.get(owner, ())]
+
+    def view_of(self, business: str) -> "Registry":
+        """Return the part by which events of ``business`` are judged, as it stands now; as dear as what that part holds."""
+        view = Registry()
+        own = self.businesses.get(business)
+        shared = (*self.cards.values(), *(key for key in self.keys.values() if key.use == SEAL))
+        templates = (entry for owner in ("*", business) for entry in self._templates_of.get(owner, {}).values())
+        for entry in (
+            *shared,
+            *templates,
+            *(() if own is None else (own,)),
+            *self._senders_of.get(business, {}).values(),
+        ):
+            view.add(entry)
+        return view
 
     def senders_of(self, business: str) -> list[str]:
         """The ids of the business's senders."""
@@ -130,6 +147,7 @@ class Registry:
                 del self._senders_of[entry.business][entry.id]
             case Template():
                 del self.templates[entry.business, entry.id]
+                del self._templates_of[entry.business][entry.id]
             case PriceCard():
                 del self.cards[entry.id]
             case Key():

@@ -23,12 +23,9 @@ from broker.validation.repair import Draft, path_of
 from schemas.ids import business_of, partition_of
 from schemas.lanes import Lane
 from schemas.plan_journal import Origin
-from schemas.reasons import Fault, Reason, Refusal
+from schemas.reasons import MAX_FAULTS, Fault, Reason, Refusal
 from schemas.topics import SHARDS
 from schemas.wire.sealed import AddressBook
-
-MAX_FAULTS: Final = 100
-"""More are not looked for: whoever has a hundred has one mistake a hundred times."""
 
 _ROUNDS: Final = 8
 """Looks at one event: its envelope twice, its source, its type and its data twice; the rest is for what follows."""

@@ -1,16 +1,17 @@
 """Decides who may publish over HTTP: the business behind an API key, as long as there is room for its request.
 
-The registry holds the SHA-256 of a key and never the key. A key is looked for among all of them, each compared in constant time.
+The registry holds the SHA-256 of a key and never the key. A key is looked up by its digest, so one of ten thousand costs what one
+of ten does, and how long that takes tells of the digest and not of the key; what is found is compared in constant time.
 """
 
 import hashlib
 import hmac
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from broker.registry.fold import SEAL, Registry
-from schemas.registry import ApiKey, Business, Entry, Key, PriceCard, Sender, Template
+from broker.registry.fold import Registry
+from schemas.registry import ApiKey
 from streams.kafka.set_aside import SetAside
 from streams.registry.follow import applied_to
 from streams.runtime.settings import dev_intake_key
@@ -34,18 +35,30 @@ class Directory:
         self._dev = dev
         self._registry = Registry()
         self._views: dict[str, Registry] = {}
-        self.apply = applied_to(self._registry, aside, self._views.clear)
+        self._by_digest: dict[str, list[ApiKey]] = {}
+        """Made anew at the first look-up after the registry has changed; empty until then."""
+        self.apply = applied_to(self._registry, aside, self._changed)
 
     def caller(self, key: str) -> Caller | None:
         """Who has this key; None for one that is unknown or switched off."""
         digest = digest_of(key)
-        found = [held for held in self._registry.api_keys.values() if hmac.compare_digest(held.sha256, digest)]
+        found = [held for held in self._keys().get(digest, ()) if hmac.compare_digest(held.sha256, digest)]
         business = next((held.business for held in found if held.active and (self._dev or not _is_dev(held))), None)
         if business is None:
             return None
         if business not in self._views:
-            self._views[business] = _view(business, self._registry.entries())
+            self._views[business] = self._registry.view_of(business)
         return Caller(business, self._views[business])
+
+    def _changed(self) -> None:
+        self._views.clear()
+        self._by_digest.clear()
+
+    def _keys(self) -> Mapping[str, Sequence[ApiKey]]:
+        if not self._by_digest:
+            for held in self._registry.api_keys.values():
+                self._by_digest.setdefault(held.sha256, []).append(held)
+        return self._by_digest
 
     def demand_own_keys(self) -> None:
         """Raise :class:`DevKeysError` outside development if anybody can compute a registered key."""
@@ -64,24 +77,6 @@ def digest_of(key: str) -> str:
 
 def _is_dev(held: ApiKey) -> bool:
     return hmac.compare_digest(held.sha256, digest_of(dev_intake_key(held.business)))
-
-
-def _view(business: str, entries: Sequence[Entry]) -> Registry:
-    """The part of the registry that an event of ``business`` is judged by; it is not changed any more."""
-    view = Registry()
-    for entry in entries:
-        match entry:
-            case Business(id=name) | Sender(business=name):
-                concerned = name == business
-            case Template(business=name):
-                concerned = name in (business, "*")
-            case Key(use=use):
-                concerned = use == SEAL
-            case _:
-                concerned = isinstance(entry, PriceCard)
-        if concerned:
-            view.add(entry)
-    return view
 
 
 MAX_IN_FLIGHT: Final = 256

@@ -15,11 +15,10 @@ from urllib.parse import unquote
 
 import msgspec
 
-from broker.validation.all_errors import MAX_FAULTS
 from schemas import topics
 from schemas.ids import business_of, partition_of, request_name, text_of
 from schemas.lanes import LANE_WORDS, Lane
-from schemas.reasons import Fault, Reason
+from schemas.reasons import MAX_FAULTS, Fault, Reason
 from schemas.request import MAX_REQUEST_BYTES
 from schemas.wire import strict_json as wire_json
 from schemas.wire.cloudevents import NOT_UTF8, STRUCTURED, UTF8, charset_of

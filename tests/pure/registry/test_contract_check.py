@@ -15,8 +15,9 @@ from broker.plan.outputs import Answer
 from broker.plan.state import PlanState
 from broker.plan.step import decide
 from broker.registry.fold import Registry
-from broker.validation.all_errors import MAX_FAULTS, faults_of, faults_of_bytes, form_of_record
+from broker.validation.all_errors import faults_of, faults_of_bytes, form_of_record
 from schemas.lanes import DAY_MS, HOUR_MS, Category, Lane
+from schemas.reasons import MAX_FAULTS
 from schemas.request import CONTROL_TYPE, OPTIN_TYPE
 from schemas.wire.timestamps import text_of
 from streams.registry.apply import changes, read_files
