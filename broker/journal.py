@@ -24,6 +24,9 @@ both through kills, pauses and several living owners.
 
 from collections.abc import Container, Iterable
 
+import msgspec
+
+from broker.kafka_clock import AHEAD_MS
 from broker.losses import Loss
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, NewerRecordError, UnreadableRecordError, body_of, head_of
@@ -126,6 +129,16 @@ def claim_won(fold: Fold, epoch: int, instance: str) -> bool:
     """After reading up to and including one's own claim: whether it stands. If not, claim again above ``fold.epoch``."""
     # The number alone does not say: of two claims with one number the log has made one the holder.
     return fold.epoch == epoch and fold.holder == instance
+
+
+def dated(header: Header, appended_ms: int) -> Header:
+    """Returns the head of a record with the time that counts for every reader; ``appended_ms`` is LogAppendTime.
+
+    It is the writer's own, but at most :data:`~broker.kafka_clock.AHEAD_MS` later than Kafka's: decisions never go back before
+    the last record, so one that was written by a clock an hour ahead would stop its shard for that hour.
+    """
+    latest_ms = appended_ms + AHEAD_MS
+    return header if header.at_ms <= latest_ms else msgspec.structs.replace(header, at_ms=latest_ms)
 
 
 def last_floor(records: Iterable[bytes]) -> int | None:

@@ -87,10 +87,13 @@ OVERVIEW: Final = (
         (("lane_topic:fanfare_unread_records:max > 0", "{{lane}} {{topic}}"),),
     ),
     Panel(
-        "Clocks of gateway and workers",
-        "By how much they differ at least.",
+        "Clocks",
+        "By how much those of gateway and workers, of Kafka and programs differ at least.",
         "s",
-        (("lane:fanfare_gateway_clock_off_seconds:max", "{{lane}}"),),
+        (
+            ("lane:fanfare_gateway_clock_off_seconds:max", "{{lane}} gateway"),
+            ("program:fanfare_kafka_clock_off_seconds:max", "{{program}} Kafka"),
+        ),
     ),
     Panel(
         "Dead letters",

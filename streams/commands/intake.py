@@ -13,12 +13,13 @@ from streams.dev.kafka.errors import ClusterError
 from streams.intake.admission import DevKeysError, Directory, Room
 from streams.intake.server import ACKNOWLEDGE_S, Intake
 from streams.kafka.admin import demand_listener
+from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.provision import ProvisionError
 from streams.kafka.publisher import Publisher, PublishError
 from streams.kafka.set_aside import SetAside
 from streams.kafka.start_check import demand_safe
 from streams.kafka.tail import REGISTRY_WAIT_MS, Tail
-from streams.runtime import clock, log
+from streams.runtime import log
 from streams.runtime.events import Event
 from streams.runtime.health import Health
 from streams.runtime.http_server import HttpServer
@@ -75,7 +76,8 @@ async def _run(settings: Settings) -> None:
     aside = SetAside(settings.kafka, "intake")
     directory = Directory(aside, dev=settings.dev)
     registry = Tail(settings.kafka, topics.REGISTRY, directory.apply, wait_ms=REGISTRY_WAIT_MS)
-    publisher = Publisher(settings.kafka, "intake")
+    time = KafkaTime("intake")
+    publisher = Publisher(settings.kafka, "intake", time=time)
     await publisher.start()
     aside.start()
     try:
@@ -84,7 +86,7 @@ async def _run(settings: Settings) -> None:
         directory.demand_own_keys()
         await _serve(
             settings,
-            Intake(publisher, directory, shards=settings.shards, now_ms=clock.now_ms, room=Room()),
+            Intake(publisher, directory, shards=settings.shards, now_ms=time.now_ms, room=Room()),
             registry,
             stop,
         )

@@ -16,12 +16,13 @@ from streams.gateway.kinds import mappings_of
 from streams.gateway.port import ReportMapping
 from streams.gateway.webhook import Secrets, Webhook, Written
 from streams.kafka.admin import demand_listener
+from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.provision import ProvisionError
 from streams.kafka.set_aside import SetAside
 from streams.kafka.start_check import demand_safe
 from streams.registry.follow import registry_tail
-from streams.runtime import clock, log, zeroes
+from streams.runtime import log, zeroes
 from streams.runtime.events import Event
 from streams.runtime.health import Health
 from streams.runtime.http_server import HttpServer
@@ -67,7 +68,8 @@ async def _serve(settings: Settings, mappings: list[ReportMapping]) -> None:
     await demand_safe(settings, "webhook")
     zeroes.webhook()
     stop = stop_asked()
-    producer = ConfirmedProducer(settings.kafka, "webhook")
+    time = KafkaTime("webhook")
+    producer = ConfirmedProducer(settings.kafka, "webhook", time=time)
     registry = Registry()
     aside = SetAside(settings.kafka, "webhook")
     words = registry_tail(settings.kafka, registry, aside)
@@ -80,7 +82,7 @@ async def _serve(settings: Settings, mappings: list[ReportMapping]) -> None:
             address_book=AddressBook(settings.address_book),
         ),
         written=Written(settings.shards, settings.record_format),
-        now_ms=clock.now_ms,
+        now_ms=time.now_ms,
         registry=registry,
     )
     aside.start()

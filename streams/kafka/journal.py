@@ -23,6 +23,7 @@ from broker.journal import (
     Ownership,
     TrimmedJournalError,
     claim_won,
+    dated,
     demand_claims,
     fold_start,
     last_floor,
@@ -33,9 +34,10 @@ from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.journal_terms import JournalTerms, NotAssignedError
+from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.reader import LogReader, LogRecord, TrimmedError, in_turns
-from streams.runtime import clock, log
+from streams.runtime import log
 from streams.runtime.exits import Exit, fatal
 
 GAP_DEADLINE_S = 2.0
@@ -73,13 +75,16 @@ class JournalPlace(msgspec.Struct, frozen=True):
 class Journal:
     """Owns a journal in one process. Made once per shard; opened at each assignment, quiesced at each revocation."""
 
-    def __init__(self, at: JournalPlace, apply: Apply, *, reader: LogReader, producer: ConfirmedProducer) -> None:
+    def __init__(
+        self, at: JournalPlace, apply: Apply, *, reader: LogReader, producer: ConfirmedProducer, time: KafkaTime
+    ) -> None:
         self.at = at
         self.fold = Fold()
         self.instance = f"{os.getpid()}-{secrets.token_hex(6)}"
         """Tells our claims from those of any other process on any machine."""
         self._reader = reader
         self._producer = producer
+        self._time = time
         self._apply = apply
         self.claims = Claims()
         self._next: int | None = None
@@ -132,7 +137,7 @@ class Journal:
 
     async def repeat_claim(self, floor: int) -> None:
         """Say again that it is mine, after everything said before the claim at ``floor`` and still open has been restated."""
-        header = Header(Kind.CLAIM, self.at.lane, self.at.shard, self.epoch, clock.now_ms())
+        header = Header(Kind.CLAIM, self.at.lane, self.at.shard, self.epoch, self._time.now_ms())
         await self.append(pack(header, Claim(self.instance, floor=floor)))
         _log.info("journal_restated", topic=self.at.topic, shard=self.at.shard, floor=floor)
 
@@ -192,7 +197,7 @@ class Journal:
         # After the greeting, which may have taken seconds: a claim on what is another's by now would end that owner.
         if not terms.still_assigned():
             raise NotAssignedError(self.at.place)
-        header = Header(Kind.CLAIM, self.at.lane, self.at.shard, epoch, clock.now_ms())
+        header = Header(Kind.CLAIM, self.at.lane, self.at.shard, epoch, self._time.now_ms())
         claim = pack(header, Claim(self.instance, terms.generation, self.claims.floor))
         (appended,) = await self._producer.confirm([self._outgoing(claim)])
         # Another may have read the same end and claimed the same number, or decided something, before this claim got its place.
@@ -265,6 +270,7 @@ class Journal:
         # A void record moves the position alone: its writer was the owner no more, so nobody may act on what it says.
         header = self.fold.admit(record.value)
         if header is not None:
+            header = dated(header, record.timestamp_ms)
             self.claims.fold(header, record.value, record.offset)
             self._apply(record, header)
         self._next = record.offset + 1

@@ -19,8 +19,8 @@ answers a repeat of the same batch with its offset, and refuses whatever else is
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, NoReturn
+from collections.abc import Hashable, Sequence
+from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
 import aiokafka
 import aiokafka.errors
@@ -28,6 +28,7 @@ import msgspec
 
 from streams.kafka import clients
 from streams.kafka.way_in import NOT_GRANTED, may_not_write, may_write_nothing
+from streams.runtime import clock
 from streams.runtime.exits import Exit, fatal
 from streams.runtime.kafka_access import Address, kafka_at
 
@@ -61,15 +62,32 @@ class Appended(NamedTuple):
     """Log time: when the broker appended it, milliseconds since the epoch."""
 
 
+class LearnsTime(Protocol):
+    """Learns Kafka's time (``kafka_time.py``). A protocol, for producers are part of the client, which has no metrics."""
+
+    def note(self, place: Hashable, appended_ms: int, sent_ms: int) -> None:
+        """Takes note of an acknowledgement that has just come: LogAppendTime, and the monotonic time of sending."""
+
+
 class ConfirmedProducer:
-    """Appends records and confirms each. ``name`` tells producers of one process apart in the broker's logs."""
+    """Appends records and confirms each. ``name`` tells producers of one process apart in the broker's logs.
+
+    ``time`` learns Kafka's time from the acknowledgements.
+    """
 
     def __init__(
-        self, bootstrap: Address, name: str, *, linger_ms: int = 0, deadline_ms: int = APPEND_DEADLINE_MS
+        self,
+        bootstrap: Address,
+        name: str,
+        *,
+        linger_ms: int = 0,
+        deadline_ms: int = APPEND_DEADLINE_MS,
+        time: LearnsTime | None = None,
     ) -> None:
         self._kafka = kafka_at(bootstrap)
         self._name = name
         self._linger_ms = linger_ms
+        self._time = time
         self._deadline_s = deadline_ms / 1000
         self._producer: aiokafka.AIOKafkaProducer | None = None
 
@@ -129,8 +147,9 @@ class ConfirmedProducer:
     async def _appended(self, records: Sequence[Outgoing]) -> list[Appended]:
         """Appends; raises ``KafkaError`` if that failed, or may have, for a reason that may pass."""
         try:
+            sent_ms = clock.monotonic_ms()
             waiting = [await self._send(record) for record in records]
-            return [self._checked(records, await future) for future in waiting]
+            return [self._checked(records, await future, sent_ms) for future in waiting]
         except aiokafka.errors.MessageSizeTooLargeError:
             fatal(Exit.OVERSIZE, producer=self._name, topic=records[0].topic)
         except NOT_GRANTED as error:
@@ -154,10 +173,12 @@ class ConfirmedProducer:
             raise RuntimeError(f"producer {self._name} is not running")
         return self._producer
 
-    def _checked(self, records: Sequence[Outgoing], done: Any) -> Appended:
+    def _checked(self, records: Sequence[Outgoing], done: Any, sent_ms: int) -> Appended:
         # aiokafka reports success without an offset when the broker remembers the sequence but not where it put it.
         if done is None or done.offset < 0:
             self._unknown(records, "no_offset")
+        if self._time is not None:
+            self._time.note((done.topic, done.partition), done.timestamp, sent_ms)
         return Appended(done.offset, done.timestamp)
 
     def _unknown(self, records: Sequence[Outgoing], why: str) -> NoReturn:
@@ -178,8 +199,16 @@ class ProducerIdentity(NamedTuple):
 class ResumedProducer(ConfirmedProducer):
     """Appends under ``identity`` if there is one, else under a new one; say where with :meth:`resume` before the first append."""
 
-    def __init__(self, bootstrap: Address, name: str, identity: ProducerIdentity | None, *, deadline_ms: int) -> None:
-        super().__init__(bootstrap, name, deadline_ms=deadline_ms)
+    def __init__(
+        self,
+        bootstrap: Address,
+        name: str,
+        identity: ProducerIdentity | None,
+        *,
+        deadline_ms: int,
+        time: LearnsTime | None = None,
+    ) -> None:
+        super().__init__(bootstrap, name, deadline_ms=deadline_ms, time=time)
         self._kept = identity
 
     @property

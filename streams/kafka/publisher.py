@@ -19,8 +19,9 @@ import aiokafka
 import aiokafka.errors
 
 from streams.kafka import clients
-from streams.kafka.producer import Outgoing
+from streams.kafka.producer import LearnsTime, Outgoing
 from streams.kafka.way_in import NOT_GRANTED, may_not_write, may_write_nothing, refusal, under
+from streams.runtime import clock
 from streams.runtime.kafka_access import Address, kafka_at
 
 DEADLINE_S: Final = 15.0
@@ -91,6 +92,7 @@ class Publisher:
     """An idempotent producer (acks=all) for programs that are not ours to end. One event loop; start, then stop.
 
     ``deadline_s`` is how long an append may take until it counts as unknown; the library goes on with it all the same.
+    ``time`` learns Kafka's time from the acknowledgements.
     """
 
     def __init__(
@@ -100,11 +102,13 @@ class Publisher:
         *,
         deadline_s: float = DEADLINE_S,
         connect_s: float = CONNECT_S,
+        time: LearnsTime | None = None,
     ) -> None:
         self._kafka = kafka_at(bootstrap)
         self._name = name
         self._deadline_s = deadline_s
         self._connect_s = connect_s
+        self._time = time
         self._producer: aiokafka.AIOKafkaProducer | None = None
         self._broken: aiokafka.AIOKafkaProducer | None = None
         self._replacing = asyncio.Lock()
@@ -177,7 +181,7 @@ class Publisher:
         """Put ``record`` into the queue of its partition, in the order of calls; await the result for its place."""
         if self._broken is not None:
             await self._replace()
-        producer = self._running()
+        producer, sent_ms = self._running(), clock.monotonic_ms()
         try:
             future = await producer.send(
                 self._kafka.name(record.topic),
@@ -193,7 +197,7 @@ class Publisher:
             if again and not isinstance(error, aiokafka.errors.KafkaTimeoutError):
                 self._broken = producer
             raise PublishError(self._refused(record, error), unknown=False, again=again) from error
-        return self._placed(record, future, producer)
+        return self._placed(record, future, producer, sent_ms)
 
     async def _replace(self) -> None:
         """Once for all who wait: what the broken producer still holds is given five seconds."""
@@ -212,7 +216,7 @@ class Publisher:
         return await (await self.enqueue(record))
 
     async def _placed(
-        self, record: Outgoing, future: "asyncio.Future[Any]", producer: aiokafka.AIOKafkaProducer
+        self, record: Outgoing, future: "asyncio.Future[Any]", producer: aiokafka.AIOKafkaProducer, sent_ms: int
     ) -> Place:
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -228,6 +232,8 @@ class Publisher:
             raise PublishError(self._silent(record, _name(error)), unknown=True, again=True) from error
         if done is None:
             return Place(record.topic, -1 if record.partition is None else record.partition, -1, 0)
+        if self._time is not None and done.timestamp:
+            self._time.note((done.topic, done.partition), done.timestamp, sent_ms)
         return Place(record.topic, done.partition, done.offset, done.timestamp or 0)
 
     def _refused(self, record: Outgoing, error: BaseException) -> str:

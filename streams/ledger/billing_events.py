@@ -14,6 +14,7 @@ from typing import Final
 from schemas import topics
 from schemas.status import BilledCharge
 from schemas.wire.cloudevents import STRUCTURED_HEADERS, decode_charge, encode_charge
+from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.producer import REPEATABLE_DEADLINE_MS, Outgoing, ResumedProducer
 from streams.kafka.reader import existing, newest
 from streams.ledger.database import Books
@@ -36,7 +37,9 @@ class Billing:
     def __init__(self, bootstrap: Address, books: Books) -> None:
         self._bootstrap = bootstrap
         self._books = books
-        self._producer = ResumedProducer(bootstrap, "billing", books.producer(), deadline_ms=REPEATABLE_DEADLINE_MS)
+        self._producer = ResumedProducer(
+            bootstrap, "billing", books.producer(), deadline_ms=REPEATABLE_DEADLINE_MS, time=KafkaTime("ledger")
+        )
         self._posted = books.newest_serials()
         self._written: dict[str, int] = {}
         """By business whose topic was found: the serial of the newest event in it."""

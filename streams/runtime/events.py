@@ -79,6 +79,8 @@ class Event(StrEnum):
     KAFKA_AWAY = "kafka_away"
     """The first event in a row that Kafka did not acknowledge."""
     KAFKA_BACK = "kafka_back"
+    KAFKA_CLOCK_OFF = "kafka_clock_off"
+    """This machine's clock and Kafka's differ by more than a second; said once a minute."""
     POSTED = "posted"
     BILLING_WITHOUT_TOPIC = "billing_without_topic"
     """Postings wait whose business has no topic to be billed on: `fanfare registry apply` makes it."""
@@ -131,6 +133,7 @@ WARNINGS: Final = frozenset(
         Event.REQUEST_FAILED,
         Event.INTAKE_FULL,
         Event.KAFKA_AWAY,
+        Event.KAFKA_CLOCK_OFF,
     }
 )
 """Events that somebody should look at; :func:`log` gives them level ``warning``, the others ``info``."""

@@ -212,6 +212,12 @@ GATEWAY_CLOCK: Final = Gauge(
     "How far the gateway's clock is surely ahead of this process's (negative: behind), by the times of its answers.",
     LANE,
 )
+KAFKA_CLOCK: Final = Gauge(
+    REGISTRY,
+    "fanfare_kafka_clock_ahead_seconds",
+    "How far the clock of this process is surely ahead of Kafka's (negative: behind), by the times of its appends.",
+    PROGRAM,
+)
 CONTROL_SECONDS: Final = Histogram(
     REGISTRY,
     "fanfare_control_latency_seconds",
@@ -260,10 +266,7 @@ EVIDENCE: Final = Counter(
     EVIDENCE_WORD,
 )
 EVIDENCE_WAITING: Final = Gauge(
-    REGISTRY,
-    "fanfare_evidence_waiting",
-    "Receipts and journal sections that wait in settle's quarantine for their request to become known.",
-    LANE,
+    REGISTRY, "fanfare_evidence_waiting", "Receipts and journal sections whose request settle does not know.", LANE
 )
 POSTED: Final = Counter(REGISTRY, "fanfare_ledger_posted_total", "Messages posted to the ledger.", CATEGORY)
 POSTED_MICRO: Final = Counter(
@@ -286,7 +289,6 @@ BILLING_OLDEST: Final = Gauge(
 HEARTBEAT_AGE: Final = Gauge(
     REGISTRY, "fanfare_heartbeat_age_seconds", "Since a heartbeat last crossed every stage of this shard.", LANE, SHARD
 )
-
 PHONES_MESSAGES: Final = Counter(
     REGISTRY, "fanfare_simulator_messages_total", "Messages at the simulated gateway.", LANE, PHONES
 )

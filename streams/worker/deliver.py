@@ -54,13 +54,13 @@ class DeliverShard:
         """Outcome of the last frame, in the word of the metric."""
         self._facts = facts
         self._gateway, self._outputs = parts.gateway, parts.outputs
-        self._requests, self._aside = parts.requests, parts.aside
+        self._requests, self._aside, self._time = parts.requests, parts.aside, parts.time
         self._done = done
         self._committed = committed
         self._fit_to_send = fit_to_send
         self.state = ShardState(self.policy, facts.shard(shard).audience)
         place = JournalPlace(topics.outcomes(parts.lane), parts.lane, shard, parts.settings.accepted_losses)
-        self.journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
+        self.journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals, time=parts.time)
         self._engine: Engine | None = None
         self._opted_out: list[Suppression] = []
         """Suppressions that follow from answers in the journal; kept until the topic ``suppressions`` has them."""
@@ -139,7 +139,7 @@ class DeliverShard:
             self.policy,
             self.state,
             epoch=self.journal.epoch,
-            now_ms=clock.now_ms(),
+            now_ms=self._time.now_ms(),
             claims=self.journal.claims,
             claims_in_a_row=self.journal.fold.claims_in_a_row,
         )
@@ -151,7 +151,7 @@ class DeliverShard:
             moved = await self._append(engine)
             moved = self._launch(engine) or moved
             if not moved:
-                await self.wake.wait(_pause_s(engine))
+                await self.wake.wait(_pause_s(engine, self._time.now_ms()))
 
     def _take_inputs(self, engine: Engine) -> None:
         while self._inbox and not engine.full:
@@ -160,13 +160,13 @@ class DeliverShard:
             items = work_in(record, self._aside)
             self._open_inputs[origin], self._parts[origin] = record, len(items)
             for item in items:
-                engine.take(item, origin, clock.now_ms())
+                engine.take(item, origin, self._time.now_ms())
             if not items:
                 self._finish(origin, 0)
 
     async def _append(self, engine: Engine) -> bool:
         self._tell_obeyed()
-        append = engine.step(clock.now_ms(), self._now_facts())
+        append = engine.step(self._time.now_ms(), self._now_facts())
         for offset in engine.bound():
             record_metrics.stopped(self.policy.lane, self._facts.said_ms[offset])
         if engine.restating.claim_due is not None:
@@ -212,13 +212,13 @@ class DeliverShard:
             self._done(self._open_inputs.pop(origin))
 
     def _now_facts(self) -> Facts:
-        stored = self._committed(topics.work(self.policy.lane), self.policy.shard)
-        return self._facts.of(self.policy.shard, uncommitted_ms=self._uncommitted.oldest_ms(stored))
+        uncommitted_ms = self._uncommitted.oldest_ms(self._committed(topics.work(self.policy.lane), self.policy.shard))
+        return self._facts.of(self.policy.shard, uncommitted_ms=uncommitted_ms, now_ms=self._time.now_ms())
 
     # -- the gateway
 
     def _launch(self, engine: Engine) -> bool:
-        batch = None if self._finishing else engine.frame(clock.now_ms(), self._now_facts())
+        batch = None if self._finishing else engine.frame(self._time.now_ms(), self._now_facts())
         if batch is None:
             return False
         if not self._fit_to_send():
@@ -234,7 +234,7 @@ class DeliverShard:
         try:
             answer = await self._gateway.send(batch.frame, timeout_ms=self.policy.windows.gateway_timeout_ms)
             crash_points.point("deliver.frame")
-            engine.answered(batch, answer, clock.now_ms())
+            engine.answered(batch, answer, self._time.now_ms())
             self._last_answer = "taken"
             record_metrics.clock_compared(self.policy.lane, engine.gateway_clock.ahead_ms)
             record_metrics.handed_off(self.policy.lane, self.state, batch, answer, _seconds_since(started_ms))
@@ -242,14 +242,14 @@ class DeliverShard:
         except Fenced:
             fatal(Exit.FENCED, step="frame", shard=self.policy.shard, epoch=engine.epoch)
         except Throttled as throttled:
-            engine.throttled(batch, throttled.retry_after_ms, clock.now_ms())
+            engine.throttled(batch, throttled.retry_after_ms, self._time.now_ms())
             self._unanswered(throttled.how)
         except Unknown as unknown:
-            engine.unknown(batch, clock.now_ms(), maybe_sent=not unknown.surely_not_taken)
+            engine.unknown(batch, self._time.now_ms(), maybe_sent=not unknown.surely_not_taken)
             self._unanswered(unknown.kind.value)
         except MisshapenAnswerError:
             # Whoever answers has read the frame, so its messages may be on their way whatever the answer fails to say.
-            engine.unknown(batch, clock.now_ms(), maybe_sent=True)
+            engine.unknown(batch, self._time.now_ms(), maybe_sent=True)
             self._unanswered("unreadable")
         self.wake.set()
 
@@ -295,6 +295,6 @@ def _seconds_since(started_ms: int) -> float:
     return (clock.monotonic_ms() - started_ms) / 1000
 
 
-def _pause_s(engine: Engine) -> float:
-    wait_s = (engine.wake_ms() - clock.now_ms()) / 1000
+def _pause_s(engine: Engine, now_ms: int) -> float:
+    wait_s = (engine.wake_ms() - now_ms) / 1000
     return min(IDLE_S, max(POLL_S, wait_s))

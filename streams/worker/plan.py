@@ -50,7 +50,7 @@ class PlanShard:
         self.state = PlanState()
         self._judge = Judge(self.policy, parts.registry, parts.sizes)
         place = JournalPlace(topics.plans(parts.lane), parts.lane, shard, parts.settings.accepted_losses)
-        self.journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals)
+        self.journal = Journal(place, self.apply, reader=parts.journal_reader, producer=parts.journals, time=parts.time)
         self._inbox: deque[Delivered] = deque()
         self._writing: set[asyncio.Task[None]] = set()
         self._forgot_ms = 0
@@ -110,7 +110,7 @@ class PlanShard:
 
     async def _step(self) -> None:
         inputs = [_input(self._inbox[index]) for index in range(min(MAX_INPUTS, len(self._inbox)))]
-        judged = self._judge.judge(self.state, inputs, clock.now_ms())
+        judged = self._judge.judge(self.state, inputs, self._parts.time.now_ms())
         step = judged.step
         if step.journal:
             await self._append(Kind.PLANNED, step.at_ms, step.journal)
@@ -161,7 +161,7 @@ class PlanShard:
 
         One record a call, so that verdicts go on in between.
         """
-        now_ms = max(clock.now_ms(), self.state.last_ms)
+        now_ms = max(self._parts.time.now_ms(), self.state.last_ms)
         due = self._round or self.journal.claims.due(now_ms, self.policy.windows.idempotency_ms // 4)
         if due is None:
             return

@@ -11,6 +11,7 @@ from schemas.lanes import Lane, Retention, Windows
 from schemas.spans import disorder, scaled_retention
 from schemas.wire.sealed import AddressBook
 from streams.gateway.kinds import gateway_of
+from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.output_producer import MayGo, OutputProducer
 from streams.kafka.producer import REPEATABLE_DEADLINE_MS, ConfirmedProducer
 from streams.kafka.reader import LogReader
@@ -53,7 +54,9 @@ class LaneParts:
         self.aside = SetAside(settings.kafka, "deliver", lane.word)
         self.address_book = AddressBook(settings.address_book)
         linger_ms = lane.rules.linger_ms
-        self.journals = ConfirmedProducer(settings.kafka, f"{self.group}-journals", linger_ms=linger_ms)
+        self.time = KafkaTime("worker")
+        """By which this process decides; it learns from the appends to journals, the first of which are its claims."""
+        self.journals = ConfirmedProducer(settings.kafka, f"{self.group}-journals", linger_ms=linger_ms, time=self.time)
         self.outputs: ConfirmedProducer = OutputProducer(
             settings.kafka,
             f"{self.group}-outputs",

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
 from broker.deliver.state import body_of_outcome
-from broker.journal import Fold
+from broker.journal import Fold, dated
 from broker.settle.deadlines import fold_from
 from broker.settle.engine import Settle
 from broker.settle.policy import SettlePolicy
@@ -21,7 +21,7 @@ from schemas.wire.item_parts import Parts
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.reader import LogRecord, in_turns
-from streams.runtime import clock, crash_points
+from streams.runtime import crash_points
 from streams.worker import record_metrics
 from streams.worker.inputs import read
 from streams.worker.outputs import charge_record, status_record
@@ -49,7 +49,7 @@ class SettleShard:
         self._done = done
         self._read_to_end = read_to_end
         self._settle = self._fresh()
-        self._since_ms = clock.now_ms()
+        self._since_ms = parts.time.now_ms()
         self._fold, self._whole = Fold(), Parts()
         self._counted: Counter[str] = Counter()
         """Counts of the join that the metrics already show, or that belong to its rebuild."""
@@ -93,20 +93,23 @@ class SettleShard:
     # -- the task
 
     async def _serve(self, committed: Mapping[Place, int]) -> None:
-        self._fold, self._whole, self._since_ms = Fold(), Parts(), clock.now_ms()
+        self._fold, self._whole, self._since_ms = Fold(), Parts(), self._parts.time.now_ms()
         last_ms = 0
         places = [(topic, self._shard) for topic in (topics.outcomes(self._lane), topics.receipts(self._lane))]
         reached_ms = [await self._reached_ms(place, committed) for place in places]
         span_ms = (
             self._parts.windows.settle_fold_ms + self._parts.windows.clock_slack_ms + self._settle.policy.ending_ms
         )
-        since_ms = fold_from(clock.now_ms(), reached_ms, span_ms)
+        since_ms = fold_from(self._parts.time.now_ms(), reached_ms, span_ms)
         self._settle = self._fresh(since_ms)
         async with self._parts.rebuilding:
             for place in places:
                 last_ms = max(last_ms, await self._rebuild(place, committed, since_ms))
         self._settle.due(last_ms, effects=False)
         self._counted = record_metrics.evidence_in(self._settle)
+        # By a clock that nobody has compared, windows might end an hour early. What was read so far ended none by it.
+        await self._parts.time.wait_known()
+        self._since_ms = min(self._since_ms, self._parts.time.now_ms())
         while True:
             joined = self._join_some()
             await self._effects()
@@ -126,7 +129,7 @@ class SettleShard:
             return 0
         record = await self._parts.settle_reader.read_one(place, offset)
         try:
-            return head_of(record.value).at_ms
+            return dated(head_of(record.value), record.timestamp_ms).at_ms
         except UnreadableRecordError:
             return record.timestamp_ms
 
@@ -155,11 +158,13 @@ class SettleShard:
     def _take_in(self, topic: str, record: Delivered | LogRecord, *, told: bool = False) -> None:
         """Joins a record, or sets it aside; of one that it met before (``told``) there is nothing new to say."""
         aside = None if told else self._parts.aside
-        read(topic, self._shard, record, lambda value: self._fold_in(topic, value), aside, stage="settle")
+        appended_ms = record.timestamp_ms
+        read(topic, self._shard, record, lambda value: self._fold_in(topic, value, appended_ms), aside, stage="settle")
 
-    def _fold_in(self, topic: str, value: bytes) -> None:
+    def _fold_in(self, topic: str, value: bytes, appended_ms: int) -> None:
         if topic == topics.receipts(self._lane):
-            self._settle.receipts(*unpack(value, Receipts, Kind.RECEIPT))
+            reported, receipts = unpack(value, Receipts, Kind.RECEIPT)
+            self._settle.receipts(dated(reported, appended_ms), receipts)
             return
         foreign = self._fold.foreign
         header = self._fold.admit(value)
@@ -167,6 +172,7 @@ class SettleShard:
             raise UnreadableRecordError("no release wrote it")
         if header is None:
             return
+        header = dated(header, appended_ms)
         body = self._whole.said(body_of_outcome(header, value))
         if isinstance(body, Outcome | Restated):
             self._settle.outcome(header, body)
@@ -177,7 +183,7 @@ class SettleShard:
         for name, topic in (("outcomes", topics.outcomes(self._lane)), ("receipts", topics.receipts(self._lane))):
             if not self._read_to_end((topic, self._shard)):
                 self._settle.behind(name)
-        now_ms = clock.now_ms()
+        now_ms = self._parts.time.now_ms()
         effects = self._settle.due(now_ms)
         if not effects.charges and not effects.statuses:
             return

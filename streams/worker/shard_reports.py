@@ -11,7 +11,7 @@ from schemas import topics
 from schemas.facts import ListSize
 from schemas.wire.timestamps import text_of as instant
 from streams.kafka.producer import Outgoing
-from streams.runtime import clock, metrics
+from streams.runtime import metrics
 from streams.runtime.events import Event
 from streams.runtime.log import log
 from streams.worker.resources import LaneParts
@@ -37,11 +37,12 @@ class Heart:
             await asyncio.sleep(self._parts.settings.heartbeat_ms / 1000)
             serving = self._serving()
             self._show(serving)
-            if serving:
+            # A time that nobody has compared may be an hour ahead: plan would refuse the heartbeat as one from the future.
+            if serving and self._parts.time.known:
                 await self._parts.outputs.confirm([self._beat(shard) for shard in serving])
 
     def _beat(self, shard: int) -> Outgoing:
-        settings, now_ms = self._parts.settings, clock.now_ms()
+        settings, now_ms = self._parts.settings, self._parts.time.now_ms()
         lane, shards = self._parts.lane, settings.shards
         body = event(
             lane,
@@ -59,11 +60,11 @@ class Heart:
         for shard in self._shown - set(serving):
             metrics.HEARTBEAT_AGE.drop(lane, str(shard))
         for shard, settle in serving.items():
-            metrics.HEARTBEAT_AGE.of(lane, str(shard)).follow(_age_of(settle))
+            metrics.HEARTBEAT_AGE.of(lane, str(shard)).follow(self._age_of(settle))
         self._shown = set(serving)
-        late = {shard for shard, settle in serving.items() if _age_of(settle)() > self._late_s}
+        late = {shard for shard, settle in serving.items() if self._age_of(settle)() > self._late_s}
         for shard in sorted(late - self._late):
-            log(Event.HEARTBEAT_LATE, component="heartbeat", shard=shard, seconds=round(_age_of(serving[shard])()))
+            log(Event.HEARTBEAT_LATE, component="heartbeat", shard=shard, seconds=round(self._age_of(serving[shard])()))
         self._late = late
 
     @property
@@ -71,9 +72,8 @@ class Heart:
         """Returns how old a heartbeat is that need not come any more, seconds."""
         return _LIFE_BEATS * self._parts.settings.heartbeat_ms / 1000
 
-
-def _age_of(settle: SettleShard) -> Callable[[], float]:
-    return lambda: (clock.now_ms() - settle.heartbeat_ms) / 1000
+    def _age_of(self, settle: SettleShard) -> Callable[[], float]:
+        return lambda: (self._parts.time.now_ms() - settle.heartbeat_ms) / 1000
 
 
 _EVERY_S: Final = 1.0

@@ -129,16 +129,16 @@ class LaneFacts:
         await asyncio.gather(*(tail.start() for tail in tails))
         self._tails.update(dict.fromkeys(shards, tuple(tails)))
 
-    def of(self, shard: int, *, uncommitted_ms: int | None) -> Facts:
-        """Returns the facts for one decision, with the moments up to which they are complete."""
+    def of(self, shard: int, *, uncommitted_ms: int | None, now_ms: int) -> Facts:
+        """Returns the facts for one decision at ``now_ms``, with the moments up to which they are complete."""
         facts = self._shards[shard]
-        now, monotonic = clock.now_ms(), clock.monotonic_ms()
+        monotonic = clock.monotonic_ms()
         suppressed_age_ms, *audience_age_ms = (tail.fresh_ms(shard) for tail in self._tails[shard])
         return Facts(
             consent=facts.consent,
             audience=facts.audience,
             suppressed_upto=facts.suppressed_upto,
-            suppressed_fresh_ms=now - max(suppressed_age_ms, self._controls_tail.fresh_ms(0)),
+            suppressed_fresh_ms=now_ms - max(suppressed_age_ms, self._controls_tail.fresh_ms(0)),
             audience_read_ms=monotonic - max(audience_age_ms, default=0),
             monotonic_ms=monotonic,
             rate_of=self._rate_of,

@@ -42,14 +42,14 @@ class FreshFacts(LaneFacts):
     async def follow(self, shards: object) -> None:
         """Nothing stands in them."""
 
-    def of(self, shard: int, *, uncommitted_ms: int | None) -> Facts:
+    def of(self, shard: int, *, uncommitted_ms: int | None, now_ms: int) -> Facts:
         """Nobody has said anything."""
         facts, monotonic_ms = self.shard(shard), clock.monotonic_ms()
         return Facts(
             facts.consent,
             facts.audience,
             facts.suppressed_upto,
-            suppressed_fresh_ms=clock.now_ms(),
+            suppressed_fresh_ms=now_ms,
             audience_read_ms=monotonic_ms,
             monotonic_ms=monotonic_ms,
             uncommitted_ms=uncommitted_ms,

@@ -7,6 +7,7 @@ because it is true as well, and why.
 import asyncio
 import contextlib
 import itertools
+import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +17,7 @@ import msgspec
 
 from schemas import topics
 from schemas.gateway_api import ReportRun, Reports, ref_of
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, Lane
 from schemas.request import NOTIFICATION_TYPE
 from schemas.wire import timestamps
 from streams.dev.kafka.distribution import obtain_distribution
@@ -24,6 +25,7 @@ from streams.dev.stack.stack import Stack
 from streams.kafka.producer import Outgoing
 from streams.kafka.publisher import Publisher
 from streams.runtime import clock
+from streams.runtime.child import Child
 from streams.runtime.settings import Settings, raw
 from streams.runtime.signing_secrets import signing_secrets
 from streams.simulator.faults import Fault, FaultKind
@@ -86,6 +88,19 @@ def hung(name: str) -> Lent:
             process.resume()
 
     return lent
+
+
+@contextlib.asynccontextmanager
+async def started_ahead(stack: Stack) -> AsyncIterator[None]:
+    """The worker of campaigns runs on a machine whose clock is an hour ahead, and then on another one."""
+    name = "worker-campaign-0"
+    shifted = (sys.executable, "-m", "tests.kafka.programs.shifted_worker", Lane.CAMPAIGN.word, str(HOUR_MS))
+    async with stopped(name)(stack):
+        child = await Child.start(shifted, environment=stack.processes[name].plan.environment)
+        try:
+            yield
+        finally:
+            await child.end()
 
 
 def killed_often(name: str) -> Lent:
@@ -234,6 +249,7 @@ FAULTS: Final = (
         "the gateway's clock of updates is set 1.5 s ahead",
         gateway_fault(Lane.UPDATE, Fault(FaultKind.SKEW, ms=1_500)),
     ),
+    Planted("FanfareKafkaClockOff", "the worker of campaigns is started with its clock an hour ahead", started_ahead),
     Planted("FanfareDeadLetters", f"{_GARBAGE_A_SECOND} records a second on requests.update are no event", garbage),
     Planted(
         "FanfareOperatorNeeded",

@@ -291,6 +291,8 @@ class MemoryConsumer:
 class Placed(NamedTuple):
     """Where a record stands, as aiokafka says it."""
 
+    topic: str
+    partition: int
     offset: int
     timestamp: int
 
@@ -336,7 +338,7 @@ class MemoryProducer:
 
     def _land(self, place: Place, value: bytes) -> None:
         now_ms = self._cluster.now_ms()
-        placed = Placed(self._cluster.partition(place).append(now_ms, value), now_ms)
+        placed = Placed(*place, self._cluster.partition(place).append(now_ms, value), now_ms)
         cluster = self._cluster
         cluster.post(lambda: self._acknowledge(place, placed), cluster.rng.choice(cluster.append_choices_ms))
 
@@ -353,7 +355,7 @@ class MemoryProducer:
             case 0:
                 cluster.post(lambda: self._acknowledge(place, aiokafka.errors.NotEnoughReplicasAfterAppendError()))
             case 1:
-                cluster.post(lambda: self._acknowledge(place, Placed(-1, -1)))
+                cluster.post(lambda: self._acknowledge(place, Placed(*place, -1, -1)))
             case _:
                 pass
 

@@ -14,6 +14,7 @@ from schemas.lanes import Lane
 from schemas.wire.header import Header, Kind, body_of, pack
 from streams.kafka.journal import Journal, JournalPlace
 from streams.kafka.journal_terms import JournalTerms, NotAssignedError
+from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.producer import ConfirmedProducer
 from streams.kafka.reader import LogReader, LogRecord
 from streams.runtime import clock, log
@@ -33,10 +34,11 @@ class Owner:
         self.texts: list[str] = []
         self.greeted: list[int] = []
         self.assigned = True
-        self._producer = ConfirmedProducer(load().kafka, "owner")
+        time = KafkaTime("worker")
+        self._producer = ConfirmedProducer(load().kafka, "owner", time=time)
         self._reader = LogReader(load().kafka, "owner", [(topic, 0)])
         at = JournalPlace(topic, Lane.OTP, 0)
-        self.journal = Journal(at, self._apply, reader=self._reader, producer=self._producer)
+        self.journal = Journal(at, self._apply, reader=self._reader, producer=self._producer, time=time)
 
     async def start(self) -> None:
         """Connect."""

@@ -2,13 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 
+from broker.claims import Claims
+from broker.kafka_clock import AHEAD_MS
 from broker.losses import accepted_losses
 from schemas.lanes import Lane
-from schemas.plan_journal import Claim
+from schemas.plan_journal import Claim, PlannedBatch
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.journal import Journal, JournalPlace
 from streams.kafka.journal_terms import JournalTerms
+from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.producer import Outgoing
+from streams.runtime import clock
 from tests.support.memory_kafka import MemoryLogs, MemoryProducer, MemoryReader, known
 
 TOPIC = "outcomes.otp"
@@ -21,6 +25,9 @@ class Opening:
     def __init__(self, *epochs: int) -> None:
         self.logs = MemoryLogs()
         self.greeted: list[int] = []
+        self.dated_ms: list[int] = []
+        """The time of each record that was folded."""
+        self.claims = Claims()
         for epoch in epochs:
             self.foreign_claim(epoch)
 
@@ -37,8 +44,15 @@ class Opening:
             return await hello(epoch)
 
         at = JournalPlace(TOPIC, Lane.OTP, 0, accepted_losses(accepted))
-        opened = Journal(at, lambda *_: None, reader=MemoryReader(self.logs), producer=MemoryProducer(self.logs))
+        opened = Journal(
+            at,
+            lambda _, header: self.dated_ms.append(header.at_ms),
+            reader=MemoryReader(self.logs),
+            producer=MemoryProducer(self.logs),
+            time=KafkaTime("worker"),
+        )
         await opened.open(JournalTerms(1, lambda: True, known, greet))
+        self.claims = opened.claims
         return opened.epoch
 
 
@@ -64,3 +78,20 @@ async def test_the_operators_word_lets_it_go_on_above_the_gateway() -> None:
 
     assert await opening.epoch(remembering, accepted=f"{TOPIC}:0:0") == 10
     assert opening.greeted == [1, 10]
+
+
+async def test_what_was_written_an_hour_ahead_stops_nobody() -> None:
+    """Whatever a record says of its time, it counts as a second after Kafka's at most: a claim, a decision, an old one, too."""
+    opening, ahead_ms = Opening(), clock.now_ms() + 3_600_000
+    for kind, body in ((Kind.CLAIM, Claim("born ahead")), (Kind.PLANNED, PlannedBatch(()))):
+        record = pack(Header(kind, Lane.OTP, 0, 1, ahead_ms), body)
+        opening.logs.append(Outgoing(TOPIC, record, partition=0))
+
+    async def agreeing(epoch: int) -> int:
+        return epoch
+
+    await opening.epoch(agreeing)
+    stamps = [record.timestamp_ms for record in opening.logs.records[TOPIC, 0]]
+    assert opening.dated_ms[:2] == [stamp + AHEAD_MS for stamp in stamps[:2]]
+    assert stamps[2] <= opening.dated_ms[2] <= stamps[2] + AHEAD_MS
+    assert opening.claims.last_ms <= stamps[1] + AHEAD_MS

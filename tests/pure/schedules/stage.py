@@ -8,6 +8,8 @@ from tests.pure.schedules.runner import DiedError, Runner, Steps
 
 START_MS = 1_900_000_000_000
 _HOUR_MS = 3_600_000
+_BORN_WRONG = 0.08
+"""How often a process is started before anybody has set its clock: an hour ahead, or behind."""
 
 
 class World:
@@ -109,7 +111,11 @@ class Schedule(Generic[Outside]):
 
     def _birth(self, role: Role[Outside]) -> None:
         draw = self.world.rng.random
-        skew_ms = int((2 * draw() - 1) * self.world.skew_ms) if draw() < 0.3 else 0
+        skew_ms, luck = 0, draw()
+        if luck < 0.3:
+            skew_ms = int((2 * draw() - 1) * self.world.skew_ms)
+        elif luck >= 1 - _BORN_WRONG:
+            skew_ms = _HOUR_MS if draw() < 0.5 else -_HOUR_MS
         # Its watchdog sees jumps from there on, not how far off the clock was.
         runner = Runner(seen_ms=self.world.now, skew_ms=skew_ms, trusted_skew_ms=skew_ms)
         role.born += 1

@@ -7,6 +7,7 @@ from schemas.plan_journal import Claim
 from schemas.topics import plans
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.journal import Journal, JournalPlace
+from streams.kafka.kafka_time import KafkaTime
 from streams.runtime import clock, metrics
 from streams.worker import record_metrics
 from tests.support.memory_kafka import MemoryLogs, MemoryProducer, MemoryReader
@@ -19,7 +20,9 @@ def test_an_old_floor_calls_an_operator(age_ms: int, alerts: int) -> None:
     """By the metric that the alert looks at; half of the retention is left then."""
     logs = MemoryLogs()
     place = JournalPlace(plans(Lane.OTP), Lane.OTP, 0)
-    journal = Journal(place, lambda *_: None, reader=MemoryReader(logs), producer=MemoryProducer(logs))
+    journal = Journal(
+        place, lambda *_: None, reader=MemoryReader(logs), producer=MemoryProducer(logs), time=KafkaTime("worker")
+    )
     header = Header(Kind.CLAIM, Lane.OTP, 0, 1, clock.now_ms() - age_ms)
     journal.claims.fold(header, pack(header, Claim("somebody")), 0)
     before = metrics.ALERTS.of(metrics.FLOOR_OLD).value

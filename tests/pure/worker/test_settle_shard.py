@@ -13,10 +13,11 @@ from schemas.facts import Receipts
 from schemas.lanes import Lane, Windows
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.faust_app.hooks import Delivered
+from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.producer import Outgoing
 from streams.kafka.reader import LogRecord
 from streams.kafka.set_aside import SetAside
-from streams.runtime import metrics
+from streams.runtime import clock, metrics
 from streams.worker.request_log import RequestLog
 from streams.worker.resources import LaneParts
 from streams.worker.settle import SettleShard
@@ -68,6 +69,13 @@ class Outputs:
             self.written.put_nowait(record.topic)
 
 
+def compared() -> KafkaTime:
+    """A clock that agrees with Kafka's."""
+    time = KafkaTime("worker")
+    time.note("claim", clock.now_ms(), clock.monotonic_ms())
+    return time
+
+
 def _records(values: list[bytes]) -> list[LogRecord]:
     return [LogRecord(offset, T0 + offset, None, value) for offset, value in enumerate(values)]
 
@@ -81,6 +89,7 @@ async def _first_output(
     logs, outputs, done = logs or Logs(), Outputs(), list[Delivered]()
     parts = SimpleNamespace(
         lane=LANE,
+        time=compared(),
         windows=windows,
         registry=SimpleNamespace(cards=CARDS),
         settle_reader=logs,

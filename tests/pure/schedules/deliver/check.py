@@ -8,7 +8,8 @@ from pyroaring import BitMap
 from broker.audience.consent import NEVER, Consent
 from broker.audience.members import Audience
 from broker.audit.prohibitions import cancelled, forbidden_between
-from broker.journal import Fold
+from broker.journal import Fold, dated
+from broker.kafka_clock import AHEAD_MS
 from schemas.delivery_journal import Decided, Held, Members, Outcome
 from schemas.lanes import Category
 from schemas.plan_journal import Work, WorkItem
@@ -57,6 +58,8 @@ class Book:
         """Offsets of valid records."""
         self.backwards = 0
         """Valid records that are said to be older than the one before."""
+        self.ahead_ms = 0
+        """How far the time of a decision was ahead of Kafka's time of its record."""
         self.wrong: list[str] = []
         """Decisions, and freezes, that the facts which they name do not bear out."""
         self.lists = Lists(world.audience)
@@ -74,6 +77,8 @@ class Book:
             self.valid.add(offset)
             if header.kind is Kind.CLAIM:
                 continue
+            self.ahead_ms = max(self.ahead_ms, header.at_ms - at_ms)
+            header = dated(header, at_ms)
             self.backwards += header.at_ms < last_ms
             last_ms = max(last_ms, header.at_ms)
             body = outcome_in(record)
@@ -220,6 +225,8 @@ def _agreement(world: DeliverWorld, book: Book) -> list[str]:
 def _limits(book: Book) -> list[str]:
     """Both limits over all decisions; nothing given up before its time; decisions that never go back in time."""
     found = [f"{book.backwards} records are older than the one before"] if book.backwards else []
+    if book.ahead_ms > AHEAD_MS + SKEW_MS:
+        found.append(f"a decision was written {book.ahead_ms} ms ahead of Kafka's time")
     every_ms = 60_000 // PAIRS.per_minute
     for times in book.sent.values():
         paid_ms = 0

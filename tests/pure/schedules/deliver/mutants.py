@@ -27,9 +27,11 @@ from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import AudienceChange, ControlAction, ControlWord, Suppression
 from schemas.gateway_api import FrameAnswer
 from schemas.wire.header import Header, Kind
+from streams.kafka import journal
+from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.tail import Tail
 from streams.runtime import clock
-from streams.worker import deliver, tails
+from streams.worker import deliver, resources, tails
 from tests.pure.schedules.deliver.gateway import FencedError, LostError, ThrottledError
 from tests.pure.schedules.deliver.owner import Owner, WatchedShard
 from tests.pure.schedules.deliver.world import SHARD
@@ -146,6 +148,23 @@ class BelievesItsClock(Owner):
     """Row 24: nobody ends a process whose clock has jumped."""
 
     watches_clock = False
+
+
+class _Own(KafkaTime):
+    def now_ms(self) -> int:
+        return clock.now_ms()
+
+
+class DecidesByItsClock(Owner):
+    """Row 24: was started an hour ahead, and decides by that."""
+
+    stand_ins = ((resources, "KafkaTime", _Own),)
+
+
+class TakesTimesAsTheyStand(Owner):
+    """Row 24: the claim of a process that was started an hour ahead says what time it is."""
+
+    stand_ins = ((journal, "dated", lambda header, _: header),)
 
 
 class _NoMemoryOfTime(Engine):
@@ -440,6 +459,8 @@ MUTANTS: Final[Mapping[str, type[Owner]]] = {
     "row 11: claims a floor without restating": NeverRestates,
     "row 16: consent by the order of the log": LogOrderConsent,
     "row 24: lives on after a clock jump": BelievesItsClock,
+    "row 24: decides by a clock that is an hour off": DecidesByItsClock,
+    "row 24: folds the time of a clock that is an hour ahead": TakesTimesAsTheyStand,
     "row 24: decisions go back in time": GoesBackInTime,
     "rule 3: an input is finished before it is taken over": CommitsEarly,
     "STOP barrier: a stale tail is believed fresh": StaleConsent,

@@ -202,7 +202,7 @@ class Owner(Member):
             for first, count in section.ranks
             for rank in range(first, first + count)
         ]
-        self.world.sends.append(Sent(frame.epoch, clock.now_ms(), ranks))
+        self.world.sends.append(Sent(frame.epoch, self.parts.time.now_ms(), ranks))
         view_ms, silent_ms = self.built
         if view_ms > self.world.policy.fresh_ms:
             self.world.stale_frames.append(view_ms)
@@ -229,11 +229,11 @@ class Owner(Member):
 
     def answered(self, engine: Engine, batch: Batch, answer: FrameAnswer) -> None:
         """The answer came."""
-        type(engine).answered(engine, batch, answer, clock.now_ms())
+        type(engine).answered(engine, batch, answer, self.parts.time.now_ms())
 
     def unanswered(self, engine: Engine, batch: Batch, *, maybe_sent: bool = True) -> None:
         """No answer came."""
-        type(engine).unknown(engine, batch, clock.now_ms(), maybe_sent=maybe_sent)
+        type(engine).unknown(engine, batch, self.parts.time.now_ms(), maybe_sent=maybe_sent)
 
     given: tuple[tuple[Any, ...], dict[str, Any]]
     """What the shell makes its engine of."""

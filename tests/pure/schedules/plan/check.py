@@ -7,7 +7,7 @@ from itertools import pairwise
 import msgspec
 
 from broker.claims import Claims
-from broker.journal import Fold
+from broker.journal import Fold, dated
 from broker.plan.decode import Misrouted
 from broker.plan.opt_in import Membership
 from broker.plan.outputs import outputs
@@ -37,6 +37,8 @@ class Verdicts:
         """By the input's offset: each verdict, and when it was appended."""
         self.accepted: dict[bytes, list[Planned]] = defaultdict(list)
         self.backwards = 0
+        self.ahead_ms = 0
+        """How far the time of a decision was ahead of Kafka's time of its record."""
         self.overdue_ms = 0
         """The longest that an owner has gone on deciding since it last claimed."""
         self.floor_age_ms = 0
@@ -46,10 +48,13 @@ class Verdicts:
             header = fold.admit(record)
             if header is None:
                 continue
+            if header.kind is not Kind.CLAIM:
+                self.ahead_ms = max(self.ahead_ms, header.at_ms - at_ms)
+            header = dated(header, at_ms)
             claims.fold(header, record, offset)
             before, kind = kind, header.kind
             if kind is Kind.CLAIM:
-                claimed_ms = max(header.at_ms, last_ms)
+                claimed_ms = max(at_ms, last_ms)  # by Kafka's clock: who claims may not know yet that its own is behind
                 continue
             self.overdue_ms = max(self.overdue_ms, header.at_ms - claimed_ms)
             self.backwards += header.at_ms < last_ms
@@ -78,6 +83,8 @@ def violations(world: PlanWorld) -> list[str]:
         told[status.seq].append(status)
     events = [form_of_record(world.given(offset), world.policy) for offset in range(world.requests.end)]
     found = [f"{verdicts.backwards} records are older than the one before"] if verdicts.backwards else []
+    if verdicts.ahead_ms > SKEW_MS:
+        found.append(f"a verdict was written {verdicts.ahead_ms} ms ahead of Kafka's time")
     round_ms = world.policy.windows.idempotency_ms // 4
     if verdicts.overdue_ms > round_ms + 2 * world.pause_ms:
         found.append(f"an owner decided for {verdicts.overdue_ms} ms without a round of restating")

@@ -13,13 +13,15 @@ from broker.plan.outputs import Answer
 from broker.plan.state import PlanState
 from broker.plan.step import PlanStep
 from schemas.wire.header import Header, Kind
+from streams.kafka import journal
 from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.journal import Journal
 from streams.kafka.journal_terms import JournalTerms
+from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.producer import Outgoing
 from streams.kafka.reader import LogRecord
 from streams.runtime import clock
-from streams.worker import plan
+from streams.worker import plan, resources
 from streams.worker.breaker import Judge, Judged
 from streams.worker.plan import PlanShard
 from tests.pure.schedules.plan.owner import PlanOwner
@@ -44,7 +46,7 @@ class _WritesFirst(PlanShard):
     async def _append(self, kind: Kind, at_ms: int, entries: Any) -> None:
         if kind is Kind.PLANNED:
             inputs = [plan._input(record) for record in self._inbox][:8]
-            judged = self._judge.judge(self.state, inputs, clock.now_ms())
+            judged = self._judge.judge(self.state, inputs, self._parts.time.now_ms())
             if judged.others:
                 await self._parts.outputs.confirm(judged.others)
         await super()._append(kind, at_ms, entries)
@@ -97,7 +99,7 @@ class AsksNobody(PlanOwner):
 
 class _ClaimsOnly(PlanShard):
     async def _restate(self) -> None:
-        now_ms = max(clock.now_ms(), self.state.last_ms)
+        now_ms = max(self._parts.time.now_ms(), self.state.last_ms)
         due = self.journal.claims.due(now_ms, self.policy.windows.idempotency_ms // 4)
         if due is not None:
             await self.journal.repeat_claim(due.floor)
@@ -201,6 +203,23 @@ class BelievesItsClock(PlanOwner):
     watches_clock = False
 
 
+class _Own(KafkaTime):
+    def now_ms(self) -> int:
+        return clock.now_ms()
+
+
+class DecidesByItsClock(PlanOwner):
+    """Row 24: was started an hour ahead, and judges by that."""
+
+    stand_ins = ((resources, "KafkaTime", _Own),)
+
+
+class TakesTimesAsTheyStand(PlanOwner):
+    """Row 24: the claim of a process that was started an hour ahead says what time it is."""
+
+    stand_ins = ((journal, "dated", lambda header, _: header),)
+
+
 class _NoMemoryOfTime(Judge):
     def judge(self, state: PlanState, inputs: Sequence[PlanInput], now_ms: int) -> Judged:
         state.last_ms = 0
@@ -225,6 +244,8 @@ MUTANTS: Final[Mapping[str, type[PlanOwner]]] = {
     "row 11: claims a floor without restating": NeverRestates,
     "row 11: never restates": NeverBegins,
     "row 24: lives on after a clock jump": BelievesItsClock,
+    "row 24: judges by a clock that is an hour off": DecidesByItsClock,
+    "row 24: folds the time of a clock that is an hour ahead": TakesTimesAsTheyStand,
     "row 24: verdicts go back in time": GoesBackInTime,
     "section 3.2: a business may have any number waiting": TakesWhateverBegins,
     "section 1.2, 5: floors rise by the age of the last claim": FloorsByOwnClaim,

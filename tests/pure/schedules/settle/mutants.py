@@ -119,10 +119,10 @@ class FoldsFromNow(SettleOwner):
 
 
 class _IgnoresEpochs(WatchedShard):
-    def _fold_in(self, topic: str, value: bytes) -> None:
+    def _fold_in(self, topic: str, value: bytes, appended_ms: int) -> None:
         body = None if topic == topics.receipts(Lane.UPDATE) else outcome_in(value)
         if body is None:
-            super()._fold_in(topic, value)
+            super()._fold_in(topic, value, appended_ms)
         else:
             self._settle.outcome(head_of(value), body)
 
@@ -134,9 +134,9 @@ class IgnoresEpochs(SettleOwner):
 
 
 class _BillsLateEvidence(WatchedShard):
-    def _fold_in(self, topic: str, value: bytes) -> None:
+    def _fold_in(self, topic: str, value: bytes, appended_ms: int) -> None:
         if topic != topics.receipts(Lane.UPDATE):
-            super()._fold_in(topic, value)
+            super()._fold_in(topic, value, appended_ms)
             return
         runs = (msgspec.structs.replace(run, received_ms=run.at_ms) for run in receipts_in(value).runs)
         self._settle.receipts(head_of(value), Receipts(tuple(runs)))

@@ -12,6 +12,7 @@ from schemas.lanes import Lane
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.journal_terms import JournalTerms
+from streams.runtime import clock
 from streams.runtime.settings import load
 from streams.worker import settle
 from streams.worker.resources import LaneParts
@@ -89,6 +90,9 @@ class SettleOwner(Member):
     async def _open(self, terms: JournalTerms) -> None:
         """As ``LaneWorker`` does: the group is asked how far it had finished."""
         committed = await self.world.cluster.ask(lambda: {place: self.committed_offset(place) for place in PLACES})
+        # Meanwhile the journals of this process are claimed.
+        sent_ms = clock.monotonic_ms()
+        self.parts.time.note("claim", await self.world.cluster.ask(lambda: self.world.now), sent_ms)
         if terms.still_assigned():
             assert self.shard is not None
             self.shard.start(committed)

@@ -11,12 +11,13 @@ from typing import Final
 import msgspec
 
 from broker.claims import Claims, Round
-from broker.journal import Fold
+from broker.journal import Fold, dated
 from schemas.lanes import Lane
 from schemas.plan_journal import Claim
 from schemas.wire.header import Header, Kind, body_of, head_of, pack
 from streams.kafka.journal import Journal, JournalPlace
 from streams.kafka.journal_terms import JournalTerms, NotAssignedError
+from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.producer import Appended, ConfirmedProducer, Outgoing
 from streams.kafka.reader import LogReader, LogRecord
 from streams.runtime import clock
@@ -83,7 +84,7 @@ class JournalWorld(ShellWorld):
             header = fold.admit(one.record)
             if header is None:
                 continue
-            claims.fold(header, one.record, one.offset)
+            claims.fold(dated(header, one.at_ms), one.record, one.offset)
             if header.kind is not Kind.CLAIM:
                 apply(body_of(one.record, Said), open_now)
         return open_now, fold, claims
@@ -112,9 +113,11 @@ class JournalOwner(ShellProcess):
         self.assigned = True
         self.forbidden = False
         """The group had taken the journal away before the gateway answered the greeting: no claim may follow."""
-        reader, producer = LogReader("h:1", "journals", [(TOPIC, 0)]), _Watched("h:1", "journals")
+        self.time = KafkaTime("worker")
+        reader, producer = LogReader("h:1", "journals", [(TOPIC, 0)]), _Watched("h:1", "journals", time=self.time)
         producer.owner = self
-        self.journal = self.journal_type(JournalPlace(TOPIC, LANE, 0), self.apply, reader=reader, producer=producer)
+        at = JournalPlace(TOPIC, LANE, 0)
+        self.journal = self.journal_type(at, self.apply, reader=reader, producer=producer, time=self.time)
         self.starting = reader.start, producer.start
         super().__init__(world, runner, number)
 
@@ -180,7 +183,7 @@ class JournalOwner(ShellProcess):
 
     async def _say(self) -> None:
         """One append, or a round; then something follows from it."""
-        world, due = self.world, self.journal.claims.due(clock.now_ms(), QUARTER_MS)
+        world, due = self.world, self.journal.claims.due(self.time.now_ms(), QUARTER_MS)
         if due is not None:
             await self.restate(due)
             return
@@ -199,7 +202,7 @@ class JournalOwner(ShellProcess):
         await self.journal.repeat_claim(due.floor)
 
     async def _append(self, kind: Kind, said: Said) -> None:
-        header = Header(kind, LANE, 0, self.journal.epoch, clock.now_ms())
+        header = Header(kind, LANE, 0, self.journal.epoch, self.time.now_ms())
         offset = await self.journal.append(pack(header, said))
         self.world.acted.append(offset)
         if self.journal._next == offset + 1:
