@@ -28,14 +28,13 @@ from schemas.facts import AudienceChange, ControlAction, ControlWord, Suppressio
 from schemas.gateway_api import FrameAnswer
 from schemas.wire.header import Header, Kind
 from streams.kafka import journal
-from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.tail import Tail
 from streams.runtime import clock
-from streams.worker import deliver, resources, tails
+from streams.worker import deliver, tails
 from tests.pure.schedules.deliver.gateway import FencedError, LostError, ThrottledError
 from tests.pure.schedules.deliver.owner import Owner, WatchedShard
 from tests.pure.schedules.deliver.world import SHARD
-from tests.pure.schedules.shells.journal_mutants import NoAdjacencyJournal
+from tests.pure.schedules.shells.journal_mutants import OWN_TIME, NoAdjacencyJournal
 from tests.support.virtual_loop import running_loop
 
 _SLEEPS_S: Final = 2.0
@@ -150,15 +149,10 @@ class BelievesItsClock(Owner):
     watches_clock = False
 
 
-class _Own(KafkaTime):
-    def now_ms(self) -> int:
-        return clock.now_ms()
-
-
 class DecidesByItsClock(Owner):
     """Row 24: was started an hour ahead, and decides by that."""
 
-    stand_ins = ((resources, "KafkaTime", _Own),)
+    stand_ins = (OWN_TIME,)
 
 
 class TakesTimesAsTheyStand(Owner):

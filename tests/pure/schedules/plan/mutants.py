@@ -17,15 +17,13 @@ from streams.kafka import journal
 from streams.kafka.faust_app.hooks import Delivered
 from streams.kafka.journal import Journal
 from streams.kafka.journal_terms import JournalTerms
-from streams.kafka.kafka_time import KafkaTime
 from streams.kafka.producer import Outgoing
 from streams.kafka.reader import LogRecord
-from streams.runtime import clock
-from streams.worker import plan, resources
+from streams.worker import plan
 from streams.worker.breaker import Judge, Judged
 from streams.worker.plan import PlanShard
 from tests.pure.schedules.plan.owner import PlanOwner
-from tests.pure.schedules.shells.journal_mutants import NoAdjacencyJournal
+from tests.pure.schedules.shells.journal_mutants import OWN_TIME, NoAdjacencyJournal
 from tests.support import memory_kafka
 
 
@@ -203,15 +201,10 @@ class BelievesItsClock(PlanOwner):
     watches_clock = False
 
 
-class _Own(KafkaTime):
-    def now_ms(self) -> int:
-        return clock.now_ms()
-
-
 class DecidesByItsClock(PlanOwner):
     """Row 24: was started an hour ahead, and judges by that."""
 
-    stand_ins = ((resources, "KafkaTime", _Own),)
+    stand_ins = (OWN_TIME,)
 
 
 class TakesTimesAsTheyStand(PlanOwner):

@@ -27,6 +27,7 @@ from tests.pure.schedules.runner import Steps
 from tests.pure.schedules.settle.ledger import LedgerOwner
 from tests.pure.schedules.settle.owner import SettleOwner, WatchedShard
 from tests.pure.schedules.settle.world import outcome_in, receipts_in
+from tests.pure.schedules.shells.journal_mutants import OWN_TIME
 
 
 class _ByName(Batch):
@@ -159,8 +160,15 @@ class NeverRebuilds(SettleOwner):
     shard_type = _CarriesOn
 
 
+class EndsWindowsByItsClock(SettleOwner):
+    """Row 24: was started an hour ahead, and takes windows for over."""
+
+    stand_ins = (OWN_TIME,)
+
+
 OWNERS: Final[Mapping[str, type[SettleOwner]]] = {
     "row 14: words are counted, not joined": CountsReceipts,
+    "row 24: ends windows by a clock that is an hour off": EndsWindowsByItsClock,
     "rule 3: commits before writing": CommitsEarly,
     "section 1.2: folds from now": FoldsFromNow,
     "section 1.2: void records count": IgnoresEpochs,

@@ -9,7 +9,20 @@ from broker.claims import Round
 from broker.journal import Ownership
 from streams.kafka.journal import Journal
 from streams.kafka.journal_terms import JournalTerms
+from streams.kafka.kafka_time import KafkaTime
+from streams.runtime import clock
+from streams.worker import resources
 from tests.pure.schedules.shells.journal import JournalOwner
+from tests.pure.schedules.shells.process import StandIn
+
+
+class _OwnTime(KafkaTime):
+    def now_ms(self) -> int:
+        return clock.now_ms()
+
+
+OWN_TIME: Final[StandIn] = (resources, "KafkaTime", _OwnTime)
+"""Row 24: whatever Kafka says, time is the machine's."""
 
 
 class NoAdjacencyJournal(Journal):
