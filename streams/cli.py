@@ -53,6 +53,8 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
             ("top", "streams.commands.top", "watch the whole system live: stages, lanes, refusals, charges, phones"),
             ("ledger", "streams.commands.ledger", "keep the books of what was delivered, or show them"),
             ("audit", "streams.commands.audit", "close every account from topics, ledger and gateway logs"),
+            ("backup", "streams.commands.backup", "write registry, people and charges to a folder"),
+            ("restore", "streams.commands.restore", "put a backup into an empty Kafka"),
             (
                 "dead-letters",
                 "streams.commands.dead_letters",

@@ -5,9 +5,11 @@ from typing import Final
 
 from streams.runtime.settings import Settings, SettingsError, variable_of
 
+_BACKUPS: Final = ("backup", "restore")
+
 NEEDED_BY: Final[Mapping[str, tuple[str, ...]]] = {
-    "pepper": ("worker", "webhook", "audit", "dead-letters redrive", "explain"),
-    "address_keys": ("worker", "webhook", "gateway"),
+    "pepper": ("worker", "webhook", "audit", "dead-letters redrive", "explain", *_BACKUPS),
+    "address_keys": ("worker", "webhook", "gateway", *_BACKUPS),
     "ref_secret": ("worker", "webhook"),
     "webhook_secret": ("webhook", "gateway"),
     "seal_keys": ("gateway",),

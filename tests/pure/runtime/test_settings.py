@@ -90,8 +90,15 @@ def test_production_refuses_each_development_secret_that_a_program_needs(environ
 
 
 READ_BY: dict[str, set[str]] = {
-    "pepper": {"worker/resources", "commands/webhook", "operate/audit", "operate/redrive", "commands/explain"},
-    "address_keys": {"worker/resources", "commands/webhook", "simulator/program", "operate/redrive"},
+    "pepper": {
+        "worker/resources",
+        "commands/webhook",
+        "operate/audit",
+        "operate/redrive",
+        "commands/explain",
+        "operate/backup",
+    },
+    "address_keys": {"worker/resources", "commands/webhook", "simulator/program", "operate/redrive", "operate/backup"},
     "ref_secret": {"worker/resources", "commands/webhook"},
     "webhook_secret": {"gateway/frames", "simulator/program"},
     "seal_keys": {"simulator/program"},
