@@ -19,6 +19,7 @@ from streams.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 BASE = {
+    "backup",
     "completion",
     "dead-letters",
     "follow",
