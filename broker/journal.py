@@ -131,13 +131,16 @@ def claim_won(fold: Fold, epoch: int, instance: str) -> bool:
     return fold.epoch == epoch and fold.holder == instance
 
 
-def dated(header: Header, appended_ms: int) -> Header:
+def dated(header: Header, appended_ms: int, last_ms: int = 0) -> Header:
     """Returns the head of a record with the time that counts for every reader; ``appended_ms`` is LogAppendTime.
 
     It is the writer's own, but at most :data:`~broker.kafka_clock.AHEAD_MS` later than Kafka's: decisions never go back before
-    the last record, so one that was written by a clock an hour ahead would stop its shard for that hour.
+    the last record, so one that was written by a clock an hour ahead would stop its shard for that hour. ``last_ms`` is the time
+    that counts of what stands before it: a record of a later time stays one, whatever the clocks of brokers say.
     """
-    latest_ms = appended_ms + AHEAD_MS
+    # Else what a round of restating says would count as older than what it is to renew, after a leader change to a broker whose
+    # clock is behind, and the round would never end.
+    latest_ms = max(appended_ms + AHEAD_MS, last_ms + 1)
     return header if header.at_ms <= latest_ms else msgspec.structs.replace(header, at_ms=latest_ms)
 
 

@@ -270,7 +270,7 @@ class Journal:
         # A void record moves the position alone: its writer was the owner no more, so nobody may act on what it says.
         header = self.fold.admit(record.value)
         if header is not None:
-            header = dated(header, record.timestamp_ms)
+            header = dated(header, record.timestamp_ms, self.claims.last_ms)
             self.claims.fold(header, record.value, record.offset)
             self._apply(record, header)
         self._next = record.offset + 1

@@ -1,16 +1,22 @@
 """The journal's rules, one by one: which records are valid, when an owner is fenced, where a fold begins."""
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from broker.journal import (
     Fold,
     Ownership,
     TrimmedJournalError,
     claim_won,
+    dated,
     demand_claims,
     fold_start,
     last_floor,
 )
+from broker.kafka_clock import AHEAD_MS
 from broker.losses import accepted_losses
 from schemas.delivery_journal import Outcome
 from schemas.lanes import Lane
@@ -159,6 +165,40 @@ def test_a_gateway_that_has_seen_more_shows_that_claims_are_lost() -> None:
     demand_claims(fold, known=3, place=PLACE, log_end=7, accepted=accepted_losses("plans.otp:3:7"))
     assert fold.admit(claim(4, "c")) is not None
     assert claim_won(fold, 4, "c")
+
+
+def dates(times: list[tuple[int, int]]) -> list[int]:
+    """The times that count of records, of which the writer's and Kafka's are given."""
+    counts: list[int] = []
+    for at_ms, appended_ms in times:
+        header = dated(Header(Kind.OUTCOME, Lane.OTP, 0, 1, at_ms), appended_ms, max(counts, default=0))
+        counts.append(header.at_ms)
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "counts_ms"),
+    [
+        pytest.param(5_900, 5_900, id="clocks differ a little"),
+        pytest.param(3_605_000, 6_000, id="started an hour ahead"),
+        pytest.param(1_000, 1_000, id="behind, or copied by a mirror"),
+    ],
+)
+def test_a_record_counts_as_a_second_after_kafkas_time_of_it_at_most(at_ms: int, counts_ms: int) -> None:
+    """Whatever the clock of its writer said."""
+    assert dates([(at_ms, 5_000)]) == [counts_ms]
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**7), st.integers(0, 10**7)), min_size=1))
+def test_what_is_later_than_all_before_it_counts_as_later(steps: list[tuple[int, int]]) -> None:
+    """Else a round of restating would renew nothing where a broker's clock is behind. Nobody's clock gains by it."""
+    at_ms, times = 0, []
+    for step_ms, appended_ms in steps:
+        at_ms += step_ms
+        times.append((at_ms, appended_ms))
+    counts = dates(times)
+    assert all(earlier < later for earlier, later in pairwise(counts))
+    assert counts[-1] <= max(appended_ms for _, appended_ms in times) + AHEAD_MS + len(times)
 
 
 NEWER = b"\x03" + entry(9)[1:]

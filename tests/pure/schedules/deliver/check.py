@@ -78,7 +78,7 @@ class Book:
             if header.kind is Kind.CLAIM:
                 continue
             self.ahead_ms = max(self.ahead_ms, header.at_ms - at_ms)
-            header = dated(header, at_ms)
+            header = dated(header, at_ms, last_ms)
             self.backwards += header.at_ms < last_ms
             last_ms = max(last_ms, header.at_ms)
             body = outcome_in(record)

@@ -50,7 +50,7 @@ class Verdicts:
                 continue
             if header.kind is not Kind.CLAIM:
                 self.ahead_ms = max(self.ahead_ms, header.at_ms - at_ms)
-            header = dated(header, at_ms)
+            header = dated(header, at_ms, claims.last_ms)
             claims.fold(header, record, offset)
             before, kind = kind, header.kind
             if kind is Kind.CLAIM:

@@ -210,7 +210,7 @@ class DecidesByItsClock(PlanOwner):
 class TakesTimesAsTheyStand(PlanOwner):
     """Row 24: the claim of a process that was started an hour ahead says what time it is."""
 
-    stand_ins = ((journal, "dated", lambda header, _: header),)
+    stand_ins = ((journal, "dated", lambda header, *_: header),)
 
 
 class _NoMemoryOfTime(Judge):

@@ -84,7 +84,7 @@ class JournalWorld(ShellWorld):
             header = fold.admit(one.record)
             if header is None:
                 continue
-            claims.fold(dated(header, one.at_ms), one.record, one.offset)
+            claims.fold(dated(header, one.at_ms, claims.last_ms), one.record, one.offset)
             if header.kind is not Kind.CLAIM:
                 apply(body_of(one.record, Said), open_now)
         return open_now, fold, claims
