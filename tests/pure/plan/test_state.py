@@ -10,9 +10,10 @@ from broker.plan.state import PlanState, restatement
 from schemas.lanes import HOUR_MS, MINUTE_MS, Lane
 from schemas.plan_journal import PlannedBatch
 from schemas.reasons import Reason
+from schemas.registry import Business
 from schemas.wire.header import Kind, body_of, head_of
 from schemas.wire.timestamps import text_of
-from tests.support.plan_bench import NOW_MS, Bench, event, facts, fold, given, told
+from tests.support.plan_bench import BUSINESS, NOW_MS, Bench, event, facts, fold, given, told
 
 U = Lane.UPDATE.rules.windows
 AFTER_MS = U.idempotency_ms // 2
@@ -62,6 +63,7 @@ def test_names_older_than_half_the_fold_are_said_again() -> None:
 def test_a_debt_that_is_not_paid_is_said_again() -> None:
     """A backlog of a day is known to a reader that never saw the request."""
     bench = Bench()
+    bench.registry.add(Business(BUSINESS, "Airline", backlog=100_000))
     for number in range(100):
         whole = event(
             id=str(number),
