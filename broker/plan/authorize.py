@@ -119,7 +119,7 @@ def _foreign(command: Command, known: Known | None, lane: Lane) -> Refusal | Non
     """Return the refusal of a command about a request that was not accepted from this business, or is over for long."""
     if command.request is None:
         return None
-    owned = known is not None and known.verdict == 0 and known.business == command.named.business
+    owned = known is not None and known.business == command.named.business
     return None if owned else unknown_request(lane)
 
 

@@ -3,7 +3,8 @@
 Kafka delivers the same record again after a crash; a producer publishes the same event again after a time-out. Both look
 alike but for the place in the log: same place, *redelivered*, and the same outputs go out again in silence; another place,
 *duplicate*, and the business is told. A record that plan itself published again to the right partition has its first place
-with it, so a repeated re-route is one, too (PROTOCOL.md section 1.3, 1-3).
+with it, so a repeated re-route is one, too (PROTOCOL.md section 1.3, 1-3). What was refused may be asked again and has no name
+here: moved twice, it is judged twice, and the later word holds.
 """
 
 from enum import Enum
@@ -73,8 +74,6 @@ def seen(content: Content, origin: Origin, decided: Planned | None, known: Known
     same = known.fingerprint == content.fingerprint
     if same and _is_here(known, content.first, origin):
         return Redelivered(None)
-    if known.verdict != 0:
-        return New.NEW
     return (Repeated if same else Conflicting)(content.named, known.decided_ms)
 
 
@@ -87,6 +86,6 @@ def conflicting(malformed: Malformed, origin: Origin, known: Known | None) -> Co
     """Return the conflict of an event of unsound form with one of the same name that was accepted from another record."""
     named = malformed.named
     # In its own place the record is no other event: an older release took a form that this one refuses.
-    if named is None or known is None or known.verdict != 0 or known.offset == origin.offset:
+    if named is None or known is None or known.offset == origin.offset:
         return None
     return Conflicting(named, known.decided_ms)

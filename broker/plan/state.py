@@ -2,8 +2,9 @@
 
 The state holds nothing that the journal does not hold:
 
-- ``names``: every name decided within its window, so that a repeated event is told from a new one. In the order of their
-  last statement, oldest first.
+- ``names``: every name accepted within its window, so that a repeated event is told from a new one. In the order of their
+  last statement, oldest first. What was refused may be asked again, so nothing is remembered of it but while its input may come
+  again: whoever publishes refused events at full speed fills nobody's memory.
 - ``unfinished``: whole entries whose input is not committed yet, by its offset here. Redelivered input finds its entry and
   the same work goes out again, byte for byte (PROTOCOL.md section 1.3, 1).
 - ``free``: until when each sender's throughput is used up.
@@ -27,12 +28,11 @@ from schemas.wire.head import Header, Kind
 
 
 class Known(msgspec.Struct, frozen=True):
-    """Holds what is remembered of a decided name."""
+    """Holds what is remembered of an accepted name."""
 
     offset: int
     first: Origin | None
     fingerprint: bytes
-    verdict: int
     decided_ms: int
     """When it was decided, milliseconds since the epoch."""
     keep_ms: int
@@ -49,7 +49,6 @@ class Known(msgspec.Struct, frozen=True):
             offset=entry.origin.offset,
             first=entry.first,
             fingerprint=entry.fingerprint,
-            verdict=entry.verdict,
             decided_ms=entry.decided_ms,
             keep_ms=entry.keep_ms,
             stated_ms=stated_ms,
@@ -113,7 +112,7 @@ class PlanState:
                 self.unfinished[entry.origin.offset] = Unfinished(entry, header.at_ms)
 
     def known(self, name: bytes, now_ms: int) -> Known | None:
-        """Returns the decision about a name whose window is open, None if there is none."""
+        """Returns what was accepted under a name whose window is open, None if nothing was."""
         known = self.names.get(name)
         return known if known is not None and known.keep_ms > now_ms else None
 
@@ -154,9 +153,8 @@ class PlanState:
         return iter(self.names.items())
 
     def _state_name(self, entry: Planned, header: Header) -> None:
-        held = self.names.get(entry.name)
-        # An accepted name stays accepted while its window is open: taken for refused, its next copy would be accepted again.
-        if held is not None and held.verdict == 0 and entry.verdict != 0 and held.keep_ms > header.at_ms:
+        # A journal of an older release says refused names again, too.
+        if entry.verdict != 0:
             return
         self.names[entry.name] = Known.of(entry, header.at_ms)
         # Kept in the order of last statement, so that a restatement ends at the first name that is young enough.
@@ -227,7 +225,7 @@ def _bare(name: bytes, known: Known, shard: int) -> Planned:
         name=name,
         origin=Origin(shard, known.offset),
         fingerprint=known.fingerprint,
-        verdict=known.verdict,
+        verdict=0,
         decided_ms=known.decided_ms,
         keep_ms=known.keep_ms,
         first=known.first,

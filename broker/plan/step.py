@@ -86,7 +86,7 @@ class _Batch:
         self._sizes = sizes
         self._now_ms = max(now_ms, state.last_ms)
         """Ms since the epoch; decisions never go back before the journal."""
-        self._decided: dict[bytes, Planned] = {}
+        self._accepted: dict[bytes, Planned] = {}
         """By name."""
         self._debts: dict[str, Debt] = {}
         """By sender."""
@@ -106,7 +106,7 @@ class _Batch:
         content = event if isinstance(event, Malformed) else validate(event, policy)
         # Copies in one batch are told apart, although nothing of the batch is in the journal yet.
         name = name_asked(content)
-        here = self._decided.get(name)
+        here = self._accepted.get(name)
         known = state.known(name, now_ms) if here is None else Known.of(here, now_ms)
         if isinstance(content, Malformed):
             return conflicting(content, record.origin, known) or content
@@ -179,7 +179,8 @@ class _Batch:
 
     def _note(self, entry: Planned) -> None:
         """Lay an entry that is going to be appended over the state."""
-        self._decided[entry.name] = entry
+        if entry.verdict == 0:
+            self._accepted[entry.name] = entry
         if entry.terms is not None and (entry.free_us or entry.through_ms):
             sender = entry.terms.sender
             debt = self._debt(sender)

@@ -6,9 +6,10 @@ from hypothesis import given as check
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from broker.plan.decode import origin_header
 from broker.plan.state import PlanState, restatement
 from schemas.lanes import HOUR_MS, MINUTE_MS, Lane
-from schemas.plan_journal import PlannedBatch
+from schemas.plan_journal import Origin, PlannedBatch
 from schemas.reasons import Reason
 from schemas.registry import Business
 from schemas.wire.header import Kind, body_of, head_of
@@ -42,17 +43,16 @@ def test_names_older_than_half_the_fold_are_said_again() -> None:
     bench = Bench()
     for number in range(5):
         bench.run(given(event(id=str(number), expirytime=text_of(NOW_MS + 40 * HOUR_MS)), number))
-    bench.run(given(event(id="r", data={"template": "old"}), 5))
-    bench.state.committed(6)
+    bench.state.committed(5)
     bench.now_ms += AFTER_MS - 1
     assert restate(bench) == 0
     bench.now_ms += 1
     before = len(bench.log)
     assert restate(bench) == 1
-    late = fold(bench.log[before:], 6)
+    late = fold(bench.log[before:], 5)
     assert facts(late, bench.now_ms) == facts(bench.state, bench.now_ms)
     restated = body_of(bench.log[before], PlannedBatch).entries
-    assert len(restated) == 6
+    assert len(restated) == 5
     assert all(entry.rows is None and entry.terms is None for entry in restated)
     bench.state = late
     again = event(id="0", expirytime=text_of(NOW_MS + 40 * HOUR_MS))
@@ -124,15 +124,18 @@ def test_a_clock_set_back_finds_nothing_forgotten(next_owner: bool) -> None:  # 
     assert debt.free_us < step.journal[0].free_us
 
 
-@pytest.mark.parametrize("year", ["2999", "9999"])
-def test_a_refusal_is_not_remembered_beyond_the_window(year: str) -> None:
-    """An event of a distant year costs a name for one window, not for ever."""
+@pytest.mark.parametrize("first", [None, Origin(1, 7)], ids=["in its place", "moved here"])
+def test_a_refusal_is_remembered_until_its_input_cannot_come_again(first: Origin | None) -> None:
+    """By its place and not by its name, so that no number of refused events fills memory or is restated."""
     bench = Bench()
-    bench.run(given(event(time=f"{year}-01-01T00:00:00Z"), 0))
-    bench.state.committed(1)
-    bench.now_ms += U.idempotency_ms
-    bench.forget()
-    assert not bench.state.names
+    headers = () if first is None else (origin_header(first),)
+    for number in range(3):
+        bench.run(given(event(id=str(number), data={"template": "old"}), number, headers=headers))
+    assert len(bench.state.unfinished) == 3
+    assert not bench.decide(given(event(id="1", data={"template": "old"}), 1, headers=headers)).journal
+    bench.state.committed(3)
+    bench.now_ms += AFTER_MS
+    assert (bench.state.names, bench.state.unfinished, restate(bench)) == ({}, {}, 0)
 
 
 def test_bodies_go_when_their_inputs_are_committed() -> None:
