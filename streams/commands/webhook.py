@@ -7,6 +7,10 @@ import typer
 import uvloop
 
 from broker.registry.fold import Registry
+from schemas import topics
+from schemas.facts import Receipts
+from schemas.lanes import Lane
+from schemas.wire.header import Header, Kind, pack
 from schemas.wire.sealed import AddressBook
 from streams.commands.start import refuse_start
 from streams.commands.terminal import application
@@ -17,7 +21,7 @@ from streams.gateway.port import ReportMapping
 from streams.gateway.webhook import Secrets, Webhook, Written
 from streams.kafka.admin import demand_listener
 from streams.kafka.kafka_time import KafkaTime
-from streams.kafka.producer import ConfirmedProducer
+from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.provision import ProvisionError
 from streams.kafka.set_aside import SetAside
 from streams.kafka.start_check import demand_safe
@@ -37,6 +41,16 @@ _CATCH_UP_S: Final = 30.0
 """For so long reading the registry may stand still; then the process ends and tries again."""
 
 app = application()
+
+
+def _nothing_to_report(now_ms: int) -> Outgoing:
+    """Returns a record that says nothing: its acknowledgement tells Kafka's time.
+
+    Reports are refused if their signatures seem too old, and evidence of a STOP is no later than it was received: by a clock that
+    nobody has compared, a webhook might take nothing, or date a STOP before what it takes back.
+    """
+    head = Header(Kind.RECEIPT, Lane.OTP, 0, 0, now_ms)
+    return Outgoing(topics.receipts(Lane.OTP), pack(head, Receipts(())), partition=0)
 
 
 @app.command()
@@ -87,6 +101,7 @@ async def _serve(settings: Settings, mappings: list[ReportMapping]) -> None:
     )
     aside.start()
     await asyncio.gather(producer.start(), words.start())
+    await producer.confirm([_nothing_to_report(time.now_ms())])
     try:
         await words.caught_up(_CATCH_UP_S)
         async with (

@@ -94,9 +94,10 @@ def hung(name: str) -> Lent:
 async def started_ahead(stack: Stack) -> AsyncIterator[None]:
     """The worker of campaigns runs on a machine whose clock is an hour ahead, and then on another one."""
     name = "worker-campaign-0"
-    shifted = (sys.executable, "-m", "tests.kafka.programs.shifted_worker", Lane.CAMPAIGN.word, str(HOUR_MS))
+    plan = stack.processes[name].plan
+    shifted = (sys.executable, "-m", "tests.kafka.programs.shifted", str(HOUR_MS))
     async with stopped(name)(stack):
-        child = await Child.start(shifted, environment=stack.processes[name].plan.environment)
+        child = await Child.start((*shifted, *plan.arguments), environment=plan.environment)
         try:
             yield
         finally:
@@ -249,7 +250,12 @@ FAULTS: Final = (
         "the gateway's clock of updates is set 1.5 s ahead",
         gateway_fault(Lane.UPDATE, Fault(FaultKind.SKEW, ms=1_500)),
     ),
-    Planted("FanfareKafkaClockOff", "the worker of campaigns is started with its clock an hour ahead", started_ahead),
+    Planted(
+        "FanfareKafkaClockOff",
+        "the worker of campaigns is started with its clock an hour ahead",
+        started_ahead,
+        {"FanfareHeartbeatLate": "with a shortened wait: starts and heartbeats take as long as ever"},
+    ),
     Planted("FanfareDeadLetters", f"{_GARBAGE_A_SECOND} records a second on requests.update are no event", garbage),
     Planted(
         "FanfareOperatorNeeded",

@@ -32,8 +32,7 @@ LANE = Lane.UPDATE
 BUSINESS = "shop-parcelo"
 DEADLINE_S = 60
 """Far below the hour; both journals are opened first."""
-SHIFTED = (sys.executable, "-m", "tests.kafka.programs.shifted_worker", LANE.word, str(HOUR_MS))
-RIGHT = (*FANFARE, "worker", "--lane", LANE.word)
+SHIFTED = (sys.executable, "-m", "tests.kafka.programs.shifted", str(HOUR_MS))
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +91,12 @@ async def test_a_clock_that_is_an_hour_ahead_holds_up_nobody(bootstrap: Address,
     async with listening(tmp_path, "http://127.0.0.1:1") as gateway, Client(as_business(bootstrap, BUSINESS)) as client:
         way = as_user(bootstrap, worker_user(LANE))
         settings = {"bootstrap": way, "gateway_update": gateway.url, "data_dir": tmp_path, "shards": SHARDS}
-        for number, command in enumerate((SHIFTED, RIGHT), start=1):
+        for number, program in enumerate((SHIFTED, FANFARE), start=1):
             log = tmp_path / f"worker-{number}.log"
-            async with running(command, log, worker_metrics_port=0, **settings):
+            async with running((*program, "worker", "--lane", LANE.word), log, worker_metrics_port=0, **settings):
                 await client.publish(LANE, parcel(number))
                 await answered(bootstrap, number)
-            assert ('"event":"kafka_clock_off"' in log.read_text()) == (command is SHIFTED)
+            assert ('"event":"kafka_clock_off"' in log.read_text()) == (program is SHIFTED)
     written = [header.at_ms - appended_ms async for header, _, appended_ms in journaled(bootstrap)]
     assert written
     assert max(written) <= AHEAD_MS

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import signal
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,11 +12,12 @@ import aiohttp
 import msgspec
 import pytest
 
+from broker.kafka_clock import AHEAD_MS
 from schemas import topics
 from schemas.facts import Inbound, Receipts, ReceiptStatus, Scope, Suppressions
 from schemas.gateway_api import REPLAY_WINDOW_MS, Reply, ReportRun, Reports, ref_of
 from schemas.ids import shard_of, text_of
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, Lane
 from schemas.registry import CONFIRMATIONS, Business, Keywords, Parameter, Sender, Template
 from schemas.topics import SHARDS, catalogue
 from schemas.wire.columns import ranks_of
@@ -241,3 +243,16 @@ async def test_the_gateway_repeats_until_the_webhook_is_back(webhook: RunningWeb
     receipts = await webhook.receipts(Lane.CAMPAIGN, request)
     assert {status for _, status, _ in receipts} == {ReceiptStatus.SENT, ReceiptStatus.DELIVERED}
     assert {ranks for _, _, ranks in receipts} == {tuple(range(50))}
+
+
+async def test_a_webhook_that_is_started_an_hour_ahead_goes_by_kafkas_time(webhook: RunningWebhook) -> None:
+    """It takes what was signed just now, and evidence has the time at which it came."""
+    await webhook.program.kill()
+    webhook.program.entry = (sys.executable, "-m", "tests.kafka.programs.shifted", str(HOUR_MS))
+    await webhook.start()
+    request, sent_ms = new_name(), clock.now_ms()
+    assert await webhook.post(batch(run(request))) == 200
+    taken_ms = clock.now_ms()
+    bodies = [unpack(value, Receipts)[1] for _, value in await webhook.records(topics.receipts(Lane.UPDATE))]
+    (received_ms,) = [run.received_ms for body in bodies for run in body.runs if run.request == request]
+    assert sent_ms - AHEAD_MS <= received_ms <= taken_ms

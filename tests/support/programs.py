@@ -43,6 +43,8 @@ class Program:
     def __init__(self, component: str) -> None:
         self.port = 0
         """0 until it has been started; then it comes back on the same."""
+        self.entry: Sequence[str] = FANFARE
+        """The program that takes the command."""
         self._component = component
         self._process: Child | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -65,7 +67,7 @@ class Program:
 
     async def start(self, *command: str, **settings: Any) -> None:
         """Start it and wait until it listens."""
-        whole = (*FANFARE, *command, "--port", str(self.port))
+        whole = (*self.entry, *command, "--port", str(self.port))
         self._process = await Child.start(whole, environment=environment(**settings), stderr=PIPE)
         async with asyncio.timeout(PATIENCE_S):
             self.port = await self._listens()
