@@ -19,6 +19,8 @@ from schemas.ids import NAME_BYTES
 
 QUIET_MS: Final = 30_000
 """A log from which nothing came for this long is read to its end: heartbeats cross every shard each 10 s."""
+LOOK_AGAIN_MS: Final = 60_000
+"""A request whose window is over while deliver owes it a word (it was down) is looked at again this much later."""
 
 
 def fold_from(now_ms: int, reached_ms: Iterable[int], fold_ms: int) -> int:
@@ -81,19 +83,30 @@ class Horizon:
 class Ends:
     """Names by deadline. ``width_ms`` is how much later than its deadline a name may come due."""
 
-    __slots__ = ("_buckets", "_first", "_width_ms")
+    __slots__ = ("_buckets", "_first", "_later", "_width_ms")
 
     def __init__(self, width_ms: int) -> None:
         self._width_ms = width_ms
         self._buckets: dict[int, bytearray] = {}
         self._first = 2**62
         """No bucket lies before this one."""
+        self._later: list[tuple[int, bytes]] = []
 
     def add(self, deadline_ms: int, request: bytes) -> None:
         """``request`` ends at ``deadline_ms``."""
         bucket = deadline_ms // self._width_ms
         self._buckets.setdefault(bucket, bytearray()).extend(request)
         self._first = min(self._first, bucket)
+
+    def put_off(self, deadline_ms: int, request: bytes) -> None:
+        """``request`` is not to be taken again before :meth:`recall`: a rebuild asks often, and can end nothing that is open."""
+        self._later.append((deadline_ms, request))
+
+    def recall(self) -> None:
+        """Makes what was put off be taken at its deadline, which has passed."""
+        for deadline_ms, request in self._later:
+            self.add(deadline_ms, request)
+        self._later.clear()
 
     def take(self, before_ms: int) -> Iterator[bytes]:
         """The names whose deadline has passed before ``before_ms``, the oldest bucket first. They are gone from here."""

@@ -12,13 +12,12 @@ repeated, because the ledger unites ranks and readers of statuses drop lower ``s
 import heapq
 from collections import deque
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 
 from broker.settle.archive import Shelf
 from broker.settle.counts import tally_of
-from broker.settle.deadlines import Ends, Horizon
+from broker.settle.deadlines import LOOK_AGAIN_MS, Ends, Horizon
 from broker.settle.message_state import clipped
 from broker.settle.policy import SettleCounts, SettleEffects, SettlePolicy
 from broker.settle.request_state import Account, charges_of
@@ -29,9 +28,6 @@ from schemas.registry import PriceCard
 from schemas.status import RecipientStatus
 from schemas.wire.columns import count_of
 from schemas.wire.header import Header
-
-_LOOK_AGAIN_MS: Final = 60_000
-"""A request whose window is over while deliver owes it a word (it was down) is looked at again this much later."""
 
 
 class Settle:
@@ -168,8 +164,8 @@ class Settle:
     def due(self, now_ms: int, *, effects: bool = True) -> SettleEffects:
         """Returns the charges and statuses to be written by now; raises :class:`broker.charging.UnpricedError`.
 
-        Without ``effects`` (a rebuild: everything joined so far was acted on before) the same is marked as done. Statuses that
-        may have been held back and endings that only time has brought are left for the next call with effects.
+        Without ``effects`` (a rebuild: everything joined so far was acted on before, and ``now_ms`` is when it was) the same is
+        marked as done. Statuses that may have been held back and endings that only time has brought are left for later.
         """
         out = SettleEffects([], [])
         changed, self._changed = self._changed, {}
@@ -180,6 +176,7 @@ class Settle:
         self._put_calm_away(now_ms)
         if effects:
             self._speak_due(now_ms, out)
+            self._ends.recall()
             self._end(self._horizon.at(now_ms), now_ms, out)
             return out
         self._forget(self._horizon.low)
@@ -220,7 +217,7 @@ class Settle:
         was_closed = account.open_from == account.ranks.count and account.spoken_seq > 0
         closing = account.closed() and not was_closed
         if prompt or (closing and effects):
-            self._speak(account, now_ms, out)
+            self._speak(account, now_ms, out, effects=effects)
         elif not account.word_due:
             account.word_due = True
             heapq.heappush(self._words, (account.spoken_ms + self.policy.speak_ms, account.request))
@@ -234,12 +231,13 @@ class Settle:
                 account.word_due = False
                 self._speak(account, now_ms, out)
 
-    def _speak(self, account: Account, now_ms: int, out: SettleEffects) -> None:
+    def _speak(self, account: Account, now_ms: int, out: SettleEffects, *, effects: bool = True) -> None:
         assert account.ranks is not None
         tally = account.tally()
         if (tally.news or account.times is None) and tally.seq != account.spoken_seq:
             account.spoken_seq, account.spoken_ms = tally.seq, now_ms
-            out.statuses.append((account.business, account.status(tally, self.policy, now_ms)))
+            if effects:
+                out.statuses.append((account.business, account.status(tally, self.policy, now_ms)))
 
     # -- endings
 
@@ -250,7 +248,7 @@ class Settle:
             tally = None if account.ranks is None else tally_of(account.ranks, over=True)
             # Deliver was down and owes a word: what it will say is not unknown, only not said yet.
             if tally is None or tally.owed:
-                self._ends.add(horizon_ms + _LOOK_AGAIN_MS, account.request)
+                self._ends.add(horizon_ms + LOOK_AGAIN_MS, account.request)
                 continue
             account.over = True
             if not account.heartbeat:
@@ -261,12 +259,12 @@ class Settle:
             self._drop(account)
 
     def _forget(self, horizon_ms: int) -> None:
-        """After a rebuild: drop what ended with a final word for every rank, and leave the others to :meth:`_end`."""
+        """In a rebuild: drop what ended with a final word for every rank, and leave the others to :meth:`_end`."""
         for account in self._ended(horizon_ms):
             if account.closed():
                 self._drop(account)
             else:
-                self._ends.add(self._deadline_ms(account), account.request)
+                self._ends.put_off(self._deadline_ms(account), account.request)
 
     def _ended(self, horizon_ms: int) -> list[Account]:
         """The accounts whose window is over; those on the shelf, which have all final words, are dropped."""

@@ -7,6 +7,7 @@ run side by side. Nothing here is retried for long: a read that makes no progres
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple, TypeVar
@@ -150,7 +151,10 @@ class LogReader:
             fatal(Exit.DEADLINE, step=step, topic=place[0], partition=place[1], reader=self._name)
 
 
-async def in_turns(bites: AsyncGenerator[list[LogRecord], None], *, rest: int = 0) -> AsyncGenerator[LogRecord, None]:
+_Item = TypeVar("_Item")
+
+
+async def in_turns(bites: AsyncGenerator[list[_Item], None], *, rest: int = 0) -> AsyncGenerator[_Item, None]:
     """Yields the records of a read to a caller who folds each; a long fold leaves room for others, and for the watchdog's look.
 
     After each piece of ``_TURN_MS``, and each bite, others have their turn, and on top of that a pause ``rest`` times as long as
@@ -165,6 +169,29 @@ async def in_turns(bites: AsyncGenerator[list[LogRecord], None], *, rest: int = 
                     await asyncio.sleep(rest * took_ms / 1000)
                     begun_ms = clock.monotonic_ms()
             await asyncio.sleep(rest * (clock.monotonic_ms() - begun_ms) / 1000)
+
+
+async def by_time(
+    reads: Mapping[Place, AsyncGenerator[list[LogRecord], None]],
+) -> AsyncGenerator[list[tuple[Place, LogRecord]], None]:
+    """Yields the records of several reads in bites, by the time of their logs; of one time those of the first read come first."""
+    async with contextlib.AsyncExitStack() as closing:
+        for read in reads.values():
+            await closing.enter_async_context(contextlib.aclosing(read))
+        waiting: dict[Place, deque[LogRecord]] = {place: deque() for place in reads}
+        while waiting:
+            for place in [place for place, records in waiting.items() if not records]:
+                bite = await anext(reads[place], None)
+                if bite is None:
+                    del waiting[place]
+                else:
+                    waiting[place].extend(bite)
+            merged: list[tuple[Place, LogRecord]] = []
+            while waiting and all(waiting.values()):
+                first = min(waiting, key=lambda place: waiting[place][0].timestamp_ms)
+                merged.append((first, waiting[first].popleft()))
+            if merged:
+                yield merged
 
 
 async def _closed(consumer: aiokafka.AIOKafkaConsumer) -> None:

@@ -1,7 +1,10 @@
-"""Settle's shell: one shard's join of outcomes and receipts, rebuilt from the logs at each assignment.
+"""Settle's shell: one shard's join of outcomes and receipts, rebuilt from the logs by whoever never had the shard.
 
 Nothing is decided here. What lies before the committed offsets is folded with effects off; an input is finished when the
 charges and statuses that follow from it are acknowledged, so a crash repeats effects and never loses one.
+
+Memory survives a rebalance: whoever gets the shard back is like an owner that stood still, and joins what others have finished
+meanwhile.
 """
 
 import contextlib
@@ -12,7 +15,7 @@ from broker.deliver.state import body_of_outcome
 from broker.journal import Fold, dated
 from broker.settle.deadlines import fold_from
 from broker.settle.engine import Settle
-from broker.settle.policy import SettlePolicy
+from broker.settle.policy import SettleEffects, SettlePolicy
 from schemas import topics
 from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import Receipts
@@ -20,7 +23,7 @@ from schemas.wire.header import Kind, UnreadableRecordError, head_of, unpack
 from schemas.wire.item_parts import Parts
 from streams.kafka.faust_app.commits import Place
 from streams.kafka.faust_app.hooks import Delivered
-from streams.kafka.reader import LogRecord, in_turns
+from streams.kafka.reader import LogRecord, by_time, in_turns
 from streams.runtime import crash_points
 from streams.worker import record_metrics
 from streams.worker.inputs import read
@@ -48,9 +51,14 @@ class SettleShard:
         self._shard = shard
         self._done = done
         self._read_to_end = read_to_end
+        self._places = [(topic, shard) for topic in (topics.outcomes(parts.lane), topics.receipts(parts.lane))]
         self._settle = self._fresh()
         self._since_ms = parts.time.now_ms()
         self._fold, self._whole = Fold(), Parts()
+        self._upto: dict[Place, int] = {}
+        """By log, below which offset everything is joined that matters; nothing while nothing is."""
+        self._owed: SettleEffects | None = None
+        """Follows from what is joined, and may not be written."""
         self._counted: Counter[str] = Counter()
         """Counts of the join that the metrics already show, or that belong to its rebuild."""
         self._inbox: deque[Delivered] = deque()
@@ -93,20 +101,8 @@ class SettleShard:
     # -- the task
 
     async def _serve(self, committed: Mapping[Place, int]) -> None:
-        self._fold, self._whole, self._since_ms = Fold(), Parts(), self._parts.time.now_ms()
-        last_ms = 0
-        places = [(topic, self._shard) for topic in (topics.outcomes(self._lane), topics.receipts(self._lane))]
-        reached_ms = [await self._reached_ms(place, committed) for place in places]
-        span_ms = (
-            self._parts.windows.settle_fold_ms + self._parts.windows.clock_slack_ms + self._settle.policy.ending_ms
-        )
-        since_ms = fold_from(self._parts.time.now_ms(), reached_ms, span_ms)
-        self._settle = self._fresh(since_ms)
-        async with self._parts.rebuilding:
-            for place in places:
-                last_ms = max(last_ms, await self._rebuild(place, committed, since_ms))
-        self._settle.due(last_ms, effects=False)
-        self._counted = record_metrics.evidence_in(self._settle)
+        self._since_ms = self._parts.time.now_ms()
+        await self._catch_up({place: committed.get(place, 0) for place in self._places})
         # By a clock that nobody has compared, windows might end an hour early. What was read so far ended none by it.
         await self._parts.time.wait_known()
         self._since_ms = min(self._since_ms, self._parts.time.now_ms())
@@ -121,10 +117,37 @@ class SettleShard:
             if len(self._inbox) < _BITE:
                 await self.wake.wait(IDLE_S)
 
+    # -- from the assignment to the first input
+
+    async def _catch_up(self, committed: Mapping[Place, int]) -> None:
+        """Goes on from what memory holds, or from nothing, up to what the group had finished."""
+        behind = [place for place, upto in committed.items() if self._upto.get(place, -1) < upto]
+        if behind:
+            begins, since_ms = await self._horizon(committed)
+            # Longer away than a rebuild reaches back, or retention has passed: nothing of memory counts.
+            if any(self._upto.get(place, -1) < begins[place] for place in behind):
+                self._settle, self._fold, self._whole, self._owed = self._fresh(since_ms), Fold(), Parts(), None
+                self._upto = begins
+        await self._write()
+        if any(self._upto[place] < upto for place, upto in committed.items()):
+            await self._read_on(committed)
+
+    async def _horizon(self, committed: Mapping[Place, int]) -> tuple[dict[Place, int], int]:
+        """Where a rebuild begins in each log, and the log time that this is."""
+        reached_ms = [await self._reached_ms(place, committed) for place in self._places]
+        windows = self._parts.windows
+        span_ms = windows.settle_fold_ms + windows.clock_slack_ms + self._settle.policy.ending_ms
+        since_ms = fold_from(self._parts.time.now_ms(), reached_ms, span_ms)
+        found = {place: await self._parts.settle_reader.first_since(place, since_ms) for place in self._places}
+        begins = {
+            place: upto if (at := found[place]) is None else min(at[0], upto) for place, upto in committed.items()
+        }
+        return begins, since_ms
+
     async def _reached_ms(self, place: Place, committed: Mapping[Place, int]) -> int:
         """The time that the last committed record bears, which is what the horizon goes by; 0 if there is none."""
         begin, end = await self._parts.settle_reader.bounds(place)
-        offset = min(committed.get(place, begin), end) - 1
+        offset = min(committed[place], end) - 1
         if offset < begin:
             return 0
         record = await self._parts.settle_reader.read_one(place, offset)
@@ -133,33 +156,46 @@ class SettleShard:
         except UnreadableRecordError:
             return record.timestamp_ms
 
-    async def _rebuild(self, place: Place, committed: Mapping[Place, int], since_ms: int) -> int:
+    async def _read_on(self, committed: Mapping[Place, int]) -> None:
         """Half of the time belongs to the hand-offs that have begun: each piece is followed by a pause as long as it took."""
-        until = committed.get(place)
-        found = await self._parts.settle_reader.first_since(place, since_ms)
-        if until is None or found is None or found[0] >= until:
-            return 0
-        last_ms = 0
-        bites = self._parts.settle_reader.read(place, found[0], until)
-        async with contextlib.aclosing(in_turns(bites, rest=1)) as records:
-            async for record in records:
-                self._take_in(place[0], record, told=True)
-                last_ms = record.timestamp_ms
-        return last_ms
+        # Others have acted on what they have finished. But if memory has records of one log that are not finished, what follows
+        # from them and from what others finished in the other log may be written by nobody: then all of it is said again.
+        told = all(self._upto[place] <= upto for place, upto in committed.items())
+        behind = {place: upto for place, upto in committed.items() if self._upto[place] < upto}
+        reads = {
+            place: self._parts.settle_reader.read(place, self._upto[place], upto) for place, upto in behind.items()
+        }
+        async with self._parts.rebuilding, contextlib.aclosing(in_turns(by_time(reads), rest=1)) as records:
+            try:
+                joined, last_ms = 0, 0
+                async for place, record in records:
+                    self._join(place, record, told=True)
+                    joined, last_ms = joined + 1, record.timestamp_ms
+                    if told and joined % _BITE == 0:
+                        # As time went then: whoever holds all accounts until the end holds them as objects.
+                        self._settle.due(last_ms, effects=False)
+                if told:
+                    self._settle.due(last_ms, effects=False)
+            finally:
+                self._counted = record_metrics.evidence_in(self._settle)
 
     def _join_some(self) -> list[Delivered]:
         joined: list[Delivered] = []
         while self._inbox and len(joined) < _BITE:
             record = self._inbox.popleft()
-            self._take_in(record.topic, record)
+            place = record.topic, self._shard
+            # What was joined under an earlier assignment and not finished comes again.
+            if record.offset >= self._upto[place]:
+                self._join(place, record)
             joined.append(record)
         return joined
 
-    def _take_in(self, topic: str, record: Delivered | LogRecord, *, told: bool = False) -> None:
-        """Joins a record, or sets it aside; of one that it met before (``told``) there is nothing new to say."""
-        aside = None if told else self._parts.aside
+    def _join(self, place: Place, record: Delivered | LogRecord, *, told: bool = False) -> None:
+        """Joins a record, or sets it aside; of one that was met before (``told``) there is nothing new to say."""
+        aside, topic = None if told else self._parts.aside, place[0]
         appended_ms = record.timestamp_ms
         read(topic, self._shard, record, lambda value: self._fold_in(topic, value, appended_ms), aside, stage="settle")
+        self._upto[place] = record.offset + 1
 
     def _fold_in(self, topic: str, value: bytes, appended_ms: int) -> None:
         if topic == topics.receipts(self._lane):
@@ -183,17 +219,23 @@ class SettleShard:
         for name, topic in (("outcomes", topics.outcomes(self._lane)), ("receipts", topics.receipts(self._lane))):
             if not self._read_to_end((topic, self._shard)):
                 self._settle.behind(name)
-        now_ms = self._parts.time.now_ms()
-        effects = self._settle.due(now_ms)
-        if not effects.charges and not effects.statuses:
+        effects = self._settle.due(self._parts.time.now_ms())
+        if effects.charges or effects.statuses:
+            self._owed = effects
+            await self._write()
+
+    async def _write(self) -> None:
+        """Writes what is owed; if it is stopped meanwhile, again when the shard comes back."""
+        if self._owed is None:
             return
-        shards = self._parts.settings.shards
+        shards, now_ms = self._parts.settings.shards, self._parts.time.now_ms()
         records = [
             charge_record(charge, lane=self._lane, shard=self._shard, shards=shards, now_ms=now_ms)
-            for charge in effects.charges
+            for charge in self._owed.charges
         ]
-        records += [status_record(business, status) for business, status in effects.statuses]
+        records += [status_record(business, status) for business, status in self._owed.statuses]
         crash_points.point("settle.charge")
         await self._parts.outputs.confirm(records)
         crash_points.point("settle.charged")
-        self._parts.requests.settled(effects.statuses)
+        self._parts.requests.settled(self._owed.statuses)
+        self._owed = None

@@ -1,7 +1,7 @@
 """Ranges of a log, read in bites that leave room for others between them."""
 
 from streams.kafka.producer import ConfirmedProducer, Outgoing
-from streams.kafka.reader import LogReader
+from streams.kafka.reader import LogReader, by_time
 from tests.conftest import RealKafka
 from tests.kafka.conftest import MakeTopic
 
@@ -22,3 +22,20 @@ async def test_a_long_range_comes_in_bites(kafka: RealKafka, make_topic: MakeTop
         assert [int(record.value) for bite in bites for record in bite] == list(range(start, stop))
         assert all(0 < len(bite) <= 1_000 for bite in bites)
     await reader.stop()
+
+
+async def test_two_logs_are_read_side_by_side(kafka: RealKafka, make_topic: MakeTopic) -> None:
+    """By the time at which the broker appended them, although each is fetched in pieces of its own."""
+    topic = await make_topic(2)
+    producer = ConfirmedProducer(kafka.bootstrap, "test")
+    await producer.start()
+    for turn in range(5):
+        numbers = range(turn * RECORDS, (turn + 1) * RECORDS)
+        await producer.confirm([Outgoing(topic, str(number).encode(), partition=turn % 2) for number in numbers])
+    await producer.stop()
+    reader = LogReader(kafka.bootstrap, "test", [(topic, 0), (topic, 1)])
+    await reader.start()
+    reads = {(topic, 0): reader.read((topic, 0), 0, 3 * RECORDS), (topic, 1): reader.read((topic, 1), 0, 2 * RECORDS)}
+    found = [int(record.value) async for bite in by_time(reads) for _, record in bite]
+    await reader.stop()
+    assert found == list(range(5 * RECORDS))

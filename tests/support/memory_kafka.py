@@ -36,9 +36,15 @@ class MemoryReader(LogReader):
         """From 0 to the end."""
         return 0, len(self._logs.records[place])
 
+    async def first_since(self, place: Place, at_ms: int) -> tuple[int, int] | None:
+        """The first record of that time or later."""
+        found = (record for record in self._logs.records[place] if record.timestamp_ms >= at_ms)
+        return next(((record.offset, record.timestamp_ms) for record in found), None)
+
     async def read(self, place: Place, start: int, stop: int) -> AsyncGenerator[list[LogRecord], None]:
-        """In one bite."""
-        yield self._logs.records[place][start:stop]
+        """In bites as they come from Kafka."""
+        for begin in range(start, stop, 1_000):
+            yield self._logs.records[place][begin : min(stop, begin + 1_000)]
 
 
 class MemoryProducer(ConfirmedProducer):

@@ -733,6 +733,39 @@ def test_an_ending_that_fell_into_an_outage_is_told_after_it() -> None:
     assert [status.request for _, status in final.statuses] == [text_of(open_)]
 
 
+def test_a_rebuild_puts_away_what_was_closed_as_time_went() -> None:
+    """So a window of messages is never held as objects; what comes about one of them later is joined to it all the same."""
+    settle, names = settle_of(), [f"request-{number:08}".encode() for number in range(20)]
+    for number, request in enumerate(names):
+        now_ms = T0 + 10_000 * number
+        feed(settle, opened(people(1), request), sent([0], request=request), at_ms=now_ms)
+        feed(settle, receipt(DELIVERED, [0], request=request), at_ms=now_ms)
+        settle.due(now_ms, effects=False)
+        assert settle.open_count - settle.shelved <= 7
+    feed(settle, receipt(READ, [0], request=names[0]))
+    status = settle.terminal_of(names[0], 0)
+    assert status is not None
+    assert (settle.open_count, status.state) == (20, "read")
+
+
+def test_a_rebuild_that_asks_often_tells_an_ending_once() -> None:
+    """Whoever had no final word when the window ended has one by the end of the fold, or is told after it."""
+    settle, late, lost = settle_of(), b"delivered-by-now", b"never-delivered1"
+    for name in (late, lost):
+        feed(settle, opened(people(1), name), sent([0], request=name))
+        feed(settle, msgspec.structs.replace(accepted([0]), request=name))
+    for at_ms in range(LONG_AFTER_MS, LONG_AFTER_MS + 5_000, 1_000):
+        feed(settle, opened(people(1)), refused([0], Reason.STOPPED), receipt(SENT, [0]), at_ms=at_ms)
+        settle.due(at_ms, effects=False)
+    feed(settle, receipt(DELIVERED, [0], request=late), at_ms=LONG_AFTER_MS + 5_000)
+    for at_ms in (LONG_AFTER_MS + 5_000, LONG_AFTER_MS + 100_000):
+        settle.due(at_ms, effects=False)
+    assert settle.shelved == 1
+    final = after_all(settle)
+    assert [(status.request, words(status)) for _, status in final.statuses] == [(text_of(lost), [("unknown", "")])]
+    assert settle.open_count == 0
+
+
 def test_a_restatement_stands_for_all_that_was_said() -> None:
     """A reader that begins after it knows who was handed off, in which state, to which market."""
     statuses = bytes([State.ACCEPTED, State.WAITING, Reason.STOPPED, State.SENDING])

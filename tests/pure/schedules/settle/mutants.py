@@ -149,15 +149,41 @@ class BillsLateEvidence(SettleOwner):
     shard_type = _BillsLateEvidence
 
 
-class _CarriesOn(WatchedShard):
-    async def _rebuild(self, place: Place, *_: object) -> int:  # noqa: ARG002 - whichever log it is
-        return 0
+class _RebuildsNothing(WatchedShard):
+    async def _read_on(self, committed: Mapping[Place, int]) -> None:
+        self._upto = dict(committed)
 
 
 class NeverRebuilds(SettleOwner):
     """Section 1.6: a new owner joins what comes to nothing that was before."""
 
-    shard_type = _CarriesOn
+    shard_type = _RebuildsNothing
+
+
+class _SkipsOthers(WatchedShard):
+    async def _read_on(self, committed: Mapping[Place, int]) -> None:
+        if self._settle.open_count:
+            self._upto = {place: max(upto, self._upto[place]) for place, upto in committed.items()}
+        else:
+            await super()._read_on(committed)
+
+
+class SkipsOthers(SettleOwner):
+    """Section 1.6: goes on with memory, and not with what another owner read meanwhile."""
+
+    shard_type = _SkipsOthers
+
+
+class _OwesNothing(WatchedShard):
+    async def _catch_up(self, committed: Mapping[Place, int]) -> None:
+        self._owed = None
+        await super()._catch_up(committed)
+
+
+class OwesNothing(SettleOwner):
+    """Section 1.6: what was on its way when the shard was taken is not written when it comes back."""
+
+    shard_type = _OwesNothing
 
 
 class EndsWindowsByItsClock(SettleOwner):
@@ -174,6 +200,8 @@ OWNERS: Final[Mapping[str, type[SettleOwner]]] = {
     "section 1.2: void records count": IgnoresEpochs,
     "section 1.6: late evidence is billed": BillsLateEvidence,
     "section 1.6: a new owner rebuilds nothing": NeverRebuilds,
+    "section 1.6: skips what another owner read meanwhile": SkipsOthers,
+    "section 1.6: forgets what was on its way": OwesNothing,
 }
 LEDGERS: Final[Mapping[str, type[LedgerOwner]]] = {
     "row 13: charges are told apart by their records": DedupesRecords,

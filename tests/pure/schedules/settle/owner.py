@@ -43,6 +43,7 @@ class SettleOwner(Member):
 
     shard_type: type[WatchedShard] = WatchedShard
     settle_type: type[Settle] = Settle
+    rebalanced = 0.2
 
     def __init__(self, world: SettleWorld, runner: Runner, number: int) -> None:
         self.world = world

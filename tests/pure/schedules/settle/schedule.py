@@ -11,7 +11,7 @@ from tests.pure.schedules.shells.process import ShellSchedule
 from tests.pure.schedules.stage import Role
 
 MAX_OWNERS = 3
-STEPS = 240
+STEPS = 400
 """The evidence has come by then."""
 
 

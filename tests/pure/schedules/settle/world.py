@@ -35,7 +35,7 @@ PLACES: Final[Mapping[Place, str]] = {
     (topics.outcomes(Lane.UPDATE), 0): OUTCOMES,
     (topics.receipts(Lane.UPDATE), 0): RECEIPTS,
 }
-LOST: Final = 0.01
+LOST: Final = 0.04
 """How often an output is not acknowledged."""
 _BY_MARKET: Final = {str(market): price for market, price in PRICES.items()}
 
@@ -99,6 +99,10 @@ class SettleWorld(ShellWorld):
         if roll < 0.005:
             # What deliver says is timed already, so an outage comes before or after it.
             self.now += 200 if self._coming else self.rng.choice((1_500, FOLD_MS, FOLD_MS * 2))
+
+    def rebalanced(self) -> None:
+        """The shard goes to one of those that live. Who had it before that has memory of it."""
+        self.group_owner = self.rng.choice([loop.owner.runner for loop in self.loops if not loop.ended])
 
     def traffic(self) -> None:
         roll = self.rng.random()

@@ -25,8 +25,6 @@ from tests.pure.schedules.shells.process import ShellProcess, ShellWorld, fatal
 _BITE: Final = 4
 _FRESH_MS: Final = 2_000
 """As in the kernel: how old an answer about the end of an input may be."""
-_REBALANCED: Final = 0.02
-"""How often a heartbeat is answered with a rebalance after which the shard comes back."""
 _TOLD: Final = 0.2
 """How often a heartbeat tells whoever has lost the shard."""
 _SILENT: Final = 0.01
@@ -57,6 +55,9 @@ class Input(NamedTuple):
 
 class Member(ShellProcess):
     """One process of the group. A subclass has a stage's shell."""
+
+    rebalanced = 0.02
+    """How often a heartbeat is answered with a rebalance after which the shard comes back, or goes to another."""
 
     def __init__(self, world: ShellWorld, runner: Runner, number: int) -> None:
         self.tracker = CommitTracker()
@@ -150,11 +151,13 @@ class Member(ShellProcess):
             if self._happens(_SILENT):
                 await self._nap(int(3 * world.rng.random() * world.pause_ms))
             known = await self._known()
-            if self._happens(_REBALANCED if known else _TOLD):
+            if self._happens(self.rebalanced if known else _TOLD):
                 break
             if known:
                 self.heard_ms = clock.monotonic_ms()
         await self.revoked()
+        if known and not world.calmed:
+            world.rebalanced()
         self.tracker.forget()
         for task in tasks:
             task.cancel()

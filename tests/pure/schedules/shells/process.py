@@ -44,6 +44,9 @@ class ShellWorld(World):
     def carry(self) -> None:
         self.cluster.carry()
 
+    def rebalanced(self) -> None:
+        """Everybody has let go of the shard; here it comes back to who had it."""
+
     def calm(self) -> None:
         self.calmed = True
         self.cluster.lost = 0.0
