@@ -2,7 +2,8 @@
 
 - An answer of the gateway that says *later* (throttled, ill, a frame past its time) ends nothing before the expiry.
 - What ended as the platform's refusal was refused: with a code, and the gateway's own log has that line.
-- Nothing is called expired before its expiry: by the worker's clock if the broker says so, by the gateway's if the gateway does.
+- Nothing is called expired before its expiry: by the worker's clock if the broker says so, as far as Kafka's bears it out, by the
+  gateway's if the gateway does.
 - What expires *untried* (never decided to be sent, never told to wait) had no room: if it was open in its shard for
   :data:`OPEN_MS`, if the gateway took something of that shard in both halves of the last :data:`LAST_MS` (so owner and gateway
   were there), and if its sender's lane used less than a twentieth of that shard's part of its share meanwhile, it was forgotten.
@@ -76,16 +77,16 @@ class Early:
         message = f"{part}, rank {rank}, {word_of(status)}"
         expires_ms = part.request.expires_ms
         if status == Reason.EXPIRED:
-            if (gateway_ms if code else said.header.at_ms) < expires_ms:
+            if (gateway_ms if code else said.at_ms) < expires_ms:
                 self._book.findings.report(Breach.EXPIRED_EARLY, said.record.where, message)
-        elif _too_soon(status, code) and said.header.at_ms < expires_ms:
+        elif _too_soon(status, code) and said.at_ms < expires_ms:
             self._book.findings.report(Breach.ENDED_EARLY, said.record.where, f"{message} for code {code}")
         if code and status >= FIRST_TERMINAL and said.record.timestamp_ms <= self._book.rules.now_ms:
             self._refused[part.base + rank] = (code, part, said.record.where)
 
     def expired(self, said: Said, part: Part, lo: int, hi: int) -> None:
         """The broker decided that these places have expired."""
-        if said.header.at_ms < part.request.expires_ms:
+        if said.at_ms < part.request.expires_ms:
             detail = f"{part}, rank {lo - part.base}, {hi - lo} in all"
             self._book.findings.report(Breach.EXPIRED_EARLY, said.record.where, detail, messages=hi - lo)
         since_ms = max(part.opened_ms, part.request.start_ms)

@@ -34,6 +34,10 @@ FIRST_TERMINAL: Final = min(Reason)
 """Status bytes from here on end a message."""
 
 
+_AHEAD_MS: Final = 1_000
+"""Milliseconds by which clocks may differ."""
+
+
 class Said(msgspec.Struct, eq=False, gc=False):
     """A record of deliver's journal, and where it stands."""
 
@@ -41,6 +45,11 @@ class Said(msgspec.Struct, eq=False, gc=False):
     header: Header
     lane: Lane
     shard: int
+
+    @property
+    def at_ms(self) -> int:
+        """When its writer decided, milliseconds since the epoch; a clock further ahead of Kafka's proves nothing."""
+        return min(self.header.at_ms, self.record.timestamp_ms + _AHEAD_MS)
 
 
 class Epochs:

@@ -7,9 +7,9 @@ from typing import Any
 from broker.audit.invariants import Breach
 from broker.audit.sources import Limits
 from schemas import topics
-from schemas.delivery_journal import Restated
+from schemas.delivery_journal import Outcome, Restated
 from schemas.facts import Scope
-from schemas.lanes import Lane
+from schemas.lanes import HOUR_MS, Lane
 from schemas.plan_journal import Planned, PlannedBatch, Work
 from schemas.reasons import Reason, State
 from schemas.wire.arrays import runs_of
@@ -126,6 +126,13 @@ def what_has_expired_is_decided_to_be_sent(story: Story) -> None:
 @PLANTS.row(Breach.EXPIRED_EARLY)
 def what_is_still_good_is_called_expired(story: Story) -> None:
     story.decide(news(story, "fresh"), 1, {0: Reason.EXPIRED})
+
+
+@PLANTS.row(Breach.EXPIRED_EARLY)
+def what_is_still_good_is_called_expired_by_a_clock_that_is_an_hour_ahead(story: Story) -> None:
+    asked = news(story, "ahead", expires_ms=story.now + 30 * MINUTE_MS)
+    body = Outcome(decided=(story.decided(asked, 1, {0: Reason.EXPIRED}),))
+    story.journal(topics.outcomes(Lane.UPDATE), Lane.UPDATE, 1, body, at_ms=story.now + HOUR_MS)
 
 
 # -- 15 consent
