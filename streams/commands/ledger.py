@@ -25,6 +25,7 @@ from streams.dev.kafka.errors import ClusterError
 from streams.kafka.admin import demand_listener
 from streams.kafka.provision import ProvisionError
 from streams.kafka.start_check import demand_safe
+from streams.ledger.checking import check_all
 from streams.ledger.database import Balance, BooksError, balances, oddities
 from streams.ledger.itemised import Message, Wanted, itemised, month_of, postings
 from streams.ledger.service import keep_books, path_of
@@ -69,6 +70,22 @@ def show_balances(*, business: BusinessOption = None, output: OutputOption = "te
         print_balances(path, business, output)
     except BooksError as error:
         refuse("ledger show", str(error))
+
+
+def check(*, output: OutputOption = "text") -> None:
+    """Check the whole book, closed periods with it, which a start passes by; exit 1 if something was changed.
+
+    It needs no Kafka and does not disturb the ledger. That the book says what was charged is for `fanfare audit` to check.
+    """
+    try:
+        found = check_all(path_of(configured("ledger check")))
+    except BooksError as error:
+        refuse("ledger check", str(error))
+    show(
+        found._asdict(),
+        output,
+        f"{found.postings:,} postings add up, {found.periods:,} closed periods are as they were sealed.",
+    )
 
 
 def print_balances(path: Path, business: str | None, output: str) -> None:
@@ -213,6 +230,7 @@ def _line(message: Message) -> str:
 app = application(subcommand_metavar="[COMMAND] [ARGS]...")
 app.command("show")(show_balances)
 app.command("items")(items)
+app.command("check")(check)
 app.command("export")(export)
 
 

@@ -10,6 +10,8 @@
 ``conflicts``     ranks that came again at another price: the first posting stands
 ``set_aside``     records that could not be read; the charge is in Kafka, and posted by a rebuild that can
 ``producer``      the producer id under which billing events are written, kept from process to process
+``seals``         closed periods of each partition, which a start does not check again (``streams/ledger/seals.py``)
+``sealed``        the part of ``balances`` that stands in them
 ``origin``        the id of the Kafka whose charges these are, once it is known: another one's offsets mean nothing here
 ================  ==========================================================================================
 """

@@ -19,6 +19,7 @@ from schemas.lanes import Category, Lane
 from schemas.wire.header import Header, Kind, pack
 from streams.kafka.producer import ProducerIdentity
 from streams.kafka.reader import LogRecord
+from streams.ledger.checking import check_all
 from streams.ledger.database import (
     Balance,
     Books,
@@ -30,6 +31,8 @@ from streams.ledger.database import (
     oddities,
     whole_ledger,
 )
+from streams.ledger.posting import posting_id
+from streams.ledger.seals import PERIOD, examine_open
 
 REQUEST = b"request-00000001"
 HEADER_BYTES = 17
@@ -214,7 +217,7 @@ TAMPERED = (
     ("an entry was changed", "UPDATE entries SET amount_micro = 6 WHERE amount_micro = 5", "does not sum to zero"),
     ("a posting was removed", "DELETE FROM entries", "balances differ from entries"),
     ("a balance was changed", "UPDATE balances SET amount_micro = 4", "balances differ from entries"),
-    ("ranks were removed", "DELETE FROM charged", "balances differ from charged messages"),
+    ("ranks were removed", "DELETE FROM charged", "charged messages differ from postings"),
 )
 
 
@@ -346,3 +349,103 @@ def batches(log: Sequence[LogRecord], cuts: Sequence[int]) -> list[Sequence[LogR
     """The log in pieces."""
     edges = [0, *cuts, len(log)]
     return [log[low:high] for low, high in pairwise(edges) if low < high]
+
+
+def _many(path: Path, offsets: int = 2 * PERIOD + 7) -> None:
+    """Books with two closed periods and an open one in a partition, and an open one in another."""
+    with Books(path) as books:
+        books.post(0, [record(offset, [offset], request=b"request-%08d" % (offset % 50)) for offset in range(offsets)])
+        books.post(1, [record(offset, [1], request=b"another-%08d" % offset, business="bank") for offset in range(3)])
+
+
+def _changed(path: Path, change: str) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        assert db.execute(change).rowcount
+
+
+CHANGES = (
+    ("amounts", "UPDATE entries SET amount_micro = 2 * amount_micro WHERE posting = {}", "balances differ"),
+    ("market", "UPDATE postings SET market = 1 WHERE id = {}", "sealed period was changed"),
+    ("business", "UPDATE postings SET serial = -1, business = 'thief' WHERE id = {}", "sealed period was changed"),
+    ("posting", "DELETE FROM postings WHERE id = {}", "sealed period was changed"),
+    ("ranks", "UPDATE charged SET ranks = x'' WHERE request = (SELECT request FROM postings WHERE id = {})", "charged"),
+    ("seal", "UPDATE seals SET digest = zeroblob(32) WHERE {} >= 0 AND upto = (SELECT min(upto) FROM seals)", "sealed"),
+)
+
+
+@pytest.mark.parametrize(("row", "change", "says"), CHANGES, ids=[row[0] for row in CHANGES])
+def test_a_start_passes_closed_periods_by_and_a_check_does_not(path: Path, row: str, change: str, says: str) -> None:
+    """Whatever was changed in the first of them; the sentence says what."""
+    _many(path)
+    assert check_all(path) == (2 * PERIOD + 10, 2)
+    _changed(path, change.format(posting_id(0, 3)))
+    Books(path).close()
+    with pytest.raises(BooksBrokenError, match=f"{says}.*move it away"):
+        check_all(path)
+
+
+@pytest.mark.parametrize("offset", [3, 2 * PERIOD + 3])
+def test_balances_are_held_against_what_is_sealed_and_what_is_open(path: Path, offset: int) -> None:
+    """So money that is moved is found at the next start, whichever period it is from."""
+    _many(path)
+    _changed(path, "UPDATE balances SET amount_micro = 0 WHERE business = 'bank' AND account = 'receivable'")
+    with pytest.raises(BooksBrokenError, match="balances differ from entries"):
+        Books(path)
+    path.unlink()
+    _many(path)
+    _changed(path, f"DELETE FROM entries WHERE posting = {posting_id(0, offset)}")
+    if offset < PERIOD:
+        Books(path).close()
+    else:
+        with pytest.raises(BooksBrokenError, match="balances differ from entries"):
+            Books(path)
+    with pytest.raises(BooksBrokenError):
+        check_all(path)
+
+
+def test_a_start_examines_what_is_open(path: Path) -> None:
+    """However long the book is: by the number of rows that SQLite is asked for."""
+    short, long = (path.with_name(f"{periods}.sqlite3") for periods in (1, 6))
+    _many(short, PERIOD + 7)
+    _many(long, 6 * PERIOD + 7)
+    assert _steps(long) < 1.2 * _steps(short)
+
+
+def _steps(path: Path) -> int:
+    """How many hundreds of steps SQLite makes for what a start examines."""
+    steps: list[int] = []
+    with closing(sqlite3.connect(path)) as db:
+        db.set_progress_handler(lambda: steps.append(1), 100)
+        assert not examine_open(db)
+    return len(steps)
+
+
+def test_books_of_a_release_without_seals_are_sealed_by_the_next_start(path: Path) -> None:
+    """To the same seals, once everything in them was examined; what was changed before is found."""
+    _many(path)
+    sealed = contents(path)
+    for table in ("seals", "sealed"):
+        _changed(path, f"DELETE FROM {table}")
+    Books(path).close()
+    assert contents(path) == sealed
+    for table in ("seals", "sealed"):
+        _changed(path, f"DELETE FROM {table}")
+    _changed(path, f"UPDATE entries SET amount_micro = 6 WHERE posting = {posting_id(0, 3)} AND amount_micro > 0")
+    with pytest.raises(BooksBrokenError, match="does not sum to zero"):
+        Books(path)
+
+
+def test_a_death_between_a_posting_and_its_seal_leaves_neither(path: Path) -> None:
+    """They are one transaction: the batch is posted again, and sealed with it."""
+    whole = path.with_name("whole.sqlite3")
+    batch = [record(offset, [offset]) for offset in range(PERIOD + 1)]
+    with Books(whole) as books:
+        books.post(0, batch)
+    with Books(path) as books:
+        books._seals.close = lambda *_: 1 / 0  # type: ignore[assignment,method-assign]
+        with pytest.raises(ZeroDivisionError):
+            books.post(0, batch)
+    with Books(path) as books:
+        assert books.upto() == {}
+        books.post(0, batch)
+    assert contents(path) == contents(whole)
