@@ -28,6 +28,8 @@ _POLL_S: Final = 0.1
 _CONNECT_S: Final = 3
 _ADVICE: Final = "`fanfare kafka up` starts one; --bootstrap names another."
 _REQUEST_TIMEOUT_MS: Final = 5_000
+_LIST_ATTEMPTS: Final = 5
+_LIST_AGAIN_S: Final = 0.3
 
 
 async def wait_ready(bootstrap: Address, *, brokers: int, deadline_s: float) -> None:
@@ -167,10 +169,22 @@ async def _missing(bootstrap: Address, brokers: int) -> str:
 
 
 async def committed_offsets(bootstrap: Address, group: str) -> dict[Place, int]:
-    """(topic, partition) -> the offset up to which ``group`` has finished; places never committed are missing."""
-    kafka = kafka_at(bootstrap)
-    async with admin(kafka) as client:
-        found = await client.list_consumer_group_offsets(kafka.name(group))
+    """(topic, partition) -> the offset up to which ``group`` has finished; places never committed are missing.
+
+    Raises ``KafkaError`` if Kafka does not answer for a second or two.
+    """
+    kafka, found = kafka_at(bootstrap), None
+    for left in reversed(range(_LIST_ATTEMPTS)):
+        try:
+            async with admin(kafka) as client:
+                found = await client.list_consumer_group_offsets(kafka.name(group))
+                break
+        except KafkaError as error:
+            # A broker that stood still is not ready for a moment: no reason to end a worker that has just got its shards.
+            if not (left and error.retriable):
+                raise
+        await asyncio.sleep(_LIST_AGAIN_S)
+    assert found is not None
     return {
         (topic, place.partition): at.offset
         for place, at in found.items()
