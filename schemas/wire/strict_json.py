@@ -51,7 +51,9 @@ def refusal(raw: bytes, max_bytes: int) -> Refusal | None:
     except _RefusedError as error:
         return _invalid(str(error))
     except json.JSONDecodeError as error:
-        return _invalid(f"it breaks off at character {error.pos}")
+        # From Python 3.13 on, the place of a comma too many is the comma's own, and no more that of what follows it.
+        after_comma = error.msg.startswith("Illegal trailing comma")
+        return _invalid(f"it breaks off at character {error.pos + after_comma}")
     except msgspec.DecodeError:
         return _invalid("it holds half of a surrogate pair")
     return None

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from streams.dev.kafka.security import certificates
+from streams.dev.kafka.security import MAY_SIGN, certificates
 from streams.kafka.way_in import refusal
 from streams.runtime import clock
 from streams.runtime.exits import Exit
@@ -94,7 +94,7 @@ async def test_an_authority_out_of_time_is_told_from_the_brokers_certificate(tmp
 def signed(key: ec.EllipticCurvePrivateKey, by: ec.EllipticCurvePrivateKey, name: str, ends: dt.datetime) -> bytes:
     """Returns a certificate by the authority, as PEM; the authority's own if that is its name."""
     called = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    return (
+    made = (
         x509.CertificateBuilder()
         .subject_name(called)
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")]))
@@ -104,9 +104,12 @@ def signed(key: ec.EllipticCurvePrivateKey, by: ec.EllipticCurvePrivateKey, name
         .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(ca=name == "authority", path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(by, hashes.SHA256())
-        .public_bytes(Encoding.PEM)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.public_key()), critical=False)
     )
+    if name == "authority":
+        made = made.add_extension(MAY_SIGN, critical=True)
+    return made.sign(by, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 async def test_a_listener_that_wants_a_login_is_told_from_one_that_is_not_there(tmp_path: Path) -> None:

@@ -148,6 +148,20 @@ def _way_in(folder: Path, bootstrap: str, user: str, password: str, prefix: str 
     )
 
 
+MAY_SIGN: Final = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""Python 3.13 takes no authority that does not say so, and no certificate that does not name its authority's key (RFC 5280)."""
+
+
 def certificates(now: dt.datetime, *, days: float) -> tuple[bytes, bytes]:
     """Makes an authority and one certificate by it; returns the authority's, and key and certificate of the node, as PEM.
 
@@ -159,6 +173,7 @@ def certificates(now: dt.datetime, *, days: float) -> tuple[bytes, bytes]:
     authority = (
         _certificate(ca_name, ca_name, ca_key.public_key(), span)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(MAY_SIGN, critical=True)
         .sign(ca_key, hashes.SHA256())
     )
     hosts = [x509.IPAddress(ipaddress.ip_address(_HOSTS[0])), x509.DNSName(_HOSTS[1])]
@@ -166,6 +181,7 @@ def certificates(now: dt.datetime, *, days: float) -> tuple[bytes, bytes]:
     node = (
         _certificate(node_name, ca_name, node_key.public_key(), span)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(x509.ExtendedKeyUsage(both), critical=False)
         .sign(ca_key, hashes.SHA256())
@@ -186,6 +202,7 @@ def _certificate(
         .serial_number(x509.random_serial_number())
         .not_valid_before(span[0])
         .not_valid_after(span[1])
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 
