@@ -135,8 +135,13 @@ class _Batch:
     def _backlog(self, business: Business) -> Backlog:
         """Return what waits of a business, by the journal and by what this batch has decided."""
         registry, lane = self._registered.registry, self._policy.lane
-        numbers = [registry.senders[number] for number in registry.senders_of(business.id)]
-        return Backlog(business.backlog, [Owed(self._debt(one.id).free_us, share_of(one, lane)) for one in numbers])
+        debts = ((number, self._debt(number).free_us) for number in registry.senders_of(business.id))
+        owed = [
+            Owed(free_us, share_of(registry.senders[number], lane))
+            for number, free_us in debts
+            if free_us > self._now_ms * 1000
+        ]
+        return Backlog(business.backlog, owed)
 
     def _debt(self, sender: str) -> Debt:
         return self._debts.get(sender) or Debt.of(self._state, sender)

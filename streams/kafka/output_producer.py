@@ -52,10 +52,12 @@ class OutputProducer(ConfirmedProducer):
 
     async def confirm(self, records: Sequence[Outgoing]) -> list[Appended]:
         """As :class:`ConfirmedProducer`, but in no order, and without what is for a topic that is gone."""
-        needed = [record for record in records if not self._may_go.topic(record.topic)]
-        if len(needed) == len(records):
+        needed, spared = list[Outgoing](), list[Outgoing]()
+        for record in records:
+            (spared if self._may_go.topic(record.topic) else needed).append(record)
+        if not spared:
             return await super().confirm(records)
-        told = asyncio.ensure_future(self._tell([record for record in records if self._may_go.topic(record.topic)]))
+        told = asyncio.ensure_future(self._tell(spared))
         appended = await super().confirm(needed) if needed else []
         return appended + await asyncio.shield(told)
 

@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from streams.ledger.database import demand_sound, reading
-from streams.ledger.seals import examine_open, examine_sealed
+from streams.ledger.seals import MISSTATED, UNBALANCED, examine_open, examine_sealed
 
 _CHECKS: Final = (
     (
-        "a posting does not sum to zero",
+        UNBALANCED,
         "SELECT 1 FROM entries GROUP BY posting, currency HAVING sum(amount_micro) <> 0",
     ),
     (
-        "balances differ from entries",
+        MISSTATED,
         """SELECT 1 FROM (SELECT business, account, currency, amount_micro FROM entries
            UNION ALL SELECT business, account, currency, -amount_micro FROM balances)
            GROUP BY business, account, currency HAVING sum(amount_micro) <> 0""",

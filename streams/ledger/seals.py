@@ -151,9 +151,9 @@ class Seals:
 
         The caller begins a transaction and commits it.
         """
-        last = self._last.get(partition, Seal())
-        if upto < last.upto + PERIOD:
+        if not self.behind(partition, upto):
             return set()
+        last = self._last.get(partition, Seal())
         period = examine(self._db, partition, last, last.upto + PERIOD)
         if not period.complaints:
             self._last[partition] = Seal(last.upto + PERIOD, period.digest)

@@ -74,8 +74,10 @@ def _follow(hooks: LaneWorker, lane: Lane) -> None:
         metrics.STAGE_OLDEST.of(stage, word).follow(hooks.oldest_s(stages(lane)[stage]))
     for journal, stage in (("plans", "plan"), ("outcomes", "deliver")):
         metrics.FLOOR_AGE.of(journal, word).follow(hooks.floor_age_s(stage))
-        metrics.FOLD_RECORDS.of(journal, word).follow(hooks.folds(stage, lambda claims: claims.fold_records))
-        metrics.FOLD_BYTES.of(journal, word).follow(hooks.folds(stage, lambda claims: claims.fold_bytes))
+        metrics.FOLD_RECORDS.of(journal, word).follow(
+            _over(hooks, stage, lambda owner: owner.journal.claims.fold_records)
+        )
+        metrics.FOLD_BYTES.of(journal, word).follow(_over(hooks, stage, lambda owner: owner.journal.claims.fold_bytes))
     for kind, topic_of in _INPUTS.items():
         metrics.LAG.of(kind, word).follow(hooks.lag(topic_of(lane)))
     metrics.EVIDENCE_WAITING.of(word).follow(_over(hooks, "settle", lambda settle: settle.quarantined))

@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 import msgspec
 
-from broker.claims import Claims
 from schemas import topics
 from streams.gateway.port import Fenced, GatewayError
 from streams.kafka.admin import committed_offsets
@@ -221,14 +220,12 @@ class LaneWorker:
 
     def floor_age_s(self, stage: str) -> Callable[[], float]:
         """Returns how old the oldest floor of a stage's journals is, over the shards served here."""
-        return lambda: max((claims.age_ms(clock.now_ms()) / 1000 for claims in self._claims(stage)), default=0.0)
 
-    def folds(self, stage: str, size: Callable[[Claims], int]) -> Callable[[], float]:
-        """Returns the ``size`` of what new owners of a stage's journals would fold, over the shards served here."""
-        return lambda: float(sum(map(size, self._claims(stage))))
+        def age() -> float:
+            floors = (getattr(shard, stage).journal.claims for shard in self.serving.values())
+            return max((claims.age_ms(clock.now_ms()) / 1000 for claims in floors), default=0.0)
 
-    def _claims(self, stage: str) -> list[Claims]:
-        return [getattr(shard, stage).journal.claims for shard in self.serving.values()]
+        return age
 
     def lag(self, topic: str) -> Callable[[], float]:
         """Records of an input that are not taken over yet, over the shards served here."""
