@@ -36,6 +36,7 @@ from streams.operate.backup import (
     read_manifest,
     records_of,
 )
+from streams.registry.read import read_registry
 from streams.runtime import clock
 from streams.runtime.settings import Settings
 
@@ -66,7 +67,7 @@ async def restore(settings: Settings, folder: Path, *, say: Callable[[str], None
     """
     manifest = read_manifest(folder)
     demand_fit(manifest, settings)
-    await provision(settings.kafka, catalogue(), shards=settings.shards, dev=settings.dev, say=say)
+    await _provision(settings, (), say)
     for lane in Lane:
         await _demand_unused(settings, lane)
     publisher = Publisher(settings.kafka, "fanfare-restore")
@@ -79,10 +80,17 @@ async def restore(settings: Settings, folder: Path, *, say: Callable[[str], None
                 await _write(publisher, part, islice(records_of(folder, part), there, None))
                 written, found = written + part.records - there, found + there
             say(f"{topic.name}: restored")
+        # As `registry apply` does: a business that is known has topics to read answers and bills from.
+        await _provision(settings, tuple(sorted((await read_registry(settings.kafka)).businesses)), say)
         adopted, silent = await _adopt(settings, publisher)
     finally:
         await publisher.stop()
     return Restored(written, found, adopted, silent)
+
+
+async def _provision(settings: Settings, businesses: tuple[str, ...], say: Callable[[str], None]) -> None:
+    wanted = catalogue(businesses, time_scale=settings.time_scale)
+    await provision(settings.kafka, wanted, shards=settings.shards, dev=settings.dev, say=say)
 
 
 def demand_fit(manifest: Manifest, settings: Settings) -> None:

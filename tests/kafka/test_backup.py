@@ -10,14 +10,16 @@ import pytest
 
 from schemas import topics
 from schemas.lanes import Lane
-from schemas.topics import catalogue
+from schemas.topics import business_topics, catalogue
 from streams.gateway.frames import FrameGateway
+from streams.kafka.admin import admin, own_topics
 from streams.kafka.grants import worker_user
 from streams.kafka.producer import ConfirmedProducer, Outgoing
 from streams.kafka.provision import provision
 from streams.kafka.scan import scan
 from streams.operate.backup import KEPT, BackupError, records_of, write_backup
 from streams.operate.restore import restore
+from streams.registry.read import read_registry
 from streams.runtime.child import FANFARE
 from streams.runtime.kafka_access import Address, Kafka, kafka_at
 from streams.runtime.settings import Settings, load
@@ -82,6 +84,10 @@ async def test_what_was_kept_comes_back_record_for_record(bootstrap: Address, so
     begun = await restore(target, tmp_path / "backup", say=silent)
     assert (begun.written, begun.found, begun.silent) == (manifest.records, 0, tuple(Lane))
     assert await held(target) == await held(source)
+    async with admin(target.kafka) as client:
+        made = await own_topics(client, target.kafka)
+    businesses = (await read_registry(source.kafka)).businesses
+    assert made >= {topic.name for business in businesses for topic in business_topics(business)}
 
     again = await restore(target, tmp_path / "backup", say=silent)
     compacted = {topic.name for topic in KEPT if topic.compacted}
